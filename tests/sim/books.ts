@@ -6,7 +6,8 @@ import { Aging } from "./aging.ts";
 import { Dropped } from "./dropped.ts";
 import { Expiring } from "./expiring.ts";
 import { OlderStore, type Replacement } from "./older.ts";
-import { type Manner, type Message, Stream, Violation } from "./promises.ts";
+import { type Manner, type Message, Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 export class Books {
   readonly fromDevice: Stream;
@@ -100,9 +101,7 @@ export class Books {
   /** The memory of the device's client has it. */
   deviceKept(text: string): void {
     const message = this.fromDevice.find(text);
-    if (!message) {
-      throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, and not written`);
-    }
+    if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, not written`);
     message.kept = message.held = true;
   }
 

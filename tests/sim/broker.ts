@@ -9,11 +9,11 @@ import { BrokerSession, type Message, type SessionHost } from "./broker_session.
 import type { ChannelBooks } from "./channel_books.ts";
 import { MqttBooks, type Publication, type ServerView } from "./mqtt_books.ts";
 import { type BrokerFault, LONGEST_AWAY, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
-import { Circuit, DOWN, type End, type Host, Path, UP } from "./network.ts";
+import { Circuit, DOWN, type End, type Host, Path, UP } from "../../bridge/testing/network.ts";
 import { type BrokerWorld, People } from "./people.ts";
-import { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
-import { SimSocket } from "./socket.ts";
+import { Process } from "../../bridge/testing/process.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import { SimSocket } from "../../bridge/testing/socket.ts";
 
 /** The broker forgets a client that it has not heard of for so many of its keepalives. */
 const PATIENCE = 1.5;

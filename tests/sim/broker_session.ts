@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import type { Packet } from "../../bridge/mqtt/codec.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** "Packet Identifier not found". */
 const NOT_FOUND = 0x92;

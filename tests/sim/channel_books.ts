@@ -15,7 +15,7 @@
 import type { Books } from "./books.ts";
 import type { Disk } from "./disk.ts";
 import type { MqttBooks } from "./mqtt_books.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { Attempt, type Owner, type Setting, ThingBooks } from "./thing_books.ts";
 
 /** The books of all devices of a world. */

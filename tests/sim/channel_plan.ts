@@ -1,7 +1,7 @@
 /** Worlds in which devices speak of channels: which there are, and what a device makes of what it is told. */
 import type { LocalRule } from "../../server/channels/states.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk, Scenario } from "./scenario.ts";
 
 /** Of so many seeds one is such a world. */

@@ -3,7 +3,8 @@ import { FaultError } from "../../server/protocol/fault.ts";
 import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import type { Books } from "./books.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One request to a device. */
 export interface Request {

@@ -2,7 +2,7 @@
 import { Core, type CoreOptions } from "../../bridge/host/core.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** Bytes behind the name in the core's memory, and of each text that it remembers. */

@@ -3,7 +3,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { Books } from "./books.ts";
 
-import type { SimPlatform } from "./platform.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import type { Message } from "./promises.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";

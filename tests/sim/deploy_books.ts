@@ -7,7 +7,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { ModelFirmware } from "../support/model_firmware.ts";
 import { type DeployPlan, type SimApp, takesDeploys } from "./deploy_plan.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** What a deploy may be refused with before it is begun. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 /** Of so many seeds one is such a world. */
 const SHARE = 8;

@@ -17,9 +17,9 @@ import type {
   SqlRow,
   Work,
 } from "../../server/store/store.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import { Tables } from "./tables.ts";
 
 /** Told what becomes safe with a commit. */

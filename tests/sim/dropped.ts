@@ -1,5 +1,6 @@
 /** What an operator has had the server drop: what may be missing for that, and what must not come any more. */
-import { isMissing, type Message, type Stream, Violation } from "./promises.ts";
+import { isMissing, type Message, type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 export class Dropped {
   /** `clear`s under way. */

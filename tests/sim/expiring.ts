@@ -1,6 +1,7 @@
 /** Messages to a device whose time is up: what the server may say has become of them. */
 import type { OlderStore } from "./older.ts";
-import { type Message, type Stream, Violation } from "./promises.ts";
+import { type Message, type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Whose messages they are. */
 interface Addressee {

@@ -1,4 +1,5 @@
 /** What worlds of a fleet are made of, and what can go wrong there. */
+import { SERVER } from "./addresses.ts";
 
 /** What can go wrong, beside what is between a device and its server. */
 export const FLEET_FAULTS = [
@@ -37,4 +38,4 @@ export interface FleetPlan {
 }
 
 /** The servers' addresses. */
-export const ADDRESSES = ["10.0.1.1", "10.0.1.2", "10.0.1.3"];
+export const ADDRESSES = [SERVER, "10.0.1.2", "10.0.1.3"];

@@ -1,6 +1,6 @@
 /** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
 import { FLEET_FAULTS, STRIKES } from "./fleet_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 
 /** Of the faults of other worlds, those that are played here. */

@@ -8,8 +8,8 @@ import { Correspondent } from "./correspondent.ts";
 import type { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
 import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { ServerProcess, type ServerStore } from "./server.ts";
 import type { World } from "./world.ts";
 

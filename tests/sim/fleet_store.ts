@@ -19,8 +19,8 @@ import {
 } from "../../server/store/store.ts";
 import type { Row } from "./disk.ts";
 import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { COUNT, CREATE, EFFECT } from "./statements.ts";
 import { check, execute, Recorder } from "./store.ts";
 

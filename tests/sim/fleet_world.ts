@@ -8,9 +8,10 @@ import { ADDRESSES, type FleetFault } from "./fleet_kinds.ts";
 import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
-import type { Host } from "./network.ts";
-import type { SimPlatform } from "./platform.ts";
-import { type Message, Violation } from "./promises.ts";
+import type { Host } from "../../bridge/testing/network.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { ServerProcess } from "./server.ts";
 import { World } from "./world.ts";
 

@@ -2,14 +2,16 @@
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { MemoryChange } from "../../bridge/host/memory.ts";
-import type { Draft, Program, SimDevice } from "./device.ts";
-import { NOBODY } from "./network.ts";
-import type { SimPlatform } from "./platform.ts";
+import type { SimDevice } from "./device.ts";
+import type { Draft, Program } from "./program.ts";
+import { NOBODY, SERVER } from "./addresses.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import type { Reading } from "./scenario.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** How it knows its server; at one of these addresses is nobody. */
-export const HOSTS: (string | string[])[] = ["10.0.1.1", "server.lan", ["10.0.1.1", "server.lan"], [
+export const HOSTS: (string | string[])[] = [SERVER, "server.lan", [SERVER, "server.lan"], [
   NOBODY,
   "server.lan",
 ], [

@@ -1,8 +1,8 @@
 /** Somebody on the way of one device, who has no key, and does to records whatever can be done to bytes. */
 import { concat } from "../../server/protocol/lines.ts";
 import { LENGTH_BYTES, RECORD } from "../../server/protocol/seal.ts";
-import { type Direction, DOWN, type Meddling, UP } from "./network.ts";
-import type { Random } from "./random.ts";
+import { type Direction, DOWN, type Meddling, UP } from "../../bridge/testing/network.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 /** Pieces that are remembered, to be said again. */
 const KEPT = 40;

@@ -3,7 +3,7 @@ import { valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
 import type { Request } from "./channel_requests.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 /** A request that was published. */

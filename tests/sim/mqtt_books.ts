@@ -29,7 +29,7 @@ import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
 import type { Setting, ThingBooks } from "./thing_books.ts";
 

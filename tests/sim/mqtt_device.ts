@@ -1,6 +1,6 @@
 /** What a simulated device says of topics of its own, where the server has a bridge to a broker. */
 import { inboxOf, KEPT, LIFE, NEWS, OWN } from "./mqtt_plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 type Own = Pick<ThingBooks, "id" | "count" | "unique" | "changedThere">;

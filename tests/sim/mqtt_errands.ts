@@ -4,7 +4,7 @@
  */
 import { OWN } from "./mqtt_plan.ts";
 import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Something that a device is to be told. */
 export interface Errand {

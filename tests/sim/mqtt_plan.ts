@@ -1,5 +1,5 @@
 /** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 /** Of so many seeds one is such a world, and one of channels as well. */
 const SHARE = 12;

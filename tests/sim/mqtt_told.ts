@@ -5,7 +5,7 @@
 import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { Message } from "./broker_session.ts";
 import { KEPT, LIFE, OWN, PREFIX } from "./mqtt_plan.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** What one device has told. */
 interface Told {

@@ -1,7 +1,7 @@
 /** What a server must know of a device that sleeps, and say of it: the checker of that. */
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { SimDevice } from "./device.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A server is as patient, in ms, and for 1/20 of the sleep: see `server/link/nap.ts`. */
 const MARGIN = 30_000;

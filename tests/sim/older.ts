@@ -3,7 +3,8 @@
  * otherwise. It is known here from what was told, not from the positions in the greeting.
  */
 import type { Rows } from "./disk.ts";
-import { type Stream, Violation } from "./promises.ts";
+import { type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A store that takes the place of another one. */
 export interface Replacement {

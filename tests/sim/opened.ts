@@ -2,9 +2,9 @@
 import { HELLO, SEALED } from "../../server/protocol/greeting.ts";
 import { concat } from "../../server/protocol/lines.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
-import { type Direction, DOWN, UP } from "./network.ts";
+import { type Direction, DOWN, UP } from "../../bridge/testing/network.ts";
 import type { DevicePlan } from "./scenario.ts";
-import type { Tap } from "./socket.ts";
+import type { Tap } from "../../bridge/testing/socket.ts";
 
 /** What a hello begins with whose link is sealed. */
 const SUITE = `${HELLO}0${SEALED}`;

@@ -1,6 +1,6 @@
 /** Whoever runs the server: has it forget a device, or drop what waits for one, while it runs. */
 import { LocalError } from "../../server/protocol/errors.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** A device is not this server's any more: another one has it, or the operator has had it forgotten. */

@@ -9,8 +9,8 @@ import { History } from "../../server/web/history.ts";
 import { watchMessages } from "../../server/web/log_routes.ts";
 import { type Span, spansOf } from "../../server/web/page/lanes.ts";
 import { paceOf } from "./page_plan.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** A time in which a server ran, or a device had a link; by the server's date. */

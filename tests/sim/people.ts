@@ -4,7 +4,7 @@ import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
 import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
-import type { Surroundings } from "./process.ts";
+import type { Surroundings } from "../../bridge/testing/process.ts";
 
 /** What a broker needs of its world. */
 export interface BrokerWorld extends Surroundings {

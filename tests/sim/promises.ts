@@ -60,18 +60,7 @@
  */
 
 import { byteLength } from "../../server/protocol/lines.ts";
-
-/** Something that was promised did not hold. */
-export class Violation extends Error {
-  override name = "Violation";
-  /** The first one in this world: it counts, though the product may have caught what was thrown through it. */
-  static first: Violation | undefined;
-
-  constructor(message: string) {
-    super(message);
-    Violation.first ??= this;
-  }
-}
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One message in the books of the checker. */
 export interface Message {

@@ -8,10 +8,10 @@ import { drawFleetScenario } from "./fleet_plan.ts";
 import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
-import { Violation } from "./promises.ts";
-import { Random } from "./random.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
-import { sealed } from "./sealed.ts";
+import { type Instead, sealed } from "../../bridge/testing/sealed.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -37,9 +37,6 @@ export interface Props {
   prepare?: (world: World) => void;
 }
 
-/** One world after the other: they share the isolate's source of chance. */
-let playing: Promise<unknown> = Promise.resolve();
-
 /** The same for a world of a fleet: those have seeds of their own. */
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
@@ -59,11 +56,18 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   return playWorld(random, scenario, props);
 }
 
+/** Whoever needs the time, or chance, has it from the platform. */
+const FORBIDDEN: Instead = Object.fromEntries(
+  ["setTimeout", "setInterval", "setImmediate", "now", "date", "random", "randomUUID"].map(
+    (name) => [name, () => {
+      throw new Violation(`${name} is called in a simulated world`);
+    }],
+  ),
+);
+
 /** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
-  const played = playing.then(() => sealed(random, () => play(random, scenario, props)));
-  playing = played.catch(() => {});
-  return played;
+  return sealed(random, FORBIDDEN, () => play(random, scenario, props));
 }
 
 async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {

@@ -15,14 +15,14 @@ import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
-import type { End, Host } from "./network.ts";
+import type { End, Host } from "../../bridge/testing/network.ts";
 import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { SimPlatform, type Wiring } from "./platform.ts";
-import { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
+import { SimPlatform, type Wiring } from "../../bridge/testing/platform.ts";
+import { Process } from "../../bridge/testing/process.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
-import type { SimSocket } from "./socket.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import { CREATE } from "./statements.ts";
 import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
@@ -176,7 +176,7 @@ export class ServerProcess implements Host, Wiring {
     this.#keysChangedAt = this.world.clock.now;
     this.process.enter(() => this.server?.setKeys(this.#keys()));
     for (const { end, isOpen, isServing } of this.sockets.values()) {
-      if (changed && isOpen && isServing && end.path.owner === changed) {
+      if (changed && isOpen && isServing && end.path.owner === changed.id) {
         throw new Violation(`the key of ${changed.id} was changed, and its connection stays`);
       }
     }
@@ -201,6 +201,8 @@ export class ServerProcess implements Host, Wiring {
       }
     }
   }
+
+  resolve(): undefined {}
 
   connect(
     _platform: SimPlatform,
@@ -230,7 +232,7 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = wireOf(end.path.owner, clock);
+      socket.tap = wireOf(world.planOf(end.path.owner), clock);
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
@@ -421,7 +423,7 @@ export class ServerProcess implements Host, Wiring {
     judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
     if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
     if (ACCUSATIONS.has(code) && socket.end.path.owner) {
-      throw new Violation(`the server accuses ${socket.end.path.owner.id}: ${code}: ${message}`);
+      throw new Violation(`the server accuses ${socket.end.path.owner}: ${code}: ${message}`);
     }
   }
 

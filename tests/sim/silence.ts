@@ -2,8 +2,8 @@
  * Watches what an end takes for an outage: a peer that is there is never taken for dead, and one that is not is
  * noticed in time.
  */
-import { Violation } from "./promises.ts";
-import type { SimSocket } from "./socket.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { World } from "./world.ts";
 
 /** Judges what the server says of a connection that it has ended. @throws {Violation} */

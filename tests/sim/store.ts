@@ -20,8 +20,8 @@ import {
   type Work,
 } from "../../server/store/store.ts";
 import { Disk, type DiskWatcher, type Row } from "./disk.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 
 /** What the store needs of its world. */

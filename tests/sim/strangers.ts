@@ -3,7 +3,7 @@ import { proofOf } from "../../server/protocol/proof.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { Circuit, type End, type Host, Path } from "./network.ts";
+import { Circuit, type End, type Host, Path } from "../../bridge/testing/network.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();

@@ -11,7 +11,7 @@ import type { Thing } from "../../server/channels/thing.ts";
 import type { Books } from "./books.ts";
 import { plain, READING, RULES, takes, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { ReadingBooks } from "./reading_books.ts";
 
 /** What somebody wants a channel to be. */

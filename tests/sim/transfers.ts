@@ -1,5 +1,5 @@
 /** The books of transactions: what belongs together becomes safe in one commit, or never. */
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One transaction of an application. */
 export class Transfer {

@@ -7,26 +7,28 @@ import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
-import { Clock } from "./clock.ts";
+import { Clock } from "../../bridge/testing/clock.ts";
 import { SimDevice } from "./device.ts";
 import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { HOSTS } from "./host.ts";
-import { type Host, Path } from "./network.ts";
+import { type Host, Path } from "../../bridge/testing/network.ts";
 import { Operator } from "./operator.ts";
 import { PageBooks } from "./page_books.ts";
-import type { SimPlatform } from "./platform.ts";
-import type { Surroundings } from "./process.ts";
-import { type Manner, type Message, Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import type { Surroundings } from "../../bridge/testing/process.ts";
+import { type Manner, type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
 import { besiege, checkQueues } from "./siege.ts";
 import type { Patience } from "./silence.ts";
-import { Folder, SqliteDisk } from "./sqlite.ts";
-import type { SimSocket } from "./socket.ts";
+import { Folder } from "../../bridge/testing/files.ts";
+import { SqliteDisk } from "./sqlite.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
 import { workOf } from "./work.ts";
@@ -95,7 +97,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       this.books.set(plan.id, books);
       this.channels?.add(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
-      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
+      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan.id);
       path.isOverheard = plan.key !== undefined;
       this.#meetBefore(plan);
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
@@ -289,7 +291,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
   }
 
-  planOf(id: string): DevicePlan | undefined {
+  planOf(id: string | undefined): DevicePlan | undefined {
     return this.scenario.devices.find((device) => device.id === id);
   }
 
