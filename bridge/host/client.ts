@@ -59,7 +59,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * Starts to connect.
    *
    * @param platform Clock and network. Default: those of this machine.
-   * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled; STORE_UNUSABLE, for a `memory` that is
+   * @throws {LocalError} BAD_ARGUMENT; STORE_UNUSABLE, for a `memory` that is
    * none, damaged, another device's, or in use
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {

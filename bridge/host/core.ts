@@ -3,6 +3,7 @@
  * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
  */
 import * as R from "../../client-as/assembly/registers.ts";
+import { CORE_WASM } from "../../client-as/core_wasm.ts";
 import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
 import { type KeyedSuite, PROOF_DIGITS, SEALED, TAB } from "../../server/protocol/greeting.ts";
 import { byteLength, FRAME } from "../../server/protocol/lines.ts";
@@ -427,9 +428,9 @@ function randomWord(): number {
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The compiled core. @throws {LocalError} NOT_BUILT */
+/** The compiled core. */
 export function coreModule(): WebAssembly.Module {
-  return compiled ??= loadModule(new URL("../../client-as/build/core.wasm", import.meta.url));
+  return compiled ??= new WebAssembly.Module(CORE_WASM);
 }
 
 /**
