@@ -1,6 +1,6 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import { LONGEST_TIMER } from "../../server/transport/platform.ts";
+import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
 import { type Fields, readFields } from "./fields.ts";
@@ -131,18 +131,21 @@ export class Board implements AsyncDisposable {
   #ahead = 0;
   /** What it has woken with. */
   readonly #asleep: Asleep | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #platform: Platform;
+  #cancelTick: (() => void) | undefined;
   #closed = false;
 
   /**
    * Starts the application.
    *
+   * @param platform Clock and network. Default: those of this machine.
    * @throws {LocalError} BAD_ARGUMENT; also for a module that is no application
    */
-  constructor(options: BoardOptions) {
+  constructor(options: BoardOptions, platform: Platform = nodePlatform) {
     const { application, speed = 1, kept = new Kept() } = options;
     if (!(speed > 0)) throw badArgument(`speed must be above 0, not ${speed}`);
     this.#options = options;
+    this.#platform = platform;
     this.#speed = speed;
     this.#kept = kept;
     this.ended = this.#ended.promise;
@@ -153,7 +156,7 @@ export class Board implements AsyncDisposable {
     if (this.#configured && options.id === undefined) throw badArgument("an id is missing");
     const asleep = this.#asleep = kept.asleep;
     kept.asleep = undefined; // once
-    if (asleep) this.#ahead = asleep.clock - millis();
+    if (asleep) this.#ahead = asleep.clock - this.#millis();
     else kept.used = 0;
     const owner = {
       exchange: () => this.#sleep.exchange(),
@@ -177,7 +180,7 @@ export class Board implements AsyncDisposable {
       ...(sleeps(application) && { window: SLEEPING_WINDOW }),
       ...size,
     };
-    this.#driver = new ClientDriver(owner, application, { board }, first, coreSize);
+    this.#driver = new ClientDriver(owner, application, { board }, first, coreSize, platform);
     const { core } = this.#driver;
     this.#application = core.exports;
     if (this.#configured) this.#replay();
@@ -185,7 +188,7 @@ export class Board implements AsyncDisposable {
       core,
       dialect,
       room: () => KEPT_BYTES - kept.used,
-      clock: nodePlatform,
+      clock: platform,
       drain: DRAIN / speed,
       millis: () => this.#millis(),
       isUp: () => this.connected,
@@ -265,9 +268,8 @@ export class Board implements AsyncDisposable {
       random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
       free_memory: () => FREE_MEMORY,
       every: (ms = 0) => {
-        clearInterval(this.#timer);
-        if (ms <= 0 || this.#closed) return;
-        this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_TIMER));
+        this.#cancelTick?.();
+        if (ms > 0 && !this.#closed) this.#tickAfter(Math.min(ms / this.#speed, LONGEST_TIMER));
       },
       configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
       wifi: () => this.wifi,
@@ -326,10 +328,14 @@ export class Board implements AsyncDisposable {
     return 1;
   }
 
-  #tick = (): void => {
-    this.#run(() => this.#application.onTick?.());
-    this.#pump();
-  };
+  /** Calls the application, again and again. */
+  #tickAfter(ms: number): void {
+    this.#cancelTick = this.#platform.after(ms, () => {
+      this.#tickAfter(ms);
+      this.#run(() => this.#application.onTick?.());
+      this.#pump();
+    });
+  }
 
   /** Its own stream, which goes on after a sleep. */
   get #stream(): Pick<BootOptions, "stream"> {
@@ -354,7 +360,7 @@ export class Board implements AsyncDisposable {
   }
 
   #millis(): number {
-    return millis() + this.#ahead;
+    return Math.floor(this.#platform.now()) + this.#ahead;
   }
 
   #pump(): void {
@@ -395,7 +401,7 @@ export class Board implements AsyncDisposable {
 
   #stop(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
+    this.#cancelTick?.();
     this.#sleep.cancel();
     this.#driver.close();
   }
@@ -411,11 +417,6 @@ export class Board implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** The board's clock. */
-function millis(): number {
-  return Math.floor(performance.now());
 }
 
 function isPin(pin: number): boolean {
