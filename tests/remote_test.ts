@@ -35,13 +35,16 @@ await simulate({ seed: 1 }, async (world) => {
 console.log(typeof MqttBridge);
 `;
 
+/** The environment without what leads to this clone and to what was downloaded before. */
+const { INIT_CWD: _, DENO_DIR: __, ...ENVIRONMENT } = Deno.env.toObject();
+
 /** What a deno says, with an empty HOME. */
 async function deno(cwd: string | URL, home: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
     cwd,
     clearEnv: true,
-    env: { HOME: home, PATH: Deno.env.get("PATH") ?? "", NO_COLOR: "1" },
+    env: { ...ENVIRONMENT, HOME: home, NO_COLOR: "1" },
     stdin: "null",
     signal: AbortSignal.timeout(LIMIT_MS),
   }).output();
@@ -87,15 +90,15 @@ Deno.test("client, server, bridge and simulated worlds work where only published
   }
   await Deno.writeTextFile(`${project}/deno.json`, JSON.stringify({ imports }));
   await Deno.writeTextFile(`${project}/main.ts`, PROGRAM);
-  // No permission to read anything, nor to reach anybody but a server on this machine.
+  // No permission to read any file, nor to reach anybody but a server on this machine.
   const { code, said, wrong } = await deno(
     project,
     home,
     "run",
     "--no-prompt",
     "--allow-import",
+    "--allow-env", // a dependency looks at it
     "--allow-net=127.0.0.1,0.0.0.0",
-    "--allow-write=/dev/shm,/tmp",
     "main.ts",
   );
   assertEquals([code, said], [0, "over a socket\nin a world\nfunction\n"], wrong);

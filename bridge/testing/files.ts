@@ -5,22 +5,19 @@ import { tmpdir } from "node:os";
 /** Memory that looks like a disk, where there is such a thing. */
 const MEMORY = "/dev/shm";
 
-/** A folder for the files of one world. */
+/** A folder for the files of one world. It is made with the first of them. */
 export class Folder implements Disposable {
-  readonly #path: string;
+  #path: string | undefined;
   #files = 0;
-
-  constructor() {
-    this.#path = fs.mkdtempSync(`${fs.existsSync(MEMORY) ? MEMORY : tmpdir()}/holdfast-sim-`);
-  }
 
   /** A file that is not there yet. */
   next(): string {
+    this.#path ??= fs.mkdtempSync(`${fs.existsSync(MEMORY) ? MEMORY : tmpdir()}/holdfast-sim-`);
     return `${this.#path}/${++this.#files}.db`;
   }
 
   [Symbol.dispose](): void {
-    fs.rmSync(this.#path, { recursive: true });
+    if (this.#path !== undefined) fs.rmSync(this.#path, { recursive: true });
   }
 }
 

@@ -75,7 +75,7 @@ export type PeerCode =
 
 /** What goes with a `PeerError`. */
 export interface PeerErrorOptions extends ErrorOptions {
-  /** For whoever has set up the other end, where that seems to be the fault: what it is, and what to do. */
+  /** Advice for those who set up the other end, where its settings seem to be at fault: what is wrong, and what to do. */
   advice?: string;
 }
 

@@ -27,7 +27,7 @@ export interface DeviceKey {
   suite: KeyedSuite;
 }
 
-/** What stands before a key that is for sealed links alone. */
+/** The prefix of a key that is only for sealed links. */
 const SEALED_MARK = "03:";
 
 /**

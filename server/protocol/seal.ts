@@ -36,7 +36,7 @@ export function sealKeys(key: Uint8Array, greeting: Uint8Array | string): SealKe
   };
 }
 
-/** Most bytes that a record holds for an end that takes texts of so many: it has room for a line. */
+/** Most bytes in a record for an end that takes texts of this many bytes: it has room for a line. */
 function mostFor(line: number): number {
   return Math.min(line + FRAME, MOST);
 }

@@ -247,7 +247,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.above?.cleared();
-    this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
+    this.#counted = NaN; // so that fewer waiting messages are shown, though no message was counted
     this.touch();
     const clears = this.#clears!;
     for (const clear of clears) {
@@ -343,7 +343,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.disconnected(this, serving.address, reason);
   }
 
-  /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
+  /** Takes the device out of the store. The owner of the transfer decides what happens to it then. */
   forgetting(
     transfer: Pick<Transfer, "failed"> & { check?(): void; done(dropped: Cleared): void },
   ): Transfer {
@@ -434,7 +434,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return promise;
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelExpiry?.();

@@ -31,7 +31,7 @@ export function caller(): Run | undefined {
   return runs.getStore();
 }
 
-/** The pace of whoever calls now. @param own Of those who are no application's. */
+/** The pace of the present caller. @param own For callers outside of applications. */
 export function paceOf(own: Pace): Pace {
   return caller()?.pace ?? own;
 }
@@ -45,7 +45,7 @@ export function within<T>(run: Run, start: () => T): T {
   return runs.run(run, start);
 }
 
-/** A promise was rejected that nobody awaits. If it is not a run's, it is none of our business. */
+/** A promise that nobody awaits was rejected. Only promises of runs concern us. */
 function claim(event: PromiseRejectionEvent): void {
   const run = caller();
   if (!run) return;

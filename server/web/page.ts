@@ -30,7 +30,7 @@ const HEAD = `
 /** What a module loads at once; types are taken out of it before. */
 const IMPORT = /^(?:import|export) (?:[^"]*? from )?"(.+?)";/gm;
 
-/** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */
+/** What the page may load, and from where: only its own files. Text of devices is never markup; if it were, it could do nothing. */
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEADERS = {

@@ -1,4 +1,4 @@
-/** Commits batches, each in one transaction, and finds out what has become of those of which it was not told. */
+/** Commits batches, each in one transaction, and finds out about those whose outcome it was not told. */
 import { LocalError } from "../../protocol/errors.ts";
 import { MOST_MAIL, type Post } from "../fleet.ts";
 import { type Batch, type Change, FencedError, type Work } from "../store.ts";
@@ -23,7 +23,7 @@ const PAUSE = 250;
 const BEGIN: Asked = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 const COMMIT: Asked = { sql: "COMMIT" };
 
-/** What was asked has failed, and nothing of it is in the database. */
+/** The transaction has failed, and nothing of it is in the database. */
 interface Failure {
   readonly error: unknown;
   /** Which of the statements has failed. */
@@ -153,7 +153,7 @@ export class Commits {
     if (isFence(error)) {
       const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
       if (fenced) return new FencedError(rows.known.get(Number(fenced.device))!.id);
-      await this.#isThere(NaN); // whoever was away for long was forgotten, with its gate
+      await this.#isThere(NaN); // a process that was away for long was forgotten, with its gate
       return new GateError("the database has another gate for this server", { cause: error });
     }
     if (isTaken(error, "holdfast_devices")) {
@@ -167,7 +167,7 @@ export class Commits {
   }
 }
 
-/** What was asked is right, but for its gate. */
+/** The transaction is right except for its gate. */
 class GateError extends Error {}
 
 /** What a work asks. @throws {LocalError} BAD_ARGUMENT */
@@ -197,7 +197,7 @@ async function attempt(wire: Wire, work: Work, process: number): Promise<unknown
   return error;
 }
 
-/** Posts what is to be done with devices that other processes have. @returns why it cannot */
+/** Posts orders for devices that other processes have. @returns why it cannot */
 async function post(wire: Wire, posts: readonly Post[], process: number) {
   if (posts.length === 0) return undefined;
   const { rows } = await wire.ask(POST, [

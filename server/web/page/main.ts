@@ -18,7 +18,7 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
-/** Of what something was told. To show all of them each time would take a frame from whoever scrolls. */
+/** Rows with news. Showing all rows each time would cost a frame while somebody scrolls. */
 const changed = new Set<Row>();
 
 /** As they were shown last: those that come into sight are shown by themselves. */
