@@ -1,5 +1,5 @@
 /** The server's address. Those of a fleet follow it. */
 export const SERVER = "10.0.1.1";
 
-/** An address at which there is no machine of the server's: whoever connects is refused, or hears nothing. */
+/** An address without a machine: a connection to it is refused, or never answered. */
 export const NOBODY = "10.0.1.9";

@@ -15,7 +15,7 @@ import { Process } from "../../bridge/testing/process.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { SimSocket } from "../../bridge/testing/socket.ts";
 
-/** The broker forgets a client that it has not heard of for so many of its keepalives. */
+/** Silence, in the client's keepalives, after which the broker drops a client. */
 const PATIENCE = 1.5;
 
 /** "No subscription existed". */
@@ -71,7 +71,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   #current: Guest | undefined;
   readonly #people: People;
   #takes: number;
-  /** What is to happen soon after the next packet. */
+  /** A fault to cause soon after the next packet. */
   #strike: (() => void) | undefined;
 
   constructor(readonly world: BrokerWorld, readonly plan: MqttPlan, readonly books: MqttBooks) {
@@ -93,7 +93,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     return this.plan.sends;
   }
 
-  /** What the bridge is told. */
+  /** The bridge's options. */
   get options(): MqttOptions {
     const { version, mostRows, offlineAfter, deadline, isDescribed: homeAssistant } = this.plan;
     const ownTopics = [NEWS, `${OWN}/{id}/+`];
@@ -195,7 +195,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   #check({ clean, clientId, will, properties }: Connect): void {
-    if (clean) throw new Violation("the bridge wants to begin anew");
+    if (clean) throw new Violation("the bridge asks for a clean session");
     if ((this.#clientId ??= clientId) !== clientId) {
       throw new Violation(`the bridge was ${this.#clientId}, and is ${clientId}`);
     }
@@ -242,7 +242,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.say({ cmd: "unsuback", messageId: messageId!, granted });
   }
 
-  /** A connection is lost, and nobody has said so before. */
+  /** A connection is lost without a DISCONNECT. */
   #leaves(connection: Guest): void {
     this.#close(connection);
     this.#ended(connection);
@@ -390,7 +390,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     });
   }
 
-  /** What it has not on its disk is gone. */
+  /** Everything that is not on its disk is gone. */
   #forget(): void {
     if (!this.#isUp) return;
     const way = this.world.random.pick(["nothing", "all", "all", "what is new"]);

@@ -26,7 +26,7 @@ export class ChannelBooks implements Owner {
   readonly #attempts = new Map<string, Attempt>();
   readonly #processing = new Map<string, Attempt>(); // by device, its newest
   readonly #touched = new Set<Attempt>(); // in the commit under way
-  readonly #changed = new Set<string>(); // channels of which something else is desired since the last commit
+  readonly #changed = new Set<string>(); // channels whose desired value has changed since the last commit
   #time = 0;
 
   add(id: string, books: Books): ThingBooks {
@@ -48,7 +48,7 @@ export class ChannelBooks implements Owner {
     return attempt;
   }
 
-  /** What is done with a message is in the store. */
+  /** The effects of a message are in the store. */
   effect(id: string, text: string): void {
     const attempt = this.#attempts.get(`${id}\0${text}`);
     if (!attempt) return;
@@ -67,13 +67,13 @@ export class ChannelBooks implements Owner {
     return this.mqtt.errands.written(id, line);
   }
 
-  /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
+  /** The device is forgotten in the commit under way, together with the answer that waited for it. */
   forgive(id: string): void {
     this.mqtt?.forgets(id);
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
   }
 
-  /** What a device has told is in the store: that belongs to the processing of its message. */
+  /** A device's report is in the store, as a part of the processing of its message. */
   told(id: string): void {
     const attempt = this.#processing.get(id);
     if (!attempt) throw new Violation(`${id}: something is known of it that it has not said`);
@@ -125,7 +125,7 @@ export class ChannelBooks implements Owner {
     this.mqtt?.lost(id);
   }
 
-  /** What the server has not made safe is gone. */
+  /** Everything that the server has not made safe is gone. */
   serverDied(): void {
     this.mqtt?.serverDied();
     this.#attempts.clear();

@@ -20,7 +20,7 @@ export interface Request {
   message: Message | undefined;
   /** When an answer was processed, in ms. */
   answeredAt: number;
-  /** Nobody waits for it: it has an outcome, or whoever waited is no more. */
+  /** It is not waited for any more: it has an outcome, or its caller is gone. */
   isOver: boolean;
   /** It was never written. */
   isRefused: boolean;
@@ -28,7 +28,7 @@ export interface Request {
   isLost: boolean;
 }
 
-/** Whoever asks is served no longer: nobody knows what comes of what was asked. */
+/** The caller's server is gone, so the outcome of the request is open. */
 const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
 
 /** Whom they are made to. */
@@ -159,7 +159,7 @@ export class RequestBooks {
     }
   }
 
-  /** The server tells of an answer that nobody has waited for. */
+  /** The server reports an answer that was not waited for any more. */
   late(tag: string): void {
     const request = this.#byTag.get(tag);
     if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;

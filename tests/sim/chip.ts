@@ -80,7 +80,7 @@ export class Chip implements Program {
       },
       asleep: (asleep) => {
         const waiting = this.#accepted.slice(core.done - this.#first >>> 0);
-        // Of one that was withdrawn nothing more is to be told.
+        // A withdrawn message is not reported again.
         device.sleeps(
           asleep,
           waiting.map((each) => each && this.#withdrawn.has(each) ? undefined : each),
@@ -123,7 +123,7 @@ export class Chip implements Program {
     return true;
   }
 
-  /** What its firmware has to say goes out as messages do. */
+  /** Messages of its firmware are sent like the application's. */
   #tell(core: Core): void {
     const { firmware, world, id, dialect } = this.device;
     if (!firmware || firmware.isOld || dialect === 1) return;

@@ -1,4 +1,4 @@
-/** What an application on the server does with one device, in one life of the server. */
+/** An application on the server with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";

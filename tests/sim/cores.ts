@@ -1,4 +1,4 @@
-/** What a world does to the devices' cores, and looks for in them. */
+/** Prepares the devices' cores for a world, and checks their memory. */
 import { Core, type CoreOptions } from "../../bridge/host/core.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";

@@ -64,7 +64,7 @@ export class SimDevice implements Wiring {
   readonly process: Process;
   readonly talk: DeviceTalk;
   dialect: 1 | 2;
-  /** Boots so far: names the stream of what it writes. */
+  /** Boots so far. Names the stream of its messages. */
   boot = 0;
   clockAhead: number;
   dateAhead = 0;
@@ -135,7 +135,7 @@ export class SimDevice implements Wiring {
     return Math.floor(this.#platform!.date()) % 2 ** 32;
   }
 
-  /** What a chip's are now, if that is its boot. */
+  /** The chip's position now, if that boot is its present one. */
   msIn(boot: number): number {
     return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }

@@ -130,7 +130,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "key changed":
       return changeKey(world, device);
     case "hostile path":
-      // Whoever does not seal is at its mercy.
+      // Unsealed links cannot defend themselves.
       if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
       path.meddler = path.stranger ??= new Meddler(random); // who remembers what has passed before
       return until(() => path.meddler = undefined);

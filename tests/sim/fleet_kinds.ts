@@ -1,4 +1,4 @@
-/** What worlds of a fleet are made of, and what can go wrong there. */
+/** Plans of fleet worlds, and the faults that can happen there. */
 import { SERVER } from "./addresses.ts";
 
 /** What can go wrong, beside what is between a device and its server. */

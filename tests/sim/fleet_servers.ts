@@ -118,7 +118,7 @@ export class FleetServer extends ServerProcess {
   }
 
   /**
-   * What an application is given of a device. A process that has lost the device and does not know it yet may hand out
+   * The `Device` that an application is given. A process that has lost the device and does not know it yet may hand out
    * messages: the other one does as well, so what its application does with `readline` is as if it had been killed with
    * them. But it hands out nothing when it can know that others may take it for dead.
    */

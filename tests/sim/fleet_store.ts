@@ -52,7 +52,7 @@ const EMPTY_HINTS = 0.1;
 /** Of commits, the share that is asked a second time what is different. */
 const ASKS_AGAIN = 0.3;
 
-/** What a transaction has come to. */
+/** The result of a transaction. */
 type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly error: LocalError };
 
 /** A commit that the process waits for. */
@@ -290,7 +290,7 @@ export class FleetStore implements Store {
     }
   }
 
-  /** The process is killed. What is on its way may arrive all the same, but not later. */
+  /** The process is killed. Requests already on their way may still arrive. */
   die(): void {
     if (this.#isDead) return;
     const pending = this.#pending;

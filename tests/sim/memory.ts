@@ -60,7 +60,7 @@ export class SimMemory {
     if (tears === "before" && !this.#path) return device.dieOf("device killed in a commit");
     const before = tears === "before" ? read(`${this.#path}-wal`) : undefined;
     this.#file?.commit(change);
-    // What has not come to the log as a whole is not there.
+    // A commit that is not in the log as a whole does not count.
     if (tears === "before" && this.#kill((path) => tear(`${path}-wal`, before!, below))) {
       return device.dieOf("device killed in a commit");
     }

@@ -1,4 +1,4 @@
-/** What an application on the server does that it should not: it fails, drops promises, and tries again at once. */
+/** Misbehaviour of an application on the server: it fails, drops promises, and tries again at once. */
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";

@@ -1,4 +1,4 @@
-/** The books of what somebody at a broker asks devices: each request has one answer. See `mqtt_books.ts`. */
+/** The books of requests from a broker to devices: each request has one answer. See `mqtt_books.ts`. */
 import { valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
@@ -107,7 +107,7 @@ export class AskedBooks {
     this.#excused++;
   }
 
-  /** What the server has taken, and not asked, is never asked. */
+  /** A request that the server has taken, and not asked, is never asked. */
   serverDied(): void {
     for (const asked of this.#asked.values()) {
       const { request, isGone, isTaken } = asked;

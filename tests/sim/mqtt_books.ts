@@ -47,7 +47,7 @@ export interface Publication extends Message {
 /** Answers go there, if a request says so. */
 export const ANSWERS = "answers";
 
-/** What the bridge says of what cannot be done. */
+/** The bridge's warnings about orders that it cannot carry out. */
 const REFUSALS: ReadonlySet<string> = new Set([
   "BAD_VALUE",
   "EXPIRED",
@@ -56,7 +56,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_TOPIC",
 ]);
 
-/** What devices wait with until there is room. */
+/** Messages that devices hold back until there is room. */
 const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
 
 /** What can be known of the server. */
@@ -71,7 +71,7 @@ export class MqttBooks {
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly errands: ErrandBooks;
-  /** Settings that were sent, and of which the bridge has not said that it has them. */
+  /** Settings that were sent, and that the bridge has not acknowledged. */
   readonly #outstanding = new Set<Setting>();
   /** Settings that have taken effect with the commit under way. */
   readonly #keptNow = new Set<Setting>();
@@ -81,7 +81,7 @@ export class MqttBooks {
   #owesWarning = false;
   /** The bridge knows that a broker that has forgotten it had a session. */
   #isKnown = false;
-  /** Retained topics of which it has been told since it went back. */
+  /** Retained topics that it was told since it went back. */
   #fresh: Set<string> | undefined;
   /** Ids that were in use when it forgot the session. */
   #forgottenIds: readonly number[] = [];
@@ -242,7 +242,7 @@ export class MqttBooks {
     this.asked.serverDied();
   }
 
-  // What the broker does.
+  // The broker's doings.
 
   /** It has lost the session. @param ids That were in use. @param isKnown The bridge knows that it had one */
   forgot(ids: readonly number[], isKnown: boolean): void {

@@ -5,7 +5,7 @@ import type { ThingBooks } from "./thing_books.ts";
 
 type Own = Pick<ThingBooks, "id" | "count" | "unique" | "changedThere">;
 
-/** What it says as soon as it has booted: what is published for it, and what it hears. */
+/** Its lines after a boot: the topics that it publishes to, and those that it listens to. */
 export function ownStart(random: Random, books: Own): string[] {
   if (random.chance(0.2)) return [];
   const life = `${OWN}/${books.id}/${LIFE}`;

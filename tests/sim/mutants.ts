@@ -1,4 +1,4 @@
-/** Trees of the source with a known bug in them, from which workers are started. */
+/** Copies of the source with a known bug in them. Workers are started from them. */
 import { embedded } from "../../client-as/build.ts";
 import type { Edit } from "./bugs/bug.ts";
 import type { Mutation } from "./mutations.ts";

@@ -6,7 +6,7 @@ import { type Direction, DOWN, UP } from "../../bridge/testing/network.ts";
 import type { DevicePlan } from "./scenario.ts";
 import type { Tap } from "../../bridge/testing/socket.ts";
 
-/** What a hello begins with whose link is sealed. */
+/** The beginning of the hello of a sealed link. */
 const SUITE = `${HELLO}0${SEALED}`;
 
 const NEWLINE = 10;
@@ -29,7 +29,7 @@ interface Passed {
 export class OpenedTap implements Tap {
   readonly #tap: Tap;
   readonly #plan: DevicePlan | undefined;
-  /** The direction of what its end writes. */
+  /** The direction in which its end writes. */
   readonly #writes: Direction;
   readonly #passed: Passed[] = [{ clear: NOTHING, left: 2 }, { clear: NOTHING, left: 1 }];
   #isSealed: boolean | undefined; // the hello says so

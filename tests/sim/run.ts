@@ -56,7 +56,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   return playWorld(random, scenario, props);
 }
 
-/** Whoever needs the time, or chance, has it from the platform. */
+/** Code of the product must get time and chance from the platform. */
 const FORBIDDEN: Instead = Object.fromEntries(
   ["setTimeout", "setInterval", "setImmediate", "now", "date", "random", "randomUUID"].map(
     (name) => [name, () => {
@@ -80,7 +80,7 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
   using world: World = new Kind(random, scenario, stamp);
   using cores = hookCores(world);
   const unhandled = (event: PromiseRejectionEvent) => {
-    if (caller()) return; // an application has dropped it: that is to be an event
+    if (caller()) return; // an application has dropped it: that must become an event
     event.preventDefault();
     world.failed(event.reason);
   };

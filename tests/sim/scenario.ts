@@ -27,12 +27,12 @@ export interface DeviceTalk {
   logs: number;
   /** Share of the texts that are as long as they may be. */
   long: number;
-  /** Answers some of what it sees: so many. */
+  /** How many of the messages that it sees it answers. */
   answers: number;
-  /** On the server: it fails so often, and drops so many promises that fail. */
+  /** On the server: how often it fails, and how many failing promises it drops. */
   failures: number;
   dropped: number;
-  /** Of the promises that it has dropped, those of which the server has told. */
+  /** How many of the dropped promises the server has reported. */
   told: number;
 }
 

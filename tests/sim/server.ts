@@ -45,7 +45,7 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
   "NOT_ADMITTED",
 ]);
 
-/** What may be said of a connection that was there before the keys were changed. */
+/** Accusations allowed for connections made before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
 /** Most that the application of one device does at a time. */
@@ -157,7 +157,7 @@ export class ServerProcess implements Host, Wiring {
     this.world.failed(error);
   }
 
-  /** What an application is given of a device. */
+  /** The `Device` that an application is given. */
   protected handTo(device: Device): Device {
     return device;
   }
@@ -172,7 +172,7 @@ export class ServerProcess implements Host, Wiring {
 
   /** The operator has changed a key, or says the same ones again. */
   changeKeys(changed?: DevicePlan): void {
-    // Whoever has begun to greet does so with the old one.
+    // Greetings under way use the old key.
     this.#keysChangedAt = this.world.clock.now;
     this.process.enter(() => this.server?.setKeys(this.#keys()));
     for (const { end, isOpen, isServing } of this.sockets.values()) {
@@ -238,7 +238,7 @@ export class ServerProcess implements Host, Wiring {
     });
   }
 
-  /** Whoever has gone waits for nothing. */
+  /** Peers that have gone must not wait for anything. */
   #checkWaiting(): void {
     const { waiting = 0, devices = [] } = this.server ?? {};
     const most = this.world.scenario.limits.connections + WRITES * devices.length;
@@ -286,7 +286,7 @@ export class ServerProcess implements Host, Wiring {
         }
         if (event.code === "FENCED") return this.lost(event.device!);
         if (world.channels?.mqtt?.warned(event)) return world.log?.(`server: ${event.message}`);
-        // What strangers say may look like anything; no device of ours may.
+        // Strangers may send anything; our devices may not.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         if (/^what another server has posted/.test(event.message)) {
           return world.count("mail refused");
@@ -319,7 +319,7 @@ export class ServerProcess implements Host, Wiring {
       case "met":
         return world.channels?.things.get(event.device)?.met(event.channel);
       case "late_answer":
-        if (world.serverIsDown) return; // whoever waits is about to be told that it is closed
+        if (world.serverIsDown) return; // callers are about to be told that it is closed
         return world.channels?.things.get(event.device)?.requests.late(event.tag);
       case "plain_line":
         return world.channels?.things.get(event.device)?.plainLine(event.message);
@@ -358,7 +358,7 @@ export class ServerProcess implements Host, Wiring {
     if (books && !books.mayBeFirst) books.older.admitted();
   }
 
-  /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
+  /** Another server has taken a device. It comes back to this one, which loads it from the store again. */
   protected lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
@@ -466,7 +466,7 @@ export class ServerProcess implements Host, Wiring {
       server.events.subscribe(({ event }) => {
         throw new Violation(`the server is closed, and tells of ${event}`);
       });
-      // Whoever has closed it may live on.
+      // The process that has closed it may go on.
       world.clock.after(world.random.below(world.scenario.timeout), done);
     };
     this.process.enter(() => {
@@ -487,7 +487,7 @@ export class ServerProcess implements Host, Wiring {
   }
 }
 
-/** What is without limit is so by default. */
+/** Leaves out infinite limits: these are the defaults. */
 function finite(limits: Limits): Partial<Limits> {
   const { outboxAge, ...others } = limits;
   return outboxAge === Infinity ? others : limits;

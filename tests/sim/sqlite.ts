@@ -100,7 +100,7 @@ export class SqliteDisk extends Disk {
   }
 
   /**
-   * The process is killed. What it has left is what the next one finds.
+   * The process is killed. The next one finds the file as it was left.
    *
    * @param cut Draws how much of the last commit has come to the log; undefined: all.
    */

@@ -130,7 +130,7 @@ export class SimStore implements Store {
   }
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
-    // What a real store has, it has.
+    // A commit that the real store has is not taken back.
     const { isWritten, fails } = this.#pending!;
     const fenced = isWritten ? undefined : this.#fenced();
     if (!fenced && !fails && (!this.disk.full || isWritten)) return resolve(this.#finish());
@@ -244,7 +244,7 @@ export class SimStore implements Store {
   }
 }
 
-/** @returns the works of which a statement fails */
+/** @returns the works with a failing statement */
 export function execute(works: readonly Work[]): Map<Work, unknown> {
   const refused = new Map<Work, unknown>();
   for (const work of works) {

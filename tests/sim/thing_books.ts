@@ -64,7 +64,7 @@ export interface Owner {
   kept(setting: Setting): void;
   /** It is, and something that was published takes effect again. */
   again(setting: Setting): void;
-  /** What a device has told is in the store. */
+  /** A device's report is in the store. */
   told(id: string): void;
   /** The device is forgotten in the commit under way. */
   forgive(id: string): void;
@@ -72,7 +72,7 @@ export interface Owner {
   errand(id: string, line: string): number;
 }
 
-/** What a device is, and not only the server's view of it. */
+/** The device's true values, and not the server's view of them. */
 interface Truth {
   readonly values: ReadonlyMap<string, unknown>;
 }
@@ -121,7 +121,7 @@ export class ThingBooks {
     return line;
   }
 
-  // What the device does.
+  // The device's doings.
 
   deviceStarts(): void {
     this.#answeredAt.clear();
@@ -188,7 +188,7 @@ export class ThingBooks {
     }
   }
 
-  // What the server's application does.
+  // The doings of the server's application.
 
   /** Somebody wants a channel to be another. */
   sets(channel: string, value: unknown, attempt?: Attempt, isPublished = false): Setting {
@@ -382,7 +382,7 @@ export class ThingBooks {
     }
   }
 
-  /** What waited was dropped, or is going to be. */
+  /** Waiting messages were dropped, or will be. */
   dropped(): void {
     this.#isDropped = true;
   }

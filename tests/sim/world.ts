@@ -33,19 +33,19 @@ import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
 import { workOf } from "./work.ts";
 
-/** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
+/** Time after the last fault in which everything must arrive, in timeouts, without the time for each message. */
 const PATIENCE = 60;
 
-/** After a fault nothing is expected for so many timeouts. */
+/** Time after a fault in which nothing is expected, in timeouts. */
 const CALM = 3;
 
-/** A device that is told of the end of its connection has the next one within so many timeouts. */
+/** Time in which a device that was told of the end of its connection must have the next one, in timeouts. */
 const RECOVERY = 0.9;
 
-/** An outage is noticed after so many timeouts. */
+/** Time in which an outage must be noticed, in timeouts. */
 const NOTICED = 1.1;
 
-/** After all that is to be done at once. The real one: in a world there is none. */
+/** Runs after everything else of this turn. The real one: in a world it is replaced. */
 const later = setImmediate;
 
 export class World implements Surroundings, StoreWorld, Disposable {
@@ -60,7 +60,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly page: PageBooks | undefined;
   readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
-  /** What the server's application has still to say to each device. */
+  /** What the server's application has still to write to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
   /** The server is not running, or about to end. */
@@ -142,7 +142,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return this.scenario.limits.lineBytes;
   }
 
-  /** What the server may take its time for. */
+  /** How long the server may take. */
   get serverPatience(): Patience {
     const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
     // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
@@ -205,7 +205,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         // All promises that can be kept by now are.
         await new Promise(later);
       }
-      // Whoever has caught what was thrown: a violation is one.
+      // A violation counts even if the product has caught it.
       if (Violation.first) throw Violation.first;
       if (this.#failure) throw this.#failure;
     }
@@ -369,7 +369,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.server.changeKeys(plan);
   }
 
-  /** @param disk The store that takes the place of the one before, if one does. */
+  /** @param disk The store that replaces the old one, if one does. */
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();
