@@ -36,7 +36,7 @@ export interface BoardSettings extends Omit<ConnectionOptions, "id"> {
   id?: string;
 }
 
-/** What a simulated board must and can be told. */
+/** Options of a simulated board. */
 export interface BoardOptions extends BoardSettings {
   /** The application, of `client-as/build/`: see {@linkcode loadModule}. */
   application: WebAssembly.Module;
@@ -53,7 +53,7 @@ export interface BoardOptions extends BoardSettings {
   onPwm?: (pin: number, duty: number, hz: number) => void;
   /** What the pins are connected to. Default: pins that `setPin` pulls, and no I2C device anywhere. */
   wires?: Wires;
-  /** What the board before this one has kept. Default: the power was off. */
+  /** What the previous board has kept. Default: the power was off. */
   kept?: Kept;
   /** Called when the application configures the board, with what it has said. */
   onConfigure?: (fields: Fields) => void;
@@ -68,7 +68,7 @@ interface Application extends CoreExports {
   onTick?(): void;
 }
 
-/** What makes a module one that is compiled with the core. */
+/** Exports of every module that is compiled with the core. */
 const EXPORTS: readonly (keyof CoreExports)[] = ["memory", ...CORE_EXPORTS];
 
 /** Pins of the simulated board: 0 to 16, without those of the flash. */
@@ -86,7 +86,7 @@ const decoder = new TextDecoder(); // a log shows what it can
 
 /**
  * A board without a board: runs a device application, as it would be flashed, over a real socket. Its
- * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they are to do.
+ * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they do.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
@@ -123,11 +123,11 @@ export class Board implements AsyncDisposable {
   #wasUp = false;
   /** False until an application that configures itself has done so. */
   #configured = true;
-  /** What the link is to be booted with when the application's call has returned. */
+  /** What to boot the link with when the application's call has returned. */
   #next: BootOptions | "restart" | undefined;
   #hasBus = false;
   readonly #sleep: Sleep;
-  /** What its clock is ahead of this process's: it has gone on while the board slept. */
+  /** How far its clock is ahead of this process's: it has gone on while the board slept. */
   #ahead = 0;
   /** What it has woken with. */
   readonly #asleep: Asleep | undefined;
@@ -314,7 +314,7 @@ export class Board implements AsyncDisposable {
     };
   }
 
-  /** What the settings and these fields say together is what the link is booted with next. */
+  /** The settings, overridden by these fields, are what the link is booted with next. */
   #configure(bytes: Uint8Array | undefined): 0 | 1 {
     const fields = bytes && readFields(bytes);
     const { id, host } = { ...this.#options, ...fields };

@@ -256,7 +256,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     } else this.#setAlarm(Math.min(this.#outbox.expiry, late));
   }
 
-  /** What is due then is done before the next poll. */
+  /** Everything due then is done before the next poll. */
   #setAlarm(at: number): void {
     if (at === this.#alarmAt) return;
     this.#cancelAlarm?.();
@@ -277,7 +277,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#readiness = undefined;
   }
 
-  /** A message is handed out when the one before it is safely done with. The core offers that one until it is taken. */
+  /** A message is handed out when the previous one is safely done with. The core offers it until it is taken. */
   #mayHandOut(): boolean {
     return !this.#memory || this.#handout.isAt(this.#core.position) || !this.#hasProgress;
   }
@@ -296,7 +296,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#hasProgress || this.#outbox.isDirty;
   }
 
-  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; whoever waits was told */
+  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; those who wait were told */
   #commit(): void {
     const progress = this.#handout.progress(this.#core.position);
     try {

@@ -140,7 +140,7 @@ export interface TxStream {
   first: number;
 }
 
-/** What a core is told at its boot. */
+/** Options of a core's boot. */
 export interface CoreOptions extends CoreSize {
   id: string;
   /** See `ConnectionOptions`; "": none. */
@@ -171,7 +171,7 @@ function nameOf({ id, metadata }: CoreOptions): string {
 
 /** One core, booted. `now` is always in ms; see the core's own documentation for the rest. */
 export class Core {
-  /** The module's functions, for whoever knows of more than the core's. */
+  /** The module's functions, for callers that know more of them than the core's. */
   readonly exports: CoreExports;
   #registers: number;
   #view: DataView;
@@ -301,7 +301,7 @@ export class Core {
   /** Why the last connection ended. */
   get reason(): PeerCode {
     const reason = this.#get(R.REASON);
-    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was none
+    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was no reason
   }
 
   /** The code that the server gave, if the reason is REFUSED. */
@@ -356,7 +356,7 @@ export class Core {
       at += OUTBOX_HEADER + length;
       if (flags === Flag.late) return undefined;
       if (flags === Flag.doneWith) continue; // it has left
-      // What was withdrawn before an earlier sleep has no mark, but its NUL.
+      // A message withdrawn before an earlier sleep has a NUL in place of a mark.
       const isWithdrawn = flags === Flag.withdrawn || this.#view.getUint8(text) === 0;
       texts.push(isWithdrawn ? undefined : this.#bytes(text, length - FRAME).slice());
     }

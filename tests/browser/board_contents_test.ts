@@ -118,7 +118,7 @@ browserTest("settings are erased, and the board then waits for others", async ()
 });
 
 browserTest(
-  "all is erased first, if wanted; the settings outlive it, if they are to be kept",
+  "all is erased first, if wanted; the settings stay, if they are kept",
   async () => {
     const fixture = new Fixture();
     const chip = runningBoard(fixture);

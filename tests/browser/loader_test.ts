@@ -102,7 +102,7 @@ Deno.test("a flash that never takes it: not verified, with the address", async (
 });
 
 for (const what of ["corrupted command", "lost reply", "noise"] as const) {
-  Deno.test(`a block with a ${what}: its 64 KB are written anew (fault 4: a repeat breaks the stream)`, async () => {
+  Deno.test(`a block with a ${what}: its 64 KB are written again (fault 4: a repeat breaks the stream)`, async () => {
     await using board = await connected();
     board.emulated.faults.arm({ op: Op.flashDeflData, what, after: 2 });
     await board.chip.write(AT, DATA);

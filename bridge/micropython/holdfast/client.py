@@ -21,7 +21,7 @@ except (ImportError, AttributeError):
     from .cpython import sleep_ms, ticks_ms
 
 _M32 = const(0xFFFFFFFF)
-# ms between two looks at the socket: while something is to come, and otherwise.
+# ms between two looks at the socket: while something is expected, and otherwise.
 _SOON = const(5)
 _IDLE = const(20)
 
@@ -105,7 +105,7 @@ class Client:
         self._name = my_id + "\t" + (metadata + " " if metadata else "") + "ms=" if dialect == 2 else None
         self._rounds = self._last = 0
         self._sock = self._raw = self._poller = None
-        self._rest = None  # of what was to be sent
+        self._rest = None  # bytes still to be sent
         self._buf = bytearray(256)
         self._up = False
         self._since = 0  # when it came up
@@ -243,7 +243,7 @@ class Client:
         return (self._rounds << 30 | self._last) & _M32
 
     def close(self):
-        """Ends the link. Whoever waits gets LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
+        """Ends the link. Tasks that wait get LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
         if not self._closed:
             self._closed = True
             self._up = False

@@ -176,7 +176,7 @@ class Core:
     def received(self, buf, n, now):
         if self.state < _GREETING:
             return
-        if self.state == UP or not self._two:  # part of a welcome is none
+        if self.state == UP or not self._two:  # half a welcome does not count
             self._heard = now
         at = 0
         while at < n:
