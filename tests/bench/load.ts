@@ -11,7 +11,7 @@ import { TextLineStream } from "@std/streams";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
 
-/** What the loader can be told. */
+/** Options of the loader. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
   | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying; proof?: Proof }

@@ -123,7 +123,7 @@ Deno.test("without the flashing program nothing is written (fault 5: the ROM era
   assertEquals(port.cable.isOpen, false);
 });
 
-Deno.test("the digest of what was read is not taken for an answer (fault 6)", async () => {
+Deno.test("the digest of a read block is not taken for an answer (fault 6)", async () => {
   await using board = await connected();
   await board.chip.write(AT, DATA);
   for (let i = 0; i < 5; i++) {

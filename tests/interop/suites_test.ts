@@ -19,7 +19,7 @@ const TIMEOUT = 2000;
 const ID = "board";
 const KEY = "3c".repeat(32);
 
-/** What a server has for the device: nothing, a key, or a key for sealed links alone. */
+/** A server's entry for the device: nothing, a key, or a key for sealed links only. */
 const KEYS = { none: undefined, "02": KEY, "03": `03:${KEY}` } as const;
 type Kind = keyof typeof KEYS;
 
