@@ -91,6 +91,7 @@ export {
   type Database,
   type DeadLetter,
   type DeviceState,
+  type Execution,
   FencedError,
   type KnownDevice,
   type Noted,

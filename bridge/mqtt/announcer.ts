@@ -12,6 +12,7 @@ import {
   type Transaction,
 } from "../../server/mod.ts";
 import type { Clock } from "../../server/transport/platform.ts";
+import { Absentees } from "./absentees.ts";
 import { type Diagnostics, diagnosticsOf } from "./diagnostics.ts";
 import {
   AVAILABILITIES,
@@ -96,7 +97,7 @@ export class Announcer {
   readonly #due = new Map<string, { isAgain: boolean }>(); // their announcements may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
   // Devices that the server did not have when topics of theirs were taken back, or that another server had.
-  readonly #absent = new Set<string>();
+  readonly #absent = new Absentees();
   readonly #removed = new Map<string, string>(); // devices whose removing payload is done
   readonly #cleared = new Set<string>(); // topics of discovery that the broker knows as removed
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
@@ -165,15 +166,17 @@ export class Announcer {
       if (event.device === undefined) return this.all(false);
       this.#mark(event.device, false);
     } else if (event.event === "connected") {
-      if (this.#absent.delete(event.device)) this.#restate(event.device);
+      if (this.#absent.comes(event.device)) this.#restate(event.device);
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
     } else if (isLoss(event)) {
       // Announcements of all devices made meanwhile leave it out.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
-    } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
-    else return;
+    } else if (event.event === "forgotten") {
+      this.#absent.forgets(event.device);
+      this.#gone.set(event.device, { isSecond: false });
+    } else return;
     this.#wake();
   }
 

@@ -5,6 +5,13 @@ import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 /** Sleeping: it has said so, and should be back in time. */
 export type AvailabilityState = "online" | "offline" | "sleeping";
 
+/** What was told of a device last. */
+export interface LastTold {
+  readonly state: AvailabilityState;
+  /** For how long it may sleep, in ms. */
+  readonly sleep: number;
+}
+
 /** Something in ms: for all devices, by their ids, or as a function of them; undefined: nothing is said. */
 export type PerDevice =
   | number
@@ -17,8 +24,8 @@ export interface AvailabilityOptions {
   readonly offlineAfter?: PerDevice | undefined;
   /** For how long one may sleep, in ms. Default: what it says in its metadata (`sleep=` seconds), or else not at all. */
   readonly sleeping?: PerDevice | undefined;
-  /** What it has said of that to an earlier process, in ms. */
-  slept?(id: string): number | undefined;
+  /** What was told of it last, also by an earlier process. */
+  last?(id: string): LastTold | undefined;
 }
 
 /** @param sleep For how long the device may sleep, in ms. */
@@ -36,7 +43,7 @@ export class Availability {
   readonly #leaving = new Map<string, () => void>();
   readonly #unsubscribe: () => void;
 
-  /** @param tell Told of each change; and of each device once, when it is known for certain. */
+  /** @param tell Told of each change; and of each device once, when it is known for certain, unless it is gone still. */
   constructor(
     server: Pick<Server, "devices" | "events">,
     clock: Clock,
@@ -50,6 +57,8 @@ export class Availability {
     for (const { id, connected, metadata, asleepUntil } of server.devices) {
       if (connected) this.#comes(id, metadata);
       else if (asleepUntil) this.#sleeps(id, asleepUntil);
+      // An earlier process has told that it is gone, and nobody has seen it since: it does not sleep once more.
+      else if (options.last?.(id)?.state === "offline") this.#states.set(id, "offline");
       else this.#leaves(id);
     }
   }
@@ -80,8 +89,8 @@ export class Availability {
 
   /** For how long a device may sleep, as was said last, in ms. */
   sleep(id: string): number {
-    const { sleeping, slept } = this.#options;
-    return per(sleeping, id) ?? this.#announced.get(id) ?? slept?.(id) ?? 0;
+    const { sleeping, last } = this.#options;
+    return per(sleeping, id) ?? this.#announced.get(id) ?? last?.(id)?.sleep ?? 0;
   }
 
   /** For how long a device without a connection is online still, in ms. */

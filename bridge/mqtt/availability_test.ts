@@ -24,12 +24,7 @@ class Stage {
     const server = { events: this.events, devices: devices as Device[] };
     const tell = (id: string, state: string, sleep: number) =>
       void this.told.push(`${this.#now} ${id} ${state}${sleep > 0 ? ` ${sleep}` : ""}`);
-    this.#availability = new Availability(
-      server,
-      clock,
-      { slept: () => undefined, ...options },
-      tell,
-    );
+    this.#availability = new Availability(server, clock, options, tell);
   }
 
   comes(device: string, metadata?: string): void {
@@ -50,6 +45,10 @@ class Stage {
 
   leaves(device: string): void {
     this.events.emit({ event: "disconnected", device, address: "", code: "LOST", message: "" });
+  }
+
+  state(device: string): string | undefined {
+    return this.#availability.get(device);
   }
 
   /** Time goes on until then. */
@@ -136,7 +135,8 @@ Deno.test("what the operator says of sleep counts, and what a device has said to
   const sleeping = (id: string) => id === "told" ? 0 : undefined;
   const away = { connected: false, metadata: "" };
   const devices = [{ id: "told", ...away }, { id: "kept", ...away }];
-  const stage = new Stage({ offlineAfter: 10, sleeping, slept: () => 1000 }, devices);
+  const last = () => ({ state: "sleeping", sleep: 1000 } as const);
+  const stage = new Stage({ offlineAfter: 10, sleeping, last }, devices);
   stage.until(5000);
   stage.comes("told", "sleep=60");
   stage.leaves("told");
@@ -147,6 +147,21 @@ Deno.test("what the operator says of sleep counts, and what a device has said to
     "1010 kept offline 1000",
     "5000 told online",
     "5010 told offline",
+  ]);
+});
+
+Deno.test("a device that an earlier process has missed does not sleep once more", () => {
+  const devices = [{ id: "gone", connected: false }, { id: "asleep", connected: false }];
+  const last = (id: string) =>
+    ({ state: id === "gone" ? "offline" : "sleeping", sleep: 1000 }) as const;
+  const stage = new Stage({ offlineAfter: 10, last }, devices);
+  assertEquals([stage.state("gone"), stage.state("asleep")], ["offline", undefined]);
+  stage.until(5000);
+  stage.comes("gone");
+  assertEquals(stage.told, [
+    "10 asleep sleeping 1000",
+    "1010 asleep offline 1000",
+    "5000 gone online",
   ]);
 });
 

@@ -181,8 +181,10 @@ export class MqttBridge {
       topics: this.#topics,
       now: () => platform.now(),
       wantsOthers: () => this.#broker?.wantsOthers(),
-      warn: (device, code, message) =>
-        this.#server?.events.emit({ event: "warning", device, code, message }),
+      warn: (device, code, message, topic) => {
+        const more = topic === undefined ? {} : { topic };
+        this.#server?.events.emit({ event: "warning", device, code, message, ...more });
+      },
     }, options.ownTopics ?? []);
     this.#wills = new Wills({
       own: this.#own,
@@ -234,11 +236,11 @@ export class MqttBridge {
     if (!this.#lease) await this.#lead(server);
     if (this.#closed) throw this.#closed;
     const { offlineAfter, sleeping } = this.#options;
-    const slept = (id: string) => this.#wills.slept(id);
+    const last = (id: string) => this.#wills.last(id);
     this.#availability = new Availability(
       hereOf(server),
       this.#platform,
-      { offlineAfter, sleeping, slept },
+      { offlineAfter, sleeping, last },
       (...told) => this.#again(server, (tx) => this.#tell(server, tx, ...told)),
     );
     this.#announcer = new Announcer(
@@ -527,8 +529,10 @@ export class MqttBridge {
         if (!error) this.#age?.over();
         this.#told(error && { code: error.code, message: error.message });
       },
-      warn: (code: string, message: string) =>
-        this.#emit({ event: "warning", address, code, message }),
+      warn: (code: string, message: string, topic?: string) => {
+        const more = topic === undefined ? {} : { topic };
+        this.#emit({ event: "warning", address, code, message, ...more });
+      },
     };
   }
 

@@ -55,7 +55,8 @@ export interface BrokerHost {
   completed(publication: Publication): void;
   /** The broker is there; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
-  warn(code: string, message: string): void;
+  /** @param topic Of a message that does nothing, if it is about one. */
+  warn(code: string, message: string, topic?: string): void;
 }
 
 export class Broker {
@@ -287,7 +288,7 @@ export class Broker {
 
   #refuse({ topic }: Delivery, { code, message }: HoldfastError): void {
     const name = code === "BAD_ARGUMENT" ? "BAD_VALUE" : code;
-    this.#host.warn(name, `${JSON.stringify(topic)} does nothing: ${message}`);
+    this.#host.warn(name, `${JSON.stringify(topic)} does nothing: ${message}`, topic);
   }
 
   #forgot(): void {

@@ -33,8 +33,8 @@ export interface OwnTopicsHost {
   now(): number;
   /** Other topic filters are wanted. */
   wantsOthers(): void;
-  /** Says what a device may not, or cannot. */
-  warn(device: string, code: string, message: string): void;
+  /** Says what a device may not, or cannot. @param topic Of a message that it does not get, if it is about one. */
+  warn(device: string, code: string, message: string, topic?: string): void;
 }
 
 export class OwnTopics {
@@ -187,7 +187,7 @@ export class OwnTopics {
 
   /** A message does not go to a device that wants it. */
   #lost(device: string, topic: string, { code, message }: LocalError): void {
-    this.#host.warn(device, code, `it does not get ${JSON.stringify(topic)}: ${message}`);
+    this.#host.warn(device, code, `it does not get ${JSON.stringify(topic)}: ${message}`, topic);
   }
 
   /** A device wants these, and nothing else. @returns why it does not get some of them */

@@ -145,9 +145,9 @@ toolTest(
       await until(() => good.heard.length === n, { what: () => `${n}: ${good.heard}` });
     }
     const lost = all.events.flatMap((one) =>
-      one.event === "warning" ? [[one.device, one.code]] : []
+      one.event === "warning" ? [[one.device, one.code, one.topic]] : []
     );
-    assertEquals(lost, Array(3).fill(["full", "OUTBOX_FULL"]));
+    assertEquals(lost, Array(3).fill(["full", "OUTBOX_FULL", "home/hall"]));
     const again = hearing(all.server.port, "full");
     await using __ = again.client;
     await until(() => again.heard.length === 3, { what: () => `three: ${again.heard}` });

@@ -8,7 +8,7 @@
  */
 import type { Server, Told, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
-import type { AvailabilityState } from "./availability.ts";
+import type { AvailabilityState, LastTold } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { type Message, publishOf } from "./rows.ts";
 
@@ -32,8 +32,7 @@ export interface WillsHost {
 
 export class Wills {
   readonly #host: WillsHost;
-  /** For how long devices may sleep, in ms. */
-  readonly #sleeps = new Map<string, number>();
+  readonly #last = new Map<string, LastTold>();
   /** What devices have said, perhaps: it counts as added whenever it may be. */
   readonly #said = new Map<string, { will?: Message; welcome?: Message }>();
 
@@ -44,8 +43,9 @@ export class Wills {
   /** Reads what was told. What devices have reported counts as far as the operator allows it now. */
   async start(tx: Transaction, server: Pick<Server, "devices" | "thing">): Promise<void> {
     const { own } = this.#host;
-    for (const { device, sleep } of await tx.all(`SELECT device, sleep FROM mqtt_devices`)) {
-      this.#sleeps.set(String(device), Number(sleep));
+    for (const row of await tx.all(`SELECT device, state, sleep FROM mqtt_devices`)) {
+      const state = String(row.state) as AvailabilityState;
+      this.#last.set(String(row.device), { state, sleep: Number(row.sleep) });
     }
     if (!own.isOn) return tx.run(`UPDATE mqtt_devices SET will = NULL, welcome = NULL`);
     // All at once: a device that is forgotten meanwhile would be waited for.
@@ -58,9 +58,9 @@ export class Wills {
     }
   }
 
-  /** For how long a device may sleep, as it has said to an earlier process, in ms. */
-  slept(id: string): number | undefined {
-    return this.#sleeps.get(id);
+  /** What was told of a device last, also by an earlier process. */
+  last(id: string): LastTold | undefined {
+    return this.#last.get(id);
   }
 
   /** A device says what to publish, as a part of its transaction. */
@@ -90,7 +90,7 @@ export class Wills {
   /** A device's announcement has changed, as a part of the transaction that publishes it. */
   changed(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void {
     const { own, tell } = this.#host;
-    this.#sleeps.set(id, sleep);
+    this.#last.set(id, { state, sleep });
     if (state === "offline" && own.isOn) this.#publish(tx, id, "will", `state <> 'offline'`);
     tell(tx, id, state, sleep);
     if (own.isOn) this.#welcome(tx, id);
@@ -114,7 +114,7 @@ export class Wills {
 
   /** The server knows a device no longer. */
   forget(tx: Transaction, id: string): void {
-    this.#sleeps.delete(id);
+    this.#last.delete(id);
     this.#said.delete(id);
     tx.run(`DELETE FROM mqtt_devices WHERE device = ?`, id);
   }

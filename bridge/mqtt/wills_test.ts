@@ -13,8 +13,8 @@ import { Wills } from "./wills.ts";
 const TOOLS = { mosquitto: "mosquitto" };
 
 /** A device that says what is to be published for it. */
-function willing(port: number, metadata?: string) {
-  const client = new Client({ id: "kitchen", port, ...(metadata !== undefined && { metadata }) });
+function willing(port: number, metadata?: string, id = "kitchen") {
+  const client = new Client({ id, port, ...(metadata !== undefined && { metadata }) });
   const faults: string[] = [];
   const onError = (error: unknown) => void faults.push(String((error as Error).message));
   return { client, device: new Channels(client, { app: "a", version: "1", onError }), faults };
@@ -94,6 +94,17 @@ toolTest(
     await peer.shows("home/kitchen", "gone");
     assertEquals(peer.at(availability), ["online", "sleeping", "online", "sleeping", "offline"]);
     assertEquals([peer.at("home/kitchen"), peer.at("other/kitchen")], [["gone"], []]);
+    {
+      const { client } = willing(all.server.port, undefined, "cellar");
+      await using _ = client;
+      await peer.shows("holdfast/cellar/availability", "online");
+      await all.stop();
+    }
+    // The next process knows that one has gone, and waits for the other one only.
+    await all.start({ offlineAfter: { kitchen: 0, cellar: 50 } });
+    await peer.shows("holdfast/cellar/availability", "offline");
+    assertEquals(new Set(peer.at(availability).slice(5)), new Set(["offline"]));
+    assertEquals(peer.at("home/kitchen"), ["gone"]);
   },
 );
 

@@ -8,7 +8,7 @@ import type { MessageCounts } from "../link/counts.ts";
 import type { DeadLetter } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { Application, type AppState, type Served } from "../runtime/application.ts";
+import { Application, type AppState, RunFailed, type Served } from "../runtime/application.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
@@ -85,11 +85,7 @@ export class PlainLines {
 
   /** The run has failed: its line comes again to the next one, and nothing else is handed to it. */
   failed(error: unknown): void {
-    const over = new LocalError(
-      "CLOSED",
-      "this run of the application has failed and will be restarted",
-    );
-    this.#view?.end(over);
+    this.#view?.end(new RunFailed());
     this.#view = undefined;
     this.#offer?.done.reject(error);
   }

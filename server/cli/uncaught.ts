@@ -1,19 +1,19 @@
 /** Keeps the errors of an application that is loaded into the server's process from ending it. */
 import nodeTimers from "node:timers";
-import { caller } from "../runtime/run.ts";
+import { owner } from "../runtime/run.ts";
 
 type Call = (...args: unknown[]) => unknown;
 
 /** When an error of a timer is reported as an event, its application is no longer known, so it is caught here. */
 function catching(call: unknown): unknown {
   if (typeof call !== "function") return call;
-  const run = caller(); // the one that sets the timer
+  const whose = owner(); // of whoever plans it
   return function (this: unknown, ...args: unknown[]): unknown {
     try {
       return (call as Call).apply(this, args);
     } catch (error) {
-      if (!run) throw error;
-      run.uncaught(error);
+      if (!whose) throw error;
+      whose.uncaught(error);
       return undefined;
     }
   };
@@ -55,12 +55,12 @@ export function surviveUncaught(report: (error: unknown) => void): void {
   catchInNodeTimers();
   addEventListener("error", (event) => {
     event.preventDefault();
-    const run = caller();
-    if (run) run.uncaught(event.error);
+    const whose = owner();
+    if (whose) whose.uncaught(event.error);
     else report(event.error);
   });
   addEventListener("unhandledrejection", (event) => {
-    if (caller()) return; // it is told already
+    if (owner()) return; // it is told already
     event.preventDefault();
     report(event.reason);
   });

@@ -1,6 +1,7 @@
 /** What happens at a server, as it happens: the one source of its log, and of whatever else watches it. */
 import type { Value } from "../protocol/channel_lines.ts";
 import type { MessageCounts } from "../link/counts.ts";
+import { Listening } from "../runtime/run.ts";
 
 /** One thing that happened. */
 export type ServerEvent =
@@ -99,37 +100,56 @@ export type ServerEvent =
   | { event: "broker"; address: string; code?: string; message?: string }
   /** Messages of the device were counted: at most one event a second, with the counts since the server's start. */
   | ({ event: "messages"; device: string } & MessageCounts)
-  | { event: "warning"; device?: string; address?: string; code: string; message: string }
+  | {
+    event: "warning";
+    device?: string;
+    address?: string;
+    code: string;
+    message: string;
+    /** At a broker: a message to it does nothing, or not what it should do for this device. */
+    topic?: string;
+  }
   /** Other keys, descriptions, credentials (at a broker, of the page), or another certificate, were taken over while the
    * server runs. */
   | { event: "keys" | "descriptions" | "certificate" | "credentials"; message: string }
   | { event: "closed" };
 
-/** Called with each event. If it throws, that is reported as an event, and it is not called any more. */
+/**
+ * Is told of each event. When it throws, or drops a promise that is rejected, a warning says so (LISTENER_FAILED), and it
+ * is told of no more events.
+ */
 export type EventListener = (event: ServerEvent) => void;
 
 /** Tells listeners what happens. */
 export class Events {
-  #listeners = new Set<EventListener>();
+  #listeners = new Map<EventListener, Listening>();
 
   /** Begins to tell somebody. @returns ends it */
   subscribe(listener: EventListener): () => void {
-    this.#listeners.add(listener);
+    if (!this.#listeners.has(listener)) {
+      const failed = (error: unknown) =>
+        this.#failed(listener, "has dropped a promise that was rejected", error);
+      this.#listeners.set(listener, new Listening(failed));
+    }
     return () => void this.#listeners.delete(listener);
   }
 
   /** Tells everybody who listens. */
   emit(event: ServerEvent): void {
-    for (const listener of this.#listeners) {
+    for (const [listener, listening] of this.#listeners) {
       try {
-        listener(event);
+        // An event tells of an application's failure, perhaps: what the listener does is not that application's.
+        listening.tell(() => listener(event));
       } catch (error) {
-        this.#listeners.delete(listener);
-        const why = error instanceof Error ? error.stack : error;
-        const message =
-          `a subscriber to "${event.event}" has thrown an error and was unsubscribed: ${why}`;
-        this.emit({ event: "warning", code: "LISTENER_FAILED", message });
+        this.#failed(listener, `to "${event.event}" has thrown an error`, error);
       }
     }
+  }
+
+  #failed(listener: EventListener, how: string, error: unknown): void {
+    this.#listeners.delete(listener); // before others are told: an event is told of it again
+    const why = error instanceof Error ? error.stack : error;
+    const message = `a subscriber ${how} and was unsubscribed: ${why}`;
+    this.emit({ event: "warning", code: "LISTENER_FAILED", message });
   }
 }

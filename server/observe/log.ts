@@ -43,6 +43,8 @@ export interface LogEntry {
   code?: string;
   /** The same for people, or what the event is about. */
   message?: string;
+  /** At a broker: what the warning is about. */
+  topic?: string;
   /** Of the connection. */
   dialect?: 1 | 2;
   /** What the device says about itself when it connects. */
@@ -104,7 +106,8 @@ export function asText<T extends Partial<Omit<LogEntry, "event">> & { event: str
     metadata,
     restartIn,
     unsaid,
-    until: _, // the message says it, too
+    until: _, // the message says these, too
+    topic: __,
     ...rest
   } = entry;
   const words: string[] = [event];

@@ -114,6 +114,13 @@ export class Application<Device extends Served> {
   }
 }
 
+/** What is left of a run is told this: nothing that it asks for is begun. */
+export class RunFailed extends LocalError {
+  constructor() {
+    super("CLOSED", "this run of the application has failed and will be restarted");
+  }
+}
+
 class ThisRun implements Run {
   readonly readings = new Set<Reading>();
   over: LocalError | undefined;
@@ -121,10 +128,7 @@ class ThisRun implements Run {
   constructor(readonly pace: Pace, readonly uncaught: (error: unknown) => void) {}
 
   end(error: unknown): void {
-    this.over = new LocalError(
-      "CLOSED",
-      "this run of the application has failed and will be restarted",
-    );
+    this.over = new RunFailed();
     for (const reading of this.readings) reading.leave(this, error);
   }
 }

@@ -24,11 +24,32 @@ export interface Run {
   uncaught(error: unknown): void;
 }
 
-const runs = new AsyncLocalStorage<Run>();
+/** Somebody who was asked to be told of something. What fails in what it does then is its own affair. */
+export class Listening {
+  /** The run of the application that it belongs to, if it is one's. */
+  readonly run = caller();
+
+  /** @param uncaught As that of `Run`. */
+  constructor(readonly uncaught: (error: unknown) => void) {}
+
+  /** Tells it something. What that plans, awaits and calls is its own, whatever has caused it. */
+  tell(what: () => void): void {
+    watch();
+    owners.run(this, what);
+  }
+}
+
+const owners = new AsyncLocalStorage<Run | Listening>();
+
+/** Who is told of what fails in the code that runs now, if nobody catches it; undefined: nobody of ours. */
+export function owner(): { uncaught(error: unknown): void } | undefined {
+  return owners.getStore();
+}
 
 /** The run that the code belongs to that runs now; undefined: it is no application's. */
 export function caller(): Run | undefined {
-  return runs.getStore();
+  const it = owners.getStore();
+  return it instanceof Listening ? it.run : it;
 }
 
 /** The pace of the present caller. @param own For callers outside of applications. */
@@ -38,17 +59,21 @@ export function paceOf(own: Pace): Pace {
 
 let watching = false;
 
-/** Calls what belongs to a run from there on. */
-export function within<T>(run: Run, start: () => T): T {
+function watch(): void {
   if (!watching) addEventListener("unhandledrejection", claim);
   watching = true;
-  return runs.run(run, start);
 }
 
-/** A promise that nobody awaits was rejected. Only promises of runs concern us. */
+/** Calls what belongs to a run from there on. */
+export function within<T>(run: Run, start: () => T): T {
+  watch();
+  return owners.run(run, start);
+}
+
+/** A promise was rejected that nobody awaits. If it is nobody's of ours, it is none of our business. */
 function claim(event: PromiseRejectionEvent): void {
-  const run = caller();
-  if (!run) return;
+  const whose = owner();
+  if (!whose) return;
   event.preventDefault();
-  run.uncaught(event.reason);
+  whose.uncaught(event.reason);
 }

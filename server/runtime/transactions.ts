@@ -136,6 +136,9 @@ class Sending implements Deed {
 /** There is no link on which a message could be sent at once. */
 const NOT_SENT: Outcome = { code: "NOT_SENT", message: "there is no link to send it by" };
 
+/** The lane of transactions that are neither an application's nor take a message out of an inbox. */
+const NOBODYS = {};
+
 const NOBODY: Writer = { arrived() {}, failed() {} };
 
 /**
@@ -182,7 +185,8 @@ export async function transact(
       collector.committed();
       resolve();
     };
-    host.turn.transfer(new ApplicationTransfer(statements, deeds, consumed, done, reject));
+    const lane = run ?? consumer ?? NOBODYS;
+    host.turn.transfer(new ApplicationTransfer(statements, deeds, lane, consumed, done, reject));
   });
 }
 
@@ -205,6 +209,7 @@ class ApplicationTransfer implements Transfer {
   constructor(
     readonly statements: readonly Statement[],
     readonly deeds: readonly Deed[],
+    readonly lane: object,
     readonly consumed: Consumed | undefined,
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,

@@ -3,6 +3,7 @@ import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import { type Change, FencedError, type Statement, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
+import { asFailure, Executions, type Group } from "./executions.ts";
 
 /** Between two attempts to commit to a store that fails, in ms. */
 const RETRY = 250;
@@ -30,6 +31,8 @@ export interface TurnOwner {
 export interface Transfer extends Work {
   readonly statements: readonly Statement[];
   readonly posts?: readonly Post[];
+  /** In one lane none overtakes another; undefined: it has no statements, and waits for nobody. See `Executions`. */
+  readonly lane?: object;
   /** Whether it changes the record of this device. */
   changes(device: string): boolean;
   /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
@@ -60,11 +63,14 @@ export class Turn {
   #results = new Set<Result>();
   #transfers: Transfer[] = []; // waiting, or in the commit that is under way
   #applied: Transfer[] = []; // of those in the commit, those that have changed the records
+  readonly #executions: Executions | undefined; // what the store executes ahead of its commit
+  #group: Group | undefined; // of them, in the commit
   #waiting = new Set<() => void>();
   #underWay: Promise<void> | undefined;
   #scheduled = false;
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
+  #reported: LocalError | undefined; // that the store fails
   #isStalled = false; // the commit under way
   #endWait: (() => void) | undefined; // ends the wait of `close`
   #closed = false;
@@ -73,6 +79,12 @@ export class Turn {
     this.#store = store;
     this.#clock = clock;
     this.#owner = owner;
+    this.#executions = store.executeAhead && new Executions(store.executeAhead.bind(store), clock, {
+      ready: () => {
+        if (!this.busy && !this.#failure) this.#schedule();
+      },
+      looked: () => this.#report(),
+    });
     store.watchStalls?.((error) => this.#stall(error));
   }
 
@@ -125,6 +137,7 @@ export class Turn {
 
   /** Puts a transaction into the next commit; while the store fails it waits. */
   transfer(transfer: Transfer): void {
+    if (this.#executions?.take(transfer)) return;
     this.#transfers.push(transfer);
     if (!this.busy && !this.#failure) this.#schedule();
   }
@@ -154,12 +167,15 @@ export class Turn {
   };
 
   #commit(): void {
-    if (this.changed.size === 0 && this.#transfers.length === 0) return this.#out();
     const count = this.#transfers.length;
-    const refused = count > 0 ? this.#apply() : NONE;
+    const refused = count > 0 ? this.#apply(this.#transfers) : NONE;
+    const works = [...this.#applied];
+    const group = this.#group = this.#applyGroup();
+    if (this.changed.size === 0 && count === 0 && !group) return this.#out();
     let commit;
     try {
-      commit = this.#store.commit({ works: [...this.#applied], changes: this.#changes });
+      const execution = group && { execution: group.execution! };
+      commit = this.#store.commit({ ...execution, works, changes: this.#changes });
     } catch (error) { // a store of somebody's own
       commit = Promise.reject(error);
     }
@@ -169,10 +185,10 @@ export class Turn {
     );
   }
 
-  /** Lets the waiting transactions change the records. @returns those that cannot */
-  #apply(): Refused {
+  /** Lets transactions change the records. @returns those that cannot */
+  #apply(transfers: readonly Transfer[]): Refused {
     const refused = new Map<Work, unknown>();
-    for (const transfer of this.#transfers) {
+    for (const transfer of transfers) {
       try {
         transfer.apply();
         this.#applied.push(transfer);
@@ -181,6 +197,18 @@ export class Turn {
       }
     }
     return refused;
+  }
+
+  /** Lets those change the records that the store has executed together: all of them, or none. */
+  #applyGroup(): Group | undefined {
+    for (let group; (group = this.#executions?.next());) {
+      const before = this.#applied.length;
+      const refused = this.#apply(group.transfers);
+      if (refused.size === 0) return group;
+      for (const transfer of this.#applied.splice(before).reverse()) transfer.undo();
+      this.#executions!.refuse(group, refused);
+    }
+    return undefined;
   }
 
   #undo(): void {
@@ -196,7 +224,7 @@ export class Turn {
       for (const transfer of this.#applied) transfer.apply();
     }
     // A change that was undone does not count.
-    return this.#transfers.length === 0
+    return this.#transfers.length === 0 && !this.#executions
       ? this.changed
       : [...this.changed].filter(({ differs }) => differs);
   };
@@ -210,7 +238,9 @@ export class Turn {
     for (const ledger of this.changed) ledger.committed();
     this.changed.clear();
     const transfers = this.#transfers.splice(0, count);
+    const group = this.#group;
     this.#applied = [];
+    this.#group = undefined;
     this.#isStalled = false;
     this.#underWay = undefined;
     this.#out();
@@ -220,12 +250,17 @@ export class Turn {
       if (error === undefined) transfer.done();
       else transfer.failed(error);
     }
+    if (group) {
+      for (const transfer of group.transfers) transfer.done();
+      this.#executions!.done(group);
+    }
     this.#letIn();
   }
 
   /** Everything is safe: the results come out. */
   #out(): void {
-    if (this.#failure) this.#owner.storeFails(this.#failure = undefined);
+    this.#failure = undefined;
+    this.#report();
     if (this.#closed) return;
     const results = this.#results;
     this.#results = new Set();
@@ -233,13 +268,17 @@ export class Turn {
   }
 
   #failed(refused: Refused, error: unknown): void {
+    const group = this.#group;
     this.#undo();
     this.#applied = [];
+    this.#group = undefined;
     this.#isStalled = false;
     this.#underWay = undefined;
     const ledger = error instanceof FencedError &&
       [...this.changed.values()].find(({ id }) => id === error.device);
+    if (group) this.#executions!.again(group, !ledger);
     if (ledger) this.#fence(ledger, error);
+    else if (group && !this.#failure) this.#schedule(); // its connection was lost, perhaps: the link goes on without it
     else this.#fail(asFailure(error));
     const transfers = this.#transfers.filter((transfer) => refused.has(transfer));
     this.#transfers = this.#transfers.filter((transfer) => !refused.has(transfer));
@@ -262,9 +301,15 @@ export class Turn {
   }
 
   #reportFailure(error: LocalError): void {
-    const isFirst = !this.#failure;
     this.#failure = error;
-    if (isFirst) this.#owner.storeFails(error);
+    this.#report();
+  }
+
+  #report(): void {
+    const failure = this.#failure ?? this.#executions?.failure;
+    if ((failure === undefined) === (this.#reported === undefined)) return;
+    this.#reported = failure;
+    this.#owner.storeFails(failure);
   }
 
   #fail(error: LocalError): void {
@@ -279,6 +324,7 @@ export class Turn {
     if (ledger) this.changed.delete(ledger);
     const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
     this.#transfers = this.#transfers.filter((transfer) => !lost.includes(transfer));
+    lost.push(...this.#executions?.lose(error.device) ?? []);
     this.#owner.fenced(error);
     for (const transfer of lost) transfer.failed(error);
     this.#schedule();
@@ -288,23 +334,27 @@ export class Turn {
     const waiting = this.#waiting;
     this.#waiting = new Set();
     for (const change of waiting) this.enter(change);
-    if (this.#transfers.length > 0 && !this.#failure) this.#schedule();
+    const isMore = this.#transfers.length > 0 || this.#executions?.isReady;
+    if (isMore && !this.#failure) this.#schedule();
   }
 
   /**
-   * Commits what is left; nothing comes out any more.
+   * Commits what is left; nothing comes out any more. Transactions whose statements are not executed by now fail.
    *
    * @throws {LocalError} the store's, if it cannot
    */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRetry?.();
+    this.#executions?.close(new LocalError("CLOSED", "the server was closed"));
     await this.#ended();
     while (!this.busy) {
       this.#commit();
       await this.#ended();
-      if (this.#failure || this.changed.size === 0) break; // else a device was fenced: the others are left
+      const isMore = this.changed.size > 0 || this.#executions?.isReady;
+      if (this.#failure || !isMore) break; // else a device was fenced: the others are left
     }
+    this.#executions?.end();
     for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
     if (this.#failure) throw this.#failure;
   }
@@ -317,11 +367,4 @@ export class Turn {
       this.#underWay!.then(resolve);
     });
   }
-}
-
-/** Whatever a store of somebody's own fails with. */
-function asFailure(error: unknown): LocalError {
-  if (error instanceof LocalError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new LocalError("STORE_FAILED", `the store has failed: ${message}`, { cause: error });
 }

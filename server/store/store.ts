@@ -85,8 +85,26 @@ export interface Work {
   readonly posts?: readonly Post[];
 }
 
+/** Executions of a store that are there at a time, at most. */
+export const MOST_EXECUTIONS = 4;
+
+/** Works that were executed in a transaction which is still open. It ends with the commit that it is given to. */
+export interface Execution {
+  /** Works of which all statements are executed, in this order. */
+  readonly works: readonly Work[];
+  /** Works of which a statement has failed, with its error: nothing of them has happened. All others can be given again. */
+  readonly refused: ReadonlyMap<Work, unknown>;
+  /** Ends the transaction: nothing of it has happened. */
+  giveUp(): void;
+}
+
 /** What becomes safe with one commit, all at once or not at all. */
 export interface Batch {
+  /**
+   * Its transaction is the one that becomes safe, with all else in the batch. When the commit has settled it is over:
+   * after a failure nothing of it has happened.
+   */
+  readonly execution?: Execution;
   /** To be executed in this order, each in a savepoint of its own. */
   readonly works: readonly Work[];
   /**
@@ -144,6 +162,13 @@ export interface Store {
    * @throws {LocalError} STORE_FAILED; STORE_UNUSABLE: what it has of the device is damaged
    */
   acquire(id: string): Promise<Acquired>;
+  /**
+   * Executes works ahead of their commit, in a transaction that stays open: other commits go on meanwhile, however long
+   * a statement takes. A store that has it is given no statements by `commit`. `MOST_EXECUTIONS` are there at a time.
+   *
+   * @throws {LocalError} STORE_FAILED: nothing has happened
+   */
+  executeAhead?(works: readonly Work[]): Promise<Execution>;
   /**
    * Makes a batch safe. Called again only when the call before has settled.
    *

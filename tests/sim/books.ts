@@ -334,7 +334,7 @@ export class Books {
     message.settled = true;
     const isDropped = this.dropped.withdraws(message);
     if (!this.expiring.isOfUse(message)) message.excused = true; // it was withdrawn, perhaps, while nobody was here
-    else if (!isDropped && !message.held) message.repeats = 0; // its reader has kept that it has it, or it may be on its way
+    else if (!isDropped && !message.held) message.repeats = message.extra; // its reader has kept that it has it, or it may be on its way
   }
 
   /** A commit is done: all that the server knew at its beginning is safe. */

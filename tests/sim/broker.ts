@@ -4,12 +4,14 @@
  */
 import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
 import { type MqttOptions } from "../../bridge/mqtt/mod.ts";
+import type { Limits } from "../../server/link/limits.ts";
 import type { SocketEvents } from "../../server/transport/platform.ts";
+import { BrokerFaults } from "./broker_faults.ts";
 import { BrokerSession, type Message, type SessionHost } from "./broker_session.ts";
 import type { ChannelBooks } from "./channel_books.ts";
 import { MqttBooks, type Publication, type ServerView } from "./mqtt_books.ts";
-import { type BrokerFault, LONGEST_AWAY, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
-import { Circuit, DOWN, type End, type Host, Path, UP } from "../../bridge/testing/network.ts";
+import { type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
+import { Circuit, type End, type Host, Path } from "../../bridge/testing/network.ts";
 import { type BrokerWorld, People } from "./people.ts";
 import { Process } from "../../bridge/testing/process.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -23,16 +25,19 @@ const NO_SUBSCRIPTION = 0x11;
 
 /** A world that may have a broker. */
 interface Place extends BrokerWorld {
-  readonly scenario: BrokerWorld["scenario"] & { readonly mqtt?: MqttPlan };
+  readonly scenario: BrokerWorld["scenario"] & {
+    readonly mqtt?: MqttPlan;
+    readonly limits: Limits;
+  };
   readonly channels: ChannelBooks | undefined;
   readonly server: ServerView;
 }
 
 export function makeBroker(world: Place): ModelBroker | undefined {
-  const { channels, server, scenario: { mqtt } } = world;
+  const { channels, server, scenario: { mqtt, limits } } = world;
   if (!channels || !mqtt) return undefined;
   const now = () => world.clock.now;
-  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt, now);
+  const books = channels.mqtt = new MqttBooks(channels.things, server, mqtt, now, limits);
   return new ModelBroker(world, mqtt, books);
 }
 
@@ -70,14 +75,15 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   readonly #connections = new Set<Guest>();
   #current: Guest | undefined;
   readonly #people: People;
+  readonly faults: BrokerFaults;
   #takes: number;
-  /** A fault to cause soon after the next packet. */
-  #strike: (() => void) | undefined;
 
   constructor(readonly world: BrokerWorld, readonly plan: MqttPlan, readonly books: MqttBooks) {
     this.process = new Process(world);
     this.path = new Path(world.clock, world.random, plan.conditions, "10.0.2.1");
     this.#people = new People(this);
+    this.faults = new BrokerFaults(this);
+    books.answered = () => this.faults.answered();
     this.#takes = plan.takes;
   }
 
@@ -104,7 +110,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   /** People begin to publish, and things to go wrong. */
   start(): void {
     this.#people.start();
-    if (this.plan.faults.length > 0) this.#planFault();
+    this.faults.start();
   }
 
   // The way to it.
@@ -147,10 +153,12 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   #take(connection: Guest, packet: Packet): void {
-    this.#mayStrike();
+    this.faults.packet();
     if (!connection.client) {
       if (packet.cmd !== "connect") throw new Violation(`the bridge begins with ${packet.cmd}`);
-      return this.#greet(connection, packet);
+      return this.faults.greet(() => {
+        if (this.#connections.has(connection)) this.#greet(connection, packet);
+      });
     }
     switch (packet.cmd) {
       case "subscribe":
@@ -225,6 +233,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
       if (qos !== 2) throw new Violation(`${topic} is wanted with QoS ${qos}`);
       session.filters.add(topic);
     }
+    if (this.#hasForgotten) this.#people.sayMore();
     this.#hasForgotten = false;
     this.books.subscribed();
     this.say({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) });
@@ -262,7 +271,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   #send(connection: Guest, packet: Packet): void {
-    this.#mayStrike();
+    this.faults.packet();
     this.world.log?.(`broker says ${describe(packet)}`);
     connection.socket.write(encode(packet, this.plan.version));
   }
@@ -314,69 +323,18 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   // What goes wrong.
 
-  #planFault(): void {
-    const { world: { clock, random, scenario: { faultsEnd } }, plan: { faults, faultPause } } =
-      this;
-    const pause = random.below(2 * faultPause) + 1;
-    if (random.chance(0.3)) this.#save();
-    if (clock.now + pause >= faultsEnd) return;
-    clock.after(pause, () => {
-      this.#cause(random.pick(faults));
-      this.#planFault();
-    });
-  }
-
   /** Its state comes to its disk. */
-  #save(): void {
+  save(): void {
     this.#saved = { session: this.#session?.copy(), retained: new Map(this.#retained) };
   }
 
-  #cause(kind: BrokerFault): void {
-    const { path, process, world: { clock, random } } = this;
-    const time = random.skewed(1, LONGEST_AWAY);
-    const until = (undo: () => void) => clock.after(time, undo);
-    this.world.log?.(`FAULT ${kind}, ${time} ms`);
-    this.world.count(kind);
-    switch (kind) {
-      case "broker stops":
-        return this.#stop(time);
-      case "broker crashes":
-        this.#forget();
-        return this.#stop(time);
-      case "broker stalls":
-        return process.freeze(clock.now + time);
-      case "broker refuses":
-        this.#refusesUntil = clock.now + time;
-        return path.connections.at(-1)?.sever(true, true);
-      case "broker loses connections":
-        return path.connections.at(-1)?.sever(random.chance(0.7), random.chance(0.7));
-      case "broker unreachable": {
-        const ways = random.pick([[UP], [DOWN], [UP, DOWN]] as const);
-        for (const way of ways) path.unplug(way);
-        return until(() => ways.forEach((way) => path.plug(way)));
-      }
-      case "connection lost amid packets":
-        this.#strike = () => path.connections.at(-1)?.sever(true, true);
-        return;
-      case "server killed amid packets":
-        this.#strike = () => this.world.killServer();
-        return;
-      case "broker far away":
-        path.slowness += Math.ceil(time / 10);
-        return until(() => path.slowness -= Math.ceil(time / 10));
-    }
-  }
-
-  /** While a packet is on its way, or what follows from it. */
-  #mayStrike(): void {
-    const strike = this.#strike;
-    this.#strike = undefined;
-    const { clock, random } = this.world;
-    if (strike) clock.after(random.below(2 * this.path.delay() + 20), strike);
+  /** It refuses all connections until then. */
+  refuses(until: number): void {
+    this.#refusesUntil = until;
   }
 
   /** It ends, and comes back. */
-  #stop(time: number): void {
+  stop(time: number): void {
     if (!this.#isUp) return;
     this.#isUp = false;
     this.process.end();
@@ -391,9 +349,8 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   /** Everything that is not on its disk is gone. */
-  #forget(): void {
+  forget(way: "nothing" | "all" | "what is new"): void {
     if (!this.#isUp) return;
-    const way = this.world.random.pick(["nothing", "all", "all", "what is new"]);
     this.world.log?.(`the broker forgets ${way}`);
     if (way === "nothing") return;
     const ids = this.#session?.flights.map(({ id }) => id) ?? [];

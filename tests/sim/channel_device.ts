@@ -104,7 +104,11 @@ export class ChannelDevice {
     return `=${name} 1`;
   }
 
-  /** Somebody turns a knob at the device. */
+  /** Somebody turns a knob at the device, and it says so. */
+  turnKnob(): void {
+    this.#push(this.#change());
+  }
+
   #change(): string {
     return this.#report(this.device.world.random.pick(Object.keys(RULES)));
   }
@@ -126,7 +130,7 @@ export class ChannelDevice {
   take(text: string): void {
     const marked = parseMarked(text);
     const { random } = this.device.world;
-    if (random.chance(0.05)) this.#push(this.#change());
+    if (random.chance(0.05)) this.turnKnob();
     switch (marked?.mark) {
       case "set":
         return this.#set(marked);

@@ -18,8 +18,9 @@ export interface Request {
   readonly faults: Set<string>;
   tag: string | undefined;
   message: Message | undefined;
-  /** When an answer was processed, in ms. */
+  /** When an answer was processed first, in ms, and how often one was: a device that has died may give another one. */
   answeredAt: number;
+  timesAnswered: number;
   /** It is not waited for any more: it has an outcome, or its caller is gone. */
   isOver: boolean;
   /** It was never written. */
@@ -58,6 +59,7 @@ export class RequestBooks {
       tag: undefined,
       message: undefined,
       answeredAt: Infinity,
+      timesAnswered: 0,
       isOver: false,
       isRefused: false,
       isLost: false,
@@ -89,7 +91,14 @@ export class RequestBooks {
   /** The device's answer was processed. */
   processed(tag: string): void {
     const request = this.#byTag.get(tag);
-    if (request) request.answeredAt = Math.min(request.answeredAt, this.of.books.now());
+    if (!request) return;
+    request.answeredAt = Math.min(request.answeredAt, this.of.books.now());
+    request.timesAnswered++;
+  }
+
+  /** Whether somebody has published the request of this tag. */
+  isPublished(tag: string | undefined): boolean {
+    return tag !== undefined && this.#byTag.get(tag)?.isPublished === true;
   }
 
   /** It has an outcome. */
@@ -163,6 +172,8 @@ export class RequestBooks {
   late(tag: string): void {
     const request = this.#byTag.get(tag);
     if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;
+    // What has become of one that was published is known only when the broker tells it.
+    if (request.isPublished && request.timesAnswered > 1) return;
     throw this.#violation(request, "is answered late, and waits");
   }
 

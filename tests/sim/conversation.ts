@@ -1,6 +1,7 @@
 /** An application on the server with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
+import { RunFailed } from "../../server/runtime/application.ts";
 import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
@@ -92,8 +93,7 @@ export class Conversation {
 
   /** This run has failed before, perhaps after its device was lost; what it still wanted was not begun. */
   #isLeft(error: unknown): boolean {
-    return (this.#failedAt !== undefined || !this.#isCurrent) && this.#isOver(error) &&
-      String(error).includes("will be restarted");
+    return (this.#failedAt !== undefined || !this.#isCurrent) && error instanceof RunFailed;
   }
 
   #pause(ms: number): Promise<void> {

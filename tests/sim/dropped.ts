@@ -31,7 +31,10 @@ export class Dropped {
 
   /** It is written once more. @param loose In any order */
   again(message: Message, loose: boolean): void {
-    Object.assign(message, { repeats: message.repeats + 1, loose, dropped: false });
+    Object.assign(message, { loose, dropped: false, settled: false });
+    // When the one before has expired, nobody has seen it: this one is as good as the first.
+    if (message.gone) Object.assign(message, { gone: false, excused: false });
+    else Object.assign(message, { repeats: message.repeats + 1, extra: message.extra + 1 });
     this.#lately = this.#lately.filter((one) => one !== message);
   }
 

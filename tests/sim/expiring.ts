@@ -75,6 +75,11 @@ export class Expiring {
       if (mayBeFirst || this.isClaimed || message.since !== this.#doubts) return;
       fail("is undecided, and the device can say what it has");
     }
+    if (message.extra > 0) { // it was written twice, and the other one counts
+      message.extra--;
+      message.repeats--;
+      return;
+    }
     if (message.told) fail("has arrived, and expires");
     if (message.seen > 0 && !this.#undone.has(message)) fail("expires, and was seen");
     message.gone = true;

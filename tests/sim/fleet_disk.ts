@@ -71,6 +71,9 @@ export class FleetDisk extends Disk {
   readonly #labels = new Map<string, string>();
   #mail: MailRow[] = [];
   #numbers = 0;
+  /** Until when some transactions of applications take up to `slowTransaction`, in ms. */
+  slowTransactionsUntil = -Infinity;
+  slowTransaction = 0;
   /** Until when some process may find nothing but trouble here, in ms. */
   troubledUntil = -Infinity;
 
@@ -80,7 +83,8 @@ export class FleetDisk extends Disk {
   }
 
   override get troubleEnd(): number {
-    return Math.max(super.troubleEnd, this.troubledUntil + this.lease);
+    const slow = this.slowTransactionsUntil + this.slowTransaction;
+    return Math.max(super.troubleEnd, this.troubledUntil + this.lease, slow);
   }
 
   /** Whether no posted mail is waiting to be taken. */

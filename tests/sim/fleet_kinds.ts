@@ -18,12 +18,14 @@ export const FLEET_FAULTS = [
   "the store's answers are lost",
   "the store fails",
   "the store is slow",
+  "applications' transactions are slow",
 ] as const;
 
 /** In some worlds as well: what comes at one moment only. */
 export const STRIKES = [
   "a device that greets goes elsewhere",
   "a device that was taken is away for long",
+  "a device moves and comes back, and is away for long",
   "it is not told that a device was taken",
   "the store is slow, and then a server is cut off from it",
 ] as const;

@@ -19,6 +19,9 @@ const SHARED = [
   "server's application busy",
 ] as const;
 
+/** Share of the worlds in which hardly anything goes wrong but one of the strikes. */
+const STRUCK = 0.2;
+
 export function drawFleetScenario(random: Random): Scenario {
   let scenario;
   do scenario = drawScenario(random); while (!isFit(scenario));
@@ -30,6 +33,8 @@ export function drawFleetScenario(random: Random): Scenario {
       talk.pause = Math.min(talk.pause, Math.floor(scenario.timeout / 4));
     }
   }
+  // Else other faults hide what they lead to.
+  const strike = random.chance(STRUCK) ? random.pick(STRIKES) : undefined;
   Object.assign(scenario.limits, { connections: 2000, totalText: 1024 * 1024 });
   return {
     ...scenario,
@@ -37,12 +42,12 @@ export function drawFleetScenario(random: Random): Scenario {
     onFile: false,
     acquireTime: undefined,
     lines: [],
-    faults: ["cut", ...SHARED.filter(() => random.chance(0.4))],
+    faults: ["cut", ...SHARED.filter(() => strike === undefined && random.chance(0.4))],
     faultsEnd: random.between(4, 14) * scenario.timeout,
     fleet: {
       servers: random.pick([2, 2, 3]),
       lease: random.pick([1000, 3000, 10_000]),
-      faults: [
+      faults: strike ? [strike] : [
         ...FLEET_FAULTS.filter(() => random.chance(0.5)),
         ...random.chance(0.4) ? STRIKES : [],
       ],

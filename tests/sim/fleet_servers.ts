@@ -13,6 +13,9 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import { ServerProcess, type ServerStore } from "./server.ts";
 import type { World } from "./world.ts";
 
+/** Longest time that something may wait for its commit while nothing is committed, in ms. */
+const MOST_WAIT = 1000;
+
 /** Between two starts of a process whose store does not answer, in ms. */
 const AGAIN = 300;
 
@@ -26,6 +29,8 @@ export type FleetSurroundings = World & FleetStoreWorld & {
 
 /** One of them. */
 export class FleetServer extends ServerProcess {
+  /** Of this life. */
+  store: FleetStore | undefined;
   readonly way: Way = { cutUntil: -Infinity, deafUntil: -Infinity, failsUntil: -Infinity };
   override readonly conversations: ServerProcess["conversations"];
   /** In this life. */
@@ -35,6 +40,9 @@ export class FleetServer extends ServerProcess {
   deceivedUntil = -Infinity;
   /** Since when nothing has kept it from its work. */
   wellSince = -Infinity;
+  /** How many commits had begun when something began to wait for one, and since when that is so. */
+  #commits = 0;
+  #heldSince = -Infinity;
   #lives = 0;
   #machine: SimPlatform | undefined;
   #correspondent: Correspondent | undefined;
@@ -58,7 +66,16 @@ export class FleetServer extends ServerProcess {
     this.#machine = platform;
     this.#own = new Map();
     const { disk, name, way, world } = this;
-    return new FleetStore(name, disk, world, platform, way, (what) => this.timeOf(what));
+    return this.store = new FleetStore(name, disk, world, platform, way, (what) => {
+      return what === "execute" ? this.#executionTime : this.timeOf(what);
+    });
+  }
+
+  /** What the statements of a transaction take, some of them for long. */
+  get #executionTime(): number {
+    const { clock, random } = this.world;
+    const isSlow = clock.now < this.disk.slowTransactionsUntil && random.chance(0.5);
+    return (this.timeOf("commit") ?? 0) + (isSlow ? random.below(this.disk.slowTransaction) : 0);
   }
 
   protected override serves(server: Server, platform: SimPlatform): void {
@@ -100,7 +117,8 @@ export class FleetServer extends ServerProcess {
   /** Whether it looks after a device that is its own: whose messages wait for an application, which has begun. */
   attends(id: string): boolean {
     const device = this.has(id) ? this.server?.known(id) : undefined;
-    return device !== undefined && (device.inbox === 0 || device.app !== "none");
+    const isHere = device?.server?.startsWith(`${this.name}:`) === true; // and it knows that
+    return isHere && (device!.inbox === 0 || device!.app !== "none");
   }
 
   /** Looks whether anything keeps it from its work now. */
@@ -110,6 +128,19 @@ export class FleetServer extends ServerProcess {
     const trouble = Math.max(cutUntil, deafUntil, failsUntil, this.disk.slowUntil);
     const isWell = !this.isDown && this.server && !this.process.isFrozen && trouble < clock.now;
     if (!isWell) this.wellSince = clock.now;
+    this.#lookAtLink();
+  }
+
+  /** Whether the link goes on while an application's transaction is under way. */
+  #lookAtLink(): void {
+    const { store, server, world: { clock } } = this;
+    const isHeld = store?.isExecuting && server && server.waiting > 0 && this.wellSince < clock.now;
+    if (!isHeld || store.commits !== this.#commits) {
+      this.#commits = store?.commits ?? 0;
+      this.#heldSince = clock.now;
+    } else if (clock.now - this.#heldSince > MOST_WAIT) {
+      throw new Violation(`${this.name} commits nothing while a transaction is under way`);
+    }
   }
 
   protected override begins(conversation: Conversation | ChannelTalk): void {

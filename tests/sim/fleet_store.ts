@@ -10,8 +10,10 @@ import {
   type Batch,
   type Change,
   type Database,
+  type Execution,
   FencedError,
   type KnownDevice,
+  MOST_EXECUTIONS,
   type SqlInput,
   type SqlRow,
   type Store,
@@ -30,6 +32,8 @@ export interface FleetStoreWorld extends FleetWatcher {
   step(): void;
   /** All that was said to become safe, is. */
   committed(): void;
+  /** Something has happened that is worth counting. */
+  count(kind: string): void;
 }
 
 /** How the way to the database is at present. */
@@ -42,6 +46,9 @@ export interface Way {
   failsUntil: number;
 }
 
+/** What the database takes its time for. */
+export type Taking = "commit" | "acquire" | "execute";
+
 /** A connection that gives no answer for this time, in ms, is taken for lost. */
 const PATIENCE = 200;
 
@@ -52,6 +59,15 @@ const EMPTY_HINTS = 0.1;
 /** Of commits, the share that is asked a second time what is different. */
 const ASKS_AGAIN = 0.3;
 
+/** Of transactions whose statements are executed, the share that are lost before their commit. */
+const LOST_EXECUTIONS = 0.03;
+
+/** A transaction of the database, whose works are executed and not committed. */
+interface Open extends Execution {
+  /** Whether the database still has it. */
+  isOpen: boolean;
+}
+
 /** The result of a transaction. */
 type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly error: LocalError };
 
@@ -60,7 +76,9 @@ interface Pending {
   /** Among those of this process. */
   readonly number: number;
   readonly batch: Batch;
+  /** The works of its execution, if it has one, and its own. */
   readonly works: readonly Work[];
+  readonly open: Open | undefined;
   /** As soon as it was executed. */
   result: Result | undefined;
   end(result: Result): void;
@@ -72,6 +90,8 @@ export class FleetStore implements Store {
   readonly fleet: Fleet;
   #commits = 0;
   #pending: Pending | undefined;
+  readonly #open = new Set<Open>();
+  #executing = 0;
   #isDead = false;
   #seen: Map<number, number> | undefined;
 
@@ -85,7 +105,7 @@ export class FleetStore implements Store {
     readonly world: FleetStoreWorld,
     readonly platform: SimPlatform,
     readonly way: Way,
-    readonly time: (what: "commit" | "acquire") => number | undefined,
+    readonly time: (what: Taking) => number | undefined,
   ) {
     this.database = { query: (sql, params) => this.#query(sql, params), check };
     this.fleet = this.#fleet();
@@ -104,7 +124,7 @@ export class FleetStore implements Store {
   }
 
   /** One transaction. @throws {LocalError} STORE_FAILED: whether it was executed is not known */
-  #ask<T>(execute: () => T, what: "commit" | "acquire" = "acquire"): Promise<T> {
+  #ask<T>(execute: () => T, what: Taking = "acquire"): Promise<T> {
     return new Promise((resolve, reject) => {
       const { clock } = this.platform.process.world;
       const time = this.time(what) ?? 0;
@@ -187,9 +207,69 @@ export class FleetStore implements Store {
         if ("error" in result) reject(result.error);
         else resolve(result.refused);
       };
-      const works = [...batch.works];
-      this.#send({ number: ++this.#commits, batch, works, result: undefined, end });
+      if (batch.works.some(({ statements }) => statements.length > 0)) {
+        throw new Violation("a commit is given statements that are not executed");
+      }
+      const open = batch.execution as Open | undefined;
+      if (open && !this.#open.delete(open)) {
+        throw new Violation("a commit is given what was given up, or committed before");
+      }
+      const works = [...open?.works ?? [], ...batch.works];
+      this.#send({ number: ++this.#commits, batch, works, open, result: undefined, end });
     });
+  }
+
+  /** Whether a transaction is under way while nothing is committed. */
+  get isExecuting(): boolean {
+    return this.#executing > 0 && !this.#pending;
+  }
+
+  /** How many commits have begun. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** In a transaction of its own: rows that it writes are seen when it is committed. */
+  async executeAhead(works: readonly Work[]): Promise<Execution> {
+    if (++this.#executing + this.#open.size > MOST_EXECUTIONS) {
+      throw new Violation("more is executed than there are connections");
+    }
+    try {
+      const open = await this.#ask(() => this.#executeAhead([...works]), "execute");
+      this.#open.add(open);
+      return open;
+    } finally {
+      this.#executing--;
+    }
+  }
+
+  #executeAhead(works: readonly Work[]): Open {
+    const { clock } = this.platform.process.world;
+    const refused = execute(works);
+    for (const work of works) {
+      const error = this.#refusesPosts(work);
+      if (error && !refused.has(work)) refused.set(work, error);
+    }
+    const left = works.filter((work) => !refused.has(work));
+    // Some may be left for another time.
+    const executed = this.#random.chance(0.9) ? left : left.slice(0, 1);
+    const open: Open = {
+      works: executed,
+      refused,
+      isOpen: true,
+      giveUp: () => {
+        open.isOpen = false;
+        this.#open.delete(open);
+      },
+    };
+    if (this.#random.chance(LOST_EXECUTIONS)) {
+      clock.after(this.#random.below(PATIENCE), () => open.isOpen = false);
+    }
+    return open;
+  }
+
+  #refusesPosts({ posts = [] }: Work): LocalError | undefined {
+    return posts.values().map((post) => this.disk.refuses(post)).find(Boolean);
   }
 
   #send(pending: Pending): void {
@@ -236,12 +316,14 @@ export class FleetStore implements Store {
     );
   }
 
-  #execute({ number, batch, works }: Pending): Result {
+  #execute({ number, batch, works, open }: Pending): Result {
     const { disk, name, world } = this;
-    const refused = execute(works);
-    for (const work of works) {
-      const error = work.posts?.values().map((post) => disk.refuses(post)).find(Boolean);
-      if (error && !refused.has(work)) refused.set(work, error);
+    if (open && !open.isOpen) return { error: refusal() };
+    if (open) open.isOpen = false;
+    const refused = new Map<Work, unknown>();
+    for (const work of batch.works) {
+      const error = this.#refusesPosts(work);
+      if (error) refused.set(work, error);
     }
     const changes = [...batch.changes(refused)];
     const fenced = disk.fenced(changes);
@@ -265,6 +347,7 @@ export class FleetStore implements Store {
       else disk.write(change.id, rows.get(change.id)!, world);
     }
     disk.executed(name, number);
+    if (this.#executing > 0) world.count("a commit beside a transaction");
     for (const change of changes) if (!change.removed) disk.compare(change);
     world.committed();
     return { refused };

@@ -23,7 +23,7 @@ const SLACK = 1500;
 const NOWHERE: Host = { listens: false, accept() {} };
 
 /** What happens to a device that greets a server. */
-type Strike = (device: SimDevice, server: FleetServer) => void;
+type Strike = (device: SimDevice, server: FleetServer, from: FleetServer | undefined) => void;
 
 export class FleetWorld extends World implements FleetStoreWorld {
   /** Pairs of a device and a server between which nothing passes, and until when. */
@@ -128,16 +128,27 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.log?.(`${by} takes ${id} from ${from}`);
     if (from !== undefined && from !== by) this.count("a device is taken from another server");
     this.leaves(id);
-    this.#strike(this.#atTaking, id, by);
+    const act = this.#atTaking;
     this.#atTaking = undefined;
+    this.#strike(act, id, by, from);
   }
 
   /** Something happens to a device just after the store was asked about it. */
-  #strike(act: Strike | undefined, id: string, by: string): void {
+  #strike(act: Strike | undefined, id: string, by: string, from?: string): void {
     const device = this.devices.find((device) => device.id === id);
     const server = this.fleet.all.find(({ name }) => name === by);
-    if (act && device && server) this.clock.after(0, () => act(device, server));
+    const former = this.fleet.all.find(({ name }) => name === from);
+    if (act && device && server) this.clock.after(0, () => act(device, server, former));
   }
+
+  /** A device goes back to the server that it was taken from, which has not heard of that yet, and then away. */
+  readonly #goesBack: Strike = (device, server, from) => {
+    if (!from || from === server) return void (this.#atTaking ??= this.#goesBack);
+    const { timeout } = this.scenario;
+    this.#apart.delete(`${device.id} ${from.address}`);
+    for (const other of this.fleet.all) if (other !== from) this.#part(device, other, timeout);
+    this.#atTaking = (device) => this.#leave(device);
+  };
 
   lookedAt(id: string, by: string, isKnown: boolean): void {
     this.#strike(this.#atGreeting, id, by);
@@ -177,13 +188,16 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.disturb(clock.now + time);
     switch (kind) {
       case "a device moves":
-        return this.#part(device, this.fleet.all.find((it) => it.has(device.id)) ?? server, time);
+        return this.#part(device, this.#holderOf(device) ?? server, time);
       case "a device is away for long":
         return this.#leave(device);
       case "a device that greets goes elsewhere":
         return void (this.#atGreeting = (device, server) => this.#part(device, server, time));
       case "a device that was taken is away for long":
         return void (this.#atTaking = (device) => this.#leave(device));
+      case "a device moves and comes back, and is away for long":
+        this.#atTaking = this.#goesBack;
+        return this.#part(device, this.#holderOf(device) ?? server, time);
       case "it is not told that a device was taken":
         return void (this.#atTaking = (device, { way }) => {
           way.deafUntil = Math.max(way.deafUntil, clock.now + random.below(timeout));
@@ -225,6 +239,12 @@ export class FleetWorld extends World implements FleetStoreWorld {
         disk.slowness = random.skewed(1, timeout);
         return this.disturb(disk.troubleEnd);
       }
+      case "applications' transactions are slow": {
+        const { disk } = this.fleet;
+        disk.slowTransactionsUntil = clock.now + time;
+        disk.slowTransaction = random.skewed(1, 3 * Math.max(timeout, fleet!.lease));
+        return this.disturb(disk.troubleEnd);
+      }
       case "the store is slow, and then a server is cut off from it": {
         const { disk } = this.fleet;
         const { lease } = fleet!;
@@ -236,6 +256,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
         });
       }
     }
+  }
+
+  #holderOf({ id }: SimDevice): FleetServer | undefined {
+    return this.fleet.all.find((server) => server.has(id));
   }
 
   /** A device is switched off for longer than others may take to look after it. */

@@ -20,7 +20,8 @@
  * |                                      | states are old until they change: the bridge cannot know that    |
  * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
  */
-import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
+import type { Limits } from "../../server/link/limits.ts";
 import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
 import type { Message } from "./broker_session.ts";
@@ -56,6 +57,9 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_TOPIC",
 ]);
 
+/** So many messages and bytes to devices no world has waiting. */
+const ROOM_FOR_MESSAGES = 1000;
+
 /** Messages that devices hold back until there is room. */
 const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
 
@@ -71,6 +75,8 @@ export class MqttBooks {
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly errands: ErrandBooks;
+  /** Told when a device's answer to a request that somebody has published is safe. */
+  answered: (() => void) | undefined;
   /** Settings that were sent, and that the bridge has not acknowledged. */
   readonly #outstanding = new Set<Setting>();
   /** Settings that have taken effect with the commit under way. */
@@ -99,9 +105,11 @@ export class MqttBooks {
     readonly view: ServerView,
     readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed">,
     now: () => number,
+    limits: Pick<Limits, "outbox" | "queueText" | "totalText">,
   ) {
     this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL);
-    this.errands = new ErrandBooks(now);
+    const isTight = Math.min(limits.outbox, limits.queueText, limits.totalText) < ROOM_FOR_MESSAGES;
+    this.errands = new ErrandBooks(now, isTight);
   }
 
   // What the devices say.
@@ -110,6 +118,9 @@ export class MqttBooks {
   processed(id: string, text: string): void {
     this.told.processed(id, text);
     this.errands.processed(id, text);
+    const marked = parseMarked(text);
+    const isAnswer = marked?.mark === "answer" || marked?.mark === "fault";
+    if (isAnswer && this.things.get(id)!.requests.isPublished(marked.tag)) this.answered?.();
   }
 
   /** The broker gives something to its subscribers. */
@@ -140,7 +151,7 @@ export class MqttBooks {
     // One that is not running yet will know those that its store has.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
     const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
-    if (errand) return this.errands.goes(errand, qos, isKnown);
+    if (errand) return this.errands.goes(errand, qos, packet, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
     const { id, channel, value } = target;
@@ -218,7 +229,7 @@ export class MqttBooks {
   // What the bridge says.
 
   /** @returns whether this is a warning of the bridge's, and true */
-  warned({ code, device, message }: Extract<ServerEvent, { event: "warning" }>): boolean {
+  warned({ code, device, topic }: Extract<ServerEvent, { event: "warning" }>): boolean {
     if (code === "BROKER_FORGOT") {
       if (!this.#owesWarning && !this.#mayWarn) {
         throw new Violation("the broker is said to have forgotten something");
@@ -226,10 +237,10 @@ export class MqttBooks {
       this.#owesWarning = false;
       return true;
     }
-    if (/request.*does nothing/.test(message)) this.asked.excuse(); // not even an answer has room
+    if (topic?.split("/")[2] === "request") this.asked.excuse(); // not even an answer has room
     if (code === "OUTBOX_FULL") {
-      this.errands.excuse(({ topic, to, due }) => {
-        if (message.includes(JSON.stringify(topic))) due.delete(device ?? to ?? "");
+      this.errands.excuse((errand) => {
+        if (errand.topic === topic) errand.due.delete(device ?? errand.to ?? "");
       });
       return true;
     }
@@ -240,6 +251,9 @@ export class MqttBooks {
   serverDied(): void {
     this.#owesWarning = false;
     this.asked.serverDied();
+    const isKept = (packet: number) =>
+      this.view.tables.count("mqtt_in", `WHERE packet = ${packet}`) > 0;
+    if (this.#hasRows) this.errands.serverDied(isKept);
   }
 
   // The broker's doings.

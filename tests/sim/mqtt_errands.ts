@@ -17,6 +17,8 @@ export interface Errand {
   expires: number;
   /** When it went to the bridge: numbers that grow. */
   order: number;
+  /** Its id then; 0: it has none that is kept. */
+  packet: number;
   /** Devices that must be told, and since when they have heard the same. */
   readonly due: Map<string, number>;
   readonly told: Set<string>;
@@ -39,8 +41,11 @@ export class ErrandBooks {
   readonly #hearing = new Map<string, Hearing>();
   #count = 0;
 
-  /** @param now The time, in ms. */
-  constructor(readonly now: () => number) {}
+  /**
+   * @param now The time, in ms.
+   * @param isTight Whether a device may have no room for one.
+   */
+  constructor(readonly now: () => number, readonly isTight: boolean) {}
 
   #of(id: string): Hearing {
     let hearing = this.#hearing.get(id);
@@ -83,6 +88,7 @@ export class ErrandBooks {
       to,
       expires,
       order: 0,
+      packet: 0,
       due: new Map(),
       told: new Set<string>(),
       mayRepeat: false,
@@ -92,8 +98,9 @@ export class ErrandBooks {
   }
 
   /** It goes to the bridge, for the first time. @param isDue Whether a device can be told */
-  goes(errand: Errand, qos: number, isDue: (id: string) => boolean): void {
+  goes(errand: Errand, qos: number, packet: number, isDue: (id: string) => boolean): void {
     errand.order = ++this.#count;
+    errand.packet = qos === 2 ? packet : 0;
     errand.mayRepeat = qos === 1;
     if (qos === 0) return;
     this.#outstanding.add(errand);
@@ -131,6 +138,19 @@ export class ErrandBooks {
     errand.told.add(id);
     hearing.newest = Math.max(hearing.newest, errand.order);
     return errand.expires;
+  }
+
+  /**
+   * The server is killed. When there was no room for something, it has kept that it has it, and perhaps not said so.
+   *
+   * @param isKept Whether the store has an id.
+   */
+  serverDied(isKept: (packet: number) => boolean): void {
+    if (!this.isTight) return;
+    this.excuse(({ packet, due, told }) => {
+      if (packet === 0 || !isKept(packet)) return;
+      for (const id of due.keys()) if (!told.has(id)) due.delete(id);
+    });
   }
 
   /** What is under way need not be told to a device, or any. */

@@ -1,4 +1,5 @@
 /** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
+import type { FaultKind } from "./fault_kinds.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 
 /** One seed in this many is such a world. It is one of channels as well. */
@@ -24,10 +25,12 @@ export function inboxOf(id: string): string {
 /** Orders for a device. */
 export const DEED = "door";
 
-/** What can go wrong with a broker and the way to it: `broker.ts` lets it happen. */
+/** What can go wrong with a broker and the way to it: `broker_faults.ts` lets it happen. */
 export const BROKER_FAULTS = [
   "broker stops",
   "broker crashes",
+  "broker crashes amid packets",
+  "broker forgets, and greets amid a report",
   "broker stalls",
   "broker refuses",
   "broker loses connections",
@@ -35,6 +38,8 @@ export const BROKER_FAULTS = [
   "broker far away",
   "connection lost amid packets",
   "server killed amid packets",
+  "server killed amid an answer",
+  "server killed when it misses a device",
 ] as const;
 
 export type BrokerFault = typeof BROKER_FAULTS[number];
@@ -47,6 +52,9 @@ export const ROOM_FOR_ALL = 10_000;
 
 /** Length of a world that must see keepalives, in ms. */
 const LONG = 70_000;
+
+/** Share of these worlds in which devices sleep for too long as often as two other faults happen. */
+const SLEEPY = 0.2;
 
 /** The way to the broker: see `Conditions` of a scenario. */
 interface Way {
@@ -62,6 +70,7 @@ interface World {
   readonly timeout: number;
   faultsEnd: number;
   faultPause: number;
+  faults: FaultKind[];
   mqtt?: MqttPlan;
 }
 
@@ -102,6 +111,7 @@ export function addBroker(scenario: World, random: Random): void {
   const isLong = random.chance(0.1);
   if (isLong) scenario.faultsEnd = LONG;
   if (isLong) scenario.faultPause *= 5;
+  if (random.chance(SLEEPY)) scenario.faults.push("device oversleeps", "device oversleeps");
   const { timeout, faultsEnd } = scenario;
   const faults = BROKER_FAULTS.filter(() => random.chance(0.4));
   scenario.mqtt = {

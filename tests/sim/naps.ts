@@ -113,6 +113,7 @@ export class Naps {
   missed(): void {
     const { id, world } = this.#device;
     world.count("a device that sleeps for too long is missed");
+    world.broker?.faults.missed();
     if (this.#isUncertain) return;
     if (this.#wasMissed) throw new Violation(`${id} is missed twice in one sleep`);
     this.#wasMissed = this.#isAsleep;

@@ -8,10 +8,16 @@ import type { Surroundings } from "../../bridge/testing/process.ts";
 
 /** What a broker needs of its world. */
 export interface BrokerWorld extends Surroundings {
-  readonly scenario: { readonly faultsEnd: number };
+  readonly scenario: {
+    readonly faultsEnd: number;
+    readonly gather: number;
+    readonly storeTime: number | undefined;
+  };
   readonly log?: ((line: string) => void) | undefined;
   count(kind: string): void;
   killServer(): void;
+  /** Somebody changes a channel at some device that has a link, which will report it. @returns whether there is one */
+  turnKnob(): boolean;
 }
 
 /** Of what they publish, the share that sets nothing, and the share that is retained. */
@@ -20,6 +26,9 @@ const RETAINED = 0.05;
 
 /** And the share with which Home Assistant says that it has started. */
 const STARTS = 0.1;
+
+/** Most that they say in addition to a broker that has forgotten the bridge. */
+const MORE = 4;
 
 /** Where they publish. */
 interface Broker {
@@ -36,20 +45,30 @@ interface Broker {
 export class People {
   /** How much they have still to say. */
   toPublish: number;
+  #isWaiting = false;
 
   constructor(readonly broker: Broker) {
     this.toPublish = broker.plan.messages;
   }
 
   start(): void {
-    if (this.toPublish === 0) return;
+    if (this.toPublish === 0 || this.#isWaiting) return;
     const { broker, broker: { plan, world: { clock, random } } } = this;
+    this.#isWaiting = true;
     clock.after(1 + random.below(plan.pause + 1), () => {
+      this.#isWaiting = false;
+      if (broker.takesPublications) { // else they come later
+        this.toPublish--;
+        this.#publish();
+      }
       this.start();
-      if (!broker.takesPublications) return; // they come later
-      this.toPublish--;
-      this.#publish();
     });
+  }
+
+  /** The bridge hears them again, after the broker has forgotten that it does. */
+  sayMore(): void {
+    this.toPublish += this.broker.world.random.below(MORE + 1);
+    this.start();
   }
 
   #publish(): void {

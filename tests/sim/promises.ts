@@ -79,6 +79,8 @@ export interface Message {
   seen: number;
   /** How often it may be seen once more. */
   repeats: number;
+  /** So many of these as it was written again: each of them may expire, too. */
+  extra: number;
   /** An old copy that was put back holds it: it may come after newer ones. */
   copied: boolean;
   /** The store that had it was lost before it was seen. If its writer is told that it arrived, it is gone. */
@@ -167,6 +169,7 @@ export class Stream {
       loose,
       seen: 0,
       repeats: 0,
+      extra: 0,
       copied: false,
       lost: false,
       excused: false,
@@ -232,6 +235,7 @@ export class Stream {
     if (message.seen > 0) {
       if (message.repeats === 0) throw this.#violation("was seen twice", text);
       message.repeats--;
+      message.extra = Math.min(message.extra, message.repeats);
     }
     message.seen++;
     if (message.loose || index < 0) return message;

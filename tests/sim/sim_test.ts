@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Books } from "./books.ts";
 import { exploreShare, shares, VARIANTS } from "./exhaustive.ts";
 import { hunt, playRange } from "./main.ts";
 import { apply } from "./mutants.ts";
@@ -128,6 +129,37 @@ Deno.test("the books know what may come once more, and only once", () => {
   stream.find("1")!.repeats = 1;
   stream.seen("1", true);
   assertThrows(() => stream.seen("1", true), Violation, "seen twice");
+});
+
+Deno.test("the books know that a message with QoS 1 which has expired may be written again", () => {
+  let now = 0;
+  const books = new Books("A", false, 3, () => now);
+  const write = () => {
+    const known = books.toDevice.find("!door 1");
+    if (known) books.dropped.again(known, true);
+    else books.serverWrites("!door 1", { qos: true, waits: true, expires: 10 });
+    books.written("!door 1");
+    return books.toDevice.find("!door 1")!;
+  };
+  const expires = () => {
+    now += 20;
+    books.withdrawn("!door 1", 100);
+    books.expiring.expired(books.toDevice.find("!door 1")!, true);
+  };
+  const see = () => books.seenByDevice("!door 1", 2);
+  write();
+  expires();
+  assertThrows(see, Violation, "it was refused");
+  write();
+  see();
+  assertThrows(see, Violation, "seen twice");
+  write();
+  write();
+  expires(); // one of the two
+  see();
+  books.settled("!door 1");
+  assertThrows(see, Violation, "seen twice");
+  assertThrows(expires, Violation, "expires, and was seen");
 });
 
 Deno.test("wrong options are named", () => {

@@ -191,7 +191,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       if (clock.now > faultsEnd + patience) this.#complain();
       const connects = devices.map((device) => device.connects);
       await this.#runUntil(clock.now + timeout);
-      if (!this.#isDone()) continue;
+      if (!this.#isDone() || this.broker?.faults.lastAct()) continue;
       // What comes too late or too often would show now; and nothing may disturb the link any more.
       await this.#runUntil(clock.now + timeout);
       stable = this.#isDone() && devices.every((device, i) => device.connects === connects[i]);
@@ -289,6 +289,12 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   count(kind: string): void {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
+  }
+
+  turnKnob(): boolean {
+    const devices = this.devices.filter(({ isUp, channels }) => isUp && channels);
+    if (devices.length > 0) this.random.pick(devices).channels!.turnKnob();
+    return devices.length > 0;
   }
 
   planOf(id: string | undefined): DevicePlan | undefined {
@@ -415,6 +421,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   received(id: string, text: string): void {
     this.books.get(id)?.received(text);
     this.page?.received(id, text);
+    this.broker?.faults.received();
   }
 
   processed(id: string, text: string): void {

@@ -9,6 +9,7 @@ import { Ledger } from "../../server/store/ledger.ts";
 import {
   type Acquired,
   type Batch,
+  type Execution,
   type KnownDevice,
   type Store,
   type Work,
@@ -50,8 +51,35 @@ class TellingStore implements Store {
     };
   }
 
-  async commit({ works, changes }: Batch): Promise<ReadonlyMap<Work, unknown>> {
-    this.events.push("commit");
+  /** Only there if the test wants it: see `TurnScene`. */
+  executeAhead?: (works: readonly Work[]) => Promise<Execution>;
+  /** Executions take until they are let go on, and fail with this. */
+  readonly ahead: { held: PromiseWithResolvers<void>[]; isHeld: boolean; fails?: Error } = {
+    held: [],
+    isHeld: false,
+  };
+
+  async execute(works: readonly Work[]): Promise<Execution> {
+    this.events.push(`execute ${works.map(String).join(" ")}`);
+    const { ahead } = this;
+    if (ahead.isHeld) {
+      const held = Promise.withResolvers<void>();
+      ahead.held.push(held);
+      await held.promise;
+    }
+    if (ahead.fails) throw ahead.fails;
+    const refused = new Map([...this.refuses].filter(([work]) => works.includes(work)));
+    const executed = works.filter((work) => !refused.has(work));
+    const name = executed.map(String).join(" ");
+    return {
+      works: executed,
+      refused,
+      giveUp: () => void this.events.push(`give up ${name}`),
+    };
+  }
+
+  async commit({ execution, works, changes }: Batch): Promise<ReadonlyMap<Work, unknown>> {
+    this.events.push(execution ? `commit ${execution.works.map(String).join(" ")}` : "commit");
     await this.#held?.promise;
     if (this.fails) throw this.fails;
     this.commits++;
@@ -75,8 +103,10 @@ export class TurnScene {
   readonly turn: Turn;
   readonly ledger: Ledger;
 
-  constructor(gathers = true) {
-    this.store = new TellingStore(this.events, gathers);
+  /** @param executesAhead Its store executes statements ahead of their commit. */
+  constructor(gathers = true, executesAhead = false) {
+    const store = this.store = new TellingStore(this.events, gathers);
+    if (executesAhead) store.executeAhead = (works) => store.execute(works);
     this.turn = new Turn(this.store, nodePlatform, {
       storeFails: (error) => void this.events.push(error ? `failed ${error.code}` : "works"),
       fenced: ({ device }) => void this.events.push(`${device} is fenced`),
@@ -114,11 +144,17 @@ export class TurnScene {
   }
 
   /** A transaction that writes to the device, or to another one. */
-  writing(text: string, ledger = this.ledger): Transfer & { ended: string | undefined } {
+  writing(
+    text: string,
+    ledger = this.ledger,
+    lane?: object,
+  ): Transfer & { ended: string | undefined; toString(): string } {
     const { events } = this;
     const { record } = ledger;
     return {
-      statements: [],
+      statements: lane ? [{ sql: text, params: [] }] : [],
+      ...(lane && { lane }),
+      toString: () => text,
       changes: (device) => device === ledger.id,
       ended: undefined,
       apply: () => void record.write(text, { overtakes: false, qos: true }, 0),

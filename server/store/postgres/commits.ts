@@ -1,14 +1,13 @@
 /** Commits batches, each in one transaction, and finds out about those whose outcome it was not told. */
-import { LocalError } from "../../protocol/errors.ts";
-import { MOST_MAIL, type Post } from "../fleet.ts";
 import { type Batch, type Change, FencedError, type Work } from "../store.ts";
-import { toChange } from "./guard.ts";
+import { PostgresExecution } from "./executor.ts";
 import type { StoreHost } from "./host.ts";
 import type { Line } from "./line.ts";
 import { type Asked, FENCED, Rows } from "./rows.ts";
-import { isConflict, isFatal, isFence, isTaken, isTrouble, sqlstate } from "./sqlstate.ts";
+import { isConflict, isFatal, isFence, isTaken, sqlstate } from "./sqlstate.ts";
 import { toArray } from "./text.ts";
 import type { Wire } from "./wire.ts";
+import { attempt, BEGIN } from "./works.ts";
 
 type Refused = ReadonlyMap<Work, unknown>;
 
@@ -20,15 +19,7 @@ const ATTEMPTS = 5;
 /** Between two attempts to find out, in ms. */
 const PAUSE = 250;
 
-const BEGIN: Asked = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 const COMMIT: Asked = { sql: "COMMIT" };
-
-/** The transaction has failed, and nothing of it is in the database. */
-interface Failure {
-  readonly error: unknown;
-  /** Which of the statements has failed. */
-  readonly at: number;
-}
 
 export class Commits {
   readonly #host: StoreHost;
@@ -46,10 +37,11 @@ export class Commits {
    * @throws {FencedError} @throws {Error} the database's, or a connection's; nothing of the batch is in the store
    */
   async commit(batch: Batch): Promise<Refused> {
+    if (batch.execution) return await this.#endExecution(batch);
     for (let attempt = 1;; attempt++) {
       const wire = await this.#line.wire();
       try {
-        return await this.#atOnce(wire, batch) ?? await this.#oneByOne(wire, batch);
+        return await this.#commit(wire, batch, [BEGIN]);
       } catch (error) {
         const isWorth = isConflict(error) || error instanceof GateError;
         if (!isWorth || attempt === ATTEMPTS) throw error;
@@ -57,29 +49,33 @@ export class Commits {
     }
   }
 
-  /** In one round trip. @returns undefined: a work has failed, so each needs a savepoint */
-  async #atOnce(wire: Wire, { works, changes }: Batch): Promise<Refused | undefined> {
-    if (works.some(({ posts = [] }) => posts.length > 0)) return undefined;
-    let statements: Asked[];
+  /** By the connection on which its works were executed. */
+  async #endExecution(batch: Batch): Promise<Refused> {
+    const execution = batch.execution as PostgresExecution;
+    const { wire } = execution;
     try {
-      statements = works.flatMap(statementsOf);
-    } catch {
-      return undefined;
+      await this.#line.wire(); // it says that the store is in use
+      if (!wire.isOpen) throw new Error("the connection of a transaction was lost");
+      const refused = await this.#commit(wire, batch, []);
+      execution.end();
+      return refused;
+    } catch (error) {
+      execution.giveUp();
+      throw error;
     }
-    const rows = this.#rows(changes(NONE));
-    const failure = await this.#end(wire, [BEGIN, ...statements], rows);
-    if (!failure) return NONE;
-    const isWork = failure.at > 0 && failure.at <= statements.length;
-    if (isWork && !isTrouble(failure.error) && !isConflict(failure.error)) return undefined;
-    throw await this.#reason(wire, failure.error, rows);
   }
 
-  async #oneByOne(wire: Wire, { works, changes }: Batch): Promise<Refused> {
+  /** @param begin Comes first, unless the transaction has begun. In one round trip if no works ask for anything. */
+  async #commit(wire: Wire, batch: Batch, begin: readonly Asked[]): Promise<Refused> {
+    const { changes } = batch;
+    const works = batch.works.filter(({ statements, posts = [] }) => {
+      return statements.length + posts.length > 0;
+    });
+    if (works.length === 0) return await this.#end(wire, begin, this.#rows(changes(NONE)), NONE);
     const refused = new Map<Work, unknown>();
-    await wire.ask(BEGIN.sql);
+    for (const { sql } of begin) await wire.ask(sql);
     try {
       for (const work of works) {
-        if (work.statements.length === 0 && !work.posts?.length) continue;
         const error = await attempt(wire, work, this.#host.process);
         if (error !== undefined) refused.set(work, error);
       }
@@ -87,10 +83,7 @@ export class Commits {
       if (wire.isOpen) await wire.ask("ROLLBACK");
       throw error;
     }
-    const rows = this.#rows(changes(refused));
-    const failure = await this.#end(wire, [], rows);
-    if (!failure) return refused;
-    throw await this.#reason(wire, failure.error, rows);
+    return await this.#end(wire, [], this.#rows(changes(refused)), refused);
   }
 
   #rows(changes: Iterable<Change>): Rows {
@@ -100,19 +93,26 @@ export class Commits {
     return rows;
   }
 
-  /** Ends a transaction. @returns what has failed; undefined: all of it is safe */
-  async #end(wire: Wire, before: readonly Asked[], rows: Rows): Promise<Failure | undefined> {
+  /** Ends a transaction. @returns `refused`: all of it is safe @throws why nothing of it is in the database */
+  async #end(
+    wire: Wire,
+    before: readonly Asked[],
+    rows: Rows,
+    refused: Refused,
+  ): Promise<Refused> {
     const number = { gate: this.#gate, batch: ++this.#batch };
     const asked = [...before, ...rows.statements(number), COMMIT];
     const answers = await Promise.allSettled(asked.map(({ sql, params }) => wire.ask(sql, params)));
     const last = answers.at(-1)!;
-    const at = answers.findIndex(({ status }) => status === "rejected");
-    if (last.status === "fulfilled") {
-      if (last.value.command !== "ROLLBACK") return void this.#learn(rows);
-    } else if (!isDecided(last.reason) && await this.#isThere(number.batch)) {
-      return void this.#learn(rows);
+    const isDone = last.status === "fulfilled"
+      ? last.value.command !== "ROLLBACK"
+      : !isDecided(last.reason) && await this.#isThere(number.batch);
+    if (isDone) {
+      this.#learn(rows);
+      return refused;
     }
-    return { error: (answers[at] as PromiseRejectedResult).reason, at };
+    const failed = answers.find(({ status }) => status === "rejected") as PromiseRejectedResult;
+    throw await this.#reason(wire, failed.reason, rows);
   }
 
   /**
@@ -169,74 +169,6 @@ export class Commits {
 
 /** The transaction is right except for its gate. */
 class GateError extends Error {}
-
-/** What a work asks. @throws {LocalError} BAD_ARGUMENT */
-function statementsOf({ statements }: Work): Asked[] {
-  return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
-}
-
-/** Executes a work in a savepoint. @returns why nothing of it has happened @throws {Error} the database's trouble */
-async function attempt(wire: Wire, work: Work, process: number): Promise<unknown> {
-  let statements: Asked[];
-  try {
-    statements = statementsOf(work);
-  } catch (error) {
-    return error;
-  }
-  const answers = await Promise.allSettled([
-    wire.ask("SAVEPOINT holdfast_work"),
-    ...statements.map(({ sql, params }) => wire.ask(sql, params)),
-  ]);
-  const failed = answers.find((it) => it.status === "rejected");
-  if (failed && (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason))) {
-    throw failed.reason;
-  }
-  const error = failed ? failed.reason : await post(wire, work.posts ?? [], process);
-  if (error !== undefined) await wire.ask("ROLLBACK TO holdfast_work");
-  await wire.ask("RELEASE holdfast_work");
-  return error;
-}
-
-/** Posts orders for devices that other processes have. @returns why it cannot */
-async function post(wire: Wire, posts: readonly Post[], process: number) {
-  if (posts.length === 0) return undefined;
-  const { rows } = await wire.ask(POST, [
-    toArray(posts.map(({ device }) => device)),
-    toArray(posts.map(({ text }) => text)),
-    toArray(posts.map(({ number }) => `${process} ${number}`)),
-  ]);
-  for (const [i, { device: id }] of posts.entries()) {
-    const { device, waiting } = rows[i]!;
-    if (device !== null && Number(waiting) <= MOST_MAIL) continue;
-    const error = device === null
-      ? new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`)
-      : new LocalError("OUTBOX_FULL", `${MOST_MAIL} things wait for device ${JSON.stringify(id)}`);
-    error.device = id;
-    return error;
-  }
-  return undefined;
-}
-
-/**
- * In the order of the posts, each with what waits for its device together with it. Nobody forgets the devices meanwhile:
- * what is posted is found by whoever forgets them.
- */
-const POST = `
-  WITH d AS (
-    SELECT device, id, process FROM holdfast_devices WHERE id = ANY($1) ORDER BY device FOR KEY SHARE
-  ), r AS (
-    SELECT d.device, d.process, p.text, p.sender, p.at
-    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS p (id, text, sender, at)
-    LEFT JOIN d ON d.id = p.id ORDER BY p.at
-  ), posted AS (
-    INSERT INTO holdfast_mail (device, number, text, sender)
-    SELECT device, nextval('holdfast_tokens'), text, sender
-    FROM (SELECT * FROM r WHERE device IS NOT NULL ORDER BY at) AS known
-  )
-  SELECT device, (SELECT count(*) FROM holdfast_mail AS m WHERE m.device = r.device)
-      + count(*) OVER (PARTITION BY device) AS waiting,
-    pg_notify('holdfast_' || coalesce(process, 0), '') AS told
-  FROM r ORDER BY at`;
 
 /** Whether an error says for certain that its transaction has not been committed. */
 function isDecided(error: unknown): boolean {

@@ -4,6 +4,7 @@ import type {
   Acquired,
   Batch,
   Database,
+  Execution,
   KnownDevice,
   SqlInput,
   SqlRow,
@@ -11,6 +12,7 @@ import type {
   Work,
 } from "../store.ts";
 import { Commits } from "./commits.ts";
+import { Executor } from "./executor.ts";
 import type { StoreHost } from "./host.ts";
 import { PostgresFleet } from "./fleet.ts";
 import { noQuery, toChange, toQuery } from "./guard.ts";
@@ -26,7 +28,7 @@ import { Wire } from "./wire.ts";
 export interface PostgresStoreOptions {
   /**
    * The longest that one statement of an application may take or wait for a lock, in ms, 100 to 3,600,000; then its
-   * transaction fails with the database's error (57014, 55P03). Meanwhile nothing is acknowledged. Default 5000.
+   * transaction fails with the database's error (57014, 55P03). Messages are acknowledged meanwhile. Default 5000.
    */
   statementTimeout?: number;
   /** Silence after which a server is taken for dead, in ms, 500 to 600,000: others take its devices.
@@ -49,8 +51,9 @@ const STALL = 2000;
 const SILENCE = 5000;
 
 /**
- * Keeps devices in a PostgreSQL database. A commit is one transaction and, unless a statement of an application fails,
- * one round trip. Several servers may share a database: each device is one server's at a time, and a commit of another
+ * Keeps devices in a PostgreSQL database. A commit is one transaction and one round trip. Statements of applications are
+ * executed before, in a transaction on a connection of its own, which the commit ends: one that takes long holds up no
+ * device. Several servers may share a database: each device is one server's at a time, and a commit of another
  * one is refused.
  *
  * What the URL leaves out is taken from the environment as libpq's conventions have it: PGPASSWORD, PGPASSFILE,
@@ -80,6 +83,7 @@ export class PostgresStore implements Store, Database {
   readonly #taking = new Line(() => this.#openWriter(false));
   readonly #readers = Array.from({ length: READERS }, () => new Line(() => this.#openReader()));
   readonly #commits: Commits;
+  readonly #executor: Executor;
   readonly #taker: Taker;
   readonly #fleet: PostgresFleet;
   /** For the servers that share it. */
@@ -113,6 +117,7 @@ export class PostgresStore implements Store, Database {
     this.#clock = clock ?? { now: () => performance.now() };
     const host = this.#host();
     this.#commits = new Commits(host, this.#committing);
+    this.#executor = new Executor(host, () => this.#openWriter(false));
     this.#taker = new Taker(host, this.#taking);
     this.fleet = this.#fleet = new PostgresFleet(host, {
       line: this.#taking,
@@ -166,6 +171,10 @@ export class PostgresStore implements Store, Database {
     return this.#explaining(() => this.#taker.take(id));
   }
 
+  executeAhead(works: readonly Work[]): Promise<Execution> {
+    return this.#explaining(() => this.#executor.execute(works));
+  }
+
   async commit(batch: Batch): Promise<ReadonlyMap<Work, unknown>> {
     const about = `it has not answered for ${STALL} ms, or cannot be reached`;
     const timer = setTimeout(() => this.#stalled(this.#failure(about)), STALL);
@@ -202,7 +211,8 @@ export class PostgresStore implements Store, Database {
     await this.#fleet.close();
     const sql = "DELETE FROM holdfast_processes WHERE process = $1";
     await this.#committing.close((wire) => wire.ask(sql, [this.#process]));
-    await Promise.all([this.#taking, ...this.#readers].map((line) => line.close()));
+    const lines = [this.#taking, this.#executor, ...this.#readers];
+    await Promise.all(lines.map((line) => line.close()));
   }
 
   /** @param locks It is the one that says that the store is in use. */

@@ -4,6 +4,7 @@ import { type Bugs, edit } from "./bug.ts";
 const ADMISSION = "server/admission/admission.ts";
 const DISTANT = "server/runtime/distant_device.ts";
 const ERRANDS = "server/runtime/errands.ts";
+const EXECUTIONS = "server/runtime/executions.ts";
 const GREETING = "server/runtime/greeting.ts";
 const LEDGER = "server/store/ledger.ts";
 const MEMBER = "server/runtime/fleet_member.ts";
@@ -13,6 +14,7 @@ const OUTBOX = "server/link/outbox.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
+const TURN = "server/runtime/turn.ts";
 const WORKINGS = "server/workings.ts";
 const STORE = "tests/sim/fleet_store.ts";
 const DISK = "tests/sim/fleet_disk.ts";
@@ -112,6 +114,44 @@ const COMMIT_BUGS: Bugs = {
   ),
 };
 
+/** Transactions whose statements are executed ahead of their commit. */
+const EXECUTION_BUGS: Bugs = {
+  "fleet: an application's slow transaction holds up the link": [
+    ...edit(
+      EXECUTIONS,
+      "  /** Whether something can be committed. */\n",
+      "  get isBusy(): boolean {\n" +
+        "    return this.#groups.values().some(({ execution }) => !execution);\n  }\n\n",
+    ),
+    ...edit(
+      TURN,
+      "    if (this.#scheduled || this.#closed) return;\n",
+      "    if (this.#scheduled || this.#closed || this.#executions?.isBusy) return;\n",
+    ),
+  ],
+  "fleet: the transaction of a device that was lost goes on": edit(
+    TURN,
+    "    lost.push(...this.#executions?.lose(error.device) ?? []);\n",
+    "",
+  ),
+  "fleet: what the records refuse is committed with what was executed beside it": edit(
+    TURN,
+    "if (refused.size === 0) return group;",
+    "if (refused.size < 2) return group;",
+  ),
+  "fleet: what the database has left for later counts as executed": edit(
+    EXECUTIONS,
+    "(it) => !execution.works.includes(it)",
+    "() => false",
+  ),
+  "fleet: a transaction is taken for done when it is executed, and its commit fails": edit(
+    TURN,
+    "    if (group) this.#executions!.again(group, !ledger);\n",
+    "    for (const transfer of group?.transfers ?? []) transfer.done();\n" +
+      "    if (group) this.#executions!.done(group);\n",
+  ),
+};
+
 /** What is posted for devices that other servers have. */
 const MAIL_BUGS: Bugs = {
   "fleet: what a transaction posts is left out": edit(
@@ -176,4 +216,10 @@ const SIGHT_BUGS: Bugs = {
   ),
 };
 
-export const FLEET_BUGS: Bugs = { ...LEASE_BUGS, ...COMMIT_BUGS, ...MAIL_BUGS, ...SIGHT_BUGS };
+export const FLEET_BUGS: Bugs = {
+  ...LEASE_BUGS,
+  ...COMMIT_BUGS,
+  ...EXECUTION_BUGS,
+  ...MAIL_BUGS,
+  ...SIGHT_BUGS,
+};

@@ -1,0 +1,79 @@
+/** What works of applications come to in the database. */
+import { LocalError } from "../../protocol/errors.ts";
+import { MOST_MAIL, type Post } from "../fleet.ts";
+import type { Work } from "../store.ts";
+import { toChange } from "./guard.ts";
+import type { Asked } from "./rows.ts";
+import { isConflict, isTrouble } from "./sqlstate.ts";
+import { toArray } from "./text.ts";
+import type { Wire } from "./wire.ts";
+
+export const BEGIN: Asked = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED" };
+
+/** What a work asks. @throws {LocalError} BAD_ARGUMENT */
+export function statementsOf({ statements }: Work): Asked[] {
+  return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
+}
+
+/** Executes a work in a savepoint. @returns why nothing of it has happened @throws {Error} the database's trouble */
+export async function attempt(wire: Wire, work: Work, process: number): Promise<unknown> {
+  let statements: Asked[];
+  try {
+    statements = statementsOf(work);
+  } catch (error) {
+    return error;
+  }
+  const answers = await Promise.allSettled([
+    wire.ask("SAVEPOINT holdfast_work"),
+    ...statements.map(({ sql, params }) => wire.ask(sql, params)),
+  ]);
+  const failed = answers.find((it) => it.status === "rejected");
+  if (failed && (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason))) {
+    throw failed.reason;
+  }
+  const error = failed ? failed.reason : await post(wire, work.posts ?? [], process);
+  if (error !== undefined) await wire.ask("ROLLBACK TO holdfast_work");
+  await wire.ask("RELEASE holdfast_work");
+  return error;
+}
+
+/** Posts what is to be done with devices that other processes have. @returns why it cannot */
+export async function post(wire: Wire, posts: readonly Post[], process: number) {
+  if (posts.length === 0) return undefined;
+  const { rows } = await wire.ask(POST, [
+    toArray(posts.map(({ device }) => device)),
+    toArray(posts.map(({ text }) => text)),
+    toArray(posts.map(({ number }) => `${process} ${number}`)),
+  ]);
+  for (const [i, { device: id }] of posts.entries()) {
+    const { device, waiting } = rows[i]!;
+    if (device !== null && Number(waiting) <= MOST_MAIL) continue;
+    const error = device === null
+      ? new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`)
+      : new LocalError("OUTBOX_FULL", `${MOST_MAIL} things wait for device ${JSON.stringify(id)}`);
+    error.device = id;
+    return error;
+  }
+  return undefined;
+}
+
+/**
+ * In the order of the posts, each with what waits for its device together with it. Nobody forgets the devices meanwhile:
+ * what is posted is found by whoever forgets them.
+ */
+const POST = `
+  WITH d AS (
+    SELECT device, id, process FROM holdfast_devices WHERE id = ANY($1) ORDER BY device FOR KEY SHARE
+  ), r AS (
+    SELECT d.device, d.process, p.text, p.sender, p.at
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS p (id, text, sender, at)
+    LEFT JOIN d ON d.id = p.id ORDER BY p.at
+  ), posted AS (
+    INSERT INTO holdfast_mail (device, number, text, sender)
+    SELECT device, nextval('holdfast_tokens'), text, sender
+    FROM (SELECT * FROM r WHERE device IS NOT NULL ORDER BY at) AS known
+  )
+  SELECT device, (SELECT count(*) FROM holdfast_mail AS m WHERE m.device = r.device)
+      + count(*) OVER (PARTITION BY device) AS waiting,
+    pg_notify('holdfast_' || coalesce(process, 0), '') AS told
+  FROM r ORDER BY at`;

@@ -1,0 +1,183 @@
+/** What goes wrong with the model of a broker, and the way to it. */
+import { type BrokerFault, LONGEST_AWAY, type MqttPlan } from "./mqtt_plan.ts";
+import { DOWN, type Path, UP } from "../../bridge/testing/network.ts";
+import type { BrokerWorld } from "./people.ts";
+import type { Process } from "../../bridge/testing/process.ts";
+
+/** A device that is to report something has done so by then, or the broker does not wait for it any more, in ms. */
+const LONGEST_WAIT = 3000;
+
+/** Share of the worlds at whose end the broker forgets all once more. */
+const LAST_ACTS = 0.5;
+
+/** What they happen to. */
+interface Broker {
+  readonly world: BrokerWorld;
+  readonly plan: MqttPlan;
+  readonly process: Process;
+  readonly path: Path;
+  /** Its state comes to its disk. */
+  save(): void;
+  /** What it has not on its disk is gone. */
+  forget(way: "nothing" | "all" | "what is new"): void;
+  /** It ends, and comes back. */
+  stop(time: number): void;
+  /** It refuses all connections until then. */
+  refuses(until: number): void;
+}
+
+export class BrokerFaults {
+  readonly #broker: Broker;
+  /** What is to happen soon after the next packet. */
+  #atPacket: (() => void) | undefined;
+  /** Soon after a device's next answer to a request is safe: the server dies. */
+  #killsAtAnswer = false;
+  /** Soon after it has missed a device that sleeps for too long. */
+  #killsAtMiss = false;
+  /** The next connection is greeted when a device has reported something. */
+  #waitsForReport = false;
+  #greeting: (() => void) | undefined;
+  #wasLast = false;
+
+  constructor(broker: Broker) {
+    this.#broker = broker;
+  }
+
+  start(): void {
+    if (this.#broker.plan.faults.length > 0) this.#planNext();
+  }
+
+  #planNext(): void {
+    const broker = this.#broker;
+    const { world: { clock, random, scenario: { faultsEnd } }, plan: { faults, faultPause } } =
+      broker;
+    const pause = random.below(2 * faultPause) + 1;
+    if (random.chance(0.3)) broker.save();
+    if (clock.now + pause >= faultsEnd) return;
+    clock.after(pause, () => {
+      this.#cause(random.pick(faults));
+      this.#planNext();
+    });
+  }
+
+  #cause(kind: BrokerFault): void {
+    const broker = this.#broker;
+    const { path, process, world, world: { clock, random } } = broker;
+    const time = random.skewed(1, LONGEST_AWAY);
+    const until = (undo: () => void) => clock.after(time, undo);
+    world.log?.(`FAULT ${kind}, ${time} ms`);
+    world.count(kind);
+    switch (kind) {
+      case "broker stops":
+        return broker.stop(time);
+      case "broker crashes":
+        broker.forget(random.pick(["nothing", "all", "all", "what is new"]));
+        return broker.stop(time);
+      case "broker crashes amid packets":
+        this.#atPacket = () => {
+          broker.forget("all");
+          broker.stop(time);
+        };
+        return;
+      case "broker stalls":
+        return process.freeze(clock.now + time);
+      case "broker refuses":
+        broker.refuses(clock.now + time);
+        return path.connections.at(-1)?.sever(true, true);
+      case "broker loses connections":
+        return path.connections.at(-1)?.sever(random.chance(0.7), random.chance(0.7));
+      case "broker unreachable": {
+        const ways = random.pick([[UP], [DOWN], [UP, DOWN]] as const);
+        for (const way of ways) path.unplug(way);
+        return until(() => ways.forEach((way) => path.plug(way)));
+      }
+      case "connection lost amid packets":
+        this.#atPacket = () => path.connections.at(-1)?.sever(true, true);
+        return;
+      case "server killed amid packets":
+        this.#atPacket = () => world.killServer();
+        return;
+      case "server killed amid an answer":
+        this.#killsAtAnswer = true;
+        return;
+      case "server killed when it misses a device":
+        this.#killsAtMiss = true;
+        return;
+      case "broker forgets, and greets amid a report":
+        return this.#forgetAll();
+      case "broker far away":
+        path.slowness += Math.ceil(time / 10);
+        return until(() => path.slowness -= Math.ceil(time / 10));
+    }
+  }
+
+  /** A packet is on its way, and what follows from it will be. */
+  packet(): void {
+    const strike = this.#atPacket;
+    this.#atPacket = undefined;
+    const { path, world: { clock, random } } = this.#broker;
+    if (strike) clock.after(random.below(2 * path.delay() + 20), strike);
+  }
+
+  /** A device's answer to a request that somebody has published is safe, and that it is to be published is not yet. */
+  answered(): void {
+    if (!this.#killsAtAnswer) return;
+    this.#killsAtAnswer = false;
+    const { world } = this.#broker;
+    world.clock.after(world.random.below(2 * this.#commit + 5), () => world.killServer());
+  }
+
+  /** The server has missed a device. */
+  missed(): void {
+    if (!this.#killsAtMiss) return;
+    this.#killsAtMiss = false;
+    const { world, path } = this.#broker;
+    world.clock.after(
+      world.random.below(2 * (this.#commit + path.delay()) + 5),
+      () => world.killServer(),
+    );
+  }
+
+  /** Longest time until something is safe, in ms. */
+  get #commit(): number {
+    const { gather, storeTime = 0 } = this.#broker.world.scenario;
+    return gather + storeTime;
+  }
+
+  /** The broker and the bridge begin anew, and what devices are is announced while one of them becomes another. */
+  #forgetAll(): void {
+    this.#waitsForReport = true;
+    this.#broker.forget("all");
+    this.#broker.stop(1);
+  }
+
+  /** A connection is to be greeted. */
+  greet(greeting: () => void): void {
+    const { process, world } = this.#broker;
+    if (!this.#waitsForReport || !world.turnKnob()) return greeting();
+    this.#waitsForReport = false;
+    const greets = this.#greeting = () => {
+      if (this.#greeting !== greets) return;
+      this.#greeting = undefined;
+      greeting();
+    };
+    process.after(LONGEST_WAIT, greets);
+  }
+
+  /** A device's message is safe. */
+  received(): void {
+    const { process, world } = this.#broker;
+    if (this.#greeting) process.after(world.random.below(2 * this.#commit + 3), this.#greeting);
+  }
+
+  /** All is done: the broker forgets it once more, and it is announced for the last time. @returns whether it does */
+  lastAct(): boolean {
+    const { world, world: { random } } = this.#broker;
+    const isOver = this.#wasLast || !random.chance(LAST_ACTS);
+    this.#wasLast = true;
+    if (isOver) return false;
+    world.log?.("the broker begins anew at last");
+    this.#forgetAll();
+    return true;
+  }
+}
