@@ -1,5 +1,12 @@
 /** What `mip` installs is what the client consists of. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+
+/** The files that boards are given. */
+const FILES = [...Deno.readDirSync(new URL("holdfast/", import.meta.url))].map((
+  { name },
+) => name)
+  .filter((name) => name.endsWith(".py") && name !== "cpython.py")
+  .map((name) => `holdfast/${name}`).sort();
 
 const HERE = new URL("./", import.meta.url);
 
@@ -8,10 +15,23 @@ function json(path: string) {
 }
 
 Deno.test("package.json names all files of the package but those for CPython, and its version", () => {
-  const files = [...Deno.readDirSync(new URL("holdfast/", HERE))].map(({ name }) => name)
-    .filter((name) => name.endsWith(".py") && name !== "cpython.py")
-    .map((name) => `holdfast/${name}`).sort();
   const { urls, version } = json("package.json");
-  assertEquals(urls, files.map((file) => [file, file]));
+  assertEquals(urls, FILES.map((file) => [file, file]));
   assertEquals(version, json("../../deno.json").version);
+});
+
+Deno.test("a constant is the same number in all files of the package: const() holds within one alone", () => {
+  const meanings = new Map<string, Set<string>>();
+  for (const file of FILES) {
+    const text = Deno.readTextFileSync(new URL(file, HERE));
+    for (
+      const [, name, value] of text.matchAll(
+        /^(_[A-Z0-9_]+) = (?:const\()?(-?[0-9][0-9A-Fx]*)\)?(?: {2}#.*)?$/gm,
+      )
+    ) {
+      meanings.set(name!, (meanings.get(name!) ?? new Set()).add(value!));
+    }
+  }
+  assert(meanings.size > 20);
+  assertEquals([...meanings].filter(([, values]) => values.size > 1), []);
 });

@@ -25,7 +25,7 @@ import {
   withRemoved,
 } from "./discovery.ts";
 import { forgetTopic, keepPayload, keptOf, remember, topicsOf } from "./retained.ts";
-import { isUnderWay } from "./rows.ts";
+import { isUnderWay, type Message } from "./rows.ts";
 import { checkPrefix, type Topics } from "./topics.ts";
 
 /** How devices appear in Home Assistant. */
@@ -46,8 +46,8 @@ export interface AnnouncerHost {
   readonly topics: Topics;
   /** Else other servers have devices that this one does not know. */
   readonly isAlone: boolean;
-  /** Publishes what a retained topic says; "" takes it back. */
-  put(tx: Transaction, topic: string, payload: string): void;
+  /** Publishes what a retained topic says; "" takes it back. @param device Of which it was told before */
+  put(tx: Transaction, message: Message, device?: string): void;
   /** A device that the server did not have for a while is there again: what its topics say counts. */
   restate(id: string): void;
   warn(code: string, message: string): void;
@@ -138,6 +138,12 @@ export class Announcer {
   /** Tells of all devices. @param isAgain Also what was told already. */
   all(isAgain: boolean): void {
     for (const { id } of this.#host.server.devices) this.#mark(id, isAgain);
+    this.#wake();
+  }
+
+  /** Tells again of a device. */
+  again(id: string): void {
+    this.#restate(id);
     this.#wake();
   }
 
@@ -294,7 +300,7 @@ export class Announcer {
   async #clear(tx: Transaction, topic: string, device: string): Promise<void> {
     const told = topic === this.#discoveryTopic(device) ? await keptOf(tx, topic) : "";
     if (isNothing(told)) return await this.#forgetCleared(tx, topic);
-    this.#host.put(tx, topic, "");
+    this.#host.put(tx, { topic, payload: "", retain: true });
     if (told === "") forgetTopic(tx, topic);
     else keepPayload(tx, { topic, device, kept: nothingOf(told) });
   }
@@ -333,7 +339,7 @@ export class Announcer {
     isAgain: boolean,
   ): void {
     if (payload === before && !isAgain) return;
-    this.#host.put(tx, topic, payload);
+    this.#host.put(tx, { topic, payload, retain: true }, device);
     keepPayload(tx, { topic, device, kept: payload });
   }
 

@@ -36,7 +36,7 @@ Deno.test("a device of which topics were taken back while another server had it 
     clock: nodePlatform,
     topics,
     isAlone: true,
-    put: (_, topic, payload) => void told.push(`${topic} ${payload}`),
+    put: (_, { topic, payload }) => void told.push(`${topic} ${payload}`),
     restate: (id) => void told.push(`all of ${id}`),
     warn: (code) => void told.push(code),
   }, undefined);
@@ -77,7 +77,7 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
       clock: nodePlatform,
       topics: new Topics("holdfast"),
       isAlone: true,
-      put: (tx, topic, payload) => {
+      put: (tx, { topic, payload }) => {
         publish(tx, schema, { topic, payload, retain: true }, { since: 0, window: 0 });
         if (topic === CONFIG) said.push(payload);
       },

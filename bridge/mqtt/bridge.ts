@@ -21,7 +21,17 @@ import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
 import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
 import { remember } from "./retained.ts";
-import { beginRound, bytesOf, count, knownFilters, type Message, publish } from "./rows.ts";
+import {
+  beginRound,
+  bytesOf,
+  count,
+  endRound,
+  hasMissedRound,
+  knownFilters,
+  type Message,
+  publish,
+  republish,
+} from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 import { Counters, type MqttState } from "./state.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
@@ -105,6 +115,7 @@ const STANDBY = { code: "STANDBY", message: "another server has the connection t
 
 /** A retained topic. */
 interface State {
+  readonly device: string;
   readonly topic: string;
   /** What it should say now; undefined: nothing. */
   readonly read: () => string | undefined;
@@ -249,7 +260,10 @@ export class MqttBridge {
         clock: this.#platform,
         topics: this.#topics,
         isAlone: !this.#lease,
-        put: (tx, topic, payload) => this.#put(tx, { topic, payload, retain: true }),
+        put: (tx, message, device) => {
+          if (device === undefined) this.#put(tx, message);
+          else this.#putAgain(tx, message, device);
+        },
         restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
         warn: (code, message) => this.#emit({ event: "warning", code, message }),
       },
@@ -335,17 +349,20 @@ export class MqttBridge {
   }
 
   /** Whether a device is there. */
-  #tell(
+  async #tell(
     server: Server,
     tx: Transaction,
     id: string,
     state: AvailabilityState,
     sleep: number,
-  ): void {
+  ): Promise<void> {
     const message = { topic: this.#topics.availability(id), payload: state, retain: true };
     if (this.#lease && state !== "online") {
       const gone = { device: id, state, sleep };
       return tellGone(tx, message, gone, this.#lease.server, this.#platform.date());
+    }
+    if (this.#lease && await hasMissedRound(tx, id)) {
+      tx.afterCommit(() => this.#announcer!.again(id));
     }
     this.#put(tx, message);
     if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
@@ -441,6 +458,17 @@ export class MqttBridge {
   /** Adds one that is bounded by the number of devices, channels and requests. */
   #put(tx: Transaction, message: Message): void {
     this.#publish(tx, message, this.#room.add(...sizeOf(message)));
+  }
+
+  /** Adds a state of a device that was told before. */
+  #putAgain(tx: Transaction, message: Message, device: string): void {
+    if (!this.#lease) return this.#put(tx, message);
+    republish(tx, message, {
+      device,
+      server: this.#lease.server,
+      since: this.#platform.date(),
+    });
+    this.#adds(tx, message);
   }
 
   /** The same, where the statement is somebody else's. */
@@ -553,20 +581,21 @@ export class MqttBridge {
           const reported = thing.reported(channel);
           return reported && textOf(reported.value);
         };
-        states.push({ topic: this.#topics.state(id, channel), read });
+        states.push({ device: id, topic: this.#topics.state(id, channel), read });
       }
       const read = () => this.#availability?.get(id);
-      states.push({ topic: this.#topics.availability(id), read });
+      states.push({ device: id, topic: this.#topics.availability(id), read });
     }
     this.#putStates(server, tx, states);
+    if (this.#lease) { for (const { id } of devices) endRound(tx, id, this.#lease.server); }
   }
 
   /** A newer value may become safe and be published while this one waits for its commit: then the newer one is published again. */
   #putStates(server: Server, tx: Transaction, states: readonly State[]): void {
     const said = states.map(({ read }) => read());
-    for (const [i, { topic }] of states.entries()) {
+    for (const [i, { device, topic }] of states.entries()) {
       const text = said[i];
-      if (text !== undefined) this.#put(tx, { topic, payload: text, retain: true });
+      if (text !== undefined) this.#putAgain(tx, { topic, payload: text, retain: true }, device);
     }
     tx.afterCommit(() => {
       const newer = states.filter(({ read }, i) => read() !== said[i]);

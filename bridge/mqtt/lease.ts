@@ -150,6 +150,7 @@ export class Lease {
   async #beat(): Promise<void> {
     const { clock, transaction } = this.#host;
     const begun = clock.now();
+    const token = this.#token;
     const until = `clock_timestamp() + ?::bigint * interval '1 millisecond'`;
     await transaction((tx) => {
       tx.run(
@@ -165,7 +166,7 @@ export class Lease {
         this.server,
         this.#ms,
         this.server,
-        this.#token ?? 0,
+        token ?? 0,
         this.server,
       );
       tx.run(
@@ -180,6 +181,8 @@ export class Lease {
     });
     if (this.#isClosed) return;
     if (!row) return this.#end();
+    // Its time was up meanwhile. What it has begun with that token must not count any more: the next beat gets another.
+    if (token !== this.#token) return;
     this.#hold(Number(row.token), begun + this.#ms * (1 - MARGIN) - clock.now());
   }
 

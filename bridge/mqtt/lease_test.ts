@@ -6,7 +6,18 @@ import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { leftBehind, tellGone } from "./absent.ts";
 import { Lease } from "./lease.ts";
-import { behind, count, keep, load, markSent, publish } from "./rows.ts";
+import {
+  beginRound,
+  behind,
+  count,
+  endRound,
+  hasMissedRound,
+  keep,
+  load,
+  markSent,
+  publish,
+  republish,
+} from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 
 /** A lease that nobody loses by being slow, in ms. */
@@ -70,10 +81,11 @@ class Holder {
   #seen = 0;
   #looks = 0;
 
-  constructor(tables: Tables, ms: number) {
+  /** @param transaction How it makes its transactions. */
+  constructor(tables: Tables, ms: number, transaction: Tables["run"] = (use) => tables.run(use)) {
     this.lease = new Lease({
       clock: this.clock,
-      transaction: (use) => tables.run(use),
+      transaction,
       begins: () => void this.said.push("begins"),
       ends: () => void this.said.push("ends"),
       saw: () => void this.#seen++,
@@ -248,6 +260,76 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await other.clock.advance(48_000);
     assertEquals(other.said.slice(0, 2), ["begins", "ends"]);
     other.lease.close();
+  });
+
+  Deno.test("PostgreSQL: a server whose time is up while it renews the lease gets it with another token", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    const token = () => server().sql("SELECT token FROM mqtt_lease", name);
+    const renewing = Promise.withResolvers<void>();
+    const database = Promise.withResolvers<void>();
+    let isSlow = false;
+    const holder = new Holder(tables, LONG, (use) =>
+      tables.run(async (tx) => {
+        let changes = false;
+        const run: Transaction["run"] = (...statement) => {
+          changes = true;
+          tx.run(...statement);
+        };
+        await use({ get: (...query) => tx.get(...query), run } as Transaction);
+        if (!isSlow || !changes) return;
+        renewing.resolve();
+        await database.promise;
+      }));
+    await holder.look();
+    assertEquals([holder.said, token()], [["begins"], "1"]);
+    isSlow = true;
+    let isRenewing = false;
+    renewing.promise.then(() => isRenewing = true);
+    const passes = async (isThere: () => boolean) => {
+      await holder.clock.advance(100);
+      return isThere();
+    };
+    await until(() => passes(() => isRenewing), { what: "the lease to be renewed" });
+    await holder.clock.advance(40_000); // longer than since the first beat, not than since this one
+    assertEquals(holder.said, ["begins", "ends"]);
+    database.resolve();
+    await until(() => passes(() => holder.said.length > 2), { what: "it to have the lease again" });
+    assertEquals([holder.said.at(-1), token()], ["begins", "2"]);
+    holder.lease.close();
+    await tables.run(() => {});
+  });
+
+  Deno.test("PostgreSQL: what a server announces again of a device that another one has by now does not count, and is announced there", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    server().sql(
+      `INSERT INTO mqtt_servers VALUES ('dead', now() - interval '1 minute'),
+        ('one', now() + interval '1 hour'), ('other', now() + interval '1 hour')`,
+      name,
+    );
+    const there = (device: string, who: string) =>
+      tables.run((tx) => tx.run(tables.schema.tellDevice, device, "online", 0, who));
+    await there("moved", "one");
+    await there("moved", "other");
+    await there("stays", "one");
+    await there("left", "dead");
+    await tables.run((tx) => {
+      beginRound(tx);
+      for (const device of ["moved", "stays", "left", "new"]) {
+        const state = { topic: device, payload: `${device} is on`, retain: true };
+        republish(tx, state, { device, server: "one", since: 1 });
+        endRound(tx, device, "one");
+      }
+    });
+    assertEquals(await tables.behind(0), ["(stays is on)", "(left is on)", "(new is on)"]);
+    const missed: string[] = [];
+    await tables.run(async (tx) => {
+      for (const device of ["moved", "stays", "left", "new"]) {
+        if (await hasMissedRound(tx, device)) missed.push(device);
+      }
+    });
+    assertEquals(missed, ["moved"]);
   });
 });
 

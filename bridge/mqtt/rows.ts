@@ -89,6 +89,50 @@ export function publish(
   );
 }
 
+/** Of a row `d` of `mqtt_devices`: another server that is alive has told of the device last. Takes the one that asks. */
+const IS_ELSEWHERE = `EXISTS (SELECT 1 FROM mqtt_servers AS s
+  WHERE s.server = d.server AND s.server <> ?::text AND s.alive_until > clock_timestamp())`;
+
+/**
+ * Adds a state of a device again, unless another server that is alive has told of it last: who has lost a device does not
+ * know it yet, perhaps, and would publish what is no longer so.
+ */
+export function republish(
+  tx: Transaction,
+  { topic, payload }: Message,
+  { device, server, since }: { device: string; server: string; since: number },
+): void {
+  tx.run(
+    `WITH d AS (SELECT server FROM mqtt_devices WHERE device = ? FOR UPDATE)
+      INSERT INTO mqtt_out (topic, payload, retain, since) SELECT ?::text, ?::text, 1, ?::bigint
+      WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE}) ${OR_REPLACE}`,
+    device,
+    topic,
+    payload,
+    since,
+    server,
+  );
+}
+
+/** All states of a device were added again in this round, by this server. */
+export function endRound(tx: Transaction, device: string, server: string): void {
+  tx.run(
+    `UPDATE mqtt_devices AS d SET round = n.round FROM mqtt_session AS n
+      WHERE d.device = ? AND NOT ${IS_ELSEWHERE}`,
+    device,
+    server,
+  );
+}
+
+/** Whether a device has been told of, and not in this round: it has come from one server to another meanwhile. */
+export async function hasMissedRound(tx: Transaction, device: string): Promise<boolean> {
+  const row = await tx.get(
+    `SELECT 1 FROM mqtt_devices AS d, mqtt_session AS n WHERE d.device = ? AND d.round < n.round`,
+    device,
+  );
+  return row !== undefined;
+}
+
 /** Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe. */
 export function publishOfOwn(
   tx: Transaction,

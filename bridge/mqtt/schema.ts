@@ -157,7 +157,7 @@ const POSTGRES_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_out_waiting ON mqtt_out (place) WHERE stage = ${WAITING}`,
   ONE_STATE,
   `CREATE TABLE IF NOT EXISTS mqtt_in (packet BIGINT PRIMARY KEY)`,
-  // `round`: how often all servers were to announce their devices. `server` has the connection to the broker, if its
+  // `round`: how often all servers were to announce their devices, and of a device: when that was done last. `server` has the connection to the broker, if its
   // time is not up; with each that gets it the token grows.
   `CREATE TABLE IF NOT EXISTS mqtt_session (
     one BIGINT PRIMARY KEY CHECK (one = 1),
@@ -182,8 +182,10 @@ const POSTGRES_TABLES = [
     will TEXT,
     welcome TEXT,
     is_welcomed BIGINT NOT NULL DEFAULT 0,
-    server TEXT
+    server TEXT,
+    round BIGINT NOT NULL DEFAULT 0
   )`,
+  `ALTER TABLE mqtt_devices ADD COLUMN IF NOT EXISTS round BIGINT NOT NULL DEFAULT 0`,
   `CREATE TABLE IF NOT EXISTS mqtt_filters (
     filter TEXT PRIMARY KEY,
     is_granted BIGINT NOT NULL DEFAULT 0,

@@ -214,8 +214,8 @@ export class Admission {
   /** A hello alone changes nothing, also where the record is a new device's. */
   #welcome(line: string, hello: Hello2, key: Uint8Array | undefined, known: DeviceRecord): Step {
     this.beforeWelcome(NOTHING);
-    const { access, limits, record } = this.#host;
-    const agreement = agree(hello, known, limits);
+    const { access, isShared, limits, record } = this.#host;
+    const agreement = agree(hello, known, limits, isShared);
     if (!agreement.isTold) known.mayHaveForgotten = true;
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;

@@ -108,6 +108,21 @@ for (
   });
 }
 
+Deno.test("a stream that another server has named when the store did not know the device shows no old store", () => {
+  const older = (connects: number) => {
+    const door = new Door();
+    door.isShared = true;
+    lively(door).change({ connects });
+    const guest = door.knock();
+    const { txEpoch } = guest.greets({ rxEpoch: 98, rxNext: 0 });
+    assert(txEpoch !== 99); // numbers of that stream are none of this one
+    guest.says("\n");
+    return guest.admitted?.older;
+  };
+  assertEquals(older(1), undefined);
+  assertMatch(older(2) ?? "", /stream/); // it has taken the name of this one since
+});
+
 Deno.test("an old store is noticed again, if the link ends before the welcome is answered", () => {
   const door = new Door();
   lively(door).change({ connects: 1 });

@@ -37,7 +37,7 @@ const RUNS = "runs";
 /** Pieces that wait in the outbox or are on their way: messages of applications wait behind these at most. */
 const IN_FLIGHT = 2;
 
-/** Offers on one connection: a device that loses its place again and again would be sent to for ever. */
+/** Offers of one deploy on one connection: a device that loses its place again and again would be sent to for ever. */
 const MOST_OFFERS = 4;
 
 /** How often a device is told to start it: one that cannot remember that it fell back would try it for ever. */
@@ -173,7 +173,7 @@ export class Deployment {
   readonly #line: Line;
   #state: DeployState | undefined;
   #unanswered = 0; // offers on this connection, also of a deploy before this one
-  #offers = 0; // on this connection
+  #offers = 0; // of this deploy on this connection
   #mayExplain = false; // it fell back, and may be about to say why
   #connection = 0; // what was sent on an earlier one says nothing
   #next = 0;
@@ -206,6 +206,7 @@ export class Deployment {
     const { record, date } = this.#line;
     const before = this.#state;
     if (before && !isDecided(before)) this.#end("given_up");
+    this.#offers = 0;
     record.setMemo(IMAGE, image);
     const fallen = (before?.fallen ?? []).filter((hash) => hash !== shortHash(offer.hash));
     this.#put({

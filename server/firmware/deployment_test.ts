@@ -194,6 +194,26 @@ Deno.test("what the device runs already is kept at once; what is on trial makes 
   assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(one)]);
 });
 
+Deno.test("however many were deployed during a trial, the last one is offered again when that ends", () => {
+  const rig = new Rig();
+  rig.connect();
+  rig.begin(image(100, 1));
+  rig.carry();
+  rig.link.lose();
+  rig.device.boot(); // one is on trial
+  rig.connect();
+  for (let n = 2; n < 8; n++) {
+    rig.begin(image(100, n), { version: n });
+    rig.carry();
+    assertEquals(rig.phase, "waits");
+  }
+  const kept = rig.device.pass();
+  rig.deviceSays(kept);
+  rig.deployment.told(parseDeployWord("k", [kept.slice(3)])!);
+  rig.run();
+  assertEquals([rig.phase, rig.device.runs.version], ["kept", 7]);
+});
+
 Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {
   const rig = new Rig();
   rig.connect();

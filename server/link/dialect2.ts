@@ -27,8 +27,17 @@ export interface Agreement {
   older: string | undefined;
 }
 
-/** Works out what a hello means for a record. Changes nothing. */
-export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agreement {
+/**
+ * Works out what a hello means for a record. Changes nothing.
+ *
+ * @param isShared Whether other servers may welcome the device, too.
+ */
+export function agree(
+  hello: Hello2,
+  record: DeviceRecord,
+  limits: Limits,
+  isShared = false,
+): Agreement {
   const { txEpoch, rxEpoch, rxNext, connects } = record.positions;
   const { txFirst } = record;
   let known = 0;
@@ -49,7 +58,9 @@ export function agree(hello: Hello2, record: DeviceRecord, limits: Limits): Agre
     // Named by a welcome that this store does not remember. Where it was put in the place of a newer one, that may be
     // back one day, and must not take numbers of this one for its own.
     renamed = true;
-    older = "it has taken messages of a stream that this store does not know";
+    // Or another server has welcomed the device when the store did not know it yet.
+    const isFirst = isShared && connects === 1;
+    if (!isFirst) older = "it has taken messages of a stream that this store does not know";
   }
   const isKnown = hello.txEpoch === rxEpoch;
   const continues = isKnown && distance(hello.txFirst, rxNext) >= 0;

@@ -69,7 +69,9 @@ export class History {
   readonly #changed = new Map<string, Map<number, LinkTime>>();
   /** The store has a database, and what an earlier server has noted in it was read. */
   #isDurable = false;
-  /** Until that was read: those that the server has forgotten. */
+  /** Until that was read: those that the server knew when this began, and may have lost since to another one. */
+  readonly #known: Set<string>;
+  /** Until then: those that the server has forgotten. */
   readonly #forgotten = new Set<string>();
   /** Until then: those that slept when this began, and whether they are asleep or overdue. */
   readonly #slept = new Map<string, typeof ASLEEP | typeof OVERDUE>();
@@ -87,6 +89,7 @@ export class History {
     this.#clock = clock;
     this.#pace = pace;
     this.#begin(SERVER, clock.date());
+    this.#known = new Set(server.devices.map(({ id }) => id));
     for (const { id, connected, since, asleepUntil } of server.devices.filter(isOwn)) {
       if (connected) this.#begin(id, since.getTime());
       else if (asleepUntil) this.#slept.set(id, ASLEEP);
@@ -108,7 +111,7 @@ export class History {
     const killed = kept.get(SERVER)?.at(-1)?.to ?? 0;
     const own = [...this.#links];
     for (const [id, links] of kept) {
-      const isKnown = id === SERVER || this.#server.known(id) !== undefined;
+      const isKnown = id === SERVER || this.#known.has(id) || this.#server.known(id) !== undefined;
       if (!isKnown) this.#forget(id); // the server has, and was killed before that was noted here
       if (this.#forgotten.has(id)) continue;
       this.#links.set(id, links);
@@ -125,6 +128,7 @@ export class History {
         if (to !== undefined) this.#end(id, to, code);
       }
     }
+    this.#known.clear();
     this.#forgotten.clear();
     this.#slept.clear();
     this.#isDurable = true;

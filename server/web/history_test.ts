@@ -294,6 +294,28 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   store.close();
 });
 
+Deno.test("a device that another server takes while the past is read was not forgotten", async () => {
+  using place = folder();
+  const store = new SqliteStore(`${place.path}/server.db`);
+  const first = await Noted.start(store);
+  await first.link("a", 100);
+  await first.close();
+  const platform = new ManualPlatform();
+  await platform.advance(MINUTE);
+  const scene = await ManualServer.start({ store, timeout: 3_600_000 }, platform);
+  const slow = new SlowPast(scene);
+  await store.acquire("a");
+  await scene.knock("a\n\n");
+  await platform.advance(10);
+  assertEquals(scene.server.known("a"), undefined); // until it comes back
+  const history = await slow.read();
+  assertEquals(history.of("a")[0]!.from, new ManualPlatform().date());
+  await slow.goOn();
+  void history.close();
+  await scene[Symbol.asyncDispose]();
+  store.close();
+});
+
 Deno.test("a device is overdue while the past is read: it was no sleep", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);

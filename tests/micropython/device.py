@@ -1,5 +1,5 @@
 """A device with the client of bridge/micropython, for tests: under CPython or MicroPython. Arguments: the folder of the package,
-then settings as JSON: port, servers, key (hex), id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
+then settings as JSON: port, servers, key (hex), suite, id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
 first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text at which it stops
 asking for more), ca (a file: TLS), and wifi (a file: there is WiFi while it is there). It writes "up N" and says on stdout what arrives ("got TEXT"),
 what is acknowledged ("sent N"), what has expired ("late N CODE") and what happens to the link ("link True"). It ends when all it
@@ -92,6 +92,7 @@ async def main():
         conn_cb=lambda up: print("link %s" % up),
         wifi_cb=lambda up: print("wifi %s" % up),
         key=unhexlify(key) if key else None,
+        suite=options.get("suite", 2),
         dialect=options.get("dialect", 2),
         memory=File(options["memory"]) if options.get("memory") else None,
         window=options.get("window", 8),

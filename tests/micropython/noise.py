@@ -2,10 +2,14 @@
 have it hold more than its sizes say. In MicroPython's WASM, on the network that shims/ plays."""
 import random
 import socket
+from binascii import hexlify, unhexlify
 
 from holdfast import client
+from holdfast.sealed import Direction, hmac, keys
 
+KEY = bytes(32)
 clock = 1000
+says = None  # what the server seals with, once it has answered a hello of suite 03
 
 
 def ticks_ms():
@@ -28,24 +32,50 @@ def piece(out, expected):
         return number + b"\xff\n"
     hello = out[out.rfind(b"\1") :].split(b"\n")[0]
     if kind < 7 and len(hello) > 91:
-        first = random.choice((b"00000000", b"00000001"))
-        return b"\x0200d0000001" + first + hello[3:11] + hello[11:19] + b"000000400000020c00000080" + b"d1" * 16 + b"\n"
+        words = b"d0000001" + random.choice((b"00000000", b"00000001")) + hello[3:11] + hello[11:19]
+        return welcome(hello, words)
     return b"\n"
+
+
+def welcome(hello, words):
+    global says
+    nonce = b"d1" * 16
+    is_sealed = hello[1:3] == b"03"
+    if is_sealed:
+        words = hexlify(bytes([a ^ b for a, b in zip(unhexlify(words), hmac(KEY, nonce))]))
+    line = b"\2" + hello[1:3] + words + b"000000400000020c00000080" + nonce
+    if is_sealed:
+        line += hexlify(hmac(KEY, hello + b"\n" + line))[:32]
+        says = Direction(keys(KEY, hello + b"\n" + line + b"\n")[1])
+    return line + b"\n"
+
+
+def record(text):
+    """With the key of the last welcome, which may be another connection's."""
+    text = text[:259]
+    buf = bytearray(bytes((len(text) >> 8, len(text) & 255)) + text + bytes(16))
+    says.seal(buf, len(text))
+    if not random.randrange(9):
+        buf[random.randrange(len(buf))] ^= 1
+    return bytes(buf)
 
 
 def live(seed):
     """One client among this noise. Returns how often it was connected."""
-    global clock
+    global clock, says
+    says = None
     random.seed(seed)
     client.ticks_ms = ticks_ms
     peer = socket.peer
     peer.reset()
     clock = random.choice((1000, 0x3FFFFFFF - 9000))  # it comes round
-    device = client.Client("1", ["10.0.0.2", "10.0.0.3"], dialect=random.choice((1, 2, 2)))
+    options = random.choice(({"dialect": 1}, {}, {}, {"suite": 3, "key": KEY}))
+    device = client.Client("1", ["10.0.0.2", "10.0.0.3"], **options)
     for _ in range(300):
         act = random.randrange(9)
         if act < 4:
-            peer.pieces.append(piece(peer.sent, device._core._expected))
+            said = piece(peer.sent, device._core.rx_next + len(device._core._in))
+            peer.pieces.append(record(said) if says and device.status() else said)
         elif act == 4:
             peer.fault = random.choice((None, None, "end", "reset", "block"))
         elif act == 5:
@@ -61,7 +91,7 @@ def live(seed):
         core = device._core
         if not 0 < core.wait <= 8000:
             raise ValueError("it would wait for %d ms" % core.wait)
-        if core._used > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
+        if core._size(99) > 1024 or core._got > 1024 or len(core._part) > 256 + 3 + 256 or len(core._control) > 200:
             raise ValueError("it holds too much")
         peer.sent = peer.sent[-400:]
     connects = device.connects

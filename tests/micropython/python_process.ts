@@ -11,6 +11,8 @@ export interface DeviceSettings {
   port: number;
   servers?: string | string[];
   key?: string;
+  /** Of a key; 2 if it is not said. */
+  suite?: 2 | 3;
   id?: string;
   dialect?: 1 | 2;
   /** In ms. */

@@ -7,12 +7,16 @@ import sys
 from binascii import hexlify, unhexlify
 
 try:
-    from holdfast.core import CLOSE, CONNECT, MESSAGE, NONE, SEND, UP, Core
-    from holdfast.dialect1 import Core1
+    from holdfast.core import Core
 except ImportError:
     sys.path.insert(0, sys.argv[1])
-    from holdfast.core import CLOSE, CONNECT, MESSAGE, NONE, SEND, UP, Core
-    from holdfast.dialect1 import Core1
+    from holdfast.core import Core
+from holdfast.deadlines import expire
+from holdfast.dialect1 import Core1
+from holdfast.errors import NAMES
+
+# What a core asks for.
+NONE, CONNECT, CLOSE, SEND, MESSAGE = range(5)
 
 SETTINGS = {
     "dialect": 1,
@@ -30,8 +34,9 @@ SETTINGS = {
     "rxEpoch": "00000000",
     "rxNext": 0,
 }
-# From this state on there is a connection.
+# States: from GREETING on there is a connection.
 GREETING = 2
+UP = 3
 
 
 class End:
@@ -119,8 +124,9 @@ class End:
         if event == CONNECT:
             self.came["events"].append("connect")
         elif event == CLOSE:
-            refusal = " %d" % core.refusal if core.reason == "REFUSED" else ""
-            self.came["events"].append("close " + core.reason + refusal)
+            reason = NAMES[core.reason]
+            refusal = " %d" % core.refusal if reason == "REFUSED" else ""
+            self.came["events"].append("close " + reason + refusal)
             self.unread = b""
         elif event == SEND:
             self.came["out"] += core.data
@@ -234,7 +240,7 @@ def trace(text):
             end.settle()
             end.came["events"].append("accepted" if accepted else "refused")
         elif name == "expire":
-            fate = FATES[end.core.expire(value)]
+            fate = FATES[expire(end.core, value)]
             end.settle()
             end.came["events"].append(fate)
         else:

@@ -33,9 +33,9 @@ def welcome(hello, hmac):
     """As a server answers that has nothing and knows nothing."""
     nonce = b"d1" * 16
     words = unhexlify(b"d000000100000000" + hello[3:11] + b"00000000")
-    words = bytes(a ^ b for a, b in zip(words, unhexlify(hmac(KEY, nonce))))
+    words = bytes(a ^ b for a, b in zip(words, hmac(KEY, nonce)))
     line = b"\x0202" + hexlify(words) + b"000000400000020c00000080" + nonce
-    return line + hmac(KEY, hello + b"\n" + line) + b"\n"
+    return line + hexlify(hmac(KEY, hello + b"\n" + line))[:32] + b"\n"
 
 
 def connect():
@@ -44,14 +44,14 @@ def connect():
     import socket
 
     from holdfast import client
-    from holdfast.core import _hmac
+    from holdfast.core import hmac
 
     client.ticks_ms = ticks_ms
     device = client.Client("1", "10.0.0.2", key=KEY)
     for _ in range(3):
         device._pump()
     peer = socket.peer
-    peer.pieces.append(welcome(peer.sent[:-1], _hmac))
+    peer.pieces.append(welcome(peer.sent[:-1], hmac))
     device._pump()
     if not device.status():
         raise ValueError("the link is not up")

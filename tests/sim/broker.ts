@@ -64,6 +64,8 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   readonly process: Process;
   readonly path: Path;
   isConfused = false;
+  /** Whoever has connected to it last. */
+  lastClient: Process | undefined;
   #isUp = true;
   #refusesUntil = 0;
   #session: BrokerSession<Publication> | undefined;
@@ -102,8 +104,10 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   /** The bridge's options. */
   get options(): MqttOptions {
     const { version, mostRows, offlineAfter, deadline, isDescribed: homeAssistant } = this.plan;
-    const ownTopics = [NEWS, `${OWN}/{id}/+`];
-    const more = { mostRows, offlineAfter, deadline, ownTopics, homeAssistant };
+    const { hasOwnTopics, lease } = this.plan;
+    const ownTopics = hasOwnTopics ? [NEWS, `${OWN}/{id}/+`] : [];
+    const shared = lease === undefined ? {} : { lease };
+    const more = { mostRows, offlineAfter, deadline, ownTopics, homeAssistant, ...shared };
     return { hostname: "broker.lan", version, prefix: PREFIX, ...more };
   }
 
@@ -118,6 +122,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   /** The server connects to it. */
   connect(process: Process, events: SocketEvents & { opened(): void }): SimSocket {
     this.world.log?.("the bridge connects");
+    this.lastClient = process;
     return new SimSocket(process, new Circuit(this.path, this).client, "10.0.2.1:1883", events);
   }
 

@@ -30,8 +30,9 @@ export class BrokerFaults {
   readonly #broker: Broker;
   /** What is to happen soon after the next packet. */
   #atPacket: (() => void) | undefined;
-  /** Soon after a device's next answer to a request is safe: the server dies. */
+  /** When a device's next answer to a request is safe, the server dies soon after that commit or the next one. */
   #killsAtAnswer = false;
+  #commitsToGo = 0;
   /** Soon after it has missed a device that sleeps for too long. */
   #killsAtMiss = false;
   /** The next connection is greeted when a device has reported something. */
@@ -44,7 +45,9 @@ export class BrokerFaults {
   }
 
   start(): void {
-    if (this.#broker.plan.faults.length > 0) this.#planNext();
+    const { faults } = this.#broker.plan;
+    this.#killsAtAnswer = faults.includes("server killed amid an answer");
+    if (faults.length > 0) this.#planNext();
   }
 
   #planNext(): void {
@@ -123,8 +126,14 @@ export class BrokerFaults {
   answered(): void {
     if (!this.#killsAtAnswer) return;
     this.#killsAtAnswer = false;
+    this.#commitsToGo = this.#broker.world.random.pick([1, 2, 2]);
+  }
+
+  /** A commit is done. */
+  committed(): void {
+    if (this.#commitsToGo === 0 || --this.#commitsToGo > 0) return;
     const { world } = this.#broker;
-    world.clock.after(world.random.below(2 * this.#commit + 5), () => world.killServer());
+    world.clock.after(world.random.below(this.#commit + 3), () => world.killServer());
   }
 
   /** The server has missed a device. */

@@ -13,10 +13,11 @@
  * again then.
  */
 import type { Books } from "./books.ts";
+import { Attempt, type Setting } from "./channel_settings.ts";
 import type { Disk } from "./disk.ts";
 import type { MqttBooks } from "./mqtt_books.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
-import { Attempt, type Owner, type Setting, ThingBooks } from "./thing_books.ts";
+import { type Owner, ThingBooks } from "./thing_books.ts";
 
 /** The books of all devices of a world. */
 export class ChannelBooks implements Owner {
@@ -27,7 +28,10 @@ export class ChannelBooks implements Owner {
   readonly #processing = new Map<string, Attempt>(); // by device, its newest
   readonly #touched = new Set<Attempt>(); // in the commit under way
   readonly #changed = new Set<string>(); // channels whose desired value has changed since the last commit
+  /** Settings whose mail has ended in the commit under way. */
+  readonly #ended = new Set<Setting>();
   #time = 0;
+  committedAt = 0;
 
   add(id: string, books: Books): ThingBooks {
     const thing = new ThingBooks(id, this, books);
@@ -40,6 +44,7 @@ export class ChannelBooks implements Owner {
     return ++this.#time;
   }
 
+  /** @param of The message that is processed, by the process that has its device */
   begin(name: string, of?: { id: string; text: string }): Attempt {
     const attempt = new Attempt(name, of?.id);
     if (!of) return attempt;
@@ -67,6 +72,11 @@ export class ChannelBooks implements Owner {
     return this.mqtt.errands.written(id, line);
   }
 
+  errandPosted(id: string, line: string): void {
+    if (!this.mqtt) throw new Violation(`${id}: who has posted ${JSON.stringify(line)}?`);
+    this.mqtt.errands.posted(id, line);
+  }
+
   /** The device is forgotten in the commit under way, together with the answer that waited for it. */
   forgive(id: string): void {
     this.mqtt?.forgets(id);
@@ -90,7 +100,15 @@ export class ChannelBooks implements Owner {
     const { attempt, books: { id }, channel } = setting;
     if (setting.isPublished) this.mqtt?.kept(setting);
     this.#changed.add(`${id}\0${channel}`);
-    if (attempt) this.#touched.add(attempt);
+    if (attempt && setting.postedAt === undefined) this.#touched.add(attempt);
+  }
+
+  posted(setting: Setting): void {
+    if (setting.attempt) this.#touched.add(setting.attempt);
+  }
+
+  mailEnds(setting: Setting): void {
+    this.#ended.add(setting);
   }
 
   again(setting: Setting): void {
@@ -100,8 +118,8 @@ export class ChannelBooks implements Owner {
   /** A commit is done. */
   committed({ devices }: Disk): void {
     for (const { name, of, isEffectKept, settings, asked } of this.#touched) {
-      const missing = settings.find(({ isKept, isForgotten, books: { id }, channel }) =>
-        !isKept && !isForgotten && !this.#changed.has(`${id}\0${channel}`)
+      const missing = settings.find((setting) =>
+        setting.postedAt === undefined && this.#isMissing(setting)
       );
       if (missing) {
         throw new Violation(`${name} is safe, but not its setting of ${missing.channel}`);
@@ -113,10 +131,27 @@ export class ChannelBooks implements Owner {
         throw new Violation(`${name} is safe, but not its answer`);
       }
     }
+    for (const setting of this.#ended) {
+      if (!this.#isMissing(setting)) continue;
+      const { books: { id }, channel, value } = setting;
+      throw new Violation(`${id}: ${channel} ${value} was posted, and is not set`);
+    }
     this.#touched.clear();
     this.#changed.clear();
+    this.#ended.clear();
+    this.committedAt = this.#time;
     this.mqtt?.committed();
     for (const [id, { outbox }] of devices) this.things.get(id)?.checkOutbox(outbox);
+  }
+
+  /** Neither it nor something newer has become safe. */
+  #isMissing({ isKept, isForgotten, books: { id }, channel }: Setting): boolean {
+    return !isKept && !isForgotten && !this.#changed.has(`${id}\0${channel}`);
+  }
+
+  /** A process of a fleet is no more. */
+  died(process: object): void {
+    for (const thing of this.things.values()) thing.ends((from) => from.process === process);
   }
 
   /** The server has lost a device to another one. */

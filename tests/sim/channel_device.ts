@@ -44,7 +44,7 @@ export class ChannelDevice {
     this.device.talk.messages = this.#toSay;
     this.books.deviceStarts();
     this.#push(`@sim ${this.device.boot + 1}`);
-    if (!this.device.world.scenario.mqtt) return;
+    if (!this.device.world.scenario.mqtt?.hasOwnTopics) return;
     for (const line of ownStart(this.device.world.random, this.books)) this.#push(line);
   }
 
@@ -79,7 +79,7 @@ export class ChannelDevice {
   #speak(): string {
     const { random, scenario } = this.device.world;
     this.#toSay = Math.max(0, this.#toSay - 1);
-    if (scenario.mqtt && random.chance(0.3)) return ownMessage(random, this.books);
+    if (scenario.mqtt?.hasOwnTopics && random.chance(0.3)) return ownMessage(random, this.books);
     switch (random.pick(["change", "change", "change", "read", "event", "ask", "time", "else"])) {
       case "change":
         return this.#change();

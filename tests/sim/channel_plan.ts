@@ -43,6 +43,11 @@ export function addChannels(scenario: Scenario, random: Random): void {
   const faults = scenario.faults.filter((kind) => !OUT.includes(kind));
   scenario.faults = faults.length > 0 ? faults : ["cut"];
   if (random.chance(SLEEPY)) scenario.faults.push("device sleeps", "device sleeps");
+  speakOfChannels(scenario, random);
+}
+
+/** Its devices and applications speak of nothing else. */
+export function speakOfChannels(scenario: Scenario, random: Random): void {
   scenario.channels = true;
   scenario.deadLetters = false; // who drops what a device says, drops its state
   for (const { talk, serverTalk, size } of scenario.devices) {

@@ -3,6 +3,7 @@ import { FaultError } from "../../server/protocol/fault.ts";
 import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import type { Books } from "./books.ts";
+import { type From, NOBODY } from "./channel_settings.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
@@ -10,6 +11,9 @@ import { Violation } from "../../bridge/testing/violation.ts";
 export interface Request {
   readonly value: number;
   readonly expires: number;
+  readonly from: From;
+  /** For the process that has the device. */
+  isPosted: boolean;
   /** Somebody has published it at a broker, who sends it until the server has it, or even again. */
   isPublished: boolean;
   mayRepeat: boolean;
@@ -47,11 +51,13 @@ export class RequestBooks {
   constructor(readonly of: Addressee) {}
 
   /** @param deadline In ms from now. */
-  begins(deadline: number): Request {
+  begins(deadline: number, from = NOBODY): Request {
     const value = this.of.count();
     const request: Request = {
       value,
       expires: this.of.books.now() + deadline,
+      from,
+      isPosted: false,
       isPublished: false,
       mayRepeat: false,
       answers: new Set(),
@@ -66,6 +72,15 @@ export class RequestBooks {
     };
     this.#requests.set(value, request);
     return request;
+  }
+
+  /** It lies in the store for the process that has the device. */
+  posted(value: unknown): void {
+    const request = this.#requests.get(value);
+    if (!request) throw new Violation(`${this.of.id}: nobody has asked ${value}`);
+    if (request.isRefused) throw this.#violation(request, "was refused, and is posted");
+    if (request.isPosted && !request.mayRepeat) throw this.#violation(request, "is posted again");
+    request.isPosted = true;
   }
 
   /** It is in the store. @returns until when it is of use */
@@ -123,8 +138,11 @@ export class RequestBooks {
     request.isLost = false;
   }
 
-  /** @returns whether this is one of the outcomes that a request may have */
-  failed(request: Request, error: LocalError): boolean {
+  /**
+   * @param tellsIn How long it may take until whoever asks is told what was answered elsewhere, in ms.
+   * @returns whether this is one of the outcomes that a request may have
+   */
+  failed(request: Request, error: LocalError, tellsIn = 0): boolean {
     if (LOST.has(error.code)) return false;
     this.ends(request);
     const { books, books: { expiring, toDevice } } = this.of;
@@ -151,7 +169,7 @@ export class RequestBooks {
         if (!message || (message.seen === 0 && !message.excused)) {
           throw this.#violation(request, "is said to have been asked, and was not");
         }
-        if (request.answeredAt < request.expires - 2) {
+        if (request.answeredAt + tellsIn < request.expires - 2) {
           throw this.#violation(request, "was answered, and is called unanswered");
         }
         return true;
@@ -160,6 +178,7 @@ export class RequestBooks {
         return true;
       case "OUTBOX_FULL":
       case "STORE_FAILED":
+      case "UNKNOWN_DEVICE":
         if (message) throw this.#violation(request, `was refused, and written: ${error}`);
         request.isRefused = true;
         return true;
@@ -177,12 +196,14 @@ export class RequestBooks {
     throw this.#violation(request, "is answered late, and waits");
   }
 
-  /** Nobody is there who waits. */
-  serverDied(): void {
+  /** Some are no more who wait. */
+  ended(isOver: (from: From) => boolean): void {
     for (const request of this.#requests.values()) {
-      request.isLost = request.isPublished || !request.isOver;
+      if (!isOver(request.from)) continue;
+      request.isLost ||= request.isPublished || !request.isOver;
       request.isOver = true;
-      if (request.tag === undefined && !request.isPublished) request.isRefused = true;
+      const isOnItsWay = request.tag !== undefined || request.isPosted;
+      if (!isOnItsWay && !request.isPublished) request.isRefused = true;
     }
   }
 

@@ -9,14 +9,16 @@ import type { Server } from "../../server/server.ts";
 import { FencedError } from "../../server/store/store.ts";
 import { Collector, type Transaction } from "../../server/store/transaction.ts";
 import type { ChannelBooks } from "./channel_books.ts";
-import { ASKED, READING, RULES, valueFrom } from "./channel_plan.ts";
+import { ask, set, setSome } from "./channel_acts.ts";
+import { READING, RULES } from "./channel_plan.ts";
+import { Attempt } from "./channel_settings.ts";
 import { AppFailure, ChangedItsMind } from "./misconduct.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, CREATE, EFFECT } from "./statements.ts";
-import { Attempt, type ThingBooks } from "./thing_books.ts";
+import type { ThingBooks } from "./thing_books.ts";
 import type { World } from "./world.ts";
 
 const NAMES = Object.keys(RULES);
@@ -51,7 +53,7 @@ export class ChannelTalk {
   /** The application. */
   async hold(): Promise<void> {
     const thing = await this.server.thing(this.device.id);
-    this.#books.thing = thing;
+    if (this.#isCurrent) this.#books.thing = thing;
     const report = (value: unknown, told: Told) => {
       this.#checkTime(told);
       return this.#handle(value, told.tx);
@@ -81,6 +83,11 @@ export class ChannelTalk {
     // One that is closed does not wait until its store works again.
     if (error.code === "STORE_FAILED") return this.world.serverIsDown;
     return error.code === "CLOSED" || error.code === "FORGOTTEN";
+  }
+
+  /** Whether no other process of a fleet has the device: what is done then commits nothing. */
+  get #isCurrent(): boolean {
+    return this.world.server.conversations.get(this.device.id) === this;
   }
 
   #log(what: string): void {
@@ -156,8 +163,9 @@ export class ChannelTalk {
     const { device: { id }, world } = this;
     this.#log(`is offered ${JSON.stringify(text)} of ${id}`);
     world.messages++;
-    world.books.get(id)!.offered(text);
-    const attempt = this.#all.begin(`the processing of ${JSON.stringify(text)}`, { id, text });
+    world.books.get(id)!.offered(text, !this.#isCurrent);
+    const name = `the processing of ${JSON.stringify(text)}`;
+    const attempt = this.#isCurrent ? this.#all.begin(name, { id, text }) : new Attempt(name);
     attempt.asked = /^\?[a-z]+\.(\d+)/.exec(text)?.[1];
     return attempt;
   }
@@ -198,19 +206,7 @@ export class ChannelTalk {
 
   /** The transaction sets channels of this device, and of others. */
   #setTo(tx: Transaction, attempt: Attempt, chance: number): void {
-    for (const [id, books] of this.#all.things) {
-      if (!this.#random.chance(chance)) continue;
-      const channel = this.#random.pick(NAMES);
-      const value = valueFrom(books.count(), this.#random);
-      try {
-        tx.set(id, channel, value);
-      } catch (error) {
-        if (error instanceof LocalError && error.code === "UNKNOWN_DEVICE") continue;
-        throw error;
-      }
-      books.sets(channel, value, attempt);
-      this.#log(`sets ${channel} of ${id} to ${value} in ${attempt.name}`);
-    }
+    setSome(this, tx, attempt, chance);
   }
 
   /** What it does unasked. */
@@ -220,47 +216,17 @@ export class ChannelTalk {
       if (this.#random.chance(0.9)) await this.#pause(this.#random.below(talk.pause + 1));
       if (talk.messages <= 0 || this.#hasFailed) return;
       talk.messages--;
-      this.#books.look(thing);
+      if (this.#isCurrent) this.#books.look(thing);
       const act = this.#random.pick([
-        () => this.#set(thing),
-        () => this.#set(thing),
-        () => this.#request(thing),
+        () => set(this, thing),
+        () => set(this, thing),
+        () => ask(this, thing),
         () => this.#transact(),
       ]);
       this.#pending++;
       const done = act().finally(() => this.#pending--);
       if (this.#random.chance(0.5)) await done;
       else done.catch((error) => this.#isOver(error) || this.world.failed(error));
-    }
-  }
-
-  async #set(thing: Thing): Promise<void> {
-    const channel = this.#random.pick(NAMES);
-    const value = valueFrom(this.#books.count(), this.#random);
-    const setting = this.#books.sets(channel, value);
-    this.#log(`sets ${channel} of ${thing.id} to ${value}`);
-    try {
-      await thing.set(channel, value);
-    } catch (error) {
-      this.#log(`is told that ${channel} ${value} was not set: ${error}`);
-      this.#books.failed(setting);
-      throw error;
-    }
-    this.#books.safe(setting);
-  }
-
-  async #request(thing: Thing): Promise<void> {
-    const deadline = 1 + this.#random.skewed(0, 3 * this.world.scenario.timeout);
-    const { requests } = this.#books;
-    const request = requests.begins(deadline);
-    this.#log(`asks ${thing.id} ${request.value}, for ${deadline} ms`);
-    try {
-      const value = await thing.request(ASKED, request.value, { deadline });
-      this.#log(`is answered ${request.value} with ${value}`);
-      requests.answered(request, value);
-    } catch (error) {
-      this.#log(`is not answered ${request.value}: ${error}`);
-      if (!(error instanceof LocalError) || !requests.failed(request, error)) throw error;
     }
   }
 

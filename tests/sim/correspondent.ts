@@ -1,8 +1,10 @@
-/** Writes to devices from one server of a fleet, whichever server has them, as long as that one lives. */
+/** What one server of a fleet does with devices, whichever server has them, as long as that one lives. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { Books } from "./books.ts";
-
+import { ask, set, setSome } from "./channel_acts.ts";
+import { Attempt } from "./channel_settings.ts";
+import { ChangedItsMind } from "./misconduct.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import type { Message } from "./promises.ts";
 import { newText } from "./text.ts";
@@ -11,8 +13,8 @@ import type { World } from "./world.ts";
 /** Most that it waits for at a time. */
 const MOST = 10;
 
-export class Correspondent {
-  /** Messages whose outcome it waits for. */
+export abstract class Correspondent {
+  /** Of what it has begun, what it waits for. */
   pending = 0;
 
   constructor(
@@ -26,15 +28,32 @@ export class Correspondent {
     const { clock, random, scenario: { faultsEnd, timeout } } = this.world;
     this.platform.after(1 + random.below(timeout), () => {
       if (clock.now >= faultsEnd) return;
-      if (this.pending < MOST) this.#write().catch((error) => this.world.failed(error));
+      if (this.pending < MOST) void this.#act();
       this.begin();
     });
   }
 
-  async #write(): Promise<void> {
+  async #act(): Promise<void> {
+    this.pending++;
+    try {
+      await this.act(this.world.random.pick([...this.world.books.keys()]));
+    } catch (error) {
+      this.world.failed(error);
+    } finally {
+      this.pending--;
+    }
+  }
+
+  /** Does something with a device. */
+  protected abstract act(id: string): Promise<void>;
+}
+
+/** Writes to them. */
+export class Writer extends Correspondent {
+  protected override async act(id: string): Promise<void> {
     const { world } = this;
     const { random } = world;
-    const [id, books] = random.pick([...world.books]);
+    const books = world.books.get(id)!;
     const device = this.server.known(id);
     if (!device) return;
     const most = Math.min(world.lineBytes, world.mayBeFirst(id) ? world.deviceLine(id) : Infinity);
@@ -54,7 +73,6 @@ export class Correspondent {
     const message = world.serverWrites(this.platform, books, text, manner);
     world.log?.(`a server writes ${JSON.stringify(text)} to ${id}, wherever that is`);
     world.count("a message from any server");
-    this.pending++;
     try {
       const isSent = await device.write(text, options);
       if (qos) books.serverTold(message);
@@ -62,8 +80,6 @@ export class Correspondent {
       else message.gone = true; // it was posted, perhaps, and not sent
     } catch (error) {
       this.#failed(books, message, error);
-    } finally {
-      this.pending--;
     }
   }
 
@@ -91,5 +107,55 @@ export class Correspondent {
       default:
         throw error;
     }
+  }
+}
+
+/** What whoever sets a channel or asks a device may be told, and nobody is at fault. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "CLOSED",
+  "FENCED",
+  "OUTBOX_FULL",
+  "STORE_FAILED",
+  "UNKNOWN_DEVICE",
+]);
+
+/** Sets their channels, asks them, and looks at what is known of them. */
+export class ControlPanel extends Correspondent {
+  protected override async act(id: string): Promise<void> {
+    const { world, world: { random } } = this;
+    const device = this.server.known(id);
+    if (!device) return;
+    try {
+      const thing = await this.server.thing(id);
+      if (device.server !== this.server.name) world.channels!.things.get(id)!.look(thing);
+      const act = random.pick([
+        () => set(this, thing),
+        () => set(this, thing),
+        () => ask(this, thing),
+        () => this.#transact(),
+      ]);
+      world.count("something done with a channel from any server");
+      await act();
+    } catch (error) {
+      const isRefusal = error instanceof LocalError && REFUSALS.has(error.code);
+      if (!isRefusal) throw error;
+      world.count(`something done with a channel from any server: ${error.code}`);
+    }
+  }
+
+  async #transact(): Promise<void> {
+    const { world, world: { random } } = this;
+    const attempt = new Attempt("a transaction of any server");
+    try {
+      await this.server.transaction((tx) => {
+        setSome(this, tx, attempt, 0.6);
+        if (random.chance(world.scenario.failures)) throw new ChangedItsMind();
+      });
+    } catch (error) {
+      attempt.fail();
+      if (!(error instanceof ChangedItsMind)) throw error;
+      return;
+    }
+    for (const setting of attempt.settings) setting.books.safe(setting);
   }
 }

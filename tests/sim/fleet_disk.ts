@@ -16,6 +16,7 @@ import type { Acquired, Change } from "../../server/store/store.ts";
 import { failure } from "../../server/link/outcome.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { Disk, type DiskWatcher } from "./disk.ts";
+import { PostgresTables } from "./postgres.ts";
 
 /** Told what a process does with devices. */
 export interface FleetWatcher extends DiskWatcher {
@@ -25,6 +26,8 @@ export interface FleetWatcher extends DiskWatcher {
   lookedAt(id: string, by: string, isKnown: boolean): void;
   /** Mail is posted. */
   posted(post: Post): void;
+  /** Mail ends in the commit under way, which does what it says. @param text As in `Post` */
+  mailEnds(id: string, text: string): void;
 }
 
 export interface Lease {
@@ -63,6 +66,7 @@ interface MailRow {
 const MOST = 3;
 
 export class FleetDisk extends Disk {
+  override readonly tables = new PostgresTables();
   readonly leases = new Map<string, Lease>();
   readonly #processes = new Map<string, ProcessRow>();
   readonly #sights = new Map<string, SightRow>();
@@ -256,7 +260,10 @@ export class FleetDisk extends Disk {
   }
 
   /** Applies what a change does to mail. */
-  sort({ id, mail, removed }: Pick<Change, "id" | "mail" | "removed">): void {
+  sort(
+    { id, mail, removed }: Pick<Change, "id" | "mail" | "removed">,
+    watcher: FleetWatcher,
+  ): void {
     if (removed) {
       const text = JSON.stringify(failure(FORGOTTEN));
       for (const { device, from } of this.#mail) {
@@ -265,7 +272,9 @@ export class FleetDisk extends Disk {
       this.#mail = this.#mail.filter(({ device }) => device !== id);
     }
     if (!mail) return;
-    this.#mail = this.#mail.filter((it) => it.device !== id || !mail.taken.includes(it.number));
+    const isTaken = (it: MailRow) => it.device === id && mail.taken.includes(it.number);
+    for (const { text } of this.#mail.filter(isTaken)) watcher.mailEnds(id, text);
+    this.#mail = this.#mail.filter((it) => !isTaken(it));
     for (const reply of mail.replies) this.#answer(reply);
   }
 

@@ -1,5 +1,7 @@
 /** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
 import { FLEET_FAULTS, STRIKES } from "./fleet_kinds.ts";
+import { speakOfChannels } from "./channel_plan.ts";
+import { addFleetBroker } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 
@@ -53,6 +55,28 @@ export function drawFleetScenario(random: Random): Scenario {
       ],
     },
   };
+}
+
+/** Of so many seeds of fleets one is a world of channels. */
+const SHARE = 3;
+
+/** Whether the devices of a fleet's seed speak of channels. */
+export function fleetSpeaksChannels(seed: number): boolean {
+  return seed % SHARE === 0;
+}
+
+/** Whether each server of a fleet's seed has a bridge to one broker, beside channels. */
+export function fleetHasBridges(seed: number): boolean {
+  return seed % (2 * SHARE) === SHARE;
+}
+
+/** Makes the scenario of a fleet one of channels. */
+export function addFleetChannels(scenario: Scenario, random: Random, hasBridges: boolean): void {
+  speakOfChannels(scenario, random);
+  for (const { serverTalk } of scenario.devices) {
+    serverTalk.pause = Math.min(serverTalk.pause, Math.floor(scenario.timeout / 4));
+  }
+  if (hasBridges) addFleetBroker(scenario, random);
 }
 
 function isFit({ devices, siege, changesDialect, faultsEnd, timeout }: Scenario): boolean {

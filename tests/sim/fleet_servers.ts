@@ -4,7 +4,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { ChannelTalk } from "./channels.ts";
 import type { Conversation } from "./conversation.ts";
-import { Correspondent } from "./correspondent.ts";
+import { ControlPanel, type Correspondent, Writer } from "./correspondent.ts";
 import type { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
 import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
@@ -18,6 +18,9 @@ const MOST_WAIT = 1000;
 
 /** Between two starts of a process whose store does not answer, in ms. */
 const AGAIN = 300;
+
+/** Beside a lease, what it takes at most to tell a server what is safe, in ms. */
+const TELLING = 1500;
 
 /** The world that they are in. */
 export type FleetSurroundings = World & FleetStoreWorld & {
@@ -79,8 +82,15 @@ export class FleetServer extends ServerProcess {
   }
 
   protected override serves(server: Server, platform: SimPlatform): void {
-    this.#correspondent = new Correspondent(this.world, platform, server);
+    this.#correspondent = this.world.channels
+      ? new ControlPanel(this.world, platform, server)
+      : new Writer(this.world, platform, server);
     this.#correspondent.begin();
+  }
+
+  /** See `World.tellsIn`. */
+  tellsIn(since: number): number {
+    return this.wellSince <= since ? this.disk.lease + TELLING : Infinity;
   }
 
   /** Whether it shows who has a device, and that it is there. */
@@ -95,6 +105,11 @@ export class FleetServer extends ServerProcess {
   }
 
   /** Its supervisor starts it again. */
+  protected override bridgeFails(error: unknown): void {
+    if (error instanceof LocalError && error.code === "CLOSED") return;
+    this.failsToStart(error);
+  }
+
   protected override failsToStart(error: unknown): void {
     if (!(error instanceof LocalError) || error.code !== "STORE_FAILED") throw error;
     this.world.log?.(`the server at ${this.address} does not start: ${error}`);

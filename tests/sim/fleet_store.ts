@@ -23,7 +23,7 @@ import type { Row } from "./disk.ts";
 import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
-import { COUNT, CREATE, EFFECT } from "./statements.ts";
+import { COUNT, EFFECT } from "./statements.ts";
 import { check, execute, Recorder } from "./store.ts";
 
 /** What it needs of its world. */
@@ -66,6 +66,8 @@ const LOST_EXECUTIONS = 0.03;
 interface Open extends Execution {
   /** Whether the database still has it. */
   isOpen: boolean;
+  /** Numbers of rows that it has drawn. */
+  readonly drawn: readonly number[];
 }
 
 /** The result of a transaction. */
@@ -246,6 +248,8 @@ export class FleetStore implements Store {
   #executeAhead(works: readonly Work[]): Open {
     const { clock } = this.platform.process.world;
     const refused = execute(works);
+    const able = works.filter((work) => !refused.has(work));
+    for (const [work, error] of this.disk.tables.tries(able, this.#now)) refused.set(work, error);
     for (const work of works) {
       const error = this.#refusesPosts(work);
       if (error && !refused.has(work)) refused.set(work, error);
@@ -256,6 +260,7 @@ export class FleetStore implements Store {
     const open: Open = {
       works: executed,
       refused,
+      drawn: this.disk.tables.draw(executed),
       isOpen: true,
       giveUp: () => {
         open.isOpen = false;
@@ -316,10 +321,21 @@ export class FleetStore implements Store {
     );
   }
 
-  #execute({ number, batch, works, open }: Pending): Result {
+  #execute(pending: Pending): Result {
+    const { tables } = this.disk;
+    tables.now = this.#now;
+    const result = this.#perform(pending);
+    tables.end("refused" in result);
+    return result;
+  }
+
+  #perform({ number, batch, works, open }: Pending): Result {
     const { disk, name, world } = this;
     if (open && !open.isOpen) return { error: refusal() };
     if (open) open.isOpen = false;
+    // What others have done meanwhile may be in its way: then the database gives it up.
+    const failed = open && disk.tables.execute(open.works, open.drawn);
+    if (failed && failed.size > 0) return { error: refusal() };
     const refused = new Map<Work, unknown>();
     for (const work of batch.works) {
       const error = this.#refusesPosts(work);
@@ -337,12 +353,11 @@ export class FleetStore implements Store {
       if (refused.has(work)) continue;
       for (const { sql, params } of work.statements) {
         if (sql === EFFECT) disk.affect(params, world);
-        else if (sql !== CREATE) disk.tables.run(sql, params);
       }
       for (const post of work.posts ?? []) disk.post(name, post, this.#now, world);
     }
     for (const change of changes) {
-      disk.sort(change);
+      disk.sort(change, world);
       if (change.removed) disk.remove(change.id, world);
       else disk.write(change.id, rows.get(change.id)!, world);
     }
@@ -384,9 +399,12 @@ export class FleetStore implements Store {
   }
 
   #query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
+    if (sql.includes("sqlite_master")) throw new Error('relation "sqlite_master" does not exist');
     return this.#ask((): SqlRow[] => {
-      if (sql !== COUNT) return this.disk.tables.query(sql, ...params);
-      return [{ n: this.disk.effects.get(params.map(String).join("\0")) ?? 0 }];
+      const { effects, tables } = this.disk;
+      if (sql === COUNT) return [{ n: effects.get(params.map(String).join("\0")) ?? 0 }];
+      tables.now = this.#now;
+      return tables.query(sql, ...params);
     });
   }
 

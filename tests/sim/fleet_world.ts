@@ -1,5 +1,5 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
-import type { Writing } from "../../server/runtime/errands.ts";
+import type { Errand, Writing } from "../../server/runtime/errands.ts";
 import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
@@ -35,6 +35,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   /** What happens to the next devices that greet, and to the next one that is taken. */
   #atGreeting: Strike | undefined;
   #atTaking: Strike | undefined;
+  #posts = 0;
   /** Devices that have greeted, and were not known. */
   readonly #strangers = new Set<string>();
 
@@ -87,6 +88,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return true;
   }
 
+  override tellsIn({ process }: SimPlatform, since: number): number {
+    return this.fleet.all.find((server) => server.process === process)!.tellsIn(since);
+  }
+
   override hostAt(address: string, device: SimDevice): Host {
     const server = this.fleet.all.find((server) => server.address === address);
     const until = this.#apart.get(`${device.id} ${address}`) ?? -Infinity;
@@ -106,6 +111,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   leaves(id: string): void {
     this.server.conversations.delete(id);
     this.books.get(id)?.serverDied();
+    this.channels?.things.get(id)?.left();
   }
 
   override serverWrites(
@@ -122,6 +128,29 @@ export class FleetWorld extends World implements FleetStoreWorld {
   dies(platform: SimPlatform): void {
     for (const message of this.#written.get(platform) ?? []) if (!message.safe) message.gone = true;
     this.#written.delete(platform);
+    this.channels?.died(platform);
+  }
+
+  /** The one that has the connection to the broker, most likely. Or it stands until another one has that. */
+  override killServer(): void {
+    const { fleet: { all }, random, scenario: { mqtt, timeout } } = this;
+    const leader = all.find(({ process }) => process === this.broker?.lastClient);
+    const server = leader ?? random.pick(all);
+    if (random.chance(0.5)) return this.#kill(server, random.skewed(1, 2 * timeout));
+    const time = mqtt!.lease! + random.below(2 * mqtt!.lease!);
+    this.count("the server with the connection is paused");
+    this.disturb(this.clock.now + time);
+    this.#stand(server, time);
+  }
+
+  /** A server is paused, and its clock stands. */
+  #stand(server: FleetServer, time: number): void {
+    const { now } = this.clock;
+    const until = now + time;
+    server.deceivedUntil = Math.max(server.deceivedUntil, until + this.fleet.disk.lease);
+    this.server.isDateSet = true;
+    server.clockAhead -= Math.max(0, until - Math.max(now, server.process.frozenUntil));
+    server.process.freeze(until);
   }
 
   taken(id: string, by: string, from: string | undefined): void {
@@ -162,14 +191,20 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
   posted({ device: id, text }: Post): void {
-    const { write, options } = JSON.parse(text) as Pick<Writing, "write" | "options">;
+    const errand: Errand = JSON.parse(text);
     this.count("mail");
+    if (this.channels) return this.channels.things.get(id)!.posted(errand, ++this.#posts);
+    const { write, options } = errand as Writing;
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
     message.gone = false; // the server that has taken the device since will have it
     const isOnce = options.qos === false;
     if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
+  }
+
+  mailEnds(id: string, text: string): void {
+    if (this.channels) this.channels.things.get(id)!.mailEnds(JSON.parse(text));
   }
 
   protected override cause(kind: FaultKind): void {
@@ -218,12 +253,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
       }
       case "a server is paused":
         return server.process.freeze(clock.now + time);
-      case "a server is paused, and its clock stands": {
-        const until = clock.now + time;
-        server.deceivedUntil = Math.max(server.deceivedUntil, until + fleet!.lease);
-        server.clockAhead -= Math.max(0, until - Math.max(clock.now, server.process.frozenUntil));
-        return server.process.freeze(until);
-      }
+      case "a server is paused, and its clock stands":
+        return this.#stand(server, time);
       case "a server is cut off from the store":
         server.way.cutUntil = Math.max(server.way.cutUntil, clock.now + time);
         return this.#troubled(time);

@@ -34,8 +34,9 @@ export class AskedBooks {
   /**
    * @param marks Whether answers say what they answer: MQTT 5.
    * @param isTight Whether there may be no room for an answer.
+   * @param isShared Whether the device may be elsewhere, so that its answer takes its time to whoever asks.
    */
-  constructor(readonly marks: boolean, readonly isTight: boolean) {}
+  constructor(readonly marks: boolean, readonly isTight: boolean, readonly isShared: boolean) {}
 
   /** Somebody publishes one. */
   begins(books: ThingBooks, deadline: number): Asked {
@@ -79,7 +80,8 @@ export class AskedBooks {
       return;
     }
     if (code !== "EXPIRED" && code !== "UNDECIDED") {
-      const isKnown = requests.failed(request, new LocalError(code as LocalError["code"], ""));
+      const why = new LocalError(code as LocalError["code"], "");
+      const isKnown = requests.failed(request, why, this.isShared ? Infinity : 0);
       if (!isKnown) throw new Violation(`${books.id}: a request is answered with ${code}`);
       return;
     }

@@ -26,13 +26,14 @@ import type { ServerEvent } from "../../server/observe/events.ts";
 import type { Server } from "../../server/server.ts";
 import type { Message } from "./broker_session.ts";
 import { type Asked, AskedBooks } from "./mqtt_asked.ts";
+import type { Setting } from "./channel_settings.ts";
 import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
-import type { Setting, ThingBooks } from "./thing_books.ts";
+import type { ThingBooks } from "./thing_books.ts";
 
 /** What somebody publishes. */
 export interface Publication extends Message {
@@ -99,15 +100,18 @@ export class MqttBooks {
   /** Devices that the server has not known for a while: what their topics say may be taken back. */
   readonly #absent = new Set<string>();
   #knowsRows = false;
+  /** With which a server of a fleet has the connection. */
+  #token = 0;
 
   constructor(
     readonly things: ReadonlyMap<string, ThingBooks>,
     readonly view: ServerView,
-    readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed">,
+    readonly plan: Pick<MqttPlan, "version" | "mostRows" | "isDescribed" | "lease">,
     now: () => number,
     limits: Pick<Limits, "outbox" | "queueText" | "totalText">,
   ) {
-    this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL);
+    const isShared = plan.lease !== undefined;
+    this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL, isShared);
     const isTight = Math.min(limits.outbox, limits.queueText, limits.totalText) < ROOM_FOR_MESSAGES;
     this.errands = new ErrandBooks(now, isTight);
   }
@@ -172,8 +176,9 @@ export class MqttBooks {
 
   /** It has taken effect. */
   kept(setting: Setting): void {
-    const { books: { id }, channel, calledAt, mayRepeat } = setting;
+    const { books: { id }, channel, calledAt, mayRepeat, postedAt } = setting;
     this.#keptNow.add(setting);
+    if (postedAt !== undefined) return; // it comes when its device's server has it
     const key = `${id}/${channel}`;
     if (!mayRepeat && calledAt < (this.#newest.get(key) ?? 0)) {
       throw new Violation(`${key} is what somebody has published before something else`);
@@ -192,11 +197,20 @@ export class MqttBooks {
   committed(): void {
     this.#keptNow.clear();
     if (!this.#hasRows) return;
+    if (this.plan.lease !== undefined) this.#lookAtLease();
     // Each device may be one message above the bound, and all of them by half of it; wills, welcomes and answers have
     // another one.
     const events = this.view.tables.count("mqtt_out", `WHERE ${WAIT_FOR_ROOM}`);
     const most = Math.floor(this.plan.mostRows * 1.5) + this.things.size;
     if (events > most) throw new Violation(`${events} events wait for the broker, not ${most}`);
+  }
+
+  /** Another server has the connection to the broker: what the one before was asked, it says no more. */
+  #lookAtLease(): void {
+    const token = Number(this.view.tables.query("SELECT token FROM mqtt_lease")[0]!.token);
+    if (token === this.#token) return;
+    this.#token = token;
+    for (const thing of this.things.values()) thing.ends(({ process }) => process === undefined);
   }
 
   /** Whether there is the bridge's table. */
@@ -270,7 +284,9 @@ export class MqttBooks {
 
   /** The bridge meets a broker that has no session of it, though there was one. */
   metAgain(): void {
-    this.#owesWarning = this.#isKnown;
+    // Of several servers one may have met it that has lost the connection by then.
+    if (this.plan.lease === undefined) this.#owesWarning = this.#isKnown;
+    else this.#mayWarn = true;
   }
 
   /** The bridge has begun a new session, and knows that. */

@@ -22,6 +22,8 @@ export interface Errand {
   /** Devices that must be told, and since when they have heard the same. */
   readonly due: Map<string, number>;
   readonly told: Set<string>;
+  /** Devices for which it was posted, as they are elsewhere. */
+  readonly posted: Set<string>;
   mayRepeat: boolean;
 }
 
@@ -91,6 +93,7 @@ export class ErrandBooks {
       packet: 0,
       due: new Map(),
       told: new Set<string>(),
+      posted: new Set<string>(),
       mayRepeat: false,
     };
     this.#errands.set(line, errand);
@@ -116,11 +119,20 @@ export class ErrandBooks {
     if (!this.#outstanding.delete(errand) || errand.expires - 2 <= this.now()) return;
     for (const [id, times] of errand.due) {
       // One that has said something else since may hear it, or not.
-      if (errand.told.has(id) || (errand.to === undefined && this.#of(id).times !== times)) {
-        continue;
-      }
+      if (errand.told.has(id) || errand.posted.has(id)) continue;
+      if (errand.to === undefined && this.#of(id).times !== times) continue;
       throw new Violation(`${id}: ${errand.line} is taken, and is not safe`);
     }
+  }
+
+  /** It is posted for a device that is elsewhere. */
+  posted(id: string, line: string): void {
+    const errand = this.#errands.get(line);
+    if (errand?.to !== id) throw new Violation(`${id}: who has posted ${line}?`);
+    if (errand.posted.has(id) && !errand.mayRepeat) {
+      throw new Violation(`${id}: ${line} is posted again`);
+    }
+    errand.posted.add(id);
   }
 
   /** A device is told. @returns until when that is of use */
@@ -132,7 +144,8 @@ export class ErrandBooks {
       throw new Violation(`${id} is told ${line}, and does not want that`);
     }
     if (errand.told.has(id) && !errand.mayRepeat) throw new Violation(`${id}: ${line} comes again`);
-    if (errand.order < hearing.newest && !errand.mayRepeat) {
+    const comesLate = errand.mayRepeat || errand.posted.has(id);
+    if (errand.order < hearing.newest && !comesLate) {
       throw new Violation(`${id} is told ${line} behind something newer`);
     }
     errand.told.add(id);

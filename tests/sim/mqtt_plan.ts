@@ -68,6 +68,9 @@ interface Way {
 /** The scenario to which a broker is added. */
 interface World {
   readonly timeout: number;
+  /** Longest times of the server's turn and of a commit, in ms. */
+  readonly gather?: number;
+  readonly storeTime?: number | undefined;
   faultsEnd: number;
   faultPause: number;
   faults: FaultKind[];
@@ -96,6 +99,10 @@ export interface MqttPlan {
   faults: readonly BrokerFault[];
   /** Mean time between two of them, in ms. */
   faultPause: number;
+  /** Devices publish to topics of their own, and hear some. */
+  hasOwnTopics: boolean;
+  /** Of several servers, when one that has the connection is taken for dead, in ms; undefined: there is one. */
+  lease: number | undefined;
   /** Devices have descriptions, and are announced to Home Assistant. */
   isDescribed: boolean;
 }
@@ -135,5 +142,20 @@ export function addBroker(scenario: World, random: Random): void {
     faults,
     faultPause: Math.floor(faultsEnd / random.pick([3, 6, 12])),
     isDescribed: random.chance(0.5),
+    hasOwnTopics: true,
+    lease: undefined,
   };
+}
+
+/** The same, where each server of a fleet has a bridge. There are no topics of devices' own. */
+export function addFleetBroker(scenario: World, random: Random): void {
+  const { gather = 0, storeTime = 0 } = scenario;
+  addBroker(scenario, random);
+  Object.assign(scenario.mqtt!, {
+    mostRows: ROOM_FOR_ALL, // each server counts for itself
+    isDescribed: false,
+    hasOwnTopics: false,
+    // To renew it takes several transactions, one after the other.
+    lease: random.pick([1, 2, 8]) * (500 + 10 * (gather + storeTime)),
+  });
 }

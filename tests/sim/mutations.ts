@@ -5,6 +5,8 @@ import { CORE_BUGS } from "./bugs/core.ts";
 import { DEADLINE_BUGS } from "./bugs/deadlines.ts";
 import { DEPLOY_BUGS } from "./bugs/deploys.ts";
 import { FLEET_BUGS } from "./bugs/fleet.ts";
+import { FLEET_CHANNEL_BUGS } from "./bugs/fleet_channels.ts";
+import { FLEET_MQTT_BUGS } from "./bugs/fleet_mqtt.ts";
 import { WIRE_BUGS } from "./bugs/wire.ts";
 import { MEMORY_BUGS } from "./bugs/memory.ts";
 import { MQTT_BUGS } from "./bugs/mqtt.ts";
@@ -21,6 +23,9 @@ export interface Mutation {
   fleet: boolean;
 }
 
+/** Those that show where several servers have one store. */
+const OF_FLEETS = { ...FLEET_BUGS, ...FLEET_CHANNEL_BUGS, ...FLEET_MQTT_BUGS };
+
 export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...WIRE_BUGS,
   ...RUNTIME_BUGS,
@@ -34,5 +39,5 @@ export const MUTATIONS: readonly Mutation[] = Object.entries({
   ...MQTT_BUGS,
   ...MQTT_DEVICE_BUGS,
   ...PAGE_BUGS,
-  ...FLEET_BUGS,
-}).map(([name, edits]) => ({ name, edits, fleet: name in FLEET_BUGS }));
+  ...OF_FLEETS,
+}).map(([name, edits]) => ({ name, edits, fleet: name in OF_FLEETS }));

@@ -77,7 +77,8 @@ export class People {
     const qos = random.pick([2, 2, 2, 2, 1, 0] as const);
     if (plan.isDescribed && random.chance(STARTS)) return this.#startHome(qos);
     if (random.chance(ODD)) return broker.offer(odd(id, qos, random.below(7)));
-    switch (random.pick(["set", "set", "set", "ask", "ask", "do", "do", "tell", "tell"])) {
+    const told = plan.hasOwnTopics ? ["tell", "tell"] as const : [];
+    switch (random.pick(["set", "set", "set", "ask", "ask", "do", "do", ...told])) {
       case "ask":
         return this.#ask(id, qos === 1 ? 2 : qos);
       case "do":

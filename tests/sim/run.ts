@@ -4,7 +4,12 @@ import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
 import { hookCores } from "./cores.ts";
 import { addDeploys, deploysThere } from "./deploy_plan.ts";
-import { drawFleetScenario } from "./fleet_plan.ts";
+import {
+  addFleetChannels,
+  drawFleetScenario,
+  fleetHasBridges,
+  fleetSpeaksChannels,
+} from "./fleet_plan.ts";
 import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
@@ -41,6 +46,7 @@ export interface Props {
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawFleetScenario(random);
+  if (fleetSpeaksChannels(seed)) addFleetChannels(scenario, random, fleetHasBridges(seed));
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }
@@ -58,7 +64,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
 
 /** Code of the product must get time and chance from the platform. */
 const FORBIDDEN: Instead = Object.fromEntries(
-  ["setTimeout", "setInterval", "setImmediate", "now", "date", "random", "randomUUID"].map(
+  ["setTimeout", "setInterval", "setImmediate", "now", "date", "random"].map(
     (name) => [name, () => {
       throw new Violation(`${name} is called in a simulated world`);
     }],
@@ -67,7 +73,9 @@ const FORBIDDEN: Instead = Object.fromEntries(
 
 /** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
-  return sealed(random, FORBIDDEN, () => play(random, scenario, props));
+  const randomUUID = () => `${random.word()}-${random.word()}`;
+  const instead = { ...FORBIDDEN, randomUUID };
+  return sealed(random, instead, () => play(random, scenario, props));
 }
 
 async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {

@@ -137,9 +137,7 @@ export class ServerProcess implements Host, Wiring {
           server.events.subscribe((event) => platform.isAlive && this.#told(event));
           this.serves(server, platform);
           world.page?.begin(server, platform);
-          bridge?.start(server).catch((error) => {
-            if (platform.isAlive && !world.serverIsDown) world.failed(error);
-          });
+          bridge?.start(server).catch((error) => platform.isAlive && this.bridgeFails(error));
         },
         (error) => platform.isAlive && this.failsToStart(error),
       );
@@ -155,6 +153,11 @@ export class ServerProcess implements Host, Wiring {
 
   protected failsToStart(error: unknown): void {
     this.world.failed(error);
+  }
+
+  /** Its bridge does not start. */
+  protected bridgeFails(error: unknown): void {
+    if (!this.world.serverIsDown) this.world.failed(error);
   }
 
   /** The `Device` that an application is given. */
@@ -292,6 +295,7 @@ export class ServerProcess implements Host, Wiring {
           return world.count("mail refused");
         }
         if (event.code === "LEASE_FAILED") return world.count("a beat fails");
+        if (event.code === "MQTT_FAILED" && world.mayRefuse) return world.count("a bridge fails");
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         throw new Violation(`the server warns: ${event.message}`);

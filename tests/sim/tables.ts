@@ -6,6 +6,9 @@ export class Tables {
   #db: DatabaseSync | undefined;
   readonly #statements = new Map<string, StatementSync>();
 
+  /** @param functions That its SQL has beside SQLite's. */
+  constructor(readonly functions: Readonly<Record<string, () => number>> = {}) {}
+
   run(sql: string, params: readonly SqlInput[]): void {
     this.#prepare(sql).run(...params);
   }
@@ -26,10 +29,16 @@ export class Tables {
   }
 
   #prepare(sql: string): StatementSync {
-    this.#db ??= new DatabaseSync(":memory:");
+    this.#db ??= this.#open();
     let statement = this.#statements.get(sql);
     if (!statement) this.#statements.set(sql, statement = this.#db.prepare(sql));
     return statement;
+  }
+
+  #open(): DatabaseSync {
+    const db = new DatabaseSync(":memory:");
+    for (const [name, run] of Object.entries(this.functions)) db.function(name, run);
+    return db;
   }
 
   close(): void {

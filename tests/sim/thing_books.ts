@@ -8,60 +8,27 @@ import {
 } from "../../server/protocol/channel_lines.ts";
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
+import type { Errand } from "../../server/runtime/errands.ts";
 import type { Books } from "./books.ts";
-import { plain, READING, RULES, takes, verdictOf } from "./channel_plan.ts";
+import { plain, READING, RULES, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
+import { ALL, type From, NOBODY, type Setting } from "./channel_settings.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { ReadingBooks } from "./reading_books.ts";
-
-/** What somebody wants a channel to be. */
-export interface Setting {
-  readonly books: ThingBooks;
-  readonly channel: string;
-  readonly value: unknown;
-  /** Somebody has changed it at the device. */
-  readonly isLocal: boolean;
-  readonly attempt: Attempt | undefined;
-  /** When that was said, and when it was known to be safe: numbers that grow. */
-  calledAt: number;
-  safeAt: number;
-  /** The store has had it, or a message with it. */
-  isKept: boolean;
-  /** It has never been. */
-  hasFailed: boolean;
-  /** The device was forgotten, and with it what it should be. */
-  isForgotten: boolean;
-  /** Somebody has published it at a broker, who sends it again until the server has it. */
-  readonly isPublished: boolean;
-  /** And may do so once too often. */
-  mayRepeat: boolean;
-}
-
-/** What is to become safe in one step. */
-export class Attempt {
-  readonly settings: Setting[] = [];
-  /** Tag of the device's question. */
-  asked: string | undefined;
-  isEffectKept = false;
-  hasFailed = false;
-
-  /** @param of The device whose message is processed by this, if one is. */
-  constructor(readonly name: string, readonly of?: string) {}
-
-  /** Its application is told that nothing of it has happened. */
-  fail(): void {
-    this.hasFailed = true;
-    if (this.isEffectKept) throw new Violation(`${this.name} is said to have failed, and is safe`);
-    for (const { books, ...setting } of this.settings) books.failed(setting);
-  }
-}
+import { differs, type Truth } from "./thing_truth.ts";
 
 /** The books of all devices. */
 export interface Owner {
   /** A number that grows. */
   tick(): number;
+  /** The number when the last commit was done. */
+  readonly committedAt: number;
   /** A setting is in the store. */
   kept(setting: Setting): void;
+  /** A setting lies in the store for the process that has the device. */
+  posted(setting: Setting): void;
+  /** It does so no longer. */
+  mailEnds(setting: Setting): void;
   /** It is, and something that was published takes effect again. */
   again(setting: Setting): void;
   /** A device's report is in the store. */
@@ -70,11 +37,8 @@ export interface Owner {
   forgive(id: string): void;
   /** Somebody at a broker has something told to it. @returns until when that is of use */
   errand(id: string, line: string): number;
-}
-
-/** The device's true values, and not the server's view of them. */
-interface Truth {
-  readonly values: ReadonlyMap<string, unknown>;
+  /** The same, and the device is elsewhere. */
+  errandPosted(id: string, line: string): void;
 }
 
 export class ThingBooks {
@@ -150,9 +114,11 @@ export class ThingBooks {
       channel,
       value,
       isLocal: false,
+      from: NOBODY,
       attempt: undefined,
       calledAt,
       safeAt: Infinity,
+      postedAt: undefined,
       isKept: false,
       hasFailed: false,
       isForgotten: false,
@@ -191,16 +157,44 @@ export class ThingBooks {
   // The doings of the server's application.
 
   /** Somebody wants a channel to be another. */
-  sets(channel: string, value: unknown, attempt?: Attempt, isPublished = false): Setting {
-    const setting = this.#setting(channel, value, { attempt, isPublished });
+  sets(
+    channel: string,
+    value: unknown,
+    more: Partial<Pick<Setting, "attempt" | "from" | "isPublished">>,
+  ): Setting {
+    const setting = this.#setting(channel, value, more);
     this.settings.set(key(channel, value), setting);
-    attempt?.settings.push(setting);
+    more.attempt?.settings.push(setting);
     return setting;
   }
 
   /** Somebody at a broker wants it. */
   published(channel: string, value: unknown): Setting {
-    return this.sets(channel, value, undefined, true);
+    return this.sets(channel, value, { isPublished: true });
+  }
+
+  /** A process has posted something, for the one that has the device. @param number Of what was posted, which grows */
+  posted(errand: Errand, number: number): void {
+    if ("write" in errand) return this.#messagePosted(errand.write);
+    const { set: channel, value } = errand;
+    const setting = this.#find(channel, value);
+    if (!setting || setting.hasFailed) {
+      throw this.#violation(channel, value, "is posted, and not set");
+    }
+    setting.postedAt = number;
+    this.all.posted(setting);
+  }
+
+  #messagePosted(line: string): void {
+    const marked = parseMarked(line);
+    if (marked?.mark === "event") return this.all.errandPosted(this.id, line);
+    if (marked?.mark !== "ask") throw new Violation(`${this.id}: who has posted ${line}?`);
+    this.requests.posted(valueOf(marked.value));
+  }
+
+  /** What was posted has ended in the commit under way. */
+  mailEnds(errand: Errand): void {
+    if ("set" in errand) this.all.mailEnds(this.#find(errand.set, errand.value)!);
   }
 
   #find(channel: string, value: unknown): Setting | undefined {
@@ -212,9 +206,11 @@ export class ThingBooks {
     const { channel, value, calledAt } = setting;
     const { desired } = this.#kept.get(channel) ?? {};
     const newer = desired && this.#find(channel, valueOf(desired.text));
-    if (!setting.isKept && !setting.isForgotten && (!newer || newer.safeAt < calledAt)) {
+    const isAccepted = setting.isKept || setting.postedAt !== undefined;
+    if (!isAccepted && !setting.isForgotten && (!newer || newer.safeAt < calledAt)) {
       throw this.#violation(channel, value, "is said to be set safely, and is not");
     }
+    if (isAccepted && !setting.isKept) return; // it counts as newer when it is done
     setting.safeAt = this.all.tick();
     this.#toldAt.set(channel, Math.max(calledAt, this.#toldAt.get(channel) ?? 0));
   }
@@ -223,7 +219,9 @@ export class ThingBooks {
   failed({ channel, value }: Pick<Setting, "channel" | "value">): void {
     const setting = this.#find(channel, value)!;
     setting.hasFailed = true;
-    if (setting.isKept) throw this.#violation(channel, value, "has failed, and was set");
+    if (setting.isKept || setting.postedAt !== undefined) {
+      throw this.#violation(channel, value, "has failed, and was set");
+    }
   }
 
   /** A message of the device was processed. */
@@ -328,6 +326,8 @@ export class ThingBooks {
   #keeps(setting: Setting): void {
     if (setting.isKept) return;
     setting.isKept = true;
+    // What was posted comes behind all that was done with the device before.
+    if (setting.postedAt !== undefined) setting.calledAt = this.all.committedAt;
     this.all.kept(setting);
   }
 
@@ -375,10 +375,25 @@ export class ThingBooks {
   /** All that the server has not made safe is gone, or it has lost the device. */
   serverDied(): void {
     this.thing = undefined;
-    this.requests.serverDied();
+    this.ends(ALL);
     for (const setting of this.settings.values()) {
       if (setting.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
-      else if (!setting.isLocal && !setting.isPublished) setting.hasFailed = true;
+    }
+  }
+
+  /** Another process of a fleet has the device: what is wanted where that is not is wanted still. */
+  left(): void {
+    this.thing = undefined;
+    this.ends(({ isDistant }) => !isDistant);
+  }
+
+  /** Some who want something are no more: what is not accepted never is. */
+  ends(isOver: (from: From) => boolean): void {
+    this.requests.ended(isOver);
+    for (const setting of this.settings.values()) {
+      const { isKept, isLocal, isPublished, postedAt, from } = setting;
+      if (isKept || isLocal || isPublished || postedAt !== undefined) continue;
+      if (isOver(from)) setting.hasFailed = true;
     }
   }
 
@@ -404,7 +419,7 @@ export class ThingBooks {
     const { thing, device } = this;
     if (!thing || !device) return "no application is there";
     for (const channel of Object.keys(RULES)) {
-      const wrong = this.#differs(channel, thing, device);
+      const wrong = differs(channel, thing, device, this.#isDropped);
       if (wrong) return `${channel} ${wrong}`;
     }
     const reading = device.values.get(READING);
@@ -412,27 +427,6 @@ export class ThingBooks {
       return `${READING} is ${reading}, and ${thing.reported(READING)?.value} is shown`;
     }
     return undefined;
-  }
-
-  #differs(channel: string, thing: Thing, { values }: Truth): string | undefined {
-    const desired = thing.desired(channel);
-    const reported = thing.reported(channel)?.value;
-    const value = values.get(channel);
-    if (!desired) {
-      const isKnown = value === undefined || value === reported || this.#isDropped;
-      return isKnown ? undefined : `is ${value}, and ${reported} is shown`;
-    }
-    const verdict = verdictOf(desired.value);
-    if (verdict === "bad_value") {
-      return desired.fault === verdict && !desired.isMet
-        ? undefined
-        : "was refused, and is not told";
-    }
-    if (value === verdict.value && reported === value && desired.isMet === takes(desired.value)) {
-      return;
-    }
-    return `should be ${verdict.value}, is ${value}, ${reported} is shown, ` +
-      `and ${desired.isMet ? "met" : "not met"}`;
   }
 
   #violation(channel: string, value: unknown, what: string): Violation {

@@ -120,6 +120,11 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return books.serverWrites(text, manner);
   }
 
+  /** How long it may take until a server knows what has become safe, if nothing has kept it from that since then, in ms. */
+  tellsIn(_platform: SimPlatform, _since: number): number {
+    return 0;
+  }
+
   /** Who listens at an address of the server's. */
   hostAt(_address: string, _device: SimDevice): Host {
     return this.server;
@@ -475,6 +480,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     for (const books of this.books.values()) books.committed();
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
+    this.broker?.faults.committed();
     checkQueues(this.scenario, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {

@@ -26,6 +26,8 @@ export class Door {
   readonly access: Access;
   readonly limits: Limits;
   now = 1000;
+  /** Other servers have the same store. */
+  isShared = false;
 
   constructor(access: AccessOptions = { open: true }, limits: Partial<Limits> = {}) {
     this.access = new Access(access);
@@ -45,6 +47,7 @@ export class Door {
     const host = {
       access: this.access,
       limits: this.limits,
+      isShared: this.isShared,
       record: (id: string) => {
         const known = this.store.get(id);
         if (!known && this.store.size >= this.limits.devices) {
@@ -72,7 +75,10 @@ export class Guest {
 
   says(text: string | Uint8Array): void {
     let step = this.admission.receive(typeof text === "string" ? encoder.encode(text) : text);
-    if (step.wants !== undefined) step = this.admission.provide(this.store.ask(step.wants));
+    const { wants } = step;
+    if (wants !== undefined) {
+      step = this.admission.provide(this.store.get(wants) ?? this.store.ask(wants));
+    }
     const { output, admitted } = step;
     this.heard += output;
     this.admitted = admitted;

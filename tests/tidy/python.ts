@@ -13,7 +13,19 @@ const PACKAGES: readonly string[] = [
 
 /** What MicroPython has on every board with a network, or that a file asks for where a board has it. */
 const BUILT_IN: ReadonlySet<string> = new Set([
-  ...["asyncio", "binascii", "errno", "hashlib", "json", "os", "select", "socket", "sys", "time"],
+  ...[
+    "asyncio",
+    "binascii",
+    "errno",
+    "hashlib",
+    "json",
+    "os",
+    "select",
+    "socket",
+    "struct",
+    "sys",
+    "time",
+  ],
   ...["esp32", "machine", "micropython", "network", "pyb"],
 ]);
 
@@ -22,7 +34,13 @@ const NOT_ON_BOARDS = /\/cpython\.py$/;
 
 /** State machines without a socket, a clock or a timer, and all that they import. */
 const SANS_IO = /^bridge\/micropython\/holdfast\/(core|dialect1)\.py$/;
-const COMPUTES: ReadonlySet<string> = new Set(["binascii", "hashlib", "micropython", ".core"]);
+const COMPUTES: ReadonlySet<string> = new Set([
+  "binascii",
+  "hashlib",
+  "micropython",
+  "struct",
+  ".core",
+]);
 
 /** Modules that a package for boards imports and a board does not have, or a state machine and does not need. */
 export function pythonAlone(tree: Tree): string[] {

@@ -1,29 +1,33 @@
 """A link to a server that outlives outages: `Client`. It drives a core (core.py) with a socket that does not block and with the
-clock; WiFi, where `network` is there, is wifi.py's.
-
-Long because each module that is imported costs a board RAM."""
-import asyncio
+clock. What not every application needs is in modules that are imported where it is asked for."""
 import select
 import socket
 from errno import EINPROGRESS
 from os import urandom
-from sys import platform
 
-from .core import CLOSE, CONNECT, MESSAGE, SEND, UP, Core, const, diff
+from .core import const, diff
 
-_wrap = None
 try:
+    from asyncio import sleep_ms
     from time import ticks_ms
-
-    sleep_ms = asyncio.sleep_ms
-except (ImportError, AttributeError):
-    from .cpython import Stream as _wrap
+except ImportError:
     from .cpython import sleep_ms, ticks_ms
 
 _M32 = const(0xFFFFFFFF)
+# What a core asks for, and its states and reasons: see core.py.
+_CONNECT = const(1)
+_CLOSE = const(2)
+_SEND = const(3)
+_MESSAGE = const(4)
+_GREETING = const(2)
+_UP = const(3)
+_LOST = const(5)
+_BAD_UTF8 = const(10)
+_REFUSED = const(18)
 # ms between two looks at the socket: while something is expected, and otherwise.
 _SOON = const(5)
-_IDLE = const(20)
+_PAUSE = const(20)
+_POLLOUT = const(4)
 
 
 class LinkError(Exception):
@@ -34,113 +38,48 @@ class LinkError(Exception):
 class Client:
     """Connects by itself, and again after every outage. Made in a coroutine, like micropython-iot's.
 
+    my_id     what the server calls this device
     server    address of the server, or a list of them
+    port      8123
     ssid, pw  the WiFi network; without ssid, the network is the application's affair (an ESP8266 remembers its own)
-    timeout   ms; the server's must be the same
+    timeout   ms, 2000; the server's must be the same
     conn_cb   function or coroutine, called with True when the link is up and with False when it is lost, and with conn_cb_args
-    wifi_cb   likewise, of WiFi, without arguments of its own
+    verbose   True: prints why a connection has ended
+    led       blinks when something arrives: a pin, or something with toggle()
     wdog      True: a watchdog of the longest time that the port has; or something with feed()
+
+    By name only:
+
+    wifi_cb   function or coroutine, called with True when there is WiFi and with False when it is gone
     key       32 bytes that the server knows, too. Dialect 2
+    suite     with a key: 2, or 3 for a link that is sealed (line: 1021 at most)
     dialect   1 for micropython-iot's servers
     memory    keeps how far the client has got through resets: see memory.py. Dialect 2
     metadata  what the hello says about the device, in pairs: "board=d1 place=kitchen"
     tls       an ssl.SSLContext
-    line      longest text in bytes; inbox, outbox: bytes; window: most messages that wait for their ack, 1 to 64
+    line      longest text in bytes, 256; inbox, outbox: bytes, 1024; window: most messages that wait for their ack, 1 to 64
     """
 
-    def __init__(
-        self,
-        my_id,
-        server,
-        port=8123,
-        ssid="",
-        pw="",
-        timeout=2000,
-        conn_cb=None,
-        conn_cb_args=None,
-        verbose=False,
-        led=None,
-        wdog=False,
-        *,
-        key=None,
-        dialect=2,
-        memory=None,
-        metadata="",
-        wifi_cb=None,
-        tls=None,
-        line=256,
-        inbox=1024,
-        outbox=1024,
-        window=8
-    ):
-        name = my_id.encode()
-        if not 0 < len(name) <= 64 or min(name) < 32 or b"\x7f" in name:
-            raise ValueError("my_id")
-        if key is not None and len(key) != 32 or dialect == 1 and (key or memory):
-            raise ValueError("key or memory")
-        if len(metadata) > 114:
-            raise ValueError("metadata")
-        if line < 121 or inbox < 2 * line + 6 or outbox < line + 7 or not 0 < window <= 64:
-            raise ValueError("line, inbox, outbox or window")
-        self._servers = (server,) if isinstance(server, str) else server
-        self._at = 0  # which of them
-        self._addrs = [None] * len(self._servers)
-        self._failures = 0
-        self._away = 0  # servers that have sent this device away since a link last stayed for the timeout
-        self._port = port
-        self._timeout = timeout
-        self._conn_cb = conn_cb
-        self._conn_cb_args = conn_cb_args or ()
-        self._wifi_cb = wifi_cb
-        self._verbose = verbose
-        self._led = led
-        if wdog is True:
-            from machine import WDT
+    # What its application has not asked for stays so. Callbacks and modules of ours:
+    _conn_cb = _wifi = _wdog = _led = _verbose = _memory = _wrap = None
+    _timed = None  # messages with a deadline
+    _name = None  # dialect 2: what the hello ends in, before the ms
 
-            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
-        self._wdog = wdog
-        self._tls = tls
-        self._memory = memory
-        # What the hello ends in, before the ms.
-        self._name = my_id + "\t" + (metadata + " " if metadata else "") + "ms=" if dialect == 2 else None
-        self._rounds = self._last = 0
-        self._sock = self._raw = self._poller = None
-        self._rest = None  # bytes still to be sent
-        self._buf = bytearray(256)
-        self._up = False
-        self._since = 0  # when it came up
-        self._wants = False  # somebody waits for a message
-        self._got = None  # the message for them
-        self._held = None  # what the application has, and is not done with
-        self._kept = False  # it counts as taken: the connection that brought it is gone
-        self._left = None  # what an earlier run has left so
-        self._fault = None
-        self._timed = []  # messages with a deadline: number, deadline, what has become of it
-        self._changed = asyncio.Event()
-        self._lock = asyncio.Lock()
-        self._closed = False
-        position = (0, 0)
-        if memory:
-            from .memory import load, save
+    _up = _closed = False
+    _since = 0  # when the link came up
+    _last = _rounds = 0  # the clock's last time, and how often it has come round
+    _sock = _poller = None  # with a poller, the socket is not connected yet
+    _rest = None  # of what was to be sent
+    _wants = False  # somebody waits for a message
+    _got = None  # its text, for them
+    _held = None  # what the application has, and is not done with
+    _kept = False  # it counts as taken: the connection that brought it is gone
+    _away = 0  # servers that have sent this device away since a link last stayed for the timeout
 
-            self._keep = save
-            position, self._left = load(memory)
-        make = Core
-        if dialect == 1:
-            from .dialect1 import Core1 as make
-        word = int.from_bytes(urandom(8), "big")
-        args = (line, inbox, outbox, window, key, word & _M32, word >> 32 or 1, position)
-        self._core = make(name, self._now(), timeout, *args)
-        self._wifi = None
-        self._air = False
-        if ssid or platform == "esp8266":  # others do not remember their network: without one, it is not for us
-            try:
-                from .wifi import WiFi
+    def __init__(self, *args, **options):
+        from .setup import setup
 
-                self._wifi = WiFi(ssid, pw)
-            except ImportError:
-                pass  # a PC
-        self._task = asyncio.create_task(self._run())
+        setup(self, *args, **options)
 
     # For the application.
 
@@ -160,8 +99,7 @@ class Client:
         while not self._up:
             await self._wait()
 
-    def __iter__(self):  # what MicroPython's await uses
-        return self.ready()
+    __iter__ = ready  # what MicroPython's await uses
 
     def __aiter__(self):
         return self
@@ -178,18 +116,13 @@ class Client:
         """
         if self._got is None:
             self._done()
-            if self._left:
-                self._got = self._held = self._left
-                self._kept = True
-                self._left = None
-            else:
-                self._wants = True
-                self._pump()
+            self._wants = True
+            self._pump()
         while self._got is None:
             await self._wait()
         text = self._got
         self._got = None
-        return text.decode()
+        return text
 
     async def write(self, line, qos=True, wait=True, expires=None):
         """Sends a message, and returns True when the server has it. Through an outage it waits.
@@ -201,36 +134,24 @@ class Client:
         data = self._bytes(line)
         if not qos:
             return self._put(data, 0)
-        deadline = None
         if expires is not None:
-            if not 0 <= expires <= 0x1FFFFFFF:
-                raise ValueError("expires")
-            deadline = self._now() + expires
-            while self._lock.locked():  # others wait for their ack
-                if diff(deadline, self._now()) <= 0:
-                    raise LinkError("EXPIRED")
-                await sleep_ms(_IDLE)
-        async with self._lock:
-            while True:
-                if deadline is not None and diff(deadline, self._now()) <= 0:
-                    raise LinkError("EXPIRED")
-                if self._put(data, 1):
-                    break
-                if len(data) > self._core.peer_line:
-                    raise LinkError("BAD_TEXT")
-                if self._closed or deadline is None:
-                    await self._wait()
-                else:
-                    await sleep_ms(_IDLE)
-            number = self._core.tx_next - 1 & _M32
-            timed = None
-            if deadline is not None:
-                timed = [number, deadline, None]
-                self._timed.append(timed)
+            if not self._timed:
+                from .deadlines import Deadlines
+
+                self._timed = Deadlines(self)
+            return await self._timed.write(data, wait, expires)
+        lock = self._lock
+        await lock.acquire()
+        try:
+            while not self._put(data, 1):
+                await self._wait(data)
+            number = self._core.tx_next - 1
             if wait:
-                await self._sent(number, timed, data)
+                await self._sent(number, data)
+        finally:
+            lock.release()
         if not wait:
-            await self._sent(number, timed, data)
+            await self._sent(number, data)
         return True
 
     def put(self, line):
@@ -239,8 +160,7 @@ class Client:
 
     def ms(self):
         """The device's milliseconds, 32 bits, as its hellos say them."""
-        self._now()
-        return (self._rounds << 30 | self._last) & _M32
+        return (self._now() | self._rounds << 30) & _M32
 
     def close(self):
         """Ends the link. Tasks that wait get LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
@@ -271,50 +191,35 @@ class Client:
         self._changed.set()
         self._changed.clear()
 
-    async def _wait(self):
-        if not self._closed:
-            await self._changed.wait()
+    async def _wait(self, data=b""):
+        """Until something has changed. `data` is a message that waits."""
         if self._closed:
             raise LinkError("CLOSED")
+        if len(data) > self._core.peer_line:
+            raise LinkError("BAD_TEXT")
+        await self._changed.wait()
 
-    async def _sent(self, number, timed, data):
-        while number - self._core.tx_first & 0x80000000 == 0:
-            if timed and timed[2]:
-                break
-            if len(data) > self._core.peer_line:
-                raise LinkError("BAD_TEXT")
-            await self._wait()
-        if timed and timed[2]:
-            raise LinkError("EXPIRED" if timed[2] == 1 else "UNDECIDED")
-
-    # What is kept.
-
-    def _save(self, ahead, text=b""):
-        if self._memory:
-            core = self._core
-            self._keep(self._memory, core.rx_epoch, core.rx_next + ahead & _M32, text)
+    async def _sent(self, number, data):
+        while not number - self._core.tx_first & 0x80000000:
+            await self._wait(data)
 
     def _done(self):
         """The application is done with what it has."""
-        if self._fault:
-            fault = self._fault
-            self._fault = None
-            raise fault
         if self._held is not None:
-            if self._kept:
-                self._save(0)
-            else:
-                self._save(1)
-                self._core.take()
+            core = self._core
+            if self._memory:
+                self._memory.done(core, not self._kept)
+            if not self._kept:
+                core.take()
             self._held = None
 
     # The machine.
 
     async def _run(self):
+        core = self._core
         while True:
             self._pump()
-            core = self._core
-            wait = _SOON if core.tx_next != core.tx_first or core.state == 2 else _IDLE
+            wait = _SOON if core.tx_next != core.tx_first or core.state == _GREETING else _PAUSE
             await sleep_ms(min(wait, max(core.wait, 0)))
 
     def _now(self):
@@ -332,215 +237,160 @@ class Client:
         now = self._now()
         if self._wdog:
             self._wdog.feed()
-        if self._wifi and not core.state:
-            air = self._wifi.up(now)
-            if air != self._air:
-                self._air = air
-                self._call(self._wifi_cb, air)
-            if not air:
-                if self._timed:
-                    self._expire(now)
-                core.wait = 100
-                return
+        if self._wifi and not core.state and not self._wifi.up(now):
+            if self._timed:
+                self._timed.look(now)
+            core.wait = 100
+            return
         first = core.tx_first
         # What has come while the program was busy counts before the time that has passed.
-        if self._poller:
-            self._look(now)
         self._input(now)
-        while not self._closed:
+        event = _CONNECT
+        while not self._closed and (event or self._input(now)):
             if self._timed:
-                self._expire(now)
-            if self._rest:
-                self._flush(now)
-            event = core.poll(now, (1 if self._sock and not self._rest else 0) | (2 if self._wants else 0))
-            if core.state == UP and not self._up:
-                self._up = True
-                self._failures = 0
+                self._timed.look(now)
+            rest = self._rest
+            if rest:
+                try:
+                    n = self._sock.write(rest)
+                except OSError:
+                    n = 0  # reading will end, too, behind what came before this: that may say why
+                if n:
+                    self._rest = rest[n:] if n < len(rest) else None
+            event = core.poll(now, (1 if self._sock and not self._poller and not self._rest else 0) | (2 if self._wants else 0))
+            if core.state == _UP and not self._up:
                 self._since = now
                 if self._wifi:
                     self._wifi.linked()
                 self._linked(True)
-            if event == SEND:
+            if event == _SEND:
                 self._rest = core.data
-            elif event == MESSAGE:
-                self._offer(core)
-            elif event == CONNECT:
+            elif event == _MESSAGE:
+                self._offer(now)
+            elif event == _CONNECT:
                 self._connect(now)
-            elif event == CLOSE:
-                self._drop(core.reason)
-            elif not self._input(now):
-                break
+            elif event == _CLOSE:
+                self._drop()
         if first != core.tx_first:
             self._tell()
 
-    def _offer(self, core):
+    def _offer(self, now):
+        core = self._core
         data = core.data
         if data[0] == 2 and self._name:  # dialect 2: said to a firmware
             core.take()
             return
         try:
-            data.decode()
+            self._got = data.decode()
         except UnicodeError:
-            core.closed(self._last)
-            self._drop("BAD_UTF8")
+            self._lost(now, _BAD_UTF8)
             return
+        self._held = data
         self._wants = self._kept = False
-        self._got = self._held = data
         self._tell()
-
-    def _expire(self, now):
-        core = self._core
-        for timed in list(self._timed):
-            if timed[0] - core.tx_first & 0x80000000:
-                self._timed.remove(timed)
-            elif diff(timed[1], now) <= 0:
-                timed[2] = core.expire(timed[0])
-                late = diff(now, timed[1])
-                if timed[2]:
-                    self._timed.remove(timed)
-                    self._tell()
-                elif self._up and min(late, diff(now, self._since)) >= self._timeout:
-                    core.closed(now)
-                    self._drop("LATE")  # the next greeting decides
 
     # The connection.
 
     def _connect(self, now):
         try:
-            info = self._addrs[self._at]
-            if info is None:
-                info = socket.getaddrinfo(self._servers[self._at], self._port, 0, socket.SOCK_STREAM)[0]
-                self._addrs[self._at] = info
-                if diff(self._now(), now) > _IDLE:
+            host = self._hosts[0]
+            if not host[1]:
+                host[1] = socket.getaddrinfo(host[0], self._port, 0, socket.SOCK_STREAM)[0]
+                if diff(self._now(), now) > _PAUSE:
                     # A lookup takes its own time, and none of the attempt's: the next one has the address.
                     self._core.closed(self._last)
                     return
-            family, kind, proto, _, addr = info
-            self._raw = sock = socket.socket(family, kind, proto)
+            info = host[1]
+            self._sock = sock = socket.socket(*info[:3])
             self._poller = select.poll()
-            self._poller.register(sock, select.POLLOUT)
+            self._poller.register(sock, _POLLOUT)
             sock.setblocking(False)
-            try:
-                sock.connect(addr)
-            except OSError as error:
-                if error.args[0] != EINPROGRESS:
-                    raise
-        except OSError:
-            self._lost(now)
+            sock.connect(info[4])
+        except OSError as error:
+            if error.args[0] != EINPROGRESS:
+                self._lost(now)
 
     def _look(self, now):
         """Whether the connection is there."""
         for _, event in self._poller.poll(0):
             self._poller = None
-            if event & ~select.POLLOUT:
-                self._lost(now)
-                return
-            sock = self._raw
+            if event & ~_POLLOUT:
+                raise OSError
+            sock = self._sock
             try:
                 sock.setsockopt(6, 1, 1)  # TCP_NODELAY
             except (OSError, AttributeError, ValueError):
                 pass  # not on this port
-            try:
-                if self._tls:
-                    sock = self._tls.wrap_socket(
-                        sock, server_hostname=self._servers[self._at], do_handshake_on_connect=False
-                    )
-                self._sock = _wrap(sock) if _wrap else sock
-            except OSError:
-                self._lost(now)
-                return
-            core = self._core
+            if self._wrap:
+                self._sock = self._wrap(sock)
             if self._name:
-                core.name = (self._name + "%010d" % self.ms()).encode()
-            core.opened(now, urandom(16))
+                self._core.name = (self._name + "%010d" % self.ms()).encode()
+            self._core.opened(now, urandom(16))
 
     def _input(self, now):
+        """Takes what has come. Returns whether there was something."""
         core = self._core
-        n = min(core.space(), len(self._buf))
-        if not self._sock or n <= 0 or core.state < 2:
-            return False
         try:
+            if self._poller:
+                self._look(now)
+            n = min(core.space(), len(self._buf))
+            if not self._sock or self._poller or n <= 0:
+                return False
             n = self._sock.readinto(self._buf, n)
         except OSError:
             n = 0
-        if n is None:
-            return False
         if n:
             core.received(self._buf, n, now)
-            led = self._led
-            if led:
-                led.toggle() if hasattr(led, "toggle") else led(not led())
+            if self._led:
+                self._led()
+        elif n is None:
+            return False
         else:
             self._lost(now)
         return True
 
-    def _flush(self, now):
-        try:
-            n = self._sock.write(self._rest)
-        except OSError:
-            self._lost(now)
-            return
-        if n:
-            self._rest = self._rest[n:] if n < len(self._rest) else None
+    def _lost(self, now, reason=_LOST):
+        self._core.closed(now, reason)
+        self._drop()
 
-    def _lost(self, now):
-        self._core.closed(now)
-        self._drop("LOST")
-
-    def _drop(self, reason):
+    def _drop(self):
         """The core knows already that the connection is gone."""
+        core = self._core
         if self._verbose:
-            print("holdfast:", reason, self._core.refusal if reason == "REFUSED" else "")
+            self._verbose(core)
         self._release()
         if self._held is not None and not self._kept:
             # The server learns from the next hello that it has arrived. A run after this one finds it in the memory.
             self._kept = True
-            self._core.skip()
-            try:
-                self._save(0, self._held)
-            except Exception as error:
-                self._fault = error
+            core.skip()
+            if self._memory:
+                self._memory.lost(core, self._held)
         up = self._up
         if up:
-            self._up = False
             self._linked(False)
-            if diff(self._last, self._since) >= self._timeout:
+            if diff(self._last, self._since) >= core.timeout:
                 self._away = 0
-        away = reason == "REFUSED" and self._core.refusal == 7  # the server is about to stop
+        hosts = self._hosts
+        away = core.reason == _REFUSED and core.refusal == 7  # the server is about to stop
         if away:
             # If all of them send it away, one after the other, it waits as after any refusal.
             self._away += 1
-            if self._away < len(self._servers):
-                self._core.hurry(self._last)
+            if self._away < len(hosts):
+                core.resume = self._last
         if away or not up:
-            # A link that was lost is first sought where it was; its name is looked up again now and then.
-            self._failures += 1
-            if self._failures % 8 == 0:
-                self._addrs[self._at] = None
-            self._at = (self._at + 1) % len(self._servers)
+            # A link that was lost is first sought where it was; names are looked up again now and then.
+            if not core.failures & 7:
+                for host in hosts:
+                    host[1] = None
+            hosts.append(hosts.pop(0))
 
     def _release(self):
-        for sock in (self._sock, self._raw):
-            if sock:
-                sock.close()
-        self._sock = self._raw = self._poller = self._rest = None
+        if self._sock:
+            self._sock.close()
+        self._sock = self._poller = self._rest = None
 
     def _linked(self, up):
+        self._up = up
         self._tell()
-        self._call(self._conn_cb, up, *self._conn_cb_args)
-
-    def _call(self, callback, *args):
-        if callback:
-            asyncio.create_task(_run(callback, args))
-
-
-async def _run(callback, args):
-    result = callback(*args)
-    if hasattr(result, "send"):  # a coroutine
-        await result
-
-
-
-
-if _wrap:
-    Client.__await__ = lambda self: self.ready().__await__()
+        if self._conn_cb:
+            self._conn_cb(up)

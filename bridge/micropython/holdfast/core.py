@@ -3,25 +3,28 @@ and the decision when to connect again. It has no socket, no clock and no timer.
 
 The contract is that of client-as/assembly/core.ts, and the same vectors replay on both:
 
-- Call `poll(now, can)` after every other call and when `wait` ms have passed, until it returns NONE. `now` is in ms and
-  wraps at 2**30. `can` is 1 (bytes can be sent), 2 (the application can take a message), or both.
-- CONNECT: open a connection, then call `opened(now, nonce)` with 16 random bytes, or `closed(now)` if that fails.
-- CLOSE: drop the connection; `reason` says why.
-- SEND: send `data`, all of it.
-- MESSAGE: `data` is for the application; call `take()` once that is done with it.
-- `received(buf, n, now)` gives it the first n bytes of a buffer, at most `space()`, after a `poll` that returned NONE.
+- Call `poll(now, can)` after every other call and when `wait` ms have passed, until it returns 0. `now` is in ms and wraps at
+  2**30. `can` is 1 (bytes can be sent), 2 (the application can take a message), or both.
+- 1, connect: open a connection, then call `opened(now, nonce)` with 16 random bytes, or `closed(now)` if that fails.
+- 2, close: drop the connection; `reason` says why: errors.py has their names.
+- 3, send: send `data`, all of it.
+- 4, message: `data` is for the application; call `take()` once that is done with it.
+- `received(buf, n, now)` gives it the first n bytes of a buffer, at most `space()`, after a `poll` that returned 0.
 - `write(text, qos)` accepts a message, or returns False: not now, or never (empty, a newline in it, NUL first, or too long).
   `tx_next` counts the messages accepted, `tx_first` those that left the outbox, in their order, both modulo 2**32.
-- `hurry(now)` after a CLOSE: the next attempt need not wait.
+- Set `resume` to `now` after a close: the next attempt need not wait.
 - `rx_epoch` and `rx_next` are the position in the server's stream: keep them where a reset does not erase them.
-- `expire(number)`: the time of a message is up. 1: it is withdrawn and the server will never see it. 2 (dialect 1): it is
-  withdrawn, and nobody can know. 0: not decided: call it again after every other call, while tx_first is not beyond it.
+- `failures` counts the attempts since a link lasted for the timeout.
+- `state` is 0 before an attempt, 1 while it connects, 2 in the greeting, 3 when the link is up, -1 before it says close.
 
+Constants have an underscore, so that a compiler for MicroPython leaves nothing of them. The same name is the same number in
+all files of this package.
 
 Long because it is one machine, and each module that is imported costs a board RAM.
 """
 from binascii import hexlify, unhexlify
 from hashlib import sha256
+from struct import pack, unpack
 
 try:
     from micropython import const
@@ -31,30 +34,41 @@ except ImportError:  # CPython
         return value
 
 
-NONE = const(0)
-CONNECT = const(1)
-CLOSE = const(2)
-SEND = const(3)
-MESSAGE = const(4)
+_NONE = const(0)
+_CONNECT = const(1)
+_CLOSE = const(2)
+_SEND = const(3)
+_MESSAGE = const(4)
 
 _CLOSING = const(-1)
 _IDLE = const(0)
 _CONNECTING = const(1)
 _GREETING = const(2)
-UP = const(3)
+_UP = const(3)
+
+# Why a connection has ended. A state that has lasted too long is the reason itself.
+_NO_GREETING = const(2)
+_STALLED = const(4)
+_LOST = const(5)
+_LINE_TOO_LONG = const(6)
+_BAD_LINE = const(7)
+_GAP = const(8)
+_BAD_POSITION = const(9)
+# From this one on it is a long time before the next attempt.
+_BAD_GREETING = const(16)
+_BAD_PROOF = const(17)
+_REFUSED = const(18)
 
 # How it stands with a message in the outbox; 0: it waits for its ack.
 _QOS_OFF = const(1)
-DONE = const(2)
+_DONE = const(2)
 _WITHDRAWN = const(3)
 _LATE = const(4)  # its time was up when it may have been there: it is not sent again
 
 _M32 = const(0xFFFFFFFF)
-# Bytes in the outbox beside a text: those of core.ts, so that both hold as much.
-_COST = const(4)
-
-# What a state waits for too long.
-_WAITED = (None, "NO_ANSWER", "NO_GREETING", "SILENT")
+# What a message takes beside its text: on the wire, and in the outbox. The second is that of core.ts, so that both hold as much.
+_FRAME = const(3)
+_COST = const(7)
 
 
 def diff(a, b):
@@ -70,12 +84,16 @@ def number(digits):
     return int.from_bytes(value, "big")
 
 
-def _hmac(key, data):
-    for pad in (0x36, 0x5C):
-        h = sha256(bytes(byte ^ pad for byte in key + bytes(32)))
+def hmac(key, data):
+    """HMAC-SHA256."""
+    for pad in (b"\x36", b"\x5c"):
+        block = bytearray(pad * 64)
+        for i in range(32):
+            block[i] ^= key[i]
+        h = sha256(block)
         h.update(data)
         data = h.digest()
-    return hexlify(data[:16])
+    return data
 
 
 class Core:
@@ -84,7 +102,6 @@ class Core:
     outbox, `timeout` ms."""
 
     def __init__(self, name, now, timeout, line, inbox, outbox, window, key, seed, epoch, position):
-        self._two = True  # dialect 2
         self.name = name
         self.timeout = timeout
         self.line = self.peer_line = line
@@ -92,62 +109,52 @@ class Core:
         self._outbox = outbox
         self._window = window
         self._key = key
+        self._suite = 2 if key else 0
         self._seed = seed
         self.tx_epoch = epoch
         self.rx_epoch, self.rx_next = position
-        self.tx_first = self.tx_next = self._known = self.connects = self._up = 0
         self._peer_window = 1
-        self._peer_bytes = 1400  # dialect 1: about a segment
-        self._patience = timeout * 3 >> 3
-        self._out = []  # lines from tx_first on
+        self._peer_bytes = 0
+        self._out = []  # texts from tx_first on
         self._how = []  # how it stands with each
-        self._used = 0  # bytes of them
-        self._next = 0  # the next one to send
-        self._ahead = 0  # bytes of those before it
-        self._sent = 0  # those before this one may be at the server
-        self.state = self.refusal = self._failures = self._expected = 0
-        self.wait = 0
-        self._down(now, None)
+        # next: the next one to send. Those before `sent` may be at the server.
+        self.tx_first = self.tx_next = self._known = self._next = self._sent = 0
+        self.state = self.refusal = self.connects = self.failures = self._up = self.wait = 0
+        self._down(now, 0)
 
     # What the application does.
 
     def write(self, text, qos):
         n = len(text)
-        used = self._used + n + 3 + _COST
         if (
             not 0 < n <= self.line
             or n > self.peer_line
             or len(self._out) >= self._window
-            or used > self._outbox
+            or self._size(self._window) + n + _COST > self._outbox
             or not text[0]
             or b"\n" in text
             # Were more of them lost than that, ids would come round unnoticed.
             or not qos
-            and (self.state != UP or self.tx_next - self._known & _M32 > 63)
+            and (self.state != _UP or self.tx_next - self._known & _M32 > 63)
         ):
             return False
-        n = self.tx_next
-        self._out.append(b"%02x" % (n & 255 if self._two else (n - 1) % 255 + 1 if n else 0) + text + b"\n")
+        self._out.append(text)
         self._how.append(0 if qos else _QOS_OFF)
-        self._used = used
         self.tx_next = self.tx_next + 1 & _M32
         return True
 
-    def expire(self, n):
-        i = n - self.tx_first & _M32
-        if i >= len(self._how) or self._how[i] & 3:
-            return 0
-        if i < self._sent:
-            self._how[i] = _LATE
-            return 0
-        self._how[i] = _WITHDRAWN
-        return 1
+    def _size(self, n):
+        """Of the first n messages in the outbox."""
+        size = 0
+        for text in self._out[:n]:
+            size += len(text) + _COST
+        return size
 
     def take(self):
         """The application is done with the message that `poll` offered: acknowledges it."""
-        if self._offered:
+        if self._in:
             self.skip()
-            self._acknowledge()
+            self._ack()
 
     def skip(self):
         """The connection is gone, and the application has the message that `poll` offered last: it counts as taken."""
@@ -161,34 +168,28 @@ class Core:
             self._heard = self._said = now
             self._control = self._hello(nonce)
 
-    def closed(self, now):
+    def closed(self, now, reason=_LOST):
         if self.state:
-            self._down(now, "LOST")
-
-    def hurry(self, now):
-        """The next attempt need not wait: it goes elsewhere."""
-        self._resume = now
+            self._down(now, reason)
 
     def space(self):
         """How many bytes may be received now."""
         return self._inbox - self._got - len(self._part)
 
     def received(self, buf, n, now):
-        if self.state < _GREETING:
-            return
-        if self.state == UP or not self._two:  # half a welcome does not count
+        if self.state == _UP:  # half a welcome does not count
             self._heard = now
         at = 0
-        while at < n:
+        while at < n and self.state >= _GREETING:
             end = at
             while end < n and buf[end] != 10:
                 end += 1
             part = self._part
             if end > at:
                 part += buf[at:end]
-            reason = None
-            if len(part) >= self.line + 3:
-                reason = "LINE_TOO_LONG"
+            reason = 0
+            if len(part) >= self.line + _FRAME:
+                reason = _LINE_TOO_LONG
             elif end < n:
                 if part:
                     self._part = bytearray()
@@ -196,7 +197,6 @@ class Core:
             if reason:
                 self._down(now, reason)
                 self.state = _CLOSING
-                return
             at = end + 1
 
     def poll(self, now, can):
@@ -204,260 +204,220 @@ class Core:
         timeout = self.timeout
         if state < 0:
             self.state = _IDLE
-            return CLOSE
+            return _CLOSE
         if not state:
-            wait = diff(self._resume, now)
+            wait = diff(self.resume, now)
             if wait <= 0:
                 self.state = _CONNECTING
                 self._heard = now
-                return CONNECT
+                return _CONNECT
         else:
             # Without room for what may have arrived, silence says nothing about the other end.
             if self.space() <= 0:
                 self._heard = now
             self._steady(now)
             # An attempt that began in an outage is given up soon after it: before TCP repeats a lost SYN (1 s).
-            wait = diff(self._heard, now) + (
-                timeout
-                if state == UP
-                else self._patience
-                if state == _GREETING
-                else timeout * 3 >> 3
-            )
-            reason = _WAITED[state] if wait <= 0 else None
+            wait = diff(self._heard, now) + (timeout if state == _UP else timeout * 3 >> 3)
+            reason = state if wait <= 0 else 0
             if state >= _GREETING:
                 if can & 2 and self._offer():
-                    return MESSAGE
+                    return _MESSAGE
                 due = timeout >> state - 1
                 if can & 1:
-                    if not reason and self._send(now):
-                        return SEND
                     due += diff(self._said, now)
+                    if not reason:
+                        data = self._control
+                        # Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer.
+                        if not data and due <= 0:
+                            data = b"\n"
+                        self._control = b""
+                        if not data and state == _UP:
+                            data = self._message(now)
+                        if data:
+                            self.data = data
+                            self._said = now
+                            return _SEND
                 elif diff(now, self._said) >= timeout:
-                    reason = "STALLED"
+                    reason = _STALLED
                 if due < wait:
                     wait = due
             if reason:
                 self._down(now, reason)
-                return CLOSE
+                return _CLOSE
         self.wait = wait
-        return NONE
+        return _NONE
 
-    def _send(self, now):
-        data = self._control
-        # Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer.
-        if not data and diff(now, self._said) >= self.timeout >> self.state - 1:
-            data = b"\n"
-        self._control = b""
-        if not data and self.state == UP:
-            data = self._message(now)
-        if data:
-            self.data = data
-            self._said = now
-        return data
-
-    def _message(self, now):
+    def _message(self, _now):
         """The next line that may go out now."""
         while self._next < len(self._out):
             i = self._next
-            line = self._out[i]
             how = self._how[i]
-            ahead = self._ahead + len(line) + _COST
-            # In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
-            if how == _LATE or i and (
-                ahead > self._peer_bytes or (i >= self._peer_window if self._two else not self.tx_first)
-            ):
+            if how == _LATE or i and (i >= self._peer_window or self._size(i + 1) > self._peer_bytes):
                 return
             self._next = i + 1
-            self._ahead = ahead
             if i >= self._sent:
                 self._sent = i + 1
-            if how == _WITHDRAWN:
-                return line[:2] + b"\0\n"
-            if how != DONE:
-                if how and not self._two:  # without qos it is sent once
-                    self._how[i] = DONE
-                    self._collapse()
-                return line
+            if how != _DONE:
+                return b"%02x" % self._id(i) + (b"\0" if how == _WITHDRAWN else self._out[i]) + b"\n"
 
     def _offer(self):
         """Offers the oldest message."""
         while self._in:
-            self._offered = True
             if self._in[0][2]:
                 self.data = self._in[0][2:]
                 return True
             self.take()  # withdrawn by its sender
 
-    def _acknowledge(self):
+    def _ack(self):
         line = self._in.pop(0)
         self._got -= len(line) + 1
         self._control = line[:2] + b"\n"  # it says all that an earlier ack says
-        self._offered = False
 
-    def _read(self, line, now):
-        """A line has ended. Returns what is wrong with it."""
-        # It may come behind the proof as well: no message starts so.
-        if line and line[0] == 4 and self._two:
-            try:
-                self.refusal = number(line[1:3]) & 63
-            except ValueError:
-                self.refusal = 0
-            return "REFUSED"
-        if self.state != UP:
-            reason = self._greeted(line, now)
-            if not reason:
-                self.state = UP
-                self.connects += 1
-                self._up = self._heard = now
-                self._known = self.tx_next
-                # The other end waits to hear us: at once, if only a keepalive.
-                self._said = now - (self.timeout >> 2)
-            return reason
-        if self._two:
-            # It has dropped the connection before this one, which could bring something beside the welcome until then.
-            self._sent = self._next
-        return self._plain(line, now)
+    def _keep(self, line):
+        """A message has come."""
+        self._in.append(bytes(line))
+        self._got += len(line) + 1
 
-    def _plain(self, line, now):
-        if line:
-            try:
-                n = number(line[:2])
-            except ValueError:
-                return "BAD_LINE"
-            if len(line) == 2:
-                self._known = self.tx_next
-                return self._acked(n, now)
-            if self._two:
-                if n != self._expected & 255:
-                    return "GAP"
-                self._expected += 1
-            elif self._got + len(line) >= self._inbox - self.line - 3:
-                return  # it was read only for the acks behind it: not acknowledged, it will come again
-            self._in.append(bytes(line))
-            self._got += len(line) + 1
+    def _linked(self, now):
+        self.state = _UP
+        self.connects += 1
+        self._up = self._heard = now
+        self._known = self.tx_next
+        # The other end waits to hear us: at once, if only a keepalive.
+        self._said = now - (self.timeout >> 2)
 
-    def _collapse(self):
-        """What is done with leaves the outbox, in its order."""
-        while self._how and self._how[0] == DONE:
+    def _trim(self, done=0):
+        """The first ones are done. What is done with leaves the outbox, in its order."""
+        for i in range(done):
+            self._how[i] = _DONE
+        while self._how and self._how[0] == _DONE:
             self._how.pop(0)
-            size = len(self._out.pop(0)) + _COST
-            self._used -= size
+            self._out.pop(0)
             self.tx_first = self.tx_first + 1 & _M32
             if self._next:
                 self._next -= 1
-                self._ahead -= size
             if self._sent:
                 self._sent -= 1
 
-    def _withdraw(self, longest):
-        """Nobody is to see what is qos off, or longer than the other end takes."""
-        for i in range(len(self._how)):
-            if self._how[i] & 3 or len(self._out[i]) - 3 > longest:
-                self._how[i] = _WITHDRAWN if self._two else DONE  # in dialect 2 its number must go out
-        self._collapse()
-
     def _steady(self, now):
-        if self.state == UP and diff(now, self._up) >= self.timeout:
-            self._failures = 0
+        if self.state == _UP and diff(now, self._up) >= self.timeout:
+            self.failures = 0
 
     def _down(self, now, reason):
         """The connection is gone: what belonged to it is forgotten, and the next attempt planned."""
         self._steady(now)
         self.reason = reason
-        self.state = _IDLE
+        self.state = self._got = self._next = 0
         self._control = b""
         self._in = []
-        self._got = 0
         self._part = bytearray()
-        self._offered = False
         self._withdraw(_M32)  # what is qos off had its chance
-        self._next = self._ahead = 0
         # At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an attempt that
         # nobody answered: it was a pause itself.
         pause = 0
-        if reason in ("BAD_GREETING", "BAD_PROOF", "REFUSED"):
+        if reason >= _BAD_GREETING:
             pause = self.timeout << 2
-        elif self._failures and reason not in ("NO_ANSWER", "NO_GREETING"):
-            pause = self.timeout >> max(6 - self._failures, 2)
+        elif self.failures and reason > _NO_GREETING:
+            pause = self.timeout >> max(6 - self.failures, 2)
         jitter = ((now ^ self._seed) * 0x9E3779B1 & _M32) >> 16
-        self._resume = now + pause - (jitter * pause >> 17)
-        self._failures += 1
+        self.resume = now + pause - (jitter * pause >> 17)
+        self.failures += 1
 
     # What dialect1.py has instead.
 
+    def _id(self, i):
+        """Of a message in the outbox."""
+        return self.tx_first + i & 255
+
+    def _withdraw(self, longest):
+        """Nobody is to see what is qos off, or longer than the other end takes; but its number must go out."""
+        for i in range(len(self._how)):
+            if self._how[i] & 3 or len(self._out[i]) > longest:
+                self._how[i] = _WITHDRAWN
+
     def _hello(self, nonce):
-        self._greeting = (
-            b"\1%02x%08x%08x%08x%08x%08x%08x%08x"
-            % (
-                2 if self._key else 0,
-                self.tx_epoch,
-                self.tx_first,
-                self.rx_epoch,
-                self.rx_next,
-                self._window,
-                self._inbox - self.line - 3,
-                self.line,
-            )
-            + hexlify(nonce)
-            + self.name
-            + b"\n"
+        words = pack(
+            ">B7I",
+            self._suite,
+            self.tx_epoch,
+            self.tx_first,
+            self.rx_epoch,
+            self.rx_next,
+            self._window,
+            self._inbox - self.line - _FRAME,
+            self.line,
         )
+        self._greeting = b"\1" + hexlify(words + nonce) + self.name + b"\n"
         return self._greeting
 
-    def _greeted(self, line, _now):
+    def _read(self, line, now):
+        """A line has ended. Returns what is wrong with it."""
+        # It may come behind the proof as well: no message starts so.
+        if line and line[0] == 4:
+            try:
+                self.refusal = number(line[1:3]) & 63
+            except ValueError:
+                self.refusal = 0
+            return _REFUSED
+        if self.state != _UP:
+            return self._greeted(bytes(line), now)
+        # It has dropped the connection before this one, which could bring something beside the welcome until then.
+        self._sent = self._next
+        if line:
+            try:
+                n = number(line[:2])
+            except ValueError:
+                return _BAD_LINE
+            if len(line) > 2:
+                if n != self.rx_next + len(self._in) & 255:
+                    return _GAP
+                return self._keep(line)
+            # The server has the message with this id, and all before it.
+            self._known = self.tx_next
+            there = n - self.tx_first & 255
+            if there < self._next:
+                self._trim(there + 1)
+            elif there != 255:  # of the last one acknowledged it says nothing
+                return _BAD_POSITION
+
+    def _greeted(self, line, now):
         """The first line has arrived, behind the hello. Returns what is wrong with it."""
         key = self._key
-        line = bytes(line)
-        if len(line) != (123 if key else 91) or line[0] != 2:
-            return "BAD_GREETING"
         try:
-            words = unhexlify(line[3:59])
-            if hexlify(words) != line[3:59] or number(line[1:3]) != (2 if key else 0):
-                raise ValueError
+            welcome = bytearray(unhexlify(line[1:59]))
         except ValueError:
-            return "BAD_GREETING"
-        words = [int.from_bytes(words[i : i + 4], "big") for i in range(0, 28, 4)]
+            return _BAD_GREETING
+        if len(line) != (123 if key else 91) or line[0] != 2 or hexlify(welcome) != line[1:59]:
+            return _BAD_GREETING
         if key:  # what it makes of the nonce hides the four positions
-            mask = _hmac(key, line[59:91])
-            for i in range(4):
-                words[i] ^= number(mask[i * 8 : i * 8 + 8])
-        tx_epoch, tx_first, rx_epoch, rx_next, window, size, longest = words
-        if not 1 <= window <= 64 or not 1 <= longest <= size - 3 or not tx_epoch:
-            return "BAD_GREETING"
+            mask = hmac(key, line[59:91])
+            for i in range(16):
+                welcome[i + 1] ^= mask[i]
+        suite, tx_epoch, tx_first, rx_epoch, rx_next, window, size, longest = unpack(">B7I", welcome)
+        if suite != self._suite or not 0 < window <= 64 or not 0 < longest <= size - _FRAME or not tx_epoch:
+            return _BAD_GREETING
         if key:
             said = self._greeting + line
             wrong = 0
-            for a, b in zip(_hmac(key, said[:-32]), line[91:]):
+            for a, b in zip(hexlify(hmac(key, said[:-32])), line[91:]):  # the first half
                 wrong |= a ^ b
             if wrong:
-                return "BAD_PROOF"
-            self._control = b"\3" + _hmac(key, said + b"\n") + b"\n"
+                return _BAD_PROOF
+            self._control = b"\3" + hexlify(hmac(key, said + b"\n"))[:32] + b"\n"
         self._peer_window = window
         self._peer_bytes = size
         self.peer_line = longest
         if rx_epoch != self.tx_epoch:
-            return "BAD_POSITION"
+            return _BAD_POSITION
         there = rx_next - self.tx_first & _M32
         if there > len(self._out):
             # The other end would say so for ever: for it, the stream gets another name, and is new.
             self.tx_epoch = number(self._greeting[59:67]) | 1
-            return "BAD_POSITION"
-        for i in range(there):
-            self._how[i] = DONE
-        self._collapse()
+            return _BAD_POSITION
+        self._trim(there)
         self._withdraw(longest)
         if self.rx_epoch != tx_epoch or self.rx_next - tx_first & 0x80000000:
             self.rx_next = tx_first
         self.rx_epoch = tx_epoch
-        self._expected = self.rx_next
-
-    def _acked(self, n, _now):
-        """The server has the message with this id, and all before it."""
-        there = n - self.tx_first & 255
-        if there < self._next:
-            for i in range(there + 1):
-                self._how[i] = DONE
-            self._collapse()
-        elif there != 255:  # of the last one acknowledged it says nothing
-            return "BAD_POSITION"
+        self._greeting = None
+        self._linked(now)

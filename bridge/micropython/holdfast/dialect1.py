@@ -2,8 +2,15 @@
 core.py. The position is not used."""
 from hashlib import sha256
 
-from .core import DONE, Core, const, number
+from .core import Core, const, number
 
+_CONNECTING = const(1)
+_GREETING = const(2)
+_UP = const(3)
+_BAD_LINE = const(7)
+_QOS_OFF = const(1)
+_DONE = const(2)
+_FRAME = const(3)
 _M32 = const(0xFFFFFFFF)
 
 
@@ -19,45 +26,90 @@ class Core1(Core):
         self._newest = 0
         self._progress = 0  # time of the last ack, or when the first message without one was sent
         super().__init__(name, now, timeout, *args)
-        self._two = False
-        self._patience = timeout << 1  # micropython-iot's server accepts five connections a second
+        self._peer_window = 64
+        self._peer_bytes = 1400  # about a segment
 
     def _hello(self, _nonce):
         return self.name + b"\n"
 
+    def opened(self, now, nonce):
+        if self.state == _CONNECTING:
+            super().opened(now, nonce)
+            self._hear(now)
+
+    def _id(self, i):
+        n = self.tx_first + i & _M32
+        return (n - 1) % 255 + 1 if n else 0
+
     def space(self):
         # While messages lack an ack, read on beyond the limit: their acks may be next.
-        return super().space() - (0 if self._next else self.line + 3)
+        return super().space() - (0 if self._next else self.line + _FRAME)
 
-    def _greeted(self, line, now):
-        reason = self._plain(line, now)
-        self._count_up = self._count
-        return reason
+    def received(self, buf, n, now):
+        self._hear(now)  # in the greeting, too: the first line of any kind is the welcome
+        super().received(buf, n, now)
+
+    def _hear(self, now):
+        self._heard = now
+        if self.state == _GREETING:
+            # It may take two timeouts, not 3/8 of one: micropython-iot's server accepts five connections a second.
+            self._heard += (self.timeout << 1) - (self.timeout * 3 >> 3)
+
+    def _read(self, line, now):
+        if line:
+            try:
+                n = number(line[:2])
+            except ValueError:
+                return _BAD_LINE
+            if len(line) == 2:
+                self._known = self.tx_next
+                self._acked(n, now)
+            elif self._got + len(line) < self._inbox - self.line - _FRAME:
+                self._keep(line)
+            # Otherwise it was read only for the acks behind it: not acknowledged, it will come again.
+        if self.state != _UP:
+            self._count_up = self._count
+            self._linked(now)
 
     def _acked(self, n, now):
         for i in range(self._next):
-            if not self._how[i] and number(self._out[i][:2]) == n:
+            if not self._how[i] and self._id(i) == n:
                 self._progress = now
-                self._how[i] = DONE
-                self._collapse()
+                self._how[i] = _DONE
+                self._trim()
                 return
+
+    def _withdraw(self, longest):
+        for i in range(len(self._how)):
+            if self._how[i] & 3 or len(self._out[i]) > longest:
+                self._how[i] = _DONE
+        self._trim()
 
     def _message(self, now):
         if not self._next:
             self._progress = now
         if (now - self._progress & 0x3FFFFFFF) >= self.timeout:  # no ack for too long
-            self._next = self._ahead = 0
+            self._next = 0
             self._progress = now
-        return super()._message(now)
+        # Nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
+        if self._next and not self.tx_first:
+            return
+        line = super()._message(now)
+        if line and self._how[self._next - 1] == _QOS_OFF:  # it is sent once
+            self._how[self._next - 1] = _DONE
+            self._trim()
+        return line
 
     def expire(self, n):
+        """The time of a message is up. 2: it is withdrawn, and nobody can know whether the server has it. 1: it does not. 0: as
+        in deadlines.py."""
         i = n - self.tx_first & _M32
         # It cannot do without 00, nor without many ids in a row: they tell a message from a repeat.
         if i >= len(self._how) or self._how[i] & 3 or (n - 1 & _M32) >= self._known + 63:
             return 0
         there = i < self._sent
-        self._how[i] = DONE
-        self._collapse()
+        self._how[i] = _DONE
+        self._trim()
         return 1 + there
 
     def _offer(self):
@@ -68,10 +120,9 @@ class Core1(Core):
             key[1] |= 1
             if not self._is_repeat(key):
                 self._key_offered = key
-                self._offered = True
                 self.data = line[2:]
                 return True
-            self._acknowledge()
+            self._ack()
 
     def _is_repeat(self, key):
         """A repeat carries what the same id carried a short while ago. Id 0 is one on the connection that brought it, or
@@ -81,9 +132,9 @@ class Core1(Core):
             if self._recent[at : at + 4] == key:
                 return key[0] or not newer or self._boot == self.connects
 
-    def _acknowledge(self):
+    def _ack(self):
         acks = self._control
-        super()._acknowledge()
+        super()._ack()
         self._control = acks + self._control
 
     def skip(self):

@@ -5,17 +5,50 @@ the longest text, for good when it returns. It saves once for each message."""
 from hashlib import sha256
 
 
-def load(memory):
-    """What was saved: the position, and the text of the message that the application was not done with."""
-    data = memory.load() or b""
-    if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
-        return (0, 0), None
-    return (int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")), data[12:]
+class Position:
+    """How far a client has got, in a memory."""
+
+    def __init__(self, memory):
+        self._memory = memory
+        self._fault = None
+
+    def load(self):
+        """What was saved: the position, and the text of the message that the application was not done with."""
+        data = self._memory.load() or b""
+        if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
+            return (0, 0), None
+        return (int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")), data[12:]
+
+    def _save(self, core, ahead, text):
+        number = core.rx_next + ahead & 0xFFFFFFFF
+        data = core.rx_epoch.to_bytes(4, "big") + number.to_bytes(4, "big") + text
+        self._memory.save(sha256(data).digest()[:4] + data)
+
+    def done(self, core, ahead):
+        """The application is done with a message, which is so far ahead. Raises what the memory raises, also of `lost`."""
+        if self._fault:
+            fault = self._fault
+            self._fault = None
+            raise fault
+        self._save(core, ahead, b"")
+
+    def lost(self, core, text):
+        """The connection is gone, and the application has this."""
+        try:
+            self._save(core, 0, text)
+        except Exception as error:
+            self._fault = error  # there is nobody to tell now
 
 
-def save(memory, epoch, number, text):
-    data = epoch.to_bytes(4, "big") + number.to_bytes(4, "big") + text
-    memory.save(sha256(data).digest()[:4] + data)
+def attach(client, memory):
+    """Gives a client its memory. Returns its position."""
+    client._memory = Position(memory)
+    position, left = client._memory.load()
+    if left:  # by an earlier run: it begins with that
+        client._got = left.decode()
+        client._held = left
+        client._kept = True
+    return position
 
 
 class RTC:

@@ -1,6 +1,10 @@
 """Joins a WiFi network and stays there, as each port wants it."""
-import network
 from sys import platform
+
+try:
+    import network
+except ImportError:  # a PC
+    network = None
 
 from .core import const, diff
 
@@ -10,18 +14,40 @@ _JOIN = const(15000)
 _MUTE = const(60000)
 
 
+def attach(client, ssid, pw, callback):
+    """Gives a client its WiFi, where there is any."""
+    if network:
+        client._wifi = WiFi(ssid, pw, callback)
+
+
 class WiFi:
-    def __init__(self, ssid, pw):
+    """`callback`, a function or a coroutine, is told whether there is WiFi."""
+
+    def __init__(self, ssid, pw, callback=None):
         self._ssid = ssid
         self._pw = pw
         self._sta = network.WLAN(network.STA_IF)
         self._since = None  # when joining began
         self._tries = 0
+        self._air = False  # what the callback knows
+        self._callback = None
+        if callback:
+            from .hooks import told
+
+            self._callback = told(callback)
         if platform in ("esp8266", "esp32"):
             network.WLAN(network.AP_IF).active(False)
 
     def up(self, now):
         """To be called while there is no link. Returns whether there is WiFi."""
+        up = self._look(now)
+        if up != self._air:
+            self._air = up
+            if self._callback:
+                self._callback(up)
+        return up
+
+    def _look(self, now):
         up = self._sta.isconnected()
         if self._since is None and up:  # the chip, or the boot file, has joined by itself
             self._since = now

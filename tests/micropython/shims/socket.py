@@ -8,7 +8,7 @@ class Peer:
 
     def reset(self):
         self.sent = b""
-        self.fault = None  # "end", "reset" or "block"
+        self.fault = None  # "end", "reset", "block" or "deaf"
         self.keepalives = 0
         self.line = None  # what arrives next, a line of one byte without allocation
         self.pieces = []
@@ -16,7 +16,7 @@ class Peer:
     def write(self, data):
         if self.fault == "block":
             return None
-        if self.fault == "reset":
+        if self.fault in ("reset", "deaf"):
             raise OSError(104)
         if data == b"\n":
             self.keepalives += 1

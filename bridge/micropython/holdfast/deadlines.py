@@ -1,0 +1,86 @@
+"""Messages that must arrive in time or never (DEADLINES.md): imported by the first `write(..., expires=…)`."""
+from .client import LinkError, sleep_ms
+from .core import const, diff
+
+_M32 = const(0xFFFFFFFF)
+_LATE = const(4)
+_WITHDRAWN = const(3)
+_UP = const(3)
+_LATE_LINK = const(11)
+# ms between two looks at the time, for what is not accepted yet.
+_PAUSE = const(20)
+
+
+def expire(core, n):
+    """The time of a message is up. 1: it is withdrawn and the server will never see it. 2 (dialect 1): it is withdrawn, and
+    nobody can know. 0: not decided: to be called again after every other call, while tx_first is not beyond it."""
+    if hasattr(core, "expire"):  # dialect 1
+        return core.expire(n)
+    i = n - core.tx_first & _M32
+    if i >= len(core._how) or core._how[i] & 3:
+        return 0
+    if i < core._sent:
+        core._how[i] = _LATE
+        return 0
+    core._how[i] = _WITHDRAWN
+    return 1
+
+
+class Deadlines:
+    """Those of a client's messages that are under way."""
+
+    def __init__(self, client):
+        self._client = client
+        self._timed = []  # number, deadline, what has become of it
+
+    async def write(self, data, wait, expires):
+        if not 0 <= expires <= 0x1FFFFFFF:
+            raise ValueError("expires")
+        client = self._client
+        deadline = client._now() + expires
+
+        def check():
+            if diff(deadline, client._now()) <= 0:
+                raise LinkError("EXPIRED")
+
+        while client._lock.locked():  # others wait for their ack
+            check()
+            await sleep_ms(_PAUSE)
+        async with client._lock:
+            check()
+            while not client._put(data, 1):
+                if client._closed or len(data) > client._core.peer_line:
+                    await client._wait(data)  # it says so
+                await sleep_ms(_PAUSE)
+                check()
+            timed = [client._core.tx_next - 1 & _M32, deadline, 0]
+            self._timed.append(timed)
+            if wait:
+                await self._decided(timed, data)
+        if not wait:
+            await self._decided(timed, data)
+        return True
+
+    async def _decided(self, timed, data):
+        client = self._client
+        while not timed[2] and not timed[0] - client._core.tx_first & 0x80000000:
+            await client._wait(data)
+        if timed[2]:
+            raise LinkError("EXPIRED" if timed[2] == 1 else "UNDECIDED")
+
+    def look(self, now):
+        """Whose time is up?"""
+        client = self._client
+        core = client._core
+        for timed in list(self._timed):
+            if timed[0] - core.tx_first & 0x80000000:
+                self._timed.remove(timed)
+            elif diff(timed[1], now) <= 0:
+                timed[2] = expire(core, timed[0])
+                late = diff(now, timed[1])
+                if timed[2]:
+                    self._timed.remove(timed)
+                    client._tell()
+                elif client._up and core.state == _UP and min(late, diff(now, client._since)) >= core.timeout:
+                    core.closed(now, _LATE_LINK)
+                    client._drop()  # the next greeting decides

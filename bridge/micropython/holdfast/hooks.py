@@ -1,0 +1,48 @@
+"""What a client calls if its application asks for it: callbacks, an LED, a watchdog, TLS, and words about the end of a connection."""
+from asyncio import create_task
+from sys import platform
+
+
+def attach(client, conn_cb, conn_cb_args, led, wdog, tls, verbose):
+    if conn_cb:
+        client._conn_cb = told(conn_cb, conn_cb_args or ())
+    if led:
+        client._led = led.toggle if hasattr(led, "toggle") else lambda: led(not led())
+    if wdog:
+        if wdog is True:
+            from machine import WDT
+
+            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
+        client._wdog = wdog
+    if tls:
+        client._wrap = _secures(client, tls)
+    if verbose:
+        from .errors import tell
+
+        client._verbose = tell
+
+
+async def _run(callback, args):
+    result = callback(*args)
+    if hasattr(result, "send"):  # a coroutine
+        await result
+
+
+def told(callback, args=()):
+    """A callback, to be told True or False, and these: in a task of its own, so that what it raises does not end the link."""
+
+    def tell(up):
+        create_task(_run(callback, (up,) + tuple(args)))
+
+    return tell
+
+
+def _secures(client, tls):
+    """Makes a socket one with TLS."""
+    inner = client._wrap or (lambda sock: sock)
+
+    def wrap(sock):
+        name = client._hosts[0][0]
+        return inner(tls.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False))
+
+    return wrap

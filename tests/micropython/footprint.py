@@ -1,0 +1,143 @@
+"""What a client takes of a MicroPython's heap when it is imported, and when it is connected to its server, after a collection: ours,
+and others beside it. For a unix MicroPython, whose network is there; WLAN and the other modules of a board are played.
+
+    micropython footprint.py CLIENT PORT [FOLDER_OR_ROMFS...]
+
+    micropython footprint.py record 0 FOLDER    what it takes to seal one record, with each cipher
+
+CLIENT is holdfast, sealed, mqtt_as or iot (micropython-iot's). Its server listens at 127.0.0.1: ours with the key below for the
+device 1, mosquitto, or the stock one. The package is looked for in the folders and ROMFS images, or is frozen into MicroPython."""
+import asyncio
+import binascii
+import errno
+import gc
+import hashlib
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+KEY = binascii.unhexlify("00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f")
+
+
+class WLAN:
+    def __init__(self, interface):
+        pass
+
+    def active(self, on=None):
+        return True
+
+    def isconnected(self):
+        return True
+
+    def connect(self, *credentials):
+        pass
+
+    disconnect = connect
+
+    def config(self, **settings):
+        pass
+
+    def status(self):
+        return 3
+
+
+class Network:
+    STA_IF = 0
+    AP_IF = 1
+    STAT_IDLE = 0
+    STAT_CONNECTING = 1
+    WLAN = WLAN
+
+
+class Machine:
+    @staticmethod
+    def unique_id():
+        return b"1234"
+
+
+def prepare(folders):
+    """What an application has anyway."""
+    asyncio.Event, asyncio.Lock, asyncio.StreamReader, hashlib.sha256, os.urandom, select.poll, struct.pack
+    sys.modules["machine"] = Machine
+    # A PC has no WiFi for ours.
+    if sys.argv[1] in ("mqtt_as", "iot"):
+        sys.modules["network"] = Network
+    # Names that micropython-iot's client uses.
+    for name, module in (("uasyncio", asyncio), ("usocket", socket), ("utime", time), ("uerrno", errno)):
+        sys.modules[name] = module
+    for folder in folders:
+        if folder.endswith(".romfs"):
+            import vfs
+
+            with open(folder, "rb") as file:
+                vfs.mount(vfs.VfsRom(file.read()), "/rom")
+            folder = "/rom/lib"
+        sys.path.insert(0, folder)
+
+
+def load(name):
+    if name == "mqtt_as":
+        import mqtt_as as module
+    elif name == "iot":
+        from iot import client as module
+    else:
+        from holdfast import client as module
+    return module
+
+
+async def connect(name, module, port):
+    if name == "mqtt_as":
+        module.config.update({"server": "127.0.0.1", "port": port, "ssid": "net", "wifi_pw": "", "queue_len": 1})
+        client = module.MQTTClient(module.config)
+        await client.connect(quick=True)
+    elif name == "iot":
+        client = module.Client("1", "127.0.0.1", port, "net", "")
+        await client
+    else:
+        client = module.Client("1", "127.0.0.1", port, key=KEY, suite=3 if name == "sealed" else 2)
+        await client
+    await asyncio.sleep(1)
+    return client
+
+
+def record():
+    """Of one with a message of 32 bytes: the shortest time, and bytes of the heap."""
+    from holdfast import cipher, cipher_native
+
+    for module in (cipher_native, cipher):
+        it = module.Cipher(KEY)
+        buf = bytearray(2 + 35 + 16)
+        nonce = bytes(12)
+        times = []
+        for _ in range(50):
+            gc.collect()
+            before = gc.mem_alloc()
+            start = time.ticks_us()
+            it.begin(nonce)
+            it.crypt(buf, 2, 35)
+            it.tag(buf, 2, 35)
+            times.append(time.ticks_diff(time.ticks_us(), start))
+            allocated = gc.mem_alloc() - before
+        print("%s: %d us, %d bytes" % (module.__name__, min(times), allocated))
+
+
+async def main(name, port, *folders):
+    prepare(folders)
+    if name == "record":
+        return record()
+    gc.collect()
+    before = gc.mem_alloc()
+    module = load(name)
+    gc.collect()
+    imported = gc.mem_alloc() - before
+    client = await connect(name, module, int(port))
+    gc.collect()
+    print("%s: %d imported, %d connected" % (name, imported, gc.mem_alloc() - before))
+    if not (client.isconnected() if name == "mqtt_as" else client.status()):
+        raise ValueError("it is not connected")
+
+
+asyncio.run(main(*sys.argv[1:]))

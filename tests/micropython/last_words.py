@@ -1,0 +1,63 @@
+"""A server's last words, where the client cannot write any more: what it said before it closed counts. In MicroPython's WASM, on
+the network that shims/ plays."""
+import socket
+
+import sizes
+from holdfast.deadlines import Deadlines
+from holdfast.errors import NAMES
+
+
+def connect():
+    peer = socket.peer
+    peer.reset()
+    sizes.connect()
+    return sizes.device, peer
+
+
+def outcome(device):
+    """Why the last connection ended, with the refusal's code, and whether the next attempt waits as it should."""
+    core = device._core
+    wait = core.wait
+    device.close()
+    return "%s %d, %s" % (NAMES[core.reason], core.refusal, "waits" if wait > core.timeout else "at once")
+
+
+def refused(code, words=b""):
+    """Something is not sent yet when a refusal comes, behind other words, and it never will be."""
+    device, peer = connect()
+    peer.fault = "block"
+    device.put("half sent")
+    peer.pieces.append(words + b"\4" + code + b"\n")
+    peer.fault = "deaf"
+    device._pump()
+    return outcome(device)
+
+
+def refused_late():
+    """A refusal comes when the ack of a message with a deadline is long due."""
+    device, peer = connect()
+    deadlines = device._timed = Deadlines(device)
+    device.put("in time")
+    deadlines._timed.append([0, sizes.clock + 10, 0])
+    sizes.clock += 1999
+    device._pump()
+    sizes.clock += 1999
+    peer.pieces.append(b"\4" + b"08\n")
+    device._pump()
+    return outcome(device)
+
+
+def gone(words=b""):
+    """It closes without a word, and nothing can be sent."""
+    device, peer = connect()
+    peer.pieces.append(words)
+    device._pump()
+    device.put("a")
+    peer.fault = "reset"
+    device._pump()
+    return outcome(device)
+
+
+def scenes():
+    many = b"".join(b"%02x%s\n" % (n, b"x" * 60) for n in range(8))
+    return "; ".join((refused(b"08"), refused(b"08", many), refused_late(), gone()))

@@ -1,0 +1,50 @@
+/** Bugs of bridges to one MQTT broker at several servers. */
+import { type Bugs, edit } from "./bug.ts";
+
+const BRIDGE = "bridge/mqtt/bridge.ts";
+const LEASE = "bridge/mqtt/lease.ts";
+const ROWS = "bridge/mqtt/rows.ts";
+const SCHEMA = "bridge/mqtt/schema.ts";
+
+export const FLEET_MQTT_BUGS: Bugs = {
+  "fleet: the lease for the broker is not checked in a commit": edit(
+    LEASE,
+    "        this.guard(tx);\n",
+    "",
+  ),
+  "fleet: who gets the lease for the broker again gets it with the same token": edit(
+    LEASE,
+    "    if (token !== this.#token) return;\n",
+    "",
+  ),
+  "fleet: what waits for the broker gets its place for its number": edit(
+    SCHEMA,
+    "SET stage = ${SENT}, seq = s.last + w.n",
+    "SET stage = ${SENT}, seq = o.place + 0 * s.last",
+  ),
+  "fleet: what becomes safe late, with an earlier number, does not go to the broker": edit(
+    SCHEMA,
+    "      WHERE stage = ${WAITING} ORDER BY place LIMIT ?)`,",
+    "      WHERE stage = ${WAITING} AND place > (SELECT last FROM mqtt_session) ORDER BY place LIMIT ?)`,",
+  ),
+  "fleet: what a server announces that has lost a device counts": edit(
+    ROWS,
+    "WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE}) ${OR_REPLACE}`,",
+    "WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE} AND false) ${OR_REPLACE}`,",
+  ),
+  "fleet: that a device is gone says a server that has lost it": edit(
+    ROWS,
+    "WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)",
+    "WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND ? <> '' FOR UPDATE)",
+  ),
+  "fleet: a device that is on its way in a round is announced by nobody": edit(
+    BRIDGE,
+    "if (this.#lease && await hasMissedRound(tx, id)) {",
+    "if (this.#lease && await hasMissedRound(tx, `no ${id}`)) {",
+  ),
+  "fleet: a broker that has forgotten is told of the devices of one server": edit(
+    BRIDGE,
+    "    if (this.#lease) beginRound(tx);\n",
+    "    if (!this.#lease) beginRound(tx);\n",
+  ),
+};

@@ -1,0 +1,33 @@
+/** What a device's channels are when all is over, beside what the server shows of them. */
+import type { Thing } from "../../server/channels/thing.ts";
+import { takes, verdictOf } from "./channel_plan.ts";
+
+/** What a device is, and not only the server's view of it. */
+export interface Truth {
+  readonly values: ReadonlyMap<string, unknown>;
+}
+
+/** How a channel is not as it should be; undefined: it is. @param isDropped Something that the device has said was dropped */
+export function differs(
+  channel: string,
+  thing: Thing,
+  { values }: Truth,
+  isDropped: boolean,
+): string | undefined {
+  const desired = thing.desired(channel);
+  const reported = thing.reported(channel)?.value;
+  const value = values.get(channel);
+  if (!desired) {
+    const isKnown = value === undefined || value === reported || isDropped;
+    return isKnown ? undefined : `is ${value}, and ${reported} is shown`;
+  }
+  const verdict = verdictOf(desired.value);
+  if (verdict === "bad_value") {
+    return desired.fault === verdict && !desired.isMet ? undefined : "was refused, and is not told";
+  }
+  if (value === verdict.value && reported === value && desired.isMet === takes(desired.value)) {
+    return;
+  }
+  return `should be ${verdict.value}, is ${value}, ${reported} is shown, ` +
+    `and ${desired.isMet ? "met" : "not met"}`;
+}
