@@ -5,11 +5,11 @@ import { nodePlatform } from "../../server/transport/node.ts";
 import { folder } from "../../tests/support/main_process.ts";
 import { until } from "../../tests/support/wait.ts";
 import { Announcer } from "./announcer.ts";
-import { remember, topicsOf } from "./retained.ts";
+import { keptOf, remember, topicsOf } from "./retained.ts";
 import { publish } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 import { Topics } from "./topics.ts";
-import type { DiscoveryPayload } from "./discovery.ts";
+import { type DiscoveryPayload, isNothing } from "./discovery.ts";
 
 Deno.test("a device of which topics were taken back while another server had it is told of again", async () => {
   using dir = folder();
@@ -102,7 +102,13 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
     devices = [];
     server.events.emit({ event: "forgotten", device: "kitchen", message: "" });
   };
+  const isSafe = async (payload: string) => {
+    let told = "";
+    await server.transaction(async (tx) => void (told = await keptOf(tx, CONFIG)));
+    return payload === "" ? isNothing(told) : told === payload;
+  };
   const isTaken = async (payload: string) => {
+    await until(() => isSafe(payload), { what: "what was said to be safe" });
     await server.transaction((tx) => tx.run(`DELETE FROM mqtt_out WHERE topic = ?`, CONFIG));
     announcer.completed(CONFIG, payload);
   };

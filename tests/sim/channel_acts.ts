@@ -11,6 +11,9 @@ import type { ThingBooks } from "./thing_books.ts";
 
 const NAMES = Object.keys(RULES);
 
+/** With which some ask devices that are elsewhere, in ms: in that time the answer can be told. */
+const PATIENCE = 12_000;
+
 /** A program in one life of a process. */
 export interface Program {
   readonly world: Surroundings & {
@@ -54,9 +57,10 @@ export async function set(program: Program, thing: Thing): Promise<void> {
 export async function ask(program: Program, thing: Thing): Promise<void> {
   const { platform, world, world: { clock, random } } = program;
   const begun = clock.now;
-  const deadline = 1 + random.skewed(0, 3 * world.scenario.timeout);
-  const { requests } = world.channels!.things.get(thing.id)!;
   const from = fromOf(program, thing.id);
+  const patience = from.isDistant && random.chance(0.4) ? PATIENCE : 0;
+  const deadline = 1 + random.skewed(0, 3 * world.scenario.timeout) + patience;
+  const { requests } = world.channels!.things.get(thing.id)!;
   const request = requests.begins(deadline, from);
   world.log?.(`server asks ${thing.id} ${request.value}, for ${deadline} ms${where(from)}`);
   try {

@@ -1,5 +1,5 @@
 /** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
-import { FLEET_FAULTS, STRIKES } from "./fleet_kinds.ts";
+import { FLEET_FAULTS, type FleetFault, STRIKES } from "./fleet_kinds.ts";
 import { speakOfChannels } from "./channel_plan.ts";
 import { addFleetBroker } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
@@ -57,6 +57,16 @@ export function drawFleetScenario(random: Random): Scenario {
   };
 }
 
+/** What moves the connection to a broker, and has servers that do not know yet what they have lost. */
+const OF_BRIDGES: readonly FleetFault[] = [
+  "a device moves",
+  "a server is closed",
+  "a server is paused",
+  "a server is paused, and its clock stands",
+  "a server is cut off from the store",
+  "the store is slow",
+];
+
 /** Of so many seeds of fleets one is a world of channels. */
 const SHARE = 3;
 
@@ -76,7 +86,10 @@ export function addFleetChannels(scenario: Scenario, random: Random, hasBridges:
   for (const { serverTalk } of scenario.devices) {
     serverTalk.pause = Math.min(serverTalk.pause, Math.floor(scenario.timeout / 4));
   }
-  if (hasBridges) addFleetBroker(scenario, random);
+  if (!hasBridges) return;
+  scenario.faultsEnd = Math.max(scenario.faultsEnd, 1000 * random.between(8, 20));
+  scenario.fleet!.faults.push(...OF_BRIDGES);
+  addFleetBroker(scenario, random);
 }
 
 function isFit({ devices, siege, changesDialect, faultsEnd, timeout }: Scenario): boolean {

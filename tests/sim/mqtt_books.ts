@@ -151,6 +151,7 @@ export class MqttBooks {
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
     const { target, qos, errand, asked } = publication;
+    if (publication.topic === STARTED) this.discovery.goes(publication);
     const { server, disk } = this.view;
     // One that is not running yet will know those that its store has.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
@@ -166,8 +167,9 @@ export class MqttBooks {
   }
 
   /** The bridge says that it has it. */
-  taken({ topic, setting, errand, asked }: Publication): void {
-    if (topic === STARTED) return this.discovery.starts();
+  taken(publication: Publication): void {
+    const { topic, setting, errand, asked } = publication;
+    if (topic === STARTED) return this.discovery.starts(publication);
     if (errand) return this.errands.taken(errand);
     if (asked) asked.isTaken = true;
     if (!setting || !this.#outstanding.delete(setting)) return;

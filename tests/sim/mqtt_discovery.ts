@@ -36,6 +36,11 @@ interface Config {
 export class DiscoveryBooks {
   /** What it shows, by the topics at which it was told. */
   readonly #shown = new Map<string, Set<string>>();
+  /** When it was told of them last: numbers that grow. */
+  readonly #toldAt = new Map<string, number>();
+  /** When the bridge was sent each message with which it says that it has started. */
+  readonly #startedAt = new WeakMap<Message, number>();
+  #count = 0;
   /** Of these it has not been told since it has started. */
   readonly #owed = new Set<string>();
   /** The broker has gone back: something that Home Assistant was told may never have come. */
@@ -44,6 +49,7 @@ export class DiscoveryBooks {
   /** It is told something. */
   comes({ topic, payload }: Message): void {
     this.#owed.delete(topic);
+    this.#toldAt.set(topic, ++this.#count);
     if (payload.length === 0) return void this.#shown.delete(topic);
     const shown = this.#shown.get(topic) ?? new Set();
     this.#shown.set(topic, shown);
@@ -53,9 +59,17 @@ export class DiscoveryBooks {
     }
   }
 
+  /** The bridge is sent the message that Home Assistant has started, and perhaps sent it again when it has acted on it. */
+  goes(message: Message): void {
+    if (!this.#startedAt.has(message)) this.#startedAt.set(message, ++this.#count);
+  }
+
   /** The bridge has it that Home Assistant has started. */
-  starts(): void {
-    for (const topic of this.#shown.keys()) this.#owed.add(topic);
+  starts(message: Message): void {
+    const at = this.#startedAt.get(message)!;
+    for (const topic of this.#shown.keys()) {
+      if (this.#toldAt.get(topic)! < at) this.#owed.add(topic);
+    }
   }
 
   /** The broker has forgotten what was under way, and the bridge cannot know that. */

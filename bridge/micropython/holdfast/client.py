@@ -307,7 +307,7 @@ class Client:
             sock.setblocking(False)
             sock.connect(info[4])
         except OSError as error:
-            if error.args[0] != EINPROGRESS:
+            if error.errno != EINPROGRESS:
                 self._lost(now)
 
     def _look(self, now):

@@ -16,10 +16,12 @@ export const FLEET_CHANNEL_BUGS: Bugs = {
   ),
   "fleet: what a transaction sets elsewhere is posted though the transaction fails": edit(
     STORE,
-    "      if (refused.has(work)) continue;\n      for (const { sql, params } of work.statements) {",
-    "      for (const post of refused.has(work) ? work.posts ?? [] : []) {\n" +
-      "        disk.post(name, post, this.#now, world);\n      }\n" +
-      "      if (refused.has(work)) continue;\n      for (const { sql, params } of work.statements) {",
+    "    const left = works.filter((work) => !refused.has(work));\n",
+    "    const left = works.filter((work) => !refused.has(work));\n" +
+      "    for (const work of refused.keys()) {\n" +
+      "      if (this.#refusesPosts(work)) continue;\n" +
+      "      for (const post of work.posts ?? []) {\n" +
+      "        this.disk.post(this.name, post, this.#now, this.world);\n      }\n    }\n",
   ),
   "fleet: a setting that is posted ends with its mail, and is not done": edit(
     TRANSACTIONS,

@@ -108,8 +108,8 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a failed commit leaves its transactions applied": edit(
     TURN,
-    "error: unknown): void {\n    this.#undo();",
-    "error: unknown): void {",
+    "    const group = this.#group;\n    this.#undo();\n    this.#applied = [];\n",
+    "    const group = this.#group;\n    this.#applied = [];\n",
   ),
 };
 
@@ -127,7 +127,7 @@ const APPLICATION_BUGS: Bugs = {
   ),
   "a promise that an application drops fails in silence": edit(
     RUN,
-    "  run.uncaught(event.reason);",
+    "  whose.uncaught(event.reason);",
     "",
   ),
   "a message that an application has failed with counts as processed": edit(
