@@ -25,19 +25,31 @@ let last: Promise<unknown> = Promise.resolve();
  * same each time.
  *
  * @param instead What takes the place of the machine's clocks, timers and chance meanwhile.
+ * @param drawn Told of each array that `getRandomValues` has filled.
  */
-export function sealed<T>(random: Random, instead: Instead, run: () => Promise<T>): Promise<T> {
-  const result = last.then(() => seal(random, instead, run));
+export function sealed<T>(
+  random: Random,
+  instead: Instead,
+  run: () => Promise<T>,
+  drawn?: (array: ArrayBufferView) => void,
+): Promise<T> {
+  const result = last.then(() => seal(random, instead, run, drawn));
   last = result.catch(() => {});
   return result;
 }
 
-async function seal<T>(random: Random, instead: Instead, run: () => Promise<T>): Promise<T> {
+async function seal<T>(
+  random: Random,
+  instead: Instead,
+  run: () => Promise<T>,
+  drawn: ((array: ArrayBufferView) => void) | undefined,
+): Promise<T> {
   const fill = (array: ArrayBufferView) => {
     const words = array instanceof Uint32Array || array instanceof Int32Array
       ? array
       : new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
     for (let i = 0; i < words.length; i++) words[i] = random.word();
+    drawn?.(array);
     return array;
   };
   const undo = [replace(crypto, "getRandomValues", fill)];

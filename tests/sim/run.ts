@@ -17,6 +17,7 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 import { type Instead, sealed } from "../../bridge/testing/sealed.ts";
+import { forgetDraws, noteDraw } from "./thief.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -75,7 +76,11 @@ const FORBIDDEN: Instead = Object.fromEntries(
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
   const randomUUID = () => `${random.word()}-${random.word()}`;
   const instead = { ...FORBIDDEN, randomUUID };
-  return sealed(random, instead, () => play(random, scenario, props));
+  const run = () => {
+    forgetDraws();
+    return play(random, scenario, props);
+  };
+  return sealed(random, instead, run, noteDraw);
 }
 
 async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
