@@ -12,8 +12,7 @@ import { type Asleep, DRAIN, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
 
 /** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
 export interface Wires {
-  /** The level of a pin, 0 or 1; it is an input, unless `write` was called for it. */
-  /** The level of a pin, 0 or 1. */
+  /** The level of a pin, 0 or 1. It is an input, unless `write` was called for it. */
   read(pin: number): number;
   /** Sets the level of a pin. */
   write(pin: number, level: number): void;
