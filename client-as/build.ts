@@ -1,7 +1,7 @@
 /**
  * `deno task build`: compiles the client core and every device application to
  * `client-as/build/<name>.wasm`, says what each module is made of, and fails when the core outgrows
- * its budget. Compiles only when a source is newer than the modules, unless told `--force`.
+ * its budget. The core is also written as a module, `client-as/core_wasm.ts`, which programs import. Compiles only when a source is newer than the modules, unless told `--force`.
  * `deno task build my_app.ts` compiles that application instead, to `my_app.wasm` beside it.
  *
  * An application is compiled together with the core: its module exports the core's functions
@@ -37,6 +37,8 @@ const CORE_BUDGET = { fileBytes: 3904, codeBytes: 3550, imports: 1, startSection
 
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";
+/** The core as a module. It is committed: whoever takes the client from a registry, or has built nothing yet, has it. */
+const EMBEDDED = "client-as/core_wasm.ts";
 const CORE: Product = { name: "core", source: "client-as/assembly/core.ts" };
 /** Folders with applications, each .ts file in them being one; and those with what these import. */
 const EXAMPLES = ["client-as/examples", "bridge/mqtt/examples"];
@@ -118,6 +120,23 @@ export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
   limit(`imports (${facts.imports.join(", ")})`, facts.imports.length, budget.imports);
   limit("start sections", facts.startSections, budget.startSections);
   return complaints;
+}
+
+/** The text of the module that has the core in it. */
+export function embedded(core: Uint8Array): string {
+  return `/** The core: the bytes of client-as/build/core.wasm, as \`deno task build\` has written it. */
+export const CORE_WASM: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(
+  "${core.toBase64({ alphabet: "base64url", omitPadding: true })}",
+  { alphabet: "base64url" },
+);
+`;
+}
+
+/** Writes the module, if it has another core. */
+async function embed(core: Uint8Array): Promise<void> {
+  const text = embedded(core);
+  const isThere = changed(EMBEDDED) !== undefined && await Deno.readTextFile(EMBEDDED) === text;
+  if (!isThere) await Deno.writeTextFile(EMBEDDED, text);
 }
 
 function output({ name, wasm }: Product): string {
@@ -228,8 +247,10 @@ async function main(): Promise<void> {
     for (const product of all) await compile(product);
   }
   for (const product of all) {
-    const facts = inspect(await Deno.readFile(output(product)));
+    const module = await Deno.readFile(output(product));
+    const facts = inspect(module);
     report(product, facts);
+    if (product === CORE) await embed(module);
     const complaints = product === CORE ? overBudget(facts) : [];
     if (complaints.length > 0) {
       throw new Error(`The core is over its budget:\n  ${complaints.join("\n  ")}`);

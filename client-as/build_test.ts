@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { checkModule, LONGEST_MODULE } from "../server/protocol/module.ts";
 import { compile } from "../tests/support/compile.ts";
-import { inspect, overBudget } from "./build.ts";
+import { embedded, inspect, overBudget } from "./build.ts";
+import { CORE_WASM } from "./core_wasm.ts";
 
 const HEADER = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const TYPES = [1, 4, 1, 0x60, 0, 0]; // one: () -> ()
@@ -160,4 +161,11 @@ Deno.test("channels, all of what there is, cost 600 bytes at most, and nothing w
   );
   assert(more <= 600, `channels cost ${more} bytes`);
   assertEquals(channels.startSections, 0);
+});
+
+Deno.test("the module that programs import has the core that was built", async () => {
+  const core = await Deno.readFile(new URL("build/core.wasm", import.meta.url));
+  assertEquals(CORE_WASM, core, "deno task build, and commit client-as/core_wasm.ts");
+  const text = await Deno.readTextFile(new URL("core_wasm.ts", import.meta.url));
+  assertEquals(text, embedded(core));
 });

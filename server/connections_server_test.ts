@@ -29,7 +29,7 @@ Deno.test("a message in the same segment as the hello is not lost", async () => 
   await peer.hears("00", "01");
 });
 
-Deno.test("a hello that is none ends its own connection and nothing else", async () => {
+Deno.test("a malformed hello ends its own connection and nothing else", async () => {
   const hellos: [string | Uint8Array, string][] = [
     ["\n", "BAD_HELLO"],
     ["a\rb\n", "BAD_HELLO"],
@@ -58,7 +58,7 @@ Deno.test("a hello that is none ends its own connection and nothing else", async
   }
 });
 
-Deno.test("whoever is refused reads why, also if it has said more than the server had read", async () => {
+Deno.test("a refused peer reads why, even if it sent more than the server had read", async () => {
   await using scene = await Scene.start({ ...locked, timeout: 8000 });
   for (let n = 1; n <= 10; n++) {
     const peer = await scene.dial("", { reads: false });
@@ -91,7 +91,7 @@ Deno.test("one that says no hello is dropped after the timeout, and holds nobody
   assertStringIncludes(message, "300 ms");
 });
 
-Deno.test("a peer that leaves before its hello is none of our concern", async () => {
+Deno.test("a peer that leaves before its hello is not reported", async () => {
   await using scene = await Scene.start();
   (await scene.dial("half a hel")).close();
   await scene.logs("refused", "LOST");
@@ -309,7 +309,7 @@ Deno.test("devices over the limit are refused, those known before are not", asyn
   assertEquals((await store.list()).length, 2);
 });
 
-Deno.test("a peer that does the same again and again is told of in the log for a while, then counted", async () => {
+Deno.test("a peer that does the same again and again is logged for a while, then counted", async () => {
   await using scene = await Scene.start();
   let events = 0;
   scene.server.events.subscribe(() => void events++);

@@ -8,7 +8,7 @@ import type { AppState } from "./runtime/application.ts";
 import type { MessageListener } from "./runtime/message_watch.ts";
 import type { Transaction } from "./store/transaction.ts";
 
-/** How a message is to be sent to a device. */
+/** How to send a message to a device. */
 export interface DeviceWriteOptions extends WriteOptions {
   /** Stops waiting. The message may still be delivered: it was accepted. */
   signal?: AbortSignal;
@@ -54,7 +54,7 @@ export interface Device extends AsyncIterable<string> {
   readonly app: AppState;
   /** The application that the device runs, as it said when it connected last; undefined: it did not say. */
   readonly runs: RunningApp | undefined;
-  /** How the last deploy to the device is; undefined: there was none. */
+  /** The state of the last deploy to the device; undefined: there was no deploy. */
   readonly deployment: Deploy | undefined;
   /** Messages from the device that were given up, as applications have failed with them; oldest first. */
   readonly deadLetters: readonly DeadLetter[];
@@ -71,7 +71,7 @@ export interface Device extends AsyncIterable<string> {
    */
   deploy(wasm: Uint8Array, options: DeployOptions): Promise<void>;
   /**
-   * Gives a deploy up that is not decided; whoever waits for it is told GIVEN_UP. What is on trial already may be kept.
+   * Gives up a deploy that is not decided; those who wait for it get GIVEN_UP. An application already on trial may be kept.
    *
    * @returns when that is safe
    * @throws {LocalError} CLOSED, FORGOTTEN

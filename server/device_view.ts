@@ -38,6 +38,6 @@ export interface DeviceView {
   readonly deploy?: DeployView;
   /** Messages since the server was started. */
   readonly counts: Readonly<MessageCounts>;
-  /** From sending a message to its ack, in ms: the last one on this connection. Undefined: there was none. */
+  /** From sending a message to its ack, in ms: the last one on this connection. Undefined: no message was acknowledged on it. */
   readonly roundTrip?: number;
 }

@@ -196,7 +196,7 @@ Deno.test("hellos of both dialects, interleaved on two connections of one device
 
 // Positions.
 
-Deno.test("a position beyond what was ever sent is logged: STORE_IS_OLD; what is held goes out anew", async () => {
+Deno.test("a position beyond what was ever sent is logged: STORE_IS_OLD; held messages are sent again", async () => {
   await using scene = await Scene.start();
   const first = await greet(scene);
   const device = await scene.server.device("1");

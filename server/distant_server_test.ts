@@ -77,7 +77,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await code(unknown), "UNKNOWN_DEVICE");
   });
 
-  Deno.test("fleet: a message that waits for a device comes to its end whoever has the device by then", async () => {
+  Deno.test("fleet: a message that waits for a device is settled, whichever server has the device by then", async () => {
     await using rig = await Rig.start(url());
     await rig.begin();
     const { far, near, client } = rig;

@@ -42,7 +42,7 @@ Deno.test("a message to a device that is away is given up at its deadline, and i
   assertEquals(texts(back), []);
 });
 
-Deno.test("nobody is told that a message has expired before that is safe", async () => {
+Deno.test("no writer is told that a message has expired before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");
@@ -75,7 +75,7 @@ Deno.test("a deadline in a transaction counts from there; the operator is told",
   await refused;
 });
 
-Deno.test("a server that is started again keeps to the deadlines of the one before", async () => {
+Deno.test("a restarted server keeps the deadlines that its predecessor was given", async () => {
   const store = new MemoryStore();
   {
     await using scene = await ManualServer.start({ store });

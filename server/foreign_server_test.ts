@@ -95,7 +95,7 @@ Deno.test("a board with kevinkk525's fork is let in by its name, as before, and 
   assertStringIncludes(advice(scene)[0]!, "kevinkk525's fork of micropython-iot");
 });
 
-Deno.test("a board with kevinkk525's fork that is refused is told of, too", async () => {
+Deno.test("a refused board with kevinkk525's fork is reported, too", async () => {
   await using scene = await Scene.start({ open: false, stock: ["1"] });
   await (await scene.dial("2c00ffkk1\n")).end();
   const { claimed, code } = await scene.logs("refused");
@@ -103,7 +103,7 @@ Deno.test("a board with kevinkk525's fork that is refused is told of, too", asyn
   await until(() => advice(scene).length === 1);
 });
 
-Deno.test("a client of version 0.1, whose messages have no ids, is told of once", async () => {
+Deno.test("a client of version 0.1, whose messages have no ids, is reported once", async () => {
   await using scene = await Scene.start();
   for (const times of [1, 2]) {
     const peer = await scene.dial("1\n");
@@ -142,7 +142,7 @@ Deno.test("names that look like something else are names, as before", async () =
   assertEquals(advice(scene), []);
 });
 
-toolTest("who does not speak TLS to a port that does is told of, and the reverse", {
+toolTest("a client without TLS on a port with TLS is reported, and the reverse", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const tls = await makeCertificate(openssl);

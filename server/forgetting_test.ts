@@ -48,7 +48,7 @@ Deno.test("who forgets a device twice forgets no other one", async () => {
   assertEquals(scene.server.devices, [again]);
 });
 
-Deno.test("its application ends, and is started anew when it comes back", async () => {
+Deno.test("its application ends, and is started again when the device comes back", async () => {
   const told: string[] = [];
   await using scene = await Scene.start({
     app: async (device) => {
@@ -173,7 +173,7 @@ Deno.test("a message that consume has in its hands is done before the others are
   assertEquals(await device.readline(), "c");
 });
 
-Deno.test("a server that is closed tells whoever waits for messages to be dropped", async () => {
+Deno.test("a closed server tells those who wait for messages to be dropped", async () => {
   const scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   await peer.say("00a\n");
@@ -198,7 +198,7 @@ Deno.test("a transaction for a device that is forgotten before it is committed i
   peer.close();
 });
 
-Deno.test("nobody is told that a message was dropped before that is safe", async () => {
+Deno.test("no writer is told that a message was dropped before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");

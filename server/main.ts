@@ -139,7 +139,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
     await mqtt?.bridge.start(server);
   });
   prepared.catch(stopped.reject);
-  await waitFor(prepared, nodePlatform); // a store that fails is to be seen on the page, and the server can be stopped
+  await waitFor(prepared, nodePlatform); // so that the page shows a failing store, and the server can be stopped
   const ending = new AbortController();
   if (lettersMaxAge !== undefined) {
     forgetOldLetters(server, lettersMaxAge, nodePlatform, ending.signal);
@@ -272,7 +272,7 @@ function warnOfExposure(server: Server, values: Options): void {
 /** Whether an argument says this. */
 const has = (text: string) => (arg: string) => arg.includes(text);
 
-/** Whoever sets up a board needs an address to enter; where the server was told one, `listening` says it. */
+/** To set up a board one needs the server's address; where the server was given one, `listening` says it. */
 function tellWhereBoardsReachIt(server: Server, hostname: string): void {
   if (hostname !== "0.0.0.0" && hostname !== "::") return;
   const message = "a board in the same network finds the server at this address";
@@ -319,7 +319,7 @@ async function openPage(
   }
 }
 
-/** Does what is to be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
+/** Does what must be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
 async function prepare(server: Server, act: () => Promise<void>): Promise<void> {
   try {
     await act();

@@ -182,7 +182,7 @@ Deno.test("what an application drops is its own failure: the server lives on", a
   );
 });
 
-Deno.test("a failure that is no device's is told of the application, and the server lives on", async () => {
+Deno.test("a failure that belongs to no device is reported as the application's, and the server goes on", async () => {
   using place = folder();
   const path = `${place.path}/app.js`;
   Deno.writeTextFileSync(

@@ -1,4 +1,4 @@
-/** `backup` on the command line: of a store whose server runs, and of one that nobody has open. */
+/** `backup` on the command line: of a store whose server runs, and of one that is not in use. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, start } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";

@@ -264,7 +264,7 @@ const WRONG: [string, string[], string][] = [
   ["no time for sleep", ["--mqtt", "mqtt://localhost", "--mqtt-sleeping", "x="], "--mqtt-sleeping"],
   ["no time at all", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
   [
-    "a topic of devices that is none",
+    "a malformed topic of devices",
     ["--mqtt", "mqtt://localhost", "--mqtt-own-topics", "a", "--mqtt-own-topics", "$SYS/#"],
     "topics of devices",
   ],
@@ -307,7 +307,7 @@ const WRONG: [string, string[], string][] = [
     ["--mqtt", "mqtts://h", "--mqtt-cert", "/no/file", "--mqtt-key", "/no/file"],
     "--mqtt-cert: ",
   ],
-  ["a CA that is none", ["--mqtt", "mqtts://h", "--mqtt-ca", "/dev/null"], "--mqtt-ca /dev/null: "],
+  ["a malformed CA", ["--mqtt", "mqtts://h", "--mqtt-ca", "/dev/null"], "--mqtt-ca /dev/null: "],
   ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],
   [
     "no such file",

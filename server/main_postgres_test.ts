@@ -49,7 +49,7 @@ withPostgres("a server's process on PostgreSQL", (server) => {
     assert(!exposed(process), process.stderr);
   });
 
-  Deno.test("a configuration may have the URL, and its password is not exposed by that", async () => {
+  Deno.test("a configuration may have the URL, and its password is not exposed", async () => {
     using place = folder();
     const file = `${place.path}/holdfast.jsonc`;
     Deno.writeTextFileSync(

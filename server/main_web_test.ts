@@ -43,7 +43,7 @@ Deno.test("a password and a token are made, and open the page", async () => {
   assertEquals(await get({ authorization: `Bearer ${token.trim()}` }), 200);
 });
 
-Deno.test("where others reach the page and nobody has a password the server does not start", async () => {
+Deno.test("the server does not start if others can reach the page and there is no password", async () => {
   const [code, message] = await fails("--open", "--web", "0", "--web-host", "0.0.0.0");
   assertEquals(code, 2);
   assertStringIncludes(message, "needs a password");

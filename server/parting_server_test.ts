@@ -92,7 +92,7 @@ Deno.test("what has arrived is acknowledged before the device is sent away", asy
   assertEquals(socket.lines.slice(-2), ["00", AWAY.trim()]);
 });
 
-Deno.test("whoever has still to take something is told afterwards", async () => {
+Deno.test("a device that has still to take something is told afterwards", async () => {
   await using scene = await ManualServer.start();
   const socket = await connect(scene, "a");
   const device = await scene.server.device("a");

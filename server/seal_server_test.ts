@@ -66,7 +66,7 @@ for (const suite of [2, 3] as const) {
   });
 }
 
-Deno.test("whoever listens reads nothing but the greeting", async () => {
+Deno.test("an eavesdropper can read only the greeting", async () => {
   await using scene = await Scene.start(sealing);
   await using relay = new Relay(scene.server.port);
   const [client] = dial(relay, { key: KEY });

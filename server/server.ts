@@ -29,7 +29,7 @@ import { Workings } from "./workings.ts";
  */
 export type App = (device: Device, server: Server) => Promise<void>;
 
-/** What `Server.listen` can be told. */
+/** Options of `Server.listen`. */
 export interface ServerOptions extends ServerSettings {
   /** Run for every device. */
   app?: App;
@@ -285,7 +285,7 @@ export class Server implements AsyncDisposable {
    */
   async drain(): Promise<void> {
     void this.#it.stopListening();
-    // It is told in the same commit, and so are the acks: these go out before whoever waits for this goes on.
+    // It is told in the same commit, and so are the acks: they are sent before those who await this go on.
     await this.transaction(() => {});
   }
 
@@ -318,7 +318,7 @@ export class Server implements AsyncDisposable {
     await this.#store.backup(path);
   }
 
-  /** Ends all connections. Whoever waits for a message, an ack or a device is rejected with CLOSED. */
+  /** Ends all connections. Everything that waits for a message, an ack or a device is rejected with CLOSED. */
   close(): Promise<void> {
     return this.#closing ??= this.#it.close();
   }

@@ -14,7 +14,7 @@ function isClosed(error: unknown): boolean {
   return error instanceof LocalError && error.code === "CLOSED";
 }
 
-// What a server can be told.
+// Options of a server.
 
 Deno.test("a server that is not told who may connect does not start, and says why", async () => {
   const error = await assertRejects(() => Server.listen({ port: 0 }), LocalError, "--open");
@@ -134,7 +134,7 @@ Deno.test("an application that waits when the server is closed has not failed", 
 
 // The end, and a new beginning.
 
-Deno.test("a server that is closed rejects whoever waits, and leaves nothing", async () => {
+Deno.test("a closed server rejects all pending calls, and leaves nothing behind", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   const mute = await scene.dial();
@@ -169,7 +169,7 @@ Deno.test("a server that is closed rejects whoever waits, and leaves nothing", a
   assertEquals(scene.codes("disconnected"), ["CLOSED"]);
 });
 
-Deno.test("whoever closes a server, and again, waits until it is closed", async () => {
+Deno.test("every call of close waits until the server is closed", async () => {
   await using scene = await Scene.start();
   await scene.device("1");
   const order: string[] = [];

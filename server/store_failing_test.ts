@@ -83,7 +83,7 @@ for (const dialect of [1, 2] as const) {
   });
 }
 
-Deno.test("while a store fails nobody is welcomed, as a welcome says what is safe", async () => {
+Deno.test("while a store fails no device is welcomed, as a welcome says what is safe", async () => {
   const store = new FailingStore();
   await using scene = await Scene.start({ store });
   const [, peer] = await meet(scene, 2);
@@ -98,7 +98,7 @@ Deno.test("while a store fails nobody is welcomed, as a welcome says what is saf
   await until(() => again.lines.length > 0 && other.lines.length > 0);
 });
 
-Deno.test("while a store fails, whoever says hello and goes leaves nothing behind", async () => {
+Deno.test("while a store fails, a peer that says hello and goes leaves nothing behind", async () => {
   const store = new FailingStore();
   await using scene = await Scene.start({ store, limits: { connections: 20 } });
   const [, peer] = await meet(scene, 2);

@@ -1,4 +1,4 @@
-/** What a server is made of: puts the rooms together. `Server` is what programs see of it. */
+/** Puts the rooms together to a server. `Server` is what programs see of it. */
 import type { Access } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import { Linking } from "./channels/linking.ts";
@@ -38,7 +38,7 @@ import type { Store } from "./store/store.ts";
 import { joinAddress } from "./transport/address.ts";
 import type { Listener, Platform } from "./transport/platform.ts";
 
-/** What it is made of that was there before. */
+/** The parts that it is given. */
 export interface Means {
   readonly access: Access;
   readonly store: Store;
@@ -214,7 +214,7 @@ export class Workings {
     await this.#parting.done;
   }
 
-  /** Ends all connections. Whoever waits is told. @throws {LocalError} the store's */
+  /** Ends all connections, and tells those who wait. @throws {LocalError} the store's */
   async close(): Promise<void> {
     const { ownsStore, store } = this.#means;
     const closed = this.closed = new LocalError("CLOSED", "the server was closed");

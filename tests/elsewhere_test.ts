@@ -54,7 +54,7 @@ Deno.test("a new project's own test passes", async () => {
   assertEquals(begun.code, 0, begun.wrong);
   const { code, said, wrong } = await deno(`${place.path}/mine`, "task", "test");
   assertEquals(code, 0, said + wrong);
-  assertMatch(said, /^ok \| 1 passed \| 0 failed/m);
+  assertMatch(said, /^ok \| 5 passed \| 0 failed/m);
 });
 
 Deno.test("a folder that is not empty is refused by name, and left as it is", async () => {

@@ -43,7 +43,7 @@ const NO_BYTES = 8;
 const ALLOCATED = 2;
 const EXECUTABLE = 4;
 
-/** Reads a linked program. @throws {LocalError} BAD_ARGUMENT if it is none, or damaged */
+/** Reads a linked program. @throws {LocalError} BAD_ARGUMENT if it is damaged, or not a linked program */
 export function readElf(bytes: Uint8Array<ArrayBuffer>): Elf {
   const file = new Reader(bytes);
   if (file.word(0) !== 0x464c457f) throw bad("it does not start with the ELF magic number");

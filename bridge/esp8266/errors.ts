@@ -1,4 +1,4 @@
-/** Something that whoever builds can put right: a tool that is missing, an input that is wrong. */
+/** A fault that the one who builds can correct: a missing tool, a wrong input. */
 export class BuildError extends Error {
   override name = "BuildError";
 }

@@ -30,7 +30,7 @@ export async function compileFirmware(
   options: {
     version: string;
     defines?: string[];
-    /** The application, if it is to be part of the firmware instead of being interpreted. */
+    /** The application, if it becomes a part of the firmware instead of being interpreted. */
     aot?: Application | undefined;
     /** For the compiler of the application that is part of the firmware. */
     aotFlags?: string[] | undefined;

@@ -1,5 +1,5 @@
 /**
- * What the compiler makes of the interpreter's operations is put right in its assembly.
+ * Corrects the assembly that the compiler makes of the interpreter's operations.
  *
  * An operation ends by calling the next one, whose address stands in the code that is interpreted. This compiler
  * knows no tail calls, so each would leave a frame on the stack until a loop turns, or a function returns. Here

@@ -15,7 +15,7 @@ import type { Application, BuildOptions, Built } from "./target.ts";
 /** Names every file of a release but itself, with its SHA-256, as `sha256sum -c` reads it. */
 const SUMS = "SHA256SUMS";
 
-/** What is to be released. */
+/** What to release. */
 export interface ReleaseOptions {
   /** The folder: empty, not there, or with an earlier release, which goes. */
   out: string;

@@ -23,7 +23,7 @@ export interface Target {
   more?: { name: string; text: string }[];
 }
 
-/** What is to be built. */
+/** What to build. */
 export interface BuildOptions {
   /** Where files go; it exists. */
   out: string;

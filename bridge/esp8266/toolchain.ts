@@ -10,7 +10,7 @@ import { BuildError } from "./errors.ts";
 const TOOLCHAIN = "gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf";
 const PACKAGES: Record<string, string> = { wasm2c: "wabt" };
 
-/** So much of what a failed program says is passed on. */
+/** How much of a failed program's output is passed on. */
 const MOST_LINES = 20;
 
 /** C library headers, and the library. */

@@ -68,7 +68,7 @@ export async function wasm3Sources(): Promise<Map<string, string>> {
   const found = hash.digest("hex");
   if (found === SHA256) return sources;
   throw new BuildError(
-    `${folder} holds other sources than ${PACKAGE}@${VERSION} has (SHA-256 ${found}): delete it, and they are brought anew`,
+    `${folder} holds other sources than ${PACKAGE}@${VERSION} has (SHA-256 ${found}): delete it, and they are fetched again`,
   );
 }
 

@@ -12,7 +12,7 @@ export type Site = Map<string, Uint8Array>;
 
 /** What a page weighs, compressed as servers do it, in bytes. */
 export interface Weight {
-  /** What is loaded before the page can be used. */
+  /** Files loaded before the page can be used. */
   entry: number;
   /** What comes with the first board: esptool-js and its program for the chip. */
   loader: number;
@@ -43,7 +43,7 @@ const COMMON = {
  * Bundles the page.
  *
  * @param texts licences of what comes with it
- * @param servedHere it is not published, but for whoever serves it from the folder of Holdfast
+ * @param servedHere it is not published, but served from the folder of Holdfast
  */
 export async function buildSite(texts: string[] = [], servedHere = false): Promise<Site> {
   const site: Site = new Map();
@@ -152,7 +152,7 @@ export async function weigh(site: Site): Promise<Weight> {
   const weight: Weight = { entry: 0, loader: 0 };
   const text = new TextDecoder();
   const early = new Set(["index.html", "style.css", "icon.svg", "main.js"]);
-  // What the entry imports statically is loaded with it.
+  // Static imports of the entry are loaded with it.
   for (const name of early) {
     if (!name.endsWith(".js")) continue;
     for (const [, chunk] of text.decode(site.get(name)).matchAll(/(?:from|import)"\.\/([^"]+)"/g)) {

@@ -24,7 +24,7 @@ export async function answer(
   let path;
   try {
     path = decodeURIComponent(new URL(request.url).pathname).slice(1) || "index.html";
-  } catch { // a % that is none
+  } catch { // a malformed %
     return new Response("Bad request\n", { status: 400 });
   }
   const file = site.get(path) ??

@@ -38,9 +38,9 @@ export const WASM_MOST = SLOT_BYTES - APPLICATION_HEADER;
 /** Bytes that a name can have. */
 export const APPLICATION_NAME = 32;
 
-/** What a bit of the state word means when it is 0. */
+/** The meaning of each bit of the state word when it is 0. */
 export const Mark = {
-  /** It has been started on trial, so often: a bit each. */
+  /** A bit for each start on trial. */
   tries: 0b1111,
   /** It stays: flashed over the cable, or it has passed its trial. */
   kept: 1 << 4,

@@ -81,7 +81,7 @@ export function encodeImage(
 }
 
 /**
- * Reads an image, and checks all that the ROM depends on. What follows it is not looked at.
+ * Reads an image, and checks all that the ROM depends on. Bytes after it are ignored.
  *
  * @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it
  */

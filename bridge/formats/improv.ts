@@ -8,7 +8,7 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import { decodeFields, encodeFields, type Settings, Tag } from "./settings.ts";
 
-/** What a frame is. */
+/** A frame. */
 export const FrameType = { state: 1, error: 2, command: 3, result: 4 } as const;
 
 /** What can be asked of a device. */
@@ -154,7 +154,7 @@ export interface Pieces {
   text: Uint8Array;
 }
 
-/** Finds the frames in a stream, wherever it is cut. What looks like a frame and is none is text. */
+/** Finds the frames in a stream, wherever it is cut. Bytes that only look like a frame are text. */
 export class FrameReader {
   #held: number[] = [];
 

@@ -25,7 +25,7 @@ export interface WrongPart {
   what: string;
 }
 
-/** The number that an address is; undefined if the text is none. No leading zeros, which some read as octal. */
+/** An address as a number; undefined if the text is not an address. Leading zeros are refused, as some programs read them as octal. */
 export function parseIPv4(text: string): number | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) {
@@ -41,7 +41,7 @@ export function formatIPv4(address: number): string {
   return [24, 16, 8, 0].map((shift) => address >>> shift & 255).join(".");
 }
 
-/** What is wrong with an address that is given by hand, the first thing; undefined: nothing. */
+/** The first fault of an address that was typed; undefined: it is right. */
 export function wrongStatic(
   { address, netmask, gateway, dns }: StaticAddress,
 ): WrongPart | undefined {

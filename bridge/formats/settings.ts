@@ -48,7 +48,7 @@ export const Tag = {
   suite: 14,
 } as const;
 
-/** What a device can be told. A field that is absent has the default of the firmware. */
+/** A device's settings. A missing field has the firmware's default. */
 export interface Settings {
   /** Name of the WiFi network, 1 to 32 bytes of UTF-8. */
   ssid?: string;

@@ -1,6 +1,6 @@
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
-import { LONGEST_TIMER } from "../../server/transport/platform.ts";
+import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { type CoreExports, type Position } from "./core.ts";
 import { chipSize, type CoreSize, leastLine } from "./core_size.ts";
@@ -12,8 +12,7 @@ import { type Asleep, DRAIN, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
 
 /** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
 export interface Wires {
-  /** The level of a pin, 0 or 1; it is an input, unless `write` was called for it. */
-  /** The level of a pin, 0 or 1. */
+  /** The level of a pin, 0 or 1. It is an input, unless `write` was called for it. */
   read(pin: number): number;
   /** Sets the level of a pin. */
   write(pin: number, level: number): void;
@@ -37,7 +36,7 @@ export interface BoardSettings extends Omit<ConnectionOptions, "id"> {
   id?: string;
 }
 
-/** What a simulated board must and can be told. */
+/** Options of a simulated board. */
 export interface BoardOptions extends BoardSettings {
   /** The application, of `client-as/build/`: see {@linkcode loadModule}. */
   application: WebAssembly.Module;
@@ -54,7 +53,7 @@ export interface BoardOptions extends BoardSettings {
   onPwm?: (pin: number, duty: number, hz: number) => void;
   /** What the pins are connected to. Default: pins that `setPin` pulls, and no I2C device anywhere. */
   wires?: Wires;
-  /** What the board before this one has kept. Default: the power was off. */
+  /** What the previous board has kept. Default: the power was off. */
   kept?: Kept;
   /** Called when the application configures the board, with what it has said. */
   onConfigure?: (fields: Fields) => void;
@@ -69,7 +68,7 @@ interface Application extends CoreExports {
   onTick?(): void;
 }
 
-/** What makes a module one that is compiled with the core. */
+/** Exports of every module that is compiled with the core. */
 const EXPORTS: readonly (keyof CoreExports)[] = ["memory", ...CORE_EXPORTS];
 
 /** Pins of the simulated board: 0 to 16, without those of the flash. */
@@ -87,7 +86,7 @@ const decoder = new TextDecoder(); // a log shows what it can
 
 /**
  * A board without a board: runs a device application, as it would be flashed, over a real socket. Its
- * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they are to do.
+ * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they do.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
@@ -124,26 +123,29 @@ export class Board implements AsyncDisposable {
   #wasUp = false;
   /** False until an application that configures itself has done so. */
   #configured = true;
-  /** What the link is to be booted with when the application's call has returned. */
+  /** What to boot the link with when the application's call has returned. */
   #next: BootOptions | "restart" | undefined;
   #hasBus = false;
   readonly #sleep: Sleep;
-  /** What its clock is ahead of this process's: it has gone on while the board slept. */
+  /** How far its clock is ahead of this process's: it has gone on while the board slept. */
   #ahead = 0;
   /** What it has woken with. */
   readonly #asleep: Asleep | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #platform: Platform;
+  #cancelTick: (() => void) | undefined;
   #closed = false;
 
   /**
    * Starts the application.
    *
+   * @param platform Clock and network. Default: those of this machine.
    * @throws {LocalError} BAD_ARGUMENT; also for a module that is no application
    */
-  constructor(options: BoardOptions) {
+  constructor(options: BoardOptions, platform: Platform = nodePlatform) {
     const { application, speed = 1, kept = new Kept() } = options;
     if (!(speed > 0)) throw badArgument(`speed must be above 0, not ${speed}`);
     this.#options = options;
+    this.#platform = platform;
     this.#speed = speed;
     this.#kept = kept;
     this.ended = this.#ended.promise;
@@ -154,7 +156,7 @@ export class Board implements AsyncDisposable {
     if (this.#configured && options.id === undefined) throw badArgument("an id is missing");
     const asleep = this.#asleep = kept.asleep;
     kept.asleep = undefined; // once
-    if (asleep) this.#ahead = asleep.clock - millis();
+    if (asleep) this.#ahead = asleep.clock - this.#millis();
     else kept.used = 0;
     const owner = {
       exchange: () => this.#sleep.exchange(),
@@ -178,7 +180,7 @@ export class Board implements AsyncDisposable {
       ...(sleeps(application) && { window: SLEEPING_WINDOW }),
       ...size,
     };
-    this.#driver = new ClientDriver(owner, application, { board }, first, coreSize);
+    this.#driver = new ClientDriver(owner, application, { board }, first, coreSize, platform);
     const { core } = this.#driver;
     this.#application = core.exports;
     if (this.#configured) this.#replay();
@@ -186,7 +188,7 @@ export class Board implements AsyncDisposable {
       core,
       dialect,
       room: () => KEPT_BYTES - kept.used,
-      clock: nodePlatform,
+      clock: platform,
       drain: DRAIN / speed,
       millis: () => this.#millis(),
       isUp: () => this.connected,
@@ -266,9 +268,8 @@ export class Board implements AsyncDisposable {
       random: () => crypto.getRandomValues(new Int32Array(1))[0]!,
       free_memory: () => FREE_MEMORY,
       every: (ms = 0) => {
-        clearInterval(this.#timer);
-        if (ms <= 0 || this.#closed) return;
-        this.#timer = setInterval(this.#tick, Math.min(ms / this.#speed, LONGEST_TIMER));
+        this.#cancelTick?.();
+        if (ms > 0 && !this.#closed) this.#tickAfter(Math.min(ms / this.#speed, LONGEST_TIMER));
       },
       configure: (ptr = 0, length = 0) => this.#configure(this.#memory(ptr, length)),
       wifi: () => this.wifi,
@@ -312,7 +313,7 @@ export class Board implements AsyncDisposable {
     };
   }
 
-  /** What the settings and these fields say together is what the link is booted with next. */
+  /** The settings, overridden by these fields, are what the link is booted with next. */
   #configure(bytes: Uint8Array | undefined): 0 | 1 {
     const fields = bytes && readFields(bytes);
     const { id, host } = { ...this.#options, ...fields };
@@ -328,10 +329,14 @@ export class Board implements AsyncDisposable {
     return 1;
   }
 
-  #tick = (): void => {
-    this.#run(() => this.#application.onTick?.());
-    this.#pump();
-  };
+  /** Calls the application, again and again. */
+  #tickAfter(ms: number): void {
+    this.#cancelTick = this.#platform.after(ms, () => {
+      this.#tickAfter(ms);
+      this.#run(() => this.#application.onTick?.());
+      this.#pump();
+    });
+  }
 
   /** Its own stream, which goes on after a sleep. */
   get #stream(): Pick<BootOptions, "stream"> {
@@ -355,7 +360,7 @@ export class Board implements AsyncDisposable {
   }
 
   #millis(): number {
-    return millis() + this.#ahead;
+    return Math.floor(this.#platform.now()) + this.#ahead;
   }
 
   #pump(): void {
@@ -396,7 +401,7 @@ export class Board implements AsyncDisposable {
 
   #stop(): void {
     this.#closed = true;
-    clearInterval(this.#timer);
+    this.#cancelTick?.();
     this.#sleep.cancel();
     this.#driver.close();
   }
@@ -412,11 +417,6 @@ export class Board implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** The board's clock. */
-function millis(): number {
-  return Math.floor(performance.now());
 }
 
 function isPin(pin: number): boolean {

@@ -28,15 +28,15 @@ export interface DeviceChannel {
   event?(value: Value | undefined): void | Promise<void>;
 }
 
-/** What a device with channels is. */
+/** Options of a device with channels. */
 export interface DeviceChannelsOptions {
-  /** What its application is called: 1 to 32 of `a-z 0-9 _ - /`. */
+  /** The name of its application: 1 to 32 of `a-z 0-9 _ - /`. */
   app: string;
   /** Any text, not empty; not beginning with "{", and without " {". */
   version: string;
   /** What its channels are, for servers that have not been told: `client-as/CHANNELS.md`, "Descriptions". JSON. */
   description?: object;
-  /** What it can be told and asked, by name. What it only reports need not be here. */
+  /** The channels that can be set or asked, by name. Those that are only reported need not be here. */
   channels?: Readonly<Record<string, DeviceChannel>>;
   /** Takes lines that are about no channel. Default: they are passed over. */
   line?: (text: string) => void | Promise<void>;
@@ -89,7 +89,7 @@ export class Channels {
   readonly #options: DeviceChannelsOptions;
   readonly #channels: ReadonlyMap<string, DeviceChannel>;
   readonly #boot: string;
-  /** That which application this is was accepted; undefined: it is to be said. */
+  /** Resolves when the line that names the application was accepted; undefined: it must still be written. */
   #said: Promise<unknown> | undefined;
   #answers = new Set<Promise<void>>();
   readonly #requests = new Requests({

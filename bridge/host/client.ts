@@ -60,7 +60,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * Starts to connect.
    *
    * @param platform Clock and network. Default: those of this machine.
-   * @throws {LocalError} BAD_ARGUMENT; NOT_BUILT if the core was never compiled; STORE_UNUSABLE, for a `memory` that is
+   * @throws {LocalError} BAD_ARGUMENT; STORE_UNUSABLE, for a `memory` that is
    * none, damaged, another device's, or in use
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
@@ -257,7 +257,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     } else this.#setAlarm(Math.min(this.#outbox.expiry, late));
   }
 
-  /** What is due then is done before the next poll. */
+  /** Everything due then is done before the next poll. */
   #setAlarm(at: number): void {
     if (at === this.#alarmAt) return;
     this.#cancelAlarm?.();
@@ -278,7 +278,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#readiness = undefined;
   }
 
-  /** A message is handed out when the one before it is safely done with. The core offers that one until it is taken. */
+  /** A message is handed out when the previous one is safely done with. The core offers it until it is taken. */
   #mayHandOut(): boolean {
     return !this.#memory || this.#handout.isAt(this.#core.position) || !this.#hasProgress;
   }
@@ -297,7 +297,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#hasProgress || this.#outbox.isDirty;
   }
 
-  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; whoever waits was told */
+  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; those who wait were told */
   #commit(): void {
     const progress = this.#handout.progress(this.#core.position);
     try {

@@ -3,6 +3,7 @@
  * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
  */
 import * as R from "../../client-as/assembly/registers.ts";
+import { CORE_WASM } from "../../client-as/core_wasm.ts";
 import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
 import { PROOF_DIGITS, SEALED } from "../../server/protocol/greeting.ts";
 import { FRAME } from "../../server/protocol/lines.ts";
@@ -82,7 +83,7 @@ export interface TxStream {
   first: number;
 }
 
-/** What a core is told at its boot. */
+/** Options of a core's boot. */
 export interface CoreOptions extends SizedCore {
   /** The device's ms, which each hello says in place of the digits of a {@linkcode NO_MS} at the end of `metadata`. */
   clock?: (() => number) | undefined;
@@ -100,7 +101,7 @@ const MS_DIGITS = NO_MS.length - "ms=".length;
 
 /** One core, booted. `now` is always in ms; see the core's own documentation for the rest. */
 export class Core {
-  /** The module's functions, for whoever knows of more than the core's. */
+  /** The module's functions, for callers that know more of them than the core's. */
   readonly exports: CoreExports;
   #registers: number;
   #view: DataView;
@@ -233,7 +234,7 @@ export class Core {
   /** Why the last connection ended. */
   get reason(): PeerCode {
     const reason = this.#get(R.REASON);
-    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was none
+    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was no reason
   }
 
   /** The code that the server gave, if the reason is REFUSED. */
@@ -288,7 +289,7 @@ export class Core {
       at += OUTBOX_HEADER + length;
       if (flags === Flag.late) return undefined;
       if (flags === Flag.doneWith) continue; // it has left
-      // What was withdrawn before an earlier sleep has no mark, but its NUL.
+      // A message withdrawn before an earlier sleep has a NUL in place of a mark.
       const isWithdrawn = flags === Flag.withdrawn || this.#view.getUint8(text) === 0;
       texts.push(isWithdrawn ? undefined : this.#bytes(text, length - FRAME).slice());
     }
@@ -371,9 +372,9 @@ function randomWord(): number {
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The compiled core. @throws {LocalError} NOT_BUILT */
+/** The compiled core. */
 export function coreModule(): WebAssembly.Module {
-  return compiled ??= loadModule(new URL("../../client-as/build/core.wasm", import.meta.url));
+  return compiled ??= new WebAssembly.Module(CORE_WASM);
 }
 
 /**

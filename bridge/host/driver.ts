@@ -1,6 +1,6 @@
 /**
  * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
- * the messages that arrive, is for whoever owns the driver.
+ * the messages that arrive, is up to the driver's owner.
  */
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { FIRMWARE } from "../../server/protocol/lines.ts";
@@ -65,7 +65,7 @@ export class ClientDriver {
   #socket: CoreSocket | undefined;
   /** It has been connected. */
   #wasOpened = false;
-  /** When the core heard something last, so far as it counts. */
+  /** When the core last heard something that counts. */
   #heard = 0;
   /** When the core sent something last. */
   #sent = 0;
@@ -81,7 +81,7 @@ export class ClientDriver {
   #again = false;
   /** Whether `#lookFirst` is under way. */
   #looking = false;
-  /** Whether `#flush` is to come. */
+  /** Whether `#flush` is planned. */
   #flushing = false;
   #cancelRetry: (() => void) | undefined;
   #closed = false;
@@ -111,7 +111,7 @@ export class ClientDriver {
 
   /**
    * Drops the connection, boots the core again and goes on as somebody else, or elsewhere, from the next
-   * `pump` on. The owner is told of no connection that is lost by that.
+   * `pump` on. The owner is not told of a connection that is lost by that.
    *
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
    */
@@ -227,7 +227,7 @@ export class ClientDriver {
     if (event !== Event.none) return true;
     if (!this.#flushing && (this.#socket?.hasOutput || this.#owner.isDirty?.())) {
       this.#flushing = true;
-      // What is to be made safe is so at once for all that this turn brings: that costs.
+      // One commit for all that this turn brings, as commits are expensive.
       if (this.#owner.commit) this.#platform.endOfTurn(this.#flush);
       else this.#platform.soon(this.#flush);
     }
@@ -250,7 +250,7 @@ export class ClientDriver {
     } else if (this.#socket?.flush()) this.pump();
   };
 
-  /** Nothing of what was collected may go out. */
+  /** Nothing that was collected may be sent. */
   #commitFailed(error: LocalError): void {
     this.#flushing = true;
     this.#cancelRetry = this.#platform.after(this.#timeout * COMMIT_PAUSE, this.#flush);

@@ -23,7 +23,7 @@ export class Handout {
   #position: Position | undefined;
   #digest = 0n;
   #isDone = false;
-  /** What the application has, and is not done with. */
+  /** The message that the application has not finished. */
   #text: string | undefined;
   #isHeld = false;
   /** What an earlier process had so. */
@@ -79,7 +79,7 @@ export class Handout {
     return this.#position?.epoch === epoch && this.#position.next === next;
   }
 
-  /** What is to be kept when the core is at that position. */
+  /** What to keep when the core is at that position. */
   progress(position: Position): Progress {
     const processed = this.#isDone && this.isAt(position) ? this.#digest : 0n;
     const held = this.#isHeld && this.#text !== undefined ? { held: this.#text } : {};

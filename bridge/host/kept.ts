@@ -13,7 +13,7 @@ export class Kept {
   readonly bytes: Uint8Array = new Uint8Array(KEPT_BYTES);
   /** How many bytes of it the application has used, from the lowest: the others are for what waits in a sleep. */
   used = 0;
-  /** What a board goes on with that wakes now. */
+  /** What a board that wakes now goes on with. */
   asleep: Asleep | undefined;
 }
 

@@ -19,7 +19,7 @@ export interface KeptClock {
   readonly date: number;
 }
 
-/** What a client has still to write to its server. */
+/** Messages that a client has still to send to its server. */
 export interface KeptOutbox {
   /** Names the stream, as the server knows it. */
   readonly epoch: number;
@@ -27,13 +27,13 @@ export interface KeptOutbox {
   readonly first: number;
   /** Number of the next message. None before it is ever given to another message. */
   readonly next: number;
-  /** In the order of their numbers. What is missing in between was withdrawn. */
+  /** In the order of their numbers. Missing numbers were withdrawn. */
   readonly messages: readonly KeptMessage[];
 }
 
 /** What a memory holds. */
 export interface Remembered {
-  /** What of the server's stream is processed. */
+  /** How much of the server's stream is processed. */
   readonly progress: Progress;
   /** What is on its way to the server. */
   readonly outbox: KeptOutbox;
@@ -47,15 +47,15 @@ export interface MemoryChange {
   readonly progress: Progress;
   /** Likewise. */
   readonly clock: KeptClock;
-  /** These three replace those of `KeptOutbox`. A message before `first` is to be forgotten. */
+  /** These three replace those of `KeptOutbox`. Messages before `first` must be forgotten. */
   readonly epoch: number;
   /** See `KeptOutbox`. */
   readonly first: number;
   /** See `KeptOutbox`. */
   readonly next: number;
-  /** Numbers of messages that are to be forgotten as well: the server cannot take them. */
+  /** Numbers of messages to forget as well: the server cannot take them. */
   readonly withdrawn: readonly number[];
-  /** What is to be kept in addition. */
+  /** Messages to keep in addition. */
   readonly written: readonly KeptMessage[];
 }
 

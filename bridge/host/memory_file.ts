@@ -92,7 +92,7 @@ export class MemoryFile implements ClientMemory, Disposable {
   #closed = false;
 
   /**
-   * Opens the file; makes it, for its owner alone (mode 0600), if there is none.
+   * Opens the file. If there is none, it is created, for its owner alone (mode 0600).
    *
    * @param id The device's name.
    * @throws {LocalError} STORE_UNUSABLE: no memory, damaged, another device's, in use, or not permitted. It was left
@@ -206,7 +206,7 @@ export class MemoryFile implements ClientMemory, Disposable {
     }
   }
 
-  /** What was committed stays. */
+  /** Everything that was committed stays. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -301,7 +301,7 @@ function refusal(path: string, what: string, cause?: unknown): LocalError {
   return new LocalError("STORE_UNUSABLE", `the memory ${JSON.stringify(path)} ${what}`, { cause });
 }
 
-/** Why opening has failed, as an error for the user. What is a bug stays as it is. */
+/** Why opening has failed, as an error for the user. Bugs stay as they are. */
 function unusable(path: string, error: unknown): unknown {
   if (error instanceof LocalError || !(error instanceof Error)) return error;
   const code = codeOf(error);

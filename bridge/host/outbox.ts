@@ -1,4 +1,4 @@
-/** What a client has to send: messages that wait for room in the core, and those in it, with whoever waits for them. */
+/** A client's outbox: messages that wait for room in the core, those in the core, and the writers that wait for them. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import { explainFate } from "../../server/protocol/expiry.ts";
 import type { Core } from "./core.ts";
@@ -12,7 +12,7 @@ const MOST_WRITERS = 1024;
 const MOST_IN_CORE = 64;
 const OVERHEAD = 7;
 
-/** How a message is to be sent to the server. */
+/** How to send a message to the server. */
 export interface ClientWriteOptions {
   /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
   qos?: boolean;
@@ -42,7 +42,7 @@ interface Entry {
   readonly qos: boolean;
   readonly wait: boolean;
   readonly until: "arrived" | "kept";
-  /** From when on it is not to be delivered any more, in ms on the process's clock; Infinity: never. */
+  /** Its deadline, in ms on the process's clock; Infinity: none. */
   readonly expires: number;
   /** An earlier process may have sent it. */
   readonly wasSent: boolean;
@@ -116,13 +116,13 @@ export class Outbox {
   #keptEpoch: number | undefined;
   /** Numbers of messages that it is to forget. */
   #withdrawn: number[] = [];
-  /** What writers are told when it knows of it. */
+  /** Results for writers, once they are known. */
   #news: (() => void)[] = [];
   /** The streams, by whose positions the next greeting says what has arrived. */
   #streams: string;
   /** When the time of a message is up; Infinity: of none. */
   #expiry = Infinity;
-  /** When the time was up of the first message of which only the server can say what has become; Infinity: of none. */
+  /** Deadline of the first late message whose outcome only the server knows; Infinity: there is none. */
   #lateSince = Infinity;
 
   /** @param kept What an earlier process has left; "nothing" if there is a memory and nothing in it. */
@@ -257,7 +257,7 @@ export class Outbox {
     return expires <= now;
   }
 
-  /** @param number That by which the memory knows it. */
+  /** @param number The memory's number for it. */
   #withdraw(entry: Entry, fate: "EXPIRED" | "UNDECIDED", number?: number): void {
     const text = entry.text!;
     const error = explainFate(fate, "server");
@@ -347,7 +347,7 @@ export class Outbox {
       this.#first !== this.#keptFirst || this.#core.epoch !== this.#keptEpoch;
   }
 
-  /** What the memory does not know. Either `committed` or `failed` follows at once. */
+  /** Changes that the memory does not have yet. Either `committed` or `failed` follows at once. */
   get change(): Omit<MemoryChange, "progress" | "clock"> {
     const written: KeptMessage[] = [];
     const { behind } = this.#owner;

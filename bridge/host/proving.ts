@@ -1,4 +1,4 @@
-/** What a device does with its key: the HMACs that its core asks for, and the seal that comes of them. */
+/** Uses a device's key: for the HMACs that its core asks for, and for the seal made from them. */
 import { createHmac } from "node:crypto";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import {
@@ -38,7 +38,7 @@ export class Proving {
     return this.#ephemeral?.publicKey;
   }
 
-  /** The digits of a proof, or of what hides positions. */
+  /** The digits of a proof, or of the mask that hides positions. */
   hmac(text: Uint8Array): string {
     // The device's proof alone is of whole lines: of all that was said.
     if (this.isSealed && text.at(-1) === NEWLINE) this.#derive(text);

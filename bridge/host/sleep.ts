@@ -10,7 +10,7 @@ export const DRAIN = 10_000;
 /** Messages that can wait in a board which sleeps. */
 export const SLEEPING_WINDOW = 32;
 
-/** What a board that sleeps goes on with. */
+/** What a board goes on with after its sleep. */
 export interface Asleep {
   /** For how long, in ms. */
   readonly ms: number;
@@ -38,7 +38,7 @@ interface SleepHost {
   readonly isUp: () => boolean;
   /** To look again whether it is time. */
   readonly pump: () => void;
-  /** It is time: ends the link first. False: it is to stay awake. */
+  /** It is time: ends the link first. False: it must stay awake. */
   readonly end: () => boolean;
   readonly asleep: (asleep: Asleep) => void;
 }

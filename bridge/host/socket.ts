@@ -36,15 +36,15 @@ export class CoreSocket {
   #outputLength = 0;
   /** How much of it goes out as it is: the greeting. */
   #clearLength = 0;
-  /** What the socket has not taken yet, or the buffer of that for the next time. */
+  /** Bytes that the socket has not taken yet, or their buffer for the next time. */
   #written: Uint8Array<ArrayBuffer> = NOTHING;
   #busy = false;
-  /** What is collected was sent while the socket had something to take. */
+  /** The collected bytes were sent while the socket still had earlier ones to take. */
   #waits = false;
   /** How much the socket had taken when the core sent last. */
   #takenBefore = 0;
   #input: Uint8Array = NOTHING;
-  /** What seals what is sent behind the proof, and opens what was read behind the welcome. */
+  /** Seals bytes sent after the proof, and opens bytes read after the welcome. */
   #seal: Seal | undefined;
   #isProven = false;
   #isBroken = false; // what is read from now on means nothing, and nothing more is said
@@ -106,7 +106,7 @@ export class CoreSocket {
     return this.#outputLength > 0 && !this.#busy;
   }
 
-  /** Returns whether there is room again where there was none. */
+  /** Returns whether there is room again after there was none. */
   flush(): boolean {
     if (!this.hasOutput) return false;
     const output = this.#sealed(this.#output.subarray(0, this.#outputLength));

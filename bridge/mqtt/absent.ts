@@ -7,7 +7,7 @@ import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
 import { type Message, publishOfOwn } from "./rows.ts";
 
-/** What is told of a device. */
+/** What is published about a device. */
 export interface Gone {
   readonly device: string;
   readonly state: AvailabilityState;
@@ -33,7 +33,7 @@ export function tellGone(
   );
 }
 
-/** A device of which a server has told that is dead. */
+/** A device that a dead server has announced. */
 export interface Left {
   readonly device: string;
   readonly server: string;

@@ -6,7 +6,7 @@
  * time, as when the states of all devices are published: where there is no number left, a topic takes that of the one
  * that was not used for the longest time, but only when it comes again, while it is among the last that came without.
  *
- * The other way there are none: the broker is told of none that we would take, and may not use any.
+ * The other way there are none: we tell the broker that we take none, so it must not use any.
  */
 import type { Packet } from "./codec.ts";
 import { BrokerError } from "./errors.ts";

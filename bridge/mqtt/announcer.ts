@@ -53,14 +53,14 @@ export interface AnnouncerHost {
   warn(code: string, message: string): void;
 }
 
-/** A device that is told of. */
+/** An announced device. */
 interface Shown {
   readonly device: Device;
   readonly thing: Thing;
   readonly isAgain: boolean;
 }
 
-/** What one transaction is to do. */
+/** The work of one transaction. */
 interface Step {
   readonly gone: readonly [string, { isSecond: boolean }][];
   readonly due: readonly [string, { isAgain: boolean }][];
@@ -94,12 +94,12 @@ export function checkHomeAssistant(
 export class Announcer {
   readonly #host: AnnouncerHost;
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
-  readonly #due = new Map<string, { isAgain: boolean }>(); // what is told of them may have changed
+  readonly #due = new Map<string, { isAgain: boolean }>(); // their announcements may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
   // Devices that the server did not have when topics of theirs were taken back, or that another server had.
   readonly #absent = new Absentees();
-  readonly #removed = new Map<string, string>(); // devices of which a payload that removes something is done
-  readonly #cleared = new Set<string>(); // topics of discovery of which the broker has it that they were taken back
+  readonly #removed = new Map<string, string>(); // devices whose removing payload is done
+  readonly #cleared = new Set<string>(); // topics of discovery that the broker knows as removed
   #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
   #running: Promise<void> | undefined;
   #cancel = () => {};
@@ -177,7 +177,7 @@ export class Announcer {
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
     } else if (isLoss(event)) {
-      // What is told of all meanwhile is not told of it.
+      // Announcements of all devices made meanwhile leave it out.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
     } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
@@ -205,7 +205,7 @@ export class Announcer {
   }
 
   async #run(): Promise<void> {
-    await undefined; // whoever wakes it has more to say, perhaps
+    await undefined; // the caller that wakes it may have more to say
     while (!this.#isClosed && !this.#isIdle) {
       const gone = [...this.#gone];
       const due = [...this.#due].slice(0, MOST_AT_ONCE);

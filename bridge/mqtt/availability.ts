@@ -1,8 +1,8 @@
-/** Whether devices are there, as it is told: a short outage is none. */
+/** Whether devices are available, as it is published: short outages are left out. */
 import type { Server, ServerEvent } from "../../server/mod.ts";
 import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 
-/** Sleeping: it has said that it would go, and is to be back in time. */
+/** Sleeping: it has said so, and should be back in time. */
 export type AvailabilityState = "online" | "offline" | "sleeping";
 
 /** What was told of a device last. */

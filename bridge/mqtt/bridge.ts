@@ -41,7 +41,7 @@ import { Wills } from "./wills.ts";
 /** Publications that are under way at once, if the broker has no bound of its own. */
 const WINDOW = 100;
 
-/** The same in MQTT 3.1.1: a broker cannot say what it takes, and mosquitto cuts off whoever has more under way. */
+/** The same in MQTT 3.1.1: a broker cannot say its limit, and mosquitto cuts off clients with more under way. */
 const SAFE_WINDOW = 20;
 
 /**
@@ -59,7 +59,7 @@ const MOST_REQUESTS = 1000;
 /** For what is asked or to be done if that says nothing of it, in ms. */
 const DEADLINE = 10_000;
 
-/** A server that has the connection to the broker and is not heard of for so long has it no longer, in ms. */
+/** Silence after which a server loses the connection to the broker to another one, in ms. */
 const LEASE = 5000;
 
 /** Between two counts of what other servers have added, in ms. */
@@ -277,7 +277,8 @@ export class MqttBridge {
   /** Where other servers may have a bridge on the same tables. @throws {LocalError} BAD_ARGUMENT */
   #share(server: Server): Lease {
     if (this.#own.isOn) {
-      const message = "topics of a device's own need a store in SQLite so far";
+      const message =
+        "topics of a device's own need a store in SQLite: give `store` a file, not PostgreSQL";
       throw new LocalError("BAD_ARGUMENT", message);
     }
     this.#counters.tell(this.#platform.date(), STANDBY);
@@ -408,7 +409,7 @@ export class MqttBridge {
     return this.#counters.state(this.#room.amount, this.#broker?.inFlight);
   }
 
-  /** Ends it, before the server is closed. What is due to the broker stays in the store. */
+  /** Ends it, before the server is closed. Messages due to the broker stay in the store. */
   close(): void {
     this.#age?.over();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
@@ -516,7 +517,7 @@ export class MqttBridge {
     return new Requests(host, mostRequests, this.#patience);
   }
 
-  /** A transaction of whoever has the connection to the broker. */
+  /** A transaction of the server that has the connection to the broker. */
   #transact(server: Server, use: (tx: Transaction) => Promise<void> | void): Promise<void> {
     return this.#lease ? this.#lease.transact(use) : server.transaction(use);
   }
@@ -594,7 +595,7 @@ export class MqttBridge {
     if (this.#lease) { for (const { id } of devices) endRound(tx, id, this.#lease.server); }
   }
 
-  /** What becomes safe while this waits for its commit comes out before it, though it is newer: then it comes again. */
+  /** A newer value may become safe and be published while this one waits for its commit: then the newer one is published again. */
   #putStates(server: Server, tx: Transaction, states: readonly State[]): void {
     const said = states.map(({ read }) => read());
     for (const [i, { device, topic }] of states.entries()) {

@@ -143,7 +143,7 @@ export class Broker {
         while (!this.#isClosed) await this.#turn();
       } catch (error) {
         if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) break;
-        // What the session has in memory may be other than what is in the store.
+        // The session in memory may differ from the store.
         this.#drop();
         this.#host.warn("MQTT_FAILED", `will be tried again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {

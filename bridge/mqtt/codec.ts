@@ -20,7 +20,7 @@ const PUBLISH = 3;
 /** A packet that has come. */
 export interface Decoded {
   readonly packet: Packet;
-  /** It is a message of which the end was left out, as it is too long. */
+  /** It is a message that was cut, as it is too long. */
   readonly isCut: boolean;
 }
 

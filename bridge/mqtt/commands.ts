@@ -14,7 +14,7 @@ export interface CommandsHost {
   readonly own: OwnTopics;
   /** As `Clock.now`. */
   now(): number;
-  /** For how long what is to be done may wait for the device if it says nothing of that, in ms. */
+  /** How long an order may wait for the device if it has no deadline of its own, in ms. */
   readonly patience: number;
 }
 

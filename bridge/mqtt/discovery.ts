@@ -1,6 +1,6 @@
 /**
- * What Home Assistant is told of a device, so that it appears there: the payload of device-based discovery, made of the
- * device's description and of what it says about itself. Pure.
+ * Announces a device to Home Assistant: the payload of device-based discovery, made of the
+ * device's description and of its diagnostics. Pure.
  */
 import type { ChannelDescription, Description, RunningApplication } from "../../server/mod.ts";
 import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
@@ -19,7 +19,7 @@ export type AvailabilityOf = "sensors" | "all" | "none";
 /** All choices. */
 export const AVAILABILITIES: readonly AvailabilityOf[] = ["sensors", "all", "none"];
 
-/** What is told of a device. */
+/** What is published about a device. */
 export interface Portrait {
   readonly id: string;
   readonly application: RunningApplication | undefined;
@@ -136,7 +136,7 @@ export function isNothing(kept: string): boolean {
   return kept !== "" && !("dev" in JSON.parse(kept));
 }
 
-/** Whether something is removed by it: then it is to be published once more, without that. */
+/** Whether it removes something: then it must be published once more, without that part. */
 export function removes(payload: string): boolean {
   if (payload === "") return false;
   const { cmps } = JSON.parse(payload) as DiscoveryPayload;
@@ -164,7 +164,7 @@ function componentOf(
         value_template: LEVEL,
       };
     case "switch":
-      // A chip reads 1 and 0, and whoever takes true takes these as well.
+      // A chip reads 1 and 0, and applications that take true take these as well.
       return {
         p: "switch",
         ...setting,
@@ -200,7 +200,7 @@ function componentOf(
   }
 }
 
-/** Whether a word that is sent without quotes is still that word: null is none, 1.0 is 1. */
+/** Whether a word that is sent without quotes is still that word: null would be none, 1.0 would be 1. */
 function isItself(word: string): boolean {
   const value = valueOf(word);
   return typeof value !== "object" && String(value) === word;
@@ -254,7 +254,7 @@ function event(name: string, topic: string, values: readonly string[] = []): Com
   return { p: "event", name, state_topic: topic, event_types: types, value_template: template };
 }
 
-/** What of it is shown. */
+/** The part of it that is shown. */
 function diagnosticsIn({ rssi, heap, booted }: Diagnostics): Record<string, Component> {
   const entity_category = "diagnostic";
   const number = (key: string, { name, unit }: DiagnosticName): Component => ({

@@ -1,4 +1,4 @@
-/** What a broker can do wrong. It ends the connection, is told, and another one is made. */
+/** A broker's fault. It ends the connection and is reported; then another connection is made. */
 import { HoldfastError } from "../../server/protocol/errors.ts";
 
 /** What can be wrong on the broker's side. */

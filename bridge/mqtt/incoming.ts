@@ -55,7 +55,7 @@ export class Incoming {
     this.#outlet.answer(task.qos === 2 ? "pubrec" : "puback", packet);
   }
 
-  /** A task that nobody has taken is none any more. */
+  /** Drops a task that was not taken. */
   forget(task: Extract<Task, { does: "deliver" | "forget" }>): void {
     if (task.does === "forget") this.#ids.set(task.packet, "taken");
     else if (task.qos === 2) this.#ids.delete(task.packet);

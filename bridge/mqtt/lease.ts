@@ -18,7 +18,7 @@ const LOOK = 100;
 const PACE = 1 / 5;
 const MARGIN = 1 / 5;
 
-/** After so long a server that was dead is forgotten, if nothing is left that it has said. */
+/** Time after which a dead server is forgotten, if nothing that it has said is left. */
 const BURIED = "1 day";
 
 /** What others have done. */
@@ -51,7 +51,7 @@ export class Lease {
   #cancelEnd = () => {};
   #isClosed = false;
 
-  /** @param ms A server that has not been heard of for so long has it no longer. */
+  /** @param ms Silence after which a server has lost the lease. */
   constructor(host: LeaseHost, ms: number) {
     this.#host = host;
     this.#ms = ms;
@@ -94,7 +94,7 @@ export class Lease {
     this.#end();
   }
 
-  /** Gives it to others. What it has in the database is not waited for: the server may be about to close. */
+  /** Gives the lease to others. Its pending statements are not awaited: the server may be about to close. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -146,7 +146,7 @@ export class Lease {
     return { isFree: is_free === 1, seen: { waits: waits === 1, round: Number(round) } };
   }
 
-  /** Says that this server is alive; keeps the lease, or takes it if nobody has it. */
+  /** Says that this server is alive; keeps the lease, or takes it if it is free. */
   async #beat(): Promise<void> {
     const { clock, transaction } = this.#host;
     const begun = clock.now();

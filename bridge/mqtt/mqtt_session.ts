@@ -29,7 +29,7 @@ import { Timing } from "./timing.ts";
 /** The broker keeps the session for as long as it can. */
 const FOR_EVER = 0xffff_ffff;
 
-/** What a session is told when it begins. */
+/** Options of a session. */
 export interface SessionOptions {
   version: Version;
   clientId: string;
@@ -46,13 +46,13 @@ export interface SessionOptions {
   receiveMaximum: number;
 }
 
-/** What the store has of a session. */
+/** A session in the store. */
 export interface Kept {
   /** In the order in which they were sent first. */
   readonly inFlight: readonly InFlight[];
   /** Ids of messages that were taken, and not released by the broker. */
   readonly taken: readonly number[];
-  /** What the broker may have, the bridge's own among them. */
+  /** Subscriptions that the broker may have, the bridge's own among them. */
   readonly filters: readonly Filter[];
 }
 
@@ -94,7 +94,7 @@ export class MqttSession {
     this.#timing.start(now);
   }
 
-  /** When `timeout` is to be called, or a connection to be made. */
+  /** When to call `timeout`, or to connect. */
   get deadline(): number | undefined {
     return this.#timing.deadline;
   }
@@ -169,7 +169,7 @@ export class MqttSession {
     });
   }
 
-  /** The connection is gone. Tasks that nobody has taken come again. */
+  /** The connection is gone. Tasks that were not taken come again. */
   closed(now: number): void {
     this.#phase = "offline";
     this.#output = [];
@@ -178,17 +178,17 @@ export class MqttSession {
     this.#timing.closed(now);
   }
 
-  /** @throws {BrokerError} the connection is to be closed */
+  /** @throws {BrokerError} the connection must be closed */
   timeout(now: number): void {
     if (this.#timing.timeout(now)) this.#send({ cmd: "pingreq" });
   }
 
-  /** @throws {BrokerError} the connection is to be closed */
+  /** @throws {BrokerError} the connection must be closed */
   received(bytes: Uint8Array, now: number): void {
     for (const { packet, isCut } of this.#decoder.take(bytes)) this.#take(packet, isCut, now);
   }
 
-  /** What is to be made safe, in this order. */
+  /** Tasks to make safe, in this order. */
   tasks(): Task[] {
     return this.#tasks.splice(0);
   }
@@ -296,7 +296,7 @@ export class MqttSession {
     if (this.isReady) this.#out.fill({ window: this.#window, longest: this.#longest });
   }
 
-  /** A task that nobody has taken is none any more. */
+  /** Drops a task that was not taken. */
   #forget(task: Task): void {
     switch (task.does) {
       case "deliver":

@@ -16,7 +16,7 @@ interface UnderWay extends InFlight {
   isAgain: boolean;
   /** It has not gone out on this connection. */
   isDue: boolean;
-  /** What follows is a task. */
+  /** The next step is a task. */
   isPending: boolean;
 }
 
@@ -66,7 +66,7 @@ export class Outgoing {
     this.#aliases = new TopicAliases(aliases);
   }
 
-  /** What the broker has not answered. */
+  /** Packets that the broker has not answered. */
   get owed(): string | undefined {
     for (const [packet, { isDue, isPending, isReleased }] of this.#all) {
       if (!isDue && !isPending) return `${isReleased ? "PUBREL" : "PUBLISH"} ${packet}`;
@@ -156,7 +156,7 @@ export class Outgoing {
     this.#outlet.answer("pubrel", packet);
   }
 
-  /** A task that nobody has taken is none any more. */
+  /** Drops a task that was not taken. */
   forget({ packet }: Extract<Task, { does: "release" | "complete" }>): void {
     this.#all.get(packet)!.isPending = false;
   }

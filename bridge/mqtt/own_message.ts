@@ -33,7 +33,7 @@ function fromObject(value: Value[] | { [name: string]: Value }): Message | strin
   return { topic, payload, retain };
 }
 
-/** What a device is told of a message, as the value of an event. */
+/** A message for a device, as the value of an event. */
 export function valueFor(topic: string, payload: string): string {
   const value = payload === "" ? undefined : valueOf(payload);
   // Behind a topic with a blank nobody could tell where it ends; and one that is JSON is no text.

@@ -69,7 +69,7 @@ export class OwnTopics {
   /**
    * Finds what devices want that the server knows.
    *
-   * @param known Filters that the broker may have, oldest first: whoever wanted one first has it still.
+   * @param known Filters that the broker may have, oldest first: the first device that wanted one keeps it.
    */
   async start(server: Pick<Server, "devices" | "thing">, known: readonly string[]): Promise<void> {
     if (!this.isOn) return;
@@ -108,7 +108,7 @@ export class OwnTopics {
     const isList = Array.isArray(value) && listed.length === value.length || value === null;
     const rule = `it must be a list of at most ${MOST_FILTERS} filters`;
     if (!isList) this.#refuse(told, "BAD_VALUE", rule);
-    // What others want may be another matter by the time that this is safe: it is tried now, and counts then.
+    // Other devices' wishes may change before this is safe: it is tried now, and counts then.
     const before = this.#wants.get(id) ?? [];
     const refused = this.#assign(id, listed);
     this.#assign(id, before);
@@ -212,7 +212,7 @@ export class OwnTopics {
     return undefined;
   }
 
-  /** Whether the operator allows it. What a pattern has by a wildcard is nothing of the bridge's own. */
+  /** Whether the operator allows it. A pattern's wildcard never matches topics of the bridge itself. */
   #allows(id: string, filter: string): boolean {
     const isBridges = this.#bridges.meeting(filter).next().value !== undefined;
     return this.#patterns.some((pattern) => {
@@ -242,7 +242,7 @@ export class OwnTopics {
   }
 }
 
-/** The filters that a device lists, as many as it may have. What else it says is none. */
+/** The filters that a device lists, up to the limit. Other values are ignored. */
 function filtersIn(value: Value | undefined): string[] {
   if (!Array.isArray(value) || value.length > MOST_FILTERS) return [];
   return value.filter((filter) => typeof filter === "string");

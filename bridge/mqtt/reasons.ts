@@ -9,7 +9,7 @@ const RIGHTS =
   "either user or password is wrong, or the broker's rules do not admit this user: check both";
 const ID = "allow ids of 23 letters and digits at the broker, and several for this user";
 const AGAIN = "it will be tried again";
-const OWNER = "ask whoever runs the broker";
+const OWNER = "ask the broker's operator";
 
 /** Return codes of CONNACK in MQTT 3.1.1, and the codes of MQTT 5 that mean the same. */
 const RETURN_CODES: Readonly<Record<number, number>> = {

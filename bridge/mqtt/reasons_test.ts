@@ -22,7 +22,7 @@ const REFUSALS: [Version, number, ...string[]][] = [
   [5, 0x87, "not authorized", "rules"],
   [5, 0x88, "not available", "tried again"],
   [5, 0x89, "busy", "tried again"],
-  [5, 0x8a, "banned", "ask whoever runs the broker"],
+  [5, 0x8a, "banned", "ask the broker's operator"],
   [5, 0x8c, "another authentication"],
   [5, 0x97, "quota"],
   [5, 0x9f, "too fast", "tried again"],

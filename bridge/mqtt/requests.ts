@@ -82,13 +82,13 @@ export class Requests {
     tx.run(`DELETE FROM mqtt_requests`);
   }
 
-  /** What is under way is answered when the bridge is started again. */
+  /** Requests under way are answered when the bridge is started again. */
   close(): void {
     this.#isClosed = true;
   }
 
   /**
-   * A request has come. What cannot be asked is answered at once.
+   * A request has come. An impossible one is answered at once.
    *
    * @throws {Refusal} what cannot even be answered
    */

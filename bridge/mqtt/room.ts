@@ -49,7 +49,7 @@ export class Room {
     while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
-      // What else has taken room may be of transactions that fail: none of them would wake anybody.
+      // The room may be held by transactions that fail, which would wake no waiter.
       if (!this.#lacks(bytes, state) || this.#stored === 0) break;
       this.#tell(true);
       await promise;

@@ -53,7 +53,7 @@ export function beginRound(tx: Transaction): void {
   tx.run(`UPDATE mqtt_session SET round = round + 1`);
 }
 
-/** What is to be published. */
+/** A message to publish. */
 export type Message = Omit<Publication, "seq">;
 
 /** A publication as it lies in the store. */
@@ -203,7 +203,7 @@ export async function isUnderWay(tx: Transaction, topic: string): Promise<boolea
   return await tx.get(`SELECT 1 FROM mqtt_out WHERE topic = ? LIMIT 1`, topic) !== undefined;
 }
 
-/** Makes a task safe. What a message does is another matter. */
+/** Makes a task safe, without carrying out what its message says. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {
     case "deliver":
@@ -265,7 +265,7 @@ export async function count(tx: Transaction): Promise<Amount> {
 
 const EVENT_WAITS = `stage = ${WAITING} AND retain = 0`;
 
-/** Gives events up that wait and were added by then. What was sent already is another matter. */
+/** Gives events up that wait and were added by then. Sent ones are not affected. */
 export function giveUp(tx: Transaction, by: number): void {
   tx.run(`UPDATE mqtt_out SET stage = ${GIVEN_UP} WHERE ${EVENT_WAITS} AND since <= ?`, by);
 }

@@ -7,7 +7,7 @@ export const [WAITING, SENT, RELEASED, GIVEN_UP] = [0, 1, 2, 3];
 /** When it was added, in ms since 1970; of a state that was replaced: the first. */
 const SINCE = "since INTEGER NOT NULL DEFAULT 0";
 
-/** What differs between the databases in which the tables may lie. */
+/** Differences between the databases that can hold the tables. */
 export interface Schema {
   /** Several servers may have the bridge in this database: one of them at a time has the connection to the broker. */
   readonly isShared: boolean;
@@ -36,7 +36,7 @@ export interface Schema {
 const ONE_STATE = `CREATE UNIQUE INDEX IF NOT EXISTS mqtt_out_state ON mqtt_out (topic)
   WHERE retain = 1 AND stage = ${WAITING}`;
 
-/** What is told of a device last, and what it wants published. */
+/** The last announcement of a device, and what it wants published. */
 const TELL_DEVICE =
   `ON CONFLICT (device) DO UPDATE SET state = excluded.state, sleep = excluded.sleep,
   is_welcomed = CASE WHEN excluded.state = 'offline' THEN 0 ELSE mqtt_devices.is_welcomed END`;
@@ -104,7 +104,7 @@ const SQLITE_ADDED_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`,
 ];
 
-/** What stores do not have in which a bridge was before. */
+/** Tables that stores with an earlier bridge lack. */
 const ADDED: readonly [table: string, column: string][] = [
   ["mqtt_out", "properties TEXT"],
   ["mqtt_devices", "will TEXT"],
@@ -202,7 +202,7 @@ const POSTGRES_TABLES = [
 /**
  * Makes the tables, if they are not there.
  *
- * @returns how they are to be used
+ * @returns how to use them
  * @throws {LocalError} BAD_ARGUMENT: the store has no database
  */
 export async function createTables(

@@ -1,4 +1,4 @@
-/** How the bridge is: counters in memory, that nobody has to ask the store for. */
+/** The bridge's state as counters in memory, so the store need not be asked. */
 
 import type { Amount } from "./rows.ts";
 

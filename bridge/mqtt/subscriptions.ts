@@ -74,7 +74,7 @@ export class Subscriptions {
     this.#kept.clear();
   }
 
-  /** What the broker has not answered. */
+  /** Packets that the broker has not answered. */
   get owed(): string | undefined {
     if (!this.#asked?.isSent) return undefined;
     return this.#asked.what === "unsubscribe" ? "UNSUBSCRIBE" : "SUBSCRIBE";
@@ -92,7 +92,7 @@ export class Subscriptions {
     }
     const { what, filters } = asked;
     const codes = (packet.granted ?? []).map(Number);
-    // MQTT 3.1.1 says nothing of what was unsubscribed.
+    // In MQTT 3.1.1 an UNSUBACK has no reasons.
     if (codes.length !== filters.length && (what !== "unsubscribe" || this.#version === 5)) {
       throw new BrokerError(
         "UNEXPECTED",

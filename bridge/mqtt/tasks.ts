@@ -27,7 +27,7 @@ export interface InFlight extends Publication {
   isReleased: boolean;
 }
 
-/** A message has come: what it does is to be done. With QoS 2 its id is to be kept. */
+/** A message has come, and must be carried out. With QoS 2 its id must be kept. */
 export interface Delivery {
   readonly does: "deliver";
   readonly packet: number;
@@ -41,20 +41,20 @@ export interface Delivery {
   readonly expiresAt?: number;
   /** Where an answer is wanted. MQTT 5. */
   readonly responseTopic?: string;
-  /** What is to be repeated with the answer. MQTT 5. */
+  /** Data to repeat in the answer. MQTT 5. */
   readonly correlation?: Uint8Array;
 }
 
-/** What is to be made safe before the broker may know of it. */
+/** Something to make safe before the broker may know of it. */
 export type Task =
   | Delivery
-  /** The broker is there. Without a session it knows nothing: ids are to be forgotten, and released ones are sent ones. */
+  /** The broker is there. Without a session it knows nothing: forget ids, and treat released publications as sent. */
   | { readonly does: "resume"; readonly isPresent: boolean }
-  /** The broker will not send a message again: its id is to be forgotten. */
+  /** The broker will not send a message again: forget its id. */
   | { readonly does: "forget"; readonly packet: number }
-  /** The broker has a publication: it is to be `released`. */
+  /** The broker has a publication: mark it `released`. */
   | { readonly does: "release"; readonly packet: number; readonly seq: number }
-  /** A publication is done, or refused for this reason: it is to be deleted. */
+  /** A publication is done, or refused for this reason: delete it. */
   | {
     readonly does: "complete";
     readonly packet: number;
@@ -66,7 +66,7 @@ export type Task =
 
 /** The same about topic filters. */
 export type SubscriptionTask =
-  /** These are to be subscribed: that the broker may have them is to be kept. */
+  /** These will be subscribed: keep that the broker may have them. */
   | { readonly does: "subscribe"; readonly filters: readonly string[] }
   /** The broker has these, and does not take those. */
   | {
@@ -74,7 +74,7 @@ export type SubscriptionTask =
     readonly granted: readonly string[];
     readonly refused: readonly RefusedFilter[];
   }
-  /** These are to be unsubscribed: that the broker may not have them any more is to be kept. */
+  /** These will be unsubscribed: keep that the broker may not have them any more. */
   | { readonly does: "unsubscribe"; readonly filters: readonly string[] }
   /** The broker has these no longer. */
   | { readonly does: "unsubscribed"; readonly filters: readonly string[] };
@@ -103,7 +103,7 @@ export interface Outlet {
   answer(cmd: AnswerCommand, packet: number, reason?: number): void;
   /** The same, as bytes. */
   write(bytes: Uint8Array): void;
-  /** To whoever has the store. */
+  /** For the owner of the store. */
   ask(task: Task): void;
 }
 

@@ -4,14 +4,14 @@ import { BrokerError } from "./errors.ts";
 /** For the connection, and for the answers to CONNECT and to PINGREQ, in ms. */
 const PATIENCE = 10_000;
 
-/** A broker that answers PINGREQ may do nothing else that it owes for so long, in ms. */
+/** How long a broker that answers PINGREQ may leave other packets unanswered, in ms. */
 const STUCK = 30_000;
 
 /** Between connections, in ms: twice as long after each failure. */
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
-/** What the broker has to answer next. */
+/** The packet that the broker must answer next. */
 type Awaited = "TCP" | "CONNECT" | "PINGREQ";
 
 export class Timing {
@@ -43,7 +43,7 @@ export class Timing {
     return Math.max(0, (this.#retryAt ?? now) - now);
   }
 
-  /** When `timeout` is to be called, or a connection to be made. */
+  /** When to call `timeout`, or to connect. */
   get deadline(): number | undefined {
     const answerBy = this.#awaited && this.#answerBy;
     const times = [this.#retryAt, answerBy, this.#pingAt].filter((time) => time !== undefined);
@@ -117,7 +117,7 @@ export class Timing {
     this.#retryAt = now + Math.min(LONGEST_PAUSE, pause);
   }
 
-  /** @returns whether PINGREQ is to go out @throws {BrokerError} SILENT */
+  /** @returns whether to send PINGREQ @throws {BrokerError} SILENT */
   timeout(now: number): boolean {
     if (this.#awaited && now >= this.#answerBy) {
       const what = this.#awaited === "TCP" ? "accepted a connection" : `answered ${this.#awaited}`;

@@ -1,7 +1,7 @@
 /** Topics: `PREFIX/ID/CHANNEL` and what belongs to it. Ids and channels are one level each. */
 import { LocalError } from "../../server/protocol/errors.ts";
 
-/** What a topic's level must not have, and the character that marks what stands for it. */
+/** Characters that a topic's level must not have, and the escape character for them. */
 // deno-lint-ignore no-control-regex
 const SPECIAL = /[%+#/\x00]/g;
 
@@ -45,7 +45,7 @@ function unescapeChannel(level: string): string | undefined {
 /** What can be wanted of a channel. */
 export type Command = "set" | "request" | "do";
 
-/** What is wanted, and of which channel. */
+/** What a topic asks for, and of which channel. */
 export interface CommandTopic {
   readonly command: Command;
   readonly device: string;
@@ -82,7 +82,7 @@ export class Topics {
     this.commands = [`${prefix}/+/+/set`, `${prefix}/+/request/+`, `${prefix}/+/do/+`];
   }
 
-  /** What a channel is. */
+  /** The topic of a channel's value. */
   state(device: string, channel: string): string {
     return `${this.#device(device)}/${escapeChannel(channel)}`;
   }
@@ -117,7 +117,7 @@ export class Topics {
     return topic.startsWith(`${this.prefix}/`);
   }
 
-  /** What a topic wants, and of which channel; undefined: it is none of these. */
+  /** What a topic asks for, and of which channel; undefined: it is another topic. */
   parse(topic: string): CommandTopic | undefined {
     if (!this.owns(topic)) return undefined;
     const [id = "", one = "", other = "", ...more] = this.#levels(topic);

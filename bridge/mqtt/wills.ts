@@ -24,7 +24,7 @@ export interface WillsHost {
   readonly own: OwnTopics;
   /** In ms since 1970. */
   date(): number;
-  /** Keeps what is told of a device. */
+  /** Keeps what is published about devices. */
   tell(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void;
   /** A transaction may add a publication. */
   added(tx: Transaction, message: Message): void;
@@ -63,7 +63,7 @@ export class Wills {
     return this.#last.get(id);
   }
 
-  /** A device says what is to be published: as a part of its transaction. */
+  /** A device says what to publish, as a part of its transaction. */
   report(value: Value, told: Told): void {
     const { thing: { id }, channel, tx } = told;
     const { own } = this.#host;
@@ -87,7 +87,7 @@ export class Wills {
     }
   }
 
-  /** What is told of a device has changed: as a part of the transaction in which it is published. */
+  /** A device's announcement has changed, as a part of the transaction that publishes it. */
   changed(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void {
     const { own, tell } = this.#host;
     this.#last.set(id, { state, sleep });

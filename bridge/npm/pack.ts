@@ -2,13 +2,13 @@
  * `deno task npm`: packs server, client and MQTT bridge for Node 20 or later, as `npm install` takes it.
  *
  * `deno pack` writes each module and its types, and takes name, version and exports from `deno.json`. What is left to
- * do here: newer syntax becomes what Node 20 knows, calls of Deno go to `node.ts`, and the core is added.
+ * do here: newer syntax becomes what Node 20 knows, and calls of Deno go to `node.ts`.
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { transformSync } from "esbuild";
+import { folderTask } from "../folder_task.ts";
 import * as node from "./node.ts";
 
 const HELP = `deno task npm [DIR]
@@ -16,10 +16,11 @@ const HELP = `deno task npm [DIR]
 Makes the npm package as a file in DIR (created if necessary; the current folder unless given),
 and prints its path. Install it in a program of your own with \`npm install FILE\`.
 
-  --help   this text`;
+  --help   this text
+
+Exit codes: 0 packed, 1 it could not be packed (the message says why), 2 wrong options.`;
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const CORE = "client-as/build/core.wasm";
 const TARGET = "node20";
 
 /** Globals that Node 20 does not have, and what `node.ts` has in its place. */
@@ -126,37 +127,20 @@ async function finish(root: string): Promise<void> {
   const { code } = transformSync(ours, { loader: "ts", format: "esm", target: TARGET });
   await Deno.mkdir(dirname(shim), { recursive: true });
   await Deno.writeTextFile(shim, code);
-  await Deno.mkdir(dirname(join(root, CORE)), { recursive: true });
-  await Deno.copyFile(join(ROOT, CORE), join(root, CORE));
   const manifest = join(root, "package.json");
   const { dependencies, ...about } = JSON.parse(await Deno.readTextFile(manifest));
   const whole = {
     ...about,
     engines: { node: ">=20" },
-    files: ["**/*.js", "**/*.d.ts", CORE, "server/CHANGELOG.md"],
+    files: ["**/*.js", "**/*.d.ts", "server/CHANGELOG.md"],
     dependencies,
   };
   await Deno.writeTextFile(manifest, `${JSON.stringify(whole, undefined, 2)}\n`);
 }
 
-async function main(args: string[]): Promise<number> {
-  let into = ".";
-  try {
-    const { values, positionals } = parseArgs({
-      args,
-      options: { help: { type: "boolean" } },
-      allowPositionals: true,
-    });
-    if (values.help) return console.log(HELP), 0;
-    if (positionals.length > 1) throw new Error("give one folder");
-    into = positionals[0] ?? into;
-  } catch (error) {
-    console.error(`npm: ${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  // A task runs in the project's folder, wherever it was called.
-  console.log(await pack(resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), into)));
-  return 0;
+if (import.meta.main) {
+  Deno.exitCode = await folderTask(
+    { name: "npm", help: HELP, otherwise: ".", run: pack },
+    Deno.args,
+  );
 }
-
-if (import.meta.main) Deno.exitCode = await main(Deno.args);

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { relative, resolve } from "node:path";
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { folderTask } from "../folder_task.ts";
 
 const HELP = `deno task new DIR
 
 Begins a project in DIR, which must be empty or not there yet: a server's application, a device's in
-AssemblyScript, and a test that runs both while their connections are reset. It uses this clone by its
-place, so move neither of them. In DIR:
+AssemblyScript, and a test that runs both in a simulated world, through outages and kills. It uses this
+clone by its place, so move neither of them. In DIR:
 
   deno task test     compiles the device's application, and runs the test
   deno task server   the server, for boards
@@ -24,8 +24,8 @@ Exit codes: 0 begun, 1 DIR is not empty or cannot be written, 2 wrong options.`;
 const CLONE = fileURLToPath(new URL("../../", import.meta.url)).replace(/[\\/]$/, "");
 const FILES = new URL("files/", import.meta.url);
 
-/** Makes the project's files. @throws {Error} the folder is not empty, or no folder */
-async function begin(folder: string): Promise<void> {
+/** Makes the project's files. @returns what to do next. @throws {Error} the folder is not empty, or no folder */
+async function begin(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   for await (const { name } of Deno.readDir(folder)) {
     throw new Error(`${folder} is not empty (it has ${name}): choose a new folder`);
@@ -37,6 +37,7 @@ async function begin(folder: string): Promise<void> {
   }
   await Deno.writeTextFile(`${folder}/deno.json`, await config(place));
   await Deno.writeTextFile(`${folder}/.gitignore`, "device.wasm\nroom.db*\n");
+  return `begun in ${folder}: run \`deno task test\` there`;
 }
 
 /** @param place The clone's, from the project. */
@@ -44,7 +45,7 @@ async function config(place: string): Promise<string> {
   const { name, version } = JSON.parse(await Deno.readTextFile(`${CLONE}/deno.json`));
   const project = {
     links: [place],
-    imports: { [name]: `jsr:${name}@${version}`, "fault-proxy": `${place}/tests/support/proxy.ts` },
+    imports: { [name]: `jsr:${name}@${version}` },
     tasks: {
       server: "deno run -A server.ts",
       build: `deno run -A --config ${place}/deno.json ${place}/client-as/build.ts device.ts`,
@@ -55,29 +56,6 @@ async function config(place: string): Promise<string> {
   return `${JSON.stringify(project, undefined, 2)}\n`;
 }
 
-async function main(args: string[]): Promise<number> {
-  let folder: string | undefined;
-  try {
-    const { values, positionals } = parseArgs({
-      args,
-      options: { help: { type: "boolean" } },
-      allowPositionals: true,
-    });
-    if (values.help) return console.log(HELP), 0;
-    folder = positionals[0];
-    if (folder === undefined || positionals.length > 1) throw new Error("give one folder");
-  } catch (error) {
-    console.error(`new: ${(error as Error).message}\n\n${HELP}`);
-    return 2;
-  }
-  try {
-    await begin(resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), folder));
-  } catch (error) {
-    console.error(`new: ${(error as Error).message}`);
-    return 1;
-  }
-  console.log(`begun in ${folder}: run \`deno task test\` there`);
-  return 0;
+if (import.meta.main) {
+  Deno.exitCode = await folderTask({ name: "new", help: HELP, run: begin }, Deno.args);
 }
-
-if (import.meta.main) Deno.exitCode = await main(Deno.args);

@@ -118,7 +118,7 @@ Deno.test("new keys replace all old ones, and it is known which have changed", (
   assertEquals(access.keyFor({ id: "3", suite: 2 }), parseKey("3", OTHER_KEY));
 });
 
-Deno.test("new keys of which one is wrong change nothing", () => {
+Deno.test("a set of new keys with one wrong key changes nothing", () => {
   const access = new Access({ keys: keysOf("1") });
   assertThrows(() => access.setKeys([["2", KEY], ["1", "short"]]), LocalError);
   assertEquals(access.keyFor({ id: "1", suite: 2 }), parseKey("1", KEY));
@@ -149,7 +149,7 @@ Deno.test("a right proof passes, and nothing else: a part, more, another case, n
   assertEquals(proves("\x03right"), true);
 });
 
-Deno.test("so many of an address are held as may be, each until it is let go, and none of another's", () => {
+Deno.test("an address may hold a limited number of connections, each until it is released, and none at another's cost", () => {
   const access = new Access({ keys: keysOf("1") });
   const hold = (hostname = "10.0.0.1") => access.hold(hostname);
   assertEquals([hold(), hold(), hold(), hold(), hold(), hold()], [

@@ -34,7 +34,7 @@ export interface Admitted {
   metadata: string;
   /** What the connection is to be sealed with, behind the greeting. */
   seal?: Seal;
-  /** When its hello came, in ms on the process's clock; undefined: just now. Whoever has a clock says so. */
+  /** When its hello came, in ms on the process's clock; undefined: just now. A caller with a clock gives it. */
   greetedAt?: number;
   /** How the device shows that the store is older than what it was told; undefined: it does not. */
   older: string | undefined;
@@ -57,7 +57,7 @@ export interface Admitted {
 export interface Host {
   readonly access: Access;
   readonly limits: Limits;
-  /** The record of a device that is here; undefined: it is to be asked for, and there is room. @throws {PeerError}
+  /** The record of a device that is here; undefined: the caller must ask the store for it, and there is room. @throws {PeerError}
    * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
   /** Other processes may change what is known of a device: at each greeting it is to be asked for, also of one that is
@@ -71,7 +71,7 @@ export interface Step {
   output: string;
   /** Set when the greeting is done. */
   admitted?: Admitted;
-  /** A device of which the record is to be given to `provide`, before anything else. */
+  /** A device whose record must be given to `provide` before anything else. */
   wants?: string;
 }
 
@@ -84,7 +84,7 @@ export class Admission {
   #id = "";
   #held: Uint8Array = NOTHING;
   #greets = false; // in dialect 2, so it can be told what is wrong
-  #welcomed: Admitted | undefined; // the device is to show that it is there
+  #welcomed: Admitted | undefined; // the device has still to show that it is there
   #mute = false; // a seal is due: nothing more is said in the clear
   #proves: ((line: string) => void) | undefined;
   #penalty: "told late" | "not told" | undefined; // for a wrong proof
@@ -96,7 +96,7 @@ export class Admission {
     this.#hostname = hostname;
   }
 
-  /** What the other end says that it is called; "": nothing yet. */
+  /** The name that the other end gives; "": none yet. */
   get id(): string {
     return this.#id;
   }
@@ -201,7 +201,7 @@ export class Admission {
   }
 
   /**
-   * The welcome is about to be sent. What has come by now was not said in answer to it, so it confirms nothing.
+   * The welcome is about to be sent. What has arrived by now does not answer it, so it confirms nothing.
    *
    * @param more What came besides what `receive` was given.
    * @throws {PeerError} BAD_LINE, unless it is empty lines
@@ -252,7 +252,7 @@ export class Admission {
       if (ephemeral && !shared) throw nothingShared();
       const { toDevice, toServer } = sealKeys(key, signed, shared);
       welcomed.seal = new Seal(toDevice, toServer, limits.lineBytes, hello.line);
-      this.#mute = false; // what there is to say is sealed
+      this.#mute = false; // from now on answers are sealed
     };
     return { output: `${welcome}${proof}\n` };
   }

@@ -258,7 +258,7 @@ Deno.test("a key that is added between welcome and answer lets nobody in who has
   assertThrows(() => guest.admitted!.check(), PeerError);
 });
 
-Deno.test("whoever leaves without a wrong proof frees none of the places of those who are told late", () => {
+Deno.test("a peer that leaves without a wrong proof frees no place of those whose answer is delayed", () => {
   const door = Door.withKey();
   const wrong = () => {
     const guest = door.knock();

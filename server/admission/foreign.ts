@@ -1,7 +1,7 @@
-/** What connects that was meant for another kind of server, and what whoever did it should do. */
+/** Recognises clients of other protocols that connect here by mistake, and says what their user should do. */
 import { PeerError } from "../protocol/errors.ts";
 
-/** The first bytes of a protocol that is none of ours. */
+/** The first bytes of a foreign protocol. */
 interface Foreign {
   name: string;
   /** One character for each byte. */

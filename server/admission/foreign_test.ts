@@ -28,7 +28,7 @@ Deno.test("other protocols are known from their first bytes, and nothing that a 
   ) assertEquals(known(start), name, JSON.stringify(start));
 });
 
-Deno.test("whoever speaks another protocol is advised, and whoever has another firmware", () => {
+Deno.test("clients of another protocol, and boards with another firmware, are given advice", () => {
   const { code, advice } = foreign(new TextEncoder().encode("GET / HTTP/1.1\r\n"))!;
   assertEquals(code, "BAD_HELLO");
   assertStringIncludes(advice!, "a browser or another HTTP client");

@@ -107,7 +107,7 @@ Deno.test("what a device says about itself stands behind a TAB, and is no part o
   }
 });
 
-Deno.test("metadata are part of what is proved", () => {
+Deno.test("the proof covers the metadata", () => {
   const guest = Door.withKey().knock();
   guest.greets({ suite: "02", id: "1\tversion=1" });
   const { hello, welcome } = guest.greeting;

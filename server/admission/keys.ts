@@ -101,14 +101,14 @@ export function exposure(path: string, what = "the keys"): string | undefined {
   try {
     mode = Deno.statSync(path).mode;
   } catch {
-    return undefined; // whoever reads it says that it cannot be read
+    return undefined; // reading it will say why it cannot be read
   }
   if (mode === null || (mode & 0o006) === 0) return undefined;
   return `every user of this machine can ${mode & 0o002 ? "change" : "read"} ${what} in ` +
     `${JSON.stringify(path)}: chmod 600 it, and replace its contents`;
 }
 
-/** What key is to be added. */
+/** The key to add. */
 export interface NewKey {
   /** 64 hex digits. Default: a fresh one. */
   given?: string;
@@ -119,7 +119,7 @@ export interface NewKey {
 }
 
 /**
- * Adds a key. The file is created, for its owner alone, if there is none.
+ * Adds a key. If there is no file, it is created, readable for its owner only.
  *
  * @returns the key, 64 hex digits
  * @throws {LocalError} BAD_ARGUMENT, also if the id has a key and `replace` is not set
@@ -151,7 +151,7 @@ export async function removeKey(path: string, id: string): Promise<void> {
   }, realDisk);
 }
 
-/** Changes a file of keys as a whole: whoever reads it meanwhile, or after a loss of power, finds the old or the new. */
+/** Changes a file of keys as a whole: a reader finds the old or the new one, also after a loss of power. */
 async function change(path: string, use: (keys: Keys) => void, disk: Disk): Promise<void> {
   try {
     await replaceFile(path, (old) => {

@@ -96,7 +96,7 @@ Deno.test("what an interrupted command left is said, and what to do about it", a
   assertStringIncludes(await until(() => said), `remove ${folder.path}`);
 });
 
-Deno.test("whoever reads the file while it is changed finds all of it", async () => {
+Deno.test("a reader finds the whole file while it is changed", async () => {
   using folder = new Folder();
   await addKey(folder.keys, "first");
   let done = false;
@@ -122,7 +122,7 @@ Deno.test("a changed file keeps its mode, and a link to it stays a link", async 
   assertEquals([...readKeys(folder.keys).keys()], ["1", "2"]);
 });
 
-Deno.test("a file that everybody may read or change is a complaint, one for a group is none", () => {
+Deno.test("a file that everybody may read or change is complained about, one for a group is not", () => {
   using folder = new Folder();
   folder.write("{}");
   for (const [mode, word] of [[0o644, "read"], [0o606, "change"], [0o602, "change"]] as const) {
@@ -143,12 +143,12 @@ Deno.test("an id that no device could say gets no key", async () => {
   }
   assertEquals(folder.files, []);
   await addKey(folder.keys, "x".repeat(64));
-  // What earlier versions have let in stays.
+  // Names that earlier versions accepted stay valid.
   folder.write(JSON.stringify({ ["x".repeat(128)]: SECRET, "\x85": SECRET }));
   assertEquals(readKeys(folder.keys).size, 2);
 });
 
-Deno.test("an object with nothing in it has no keys; a file with nothing in it is none of keys", async () => {
+Deno.test("an empty object has no keys; an empty file is not a file of keys", async () => {
   using folder = new Folder();
   folder.write("{}");
   assertEquals(readKeys(folder.keys).size, 0);
@@ -334,7 +334,7 @@ Deno.test("a key that was made elsewhere is the one that is added, and a bad one
 });
 
 Deno.test({
-  name: "a file of keys keeps its owner, whoever changes it",
+  name: "a file of keys keeps its owner when another user changes it",
   ignore: Deno.build.os === "windows" || Deno.uid() !== 0,
   async fn() {
     using folder = new Folder();
@@ -366,7 +366,7 @@ Deno.test("a key says what it is for: a new one for sealed links, one from befor
   });
 });
 
-Deno.test("a key for a suite that is not known is none, and is not repeated", () => {
+Deno.test("a key for an unknown suite is refused, and is not repeated in the message", () => {
   using folder = new Folder();
   for (
     const key of [

@@ -97,7 +97,7 @@ async function createAlone(draft: string, disk: Disk): Promise<DiskFile> {
   }
 }
 
-/** Whoever may read the old file, a server with an account of its own perhaps, may read the new one. */
+/** Accounts that may read the old file (the server's own, for example) may read the new one. */
 function adopt(draft: string, { info: { mode, uid, gid } }: Place): void {
   if (Deno.build.os === "windows") return;
   if (Deno.uid() === 0) Deno.chownSync(draft, uid, gid);

@@ -40,7 +40,7 @@ for (
       rxNext: 2,
     }],
     ["a known stream goes on where it stopped", { txEpoch: 77, txFirst: 5 }, { rxNext: 7 }],
-    ["a known stream of which nothing is held", { txEpoch: 77, txFirst: 7 }, { rxNext: 7 }],
+    ["a known stream without messages in the store", { txEpoch: 77, txFirst: 7 }, { rxNext: 7 }],
     ["the device holds less than was taken: an old store goes on with what there is", {
       txEpoch: 77,
       txFirst: 9,

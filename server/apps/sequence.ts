@@ -20,7 +20,7 @@ export class Sequence {
   #newest = -1;
   #gaps = new Set<number>(); // those of the last WINDOW ids that are missing
 
-  /** An id has come. What cannot be one is ignored. */
+  /** An id has come. Anything else is ignored. */
   check(id: number): void {
     if (!Number.isSafeInteger(id) || id < 0) return;
     if (this.#newest < 0) this.#begin(id);

@@ -46,7 +46,7 @@ Deno.test("a sequence begun long before is taken up where it is", () => {
   assertEquals(counts(1000, 1001, 999), [0, 1, 0, 0]);
 });
 
-Deno.test("a sender that starts anew is recognised, and counts go on", () => {
+Deno.test("a restarted sender is recognised, and counts go on", () => {
   assertEquals(counts(...upTo(8), 0, 1, 3), [1, 0, 0, 1]);
   assertEquals(counts(...upTo(40), 8, 9), [0, 0, 0, 1]);
   assertEquals(counts(0, 2, ...upTo(40), ...upTo(3)), [0, 2, 1, 1]);

@@ -233,7 +233,7 @@ class Dispatcher {
     if (text !== undefined) await this.#observe("report", text, told);
   }
 
-  /** Whoever observes all devices is told. */
+  /** Tells the observer of all devices. */
   async #observe(what: "report" | "event", text: string | undefined, told: Told): Promise<void> {
     const { observer } = this.#thing;
     if (!observer?.[what]) return;
@@ -317,7 +317,7 @@ class Dispatcher {
     }
   }
 
-  /** An error with the names of the applications of which one has caused it. */
+  /** An error with the names of the applications, one of which has caused it. */
   blame(error: unknown): unknown {
     return error === this.#blamed ? error : named(this.#called.join(" or "), error);
   }
@@ -334,7 +334,7 @@ class Dispatcher {
     }
   }
 
-  /** What the device says cannot be: it is told, and so is whoever watches. */
+  /** The device has said something impossible: tells the device, and those who watch. */
   #refuse(
     marked: Of<"set" | "boot">,
     code: "BAD_VALUE" | "BAD_DESCRIPTION",
@@ -345,7 +345,7 @@ class Dispatcher {
     this.#warn(code, wrong, told);
   }
 
-  /** Whoever watches is told, when the transaction is safe. */
+  /** Tells those who watch, once the transaction is safe. */
   #warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string, { tx }: Told): void {
     const thing = this.#thing;
     collector(tx).add(thing.afterwards(() => thing.warn(code, message)));
@@ -365,7 +365,7 @@ class Dispatcher {
   }
 }
 
-/** Takes events that nobody looks at, so that they are known. */
+/** Takes events that no handler looks at, so that they are known. */
 export function ignore(): void {}
 
 /** A channel that no application has. */

@@ -5,7 +5,7 @@ import type { Description } from "./description.ts";
 import type { LocalRule } from "./states.ts";
 import type { Moment, Thing } from "./thing.ts";
 
-/** What a handler is given beside the value. */
+/** What a handler gets besides the value. */
 export interface Told extends Moment {
   /** The device. */
   readonly thing: Thing;
@@ -56,7 +56,7 @@ export interface Observer {
 /** Channels by their names. A function takes reports and events. */
 export type Channels = Record<string, Channel | Handler>;
 
-/** What else an application of channels has. */
+/** Further options of an application of channels. */
 export interface ChannelsOptions {
   /** Takes plain lines. Default: they are processed, and told as events, "plain_line". */
   line?: (text: string, told: Told) => Promise<void> | void;

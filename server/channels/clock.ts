@@ -1,7 +1,7 @@
 /**
  * When readings were taken, though devices have no clock. A device says its own milliseconds when it connects, and stamps
  * a reading with them: so its age is known, whatever it has waited for since. That is kept in one of the device's memos,
- * for each boot of which messages may still wait.
+ * for each boot whose messages may still wait.
  *
  * The milliseconds are 32 bits and come round every 49.7 days. So a reading's age is known up to that, less the
  * tolerance below. What passes at the server is taken from its own clock, which goes on while it is down.
@@ -122,7 +122,7 @@ function noteNone(record: DeviceRecord): void {
   if (boots.at(-1)?.clock) add(record, boots, { epoch: record.positions.rxEpoch });
 }
 
-/** A boot begins with the message that comes next. Those of which no message is left are forgotten. */
+/** A boot begins with the message that comes next. Boots without messages are forgotten. */
 function add(record: DeviceRecord, boots: readonly Boot[], boot: Omit<Boot, "from">): void {
   const { positions: { processed }, inbox, state: { deadLetters = [] } } = record;
   const from = processed + inbox.length;

@@ -202,7 +202,7 @@ Deno.test("what is desired stays, though another description would not allow it"
   await refused(scene, thing.set("temp", 20), "temp takes 10 or less, not 20");
 });
 
-Deno.test("whoever watches is told when something else may be described: after a start, or by other ones", async () => {
+Deno.test("watchers are told when descriptions may have changed: after a start, or with new descriptions", async () => {
   const described: (string | undefined)[] = [];
   const { scene, board } = await begin();
   await using _ = scene;

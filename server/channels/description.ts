@@ -8,7 +8,7 @@ import { printable } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MOST_CHANNELS } from "./states.ts";
 
-/** What is told of a channel of any kind. */
+/** What describes a channel of any kind. */
 export interface NamedChannel {
   /** For people, 1 to 64 characters. */
   readonly name?: string;
@@ -94,7 +94,7 @@ export const LONGEST_DESCRIPTION = 65_536;
 /** Beyond that a double knows no tenths. */
 const MOST_NUMBER = 1e15;
 
-/** What people are shown has no controls, and no halves of characters. */
+/** Text for people must have no control characters and no lone surrogates. */
 const UNSHOWABLE = /[\p{Cc}\p{Cs}\u2028-\u202e\u2066-\u2069]/u;
 
 const label: Schema = { type: "string", minLength: 1, maxLength: 64 };

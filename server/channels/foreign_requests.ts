@@ -60,7 +60,7 @@ export class ForeignRequests {
     };
   }
 
-  /** The device has answered such a request; undefined: it was none, or nobody waits for it any more. */
+  /** The device has answered such a request; undefined: it was not such a request, or no server waits for it any more. */
   answered(answer: Answer): Deed | undefined {
     const { record } = this.#device.session;
     const key = ASKED + answer.tag;

@@ -82,7 +82,7 @@ export class Linking {
 }
 
 const TAKES_ALL =
-  "the server's application takes all lines itself, as far as can be told. Make it with channels({ … }) or share({ … })";
+  "the server's application takes all lines itself, as far as the server can tell. Make it with channels({ … }) or share({ … })";
 
 function bad(message: string): LocalError {
   return new LocalError("BAD_ARGUMENT", message);

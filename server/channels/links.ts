@@ -24,7 +24,7 @@ const MOST_VALUES = 64;
 /** Longest text of all links from one device, in UTF-16 units. */
 const LONGEST_MEMO = 16 * 1024;
 
-/** Longest of what a setting has as its reason. */
+/** Longest reason of a setting. */
 const LONGEST_BY = 64;
 
 /** What a link makes of values: by their text, or of all others by "*". Without "*" these go nowhere. */

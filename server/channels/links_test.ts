@@ -195,7 +195,7 @@ Deno.test("links in a circle: nothing runs round it, and both ends agree", async
   assertEquals(values[0], values[1]);
 });
 
-Deno.test("a report that is older than a setting, or is to be set back, is not followed", async () => {
+Deno.test("a link does not follow a report that is older than a setting, or that will be set back", async () => {
   const app = channels({ led: { local: "loses" } });
   const { scene, boards: [tx, rx], server, act } = await begin({ app });
   await using _ = scene;
@@ -270,7 +270,7 @@ Deno.test("an id with a slash has %2F in its place", async () => {
   assertEquals((await server.thing("50%2Fa/%25")).desired("led")?.by, "link hall%2Ftx/button");
 });
 
-Deno.test("of a long id the beginning is the reason of what a link sets", async () => {
+Deno.test("the reason of a linked setting has the beginning of a long id", async () => {
   const id = "x".repeat(64);
   const { scene, boards: [tx, rx], server, act } = await begin({}, [id, "rx"]);
   await using _ = scene;
@@ -383,7 +383,7 @@ Deno.test("links are told to be idle only where there are some, and somebody els
   }
 });
 
-Deno.test("a link that cannot be made safe is none", async () => {
+Deno.test("a link that cannot be made safe is not made", async () => {
   const { scene, server } = await begin();
   await using _ = scene;
   const source = await server.device("tx") as DeviceDriver;

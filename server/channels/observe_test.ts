@@ -1,4 +1,4 @@
-/** Whoever observes all devices is told what they tell, in the transaction in which that is processed. */
+/** An observer of all devices is told what they tell, in the transaction in which that is processed. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";

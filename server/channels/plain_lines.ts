@@ -18,7 +18,7 @@ import type { Transaction } from "../store/transaction.ts";
 import type { Part } from "./table.ts";
 import type { ThingDriver } from "./thing_driver.ts";
 
-/** A line that is to be processed. */
+/** A line that waits to be processed. */
 interface Offer {
   readonly line: string;
   readonly tx: Transaction;
@@ -97,14 +97,14 @@ export class PlainLines {
     this.#offer?.done.resolve();
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     this.#view?.end(reason);
     this.#offer?.done.reject(reason);
   }
 }
 
-/** What a run of the application has as its device. */
+/** The `Device` of one run of the application. */
 export class PlainDevice implements Device {
   readonly #device: DeviceDriver;
   readonly #next: () => Offer | undefined;
@@ -139,7 +139,7 @@ export class PlainDevice implements Device {
     return reader.promise;
   }
 
-  /** Whoever asks for the next line, or drops all of them, has processed the one before. */
+  /** To ask for the next line, or to drop all, says that the line before it is processed. */
   #processed(): void {
     this.#inHand?.done.resolve();
     this.#inHand = undefined;

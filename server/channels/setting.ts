@@ -1,4 +1,4 @@
-/** What may be said that a channel should be. */
+/** Checks the values that channels can be set to. */
 import { checkChannel, textOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { type Description, wrongSetting } from "./description.ts";

@@ -1,4 +1,4 @@
-/** What becomes of settings that cannot be sent yet, or never, and of what else has not happened. */
+/** Settings that cannot be sent yet, or never. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";

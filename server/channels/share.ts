@@ -25,7 +25,7 @@ import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
  * ten times as long, up to 10 s; `app_failed` says whose fault it is. After `limits.attempts` failures it becomes a dead
  * letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for ever.
  *
- * What is given here is what `channels` returns: a function that calls it is taken for one of plain lines, and fails.
+ * Give what `channels` returns. A function that calls it would be taken for an application of plain lines, and fail.
  *
  * An application of plain lines that fails is restarted as if it were alone, after 1 s to 60 s. As long as it has a
  * line in hand, what comes behind that waits. When it has returned, plain lines are told as events, "plain_line".

@@ -367,7 +367,7 @@ Deno.test("a device that is cleared or forgotten while a line is in hand", async
   }
 });
 
-Deno.test("a server is closed while a line waits for an application that is to be begun again", async () => {
+Deno.test("a server is closed while a line waits for an application to be restarted", async () => {
   const { scene, board } = await begin({
     plain: async (device) => {
       await device.readline();
@@ -380,7 +380,7 @@ Deno.test("a server is closed while a line waits for an application that is to b
   assertEquals(scene.server.devices.map(({ inbox }) => inbox), [1]);
 });
 
-Deno.test("a function that calls an application of channels is none: that is told", async () => {
+Deno.test("a function that calls an application of channels is not one: that is told", async () => {
   const temp = channels({ temp() {} });
   const { scene, failures } = await begin({ temp: (device, server) => temp(device, server) });
   await using _ = scene;

@@ -47,7 +47,7 @@ export interface ChannelState {
   readonly reported?: Report;
   /** Why the device does not take what is desired. */
   readonly fault?: string;
-  /** The device is to be told what is desired. */
+  /** Whether the device must still be told what is desired. */
   readonly isDue?: boolean;
   /** Tag of the setting that was sent last. */
   readonly tag?: string;
@@ -60,7 +60,7 @@ export interface ChannelState {
 /** What a change at the device itself comes to: it "wins" and is what is desired from now on, or it "loses" and is set back. */
 export type LocalRule = "wins" | "loses";
 
-/** With which the next setting of a channel is to be sent. */
+/** The number of the next setting of a channel. */
 export function nextTag({ tag = "0" }: ChannelState): string {
   return String(Number(tag) % MOST_TAG + 1);
 }
@@ -118,7 +118,7 @@ export class States {
     for (const name of this.names()) this.#index(name, this.get(name));
   }
 
-  /** Channels of which something is known. */
+  /** Channels that have a desired or a reported value. */
   names(): string[] {
     return [...this.#record.memos.keys()].filter((key) => key.startsWith(MARK))
       .map((key) => key.slice(MARK.length));
@@ -131,7 +131,7 @@ export class States {
     return this.#last.state;
   }
 
-  /** Channels whose setting the device is to be told. */
+  /** Channels whose setting must still be sent to the device. */
   get due(): Iterable<string> {
     return this.#due ?? [];
   }
@@ -150,7 +150,7 @@ export class States {
   }
 
   /**
-   * Somebody wants it so. What was said already stays as it was said first.
+   * Sets what is desired. If it is already so, who said it and when stays as it was.
    *
    * @throws {LocalError} BAD_ARGUMENT: there are too many channels
    */
@@ -175,7 +175,7 @@ export class States {
     this.put(name, { ...state, fault: "too_long" });
   }
 
-  /** What the channel is if the device answers so without a value; undefined: nobody knows. */
+  /** What the channel is if the device answers so without a value; undefined: unknown. */
   confirmed(name: string, tag?: string): string | undefined {
     const state = this.get(name);
     // Nothing else was desired since then, if nothing is due.

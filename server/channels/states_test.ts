@@ -51,7 +51,7 @@ Deno.test("whether a device has channels is seen among all that is kept of it", 
   assertEquals([hasChannels(record), states.names()], [true, ["led"]]);
 });
 
-Deno.test("what was refused may be said again, and is sent again", () => {
+Deno.test("a refused setting may be set again, and is sent again", () => {
   const { states } = begin();
   const setting = { text: "5", at: 1, by: "server" };
   states.set("fan", setting);
@@ -62,7 +62,7 @@ Deno.test("what was refused may be said again, and is sent again", () => {
   assertEquals([states.get("fan").isDue, states.get("fan").fault], [true, undefined]);
 });
 
-Deno.test("what was refused is not met, though the device reports just that, and may be said again", () => {
+Deno.test("a refused setting is not met, even if the device reports that value, and may be set again", () => {
   const { states } = begin();
   const setting = { text: "5", at: 1, by: "server" };
   states.reported("fan", { text: "5", at: 0 }, "wins");
@@ -116,7 +116,7 @@ Deno.test("news is what differs from the last report, and from what is set back"
   assertEquals(states.isNews("led", "1.0", "wins"), false);
 });
 
-Deno.test("a channel of which nothing is known any more is not kept, nor one due that nobody has set", () => {
+Deno.test("a channel without values is not kept, nor a due one that was never set", () => {
   const { record, states } = begin();
   states.set("led", { text: "1", at: 1, by: "server" });
   states.put("led", {}); // that never was

@@ -53,7 +53,7 @@ export interface Thing {
   readonly id: string;
   /** Whether the device has a connection at present. */
   readonly connected: boolean;
-  /** Names of the channels of which something is known. */
+  /** Names of the channels that have a desired or a reported value. */
   readonly channels: string[];
   /** What its application calls itself; undefined: it has not told. */
   readonly application: RunningApplication | undefined;
@@ -63,10 +63,10 @@ export interface Thing {
    */
   readonly description: Description | undefined;
 
-  /** What a channel should be; undefined: nobody has said. */
+  /** What a channel should be; undefined: it was never set. */
   desired(channel: string): Desired | undefined;
 
-  /** What a channel is; undefined: the device has not told. */
+  /** What a channel is; undefined: the device has not reported it. */
   reported(channel: string): Reported | undefined;
 
   /**

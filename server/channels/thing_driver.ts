@@ -87,7 +87,7 @@ export class ThingDriver implements Thing, Above {
     return this.#device;
   }
 
-  /** Whoever has linked it counts on it. */
+  /** A linked device is kept: its links count on it. */
   get isKept(): boolean {
     return this.links.concern(this.id);
   }
@@ -97,7 +97,7 @@ export class ThingDriver implements Thing, Above {
     return this.#host.links;
   }
 
-  /** Is told of what all devices tell. */
+  /** Told of what all devices report and tell. */
   get observer(): Observer | undefined {
     return this.#host.observer;
   }
@@ -191,7 +191,7 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
-  /** Channels that a device had as they should be are to be set again. */
+  /** Settings that a device had already taken must be sent again. */
   #parted(met: readonly string[]): void {
     for (const channel of met) {
       this.#host.events.emit({ event: "parted", device: this.id, channel });
@@ -282,7 +282,7 @@ export class ThingDriver implements Thing, Above {
     if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));
     const { name: channel, tag } = answer;
     const { desired } = this.#states.get(channel);
-    if (!desired) return this.afterwards(() => this.#settle(answer)); // nobody has asked
+    if (!desired) return this.afterwards(() => this.#settle(answer)); // it answers nothing
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
@@ -298,7 +298,7 @@ export class ThingDriver implements Thing, Above {
     return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
   }
 
-  /** What a channel is by that answer; undefined: it does not say. */
+  /** The channel's value according to that answer; undefined: the answer does not say. */
   toldBy(answer: Answer): string | undefined {
     const { name: channel, tag } = answer;
     const isOfSetting = !isOfRequest(answer) && this.#states.get(channel).desired;
@@ -430,7 +430,7 @@ export class ThingDriver implements Thing, Above {
 /** Of a report. */
 export type Times = Omit<Report, "text">;
 
-/** What applications are told of that. */
+/** What applications get to know of it. */
 export function momentOf({ at, taken }: Times): Moment {
   const isStamped = taken !== undefined;
   return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };

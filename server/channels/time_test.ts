@@ -39,7 +39,7 @@ class TimeScene implements AsyncDisposable {
     return new TimeScene(server, new StreamBoard(server, "1", DATE, ms), readings);
   }
 
-  /** Nothing happens for so long. */
+  /** Lets this time pass without events. */
   async passes(ms: number): Promise<void> {
     await this.board.leave();
     await this.server.platform.advance(ms);
@@ -137,7 +137,7 @@ Deno.test("readings of several boots wait for the application: each has its time
   ]);
 });
 
-Deno.test("readings of several boots that nobody looks at, and so share a transaction, have their times", async () => {
+Deno.test("readings of several boots without a handler, which share a transaction, keep their times", async () => {
   const { app, open } = gated({ looks: false });
   await using scene = await TimeScene.start(50_000, { app });
   const { board } = scene;

@@ -1,4 +1,4 @@
-/** What a command of the command line is: how it is called, what it takes, and what its help says. */
+/** A command of the command line: its name, its arguments, and its help. */
 import { parseArgs } from "node:util";
 import { badArgument } from "./arguments.ts";
 import { optionRow, type Options, type Values, wrap } from "./option.ts";
@@ -14,7 +14,7 @@ export interface Command<T extends Options = Options> {
   readonly usage: readonly string[];
   /** In one line. */
   readonly summary: string;
-  /** What there is to know beside the options. */
+  /** What the help says besides the options. */
   readonly about?: string;
   readonly options: T;
   /** -3 is a word of it, and no option. */
@@ -41,7 +41,7 @@ export async function runCommand(
     ]),
   );
   const { values, positionals } = parseArgs({
-    // A space before a number is none of JSON's.
+    // JSON has no space before a number here.
     args: args.map((arg) => it.takesNumbers && /^-\d/.test(arg) ? ` ${arg}` : arg),
     allowPositionals: true,
     options: { ...options, help: { type: "boolean", default: false } },
@@ -53,7 +53,7 @@ export async function runCommand(
   await it.run(positionals, { ...none, ...values } as unknown as Values<Options>, reach);
 }
 
-/** What may stand first where that is one of a few words. */
+/** The words that may stand first, if there are only a few. */
 export function firstWords(usage: readonly string[]): string[] {
   return usage.map((way) => way.split(" ")[0]!).filter(isLiteral);
 }

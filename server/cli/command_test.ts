@@ -63,7 +63,7 @@ Deno.test("what may stand first is known from that, for shells", () => {
   assertEquals(firstWords([""]), []);
 });
 
-Deno.test("an option that there is none of is no word", async () => {
+Deno.test("an unknown option is not taken for a word", async () => {
   const error = await assertRejects(() => given(["ID"], "a", "--of"), TypeError);
   assertStringIncludes(error.message, "--of");
 });

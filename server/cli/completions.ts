@@ -39,7 +39,7 @@ function optionsOf({ options }: Completed): [string, Option][] {
   return [...Object.entries(options).filter(([name]) => name !== HELP[0]), HELP];
 }
 
-/** What an option is about, as short as a list wants it. */
+/** What an option is about, short enough for a list. */
 function brief({ help }: Option): string {
   const [first] = help.replace(/^several times: /, "").split(/[;.:] | \(/);
   return first!.length <= MOST_TEXT ? first! : `${first!.slice(0, MOST_TEXT - 1)}…`;

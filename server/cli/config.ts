@@ -10,7 +10,7 @@ import { parseJsonc } from "./jsonc.ts";
 import type { Option } from "./option.ts";
 import { OPTIONS } from "./serve_options.ts";
 
-/** What there is no sense in. */
+/** Options that make no sense in a file. */
 const NONE: readonly string[] = ["config", "help"];
 
 /** Keys that are whole numbers. */

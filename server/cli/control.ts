@@ -1,5 +1,5 @@
 /**
- * The socket over which commands on the same machine reach a server: the API, for whoever may open the file. Where the
+ * The socket over which commands on the same machine reach a server: the API, for everybody who may open the file. Where the
  * server keeps its store in a file, the socket lies beside it unless another path is given.
  */
 import { LocalError } from "../protocol/errors.ts";
@@ -56,7 +56,7 @@ export class Control {
     return new Control(path, answer);
   }
 
-  /** Whoever waits for an answer gets none any more. */
+  /** Those who wait for an answer get none any more. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#http.finished;

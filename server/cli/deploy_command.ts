@@ -158,7 +158,7 @@ function toVersion(text: string): number {
   throw badArgument("deploy", `--version takes 0 to 4294967295, not ${text}`);
 }
 
-/** What is told of those devices: how far a deploy is, and whether they are there. */
+/** What is shown of those devices: how far a deploy is, and whether they are connected. */
 const TOLD = ["deploy", "deploying", "connected", "disconnected", "asleep", "forgotten"];
 
 /** Shows how far a group is, until nothing more comes of those devices that have a link. */

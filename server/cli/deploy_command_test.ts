@@ -51,7 +51,7 @@ Deno.test("a group is given another application, in steps, and what each runs is
   assertEquals(boards[0]!.firmware.trials.length, 1, "it runs it already");
 });
 
-Deno.test("a group is given no more of what one falls back from", async () => {
+Deno.test("a group gets no more of an application that one device fell back from", async () => {
   await using place = await begin({
     a: {},
     b: { falls: () => "hang" },

@@ -2,7 +2,7 @@
 import { LocalError } from "../protocol/errors.ts";
 import { printable } from "../observe/log.ts";
 
-/** A key has 64 digits; whoever sends more than this sends something else. */
+/** A key has 64 digits; more bytes than this are not a key. */
 const LONGEST = 1024;
 
 const CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, NEWLINE = 10, RETURN = 13, DELETE = 127;

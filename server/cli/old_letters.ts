@@ -1,4 +1,4 @@
-/** Dead letters that nobody has looked after for too long are forgotten: their number is bounded, and so is their age. */
+/** Forgets dead letters that are too old: both their number and their age are bounded. */
 import type { DeadLetter } from "../link/record.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { HoldfastError } from "../protocol/errors.ts";

@@ -74,14 +74,14 @@ Deno.test("the server forgets them when it starts, and says how many", async () 
     process.kill("SIGTERM");
     assertEquals((await process.ended).code, 0);
   }
-  // It looks again after so long: so it is found, however fast the server has started.
+  // It looks again after this time, so it is found however fast the server has started.
   await using process = start(...options, "--dead-letters-max-age", "1s");
   const { code, message } = await process.logs("warning");
   assertEquals(code, "DEAD_LETTERS_OLD");
   assertStringIncludes(message!, "1 dead letters were too old");
 });
 
-Deno.test("an age that is none is named", async () => {
+Deno.test("a malformed age is named", async () => {
   for (const age of ["0d", "7", "soon"]) {
     const [code, said] = await fails("--open", "--dead-letters", "--dead-letters-max-age", age);
     assertEquals([code, said.includes("--dead-letters-max-age takes a time such as 90s")], [

@@ -1,7 +1,7 @@
 /** What commands print. */
 import { printable } from "../observe/log.ts";
 
-/** Whoever has read what is printed has gone: `holdfast tail | head -1`. There is nothing more to do, and nothing wrong. */
+/** The reader of the output has gone: `holdfast tail | head -1`. There is nothing more to do, and nothing wrong. */
 export class ReaderGone extends Error {}
 
 const encoder = new TextEncoder();

@@ -30,14 +30,14 @@ export class Printing {
       this.#tellOfStdout();
     },
   });
-  #missing = 0; // lines of stdout of which nobody was told
+  #missing = 0; // lost lines of stdout that were not reported yet
   #why: string | undefined;
   #events: Events | undefined;
 
   /** Prints a line of the log. */
   readonly log = (line: string): void => this.#stderr.write(`${line}\n`);
 
-  /** What is lost is told there. */
+  /** Where lost lines are reported. */
   tell(events: Events): void {
     this.#events = events;
   }

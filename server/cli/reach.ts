@@ -1,6 +1,6 @@
 /**
  * How a command reaches a server: over a socket of this machine or by URL. A command that needs no device can do without
- * a server: it runs one on the store for as long as that takes. What is asked and answered is the same API each time.
+ * a server: it runs one on the store for as long as that takes. Both ways use the same API.
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
 import { isPostgres } from "../store/postgres/conninfo.ts";
@@ -13,7 +13,7 @@ import { type Start, withStoppedServer } from "./stopped_server.ts";
 /** Where systemd's unit has the socket. */
 const USUAL = "/run/holdfast/control.sock";
 
-/** A stream has something to tell every 15 s: one that says nothing for so long, in ms, has lost its server. */
+/** A stream has something to tell every 15 s: one that is silent for this many ms has lost its server. */
 const SILENCE = 45_000;
 
 /** Options of each command that asks a server. */
@@ -49,7 +49,7 @@ export interface Where {
   readonly "token-file"?: string | undefined;
 }
 
-/** What a server has answered in place of what was asked, or why none has answered. */
+/** The error that a server has answered with, or why no server has answered. */
 export class CommandError extends HoldfastError {}
 
 /** A server that can be asked. */

@@ -1,4 +1,4 @@
-/** The server's options: the one table, of which its help, completions and the schema of its configuration are made. */
+/** The table of the server's options. Help, completions and the schema of the configuration file are made from it. */
 import type { ParseArgsOptionsConfig } from "node:util";
 import { defaultLimits } from "../link/limits.ts";
 import { type Option, optionRow } from "./option.ts";

@@ -1,4 +1,4 @@
-/** `dead-letters` on the command line: of a server that runs, and of a store that nobody has open. */
+/** `dead-letters` on the command line: for a running server, and for a store that is not in use. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";

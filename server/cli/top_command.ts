@@ -9,7 +9,7 @@ import { footer, ordered, picture } from "./top_view.ts";
 /** Between two pictures at most, in ms: times go on while nothing happens. */
 const FRAME = 1000;
 
-/** What a terminal is told: another screen, without a cursor and without lines that go on in the next one. */
+/** Control sequences: the alternate screen, no cursor, no line wrapping. */
 const BEGIN = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const END = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 

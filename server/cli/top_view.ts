@@ -1,4 +1,4 @@
-/** The picture that `top` shows: pure, of what was told last. */
+/** The picture that `top` shows, made from the last report. Pure. */
 import { printable } from "../observe/log.ts";
 import type { DeviceView } from "../device_view.ts";
 
@@ -8,7 +8,7 @@ export interface Size {
   readonly rows: number;
 }
 
-/** What somebody has chosen to see. */
+/** What the user has chosen to see. */
 export interface Looking {
   /** Rows of devices above the picture. */
   readonly above: number;

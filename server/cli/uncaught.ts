@@ -4,7 +4,7 @@ import { owner } from "../runtime/run.ts";
 
 type Call = (...args: unknown[]) => unknown;
 
-/** What throws in a timer is nobody's any more when it is told as an event, so it is caught here. */
+/** When an error of a timer is reported as an event, its application is no longer known, so it is caught here. */
 function catching(call: unknown): unknown {
   if (typeof call !== "function") return call;
   const whose = owner(); // of whoever plans it

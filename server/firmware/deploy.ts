@@ -1,7 +1,7 @@
-/** What is said of a deploy, and what it is told. */
+/** Deploys and rollouts: their options and their states. */
 import type { DeployPhase } from "./deployment.ts";
 
-/** What a deploy is told. */
+/** Options of a deploy. */
 export interface DeployOptions {
   /** Of the application: 1 to 32 letters, digits, `_`, `-`, `.`. */
   name: string;
@@ -19,7 +19,7 @@ export interface DeployOptions {
   onProgress?: (deploy: Deploy) => void;
 }
 
-/** What a deploy to a group of devices is told. */
+/** Options of a deploy to a group of devices. */
 export interface RolloutOptions
   extends Pick<DeployOptions, "name" | "version" | "older" | "again"> {
   /** How many devices are given it at once, 1 to 1000. Default 1. */
@@ -41,7 +41,7 @@ export interface Rollout {
   /** When it was begun. */
   readonly begun: Date;
   /** "runs": there are devices that have still to get it; "stopped": one has not taken it, and no further one is begun;
-   * "done": whoever was to get it has it, or it was given up. */
+   * "done": every device has it, or its deploy was given up. */
   readonly state: "runs" | "stopped" | "done";
   /** Ids of the devices, in the order in which they get it if they have a link. Their deploys are their own. */
   readonly devices: readonly string[];

@@ -50,7 +50,7 @@ export function unsupported(id: string): LocalError {
   return new LocalError("UNSUPPORTED", `${JSON.stringify(id)}: ${NO_DEPLOYS}`);
 }
 
-/** What whoever waits is told; undefined: the device has it. */
+/** The error for those who wait; undefined: the device has it. */
 export function errorOf(id: string, deploy: Deploy): LocalError | undefined {
   const about = `${JSON.stringify(id)}: ${wordsOf(deploy)}`;
   switch (deploy.phase) {

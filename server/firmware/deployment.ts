@@ -112,7 +112,7 @@ const UNSAID: readonly DeployPhase[] = ["queued", "waits", "trial"];
 /** Hashes of that kind that are kept. */
 const MOST_FALLEN = 8;
 
-/** Whether the same bytes fell back on the device, and nobody has said since that they are to be tried again. */
+/** Whether the same bytes fell back on the device, and nobody has asked since to try them again. */
 export function hasFallen({ fallen = [] }: Pick<DeployState, "fallen">, hash: string): boolean {
   return fallen.includes(shortHash(hash));
 }
@@ -138,7 +138,7 @@ function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
 /** The way to the device's firmware. */
 export interface Line {
   readonly record: DeviceRecord;
-  /** Whether there is a connection by which its firmware takes messages. */
+  /** Whether there is a connection on which its firmware takes messages. */
   readonly takesFirmware: boolean;
   /** Longest text that the device takes, in bytes. */
   readonly lineBytes: number;
@@ -152,7 +152,7 @@ export interface Line {
   changed(): void;
 }
 
-/** What a record remembers of a device's deploy; undefined: there was none. */
+/** What a record remembers of a device's deploy; undefined: there was no deploy. */
 export function deployOf(record: DeviceRecord): DeployState | undefined {
   const text = record.memos.get(DEPLOY);
   return text === undefined ? undefined : JSON.parse(text);
@@ -293,7 +293,7 @@ export class Deployment {
         this.#end("kept");
         return true;
       case "fellBack":
-        // Of an earlier deploy of the same bytes, perhaps: those are to be tried again if somebody has said so.
+        // Perhaps of an earlier deploy of the same bytes: those are tried again if somebody has asked for it.
         if (state.starts > 0 || !state.again) this.#end("fell_back", word.reason);
         else this.#free();
         return true;

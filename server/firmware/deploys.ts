@@ -146,7 +146,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
     let rollout: Rollout | undefined;
     await members[0]!.safely(() => {
-      // Whoever says the same twice wants it once.
+      // The same deploy asked for twice is one deploy.
       rollout = again ? undefined : this.#rollouts.underWay(members, offer.hash);
       if (rollout) return;
       for (const member of members) member.check(offer); // all of them, before one is begun
@@ -310,7 +310,7 @@ class DeviceDeploy implements Line, Member {
         this.check(offer);
         const { state } = this.deployment;
         const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
-        // Whoever says the same twice wants it once.
+        // The same deploy asked for twice is one deploy.
         const isSame = isUnderWay && state.hash === offer.hash && !again;
         if (!isSame) this.deployment.begin(offer, image);
         const { begun } = this.deployment.state!;

@@ -1,11 +1,9 @@
 /** Which devices are meant by a pattern, and in which order a group is given an application. */
-
-/** 2 is before 10. */
-const BY_NUMBER = new Intl.Collator("en", { numeric: true });
+import { compareNames } from "../protocol/name_order.ts";
 
 /** The order of a group, whoever connected first. */
 export function inOrder(ids: Iterable<string>): string[] {
-  return [...ids].sort(BY_NUMBER.compare);
+  return [...ids].sort(compareNames);
 }
 
 /** Ids that are meant: one, or those that match a pattern with `*` and `?`. */

@@ -14,3 +14,8 @@ Deno.test("patterns have * and ?, and everything else means itself", () => {
 Deno.test("a group is in the order of its ids, with numbers as numbers", () => {
   assertEquals(inOrder(["hall/10", "roof", "hall/2"]), ["hall/2", "hall/10", "roof"]);
 });
+
+Deno.test("the order of a group does not depend on who connected first", () => {
+  assertEquals(inOrder(["a", "A"]), inOrder(["A", "a"]));
+  assertEquals(inOrder(["1", "01"]), inOrder(["01", "1"]));
+});

@@ -17,7 +17,7 @@ import { inOrder } from "./group.ts";
 export interface Member {
   readonly id: string;
   readonly deployment: Deployment;
-  /** Whether there is a connection by which its firmware takes messages. */
+  /** Whether there is a connection on which its firmware takes messages. */
   readonly takesFirmware: boolean;
 }
 
@@ -41,7 +41,7 @@ export class Rollouts {
   readonly #groups = new Map<number, Map<string, Member>>();
   readonly #places = new Map<Member, number>();
   readonly #due = new Set<number>();
-  readonly #stopped = new Set<number>(); // those of which that was told
+  readonly #stopped = new Set<number>(); // stopped, and reported as such
   #isLooking = false;
   readonly #ended: (code: "STOPPED" | "DONE", message: string) => void;
 

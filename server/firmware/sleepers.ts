@@ -59,7 +59,7 @@ export class Sleepers {
     setNap(record, 0, 0);
   }
 
-  /** A device's connection has ended. @returns whether it sleeps: then that is what is said of it */
+  /** A device's connection has ended. @returns whether it sleeps: then its end is reported as sleep */
   ended({ id, session: { record } }: Sleeper, address: string): boolean {
     const nap = napOf(record);
     if (!nap || nap.missed <= this.#clock.date()) {

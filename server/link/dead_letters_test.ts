@@ -7,7 +7,7 @@ function textsOf({ record }: SessionRig): string[] {
   return (record.state.deadLetters ?? []).map(({ text }) => text);
 }
 
-Deno.test("dead letters: so many as may be, and so much text", () => {
+Deno.test("dead letters: their number and their text are limited", () => {
   const many = SessionRig.up({ deadLetters: 2 });
   many.hears("00a\n01b\n02c\n");
   many.session.transmit(0);

@@ -10,7 +10,7 @@ import type { Dialect } from "./dialect.ts";
 import { distance } from "./dialect2.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 
-/** What is known of a message whose time is up. */
+/** What is known about a message whose deadline has passed. */
 export type Fate =
   | "EXPIRED" // the device does not have it
   | "UNDECIDED" // nobody can say any more
@@ -81,7 +81,7 @@ export class Deadlines {
     return !dialect && this.#wasSent(message) ? "open" : "EXPIRED";
   }
 
-  /** When the time was up, or will be, of the first message on its way; Infinity: that of none has been so far. */
+  /** When the time was up, or will be, of the first message on its way; Infinity: no deadline has passed so far. */
   late(now: number): number {
     if (!this.#isAnyLate) return Infinity;
     // Of those whose time is up, all others were withdrawn.

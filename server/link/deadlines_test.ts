@@ -7,7 +7,7 @@ import { defaultLimits } from "./limits.ts";
 import { WITHDRAWN } from "./record.ts";
 import { Session } from "./session.ts";
 
-/** The time comes, and whoever drives the session says so. */
+/** The time comes, and the driver tells the session. */
 function reach(link: Dialect2Rig | SessionRig, ms: number): void {
   link.now += ms;
   link.session.expire(link.now);
@@ -139,7 +139,7 @@ Deno.test("a deadline survives a restart, and what may have been sent before it 
   assertEquals(told(link), ["perhaps sent: UNDECIDED"], "it may have forgotten it meanwhile");
 });
 
-Deno.test("what an unconfirmed welcome has told a device is no proof of what it has", () => {
+Deno.test("an unconfirmed welcome does not prove what the device has", () => {
   const link = Dialect2Rig.up();
   const written = link.write("a", { expires: 100 });
   link.lose();
@@ -244,7 +244,7 @@ Deno.test("many that expire while a device is away leave room for others", () =>
   assertEquals(link.said(), [frame(50, "the last")]);
 });
 
-Deno.test("deadlines that are none are refused", () => {
+Deno.test("malformed deadlines are refused", () => {
   const link = Dialect2Rig.up();
   for (const expires of [0, -1, 1.5, NaN, Infinity, 366 * 24 * 3_600_000]) {
     const error = assertThrows(() => link.write("a", { expires }), LocalError, "expires");

@@ -32,7 +32,7 @@ export abstract class Dialect {
   /** A message line has arrived. @throws {PeerError} if it cannot be the next one */
   abstract check(line: string): void;
 
-  /** Takes a message that was checked. Returns false if it needs room in the inbox and there is none. */
+  /** Takes a checked message. Returns false if it needs room in the inbox and the inbox is full. */
   abstract accept(line: string, hasRoom: boolean): boolean;
 
   /** An ack has arrived. @throws {PeerError} */
@@ -44,7 +44,7 @@ export abstract class Dialect {
   /** Something has changed: what is going to be sent gets all that must be safe before it is. */
   prepare(): void {}
 
-  /** Adds to the output what is to be sent now. */
+  /** Adds to the output what must be sent now. */
   abstract transmit(now: number): void;
 
   /** When `transmit` must be called at the latest. */

@@ -19,7 +19,7 @@ export class Dialect1 extends Dialect {
   /** As long as no line had an id. */
   override advice: string | undefined = NO_IDS;
   #progress = 0; // last ack, or when the first message without one was sent
-  #repeated = 0; // of the outbox, the first so many went out more than once
+  #repeated = 0; // how many of the outbox, from its front, were sent more than once
   #idsSinceAck = 0;
   #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
 

@@ -13,7 +13,7 @@ import { ack, byteLength, FIRMWARE, FRAME, frame, lineId, LOGGED } from "../prot
 /** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
 export const WINDOW = 64;
 
-/** What both ends have agreed on when the greeting is done. */
+/** What both ends agree on in the greeting. */
 export interface Agreement {
   /** What our welcome says. */
   welcome: Greeting;
@@ -200,7 +200,7 @@ export class Dialect2 extends Dialect {
     return true;
   }
 
-  /** What was sent must be known as sent by a server that is killed, and what was not, as not: see `agree`. */
+  /** A killed server must still know which messages were sent and which were not: see `agree`. */
   override prepare(): void {
     this.record.release();
   }

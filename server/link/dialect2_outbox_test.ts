@@ -143,7 +143,7 @@ Deno.test("a position beyond what was ever sent: all that is held goes out in a 
   assertEquals(link.said(), ["00message 0", "01message 1"]);
 });
 
-Deno.test("an ack in front of what ends a connection counts, and what was sent behind it stays sent", () => {
+Deno.test("an ack before the bytes that end a connection counts, and messages sent after it stay sent", () => {
   const link = Dialect2Rig.up();
   const [first, second] = link.writeAll(2);
   assertThrows(() => link.hears(`${frame(0)}\nnonsense\n`), PeerError, "not start with an id");

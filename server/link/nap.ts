@@ -17,7 +17,7 @@ const JOINING = 30_000;
 
 /** Times in ms since 1970. */
 export interface Nap {
-  /** When it is to be back. */
+  /** When it should be back. */
   readonly until: number;
   /** From when on it is missed. */
   readonly missed: number;

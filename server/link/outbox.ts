@@ -18,7 +18,7 @@ import {
 } from "./record.ts";
 import type { SessionReports } from "./session_reports.ts";
 
-/** How a message is to be sent. */
+/** How to send a message. */
 export interface WriteOptions {
   /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
   qos?: boolean;
@@ -125,14 +125,14 @@ export class Outbox {
     if (from !== undefined) this.#owner.record.reply(from, outcome);
   }
 
-  /** A message is not to be sent any more, and who has written it is told why. */
+  /** Withdraws a message, and tells its writer why. */
   #fails(message: Outgoing, why: LocalError): void {
     const writer = this.withdraw(message);
     writer?.failed(why);
     if (!writer) this.#reply(message, failure(why));
   }
 
-  /** A message is not to be sent any more. @returns who waits for it */
+  /** Withdraws a message. @returns who waits for it */
   withdraw(message: Outgoing): Writer | undefined {
     this.#leaves(message);
     this.#owner.record.withdraw(message);
@@ -143,12 +143,12 @@ export class Outbox {
    * A device has come back: withdraws what it cannot take any more.
    *
    * @param lineBytes Longest text that it takes.
-   * @param reports Told of what was never written by today's rules.
+   * @param reports Told of messages that today's rules would not have allowed.
    */
   fit(lineBytes: number, reports: SessionReports): void {
     const { record } = this.#owner;
     for (const message of record.outbox) {
-      // What was said to the firmware was said to one that may have been started again since.
+      // The firmware may have restarted since these messages were written to it.
       if (message.text.startsWith(FIRMWARE)) {
         if (!isForFirmware(message.text)) reports.notWritten(record.id, message.text);
         this.withdraw(message);
@@ -200,7 +200,7 @@ export class Outbox {
       `${this.#owner.whereabouts(now)}; it goes on when the device has taken that message`;
   }
 
-  /** A connection is there, and is to be used from now on. */
+  /** There is a connection, to be used from now on. */
   connected(dialect: Dialect, now: number): void {
     this.#deadlines.connected(dialect.isTold);
     this.#expire(now, dialect);
@@ -211,7 +211,7 @@ export class Outbox {
     this.#deadlines.disconnected(dialect.underWay);
   }
 
-  /** When `expire` is to be called; Infinity: never, as long as nothing is written. */
+  /** When to call `expire`; Infinity: not before something is written. */
   get expiry(): number {
     return this.#deadlines.next;
   }

@@ -1,4 +1,4 @@
-/** What has come of something that another process of a fleet has asked for, as that process is told of it. */
+/** The outcome of something that another process of a fleet has asked for, as text for that process. */
 import { LocalError } from "../protocol/errors.ts";
 
 /** Done; or why not; or the line with which a device answers; or how many messages were dropped. */

@@ -64,7 +64,7 @@ Deno.test("what all queues hold is counted, and nothing is left of it in the end
   two.write("kept", {}, nobody, 0);
   two.disconnect();
   assertEquals(devices.pool.taken, 4 + MESSAGE);
-  // What a store has is counted when its server is started.
+  // The messages in a store are counted when its server starts.
   const again = new Pool(1000);
   new Session(two.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, 4 + MESSAGE);
@@ -104,7 +104,7 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   ]);
   other.write("x", {}, nobody, 0);
   assertEquals(bury(failing, "", 0), false);
-  // What a store has is counted when its server is started.
+  // The messages in a store are counted when its server starts.
   const again = new Pool(1000);
   new Session(failing.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, taken);
@@ -175,7 +175,7 @@ Deno.test("a backlog behind a full inbox counts, and is given back with the conn
   assertEquals(devices.pool.taken, before);
 });
 
-Deno.test("strangers have half of the room where there are keys, and all of it where there are none", () => {
+Deno.test("strangers have half of the room if there are keys, and all of it if there are no keys", () => {
   const devices = new Devices(4 * MESSAGE, true);
   const [stranger, keyed] = [devices.add(true), devices.add()];
   stranger.write("x", {}, nobody, 0);

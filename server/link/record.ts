@@ -24,7 +24,7 @@ export interface Outgoing {
   readonly from?: string;
 }
 
-/** How a message is to be sent. */
+/** How to send a message. */
 export interface Manner extends Pick<Outgoing, "overtakes" | "qos"> {
   /** See `Outgoing`. */
   readonly expires?: number;
@@ -38,7 +38,7 @@ export interface DeadLetter {
   readonly number: number;
   /** What it says. */
   readonly text: string;
-  /** What the application has failed with, the first 200 characters. */
+  /** The application's error, its first 200 characters. */
   readonly error: string;
   /** When it was given up, in ms since 1970. */
   readonly date: number;
@@ -52,7 +52,7 @@ export function isOfApplication({ text }: Outgoing): boolean {
   return text !== WITHDRAWN && !text.startsWith(FIRMWARE);
 }
 
-/** Is told of every change of a record, so that a store can be told the difference. */
+/** Told of every change of a record, so that a store need only be told the difference. */
 export interface Journal {
   /** A message has entered or left a queue. */
   moved(): void;
@@ -62,9 +62,9 @@ export interface Journal {
   altered(message: Outgoing): void;
   /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
   heard(id: number): void;
-  /** A memo is another one. @param before What it was; undefined: there was none. */
+  /** A memo has changed. @param before Its old value; undefined: there was no memo. */
   kept(key: string, before: string | undefined): void;
-  /** Another process is to be told of an outcome. @param to Where: what it has given as `Outgoing.from` */
+  /** Another process must be told of an outcome. @param to Where: what it has given as `Outgoing.from` */
   replied(to: string, outcome: Outcome): void;
   /** The last `replied` never was. */
   unreplied(): void;
@@ -103,9 +103,9 @@ export interface DeviceState {
   readonly outbox: Outgoing[];
   /** Ids of dialect 1, and what is known of them. */
   readonly heard: [id: number, noted: Noted][];
-  /** Messages from the device that were given up; oldest first. Not there, or empty: there are none. */
+  /** Messages from the device that were given up; oldest first. Missing or empty: there are none. */
   readonly deadLetters?: DeadLetter[];
-  /** Small values that the layer above keeps, in any order. Not there, or empty: there are none. */
+  /** Small values that the layer above keeps, in any order. Missing or empty: there are none. */
   readonly memos?: [key: string, text: string][];
 }
 
@@ -113,7 +113,7 @@ const NONE: [number, Noted][] = [];
 
 const NO_MEMOS: ReadonlyMap<string, string> = new Map();
 
-/** State of a device that was never here: of one to which so many messages were written once, for tests. */
+/** State of a device that was never here: for tests, of one to which this many messages were written once. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
   const txNext = sent % 2 ** 32;
   return {
@@ -251,7 +251,7 @@ export class DeviceRecord {
     return text;
   }
 
-  /** Undoes `process`, which returned this text. What was received since may stay. */
+  /** Undoes `process`, which returned this text. Messages received since may stay. */
   unprocess(text: string): void {
     this.inbox.unshift(text);
     this.safe++;

@@ -86,7 +86,7 @@ Deno.test("record: undoing is a change, as what it undoes may have been told alr
   assertEquals(journal.counts, { moved: 5, changed: 0, altered: 0, heard: 0, kept: 0 });
 });
 
-Deno.test("record: its state is alive, and can be copied by whoever keeps it", () => {
+Deno.test("record: its state is live, and the one who keeps it can copy it", () => {
   const record = full();
   const { state } = record;
   const before = structuredClone(state);

@@ -6,7 +6,7 @@ export class RoundTrip {
   #message: Outgoing | undefined; // that is timed
   #sent = 0;
 
-  /** Of the last message that was timed, in ms; undefined: there was none. */
+  /** Of the last message that was timed, in ms; undefined: no message was timed yet. */
   get ms(): number | undefined {
     return this.#ms;
   }

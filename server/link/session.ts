@@ -133,7 +133,7 @@ export class Session {
     dialect.prepare();
   }
 
-  /** When `expire` is to be called; Infinity: never, as long as nothing is written. */
+  /** When to call `expire`; Infinity: not before something is written. */
   get expiry(): number {
     return this.#outbox.expiry;
   }
@@ -168,7 +168,7 @@ export class Session {
     this.#dialect!.prepare();
   }
 
-  /** The connection is gone. What it left half done is forgotten. */
+  /** The connection is gone. Half a line that it left is forgotten. */
   disconnect(): void {
     if (this.#dialect) this.#outbox.disconnected(this.#dialect);
     this.#dialect = undefined;
@@ -243,7 +243,7 @@ export class Session {
   get isFull(): boolean {
     const { record: { inbox }, limits } = this;
     if (inbox.length >= limits.inbox || this.#inboxText.units >= limits.queueText) return true;
-    // One message has room always: so nobody is held up by others.
+    // There is always room for one message, so no device is held up by others.
     return inbox.length > 0 && !this.share.hasRoom;
   }
 
@@ -361,7 +361,7 @@ export class Session {
     this.#outbox.unaccept();
   }
 
-  /** What was enqueued is safe: it may be sent. */
+  /** All that was enqueued is safe, and may be sent. */
   resume(): void {
     this.#dialect?.prepare();
   }
@@ -373,7 +373,7 @@ export class Session {
     return `the device has been away for ${seconds(now - this.#heard)}`;
   }
 
-  /** Takes all that is to be sent now; "" if that is nothing. */
+  /** Takes all that must be sent now; "" if there is nothing. */
   transmit(now: number): string {
     const dialect = this.#dialect;
     if (!dialect) return "";

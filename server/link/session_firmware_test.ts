@@ -16,7 +16,7 @@ function tell(link: Dialect2Rig, text: string): () => number {
   return () => count;
 }
 
-Deno.test("what is said to the firmware goes its way among messages, and whoever said it is told", () => {
+Deno.test("a message to the firmware is sent among other messages, and its writer is told", () => {
   const link = Dialect2Rig.up(APP);
   link.hears("\n");
   link.write("one");
@@ -42,7 +42,7 @@ Deno.test("only a device whose hello has app= is told anything, and none that is
   assertEquals(link.session.takesFirmware, false);
 });
 
-Deno.test("what the device has not got by the next greeting is withdrawn, whoever it is by then", () => {
+Deno.test("a message that the device does not have by the next greeting is withdrawn, even if the device is another one by then", () => {
   for (const metadata of ["", APP.metadata]) {
     const link = Dialect2Rig.up(APP);
     link.hears("\n");

@@ -42,7 +42,7 @@ Deno.test("a keepalive goes out when nothing else did for a quarter of the timeo
   assertEquals(link.saidAll().filter((line) => line === "").length, 0);
 });
 
-Deno.test("a device of which nothing is heard for the timeout is given up", () => {
+Deno.test("a device that is silent for the timeout is given up", () => {
   const link = SessionRig.up();
   link.pass(TIMEOUT - 1);
   breaks("SILENT", () => link.pass(1));

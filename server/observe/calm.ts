@@ -3,7 +3,7 @@ import type { Clock } from "../transport/platform.ts";
 import type { EventListener } from "./events.ts";
 import { isLogged, type Log, type LogEntry } from "./log.ts";
 
-/** What may be said of one thing: this many bytes at once, and in the long run this many in a second. */
+/** The allowance of one peer or device: this many bytes at once, and this many a second in the long run. */
 interface Allowance {
   burst: number;
   rate: number;
@@ -49,10 +49,10 @@ const MOST = 20_000;
 /** Between two looks at what went unsaid, in ms. */
 const INTERVAL = 10_000;
 
-/** One thing of which things are said. */
+/** One peer or device. */
 interface Topic {
   readonly allowance: Allowance;
-  /** What was said beyond what time has allowed since, in bytes. */
+  /** Bytes logged beyond what time has allowed since. */
   debt: number;
   /** When `debt` was right. */
   at: number;
@@ -60,7 +60,7 @@ interface Topic {
 }
 
 /**
- * Bounds what is said of each peer and of each device: none can flood the log. How many entries went unsaid is told
+ * Bounds what is logged of each peer and of each device: none can flood the log. How many entries went unsaid is told
  * with the next one or, if none follows, in an entry of its own, a warning UNSAID.
  *
  * @param log The entry `closed` ends it.
@@ -88,7 +88,7 @@ function withoutTime(entry: LogEntry): LogEntry {
   return metadata === "" ? rest : { ...rest, metadata };
 }
 
-/** What an entry is charged to. The first one counts it if it cannot be said. */
+/** The peers and devices that an entry is charged to. The first one counts it if it is not logged. */
 function accountsOf({ event, device, address }: LogEntry): [string, Allowance][] {
   const host = hostOf(address);
   if (event === "refused" || (device === undefined && address !== undefined)) {

@@ -16,7 +16,7 @@ class Book {
     return JSON.stringify(this.entries).length;
   }
 
-  /** Says it so often in a day. */
+  /** How often it is logged in a day. */
   async allDay(entry: LogEntry, times: number): Promise<void> {
     for (let n = 0; n < times; n += 10) {
       for (let i = 0; i < 10; i++) this.say(entry);
@@ -46,7 +46,7 @@ Deno.test("what is said now and then is said as it is", async () => {
   assertEquals(book.clock.timers, 0);
 });
 
-Deno.test("of what a device says about itself its milliseconds are left out", () => {
+Deno.test("a device's milliseconds are left out of its logged metadata", () => {
   const told: (string | undefined)[] = [];
   const listener = logFrom(({ metadata }) => told.push(metadata), new ManualClock());
   const of = { device: "1", address: "[::1]:4711", connects: 1, dialect: 2 } as const;

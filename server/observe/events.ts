@@ -6,7 +6,7 @@ import { Listening } from "../runtime/run.ts";
 /** One thing that happened. */
 export type ServerEvent =
   | { event: "listening"; address: string }
-  /** The command line knows an address of this machine that boards can be told. */
+  /** The command line knows an address of this machine to enter in boards. */
   | { event: "reachable"; address: string; message: string }
   /** The page that shows the devices can be opened at this URL. */
   | { event: "page"; address: string }
@@ -51,7 +51,7 @@ export type ServerEvent =
   /** The device was forgotten: by `Server.forget`, or to make room for another one. */
   | { event: "forgotten"; device: string; message: string }
   | { event: "app_started"; device: string }
-  /** With `restartIn` it has ended, and is begun again in so many ms. Without, something has failed that it had planned
+  /** With `restartIn` it has ended, and is started again in that many ms. Without, something has failed that it had planned
    * or did not wait for. */
   | { event: "app_failed"; device?: string; message: string; restartIn?: number }
   /** It has returned. */
@@ -81,7 +81,7 @@ export type ServerEvent =
   }
   /** Somebody has said what a channel should be, and that is safe. */
   | { event: "set"; device: string; channel: string; value: Value; by: string }
-  /** What a channel is has become what is desired, or is so no more. */
+  /** A channel has reached its desired value, or has left it. */
   | { event: "met" | "parted"; device: string; channel: string }
   /** An answer or a fault for which nobody waits any more. */
   | {
@@ -120,7 +120,7 @@ export type ServerEvent =
  */
 export type EventListener = (event: ServerEvent) => void;
 
-/** Tells what happens to whoever listens. */
+/** Tells listeners what happens. */
 export class Events {
   #listeners = new Map<EventListener, Listening>();
 

@@ -18,7 +18,7 @@ const LONGEST_PAUSE = 1000;
 
 const encoder = new TextEncoder();
 
-/** Who is told of lines that are lost. */
+/** Told of lost lines. */
 export interface LossEvents {
   /** Lines begin to be lost. @param why What the system says; undefined: the reader is slow */
   losing?(why: string | undefined): void;
@@ -27,7 +27,7 @@ export interface LossEvents {
 }
 
 /**
- * Lines on their way to a sink that may be slow, full, closed or gone: whoever writes never waits and never fails.
+ * Lines on their way to a sink that may be slow, full, closed or gone: the writer never waits and never fails.
  * What the sink has not taken is kept, and tried again for ever; beyond a bound, new lines are lost, and counted.
  */
 export class Output {

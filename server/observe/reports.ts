@@ -1,4 +1,4 @@
-/** Makes events of what becomes of devices, their messages and their applications, and of the store. */
+/** Makes events of what happens to devices, their messages and applications, and to the store. */
 import { quote } from "../link/dialect.ts";
 import type { MessageCounts } from "../link/counts.ts";
 import type { Expired } from "../link/outbox.ts";
@@ -128,7 +128,7 @@ export class Reports {
     this.#events.emit({ event: "expired", device, text, code, message: about });
   }
 
-  /** What another server has posted for a device cannot be done. @param text Of a message, if it is one */
+  /** An order that another server has posted for a device cannot be carried out. @param text The message's, if it is one */
   mailRefused(device: Reported, text: string | undefined, error: LocalError): void {
     if (text !== undefined && error.code === "EXPIRED") {
       return this.expired(device, { text, error });

@@ -159,7 +159,7 @@ function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>)
   return behind(version, "version") + behind(description, "description");
 }
 
-/** What a name is, for people. */
+/** The rule for names, in words. */
 export const NAME_RULE = `use 1 to ${CHANNEL_NAME_LENGTH} of a-z 0-9 _ - /`;
 
 function behind(text: string | undefined, what: string): string {

@@ -1,6 +1,6 @@
-/** What a device may say about itself, and not about what it is for: in its hello's metadata, or as channels. */
+/** Diagnostics: what a device may say about itself, in its hello's metadata or as channels. */
 
-/** What people are told of it. */
+/** How it is shown to people. */
 export interface DiagnosticName {
   /** In words. */
   readonly name: string;

@@ -29,7 +29,7 @@ export type LocalCode =
   | "GIVEN_UP" // a deploy was given up, or another one has taken its place
   | "INBOX_FULL" // there is no room for a dead letter
   | "NOT_OPEN" // the server was not told who may connect
-  | "NOT_BUILT" // the core's .wasm is missing
+  | "NOT_BUILT" // the .wasm to be loaded is missing
   | "OUTBOX_FULL"
   | "STORE_FAILED" // a full disk, for example: nothing is accepted until it works again
   | "STORE_UNUSABLE" // not a store of ours, or a damaged one
@@ -75,7 +75,7 @@ export type PeerCode =
 
 /** What goes with a `PeerError`. */
 export interface PeerErrorOptions extends ErrorOptions {
-  /** For whoever has set up the other end, where that seems to be the fault: what it is, and what to do. */
+  /** Advice for those who set up the other end, where its settings seem to be at fault: what is wrong, and what to do. */
   advice?: string;
 }
 

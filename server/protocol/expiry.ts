@@ -15,7 +15,7 @@ export function checkExpiry(expires: number | undefined, qos: boolean): void {
   throw new LocalError("BAD_ARGUMENT", "a message without qos never waits: leave out expires");
 }
 
-/** What a message's writer is told. @param peer The other end */
+/** The error for a message's writer. @param peer The other end */
 export function explainFate(
   fate: "EXPIRED" | "UNDECIDED",
   peer: "device" | "server",

@@ -127,7 +127,7 @@ export function formatGo(hash: string): string {
   return `${FIRMWARE}g ${shortHash(hash)}`;
 }
 
-/** The device is to give it up. */
+/** Tells the device to give it up. */
 export const GIVE_UP = `${FIRMWARE}x`;
 
 /** Whether a server has said this to a firmware. An older one took such texts of applications, too. */
@@ -182,7 +182,7 @@ export function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64url");
 }
 
-/** The bytes of base64url. @throws {SyntaxError} it is none */
+/** The bytes of base64url. @throws {SyntaxError} it is not base64url */
 export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.fromBase64(text, { alphabet: "base64url" });
 }

@@ -35,12 +35,12 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
 
 const NAMES = Object.keys(IMPORTS);
 
-/** What imports are as a number, as a device is told of them: a bit for each, the lowest for the first. */
+/** Imports as a number, in which a device is told them: a bit for each, the lowest for the first. */
 export function needsOf(imports: readonly string[]): number {
   return imports.reduce((needs, name) => needs + 2 ** NAMES.indexOf(name), 0);
 }
 
-/** The import of this number, as `board.log`; undefined: there is none. */
+/** The import with this number, as `board.log`; undefined: there is no such import. */
 export function importName(number: number): string | undefined {
   return NAMES[number];
 }

@@ -32,7 +32,7 @@ Deno.test("names that nobody may give, but that devices may have", () => {
   }
 });
 
-Deno.test("names that are none", () => {
+Deno.test("malformed names", () => {
   for (const name of ["", "\0", "a\nb", "a\tb", "\x1f", "\x7f"]) {
     assertEquals(wrongName(name), wrongOnWire(name));
     assertEquals(typeof wrongName(name), "string");

@@ -18,7 +18,7 @@ const LONGEST_DEADLINE = 2 ** 31 - 1;
 
 /** How a request is made. */
 export interface RequestOptions {
-  /** By when it is to be answered, in ms from now: 1 to 2,147,483,647. Default 10,000. */
+  /** Time in which it must be answered, in ms from now: 1 to 2,147,483,647. Default 10,000. */
   deadline?: number;
 }
 
@@ -46,7 +46,7 @@ interface Pending {
 export class Requests {
   readonly #asked: Asked;
   #pending: Map<string, Pending> | undefined;
-  // Beginning anywhere: an answer to an earlier process is none to this one.
+  // Begins anywhere, so that answers to an earlier process's requests do not match this one's.
   #last = crypto.getRandomValues(new Uint32Array(1))[0]!;
 
   constructor(asked: Asked) {
@@ -107,7 +107,7 @@ export class Requests {
     return true;
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     for (const { reject } of this.#pending?.values() ?? []) reject(reason);
   }

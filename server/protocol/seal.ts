@@ -48,7 +48,7 @@ export function sealKeys(
   };
 }
 
-/** Most bytes that a record holds for an end that takes texts of so many: it has room for a line. */
+/** Most bytes in a record for an end that takes texts of this many bytes: it has room for a line. */
 function mostFor(line: number): number {
   return Math.min(line + FRAME, MOST);
 }

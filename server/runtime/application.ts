@@ -11,7 +11,7 @@ const LONGEST_PAUSE = 60_000;
 
 /**
  * How a device's application is: "running"; "failed": restarted after a pause; "ended": it has returned, and is not
- * restarted before the server is; "none": there is none, or its device was not here yet.
+ * restarted before the server is; "none": there is no application, or its device has not connected yet.
  */
 export type AppState = "none" | "running" | "failed" | "ended";
 

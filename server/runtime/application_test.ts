@@ -75,7 +75,7 @@ Deno.test("an application that has run for a minute is begun again after 1 s", a
   assertEquals(begun, 4, "it has run for half a second only");
 });
 
-Deno.test("an application that fails is told of with where it was", async () => {
+Deno.test("a failed application is reported with the place where it failed", async () => {
   const messages: string[] = [];
   const { scene, socket } = await meet(() => {
     throw new Error("no");

@@ -37,7 +37,7 @@ export class Callers {
   }
 
   /**
-   * Asks for the record of a device. Whoever asks meanwhile is given the same. The answer does not come before this
+   * Asks for the record of a device. Those who ask meanwhile get the same answer. The answer does not come before this
    * returns.
    *
    * @returns to be called when the record is no longer needed, or the answer
@@ -79,7 +79,7 @@ export class Callers {
   #release(id: string, caller: Caller, asker: Asker): void {
     caller.askers.delete(asker);
     // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
-    // whoever had the earlier answer would be fenced out.
+    // the one who had the earlier answer would be fenced out.
     if (caller.ledger) this.#forgetIfUnused(id, caller);
   }
 
@@ -92,7 +92,7 @@ export class Callers {
     return this.#callers.get(id)!.ledger!;
   }
 
-  /** What the store has of a device is another thing now. Nobody greets in its name. */
+  /** The store's record of a device has changed. No greeting in its name is under way. */
   drop(id: string): void {
     this.#callers.delete(id);
   }

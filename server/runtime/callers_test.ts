@@ -56,7 +56,7 @@ Deno.test("callers: who has gone is told nothing, and the answer is there for th
   assertEquals([scene.told.length, scene.callers.size], [1, 0]);
 });
 
-Deno.test("callers: a store that does not answer is asked for so many devices, and the others are told", async () => {
+Deno.test("callers: a store that does not answer is asked for a limited number of devices, and the others are told", async () => {
   const scene = new Scene();
   for (let i = 0; i < 1000; i++) scene.ask(`device ${i}`)();
   await scene.settled();

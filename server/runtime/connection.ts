@@ -3,7 +3,7 @@ import type { Seal } from "../protocol/seal.ts";
 import type { Clock, Socket, SocketEvents } from "../transport/platform.ts";
 import type { TimerWheel, WheelEntry } from "../transport/wheel.ts";
 
-/** What a connection is used for at present: greeting, then serving. */
+/** What a connection is used for now: first the greeting, then serving. */
 export interface Stage {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;
@@ -102,7 +102,7 @@ export class Connection implements SocketEvents {
     this.#stage!.ended(reason);
   }
 
-  /** Whether the system has not taken yet what was written: nothing more is to be written now. */
+  /** Whether the system has not taken yet what was written: nothing more must be written now. */
   get isWriting(): boolean {
     return this.#writing;
   }
@@ -116,7 +116,7 @@ export class Connection implements SocketEvents {
     this.#takenAt = this.#host.clock.now();
   }
 
-  /** Whether the system has taken none of what was written for so many ms. */
+  /** Whether the system has taken nothing of what was written for this many ms. */
   isStalled(ms: number, now: number): boolean {
     if (!this.#writing) return false;
     const { taken } = this.#socket;
@@ -174,7 +174,7 @@ export class Connection implements SocketEvents {
     this.wakeAt(this.#host.clock.now() + ms);
   }
 
-  /** Ends it without a word to its stage. What the system has not taken by then is lost. */
+  /** Ends it without telling its stage. Bytes that the system has not taken yet are lost. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

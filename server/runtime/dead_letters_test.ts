@@ -75,7 +75,7 @@ Deno.test("dead letters: where there are too many, the message waits, and goes w
   assertEquals([textsOf(device), processed], [["bad 2", "bad 3"], ["a"]]);
 });
 
-Deno.test("dead letters: whoever puts one back waits until that is safe, or the server is closed", async () => {
+Deno.test("dead letters: to put one back takes until that is safe, or the server is closed", async () => {
   const { scene, device } = await start("bad", "a");
   await using _ = scene;
   const [{ number } = { number: -1 }] = device.deadLetters;
@@ -88,7 +88,7 @@ Deno.test("dead letters: whoever puts one back waits until that is safe, or the 
   assertEquals((await rejected).code, "CLOSED");
 });
 
-Deno.test("dead letters: each is told of once, and once that there are too many", async () => {
+Deno.test("dead letters: each is reported once, and once that there are too many", async () => {
   const { scene } = await start("bad 1", "bad 2", "bad 3", "a");
   await using _ = scene;
   const said = scene.log.filter((entry) => /dead_letter|DEAD/.test(entry));
@@ -127,7 +127,7 @@ Deno.test("dead letters: a failure that passes by itself is no attempt, and is s
   assertEquals(tries >= 11 && tries <= 13, true, `${tries}`);
 });
 
-Deno.test("dead letters: a message that somebody has read by then is none", async () => {
+Deno.test("dead letters: a message that was read meanwhile does not become one", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({
     deadLetters: true,

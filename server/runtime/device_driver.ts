@@ -256,7 +256,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.above?.cleared();
-    this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
+    this.#counted = NaN; // so that fewer waiting messages are shown, though no message was counted
     this.touch();
     for (const also of this.#alsoCleared?.splice(0) ?? []) also(cleared);
     const clears = this.#clears!;
@@ -424,7 +424,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return promise;
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelExpiry?.();

@@ -111,7 +111,7 @@ Deno.test("a message that finds room as time passes is acknowledged when it is s
   await last;
 });
 
-Deno.test("a device to which and from which a message waits is cut off when they are dropped", async () => {
+Deno.test("a device with messages waiting both ways is cut off when they are dropped", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   await scene.says(socket, "00a\n");
@@ -124,7 +124,7 @@ Deno.test("a device to which and from which a message waits is cut off when they
   assertEquals([(await lost).code, socket.closed], ["CLEARED", true], "an ack may be on its way");
 });
 
-Deno.test("consume goes on to the next message when the one before is safe", async () => {
+Deno.test("consume goes on to the next message once the previous one is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const socket = await scene.knock("1\n");
@@ -233,7 +233,7 @@ Deno.test("in the commit in which a device is found to be another server's all t
   }
 });
 
-Deno.test("whoever waits until a device is forgotten is told that the store fails to the end", async () => {
+Deno.test("forgetting a device rejects if the store fails to the end", async () => {
   const store = new SlowStore();
   const scene = await ManualServer.start({ store });
   await scene.knock("1\n\n");

@@ -5,7 +5,7 @@ import { SlowStore } from "../../tests/support/slow_store.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Collector, Transaction } from "../store/transaction.ts";
 
-Deno.test("a message that is not safe yet is not to be had in a transaction, either", async () => {
+Deno.test("a message that is not safe yet cannot be read in a transaction, either", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const socket = await scene.knock("1\n\n");
@@ -89,7 +89,7 @@ Deno.test("messages of a transaction go out when it is safe, to connected device
   assertEquals(back.lines, ["00to 2"]);
 });
 
-Deno.test("a transaction to a device that never was, or of a text that is none, is refused at once", async () => {
+Deno.test("a transaction with an unknown device, or with a malformed text, is refused at once", async () => {
   await using scene = await ManualServer.start();
   const refusal = async (id: string, text: string) => {
     const refused = scene.server.transaction((tx) => tx.write(id, text));

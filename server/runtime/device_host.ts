@@ -13,7 +13,7 @@ import type { Turn } from "./turn.ts";
 export interface DeviceHost<Device> {
   readonly turn: Turn;
   readonly clock: Clock;
-  /** What other servers call this one; undefined: there are none. */
+  /** This server's name for other servers; undefined: there are no others. */
   readonly server: string | undefined;
   /** Of those who call and are no application's run. */
   readonly pace: Pace;
@@ -43,7 +43,7 @@ export interface DeviceDeploys<Device> {
   view(device: Device): Deploy | undefined;
   deploy(device: Device, wasm: Uint8Array, options: DeployOptions): Promise<void>;
   giveUp(device: Device): Promise<void>;
-  /** Whether it is not to be forgotten to make room for another one. */
+  /** Whether it must not be forgotten to make room for another one. */
   concern(device: Device): boolean;
   /** Nothing more comes of a device. */
   lost(device: Device, why: LocalError): void;
@@ -57,7 +57,7 @@ export interface DeviceReports<Device> {
   expired(device: Device, message: Expired): void;
   /** The inbox is full. @returns whether that was said; if not, it is told again */
   full(device: Device): boolean;
-  /** Somebody who watches messages has thrown this, and is told of none any more. */
+  /** A watcher of messages has thrown this, and is not called any more. */
   watchFailed(device: Device, error: unknown): void;
   /** A message has become a dead letter, or cannot: there are too many. */
   gaveUp(device: Device, text: string, error: unknown, isBuried: boolean): void;
@@ -67,7 +67,7 @@ export interface DeviceReports<Device> {
 export interface Above {
   /** A message with which it fails must not hold up the others for ever. */
   readonly isShared: boolean;
-  /** The device is not to be forgotten to make room for another one. */
+  /** The device must not be forgotten to make room for another one. */
   readonly isKept: boolean;
   /** All changes so far are safe. The record may be changed. */
   out(): void;

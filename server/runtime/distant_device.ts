@@ -11,7 +11,7 @@ import type { Pace } from "./pace.ts";
 import type { Asker } from "./post_office.ts";
 import { caller, paceOf } from "./run.ts";
 
-/** What is known of a device of which nobody has shown anything yet. */
+/** What is known of a device that no server has shown yet. */
 const NOTHING: Omit<DeviceView, "id"> = {
   connected: false,
   since: new Date(0).toISOString(),
@@ -54,7 +54,7 @@ export class DistantDevice implements Device {
     this.#view = { id, ...NOTHING };
   }
 
-  /** What the process that has it shows of it, or the one that had it last. */
+  /** What its process, or its last one, shows of it. */
   get view(): DeviceView {
     const { server } = this;
     if (server !== undefined) return { ...this.#view, server };
@@ -80,7 +80,7 @@ export class DistantDevice implements Device {
     this.look();
   }
 
-  /** It may be another one's, or nobody's: whoever waits for its link is told of it. */
+  /** Another process may have it, or none: tells those who wait for its link. */
   look(): void {
     if (!this.connected) return;
     this.#readiness?.resolve();
@@ -179,7 +179,7 @@ export class DistantDevice implements Device {
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
     const undecided = () =>
-      reject(new LocalError("UNDECIDED", "nobody has said what became of it"));
+      reject(new LocalError("UNDECIDED", "no server has said what became of it"));
     const cancel = decides ? this.#host.after(3 * this.#host.lease, undecided) : () => {};
     try {
       return await promise;
@@ -258,7 +258,7 @@ export class DistantDevice implements Device {
     throw new LocalError("UNDECIDED", "it was not said what became of it");
   }
 
-  /** What is done only where the device is. */
+  /** Refuses what only the device's own server can do. */
   #only<T>(act: (here: DeviceDriver) => Promise<T>): Promise<T> {
     const here = this.#here;
     if (here) return act(here);
@@ -275,7 +275,7 @@ export class DistantDevice implements Device {
 
 const NOT_SENT: ReadonlySet<string> = new Set(["NOT_SENT", "EXPIRED", "OUTBOX_FULL"]);
 
-/** @param server Its name; undefined: nobody has the device at present */
+/** @param server Its name; undefined: no server has the device at present */
 export function elsewhere(id: string, server: string | undefined): LocalError {
   const where = server === undefined
     ? "no server has it at present: it is done where it connects"

@@ -1,4 +1,4 @@
-/** What is to be done with a device that another process has: what its mail says, and how that is done. */
+/** Orders for devices that another process has: how mail words them, and how they are carried out. */
 import { checkChannel, textOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { checkExpiry } from "../protocol/expiry.ts";
@@ -13,14 +13,14 @@ import type { Transfer } from "./transfer.ts";
 
 /** What mail says, as JSON. Times are counted from when it was posted. */
 export type Errand = (Writing | Setting | Clearing | Forgetting) & {
-  /** Whoever has posted it waits for what comes of it. */
+  /** The process that has posted it waits for the outcome. */
   readonly answers?: true;
 };
 
 export interface Writing {
   readonly write: string;
   readonly options: WriteOptions;
-  /** The message is a request of this tag: whoever has posted it is told the answer as well. */
+  /** The message is a request with this tag: its sender is told the answer as well. */
   readonly asks?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Devices that greet a process of a fleet. What the store has of one is looked at for each greeting, as another process
- * may have changed it since. Only a greeting that was confirmed takes the device from whoever has it.
+ * Devices that greet a process of a fleet. The store's record is looked at for each greeting, as another process
+ * may have changed it since. Only a confirmed greeting takes the device from the process that has it.
  */
 import { DeviceRecord, type Journal } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";

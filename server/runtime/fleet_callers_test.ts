@@ -99,7 +99,7 @@ Deno.test("one that was lost while the store was asked greets again", async () =
   assertEquals(scene.told, ["a: FENCED"]);
 });
 
-Deno.test("who has gone is told nothing, and a store that does not answer is asked for so many", async () => {
+Deno.test("a caller that has gone is told nothing, and a store that does not answer is asked for a limited number", async () => {
   const scene = new Scene();
   const forget = scene.ask("gone");
   scene.ask("first");

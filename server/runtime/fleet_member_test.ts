@@ -104,7 +104,7 @@ Deno.test("a note of an older loss changes nothing; one of a newer drops the dev
   assertEquals(rig.scene.server.known("1")!.server, undefined, "which one has it is not known yet");
 });
 
-Deno.test("a device that nobody has is adopted with what waits, and its application begins", async () => {
+Deno.test("a device without a server is adopted with its waiting messages, and its application begins", async () => {
   const store = new FleetStore();
   {
     await using rig = await Rig.start({}, store);

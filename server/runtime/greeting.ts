@@ -114,7 +114,7 @@ export class Greeting implements Stage {
     else this.#goOn();
   }
 
-  /** What was called at once may wait for something else by now. */
+  /** The call may have come at once, while something else is waited for by now. */
   #await(forget: Forget | undefined): void {
     if (forget) this.#forget = forget;
   }

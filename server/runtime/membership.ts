@@ -14,7 +14,7 @@ export interface MembershipHost {
   readonly clock: Clock;
   /** Another process has taken a device, if the token is greater than that of this one. */
   lost(lost: Lost): void;
-  /** A device that nobody has; it may be somebody's by now. @returns whether it is this process's now */
+  /** Takes a device that no process has; another may have taken it by now. @returns whether this process has it now */
   adopt(id: string): Promise<boolean>;
   /** A beat begins. */
   asks(): void;

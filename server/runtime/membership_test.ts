@@ -134,7 +134,7 @@ Deno.test("a store that fails, with whatever it is, is asked again, and said onc
   await scene.end();
 });
 
-Deno.test("what nobody has is adopted beside further beats, each device once at a time", async () => {
+Deno.test("devices without a server are adopted while beats go on, each device once at a time", async () => {
   const scene = new Scene();
   const adopted = Promise.withResolvers<boolean>();
   scene.adopts = () => adopted.promise;
@@ -147,7 +147,7 @@ Deno.test("what nobody has is adopted beside further beats, each device once at 
   await scene.end();
 });
 
-Deno.test("a device is adopted by whoever does not know whether it has it", async () => {
+Deno.test("a process that does not know whether it has a device adopts it", async () => {
   const scene = await Scene.start();
   scene.membership.doubt("a");
   let fails = true;
@@ -162,7 +162,7 @@ Deno.test("a device is adopted by whoever does not know whether it has it", asyn
   await scene.end();
 });
 
-Deno.test("what nobody has is asked for again at once when one was adopted, and not while that cannot be", async () => {
+Deno.test("after an adoption it asks at once for more devices without a server, and not while adoptions fail", async () => {
   const scene = new Scene();
   let isOurs = false;
   scene.adopts = () => Promise.resolve(isOurs);

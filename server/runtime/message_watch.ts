@@ -14,7 +14,7 @@ export class MessageWatch {
   /** Numbers of the next messages that were not told, counted from the device's first. */
   #in: number;
   #out: number;
-  /** What is processed beyond this was told before. */
+  /** Up to here processed messages were told. */
   #done: number;
 
   constructor(record: DeviceRecord, listener: MessageListener) {

@@ -23,7 +23,7 @@ export interface OverviewHost {
   /** What others call this process. */
   name(): string;
   here(id: string): DeviceDriver | undefined;
-  /** What others are shown of a device. */
+  /** What is shown to others of a device. */
   view(device: DeviceDriver): DeviceView;
   /** Another process shows something else of a device. @param isNews It has another server, or its link came or went */
   seen(device: DistantDevice, isNews: boolean): void;
@@ -36,7 +36,7 @@ export class Overview {
   readonly #host: OverviewHost;
   readonly #distant = new Map<string, DistantDevice>();
   #servers: ReadonlyMap<number, string> = new Map();
-  /** Devices of which something else is to be shown, and the tokens of those that were forgotten. */
+  /** Devices whose view has changed, and the tokens of those that were forgotten. */
   readonly #changed = new Set<string>();
   readonly #gone = new Map<string, number>();
   readonly #distantHost: DistantHost;
@@ -70,7 +70,7 @@ export class Overview {
     for (const device of this.#distant.values()) if (!this.#host.here(device.id)) yield device;
   }
 
-  /** Something else is to be shown of a device that is here. */
+  /** The view of a device that is here has changed. */
   changed(id: string): void {
     if (this.#host.here(id)) this.#changed.add(id);
   }
@@ -130,7 +130,7 @@ export class Overview {
     for (const device of this) this.#tell(device, true);
   }
 
-  /** What is to be shown now. */
+  /** What must be shown now. */
   #take(): Sight[] {
     const sights: Sight[] = [];
     for (const [device, token] of this.#gone) {
@@ -152,7 +152,7 @@ export class Overview {
     return sights;
   }
 
-  /** What nobody shows any more was forgotten. */
+  /** A device that no process shows any more was forgotten. */
   #keepOnly(all: readonly Shown[]): void {
     const ids = new Set(all.map(({ device }) => device));
     for (const id of this.#distant.keys()) if (!ids.has(id)) this.#forget(id);
@@ -184,7 +184,7 @@ export class Overview {
     if (reason) { for (const device of this.#distant.values()) device.close(reason); }
   }
 
-  /** What is under way has ended. */
+  /** Waits until the exchange under way has ended. */
   async close(): Promise<void> {
     this.stop(undefined);
     await this.#looking;

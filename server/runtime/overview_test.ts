@@ -117,7 +117,7 @@ Deno.test("of many devices some are shown at a time, and the rest later", async 
   await scene.end();
 });
 
-Deno.test("a device that was forgotten is shown as that; one that comes anew behind it", async () => {
+Deno.test("a forgotten device is shown as forgotten; one that comes again is shown after that", async () => {
   const scene = new Scene();
   const device = scene.add("a", 5);
   scene.here.delete("a");

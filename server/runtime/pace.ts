@@ -31,7 +31,7 @@ export class Pace {
     this.#pause = 0;
   }
 
-  /** What comes of something that may be done again and again is told at this pace. */
+  /** Results of calls that may be repeated endlessly are told at this pace. */
   async keep<T>(result: Promise<T>): Promise<T> {
     try {
       await result;
@@ -43,7 +43,7 @@ export class Pace {
     return result;
   }
 
-  /** Something was done at once. @returns what is to be awaited first, if anything */
+  /** A call succeeded at once. @returns what the caller must await first, if anything */
   done(): Promise<void> | undefined {
     this.accepted();
     if (++this.#results < AT_ONCE) return undefined;
@@ -52,13 +52,13 @@ export class Pace {
   }
 
   /**
-   * Something was refused. Whoever tries again at once is told later each time; several at one time are told together.
+   * A call was refused. A caller that tries again at once is told later each time; several at one time are told together.
    *
-   * @returns what is to be awaited before that is told
+   * @returns what must be awaited before the refusal is told
    */
   refused(): Promise<void> {
     return this.#refusing ??= new Promise((resolve) => {
-      // Whoever waits by himself need not be made to.
+      // A caller that waits by itself need not be slowed down.
       if (this.#clock.now() - this.#toldAt > this.#pause) this.#pause = 0;
       const tell = () => {
         this.#refusing = undefined;
@@ -72,7 +72,7 @@ export class Pace {
   }
 }
 
-/** Tells whoever waits why there is nothing to wait for. Who does not await it need not know. */
+/** Tells those who wait why there is nothing to wait for. A promise that is not awaited must not be reported. */
 export function dismiss(
   { promise, reject }: { promise: Promise<unknown>; reject(reason: LocalError): void },
   reason: LocalError,

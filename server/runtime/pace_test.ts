@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { Pace } from "./pace.ts";
 
-/** How long a caller waits who tries again at once so many times, each time in ms. */
+/** How long a caller waits that tries again at once this many times, each time in ms. */
 async function pauses(clock: ManualClock, pace: Pace, times: number): Promise<number[]> {
   const found: number[] = [];
   for (let i = 0; i < times; i++) {
@@ -16,7 +16,7 @@ async function pauses(clock: ManualClock, pace: Pace, times: number): Promise<nu
   return found;
 }
 
-Deno.test("whoever tries again at once is told later each time, up to 100 ms, until something is accepted", async () => {
+Deno.test("a caller that tries again at once is told later each time, up to 100 ms, until something is accepted", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   assertEquals(await pauses(clock, pace, 10), [0, 1, 2, 4, 8, 16, 32, 64, 100, 100]);
@@ -24,7 +24,7 @@ Deno.test("whoever tries again at once is told later each time, up to 100 ms, un
   assertEquals(await pauses(clock, pace, 3), [0, 1, 2]);
 });
 
-Deno.test("whoever waits by himself is told in the next turn", async () => {
+Deno.test("a caller that waits by itself is told in the next turn", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   await pauses(clock, pace, 5); // 8 ms

@@ -106,7 +106,7 @@ export class Places {
     return this.#here.size + this.#away.size - this.#leaving.size >= this.#limits.devices;
   }
 
-  /** The open device that is to be forgotten first; undefined if none may be. */
+  /** The open device to forget first; undefined if none may be forgotten. */
   get #oldest(): DeviceDriver | undefined {
     const before = this.#clock.now() - this.#limits.forgetAfter;
     for (const [device, since] of this.#away) {
@@ -120,7 +120,7 @@ export class Places {
    * A device for which there is room is about to connect.
    *
    * @param device If it is here.
-   * @returns who is to be forgotten for it
+   * @returns the device to forget for it
    */
   makeRoom(id: string, device: DeviceDriver | undefined): DeviceDriver | undefined {
     if (this.#access.names(id)) return undefined;

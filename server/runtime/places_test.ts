@@ -96,7 +96,7 @@ Deno.test("without keys strangers have all connections", async () => {
   assertEquals(sockets.map(({ closed }) => closed), Array(4).fill(false));
 });
 
-Deno.test("a name of a stock device is none of a stranger's", async () => {
+Deno.test("a stranger cannot have the name of a stock device", async () => {
   await using scene = await ManualServer.start({ stock: ["1"], limits: { connections: 3 } });
   const [stranger, other, stock] = [
     await comes(scene, "a"),

@@ -1,7 +1,7 @@
 /**
  * Mail between the processes of a fleet, as one of them posts it and takes it.
  *
- * What is to be done with a device of another process is a row in the table of mail, in the commit in which it is decided.
+ * An order for a device of another process is a row in the table of mail, in the commit in which it is decided.
  * From then on it is accepted, whichever process ends: the one that has the device takes the row in the commit that does
  * what it says, and what waits of it (a message in the outbox, a request) keeps whom to tell. The answer is a row as
  * well, in the commit of which it tells. So nothing is done twice or told without having happened, and nobody but the
@@ -36,7 +36,7 @@ export interface PostOfficeHost {
   readonly turn: Turn;
   /** A device that is here. */
   find(id: string): DeviceDriver | undefined;
-  /** Makes a deed of what is to be done with a device that is here. @param from Who waits for what comes of it */
+  /** Makes a deed of an order for a device that is here. @param from Who waits for the outcome */
   deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
   /** Has the store forget a device that is here. */
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
@@ -114,7 +114,7 @@ export class PostOffice {
     if (outcome) this.#askers.get(number)?.told(outcome);
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     for (const asker of this.#askers.values()) asker.failed(reason);
     this.#askers.clear();
@@ -164,7 +164,7 @@ export class PostOffice {
       applied: (isApplied) => void (entry.isApplied = isApplied),
       over: (error) => {
         entry.isSafe = true;
-        // Whoever waits for it is told; else people are.
+        // The one who waits for it is told; without one, the log is.
         const isExpired = error?.code === "EXPIRED" && !isOnce(errand);
         if (error && (!to || isExpired)) this.#host.refused(device, errand, error);
       },
@@ -242,7 +242,7 @@ export class PostOffice {
   }
 }
 
-/** Whether it is a message without qos: nobody is told of one that is not sent but its writer. */
+/** Whether it is a message without qos: only its writer is told that it was not sent. */
 function isOnce(errand: Errand | undefined): boolean {
   return errand !== undefined && "write" in errand && errand.options.qos === false;
 }

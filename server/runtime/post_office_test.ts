@@ -158,7 +158,7 @@ Deno.test("mail of a device that was lost counts no more when that comes back wi
   assertEquals([scene.did, scene.tells().taken], [["y"], [2]]);
 });
 
-Deno.test("what can never be done ends, and whoever waits for it is told in the same commit", () => {
+Deno.test("an impossible order ends, and the one who waits for it is told in the same commit", () => {
   const scene = new Scene();
   scene.failing.set("x", bad);
   scene.failing.set("led=1", bad);
@@ -192,7 +192,7 @@ Deno.test("the time that mail has waited is taken from the time that its message
   assertEquals(codes, ["7 2 EXPIRED", "7 3 EXPIRED"]);
 });
 
-Deno.test("whoever asks is told each outcome until it asks no more, and others' answers are nobody's", () => {
+Deno.test("a process is told each outcome until it confirms it, and answers for others are dropped", () => {
   const scene = new Scene();
   const told: Outcome[] = [];
   const asker = { told: (it: Outcome) => void told.push(it), failed() {} };
@@ -208,7 +208,7 @@ Deno.test("whoever asks is told each outcome until it asks no more, and others' 
   assertEquals(told, [{}, { line: ":adc.1 5" }]);
 });
 
-Deno.test("whoever asks is told why nothing was posted, and that the server is closed", async () => {
+Deno.test("the caller is told why nothing was posted, and that the server is closed", async () => {
   const scene = new Scene();
   const ask = () => {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();

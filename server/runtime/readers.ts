@@ -27,7 +27,7 @@ interface Reader extends PromiseWithResolvers<string> {
 /** A message in the hands of `consume`. */
 interface Consumption {
   readonly run: Run | undefined;
-  /** What is done with it is on its way into the store: nobody else may have it. */
+  /** Its result is on its way into the store: no other reader may have it. */
   isCommitting: boolean;
 }
 
@@ -48,7 +48,7 @@ export interface ReadersOwner {
   readonly clock: Clock;
   /** Why nothing is served any more. */
   readonly closed: LocalError | undefined;
-  /** The pace of whoever calls now. */
+  /** The pace of the present caller. */
   readonly pace: Pace;
   /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
   readonly attempts: number;
@@ -185,7 +185,7 @@ export class Readers implements Reading {
     turn.enter(() => this.#bury(trouble, error));
   }
 
-  /** The oldest message becomes a dead letter if it has failed often enough, and nobody has it by now. */
+  /** The oldest message becomes a dead letter if it has failed often enough and no reader has it now. */
   #bury(trouble: Trouble, error: unknown): void {
     const { session, clock, closed, attempts, touch } = this.#owner;
     const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;
@@ -217,7 +217,7 @@ export class Readers implements Reading {
     this.#calm();
   }
 
-  /** Whoever waits is told. */
+  /** Tells those who wait. */
   close(reason: LocalError): void {
     this.#calm();
     for (const reader of this.#waiting.splice(0)) dismiss(reader, reason);

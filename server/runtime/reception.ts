@@ -102,7 +102,7 @@ export class Reception implements ConnectionHost, GreetingHost {
 
   /**
    * Ends the oldest connection that only waits for the other end to close it, or else the oldest whose greeting is not
-   * complete: strangers who say nothing must not keep out devices, which greet at once. Returns false if there is none.
+   * complete: strangers who say nothing must not keep out devices, which greet at once. Returns false if there is no such greeting.
    */
   #evict(): boolean {
     const [told] = this.#lingering;

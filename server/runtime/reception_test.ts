@@ -7,7 +7,7 @@ import { parseKey } from "../protocol/proof.ts";
 
 const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 
-Deno.test("whoever says no hello in time is turned away", async () => {
+Deno.test("a peer without a hello in time is turned away", async () => {
   await using scene = await ManualServer.start();
   const silent = await scene.knock();
   const slow = await scene.knock("half a hel");
@@ -88,7 +88,7 @@ Deno.test("when many come at once some begin, then the newest of the others, and
   assertEquals(scene.log.length, 200);
 });
 
-Deno.test("whoever has waited so long that he must have given up is not greeted", async () => {
+Deno.test("a peer that has waited so long that it must have given up is not greeted", async () => {
   await using scene = await ManualServer.start();
   const sockets = Array.from({ length: 65 }, () => scene.platform.knock());
   scene.platform.stall(TIMEOUT);
@@ -322,7 +322,7 @@ Deno.test("where the system has no room for a connection, half of those that hav
   assertEquals(scene.log.filter((it) => it === "refused NOT_ACCEPTED").length, 3);
 });
 
-Deno.test("whoever is turned away is told why before the connection ends, if it takes it in time", async () => {
+Deno.test("a refused peer is told why before the connection ends, if it takes the answer in time", async () => {
   for (const takes of [true, false]) {
     await using scene = await ManualServer.start();
     const socket = scene.platform.knock();

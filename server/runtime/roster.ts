@@ -17,13 +17,13 @@ import type { Turn } from "./turn.ts";
 export interface RosterHost {
   readonly turn: Turn;
   readonly places: Places;
-  /** What the store has of a device. */
+  /** Gets a device's record from the store. */
   acquire(id: string): Promise<Ledger>;
-  /** A device, of what the store has of it. */
+  /** Makes a device from its record in the store. */
   make(ledger: Ledger): DeviceDriver;
   /** A device is here. */
   met(device: DeviceDriver): void;
-  /** It is here no longer: whoever greets in its name greets again. */
+  /** It is here no longer: greetings in its name must begin again. */
   lost(device: DeviceDriver, why: LocalError): void;
   /** The store has forgotten it. */
   forgotten(device: DeviceDriver, why: LocalError): void;
@@ -52,7 +52,7 @@ export class Roster {
     throw unknownDevice(id);
   }
 
-  /** The record of a device that is here; undefined: there is room for it. @throws {PeerError} there is none */
+  /** The record of a device that is here; undefined: there is room for it. @throws {PeerError} there is no room */
   record(id: string): DeviceRecord | undefined {
     const device = this.get(id);
     this.#host.places.check(id, device);
@@ -111,7 +111,7 @@ export class Roster {
     });
   }
 
-  /** A new device is to have the place of this one. */
+  /** A new device takes the place of this one. */
   forgetForRoom(device: DeviceDriver): void {
     const { places, turn } = this.#host;
     const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
@@ -124,7 +124,7 @@ export class Roster {
     }));
   }
 
-  /** Another server has a device now. If it comes back to this one, it is asked for anew. */
+  /** Another server has a device now. If it comes back to this one, its record is loaded again. */
   lose(error: FencedError): void {
     const device = this.#here.get(error.device)!;
     device.drop(new PeerError("LOST", error.message));
@@ -139,7 +139,7 @@ export class Roster {
     this.#host.forgotten(device, why);
   }
 
-  /** A device is here no longer. Whoever has its `Device` is told why. */
+  /** A device is here no longer. Tells the users of its `Device` why. */
   #remove(device: DeviceDriver, why: LocalError): void {
     const { id } = device;
     this.#here.delete(id);
@@ -150,7 +150,7 @@ export class Roster {
     this.callers.drop(id);
   }
 
-  /** Whoever waits for a device is told. */
+  /** Tells those who wait for a device. */
   close(reason: LocalError): void {
     this.#closed = reason;
     for (const arrival of this.#arrivals.values()) dismiss(arrival, reason);

@@ -52,7 +52,7 @@ export function caller(): Run | undefined {
   return it instanceof Listening ? it.run : it;
 }
 
-/** The pace of whoever calls now. @param own Of those who are no application's. */
+/** The pace of the present caller. @param own For callers outside of applications. */
 export function paceOf(own: Pace): Pace {
   return caller()?.pace ?? own;
 }

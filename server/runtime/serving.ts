@@ -77,7 +77,7 @@ export class Serving implements Stage {
     let at = 0;
     for (; at < bytes.length && session.wantsInput; at += PIECE) {
       touch();
-      if (this.#over) return; // while the store fails it flushes at once, and a device that is sent away has gone by that
+      if (this.#over) return; // while the store fails it flushes at once, and a device that is sent away has gone by then
       try {
         session.receive(this.#splitter.push(bytes.subarray(at, at + PIECE)), clock.now());
       } catch (error) {
@@ -158,7 +158,7 @@ export class Serving implements Stage {
 
   #wakeLater(now: number): void {
     const { session } = this.#owner;
-    // What is due now goes out in a moment, or waits for the socket: look again soon.
+    // What is due now is sent in a moment, or waits for the socket: look again soon.
     this.#connection.wakeAt(Math.max(session.deadline(), now + session.timeout / 40));
   }
 

@@ -25,7 +25,7 @@ export interface TransactionHost {
   /** A device that the server knows. @throws {LocalError} UNKNOWN_DEVICE */
   find(id: string): DeviceDriver;
   /**
-   * Makes a deed of what is to be done with a device that another process has; undefined: none can, or it is here.
+   * Makes a deed of an order for a device that another process has; undefined: no other process can have it, or it is here.
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
@@ -37,7 +37,7 @@ export interface TransactionHost {
 }
 
 /**
- * Makes a deed of what mail says.
+ * Makes a deed of a piece of mail.
  *
  * @param from Who waits for what comes of it; undefined: nobody.
  * @throws {LocalError}
@@ -134,7 +134,7 @@ class Sending implements Deed {
   }
 }
 
-/** There is no link by which a message could be sent at once. */
+/** There is no link on which a message could be sent at once. */
 const NOT_SENT: Outcome = { code: "NOT_SENT", message: "there is no link to send it by" };
 
 /** The lane of transactions that are neither an application's nor take a message out of an inbox. */
@@ -145,7 +145,7 @@ const NOBODY: Writer = { arrived() {}, failed() {} };
 /**
  * Runs an application's transaction.
  *
- * @param use Collects what it is to do.
+ * @param use Collects what the transaction will do.
  * @param consumer The device whose oldest message it takes out of the inbox.
  * @returns when all of it is safe; while the store fails, that takes until it works again
  * @throws what `use` throws, or why it could not be committed: nothing of it has happened then

@@ -19,7 +19,7 @@ export type Result = (safe: boolean) => void;
 /** Takes back what waits. */
 export type Forget = () => void;
 
-/** Who is told of what a commit comes to. */
+/** Told of the result of each commit. */
 export interface TurnOwner {
   /** The store begins to fail; or, with undefined, works again. */
   storeFails(error: LocalError | undefined): void;
@@ -54,7 +54,7 @@ export class Turn {
   #failure: LocalError | undefined;
   #reported: LocalError | undefined; // that the store fails
   #isStalled = false; // the commit under way
-  #endWait: (() => void) | undefined; // of whoever closes
+  #endWait: (() => void) | undefined; // ends the wait of `close`
   #closed = false;
 
   constructor(store: Store, clock: Clock, owner: TurnOwner) {
@@ -205,7 +205,7 @@ export class Turn {
       this.#applied = this.#applied.filter((transfer) => !refused.has(transfer));
       for (const transfer of this.#applied) transfer.apply();
     }
-    // What was undone is no change.
+    // A change that was undone does not count.
     return this.#transfers.length === 0 && !this.#executions
       ? this.changed
       : [...this.changed].filter(({ differs }) => differs);
@@ -301,7 +301,7 @@ export class Turn {
     for (const result of this.#results) result(false);
   }
 
-  /** What has changed in this device is somebody else's affair; all others go on. */
+  /** Another process has this device now, so its changes are dropped; all other devices go on. */
   #fence(ledger: Ledger | undefined, error: FencedError): void {
     if (ledger) this.changed.delete(ledger);
     const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
@@ -341,7 +341,7 @@ export class Turn {
     if (this.#failure) throw this.#failure;
   }
 
-  /** The commit under way has ended, or may not do so for long: whoever closes does not wait for that. */
+  /** The commit under way has ended, or may take long: `close` does not wait for that. */
   #ended(): Promise<void> {
     if (!this.busy || this.#isStalled) return Promise.resolve();
     return new Promise((resolve) => {

@@ -126,7 +126,7 @@ Deno.test("while a store fails nothing comes out as safe; when it works again al
   assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
 });
 
-Deno.test("while a failing store is tried again, whoever comes is told when that has failed, too", async () => {
+Deno.test("while a failing store is tried again, newcomers are told when that attempt has failed, too", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -164,7 +164,7 @@ Deno.test("a store that fails is tried no sooner because somebody comes", async 
   await scene.settled();
 });
 
-Deno.test("whoever waits until a change is safe need not say that there is one", async () => {
+Deno.test("waiting until changes are safe does not need a change", async () => {
   const scene = new TurnScene();
   scene.ledger.record.receive("a");
   await scene.settled();
@@ -266,7 +266,7 @@ Deno.test("a commit that takes long and fails then is tried again", async () => 
 });
 
 for (const when of ["before", "after"]) {
-  Deno.test(`whoever closes does not wait for a commit that takes long: it was said ${when} that`, async () => {
+  Deno.test(`close does not wait for a commit that takes long: it was said ${when} that`, async () => {
     const scene = new TurnScene();
     const release = scene.store.hold();
     scene.receive("a");

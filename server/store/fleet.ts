@@ -50,7 +50,7 @@ export const MOST_MAIL = 64;
 export interface Post {
   /** Of the device. */
   readonly device: string;
-  /** What is to be done, in the words of whoever takes it. */
+  /** The order, as the process that takes it reads it. */
   readonly text: string;
   /** Names it among the posts of this process, for its answer. */
   readonly number: number;
@@ -74,15 +74,15 @@ export interface Mail {
 export interface Reply {
   /** The mail's `from`. */
   readonly to: string;
-  /** What has come of it, in the words of whoever has taken it. */
+  /** The outcome, as the process that took it words it. */
   readonly text: string;
 }
 
-/** What a change of a device does with its mail, in the same commit. */
+/** What a change of a device does to its mail, in the same commit. */
 export interface MailChange {
   /** Numbers of mail whose rows go. All are of this device. */
   readonly taken: readonly number[];
-  /** Rows for those who have posted. For a process that is no more there is none. */
+  /** Rows for the processes that posted. A process that has ended gets none. */
   readonly replies: readonly Reply[];
 }
 
@@ -92,7 +92,7 @@ export interface Lost {
   readonly note: number;
   /** Its id. */
   readonly device: string;
-  /** The other process's. Whoever has a greater one has the device again. */
+  /** The other process's token. A process with a greater one has the device again. */
   readonly token: number;
 }
 
@@ -134,7 +134,7 @@ export interface Sight {
   readonly device: string;
   /** With which this process has it, or had: what somebody shows who has it since counts for more. */
   readonly token: number;
-  /** In the words of whoever shows it; undefined: it was forgotten. */
+  /** As the process that has the device words it; undefined: the device was forgotten. */
   readonly text: string | undefined;
 }
 
@@ -142,15 +142,15 @@ export interface Sight {
 export interface Shown {
   /** Its id. */
   readonly device: string;
-  /** A key of `Around.servers`, if that process is alive; undefined: nobody has ever shown the device. */
+  /** A key of `Around.servers`, if that process is alive; undefined: no process has ever shown the device. */
   readonly process: number | undefined;
   /** With which that process has it, or had. */
   readonly token: number;
-  /** See `Sight`; undefined: it was forgotten, or nobody has ever shown it. */
+  /** See `Sight`; undefined: it was forgotten, or no process has ever shown it. */
   readonly text: string | undefined;
 }
 
-/** What there is to be seen of the others. */
+/** What this process can see of the others. */
 export interface Around {
   /** Whether `shown` is all that there is, and not only what has changed since the answer before. */
   readonly isAll: boolean;

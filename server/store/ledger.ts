@@ -1,5 +1,5 @@
 /**
- * Keeps account of what a store has of one device's record, and tells it the difference.
+ * Keeps account of what the store has of one device's record, and tells the store the difference.
  *
  * It does not collect changes, but compares: a message that has come and gone between two commits leaves no trace,
  * what was undone is not told, and after a failed commit the next one is told just what is missing by then.
@@ -22,7 +22,7 @@ const IDS = 256;
 
 const NO_LETTERS: readonly DeadLetter[] = [];
 
-/** What is told to those who wait for a device that is removed. */
+/** The error for those who wait for a device that is removed. */
 export const FORGOTTEN = new LocalError("FORGOTTEN", "the device was forgotten");
 
 export class Ledger implements Change, Journal {
@@ -39,7 +39,7 @@ export class Ledger implements Change, Journal {
   #outboxEnd: number;
   #positions = false; // changed
   #altered: Set<Outgoing> | undefined; // the store has them, but not as they are now
-  #heard: Uint8Array | undefined; // 1 for each id that is to be told
+  #heard: Uint8Array | undefined; // 1 for each id that must be told
   #heardAny = false;
   #forgotten = false;
   #letters: readonly DeadLetter[]; // that the store has
@@ -148,7 +148,7 @@ export class Ledger implements Change, Journal {
       this.#outboxEnd !== this.record.state.sent;
   }
 
-  /** What mail says is done with this commit. @param number The mail's */
+  /** This commit does what a piece of mail says. @param number The mail's */
   takeMail(number: number): void {
     (this.#mail ??= new Set()).add(number);
     this.#enter();
@@ -174,7 +174,7 @@ export class Ledger implements Change, Journal {
     return { taken: [...this.#mail ?? []], replies: replies ?? [] };
   }
 
-  /** Of messages that go with the device: whoever has written them is told. */
+  /** Tells the writers of messages that go with the device. */
   *#farewells(): Iterable<Reply> {
     const text = JSON.stringify(failure(FORGOTTEN));
     for (const { from, text: message } of this.record.outbox) {
@@ -274,7 +274,7 @@ export class Ledger implements Change, Journal {
     for (const key of this.#memos!.keys()) rows.memo(key, memos.get(key));
   }
 
-  /** What the record is now is safe: to be called after a commit, before anything changes. */
+  /** The present record is safe. Must be called after a commit, before anything changes. */
   committed(): void {
     this.#gone = this.#removed;
     // The store was told of a device only if there was anything to be told.

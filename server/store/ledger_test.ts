@@ -127,7 +127,7 @@ Deno.test("ledger: what was undone is not told", () => {
   assertEquals(told(), []);
 });
 
-Deno.test("ledger: a device of which all was undone is still unknown", () => {
+Deno.test("ledger: a device whose changes were all undone is still unknown", () => {
   const { record, write, told, commit } = started();
   write("x");
   record.unwrite();

@@ -50,7 +50,7 @@ export interface Change {
   readonly id: string;
   /** With which it was acquired. */
   readonly token: number;
-  /** Whether the device is to be forgotten: the store does not know it any more then. `write` tells nothing. */
+  /** Whether the device must be forgotten: then the store does not know it any more, and `write` tells nothing. */
   readonly removed: boolean;
   /** The device's whole state with this change. It is alive: copy what must outlive the commit. */
   readonly state: DeviceState;
@@ -126,7 +126,7 @@ export interface KnownDevice {
 
 /** Where applications' own tables are; not every store has it. */
 export interface Database {
-  /** Whose SQL it speaks. Not said: SQLite's. */
+  /** The SQL that it speaks. Default: SQLite's. */
   readonly dialect?: "sqlite" | "postgresql";
   /**
    * Rows that a query finds in what is committed.

@@ -2,11 +2,11 @@
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, SqlInput, SqlRow, Statement, Work } from "./store.ts";
 
-/** How a message of a transaction is to be sent. */
+/** How to send a message of a transaction. */
 export interface TransactionWriteOptions {
   /** As for `Device.write`. Default true. */
   wait?: boolean;
-  /** As for `Device.write`: counted from this call. Who is told is `server.events`, with "expired". */
+  /** As for `Device.write`, counted from this call. An expired message is the event "expired". */
   expires?: number;
 }
 
@@ -74,13 +74,13 @@ export interface Deed {
   };
   /** Changes the record. May be called again after `undo`. @throws {LocalError} and nothing has changed */
   apply(): void;
-  /** Takes back what `apply` did; of what was done since, all was taken back before. */
+  /** Undoes what `apply` did. Everything done since must have been undone before. */
   undo(): void;
   /** It is safe. */
   done(): void;
 }
 
-/** Makes deeds of what a transaction is told about devices. */
+/** Makes deeds of a transaction's calls about devices. */
 export interface DeedMaker {
   /** @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT */
   write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
@@ -161,7 +161,7 @@ export class Collector implements Transaction {
     this.taken++;
   }
 
-  /** What was collected so far. @returns forgets what was added since, messages that it processes as well */
+  /** Marks what was collected so far. @returns forgets what was added since, messages that it processes as well */
   mark(): () => void {
     const [statements, deeds] = [this.#statements.length, this.#deeds.length];
     const afterwards = this.#afterwards.length;

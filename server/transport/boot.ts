@@ -3,7 +3,7 @@ import type { Boot } from "./platform.ts";
 const ID = "/proc/sys/kernel/random/boot_id";
 const UPTIME = "/proc/uptime";
 
-/** How long this machine runs; undefined where nobody says so: Linux does, to who may read /proc. */
+/** How long this machine has been running; undefined where it cannot be known: Linux says it in /proc. */
 export function boot(): Boot | undefined {
   if (Deno.build.os !== "linux" || !mayRead(ID) || !mayRead(UPTIME)) return undefined;
   try {

@@ -16,7 +16,7 @@ import { checkPair } from "./tls_pair.ts";
 export const MOST_CONNECTIONS = 256;
 export const MOST_OF_ONE = 64;
 
-/** A connection that asks nothing for so many ms is ended, also one that does not come to the end of its question. */
+/** A connection without a complete request for this many ms is ended. */
 export const IDLE = 30_000;
 
 /** One that takes nothing of its answer for this many ms, too. */
@@ -32,12 +32,12 @@ export interface HttpOptions {
   readonly tls?: Tls | undefined;
   /** Never rejects. @param address without its port */
   answer(request: Request, address: string): Response | Promise<Response>;
-  /** What is to be answered to a request with which the server itself has failed. */
+  /** The answer to a request with which the server itself has failed. */
   failed(error: unknown): Response;
   readonly clock?: Pick<Clock, "after" | "now">;
 }
 
-/** Whoever has connected. */
+/** The one who has connected. */
 interface Guest {
   readonly raw: net.Socket;
   /** undefined: this machine's, where a proxy may be. */
@@ -164,7 +164,7 @@ export class Http {
         connection.writing = isWriting ? this.#clock.now() : undefined;
       });
     } catch {
-      connection.raw.destroy(); // half an answer is none
+      connection.raw.destroy(); // half an answer is of no use
     }
     if (this.#connections.get(name) !== connection) return;
     // Behind the others, as it was busy until now.
@@ -200,7 +200,7 @@ function keyOf(address: string): string | undefined {
   return isLoopback(peer) ? undefined : peer;
 }
 
-/** @throws {TypeError} it is none, or asks for what the web has no word for */
+/** @throws {TypeError} it is not a request, or one that `Request` cannot express */
 function requestOf(asked: http.IncomingMessage, scheme: string): Request {
   const { method = "GET", url = "/", headersDistinct } = asked;
   const headers = new Headers();
@@ -208,7 +208,7 @@ function requestOf(asked: http.IncomingMessage, scheme: string): Request {
     for (const value of values) headers.append(name, value);
   }
   const hasBody = method !== "GET" && method !== "HEAD";
-  // Whoever looks at the host looks at the header.
+  // Checks of the host look at the header.
   return new Request(new URL(url, `${scheme}://localhost`), {
     method,
     headers,

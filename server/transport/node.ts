@@ -48,7 +48,7 @@ export const nodePlatform: Platform = {
   connect: NodeSocket.connect,
 };
 
-/** Linux tells it, whoever is not permitted to look does not know. Deno has raised the soft limit to the hard one. */
+/** Linux tells it to those who may read /proc. Deno has raised the soft limit to the hard one. */
 function freeFiles(): number | undefined {
   try {
     const most = Deno.readTextFileSync("/proc/self/limits").match(/^Max open files +(\d+)/m)?.[1];
@@ -58,7 +58,7 @@ function freeFiles(): number | undefined {
   }
 }
 
-/** Whoever is not permitted to ask does not know. */
+/** undefined without the permission to ask. */
 function machine(): string | undefined {
   try {
     return Deno.hostname();

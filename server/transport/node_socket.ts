@@ -51,7 +51,7 @@ export class NodeSocket implements Socket {
   #closed = false;
   /** With TLS, whether the handshake is done. */
   #secure = false;
-  /** What has ended it before it was started. */
+  /** Why it ended before it was started. */
   #failure: PeerError | undefined;
   /** Pieces that wait until the one before them is taken. */
   #waiting: (Uint8Array | string)[] = [];

@@ -74,7 +74,7 @@ toolTest("a stranger who never completes the handshake is cut off at once, and l
   }
 });
 
-toolTest("a stranger who speaks no TLS is told of with a reason, and cut off", {
+toolTest("a stranger without TLS is reported with a reason, and cut off", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   await using place = await Place.open(await certificate(openssl));

@@ -21,7 +21,7 @@ export interface Clock {
   now(): number;
   /** ms since 1970, on a clock that somebody may set. */
   date(): number;
-  /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: nobody knows. */
+  /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: unknown. */
   boot?(): Boot | undefined;
   /** Calls `run` once, when `ms` have passed: at most `LONGEST_TIMER`. @returns forgets it */
   after(ms: number, run: () => void): () => void;
@@ -38,7 +38,7 @@ export interface Clock {
   caughtUp(sockets: number, run: () => void): void;
 }
 
-/** What an owner of a socket is told, never from within a call that it makes. */
+/** Callbacks of a socket's owner, never called from within a call that it makes. */
 export interface SocketEvents {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;
@@ -74,7 +74,7 @@ export interface Socket {
   resume(): void;
   /** Tells the other end that nothing more comes, and reads on. Once, when the system has taken all that was written. */
   finish(): void;
-  /** Ends the connection at once, and frees it. What the system has not taken by then is lost. */
+  /** Ends the connection at once, and frees it. Bytes that the system has not taken yet are lost. */
   close(): void;
 }
 
@@ -105,7 +105,7 @@ export interface Listener {
   /**
    * Takes another certificate for connections from now on.
    *
-   * @throws {LocalError} BAD_ARGUMENT if it is none, if the key is another one's, or if there was none before; then
+   * @throws {LocalError} BAD_ARGUMENT if it is not a certificate, if the key does not belong to it, or if the listener had none before; then
    * nothing has changed
    */
   setTls(tls: Tls): void;
@@ -139,7 +139,7 @@ export interface ConnectOptions {
 export interface Platform extends Clock {
   /** How many more files this process may open, sockets among them; undefined if it cannot be known. */
   freeFiles?(): number | undefined;
-  /** What the machine is called; undefined: nobody knows. */
+  /** The machine's name; undefined: unknown. */
   machine?(): string | undefined;
   /**
    * Begins to listen.
@@ -147,7 +147,7 @@ export interface Platform extends Clock {
    * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
    * @param failed Told why the system cannot accept one, again and again for as long as that lasts.
    * @throws {Error} the system's, with a `code` such as EADDRINUSE
-   * @throws {LocalError} BAD_ARGUMENT for a certificate that is none, or a key that is another one's
+   * @throws {LocalError} BAD_ARGUMENT for a malformed certificate, or a key that does not belong to it
    */
   listen(
     options: ListenOptions,

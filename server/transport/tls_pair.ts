@@ -1,4 +1,4 @@
-/** Certificates and private keys, looked at before they are used: `node:tls` takes anything, and tells whoever connects. */
+/** Certificates and private keys, looked at before they are used: `node:tls` accepts anything, and only those who connect find out. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import type { Tls } from "./platform.ts";

@@ -1,4 +1,4 @@
-/** What is waited for, but not for long: a store that fails must not keep whoever starts or ends. */
+/** Waits, but not for long: a failing store must not block a start or an end. */
 import { HoldfastError } from "../protocol/errors.ts";
 import type { Clock } from "./platform.ts";
 
@@ -8,7 +8,7 @@ export const PATIENCE = 2000;
 /**
  * Waits for something, for at most `PATIENCE` ms.
  *
- * @returns whether it is done; if not, it goes on, and nobody is told what it fails with
+ * @returns whether it is done; if not, it goes on, and its later failure is not reported
  * @throws what it throws by then, unless the server is closed
  */
 export async function waitFor(work: Promise<unknown>, clock: Clock): Promise<boolean> {

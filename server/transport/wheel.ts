@@ -89,7 +89,7 @@ export class TimerWheel {
   readonly #slots: Slot[] = [];
   /** A bit for each slot of a level that has entries. */
   readonly #used: number[] = Array(LEVELS).fill(0);
-  /** What is to be looked at now. */
+  /** All that is due now. */
   readonly #due = new Slot(-1, 0);
   #advancing = false;
   /** Forgets the timer. */

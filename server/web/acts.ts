@@ -20,7 +20,7 @@ export interface Operated extends Recorded {
   disconnect(from: string, to: string): Promise<void>;
 }
 
-/** What has become of a message that was sent. */
+/** What became of a message. */
 export type Outcome =
   /** It is safe, and goes to the device as soon as that is there. */
   | "accepted"

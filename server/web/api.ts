@@ -1,4 +1,4 @@
-/** What programs can ask: see `routes.ts` for how they are told of errors. */
+/** The API for programs. See `routes.ts` for how errors are answered. */
 import type { Device } from "../device.ts";
 import { unknownDevice } from "../runtime/transactions.ts";
 import { viewOf } from "./fleet.ts";

@@ -15,7 +15,7 @@ export interface Served extends Operated, Healthy, Deploying {
   readonly waiting: number;
 }
 
-/** What else there is to be told. */
+/** Further routes. */
 export interface ApiOptions {
   /** How a bridge to a broker is. */
   bridge?: () => BridgeState;
@@ -38,7 +38,7 @@ export function apiRoutes(
     ...actRoutes(server),
     ...deployRoutes(server),
     ...logRoutes(server, signal),
-    // It says nothing of the devices: whoever restarts servers needs no token.
+    // It says nothing about devices, so what restarts servers needs no token.
     route("GET", "/healthz", "nothing", async () => {
       const view = await health.look();
       return json(view, view.status === "ok" ? 200 : 503);

@@ -57,7 +57,7 @@ export async function readBody(
   } catch (error) {
     reader.cancel().catch(() => {}); // the rest is of no interest
     if (error instanceof Refusal) throw error;
-    throw new Refusal(400, "BAD_ARGUMENT", "the body was cut off"); // whoever sent it is gone
+    throw new Refusal(400, "BAD_ARGUMENT", "the body was cut off"); // its sender is gone
   } finally {
     clearTimeout(timer);
   }

@@ -20,7 +20,7 @@ export interface ChannelView {
   readonly fault?: string;
 }
 
-/** All channels of a device of which something is known, by name. */
+/** All channels of a device that have a value, by name. */
 export function channelsOf(thing: Thing): ChannelView[] {
   return thing.channels.sort().map((channel) => {
     const [reported, desired] = [thing.reported(channel), thing.desired(channel)];

@@ -98,14 +98,14 @@ export class Credentials {
     return timingSafeEqual(await derive(password, { ...how, length: hash.length }), hash);
   }
 
-  /** What a token is good for; undefined: it is none. */
+  /** What a token permits; undefined: the token is unknown. */
   rightOf(token: string): TokenRight | undefined {
     const hash = sha256(token); // of a hash that is compared byte by byte nobody learns the token
     return [...this.tokens.values()].find(({ sha256 }) => sha256 === hash)?.may;
   }
 }
 
-/** What the file has in place of a password. @throws {LocalError} BAD_ARGUMENT */
+/** The text that the file keeps in place of a password. @throws {LocalError} BAD_ARGUMENT */
 export async function hashPassword(password: string): Promise<string> {
   if (password.length < SHORTEST_PASSWORD || password.length > LONGEST_PASSWORD) {
     throw bad(`a password has ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters`);

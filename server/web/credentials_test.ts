@@ -1,4 +1,4 @@
-/** What the file of those who may open the page can have in it, at its bounds. */
+/** The limits of the file of passwords and tokens. */
 import { randomBytes, scryptSync } from "node:crypto";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";

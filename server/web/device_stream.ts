@@ -1,4 +1,4 @@
-/** What the page of one device is told: how it is, its channels, what it says and is told, its log. */
+/** The stream for the page of one device: its state, its channels, its messages both ways, its log. */
 import type { Description } from "../channels/description.ts";
 import type { RunningApplication, Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
@@ -31,7 +31,7 @@ export interface ThingView {
 export interface DeviceTold {
   /** ms since 1970, by the server's clock. */
   readonly now: number;
-  /** What whoever looks may do. */
+  /** What the viewer may do. */
   readonly may: Right;
   /** Undefined: it was forgotten, and nothing more is told. */
   readonly device?: SeenDevice;

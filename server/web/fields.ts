@@ -1,4 +1,4 @@
-/** What the fields of a body may be, so that whatever is wrong in it is said by its name. */
+/** Checks the fields of a body, and names the one that is wrong. */
 import { LocalError } from "../protocol/errors.ts";
 
 /** Types of fields; "any" is every value in JSON, and "?" behind a type says that it may be missing. */
@@ -12,7 +12,7 @@ interface Types {
 
 type Type = keyof Types | `${keyof Types}?`;
 
-/** What a body has whose fields are of these types. */
+/** A body whose fields have these types. */
 type Fields<T extends Readonly<Record<string, Type>>> = {
   [Name in keyof T]: T[Name] extends `${infer Of extends keyof Types}?` ? Types[Of] | undefined
     : T[Name] extends keyof Types ? Types[T[Name]]
@@ -22,7 +22,7 @@ type Fields<T extends Readonly<Record<string, Type>>> = {
 /**
  * The fields of a body.
  *
- * @throws {LocalError} BAD_ARGUMENT: one is missing, is of another type, or is none that there is
+ * @throws {LocalError} BAD_ARGUMENT: one is missing, has another type, or is unknown
  */
 export function fields<const T extends Readonly<Record<string, Type>>>(
   body: Readonly<Record<string, unknown>>,

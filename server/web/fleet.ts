@@ -64,7 +64,7 @@ export class Changes {
     if (wasNone && ids.length > 0) this.#told();
   }
 
-  /** The ids of those, of which none is one any more. */
+  /** The ids of devices that have left the list. */
   take(): string[] {
     const ids = [...this.#changed];
     this.#changed.clear();

@@ -1,4 +1,4 @@
-/** Who may do what: whoever has a session, a token, or the machine itself. */
+/** Decides who may do what: by a session, by a token, or as a program of this machine. */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import { Attempts } from "./attempts.ts";
@@ -17,11 +17,11 @@ const MOST_CHECKS = 2;
 /** Bytes of the body that has the password: 4 for each character, and JSON around it. */
 const MOST_LOGIN = 4 * LONGEST_PASSWORD + 256;
 
-/** What a gate goes by. */
+/** What a gate decides by. */
 export interface GateOptions {
   /** At first; undefined: nobody needs a password. */
   readonly credentials: Credentials | undefined;
-  /** What those may do who are let in. */
+  /** What those who are let in may do. */
   readonly most: Extract<Right, "look" | "act">;
   /** Whether browsers come over TLS. */
   readonly isSecure: boolean;
@@ -65,7 +65,7 @@ export class Gate {
     this.setCredentials(this.#credentials);
   }
 
-  /** What whoever asks may do. @throws {Refusal} a token is none */
+  /** What the one who asks may do. @throws {Refusal} the token is unknown */
   rightOf(request: Request): Right {
     const credentials = this.#credentials;
     const { most } = this.#options;

@@ -41,7 +41,7 @@ class Door {
     this.#router = new Router(this.gate.routes());
   }
 
-  /** What one may with these headers. */
+  /** What a request with these headers may do. */
   may(headers: Record<string, string>) {
     return this.gate.rightOf(new Request("http://localhost/", { headers }));
   }
@@ -72,7 +72,7 @@ async function codeOf(response: Response): Promise<[number, string]> {
   return [response.status, (await response.json()).code];
 }
 
-Deno.test("without a password whoever reaches it is let in", () => {
+Deno.test("without a password everybody who can reach the page is let in", () => {
   assertEquals(new Door({ credentials: undefined }).may({}), "act");
   assertEquals(new Door({ credentials: undefined, most: "look" }).may({}), "look");
 });
@@ -99,7 +99,7 @@ Deno.test("with one, a session is needed; it lasts, through restarts and for 30 
   assertEquals(door.may({ cookie: cookie! }), "nothing");
 });
 
-Deno.test("whoever logs out has no cookie any more", async () => {
+Deno.test("logging out removes the cookie", async () => {
   const door = new Door();
   const response = await door.asks("DELETE");
   assertEquals(
@@ -112,7 +112,7 @@ Deno.test("whoever logs out has no cookie any more", async () => {
   assertEquals(await (await open.asks("GET", "look")).json(), { may: "look", login: false });
 });
 
-Deno.test("where nobody can log in, a session that is signed rightly is none", () => {
+Deno.test("without a login, a correctly signed session does not count", () => {
   const secret = new Uint8Array(32);
   const until = 1_700_000_000 + 1000;
   const key = createHmac("sha256", secret).update("").digest();
@@ -122,7 +122,7 @@ Deno.test("where nobody can log in, a session that is signed rightly is none", (
   assertEquals(new Door({ secret, credentials: tokens }).may({ cookie }), "nothing");
 });
 
-Deno.test("what signs sessions is kept in the store, and made anew where there is no database", async () => {
+Deno.test("the secret that signs sessions is kept in the store, and made again where there is no database", async () => {
   const anywhere = { open: true, port: 0, hostname: "127.0.0.1" };
   const folder = await Deno.makeTempDir();
   try {
@@ -145,7 +145,7 @@ Deno.test("what signs sessions is kept in the store, and made anew where there i
   }
 });
 
-Deno.test("a store that fails is no store without a database: nobody is given another secret", async () => {
+Deno.test("a failing store is not one without a database: no new secret is made", async () => {
   const failures = [
     new LocalError("STORE_FAILED", "no room left"),
     new TypeError("a bug"),
@@ -194,7 +194,7 @@ Deno.test("tokens are for programs, look or act, and never more than the page ma
   }
 });
 
-Deno.test("guesses are slowed down for whoever makes them, and for nobody else", async () => {
+Deno.test("guesses are slowed down for the one who makes them, and for no other", async () => {
   const door = new Door();
   for (let n = 0; n < 5; n++) {
     assertEquals(await codeOf(await door.logIn("a wrong one")), [403, "BAD_PASSWORD"]);

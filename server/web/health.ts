@@ -69,7 +69,7 @@ export class Health {
   /** How it is now. */
   async look(): Promise<HealthView> {
     const store = await this.#lookAtStore();
-    // Half of what a device waits for: after that a late server cuts devices off that are well.
+    // Half of a device's patience: a server that is later than that cuts off healthy devices.
     const eventLoop = { ok: this.lateMs < this.#server.timeout / 2, lateMs: this.lateMs };
     return { status: store.ok && eventLoop.ok ? "ok" : "failing", store, eventLoop };
   }

@@ -22,7 +22,7 @@ const LONGEST = 8 * 24 * 3600 * 1000;
 export interface HistoryPace {
   /** Until what has changed is made safe. */
   readonly soon: number;
-  /** Between two notes that the server runs: by so much a link seems shorter that a killed server had. */
+  /** Time between two notes that the server runs: a killed server's links may seem shorter by this. */
   readonly heartbeat: number;
 }
 
@@ -97,7 +97,7 @@ export class History {
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
     this.#beat();
     this.read = this.#read();
-    this.read.catch(() => {}); // whoever waits for it is told
+    this.read.catch(() => {}); // those who wait for it are told
   }
 
   async #read(): Promise<void> {
@@ -105,7 +105,7 @@ export class History {
     if (kept) this.#follow(kept);
   }
 
-  /** What an earlier server has noted comes before what was noted meanwhile. */
+  /** Puts an earlier server's notes before those made meanwhile. */
   #follow(kept: Links): void {
     // A server that was killed could not say that its links ended.
     const killed = kept.get(SERVER)?.at(-1)?.to ?? 0;
@@ -210,7 +210,7 @@ export class History {
     this.#note(id, ended);
   }
 
-  /** It was no sleep, or is none any more. */
+  /** It was not a sleep, or is not one any more. */
   #overdue(id: string): void {
     const links = this.#links.get(id);
     const last = links?.at(-1);
@@ -275,7 +275,7 @@ export function isOver(error: unknown): boolean {
   return error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
 }
 
-/** What the table has since then; undefined: there can be none. */
+/** The table's rows since then; undefined: there cannot be a table. */
 async function load(server: Recorded, since: number): Promise<Links | undefined> {
   const links: Links = new Map();
   try {

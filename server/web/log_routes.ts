@@ -8,7 +8,7 @@ import { Places } from "./stream_places.ts";
 import { type Route, route } from "./routes.ts";
 import { PATIENCE, QUIET } from "./stream.ts";
 
-/** Events that wait for one reader; what comes when there are so many is left out, and counted. */
+/** Most events that wait for one reader; further ones are left out, and counted. */
 const MOST_WAITING = 1000;
 
 const encoder = new TextEncoder();
@@ -75,7 +75,7 @@ export function stream(
   let missed = 0;
   let unread = 0; // for this many ms nobody has read what waits
   let end = () => {};
-  /** Whoever reads is waiting for this. */
+  /** The reader waits for this. */
   let hungry: (() => void) | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {

@@ -53,7 +53,7 @@ Deno.test("messages are told once they are safe, from devices that are known and
   assertEquals((await messages()).at(-1), "a in new", "it is another device now");
 });
 
-Deno.test("messages of one device are none of another's", async () => {
+Deno.test("the log of one device has no messages of another", async () => {
   await using place = await begin(["messages", ""], ["device", "b"], ["event", "warning"]);
   const { scene, messages } = place;
   await scene.says(await scene.knock("a\n\n"), "00not this\n");

@@ -1,4 +1,4 @@
-/** What Prometheus is told of a server. Each scrape looks at it as it is then; nothing is kept for that but counts. */
+/** Metrics for Prometheus. Each scrape looks at the server as it is then; only counts are kept between scrapes. */
 import { cpuUsage } from "node:process";
 import type { Registry } from "prom-client";
 import type { Device } from "../device.ts";

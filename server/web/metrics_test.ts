@@ -98,7 +98,7 @@ Deno.test("a device's name is a label as it is, and nothing else of the line", a
   assertEquals(line, [`holdfast_device_connected{device="\\"} 1 \\\\n # HELP é"} 1`]);
 });
 
-Deno.test("a bridge is told of where there is one", async () => {
+Deno.test("a bridge is in the metrics if there is one", async () => {
   await using none = await begin();
   assert(!(await none.text()).includes("mqtt"));
   await using place = await begin({ bridge: () => BRIDGE });

@@ -18,6 +18,9 @@ const PATHS: Readonly<Record<string, string>> = {
   "login.html": "/login",
 };
 
+/** Modules of the server's that the page uses, too. They lie beside `web`, and are served beside `page`. */
+const SHARED = ["protocol/name_order.ts"];
+
 /** At the beginning of each page's head. */
 const HEAD = `
     <meta charset="utf-8">
@@ -30,7 +33,7 @@ const HEAD = `
 /** What a module loads at once; types are taken out of it before. */
 const IMPORT = /^(?:import|export) (?:[^"]*? from )?"(.+?)";/gm;
 
-/** What the page may load, and from where: nothing but itself. Text of devices is never markup; if it were, it could do nothing. */
+/** What the page may load, and from where: only its own files. Text of devices is never markup; if it were, it could do nothing. */
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEADERS = {
@@ -52,6 +55,10 @@ export async function pageRoutes(): Promise<Route[]> {
       const served = name.endsWith(".ts") ? stripTypeScriptTypes(text) : text;
       files.set(PATHS[name] ?? `/${folder}/${name}`, { type, text: served });
     }
+  }
+  for (const path of SHARED) {
+    const text = await Deno.readTextFile(new URL(`../${path}`, import.meta.url));
+    files.set(`/${path}`, { type: TYPES.ts!, text: stripTypeScriptTypes(text) });
   }
   const routes = Array.from(files, ([path, { type, text }]) => {
     const served = type === TYPES.html ? withHead(text, (path) => files.get(path)?.text) : text;

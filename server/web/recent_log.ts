@@ -38,7 +38,7 @@ export class RecentLog {
   }
 }
 
-/** An event as an entry of bounded length; undefined: it is none. */
+/** An event as an entry of bounded length; undefined: it is not logged. */
 export function entryOf(event: ServerEvent): LogEntry | undefined {
   if (!isLogged(event) || event.event === "forgotten") return undefined;
   if (!("message" in event) || event.message === undefined) return event;

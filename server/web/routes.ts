@@ -2,7 +2,7 @@
 import { HoldfastError } from "../protocol/errors.ts";
 
 /**
- * What somebody may do: who may act may look as well. The owner of the server's files may do what concerns files, too.
+ * Rights: those who may act may also look. The owner of the server's files may also do what concerns files.
  */
 export type Right = "nothing" | "look" | "act" | "own";
 
@@ -11,10 +11,10 @@ const RANK: Readonly<Record<Right, number>> = { nothing: 0, look: 1, act: 2, own
 /** A request for which there is a route. */
 export interface Asked<Names extends string = string> {
   readonly request: Request;
-  /** What the path has where the route's has names, decoded. */
+  /** The parts of the path that the route names, decoded. */
   readonly params: Readonly<Record<Names, string>>;
   readonly query: URLSearchParams;
-  /** What whoever asks may do. */
+  /** What the one who asks may do. */
   readonly may: Right;
   /** The address that asks, without its port; undefined: a socket of this machine's. */
   readonly address: string | undefined;
@@ -98,7 +98,7 @@ export function refused(error: unknown): Response {
   return json({ code: error.code, message: error.message }, STATUSES[error.code] ?? 500);
 }
 
-/** Whoever asks, as far as that is known. */
+/** The one who asks, as far as known. */
 export type Asker = Pick<Asked, "may" | "address">;
 
 export class Router {

@@ -29,7 +29,7 @@ export interface Repeatable extends Shown {
   again(): void;
 }
 
-/** Where nobody has asked for a history, there is none. */
+/** undefined where no history was asked for. */
 export const NO_HISTORY: Past = { of: () => [], served: [] };
 
 type Past = Pick<History, "of" | "served">;
@@ -92,7 +92,7 @@ export class Seen {
     });
   }
 
-  /** The past of all devices is longer than it was: whoever looks is told of them again. */
+  /** The history of all devices has grown at its beginning: viewers are told of all devices again. */
   again(): void {
     for (const again of this.#again) again();
   }

@@ -16,7 +16,7 @@ export class Places {
    * Begins a stream.
    *
    * @param address that asks; undefined, or this machine's: a proxy may be there, so only the bound in all counts
-   * @param begin given what is to be called, once, when the stream has ended
+   * @param begin Given a function to call, once, when the stream has ended
    * @throws {Refusal} there are too many
    */
   take(address: string | undefined, begin: (ended: () => void) => Response): Response {

@@ -1,4 +1,4 @@
-/** What has happened at a server since it was started, counted. */
+/** Counts of what has happened at a server since its start. */
 import type { Device } from "../device.ts";
 import { type MessageCounts, noMessages } from "../link/counts.ts";
 import type { ServerEvent } from "../observe/events.ts";

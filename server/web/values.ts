@@ -40,7 +40,7 @@ export class Values {
   #add(device: string, channel: string, point: Point): void {
     const channels = latest(this.#devices, device, () => new Map<string, Point[]>(), MOST_DEVICES);
     const points = latest(channels, channel, (): Point[] => [], MOST_CHANNELS);
-    // What was stamped may come late, and has its place.
+    // Stamped values may come late, and are put where they belong.
     let place = points.length;
     while (place > 0 && points[place - 1]![0] > point[0]) place--;
     points.splice(place, 0, point);

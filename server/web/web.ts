@@ -30,9 +30,9 @@ export interface WebOptions extends ApiOptions {
   port: number;
   /** Address to listen on. Default: 127.0.0.1, this machine alone; any other needs credentials. */
   hostname?: string;
-  /** Whoever may look may act as well: set channels, send, clear, forget. Default: false. */
+  /** Everybody who may look may also act: set channels, send, clear, forget. Default: false. */
   admin?: boolean;
-  /** Who may come in. Default: whoever reaches it. */
+  /** Who may come in. Default: everybody who can reach it. */
   credentials?: Credentials | undefined;
   /** Certificate and key for HTTPS. */
   tls?: Tls | undefined;
@@ -41,7 +41,7 @@ export interface WebOptions extends ApiOptions {
 }
 
 export class Web {
-  /** Answers what is asked, for whoever has found out who asks. */
+  /** Answers requests once it is known who asks. */
   readonly router: Router;
   readonly #server: Hosted;
   readonly #clock: Clock;
@@ -91,7 +91,7 @@ export class Web {
   }
 
   /**
-   * Begins to serve the page of a server. What an earlier one has left in the store it knows by then, unless the store fails.
+   * Begins to serve the page of a server. By then it has read what an earlier one left in the store, unless the store fails.
    *
    * @throws {LocalError} BAD_ARGUMENT: others can reach it, and nobody needs a password
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
@@ -162,7 +162,7 @@ export class Web {
   }
 
   /**
-   * Reads what an earlier server has left, but does not wait for long: a store that fails is to be seen on the page.
+   * Reads what an earlier server has left, but does not wait for long: so that the page shows a failing store.
    *
    * @param secret Signs sessions until then, and from then on if the store has none.
    */

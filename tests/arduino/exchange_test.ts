@@ -30,7 +30,7 @@ interface Account {
   lives: string[][];
 }
 
-/** What there is to be broken. */
+/** What a test can break. */
 interface World {
   proxy: FaultProxy;
   random: Random;
@@ -62,10 +62,10 @@ const faults: Record<string, Fault> = {
 };
 
 interface Exchange {
-  /** What becomes of it when the board is reset; undefined: it is never reset. */
+  /** What the board keeps through a reset; undefined: it is never reset. */
   position?: "kept" | "lost";
   messages: number;
-  /** Sealed unless told otherwise. */
+  /** Sealed by default. */
   suite?: "02" | "03" | "04";
 }
 
@@ -156,7 +156,7 @@ async function exchange(
   return { processed: rows.map(({ line }) => String(line)), lives };
 }
 
-/** From the board: of what a life has written, the end may be missing, and nothing else. */
+/** From the board: only the last messages of a life may be missing. */
 function checkProcessed({ processed, lives }: Account, messages: number): void {
   assert(processed.length >= messages, `${processed.length} were processed`);
   assert(checkBoots(processed) <= lives.length);

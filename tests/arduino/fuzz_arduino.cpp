@@ -329,7 +329,7 @@ static bool got(const char *text, size_t length) {
 
 static void start() {
   boot++;
-  if (boot == 0x7f) left = 0; /* there are names for so many */
+  if (boot == 0x7f) left = 0; /* there are no more names */
   written = timed = server.timed = server.timed_next = 0;
   is_ended = false;
   taken_least = keeps && honest ? taken : server.tx_first;

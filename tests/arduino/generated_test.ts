@@ -1,4 +1,4 @@
-/** What the library has of others is what they have today. */
+/** The library's copies are up to date. */
 import { assertEquals } from "@std/assert";
 import { generate } from "../../bridge/arduino/generate.ts";
 import * as registers from "../../client-as/assembly/registers.ts";

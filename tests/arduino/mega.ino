@@ -1,4 +1,4 @@
-// A sketch for builder_test.ts: on a board whose core has no socket, so nobody is there.
+// A sketch for builder_test.ts: on a board whose core has no socket, so no server is there.
 #include <HoldfastChannels.h>
 class Nowhere : public Client {
  public:

@@ -12,7 +12,7 @@ const PATIENCE = 20_000;
 /** How many messages `sink.ts` has got. */
 export async function delivered(port: number): Promise<number> {
   await using auditor = new Client({ id: "auditor", port });
-  const timer = setTimeout(() => auditor.close(), PATIENCE); // whoever waits is told
+  const timer = setTimeout(() => auditor.close(), PATIENCE); // those who wait are told
   try {
     const question = `total? ${crypto.randomUUID()}`;
     await auditor.write(question);

@@ -13,7 +13,7 @@ import { Channels, Client } from "../../bridge/host/mod.ts";
 import type { Run } from "./load.ts";
 import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 
-/** What it can be told. */
+/** Its options. */
 export type WayOrder =
   /** Connects; `server` is where devices connect, else it is a publisher at the broker itself. */
   | { do: "open"; broker: number; way: "plain" | "package" | "devices"; server?: number }

@@ -8,7 +8,7 @@
 import { TextLineStream } from "@std/streams";
 import { Client } from "../../bridge/host/mod.ts";
 
-/** What it can be told. */
+/** Its options. */
 export type AnswererOrder = { do: "open"; port: number; ids: string[] } | { do: "close" };
 
 /** What devices were sent of settings. */

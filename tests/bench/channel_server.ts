@@ -10,11 +10,11 @@ import { TextLineStream } from "@std/streams";
 import { parseArgs } from "node:util";
 import { channels, type Device, Server, type Thing } from "../../server/mod.ts";
 
-/** What it can be told. */
+/** Its options. */
 export type ChannelOrder =
   /** Has something answered by these devices for a while, with `window` of it under way to each: {@linkcode Answered}. */
   | { do: "lines" | "settings" | "requests"; ids: string[]; window: number; ms: number }
-  /** Makes so many settings of ten channels of a device that is not there: {@linkcode Set}. */
+  /** Sets ten channels of an absent device this many times: {@linkcode Set}. */
   | { do: "outage"; id: string; settings: number };
 
 /** What came of it. */

@@ -8,7 +8,7 @@ import type { Answered, ChannelOrder, SetIn } from "./channel_server.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { type Aim, median, progress, type Section } from "./report.ts";
 
-/** What devices say unasked, by the first word of their ids, and of what that is a share. */
+/** What devices report unasked, by the first word of their ids, and what it is compared with. */
 const UP = [
   { what: "lines, readline", kind: "lines", says: "lines" },
   { what: "lines, consume", kind: "consumed", says: "lines" },
@@ -16,7 +16,7 @@ const UP = [
   { what: "reports, with a handler", kind: "handled", says: "reports" },
 ] as const;
 
-/** What the server has answered. */
+/** The server's answer. */
 const DOWN = [
   { what: "lines and their echoes", kind: "lines", do: "lines" },
   { what: "settings, set to met", kind: "things", do: "settings" },
@@ -146,7 +146,7 @@ async function turnUp(
   return turn;
 }
 
-/** Has these devices answer, with so many under way to each. */
+/** Has these devices answer, with this many requests under way to each. */
 export async function turnDown(
   server: Contestant,
   answerers: Contestant,

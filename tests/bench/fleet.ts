@@ -26,7 +26,7 @@ const TIMEOUT = 2000;
 /** A server that is stopped sends its devices away within this time, in ms. */
 const SENT_AWAY = 1000;
 
-/** How many devices the database knows; so many of them write. */
+/** How many devices the database knows, and how many of them write. */
 const KNOWN = [10, 100, 1000, 10_000];
 const WRITERS = 10;
 
@@ -99,7 +99,7 @@ interface Mover {
   lost: number;
 }
 
-/** How a server goes from which devices move away. */
+/** How a server ends, so that its devices move. */
 const LEAVING = {
   "the device's connection is lost, both servers go on": "reset",
   "planned: the server is stopped": "stop",

@@ -10,7 +10,7 @@ import { CHANGES, DEVICES, Fleet } from "./page.ts";
 import { Contestant, freePort } from "./processes.ts";
 import { progress, quantile, type Section } from "./report.ts";
 
-/** Frames in which it is scrolled by so many pixels each. */
+/** Frames, and the pixels by which each scrolls. */
 const FRAMES = 600;
 const STEP = 20;
 

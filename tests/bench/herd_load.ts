@@ -9,7 +9,7 @@ import { type Counts, type Herd, HerdDevice, TIMEOUT } from "./herd_device.ts";
 import { quantile } from "./report.ts";
 import { Wheel } from "./wheel.ts";
 
-/** What the herd can be told. */
+/** Options of the herd. */
 export type Order =
   /** Lets all devices connect at once; they stay, whatever happens. Answers with a {@linkcode State}. */
   | { do: "begin"; port: number; devices: number; welcomes: boolean }
@@ -39,7 +39,7 @@ export interface Written extends State {
   written: number;
   /** Of these, without an ack when the time was over. */
   missing: number;
-  /** From a message's writing to its ack, in ms; undefined: there was none. */
+  /** From a message's writing to its ack, in ms; undefined: no message was acknowledged. */
   p50?: number;
   p99?: number;
 }

@@ -88,7 +88,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
     const written = look(measured.result);
     const whole = written.up === devices && written.missing === 0; // else the figures tell
     if (before !== undefined && whole && await delivered(port) - before !== written.acked - acked) {
-      throw new Error(`${written.acked - acked} messages were acknowledged, not so many delivered`);
+      throw new Error(`${written.acked - acked} messages were acknowledged, but fewer delivered`);
     }
     return { ...measured, ...written };
   };
@@ -138,7 +138,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   };
 }
 
-/** What both use of a core while something is done, in percent. */
+/** Share of a core that both use while something is done, in percent. */
 async function shares<T>(server: Contestant, herd: HerdLoader, work: () => Promise<T>) {
   const usage = async () => ({ at: now(), of: [await server.usage(), await herd.usage()] });
   const before = await usage();

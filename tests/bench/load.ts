@@ -12,7 +12,7 @@ import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
 
-/** What the loader can be told. */
+/** Options of the loader. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
   | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying; proof?: Proof }

@@ -48,7 +48,7 @@ class LineDevice {
   }
 }
 
-/** Devices of which each second so many others change. */
+/** Devices, and how many of them change each second. */
 export class Fleet implements Disposable {
   /** How many messages they have sent, in all. */
   said = 0;

@@ -84,7 +84,7 @@ class Process implements AsyncDisposable {
       await Promise.allSettled(this.#output);
       throw new Error(`${name} ended by itself. It said: ${last}`);
     });
-    this.#failure.catch(() => {}); // whoever expects something is told
+    this.#failure.catch(() => {}); // those who expect something are told
   }
 
   /** The first line for which `pick` returns something. */

@@ -1,5 +1,5 @@
 /**
- * One turn of one server under a load: so many connections, each with so many messages on their way.
+ * One turn of one server under a load: a number of connections, each with a number of messages on their way.
  *
  * @module
  */
@@ -59,7 +59,7 @@ export async function turn(
 /**
  * Lets contestants take turns: what disturbs one disturbs all. The round before the first is for their compilers.
  *
- * @param what For whoever waits: what is measured.
+ * @param what Printed meanwhile: what is measured.
  */
 export async function inTurns<Name, Result>(
   what: string,

@@ -118,7 +118,7 @@ browserTest("settings are erased, and the board then waits for others", async ()
 });
 
 browserTest(
-  "all is erased first, if wanted; the settings outlive it, if they are to be kept",
+  "all is erased first, if wanted; the settings stay, if they are kept",
   async () => {
     const fixture = new Fixture();
     const chip = runningBoard(fixture);
@@ -384,7 +384,7 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   });
 });
 
-browserTest("another WiFi: a space at an end of what is typed is asked about once", async () => {
+browserTest("another WiFi: a space at either end of the text is asked about once", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   await using visitor = await lab.open({ fixture });

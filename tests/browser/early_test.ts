@@ -1,4 +1,4 @@
-/** Whoever is faster than the page: presses before it has loaded everything, and types while it is busy. */
+/** Users who are faster than the page: they press before it has loaded everything, and type while it is busy. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Locator } from "playwright-core";
@@ -34,7 +34,7 @@ browserTest("flashing before the list of firmware has come: it is waited for", a
   await visitor.sees(STILL_LOADING);
   const described = await flash.getAttribute("aria-describedby");
   assertMatch(await page.locator(`#${described}`).innerText(), STILL_LOADING);
-  // What is wrong in the form is said at once, not after the waiting.
+  // A fault in the form is reported at once, not after the wait.
   await visitor.fill({ server: "localhost" });
   await flash.press("Enter");
   await visitor.sees(/the board itself/);
@@ -57,7 +57,7 @@ browserTest("flashing before the list of firmware has come: it is waited for", a
   assertEquals(await page.getByText(STILL_LOADING).filter({ visible: true }).count(), 0);
 });
 
-browserTest("whoever waits for the list, and then chooses files, waits no longer", async () => {
+browserTest("choosing files ends the wait for the list", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   await using visitor = await lab.open({ fixture, listed: new Promise(() => {}) });

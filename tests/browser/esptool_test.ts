@@ -1,5 +1,5 @@
 /**
- * The emulated chip under Python's esptool: whoever wrote it knows real chips, and nothing of this project.
+ * The emulated chip under Python's esptool: its authors know real chips, and nothing of this project.
  * No package registry that this project builds from has it, so it must be pointed at: see README.md here.
  */
 import { assertEquals, assertMatch } from "@std/assert";

@@ -231,7 +231,7 @@ browserTest("nobody chooses a port: nothing happens, and it can be chosen then",
   await visitor.connect();
 });
 
-/** Every block takes as long as it may without being taken for lost: there is time to do something meanwhile. */
+/** Every block takes the longest time before it counts as lost, so that something can be done meanwhile. */
 const slowly: Fault = { what: "slow", ms: 2500, ...everyBlock };
 
 browserTest("stopped in the middle: said so, and trying again works", async () => {

@@ -102,7 +102,7 @@ Deno.test("a flash that never takes it: not verified, with the address", async (
 });
 
 for (const what of ["corrupted command", "lost reply", "noise"] as const) {
-  Deno.test(`a block with a ${what}: its 64 KB are written anew (fault 4: a repeat breaks the stream)`, async () => {
+  Deno.test(`a block with a ${what}: its 64 KB are written again (fault 4: a repeat breaks the stream)`, async () => {
     await using board = await connected();
     board.emulated.faults.arm({ op: Op.flashDeflData, what, after: 2 });
     await board.chip.write(AT, DATA);
@@ -123,7 +123,7 @@ Deno.test("without the flashing program nothing is written (fault 5: the ROM era
   assertEquals(port.cable.isOpen, false);
 });
 
-Deno.test("the digest of what was read is not taken for an answer (fault 6)", async () => {
+Deno.test("the digest of a read block is not taken for an answer (fault 6)", async () => {
   await using board = await connected();
   await board.chip.write(AT, DATA);
   for (let i = 0; i < 5; i++) {

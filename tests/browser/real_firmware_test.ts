@@ -1,5 +1,5 @@
 /**
- * What the page writes is what the firmware reads: the flash of the emulated chip, as the page has left it, is
+ * The firmware reads what the page has written: the flash of the emulated chip, as the page has left it, is
  * the flash that the firmware's own machine code starts from, with a real application, and it proves itself
  * with the page's key to a real server.
  */
@@ -42,7 +42,7 @@ async function withRealApplications(): Promise<Images> {
   return images;
 }
 
-/** A server that admits who has a key, and a file of keys, empty so far. */
+/** A server that admits devices with keys, and an empty file of keys. */
 async function serve() {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-keys-" });
   const path = `${folder}/keys.json`;

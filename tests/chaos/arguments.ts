@@ -6,7 +6,7 @@ const EITHER = new Intl.ListFormat("en", { type: "disjunction" });
 /** What an option takes. */
 interface Kind<T> {
   readonly type: "string" | "boolean";
-  /** What it is if it is not given, as somebody would write it. */
+  /** Its default, as a user would write it. */
   readonly fallback: string | boolean;
   /** @throws {Error} one that tells the user what is wrong */
   read(name: string, given: string | boolean): T;

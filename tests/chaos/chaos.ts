@@ -50,17 +50,17 @@ const SHARE = 5;
 const LIFE = 1500;
 const EARLY_LIFE = 400;
 
-/** One kill in so many is early. */
+/** One kill in this many is early. */
 const EARLY = 8;
 
 /** In ms: longest pause between two faults of the network, and longest black hole in timeouts. */
 const CALM = 400;
 const HOLE = 2;
 
-/** Messages for each device that a server processes before it may be killed: on a slow machine it has to get so far. */
+/** Messages for each device that a server processes before it may be killed: on a slow machine it must get this far. */
 const WORK = 4;
 
-/** In ms: all must be settled so long after the last fault, on a slow machine too. */
+/** Time after the last fault in which all must be settled, in ms, on a slow machine too. */
 const DRAIN = 60_000;
 
 /** Counts of what was done to the network. */
@@ -133,7 +133,7 @@ class Scene implements AsyncDisposable {
     return this.devices.reduce((sum, { answers }) => sum + answers.arrived, 0);
   }
 
-  /** Lets all that is on its way arrive. What has not arrived then is a finding. */
+  /** Waits for all messages on their way. Those that have not arrived then are findings. */
   async drain(): Promise<void> {
     for (const device of this.devices) await device.stop();
     const settled = () => this.devices.every((device) => device.settled);

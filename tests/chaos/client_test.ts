@@ -102,7 +102,7 @@ Deno.test("a client that is killed again and again: what it has kept arrives onc
       });
       kept.push("the end");
     }
-    // What a process was not told of may be there as well: some messages at the end of its life.
+    // Some of a process's last messages may be there though it was not told.
     const found = new Set(heard);
     assertEquals(heard.length, found.size, `something has come twice, seed ${seed}`);
     assertEquals(kept.filter((text) => !found.has(text)), [], `lost, seed ${seed}`);

@@ -66,7 +66,7 @@ const MOST_CHANNELS = 100;
 /** In ms: between device and server. */
 const TIMEOUT = 500;
 
-/** In ms: nothing arrives for so long only if nothing ever will, on a slow machine too. */
+/** Silence in ms after which nothing more will arrive, on a slow machine too. */
 const DRAIN = 60_000;
 
 const PACKAGE = new URL("./mqtt_package.ts", import.meta.url).pathname;
@@ -272,7 +272,7 @@ class Scene {
     this.state.restarts += Number(restarts);
   }
 
-  /** What a server has complained about. */
+  /** Complaints of a server. */
   #listen({ log }: Process): void {
     // UNSAID: the links have failed so often that the log leaves some of it out.
     const isBad = ({ event, code }: LogEntry) =>
@@ -287,7 +287,7 @@ class Scene {
     }));
   }
 
-  /** Waits for all that is on its way. What has not arrived then is a finding. */
+  /** Waits for all messages on their way. Those that have not arrived then are findings. */
   async drain(): Promise<void> {
     const { messages } = this.#options;
     const isAll = () => {

@@ -4,7 +4,7 @@ import { door, logger, type Part, type PlugIn, thermostat } from "../support/cha
 import { FaultProxy } from "../support/proxy.ts";
 import { until } from "../support/wait.ts";
 
-/** A board whose application ticks so many times faster than it asks for. */
+/** A board, and how many times faster than it asks for its application ticks. */
 function plugInAt(name: string, speed: number): PlugIn {
   return async (port, timeout) => {
     const proxy = await FaultProxy.start({ target: { port } });

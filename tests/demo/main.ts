@@ -65,7 +65,7 @@ function toNumber(name: string, text: string, least: number, most: number): numb
   throw new Error(`${name} takes a whole number from ${least} to ${most}, not "${text}"`);
 }
 
-/** What the demo has to say in the end. */
+/** The demo's result. */
 interface Report extends Table {
   /** Faults caused. */
   faults: number;
@@ -123,7 +123,7 @@ function guide(port: number): string {
 `;
 }
 
-/** What its user can mend, in words; undefined for a bug. */
+/** A fault that the user can correct, in words; undefined for a bug. */
 function explain(error: unknown, { port }: Options): string | undefined {
   if (error instanceof LocalError) return error.message;
   const { code } = error as { code?: string };

@@ -53,7 +53,7 @@ export class Scene implements AsyncDisposable {
     return this.#web!.url;
   }
 
-  /** A server on the same port and the same file as the one before. */
+  /** A server on the same port and the same file as the previous one. */
   async startServer(): Promise<void> {
     this.#server = await Server.listen({
       hostname: "127.0.0.1",

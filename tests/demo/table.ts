@@ -9,7 +9,7 @@ export interface Row extends Counts {
   toServer: Counts;
   toDevice: Counts;
   outages: number;
-  /** Ms; null: there was none. */
+  /** Ms; null: there was no outage. */
   longestRecovery: number | null;
 }
 
@@ -18,7 +18,7 @@ export interface Table {
   total: Row;
 }
 
-/** What of a conversation is counted. */
+/** Counts of a conversation. */
 export type Counted = Pick<Conversation, "id" | "outages" | "longestRecovery"> & {
   toServer: Counts;
   toDevice: Counts;

@@ -41,7 +41,7 @@ export interface Terminal {
   size(): { columns: number; rows: number };
 }
 
-/** What of a conversation is shown. */
+/** The shown part of a conversation. */
 export type Shown =
   & { number: number; connected: boolean; lastSent: string; lastReceived: string }
   & Record<

@@ -252,7 +252,7 @@ chipTest("an application that cannot be: the chip says why, and can still be rea
 for (const aot of [false, true]) {
   const how = aot ? " in the firmware" : "";
   chipTest(
-    `an application${how} that traps: the chip says so and starts it anew, and does not spin`,
+    `an application${how} that traps: the chip says so and starts it again, and does not spin`,
     async () => {
       await using end = await listen();
       const wasm = await compile(`

@@ -4,7 +4,7 @@ import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
 import { application, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
 
-/** A chip whose clock goes so many times faster than real. */
+/** A chip, and how many times faster than real its clock goes. */
 function plugInAt(name: string, speed: number, elf?: string): PlugIn {
   return async (port, timeout) => {
     const chip = await plugInBehindProxy({

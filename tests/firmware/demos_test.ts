@@ -28,7 +28,7 @@ function start(name: string, id: string, port: number, dialect: 1 | 2 = 2, firmw
 
 type Started = Awaited<ReturnType<typeof start>>;
 
-/** What an application has logged. */
+/** Lines that an application has logged. */
 function logged({ board }: Started): string[] {
   board.check();
   return board.lines.filter((line) => line.startsWith("app: ")).map((line) => line.slice(5));

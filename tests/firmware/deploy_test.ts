@@ -67,7 +67,7 @@ chipTest(
     await roof.reset("power-on");
     await roof.up();
     await until(() => device.runs?.name === "old" && device.connected);
-    // What is flashed over the cable is what runs.
+    // An application flashed over the cable is the one that runs.
     const cabled = variant(good, third!);
     roof.board.flash.set(encodeApplication("cabled", cabled), 0xf0000);
     await roof.reset("external");
@@ -109,7 +109,7 @@ chipTest(
   },
 );
 
-/** Looks for a server where there is none. */
+/** Looks for a server where there is no server. */
 const NOWHERE = `
   export * from "../assembly/core";
   import { configure, every } from "../assembly/app";

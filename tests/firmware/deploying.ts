@@ -226,7 +226,7 @@ export function once(source: string): Promise<Uint8Array<ArrayBuffer>> {
   return compiled.get(source)!;
 }
 
-/** What may happen to a board or its server while it is given an application. */
+/** Events for a board or its server during a deploy. */
 export const FAULTS: Readonly<Record<string, (roof: Roof) => Promise<void>>> = {
   nothing: () => Promise.resolve(),
   "external reset": (roof) => roof.reset("external"),

@@ -24,7 +24,7 @@ class ClockWorld {
   /** Of the messages in the inbox. */
   readonly inbox: Reading[] = [];
   readonly letters = new Map<number, Reading>();
-  /** What the device has not sent. */
+  /** Messages that the device has not sent. */
   waiting: Reading[] = [];
   /** The true time. */
   now = 1_700_000_000_000;

@@ -73,9 +73,9 @@ function spoil(random: Random, good: Uint8Array): Uint8Array {
 /** What one device has written and got, as the test knows it. */
 interface Known {
   session: Session;
-  /** What the server wrote and nobody has acknowledged. */
+  /** Messages of the server without an ack. */
   toDevice: string[];
-  /** What the server's application has got. */
+  /** Messages that the server's application has got. */
   got: string[];
 }
 
@@ -518,7 +518,7 @@ for (const key of [undefined, KEY]) {
       test.next = parseWelcome(latin1(good), key).txFirst;
       const checkProven = () => {
         if (!key) {
-          test.leastLine = 0; // whoever that was may have said anything
+          test.leastLine = 0; // that server may have named any limit
           return;
         }
         if (test.heard.replace(/^\n+/, "").startsWith(latin1(good))) {

@@ -134,7 +134,7 @@ class SessionUnderTest {
     }
   }
 
-  /** Takes what is to be sent, and checks it. */
+  /** Takes the bytes to send, and checks them. */
   transmit(): string[] {
     const lines = this.session.transmit(this.now).split("\n");
     assertEquals(lines.pop(), "");

@@ -20,10 +20,10 @@ import { type Random, randomTest } from "../support/random.ts";
 /** Between connections, in ms, at least. */
 const FIRST_PAUSE = 1000;
 
-/** What may be said of a broker. */
+/** Complaints that are allowed about a broker. */
 const CODES = ["LOST", "MALFORMED", "REFUSED", "SILENT", "TOO_LARGE", "UNEXPECTED"];
 
-/** What may be said of what comes from it. */
+/** Complaints that are allowed about its messages. */
 const WARNINGS = [
   "BAD_RESPONSE_TOPIC",
   "BAD_VALUE",
@@ -213,7 +213,7 @@ class Broker extends ManualPlatform {
 /** A server, a bridge, a device and a broker. */
 class World {
   readonly warned: string[] = [];
-  /** What the device was told, beside requests. */
+  /** Messages for the device, without requests. */
   readonly told: string[] = [];
   said = 0;
   scene!: ManualServer;
@@ -290,7 +290,7 @@ class World {
     return n;
   }
 
-  /** What the device has said and the broker was never told. */
+  /** Messages of the device that the broker was never told. */
   get missing(): number[] {
     const all = Array.from({ length: this.said }, (_, i) => i + 1);
     const { events } = this.broker;
@@ -346,7 +346,7 @@ randomTest(NAME, 15, async (random) => {
   await store.close();
 });
 
-/** What is said to a bridge for which nothing is in the way any more. */
+/** The broker's messages to a bridge once nothing hinders it any more. */
 const LAST = [
   { topic: "holdfast/1/led/set", payload: "1" },
   { topic: "holdfast/1/do/door", payload: "7" },

@@ -186,7 +186,7 @@ Deno.test("a packet that never ends is not kept, and one that is no message is r
       most = Math.max(most, memory() - before);
     }
     assertEquals(packets, 1); // cut
-    // What nobody has collected yet counts, too.
+    // Tasks that were not collected yet count, too.
     assert(most < claims / 2, `${most} bytes are kept`);
     const other = frame(0x90, Uint8Array.of(0, 1), claims);
     assertThrows(() => [...new Decoder(version).take(other)], BrokerError);

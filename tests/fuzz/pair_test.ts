@@ -204,7 +204,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 1: when garbled bytes end, the link works, and nobody has crashed",
+  "dialect 1: when garbled bytes end, the link works, and neither end has crashed",
   40,
   (random) => {
     const pair = new Pair(random, { line: 24, outbox: 120, inbox: 90 }, { line: 24 });
@@ -338,7 +338,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 2: when garbled bytes end, the link works, and nobody has crashed",
+  "dialect 2: when garbled bytes end, the link works, and neither end has crashed",
   80,
   (random) => {
     const pair = new Pair(random, ...second(random));

@@ -147,7 +147,7 @@ export const outages: readonly Phase[] = [
     },
   },
   {
-    name: "a black hole out of which everything comes in the end",
+    name: "a black hole that delivers everything at its end",
     strike: (proxy) => proxy.blackhole(),
     recover: async (proxy, client, server) => {
       await nobodyLinked(client, server);

@@ -92,7 +92,7 @@ referenceTest(
 );
 
 referenceTest(
-  "our client is started anew while it is sending: what it had sent arrived once, what it sends now does",
+  "our client is restarted while it is sending: what it sent before and what it sends now arrives once",
   ["server"],
   async () => {
     await using scene = await Scene.start();

@@ -73,7 +73,7 @@ export class Explanations {
     return this.#of.values();
   }
 
-  /** Why this change may survive; undefined: nobody has said so. */
+  /** Why this change may survive; undefined: there is no explanation. */
   of(mutant: Pick<Mutant, "file" | "before" | "after">): string | undefined {
     return this.#of.get(keyOf(mutant.file, describeChange(mutant)))?.why;
   }

@@ -41,7 +41,7 @@ interface Test {
 const stryker: Stryker = (globalThis as { __stryker__?: Stryker }).__stryker__ ??= {};
 const loaded = new Map<string, Test[]>();
 let loading: Test[] = [];
-/** What nobody has caught. */
+/** An error that was not caught. */
 let stray: { error: unknown } | undefined;
 
 Object.defineProperty(Deno, "test", {

@@ -44,7 +44,7 @@ export interface Answer {
 const MARK = "\n@mutation ";
 
 /**
- * Beyond so many ms, enough to start on a busy machine, and so many for each world of the simulator and for all tests of a file that is measured, a mutant
+ * Beyond this many ms, enough to start on a busy machine, and this many for each world of the simulator and for all tests of a file that is measured, a mutant
  * holds up the event loop itself.
  */
 const PATIENCE = 60_000;

@@ -12,17 +12,17 @@ export const CORE_TESTS = ["tests/vectors"];
 const ELSEWHERE = /\/(main_process|server_process|syncs)\.ts"/;
 
 /**
- * Beyond so many times its usual duration, and this many ms, a test waits for ever; or, run alone, this many ms longer, as
+ * Beyond this many times its usual duration, and this many ms, a test waits for ever; or, run alone, this many ms longer, as
  * Deno ends one for which nothing can happen any more.
  */
 const PATIENCE = { times: 5, ms: 2000 };
 
 const ALONE = 20_000;
 
-/** A loop has no end if a mutant in it is passed so many times as often as usual, and so many times more. */
+/** A loop has no end if a mutant in it is passed this many times as often as usual, and this many times more. */
 const ENDLESS = { times: 100, more: 1_000_000 };
 
-/** After so many mutants that were found, the process may hold too much that they have left. */
+/** Number of found mutants after which the process may hold too much that they have left. */
 const FOUND = 25;
 
 /** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it, and the

@@ -88,7 +88,7 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   const tarball = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
   const here = (program: string) => ({ program, cwd: project });
-  for (const name of ["server.ts", "client.ts", "dropping.ts", "tsconfig.json"]) {
+  for (const name of ["server.ts", "client.ts", "dropping.ts", "world.ts", "tsconfig.json"]) {
     await Deno.copyFile(new URL(name, PROGRAM), `${project}/${name}`);
   }
   await Deno.writeTextFile(`${project}/package.json`, '{ "type": "module" }');
@@ -144,6 +144,12 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     );
     assertEquals(answers, Array.from({ length: 30 }, (_, n) => `answer to line ${n}`));
     assertEquals([connects, left], [4, 0]);
+  });
+
+  await t.step("both ends meet in a simulated world, which is the same each time", async () => {
+    const { lines, isSame, steps } = JSON.parse(await output(here(node), "world.js"));
+    assertEquals(lines, Array.from({ length: 10 }, (_, n) => `line ${n}`));
+    assertEquals([isSame, steps], [true, true]);
   });
 
   await t.step("a promise that an application drops is that application's failure", async () => {

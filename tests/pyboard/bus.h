@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include "../../bridge/esp8266/firmware/i2c.h"
 
-/* What the slave is ready for. In any other case it does not acknowledge its address. */
+/* The direction that the slave is ready for. Otherwise it does not acknowledge its address. */
 enum armed { UNARMED, ARMED_TO_SEND, ARMED_TO_RECEIVE };
 
 /* How a transfer ended for the slave. */

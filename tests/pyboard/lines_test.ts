@@ -4,7 +4,7 @@ import { Random } from "../support/random.ts";
 import { Kept } from "../../bridge/host/mod.ts";
 import { assertSound, configuration, configured, Desk, GaveUp, Steppable } from "./desk.ts";
 
-Deno.test("a configuration that is none is refused, and the next one taken", () => {
+Deno.test("a malformed configuration is refused, and the next one taken", () => {
   const good: unknown[] = ["1", 8123, "10.0.0.1", 1500, 10, "net", "password", "cfg"];
   const changed = (n: number, value: unknown) => JSON.stringify(good.with(n, value));
   const bad = [

@@ -10,7 +10,7 @@ import type { Testbed } from "./testbed.ts";
 const LOOK = 2;
 
 export interface StationLike extends AsyncDisposable {
-  /** What its console has said. */
+  /** Lines of its console. */
   readonly lines: string[];
   /** How often it was started. */
   readonly boots: number;
@@ -18,7 +18,7 @@ export interface StationLike extends AsyncDisposable {
   readonly linked: boolean;
   /** Throws if it has failed. */
   check(): void;
-  /** Presses its button for a moment. What survives a reset does so. */
+  /** Presses its reset button for a moment. */
   reset(): void;
   /** Whether it has WiFi. The network itself is another's. */
   radio(on: boolean): void;
@@ -26,7 +26,7 @@ export interface StationLike extends AsyncDisposable {
 
 /** The application as the firmware runs it, in this process. */
 export class Station implements StationLike {
-  /** What its console has said. */
+  /** Lines of its console. */
   readonly lines: string[] = [];
   /** How often it was started. */
   boots = 0;
@@ -56,7 +56,7 @@ export class Station implements StationLike {
     if (this.#failure) throw this.#failure;
   }
 
-  /** Presses its button for a moment. What survives a reset does so. */
+  /** Presses its reset button for a moment. */
   reset(): void {
     this.#stop();
     this.#start();
@@ -70,7 +70,7 @@ export class Station implements StationLike {
     if (on && !this.#inReset) this.#start();
   }
 
-  /** What the board is told of its WiFi. The network itself is another's. */
+  /** The board's view of its WiFi. Another file has the network itself. */
   radio(on: boolean): void {
     this.#radio = on;
     if (this.#board) this.#board.wifi = on ? Wifi.up : Wifi.joining;

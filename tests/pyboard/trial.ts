@@ -79,7 +79,7 @@ export class Trial implements AsyncDisposable {
     return this.#make({ port: proxy.port, timeout: TIMEOUT, heard, sent });
   }
 
-  /** Exchanges until so many have been sent in all, with these things happening in between. */
+  /** Exchanges until this many have been sent in all, with these events in between. */
   async run(
     count: number,
     faults: readonly ((trial: Trial) => Promise<void> | void)[],
@@ -92,7 +92,7 @@ export class Trial implements AsyncDisposable {
     await this.settle();
   }
 
-  /** Writes until so many have been sent in all. */
+  /** Writes until this many have been sent in all. */
   async exchange(count: number): Promise<void> {
     let sent = this.sent.length;
     let since = performance.now();

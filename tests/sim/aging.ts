@@ -1,6 +1,7 @@
 /** Messages of a device that are of use for a time only: what it may say has become of them, and until when it sends. */
 import type { OlderStore } from "./older.ts";
-import { type Message, type Stream, Violation } from "./promises.ts";
+import { type Message, type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Whose messages they are. */
 interface Writer {

@@ -27,7 +27,7 @@ export interface Attempt {
   entries: Entry[];
 }
 
-/** What a transaction may fail with. One of a fleet hears from the store alone which devices there are. */
+/** Codes with which a transaction may fail. In a fleet only the store knows which devices there are. */
 export const FAILURES: ReadonlySet<string> = new Set([
   "BAD_TEXT",
   "FENCED",

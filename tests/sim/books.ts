@@ -6,7 +6,8 @@ import { Aging } from "./aging.ts";
 import { Dropped } from "./dropped.ts";
 import { Expiring } from "./expiring.ts";
 import { OlderStore, type Replacement } from "./older.ts";
-import { type Manner, type Message, Stream, Violation } from "./promises.ts";
+import { type Manner, type Message, Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 export class Books {
   readonly fromDevice: Stream;
@@ -19,13 +20,13 @@ export class Books {
   readonly expiring: Expiring;
   /** Likewise of the device's. */
   readonly aging: Aging;
-  /** What the operator has had the server drop. */
+  /** Messages that the operator has told the server to drop. */
   readonly dropped = new Dropped();
-  /** What the server's application was handed by `readline`, but is not safely processed. */
+  /** Messages that `readline` has handed to the server's application, and that are not safely processed yet. */
   #handedOut: Message[] = [];
-  /** What the server has logged, but does not know safely that it has. */
+  /** Lines that the server has logged, without having made that safe. */
   #logged: Message[] = [];
-  /** What an application's statement has seen in the commit under way. */
+  /** Effects of the applications' statements in the commit under way. */
   #effects = new Set<string>();
   /** How often the server's application was given each message. */
   #attempts = new Map<string, number>();
@@ -100,9 +101,7 @@ export class Books {
   /** The memory of the device's client has it. */
   deviceKept(text: string): void {
     const message = this.fromDevice.find(text);
-    if (!message) {
-      throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, and not written`);
-    }
+    if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, not written`);
     message.kept = message.held = true;
   }
 
@@ -246,7 +245,7 @@ export class Books {
     this.#attempts.set(text, (this.#attempts.get(text) ?? 0) + 1);
   }
 
-  /** What the server's application does with a message that it consumes has become safe. */
+  /** The effect of a message that the server's application consumes has become safe. */
   effect(text: string): void {
     this.#seenByServer(text);
     this.#effects.add(text);
@@ -311,7 +310,7 @@ export class Books {
     this.toDevice.place(message);
   }
 
-  /** The store's copy is gone: it has arrived, or the device can never take it, and nobody may be told. */
+  /** The store's copy is gone: the message has arrived, or the device can never take it and its writer may be gone. */
   withdrawn(text: string, lineBytes: number): void {
     const message = this.toDevice.find(text);
     if (!message?.qos) return;

@@ -11,13 +11,13 @@ import { BrokerSession, type Message, type SessionHost } from "./broker_session.
 import type { ChannelBooks } from "./channel_books.ts";
 import { MqttBooks, type Publication, type ServerView } from "./mqtt_books.ts";
 import { type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
-import { Circuit, type End, type Host, Path } from "./network.ts";
+import { Circuit, type End, type Host, Path } from "../../bridge/testing/network.ts";
 import { type BrokerWorld, People } from "./people.ts";
-import { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
-import { SimSocket } from "./socket.ts";
+import { Process } from "../../bridge/testing/process.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import { SimSocket } from "../../bridge/testing/socket.ts";
 
-/** The broker forgets a client that it has not heard of for so many of its keepalives. */
+/** Silence, in the client's keepalives, after which the broker drops a client. */
 const PATIENCE = 1.5;
 
 /** "No subscription existed". */
@@ -101,7 +101,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     return this.plan.sends;
   }
 
-  /** What the bridge is told. */
+  /** The bridge's options. */
   get options(): MqttOptions {
     const { version, mostRows, offlineAfter, deadline, isDescribed: homeAssistant } = this.plan;
     const { hasOwnTopics, lease } = this.plan;
@@ -208,7 +208,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   #check({ clean, clientId, will, properties }: Connect): void {
-    if (clean) throw new Violation("the bridge wants to begin anew");
+    if (clean) throw new Violation("the bridge asks for a clean session");
     if ((this.#clientId ??= clientId) !== clientId) {
       throw new Violation(`the bridge was ${this.#clientId}, and is ${clientId}`);
     }
@@ -256,7 +256,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.say({ cmd: "unsuback", messageId: messageId!, granted });
   }
 
-  /** A connection is lost, and nobody has said so before. */
+  /** A connection is lost without a DISCONNECT. */
   #leaves(connection: Guest): void {
     this.#close(connection);
     this.#ended(connection);
@@ -353,7 +353,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     });
   }
 
-  /** What it has not on its disk is gone. */
+  /** Everything that is not on its disk is gone. */
   forget(way: "nothing" | "all" | "what is new"): void {
     if (!this.#isUp) return;
     this.world.log?.(`the broker forgets ${way}`);

@@ -1,8 +1,8 @@
 /** What goes wrong with the model of a broker, and the way to it. */
 import { type BrokerFault, LONGEST_AWAY, type MqttPlan } from "./mqtt_plan.ts";
-import { DOWN, type Path, UP } from "./network.ts";
+import { DOWN, type Path, UP } from "../../bridge/testing/network.ts";
 import type { BrokerWorld } from "./people.ts";
-import type { Process } from "./process.ts";
+import type { Process } from "../../bridge/testing/process.ts";
 
 /** A device that is to report something has done so by then, or the broker does not wait for it any more, in ms. */
 const LONGEST_WAIT = 3000;

@@ -1,10 +1,10 @@
 /**
- * What a broker has of its one client, by the rules of MQTT 3.1.1 and 5: it shares no line with the bridge's session.
- * What a client must never do is a violation.
+ * A broker's session for its one client, by the rules of MQTT 3.1.1 and 5. It shares no code with the bridge's session.
+ * If the client breaks a rule of MQTT, that is a violation.
  */
 import { Buffer } from "node:buffer";
 import type { Packet } from "../../bridge/mqtt/codec.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** "Packet Identifier not found". */
 const NOT_FOUND = 0x92;
@@ -93,7 +93,7 @@ export class BrokerSession<M extends Message> {
   /** What is left to be done. */
   unfinished(): string | undefined {
     if (this.#flights.length + this.#queue.length > 0) return "the broker has settings left";
-    // What it has gone back to may be over for the client.
+    // The client may have finished what the restored session still holds.
     if (this.#arrived.size > 0 && !this.host.isConfused) return "the broker waits for a PUBREL";
     return undefined;
   }
@@ -201,7 +201,7 @@ export class BrokerSession<M extends Message> {
     this.host.say({ cmd: "pubrec", messageId: id });
   }
 
-  /** What comes again comes as it came first. */
+  /** A repeated packet is the same as the first one. */
   #checkOrder(id: number): void {
     const order = this.#orders.get(id)!;
     if (order < this.#lastAgain) {

@@ -5,8 +5,8 @@ import type { Server } from "../../server/server.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import type { Attempt, From } from "./channel_settings.ts";
-import type { SimPlatform } from "./platform.ts";
-import type { Surroundings } from "./process.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import type { Surroundings } from "../../bridge/testing/process.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 const NAMES = Object.keys(RULES);

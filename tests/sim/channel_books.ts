@@ -16,7 +16,7 @@ import type { Books } from "./books.ts";
 import { Attempt, type Setting } from "./channel_settings.ts";
 import type { Disk } from "./disk.ts";
 import type { MqttBooks } from "./mqtt_books.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { type Owner, ThingBooks } from "./thing_books.ts";
 
 /** The books of all devices of a world. */
@@ -27,7 +27,7 @@ export class ChannelBooks implements Owner {
   readonly #attempts = new Map<string, Attempt>();
   readonly #processing = new Map<string, Attempt>(); // by device, its newest
   readonly #touched = new Set<Attempt>(); // in the commit under way
-  readonly #changed = new Set<string>(); // channels of which something else is desired since the last commit
+  readonly #changed = new Set<string>(); // channels whose desired value has changed since the last commit
   /** Settings whose mail has ended in the commit under way. */
   readonly #ended = new Set<Setting>();
   #time = 0;
@@ -53,7 +53,7 @@ export class ChannelBooks implements Owner {
     return attempt;
   }
 
-  /** What is done with a message is in the store. */
+  /** The effects of a message are in the store. */
   effect(id: string, text: string): void {
     const attempt = this.#attempts.get(`${id}\0${text}`);
     if (!attempt) return;
@@ -77,13 +77,13 @@ export class ChannelBooks implements Owner {
     this.mqtt.errands.posted(id, line);
   }
 
-  /** The device is forgotten in the commit under way, and with it the answer that it was to have. */
+  /** The device is forgotten in the commit under way, together with the answer that waited for it. */
   forgive(id: string): void {
     this.mqtt?.forgets(id);
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
   }
 
-  /** What a device has told is in the store: that belongs to the processing of its message. */
+  /** A device's report is in the store, as a part of the processing of its message. */
   told(id: string): void {
     const attempt = this.#processing.get(id);
     if (!attempt) throw new Violation(`${id}: something is known of it that it has not said`);
@@ -160,7 +160,7 @@ export class ChannelBooks implements Owner {
     this.mqtt?.lost(id);
   }
 
-  /** What the server has not made safe is gone. */
+  /** Everything that the server has not made safe is gone. */
   serverDied(): void {
     this.mqtt?.serverDied();
     this.#attempts.clear();

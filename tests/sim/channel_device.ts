@@ -12,8 +12,8 @@ import {
 import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_plan.ts";
 import { DEED, OWN } from "./mqtt_plan.ts";
 import { ownMessage, ownStart } from "./mqtt_device.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk, Scenario } from "./scenario.ts";
 import type { Stamping } from "./reading_books.ts";
 import type { ThingBooks } from "./thing_books.ts";

@@ -1,10 +1,10 @@
 /** Worlds in which devices speak of channels: which there are, and what a device makes of what it is told. */
 import type { LocalRule } from "../../server/channels/states.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk, Scenario } from "./scenario.ts";
 
-/** Of so many seeds one is such a world. */
+/** One seed in this many is such a world. */
 const SHARE = 6;
 
 /** What is set, and what a change at the device comes to. */
@@ -13,7 +13,7 @@ export const RULES: Readonly<Record<string, LocalRule>> = { led: "wins", fan: "l
 /** A channel that a device reports, and nobody sets. */
 export const READING = "temp";
 
-/** What a device is asked for. */
+/** Requests to a device. */
 export const ASKED = "adc";
 
 /**
@@ -58,7 +58,7 @@ export function speakOfChannels(scenario: Scenario, random: Random): void {
   }
 }
 
-/** What is not about channels is not said. */
+/** Only lines about channels are sent. */
 function silence(talk: DeviceTalk, messages: number): void {
   Object.assign(talk, { messages, qosOff: 0, expiring: 0, logs: 0, long: 0, answers: 0 });
   talk.dropped = 0;

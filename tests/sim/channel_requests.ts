@@ -4,7 +4,8 @@ import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import type { Books } from "./books.ts";
 import { type From, NOBODY } from "./channel_settings.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One request to a device. */
 export interface Request {
@@ -24,7 +25,7 @@ export interface Request {
   /** When an answer was processed first, in ms, and how often one was: a device that has died may give another one. */
   answeredAt: number;
   timesAnswered: number;
-  /** Nobody waits for it: it has an outcome, or whoever waited is no more. */
+  /** It is not waited for any more: it has an outcome, or its caller is gone. */
   isOver: boolean;
   /** It was never written. */
   isRefused: boolean;
@@ -32,7 +33,7 @@ export interface Request {
   isLost: boolean;
 }
 
-/** Whoever asks is served no longer: nobody knows what comes of what was asked. */
+/** The caller's server is gone, so the outcome of the request is open. */
 const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
 
 /** Whom they are made to. */
@@ -186,7 +187,7 @@ export class RequestBooks {
     }
   }
 
-  /** The server tells of an answer that nobody has waited for. */
+  /** The server reports an answer that was not waited for any more. */
   late(tag: string): void {
     const request = this.#byTag.get(tag);
     if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;

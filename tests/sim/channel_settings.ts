@@ -1,5 +1,5 @@
 /** What somebody wants channels to be, and what is to become safe together. */
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Whose channels they are. */
 export interface Subject {

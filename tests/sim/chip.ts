@@ -4,10 +4,12 @@ import { ClientDriver } from "../../bridge/host/driver.ts";
 import { Sleep } from "../../bridge/host/sleep.ts";
 import { type LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { LOGGED } from "../../server/protocol/lines.ts";
-import type { Draft, Program, SimDevice } from "./device.ts";
-import { NOBODY } from "./network.ts";
-import type { SimPlatform } from "./platform.ts";
-import { type Message, Violation } from "./promises.ts";
+import type { SimDevice } from "./device.ts";
+import type { Draft, Program } from "./program.ts";
+import { NOBODY, SERVER } from "./addresses.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -43,7 +45,7 @@ export class Chip implements Program {
       {},
       {
         id,
-        host: device.world.random.chance(0.3) ? [NOBODY, "10.0.1.1"] : "10.0.1.1",
+        host: device.world.random.chance(0.3) ? [NOBODY, SERVER] : SERVER,
         timeout: device.world.scenario.timeout,
         dialect,
         ...(dialect === 2 ? { metadata, position: memory?.position } : {}),
@@ -78,7 +80,7 @@ export class Chip implements Program {
       },
       asleep: (asleep) => {
         const waiting = this.#accepted.slice(core.done - this.#first >>> 0);
-        // Of one that was withdrawn nothing more is to be told.
+        // A withdrawn message is not reported again.
         device.sleeps(
           asleep,
           waiting.map((each) => each && this.#withdrawn.has(each) ? undefined : each),
@@ -121,7 +123,7 @@ export class Chip implements Program {
     return true;
   }
 
-  /** What its firmware has to say goes out as messages do. */
+  /** Messages of its firmware are sent like the application's. */
   #tell(core: Core): void {
     const { firmware, world, id, dialect } = this.device;
     if (!firmware || firmware.isOld || dialect === 1) return;

@@ -1,4 +1,4 @@
-/** What an application on the server does with one device, in one life of the server. */
+/** An application on the server with one device, in one life of the server. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { RunFailed } from "../../server/runtime/application.ts";
@@ -7,11 +7,11 @@ import { FencedError } from "../../server/store/store.ts";
 import type { Transaction } from "../../server/store/transaction.ts";
 import { type Answering, type Attempt, type Entry, FAILURES, type Sending } from "./attempt.ts";
 import type { Books } from "./books.ts";
-import type { SimPlatform } from "./platform.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { AppFailure, ChangedItsMind, Misconduct } from "./misconduct.ts";
 import { isLost } from "./operator.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 import { newText } from "./text.ts";

@@ -1,9 +1,9 @@
-/** What a world does to the devices' cores, and looks for in them. */
+/** Prepares the devices' cores for a world, and checks their memory. */
 import { Core, type CoreOptions } from "../../bridge/host/core.ts";
 import { moreNonce, nameOf } from "../../bridge/host/core_size.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** Bytes behind the name in the core's memory, and of each text that it remembers. */

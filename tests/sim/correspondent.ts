@@ -5,7 +5,7 @@ import type { Books } from "./books.ts";
 import { ask, set, setSome } from "./channel_acts.ts";
 import { Attempt } from "./channel_settings.ts";
 import { ChangedItsMind } from "./misconduct.ts";
-import type { SimPlatform } from "./platform.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import type { Message } from "./promises.ts";
 import { BROKEN } from "./statements.ts";
 import { newText } from "./text.ts";

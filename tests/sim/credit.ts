@@ -1,4 +1,4 @@
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** What was sent in one direction and not acknowledged. */
 export class Credit {

@@ -7,10 +7,10 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import type { ModelFirmware } from "../support/model_firmware.ts";
 import { type DeployPlan, type SimApp, takesDeploys } from "./deploy_plan.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
-/** What a deploy may be refused with before it is begun. */
+/** Codes with which a deploy may be refused before it begins. */
 const NOT_BEGUN: ReadonlySet<string> = new Set([
   "CLOSED",
   "DEPLOY_REFUSED",
@@ -37,7 +37,7 @@ export class DeviceBooks {
   readonly begun: { app: SimApp; older: boolean; again: boolean }[] = [];
   /** How many of them were accepted, and which was the last. */
   accepted = 0;
-  /** Hashes that fell back, and were not tried since; and those that are to be tried again. */
+  /** Hashes that fell back, and were not tried since; and those that must be tried again. */
   readonly #fallen = new Set<string>();
   readonly #again = new Set<string>();
   readonly #kept = new Set<string>();
@@ -77,7 +77,7 @@ export class DeviceBooks {
     this.#kept.add(hash);
   }
 
-  /** Whoever waited is told that the device has it. */
+  /** The caller is told that the device has it. */
   told(hash: string): void {
     if (hash === this.firmware.runs.hash || this.#kept.has(hash)) return;
     throw new Violation(`${this.id}: told that ${hash} is kept, and it never was`);
@@ -159,7 +159,7 @@ export class DeployBooks {
   readonly #world: World;
   #planned = 0;
   #waiting = 0;
-  /** What groups are given. */
+  /** Applications that groups are given. */
   readonly #groups = new Map<number, DeviceBooks["begun"][number]>();
 
   constructor(world: World, readonly plan: DeployPlan) {

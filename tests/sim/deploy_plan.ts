@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import type { FaultKind } from "./fault_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
-/** Of so many seeds one is such a world. */
+/** One seed in this many is such a world. */
 const SHARE = 8;
 const PLACE = 5;
 
@@ -48,7 +48,7 @@ interface World {
 /** Share of these worlds in which devices sleep as often as two other faults happen. */
 const SLEEPY = 0.4;
 
-/** Version of what runs at first. */
+/** Version of the application that runs first. */
 export const FIRST_VERSION = 3;
 
 /** Least inbox of a core whose hello says what it runs, in bytes. */

@@ -11,17 +11,20 @@ import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
 import { HostProgram } from "./host.ts";
-import { Circuit, DOWN, type Host, NOBODY, type Path, UP } from "./network.ts";
+import { NOBODY, SERVER } from "./addresses.ts";
+import { Circuit, DOWN, type Host, type Path, UP } from "../../bridge/testing/network.ts";
 import { OpenedTap } from "./opened.ts";
+import type { Draft, Program } from "./program.ts";
 import { SimMemory } from "./memory.ts";
 import { Naps } from "./naps.ts";
-import { SimPlatform, type Wiring } from "./platform.ts";
-import { Process } from "./process.ts";
+import { SimPlatform, type Wiring } from "../../bridge/testing/platform.ts";
+import { Process } from "../../bridge/testing/process.ts";
 import { SimFirmware } from "./firmware.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { DevicePlan, DeviceTalk } from "./scenario.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
-import { SimSocket } from "./socket.ts";
+import { SimSocket } from "../../bridge/testing/socket.ts";
 import type { Torn } from "./store.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";
@@ -45,33 +48,6 @@ interface Night {
   readonly waiting: (Message | undefined)[];
 }
 
-/** What a device's application is to write next. */
-export interface Draft {
-  text: string;
-  qos: boolean;
-  wait: boolean;
-  /** For how long it is of use, in ms; Infinity: always. */
-  expires: number;
-}
-
-/** What runs on a device between a boot and its end. */
-export interface Program {
-  /** The link is up. */
-  readonly isUp: boolean;
-  /** How often it came up. */
-  readonly connects: number;
-  /** Nothing is left to be written or told. */
-  readonly isIdle: boolean;
-  /** A message is acknowledged when it is handed out. */
-  readonly mayMiss: boolean;
-  /** It is to sleep for this many ms, when it can. @returns whether it will */
-  sleepSoon?(ms: number): boolean;
-  /** It is to. */
-  readonly wantsSleep?: boolean;
-  /** The device is no more. @param closes It was told so. */
-  died(closes: boolean): void;
-}
-
 /** What an honest server is never accused of. */
 const ACCUSATIONS: ReadonlySet<string> = new Set([
   "BAD_GREETING",
@@ -88,7 +64,7 @@ export class SimDevice implements Wiring {
   readonly process: Process;
   readonly talk: DeviceTalk;
   dialect: 1 | 2;
-  /** Boots so far: names the stream of what it writes. */
+  /** Boots so far. Names the stream of its messages. */
   boot = 0;
   clockAhead: number;
   dateAhead = 0;
@@ -159,7 +135,7 @@ export class SimDevice implements Wiring {
     return Math.floor(this.#platform!.date()) % 2 ** 32;
   }
 
-  /** What a chip's are now, if that is its boot. */
+  /** The chip's position now, if that boot is its present one. */
   msIn(boot: number): number {
     return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
@@ -212,6 +188,11 @@ export class SimDevice implements Wiring {
     this.night = undefined;
   }
 
+  /** Knows nothing now and then. */
+  resolve(): readonly string[] | undefined {
+    return this.world.random.chance(0.2) ? undefined : [SERVER];
+  }
+
   connect(
     _platform: SimPlatform,
     { addresses, hostname }: ConnectOptions,
@@ -231,7 +212,7 @@ export class SimDevice implements Wiring {
         ? this.impostor ?? world.hostAt(addresses?.[0] ?? hostname, this)
         : { listens: false, accept() {} },
     );
-    const socket = new SimSocket(this.process, client, "10.0.1.1:8123", events);
+    const socket = new SimSocket(this.process, client, `${SERVER}:8123`, events);
     this.#socket = socket;
     const lines = { read() {}, wrote: (bytes: Uint8Array) => this.#wrote(bytes) };
     socket.tap = new OpenedTap(lines, this.plan, UP, world.clock, (bytes) => {

@@ -1,4 +1,4 @@
-/** What the simulated store has on its disk: rows, as any real store has them. */
+/** The disk of the simulated store: rows, as any real store has them. */
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { Noted } from "../../server/link/duplicates.ts";
 import {
@@ -17,9 +17,9 @@ import type {
   SqlRow,
   Work,
 } from "../../server/store/store.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import { Tables } from "./tables.ts";
 
 /** Told what becomes safe with a commit. */
@@ -65,7 +65,7 @@ export type Row = { [Name in keyof RowWriter]: [Name, ...Parameters<RowWriter[Na
   keyof RowWriter
 ];
 
-/** What does not go away when a server is killed. */
+/** What outlives a server that is killed. */
 export class Disk {
   devices = new Map<string, Rows>();
   /** Rows of the applications' table: how often each effect is there. */
@@ -186,7 +186,7 @@ export class Disk {
     if (differs) throw new Violation(`the store of ${id} is not what is in memory: ${differs}`);
   }
 
-  /** What a server is given of a device. @param ahead How far the world's clock is ahead of its own. */
+  /** A device's state, as a server is given it. @param ahead How far the world's clock is ahead of the server's. */
   stateOf(id: string, ahead: number): DeviceState | undefined {
     const rows = this.devices.get(id);
     if (!rows) return undefined;

@@ -1,14 +1,15 @@
-/** What an operator has had the server drop: what may be missing for that, and what must not come any more. */
-import { isMissing, type Message, type Stream, Violation } from "./promises.ts";
+/** Messages that an operator has dropped: which may be missing now, and which must not arrive any more. */
+import { isMissing, type Message, type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 export class Dropped {
   /** `clear`s under way. */
   readonly orders = new Set<object>();
   #lately: Message[] = []; // to the device: they may be on their way still
-  #doubtful = new Set<Message>(); // from the device: of these, so many were dropped before they were in the store
+  #doubtful = new Set<Message>(); // from the device: some of these were dropped before they were in the store
   #vanished = 0;
 
-  /** A message from the device has left the store, and nobody has seen it. @returns whether it may have */
+  /** A message from the device has left the store unseen. @returns whether it may have */
   leaves(message: Message): boolean {
     if (this.orders.size === 0) return false;
     message.excused = message.dropped = true;
@@ -37,7 +38,7 @@ export class Dropped {
     this.#lately = this.#lately.filter((one) => one !== message);
   }
 
-  /** The device has a newer connection: on the one before, nothing comes any more. */
+  /** The device has a newer connection: nothing more arrives on the older one. */
   admitted(): void {
     for (const message of this.#lately.splice(0)) message.dropped = true;
   }
@@ -65,7 +66,7 @@ export class Dropped {
     this.orders.clear();
   }
 
-  /** The store is another one: what was dropped in the one before may come all the same. */
+  /** The store is another one: messages that were dropped in the old one may come all the same. */
   storeReplaced(): void {
     this.#lately = [];
     for (const message of this.#doubtful) message.excused = true;

@@ -3,8 +3,8 @@
  * and each commit every kind of fault; then every two of them. Nothing is drawn here.
  */
 import { defaultLimits } from "../../server/link/limits.ts";
-import { DOWN, UP } from "./network.ts";
-import { Random } from "./random.ts";
+import { DOWN, UP } from "../../bridge/testing/network.ts";
+import { Random } from "../../bridge/testing/random.ts";
 import { playWorld } from "./run.ts";
 import type { DeviceKind, DevicePlan, DeviceTalk, Reading, Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";

@@ -1,6 +1,7 @@
 /** Messages to a device whose time is up: what the server may say has become of them. */
 import type { OlderStore } from "./older.ts";
-import { type Message, type Stream, Violation } from "./promises.ts";
+import { type Message, type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Whose messages they are. */
 interface Addressee {
@@ -14,14 +15,14 @@ interface Addressee {
 export class Expiring {
   /** How often the device may have forgotten what it has, as far as the server knows. */
   #doubts = 0;
-  /** The same when it said the hello by which the server has let it in last. */
+  /** The same at the hello of the last connection that the server has admitted. */
   known = 0;
   /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
   isClaimed = false;
   readonly #to: Addressee;
   /** What it was at each greeting, and what the greeting denied. */
   readonly #greeted = new WeakMap<object, { doubts: number; undone: Message[] }>();
-  /** What its application had and was not done with when it died: the server was told that it is not there. */
+  /** The message that its application had not finished when it died: the server was told that it has not arrived. */
   readonly #undone = new Set<Message>();
 
   constructor(to: Addressee) {
@@ -42,7 +43,7 @@ export class Expiring {
     this.#greeted.set(connection, { doubts: this.#doubts, undone });
   }
 
-  /** The server has let it in. What is written until then may still go out on an older connection. */
+  /** The server has admitted it. Messages written before may still be sent on an older connection. */
   admitted(connection: object): void {
     const greeting = this.#greeted.get(connection);
     if (!greeting) return;

@@ -1,16 +1,8 @@
 /** What can go wrong: `faults.ts` lets it happen. */
+import { PATH_FAULTS } from "../../bridge/testing/path_faults.ts";
+
 export const FAULTS = [
-  "cut",
-  "half-open, the server is told",
-  "half-open, the device is told",
-  "half-open, nobody is told",
-  "black hole to the server",
-  "black hole to the device",
-  "black hole both ways",
-  "slow network",
-  "congestion",
-  "connects refused",
-  "connects hang",
+  ...PATH_FAULTS,
   "device stalls",
   "server stalls",
   "device's clock jumps",

@@ -2,7 +2,7 @@
 import type { SimDevice } from "./device.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { Meddler } from "./meddler.ts";
-import { DOWN, UP } from "./network.ts";
+import { PATH_FAULTS, type PathFault, strikePath } from "../../bridge/testing/path_faults.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -29,48 +29,12 @@ export function cause(world: World, kind: FaultKind): void {
   const { path } = device;
   const time = random.skewed(1, 3 * timeout);
   const until = (undo: () => void) => clock.after(time, undo);
-  const sever = (tellClient: boolean, tellServer: boolean) => {
-    if (path.connections.length === 0) return;
-    random.pick(path.connections).sever(tellClient, tellServer);
-  };
   world.log?.(`FAULT ${kind}, ${device.plan.id}, ${time} ms`);
   if (!kind.startsWith("death") && !WAITING.includes(kind)) world.count(kind);
   if (kind === "cut" || kind === "half-open, the device is told") world.expectRecovery(device);
   if (kind !== "stranger" && kind !== "date set") world.disturb(clock.now + time);
+  if (isOfPath(kind)) return strikePath(path, kind, time);
   switch (kind) {
-    case "cut":
-      return sever(true, true);
-    case "half-open, the server is told":
-      return sever(false, true);
-    case "half-open, the device is told":
-      return sever(true, false);
-    case "half-open, nobody is told":
-      return sever(false, false);
-    case "black hole to the server":
-      path.unplug(UP);
-      return until(() => path.plug(UP));
-    case "black hole to the device":
-      path.unplug(DOWN);
-      return until(() => path.plug(DOWN));
-    case "black hole both ways":
-      path.unplug(UP);
-      path.unplug(DOWN);
-      return until(() => {
-        path.plug(UP);
-        path.plug(DOWN);
-      });
-    case "slow network":
-      path.slowness += time;
-      return until(() => path.slowness -= time);
-    case "congestion":
-      path.congestion = random.skewed(1, 100);
-      return until(() => path.congestion = Infinity);
-    case "connects refused":
-      path.connecting = "refused";
-      return until(() => path.connecting = "normal");
-    case "connects hang":
-      path.connecting = "hanging";
-      return until(() => path.connecting = "normal");
     case "device stalls":
       return device.process.freeze(clock.now + time);
     case "server stalls":
@@ -166,7 +130,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "key changed":
       return changeKey(world, device);
     case "hostile path":
-      // Whoever does not seal is at its mercy.
+      // Unsealed links cannot defend themselves.
       if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
       path.meddler = path.stranger ??= new Meddler(random); // who remembers what has passed before
       return until(() => path.meddler = undefined);
@@ -174,6 +138,10 @@ export function cause(world: World, kind: FaultKind): void {
       device.impostor = new Impostor(world, device.plan);
       return until(() => device.impostor = undefined);
   }
+}
+
+function isOfPath(kind: FaultKind): kind is PathFault {
+  return (PATH_FAULTS as readonly FaultKind[]).includes(kind);
 }
 
 /** One that can sleep. */

@@ -1,4 +1,4 @@
-/** A chip's firmware in a world of deploys: a model of what it does, on a flash that is not always kind. */
+/** A model of a chip's firmware in a world of deploys, with a flash that sometimes fails. */
 import { ModelFirmware } from "../support/model_firmware.ts";
 import { FIRST_VERSION, type SimApp } from "./deploy_plan.ts";
 import type { DeviceBooks } from "./deploy_books.ts";

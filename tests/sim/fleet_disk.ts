@@ -1,4 +1,4 @@
-/** What the modelled database of a fleet has beside the devices' rows: leases, processes, and notes for them. */
+/** The modelled database of a fleet: besides the devices' rows it has leases, processes, and notes for them. */
 import {
   type Answer,
   type Around,
@@ -91,7 +91,7 @@ export class FleetDisk extends Disk {
     return Math.max(super.troubleEnd, this.troubledUntil + this.lease, slow);
   }
 
-  /** Whether anything has been posted that nobody has taken, or answered that nobody has heard. */
+  /** Whether no posted mail is waiting to be taken. */
   get isQuiet(): boolean {
     return this.#mail.length === 0;
   }
@@ -107,7 +107,7 @@ export class FleetDisk extends Disk {
 
   /**
    * @param seen The last version that was seen of each process; undefined: nothing was.
-   * @returns what there is, and what is seen by whoever this reaches
+   * @returns what there is, and the versions that the caller has seen once this reaches it
    */
   exchange(
     name: string,
@@ -232,7 +232,7 @@ export class FleetDisk extends Disk {
     this.#processes.get(name)!.committed = number;
   }
 
-  /** Finds out about a commit whose answer was lost. What has not been executed by now never is. */
+  /** Finds out about a commit whose answer was lost. If it has not been executed by now, it never will be. */
   decide(name: string, number: number): boolean {
     const row = this.#processes.get(name)!;
     row.barred = number;
@@ -259,7 +259,7 @@ export class FleetDisk extends Disk {
     watcher.posted(post);
   }
 
-  /** What a change does with mail. */
+  /** Applies what a change does to mail. */
   sort(
     { id, mail, removed }: Pick<Change, "id" | "mail" | "removed">,
     watcher: FleetWatcher,

@@ -1,4 +1,5 @@
-/** What worlds of a fleet are made of, and what can go wrong there. */
+/** Plans of fleet worlds, and the faults that can happen there. */
+import { SERVER } from "./addresses.ts";
 
 /** What can go wrong, beside what is between a device and its server. */
 export const FLEET_FAULTS = [
@@ -39,4 +40,4 @@ export interface FleetPlan {
 }
 
 /** The servers' addresses. */
-export const ADDRESSES = ["10.0.1.1", "10.0.1.2", "10.0.1.3"];
+export const ADDRESSES = [SERVER, "10.0.1.2", "10.0.1.3"];

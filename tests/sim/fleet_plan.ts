@@ -2,7 +2,7 @@
 import { FLEET_FAULTS, type FleetFault, STRIKES } from "./fleet_kinds.ts";
 import { speakOfChannels } from "./channel_plan.ts";
 import { addFleetBroker } from "./mqtt_plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 
 /** Of the faults of other worlds, those that are played here. */

@@ -8,8 +8,8 @@ import { ControlPanel, type Correspondent, Writer } from "./correspondent.ts";
 import type { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetPlan } from "./fleet_kinds.ts";
 import { FleetStore, type FleetStoreWorld, type Way } from "./fleet_store.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { ServerProcess, type ServerStore } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -164,7 +164,7 @@ export class FleetServer extends ServerProcess {
   }
 
   /**
-   * What an application is given of a device. A process that has lost the device and does not know it yet may hand out
+   * The `Device` that an application is given. A process that has lost the device and does not know it yet may hand out
    * messages: the other one does as well, so what its application does with `readline` is as if it had been killed with
    * them. But it hands out nothing when it can know that others may take it for dead.
    */

@@ -21,8 +21,8 @@ import {
 } from "../../server/store/store.ts";
 import type { Row } from "./disk.ts";
 import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { COUNT, EFFECT } from "./statements.ts";
 import { check, execute, Recorder } from "./store.ts";
 
@@ -70,7 +70,7 @@ interface Open extends Execution {
   readonly drawn: readonly number[];
 }
 
-/** What a transaction has come to. */
+/** The result of a transaction. */
 type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly error: LocalError };
 
 /** A commit that the process waits for. */
@@ -389,7 +389,7 @@ export class FleetStore implements Store {
     }
   }
 
-  /** The process is killed. What is on its way may arrive all the same, but not later. */
+  /** The process is killed. Requests already on their way may still arrive. */
   die(): void {
     if (this.#isDead) return;
     const pending = this.#pending;

@@ -8,9 +8,10 @@ import { ADDRESSES, type FleetFault } from "./fleet_kinds.ts";
 import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
-import type { Host } from "./network.ts";
-import type { SimPlatform } from "./platform.ts";
-import { type Message, Violation } from "./promises.ts";
+import type { Host } from "../../bridge/testing/network.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { ServerProcess } from "./server.ts";
 import { World } from "./world.ts";
 
@@ -27,7 +28,7 @@ type Strike = (device: SimDevice, server: FleetServer, from: FleetServer | undef
 export class FleetWorld extends World implements FleetStoreWorld {
   /** Pairs of a device and a server between which nothing passes, and until when. */
   readonly #apart = new Map<string, number>();
-  /** Devices that nobody looks after, and since when. */
+  /** Devices without a server that looks after them, and since when. */
   readonly #leftSince = new Map<string, number>();
   /** What applications have written, by their process. */
   readonly #written = new Map<SimPlatform, Message[]>();
@@ -38,7 +39,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   /** Devices that have greeted, and were not known. */
   readonly #strangers = new Set<string>();
 
-  // What a process does that is closed, and what it may fail with, is the same at any time: some other one goes on.
+  // It does not matter what a closed process does, or fails with: another one goes on.
   override serverIsDown = true;
 
   override run(): Promise<void> {
@@ -66,7 +67,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
       if (!able || since === undefined || clock.now - since <= patience) continue;
       throw new Violation(`nobody looks after ${id} since ${since}, and ${able.name} could`);
     }
-    // What a server was refused that had lost the device, and has put back, perhaps nobody says any more.
+    // A server that lost the device may have been refused a report and put it back: it may never be reported.
     const { faultsEnd, timeout } = this.scenario;
     if (clock.now > faultsEnd + 20 * timeout) {
       for (const talk of this.serverTalks.values()) talk.messages = 0;
@@ -197,7 +198,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
-    message.gone = false; // whoever has taken the device since will have it
+    message.gone = false; // the server that has taken the device since will have it
     const isOnce = options.qos === false;
     if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
   }

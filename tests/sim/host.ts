@@ -2,14 +2,16 @@
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { MemoryChange } from "../../bridge/host/memory.ts";
-import type { Draft, Program, SimDevice } from "./device.ts";
-import { NOBODY } from "./network.ts";
-import type { SimPlatform } from "./platform.ts";
+import type { SimDevice } from "./device.ts";
+import type { Draft, Program } from "./program.ts";
+import { NOBODY, SERVER } from "./addresses.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import type { Reading } from "./scenario.ts";
-import { type Message, Violation } from "./promises.ts";
+import { type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** How it knows its server; at one of these addresses is nobody. */
-export const HOSTS: (string | string[])[] = ["10.0.1.1", "server.lan", ["10.0.1.1", "server.lan"], [
+export const HOSTS: (string | string[])[] = [SERVER, "server.lan", [SERVER, "server.lan"], [
   NOBODY,
   "server.lan",
 ], [
@@ -105,7 +107,7 @@ export class HostProgram implements Program {
     const { device, platform } = this;
     const text = await this.#next();
     if (!platform.isAlive) {
-      // It was handed over with the one of which the device has died.
+      // It was handed over together with the message at which the device died.
       if (!this.#remembers) device.books.toDevice.find(text)!.excused = true;
       return false;
     }
@@ -129,9 +131,9 @@ export class HostProgram implements Program {
     }
   }
 
-  /** Asking for the next message says that the one before is done with. Now that is safe. */
+  /** Asking for the next message says that the previous one is done with. Now that is safe. */
   #committed({ progress }: MemoryChange): void {
-    // What the memory holds comes again, though the server knows that it is there.
+    // A message that the memory holds comes again, though the server knows that it has arrived.
     if (this.#handed) this.#handed.held = progress?.held !== undefined;
     if (this.#asked > 0 && progress?.held === undefined) this.#handed = undefined;
   }
@@ -170,7 +172,7 @@ export class HostProgram implements Program {
 
   async #write({ text, qos, wait, expires: ms }: Draft): Promise<void> {
     const { device, platform, device: { world, books } } = this;
-    const mayGiveUp = qos && !device.channels; // what a channel is must be said
+    const mayGiveUp = qos && !device.channels; // reports of channels are never given up
     const limit = mayGiveUp && world.random.chance(0.1) ? new AbortController() : undefined;
     if (limit) platform.after(world.random.below(world.scenario.timeout), () => limit.abort());
     world.log?.(`${device.id} writes ${JSON.stringify(text)}${qos ? "" : " without qos"}`);

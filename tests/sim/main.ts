@@ -16,7 +16,7 @@ import { addSummary, describeSummary, emptySummary, type Summary } from "./summa
 /** Seeds that a worker plays in one go. */
 const BATCH = 50;
 
-/** After so many violations no more seeds are played. */
+/** Number of violations after which no more seeds are played. */
 const ENOUGH = 10;
 
 /** Plays a range of seeds, or what of it there is time for until `stop`. */

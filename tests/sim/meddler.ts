@@ -1,18 +1,18 @@
 /** Somebody on the way of one device, who has no key, and does to records whatever can be done to bytes. */
 import { concat } from "../../server/protocol/lines.ts";
 import { LENGTH_BYTES, RECORD } from "../../server/protocol/seal.ts";
-import { type Direction, DOWN, type Meddling, UP } from "./network.ts";
-import type { Random } from "./random.ts";
+import { type Direction, DOWN, type Meddling, UP } from "../../bridge/testing/network.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 /** Pieces that are remembered, to be said again. */
 const KEPT = 40;
 
-/** Connections of which the records are remembered. */
+/** Connections whose records are remembered. */
 const CONNECTIONS = 10;
 
 const NOTHING = new Uint8Array(0);
 
-/** What one end has said on a connection behind its greeting. */
+/** Records of one end on a connection, after its greeting. */
 class Said {
   /** By their numbers. */
   readonly records: Uint8Array<ArrayBuffer>[] = [];
@@ -45,7 +45,7 @@ export class Meddler implements Meddling {
   readonly #kept: Uint8Array<ArrayBuffer>[][] = [[], []];
   /** Newest first. */
   readonly #seen: Seen[] = [];
-  /** How much of what passes it spoils. */
+  /** Share of the records that it spoils. */
   readonly #share: number;
 
   constructor(readonly random: Random) {
@@ -87,7 +87,7 @@ export class Meddler implements Meddling {
         return earlier.length > 0
           ? sameNumbers(random.pick(earlier).said[direction], first) ?? bytes
           : bytes;
-      default: // what nobody has said
+      default: // bytes that neither end has sent
         return concat(
           Uint8Array.from({ length: 1 + random.below(60) }, () => random.below(256)),
           bytes,

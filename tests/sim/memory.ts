@@ -4,9 +4,10 @@ import { MemoryFile } from "../../bridge/host/memory_file.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { ClientDisk } from "./client_disk.ts";
 import type { SimDevice } from "./device.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
-import { copyFiles, type Folder, read, remove, tear } from "./sqlite.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import { copyDatabase, type Folder, removeDatabase } from "../../bridge/testing/files.ts";
+import { read, tear } from "./sqlite.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -59,7 +60,7 @@ export class SimMemory {
     if (tears === "before" && !this.#path) return device.dieOf("device killed in a commit");
     const before = tears === "before" ? read(`${this.#path}-wal`) : undefined;
     this.#file?.commit(change);
-    // What has not come to the log as a whole is not there.
+    // A commit that is not in the log as a whole does not count.
     if (tears === "before" && this.#kill((path) => tear(`${path}-wal`, before!, below))) {
       return device.dieOf("device killed in a commit");
     }
@@ -87,11 +88,11 @@ export class SimMemory {
     const path = this.#path;
     if (path === undefined || !this.#file) return true;
     const next = this.folder!.next();
-    copyFiles(path, next);
+    copyDatabase(path, next);
     const changed = change(next);
     this.#file.close();
     this.#file = undefined;
-    for (const end of ["", "-wal", "-shm"]) remove(path + end);
+    removeDatabase(path);
     this.#path = next;
     return changed;
   }

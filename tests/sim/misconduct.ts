@@ -1,7 +1,7 @@
-/** What an application on the server does that it should not: it fails, drops promises, and tries again at once. */
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+/** Misbehaviour of an application on the server: it fails, drops promises, and tries again at once. */
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import type { World } from "./world.ts";
 

@@ -1,9 +1,9 @@
-/** The books of what somebody at a broker asks devices: each request has one answer. See `mqtt_books.ts`. */
+/** The books of requests from a broker to devices: each request has one answer. See `mqtt_books.ts`. */
 import { valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
 import type { Request } from "./channel_requests.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 /** A request that was published. */
@@ -109,7 +109,7 @@ export class AskedBooks {
     this.#excused++;
   }
 
-  /** What the server has taken, and not asked, is never asked. */
+  /** A request that the server has taken, and not asked, is never asked. */
   serverDied(): void {
     for (const asked of this.#asked.values()) {
       const { request, isGone, isTaken } = asked;

@@ -31,7 +31,7 @@ import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
@@ -49,7 +49,7 @@ export interface Publication extends Message {
 /** Answers go there, if a request says so. */
 export const ANSWERS = "answers";
 
-/** What the bridge says of what cannot be done. */
+/** The bridge's warnings about orders that it cannot carry out. */
 const REFUSALS: ReadonlySet<string> = new Set([
   "BAD_VALUE",
   "EXPIRED",
@@ -61,7 +61,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
 /** So many messages and bytes to devices no world has waiting. */
 const ROOM_FOR_MESSAGES = 1000;
 
-/** What devices wait with until there is room. */
+/** Messages that devices hold back until there is room. */
 const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
 
 /** What can be known of the server. */
@@ -78,7 +78,7 @@ export class MqttBooks {
   readonly errands: ErrandBooks;
   /** Told when a device's answer to a request that somebody has published is safe. */
   answered: (() => void) | undefined;
-  /** Settings that were sent, and of which the bridge has not said that it has them. */
+  /** Settings that were sent, and that the bridge has not acknowledged. */
   readonly #outstanding = new Set<Setting>();
   /** Settings that have taken effect with the commit under way. */
   readonly #keptNow = new Set<Setting>();
@@ -88,7 +88,7 @@ export class MqttBooks {
   #owesWarning = false;
   /** The bridge knows that a broker that has forgotten it had a session. */
   #isKnown = false;
-  /** Retained topics of which it has been told since it went back. */
+  /** Retained topics that it was told since it went back. */
   #fresh: Set<string> | undefined;
   /** Ids that were in use when it forgot the session. */
   #forgottenIds: readonly number[] = [];
@@ -272,7 +272,7 @@ export class MqttBooks {
     if (this.#hasRows) this.errands.serverDied(isKept);
   }
 
-  // What the broker does.
+  // The broker's doings.
 
   /** It has lost the session. @param ids That were in use. @param isKnown The bridge knows that it had one */
   forgot(ids: readonly number[], isKnown: boolean): void {

@@ -1,11 +1,11 @@
 /** What a simulated device says of topics of its own, where the server has a bridge to a broker. */
 import { inboxOf, KEPT, LIFE, NEWS, OWN } from "./mqtt_plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
 type Own = Pick<ThingBooks, "id" | "count" | "unique" | "changedThere">;
 
-/** What it says as soon as it has booted: what is published for it, and what it hears. */
+/** Its lines after a boot: the topics that it publishes to, and those that it listens to. */
 export function ownStart(random: Random, books: Own): string[] {
   if (random.chance(0.2)) return [];
   const life = `${OWN}/${books.id}/${LIFE}`;

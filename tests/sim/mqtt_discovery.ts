@@ -1,5 +1,5 @@
 /**
- * The books of what Home Assistant is told of devices, and a model of what it makes of it. It shows what a device has
+ * The books of announcements to Home Assistant, and a model of what it shows. It shows what a device has
  * until it is told that this is gone: a component without anything but its platform is, and so is all of a device of
  * which the topic says nothing. See `mqtt_books.ts`.
  */

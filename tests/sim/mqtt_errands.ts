@@ -1,12 +1,12 @@
 /**
- * The books of what somebody at a broker wants to be told to devices: what they are to do, and what they hear. See
+ * The books of messages from a broker to devices: orders, and topics that devices listen to. See
  * `mqtt_books.ts`.
  */
 import { OWN } from "./mqtt_plan.ts";
 import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
-/** Something that a device is to be told. */
+/** A message for a device. */
 export interface Errand {
   /** How the device is told. */
   readonly line: string;

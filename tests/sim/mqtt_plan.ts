@@ -1,8 +1,8 @@
 /** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
 import type { FaultKind } from "./fault_kinds.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
-/** Of so many seeds one is such a world, and one of channels as well. */
+/** One seed in this many is such a world. It is one of channels as well. */
 const SHARE = 12;
 const PLACE = 3;
 
@@ -22,7 +22,7 @@ export function inboxOf(id: string): string {
   return `${OWN}/${id}/in`;
 }
 
-/** What a device is to do. */
+/** Orders for a device. */
 export const DEED = "door";
 
 /** What can go wrong with a broker and the way to it: `broker_faults.ts` lets it happen. */
@@ -50,7 +50,7 @@ export const LONGEST_AWAY = 15_000;
 /** So many rows no world ever has. */
 export const ROOM_FOR_ALL = 10_000;
 
-/** A world that is to see keepalives goes on for so long, in ms. */
+/** Length of a world that must see keepalives, in ms. */
 const LONG = 70_000;
 
 /** Share of these worlds in which devices sleep for too long as often as two other faults happen. */
@@ -80,7 +80,7 @@ interface World {
 export interface MqttPlan {
   /** Of MQTT: 4 is 3.1.1. */
   version: 4 | 5;
-  /** What the bridge is told. */
+  /** The bridge's options. */
   mostRows: number;
   offlineAfter: number;
   deadline: number;
@@ -103,7 +103,7 @@ export interface MqttPlan {
   hasOwnTopics: boolean;
   /** Of several servers, when one that has the connection is taken for dead, in ms; undefined: there is one. */
   lease: number | undefined;
-  /** Devices are described, and Home Assistant is told of them. */
+  /** Devices have descriptions, and are announced to Home Assistant. */
   isDescribed: boolean;
 }
 

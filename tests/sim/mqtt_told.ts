@@ -1,13 +1,13 @@
 /**
- * The books of what devices tell, as it comes to subscribers: events, messages to topics of their own, wills and
+ * The books of what devices send, as it reaches subscribers: events, messages to topics of their own, wills and
  * welcomes. See `mqtt_books.ts`.
  */
 import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { Message } from "./broker_session.ts";
 import { KEPT, LIFE, OWN, PREFIX } from "./mqtt_plan.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
-/** What one device has told. */
+/** Messages of one device. */
 interface Told {
   /** In the order in which it was processed. */
   readonly safe: string[];
@@ -16,7 +16,7 @@ interface Told {
   /** What it has said of its retained topic, and what last. */
   readonly kept: Set<string>;
   newest: string | undefined;
-  /** What is to be published when it comes and goes. */
+  /** Messages to publish when it comes and goes. */
   readonly will: Set<string>;
   readonly welcome: Set<string>;
   /** It had said its will when it said its welcome. */
@@ -117,7 +117,7 @@ export class ToldBooks {
   /** The broker has forgotten what was under way. @param isLost And the bridge cannot know */
   forgot(underWay: readonly string[], isLost: boolean): void {
     this.#again.push(...underWay);
-    for (const told of this.#devices.values()) told.newest = undefined; // nobody says it again
+    for (const told of this.#devices.values()) told.newest = undefined; // it is not sent again
     if (isLost) { for (const message of underWay) this.#lost.add(message); }
   }
 

@@ -1,4 +1,5 @@
-/** Trees of the source with a known bug in them, from which workers are started. */
+/** Copies of the source with a known bug in them. Workers are started from them. */
+import { embedded } from "../../client-as/build.ts";
 import type { Edit } from "./bugs/bug.ts";
 import type { Mutation } from "./mutations.ts";
 
@@ -10,13 +11,15 @@ const FOLDERS = [
   "bridge/host",
   "bridge/formats",
   "bridge/mqtt",
+  "bridge/testing",
   "client-as/assembly",
   "tests/sim",
   "tests/support",
 ];
 
 const CORE_FOLDER = "client-as/assembly/";
-const CORE = "client-as/build/core.wasm";
+/** The module that has the compiled core in it. */
+const EMBEDDED = "client-as/core_wasm.ts";
 
 /** How the compiler makes the module that is flashed, and how the same one quickly, larger. */
 const SMALL = ["--config", "asconfig.json", "--target", "core"];
@@ -36,10 +39,10 @@ export async function plant({ edits }: Mutation): Promise<Tree> {
   const changed = new Map<string, string>();
   for (const edit of edits) changed.set(edit.file, await apply(edit, changed.get(edit.file)));
   for (const name of FOLDERS) await copy(name, tree, changed);
-  await Deno.mkdir(new URL("client-as/build/", tree), { recursive: true });
   const isCore = edits.some(({ file }) => file.startsWith(CORE_FOLDER));
-  if (isCore) await Deno.writeFile(new URL(CORE, tree), await compile(changed));
-  else await Deno.copyFile(new URL(CORE, ROOT), new URL(CORE, tree));
+  if (isCore) {
+    await Deno.writeTextFile(new URL(EMBEDDED, tree), embedded(await compile(changed)));
+  } else await Deno.copyFile(new URL(EMBEDDED, ROOT), new URL(EMBEDDED, tree));
   return {
     worker: new URL("tests/sim/worker.ts", tree),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),

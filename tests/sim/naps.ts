@@ -1,12 +1,12 @@
-/** What a server must know of a device that sleeps, and say of it: the checker of that. */
+/** The checker of sleep: what a server must know and say about a sleeping device. */
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { SimDevice } from "./device.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A server is as patient, in ms, and for 1/20 of the sleep: see `server/link/nap.ts`. */
 const MARGIN = 30_000;
 
-/** What its own delays may make of that, in ms. */
+/** What its own delays may add to that, in ms. */
 const SLACK = 2000;
 
 /** What it says before it sleeps begins so, behind its number. */

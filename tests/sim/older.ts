@@ -1,9 +1,10 @@
 /**
- * What the server must say of a store that is older than what a device was told, and that it says nothing of the kind
+ * Checks that the server reports a store that is older than what a device was told, and reports nothing of the kind
  * otherwise. It is known here from what was told, not from the positions in the greeting.
  */
 import type { Rows } from "./disk.ts";
-import { type Stream, Violation } from "./promises.ts";
+import { type Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A store that takes the place of another one. */
 export interface Replacement {

@@ -2,12 +2,12 @@
 import { EPHEMERAL, HELLO, SEALED } from "../../server/protocol/greeting.ts";
 import { concat } from "../../server/protocol/lines.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
-import { type Direction, DOWN, UP } from "./network.ts";
+import { type Direction, DOWN, UP } from "../../bridge/testing/network.ts";
 import type { DevicePlan } from "./scenario.ts";
-import type { Tap } from "./socket.ts";
+import type { Tap } from "../../bridge/testing/socket.ts";
 import { sharedOf, stealKeys, useOnce } from "./thief.ts";
 
-/** What a hello begins with whose link is sealed. */
+/** The beginning of the hello of a sealed link. */
 const SUITES = [`${HELLO}0${SEALED}`, `${HELLO}0${EPHEMERAL}`];
 const SUITE_BYTES = 3;
 
@@ -34,7 +34,7 @@ interface Passed {
 export class OpenedTap implements Tap {
   readonly #tap: Tap;
   readonly #plan: DevicePlan | undefined;
-  /** The direction of what its end writes. */
+  /** The direction in which its end writes. */
   readonly #writes: Direction;
   readonly #passed: Passed[] = [{ clear: NOTHING, left: 2 }, { clear: NOTHING, left: 1 }];
   #isSealed: boolean | undefined; // the hello says so

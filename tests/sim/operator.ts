@@ -1,6 +1,6 @@
-/** Whoever runs the server: has it forget a device, or drop what waits for one, while it runs. */
+/** The operator: tells a running server to forget a device, or to drop the messages that wait for one. */
 import { LocalError } from "../../server/protocol/errors.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** A device is not this server's any more: another one has it, or the operator has had it forgotten. */
@@ -8,7 +8,7 @@ export function isLost(error: unknown): boolean {
   return error instanceof LocalError && (error.code === "FENCED" || error.code === "FORGOTTEN");
 }
 
-/** What an order may fail with that a server is given while it is closed. */
+/** Codes with which an order may fail while the server is being closed. */
 const ENDS: ReadonlySet<string> = new Set(["CLOSED", "STORE_FAILED"]);
 
 export class Operator {

@@ -9,8 +9,8 @@ import { History } from "../../server/web/history.ts";
 import { watchMessages } from "../../server/web/log_routes.ts";
 import { type Span, spansOf } from "../../server/web/page/lanes.ts";
 import { paceOf } from "./page_plan.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
 /** A time in which a server ran, or a device had a link; by the server's date. */
@@ -23,7 +23,7 @@ interface Time {
 /** A link, which may have ended as the device sleeps. */
 interface LinkTime extends Time {
   sleeps?: boolean;
-  /** When the sleep was said to be too long: it was none from the beginning. */
+  /** When the sleep was reported as too long: then it is an outage from its beginning. */
   overdueAt?: number;
 }
 
@@ -44,12 +44,12 @@ class Lane {
   readonly told: Record<"in" | "out", number> = { in: 0, out: 0 };
   isWatched = false;
 
-  /** A server has started, and knows whether the device sleeps. @param died When the one before it has ended */
+  /** A server has started, and knows whether the device sleeps. @param died When the previous server ended */
   started(isAsleep: boolean, died = 0): void {
     const last = this.links.at(-1);
     const isKnown = last?.sleeps && last.overdueAt === undefined;
     if (!last || isAsleep === (isKnown ?? false)) return;
-    // Something has become safe of which that one could not say anything any more.
+    // Something has become safe that the previous server could not report any more.
     if (!isAsleep) last.overdueAt = died;
     else if (last.to === died) last.sleeps = true;
     else this.links.push({ from: died, to: died, sleeps: true });
@@ -63,7 +63,7 @@ class Lane {
     this.unwatched();
   }
 
-  /** Messages are told of another `Device` from now on, or of none. */
+  /** From now on messages belong to another `Device`, or to none. */
   unwatched(): void {
     this.safe.in = [];
     this.safe.out = [];
@@ -238,7 +238,7 @@ export class PageBooks {
     };
     const { forgottenAt = -Infinity } = lane;
     if (links.some(({ from }) => from < forgottenAt)) wrong("its past was forgotten");
-    // What was surely written is shown.
+    // Messages that were certainly written are shown.
     const sure = lane.links.find(({ from }) =>
       from >= lane.forgottenEver &&
       this.#lives.some((life) => isIn(from, life) && from < (life.lost ?? Infinity))

@@ -1,10 +1,10 @@
-/** Those who publish at the broker what devices are to be, to do, to say or to hear, and now and then what is nothing. */
+/** Users of the broker: they publish settings, orders, requests and messages for devices, and sometimes nonsense. */
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
 import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
-import type { Surroundings } from "./process.ts";
+import type { Surroundings } from "../../bridge/testing/process.ts";
 
 /** What a broker needs of its world. */
 export interface BrokerWorld extends Surroundings {
@@ -38,7 +38,7 @@ interface Broker {
   readonly takesPublications: boolean;
   /** Keeps a retained message. */
   keep(message: Publication): void;
-  /** Gives a message to whoever has asked for it. */
+  /** Delivers a message to its subscribers. */
   offer(message: Publication): void;
 }
 
@@ -109,7 +109,7 @@ export class People {
     return version === 5 && random.chance(0.3) ? 1000 * (1 + random.skewed(0, 10)) : undefined;
   }
 
-  /** A device is to do something, once. */
+  /** Orders a device to do something, once. */
   #do(id: string, qos: 0 | 1 | 2): void {
     const { plan: { deadline } } = this.broker;
     const payload = `${id}${this.broker.books.things.get(id)!.count()}`;
@@ -126,7 +126,7 @@ export class People {
     const { books, world: { random } } = this.broker;
     const topic = random.chance(0.5) ? NEWS : inboxOf(id);
     const payload = String(books.things.get(id)!.count());
-    // What somebody says of one device may be what somebody else says of another.
+    // Two users may publish the same for two devices.
     const text = `${id}${payload}`;
     this.#send(`!${OWN} ${topic} ${text}`, topic, {
       qos,

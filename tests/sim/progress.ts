@@ -24,7 +24,7 @@ export class Progress implements Disposable {
     this.#print(`\r\x1b[K[${"#".repeat(filled).padEnd(WIDTH, ".")}] ${line}`);
   }
 
-  /** Takes the bar away, so that a line can be said in its place. */
+  /** Removes the bar, so that a line can be printed in its place. */
   clear(): void {
     if (!this.#shown) return;
     this.#print("\r\x1b[K");

@@ -60,18 +60,7 @@
  */
 
 import { byteLength } from "../../server/protocol/lines.ts";
-
-/** Something that was promised did not hold. */
-export class Violation extends Error {
-  override name = "Violation";
-  /** The first one in this world: it counts, though the product may have caught what was thrown through it. */
-  static first: Violation | undefined;
-
-  constructor(message: string) {
-    super(message);
-    Violation.first ??= this;
-  }
-}
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One message in the books of the checker. */
 export interface Message {
@@ -94,7 +83,7 @@ export interface Message {
   extra: number;
   /** An old copy that was put back holds it: it may come after newer ones. */
   copied: boolean;
-  /** The store that had it was lost before it was seen. If the writer is told of it nevertheless, it is gone. */
+  /** The store that had it was lost before it was seen. If its writer is told that it arrived, it is gone. */
   lost: boolean;
   /** It need not arrive any more. */
   excused: boolean;
@@ -110,7 +99,7 @@ export interface Message {
   safe: boolean;
   /** Since when, in ms; Infinity: never. */
   safeAt: number;
-  /** From when on it is not to be sent, in ms; Infinity: always. */
+  /** Time after which it must not be sent, in ms; Infinity: never. */
   expires: number;
   /** To the device: see `Books`. */
   readonly since: number;
@@ -254,7 +243,7 @@ export class Stream {
       this.#beginnings--;
       this.#last = -1;
     }
-    // Whoever sends in order has sent by now all that the copy holds.
+    // A writer that sends in order has sent by now all that the copy holds.
     if (ordered && index >= this.#copiedUntil) this.#beginnings = 0;
     if (message.seen === 1 && !message.copied) {
       const newest = this.messages[this.#newest];

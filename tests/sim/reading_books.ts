@@ -1,6 +1,6 @@
 /** The books of one device's readings: when each was taken, and when the server says that it was. */
 import type { Moment } from "../../server/channels/thing.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A device, as far as its clock is concerned. */
 export interface Stamping {

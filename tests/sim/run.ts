@@ -13,10 +13,11 @@ import {
 import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
-import { Violation } from "./promises.ts";
-import { Random } from "./random.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
-import { sealed } from "./sealed.ts";
+import { type Instead, sealed } from "../../bridge/testing/sealed.ts";
+import { forgetDraws, noteDraw } from "./thief.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {
@@ -42,9 +43,6 @@ export interface Props {
   prepare?: (world: World) => void;
 }
 
-/** One world after the other: they share the isolate's source of chance. */
-let playing: Promise<unknown> = Promise.resolve();
-
 /** The same for a world of a fleet: those have seeds of their own. */
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
@@ -65,11 +63,24 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   return playWorld(random, scenario, props);
 }
 
+/** Code of the product must get time and chance from the platform. */
+const FORBIDDEN: Instead = Object.fromEntries(
+  ["setTimeout", "setInterval", "setImmediate", "now", "date", "random"].map(
+    (name) => [name, () => {
+      throw new Violation(`${name} is called in a simulated world`);
+    }],
+  ),
+);
+
 /** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
-  const played = playing.then(() => sealed(random, () => play(random, scenario, props)));
-  playing = played.catch(() => {});
-  return played;
+  const randomUUID = () => `${random.word()}-${random.word()}`;
+  const instead = { ...FORBIDDEN, randomUUID };
+  const run = () => {
+    forgetDraws();
+    return play(random, scenario, props);
+  };
+  return sealed(random, instead, run, noteDraw);
 }
 
 async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
@@ -82,7 +93,7 @@ async function play(random: Random, scenario: Scenario, props: Props): Promise<O
   using world: World = new Kind(random, scenario, stamp);
   using cores = hookCores(world);
   const unhandled = (event: PromiseRejectionEvent) => {
-    if (caller()) return; // an application has dropped it: that is to be an event
+    if (caller()) return; // an application has dropped it: that must become an event
     event.preventDefault();
     world.failed(event.reason);
   };

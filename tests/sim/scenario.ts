@@ -2,11 +2,12 @@
 import { type Limits } from "../../server/link/limits.ts";
 import type { KeyedSuite } from "../../server/protocol/greeting.ts";
 import type { CoreSize } from "../../bridge/host/core_size.ts";
+import type { Conditions } from "../../bridge/testing/network.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { DeployPlan } from "./deploy_plan.ts";
 import type { FleetPlan } from "./fleet_kinds.ts";
 import type { MqttPlan } from "./mqtt_plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 /** How an application talks. */
 export interface DeviceTalk {
@@ -26,12 +27,12 @@ export interface DeviceTalk {
   logs: number;
   /** Share of the texts that are as long as they may be. */
   long: number;
-  /** Answers some of what it sees: so many. */
+  /** How many of the messages that it sees it answers. */
   answers: number;
-  /** On the server: it fails so often, and drops so many promises that fail. */
+  /** On the server: how often it fails, and how many failing promises it drops. */
   failures: number;
   dropped: number;
-  /** Of the promises that it has dropped, those of which the server has told. */
+  /** How many of the dropped promises the server has reported. */
   told: number;
 }
 
@@ -40,18 +41,6 @@ export interface DeviceTalk {
  * memory it is processed when the next one is asked for, without when it is handed out.
  */
 export type DeviceKind = "chip" | "host" | "host with memory";
-
-/** How one device's way to the server is, in ms and bytes. */
-export interface Conditions {
-  latency: number;
-  jitter: number;
-  /** Longest segment, drawn again for each; Infinity: a write arrives in one piece. */
-  segment: number;
-  /** What fits between the two programs, per direction. */
-  capacity: number;
-  /** Bytes per ms. */
-  rate: number;
-}
 
 export interface DevicePlan {
   id: string;

@@ -15,14 +15,14 @@ import { ChannelTalk } from "./channels.ts";
 import { Conversation } from "./conversation.ts";
 import type { SimDevice } from "./device.ts";
 import type { Disk } from "./disk.ts";
-import type { End, Host } from "./network.ts";
+import type { End, Host } from "../../bridge/testing/network.ts";
 import { DESCRIPTIONS } from "./mqtt_discovery.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { SimPlatform, type Wiring } from "./platform.ts";
-import { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
+import { SimPlatform, type Wiring } from "../../bridge/testing/platform.ts";
+import { Process } from "../../bridge/testing/process.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { judgeEnd, watchSocket } from "./silence.ts";
-import type { SimSocket } from "./socket.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import { CREATE } from "./statements.ts";
 import { ELSEWHERE } from "./strangers.ts";
 import { SimStore, type Torn } from "./store.ts";
@@ -45,7 +45,7 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
   "NOT_ADMITTED",
 ]);
 
-/** What may be said of a connection that was there before the keys were changed. */
+/** Accusations allowed for connections made before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
 /** Most that the application of one device does at a time. */
@@ -160,7 +160,7 @@ export class ServerProcess implements Host, Wiring {
     if (!this.world.serverIsDown) this.world.failed(error);
   }
 
-  /** What an application is given of a device. */
+  /** The `Device` that an application is given. */
   protected handTo(device: Device): Device {
     return device;
   }
@@ -175,11 +175,11 @@ export class ServerProcess implements Host, Wiring {
 
   /** The operator has changed a key, or says the same ones again. */
   changeKeys(changed?: DevicePlan): void {
-    // Whoever has begun to greet does so with the old one.
+    // Greetings under way use the old key.
     this.#keysChangedAt = this.world.clock.now;
     this.process.enter(() => this.server?.setKeys(this.#keys()));
     for (const { end, isOpen, isServing } of this.sockets.values()) {
-      if (changed && isOpen && isServing && end.path.owner === changed) {
+      if (changed && isOpen && isServing && end.path.owner === changed.id) {
         throw new Violation(`the key of ${changed.id} was changed, and its connection stays`);
       }
     }
@@ -204,6 +204,8 @@ export class ServerProcess implements Host, Wiring {
       }
     }
   }
+
+  resolve(): undefined {}
 
   connect(
     _platform: SimPlatform,
@@ -233,13 +235,13 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = wireOf(end.path.owner, clock);
+      socket.tap = wireOf(world.planOf(end.path.owner), clock);
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
   }
 
-  /** Whoever has gone waits for nothing. */
+  /** Peers that have gone must not wait for anything. */
   #checkWaiting(): void {
     const { waiting = 0, devices = [] } = this.server ?? {};
     const most = this.world.scenario.limits.connections + WRITES * devices.length;
@@ -287,7 +289,7 @@ export class ServerProcess implements Host, Wiring {
         }
         if (event.code === "FENCED") return this.lost(event.device!);
         if (world.channels?.mqtt?.warned(event)) return world.log?.(`server: ${event.message}`);
-        // What strangers say may look like anything; no device of ours may.
+        // Strangers may send anything; our devices may not.
         if (event.code === "WRONG_PROTOCOL" && event.address?.startsWith(ELSEWHERE)) return;
         if (/^what another server has posted/.test(event.message)) {
           return world.count("mail refused");
@@ -321,7 +323,7 @@ export class ServerProcess implements Host, Wiring {
       case "met":
         return world.channels?.things.get(event.device)?.met(event.channel);
       case "late_answer":
-        if (world.serverIsDown) return; // whoever waits is about to be told that it is closed
+        if (world.serverIsDown) return; // callers are about to be told that it is closed
         return world.channels?.things.get(event.device)?.requests.late(event.tag);
       case "plain_line":
         return world.channels?.things.get(event.device)?.plainLine(event.message);
@@ -360,7 +362,7 @@ export class ServerProcess implements Host, Wiring {
     if (books && !books.mayBeFirst) books.older.admitted();
   }
 
-  /** Another server has taken a device. It comes back to this one, which asks the store for it anew. */
+  /** Another server has taken a device. It comes back to this one, which loads it from the store again. */
   protected lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
@@ -425,7 +427,7 @@ export class ServerProcess implements Host, Wiring {
     judgeEnd(this.world, socket, code, `the server's connection of ${who}`);
     if (socket.madeAt <= this.#keysChangedAt && KEY_CHANGED.has(code)) return;
     if (ACCUSATIONS.has(code) && socket.end.path.owner) {
-      throw new Violation(`the server accuses ${socket.end.path.owner.id}: ${code}: ${message}`);
+      throw new Violation(`the server accuses ${socket.end.path.owner}: ${code}: ${message}`);
     }
   }
 
@@ -468,7 +470,7 @@ export class ServerProcess implements Host, Wiring {
       server.events.subscribe(({ event }) => {
         throw new Violation(`the server is closed, and tells of ${event}`);
       });
-      // Whoever has closed it may live on.
+      // The process that has closed it may go on.
       world.clock.after(world.random.below(world.scenario.timeout), done);
     };
     this.process.enter(() => {
@@ -489,7 +491,7 @@ export class ServerProcess implements Host, Wiring {
   }
 }
 
-/** What is without limit is so by default. */
+/** Leaves out infinite limits: these are the defaults. */
 function finite(limits: Limits): Partial<Limits> {
   const { outboxAge, ...others } = limits;
   return outboxAge === Infinity ? others : limits;

@@ -3,8 +3,8 @@ import { MESSAGE } from "../../server/link/pool.ts";
 import { isOfApplication } from "../../server/link/record.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { Rows } from "./disk.ts";
-import { Circuit, type End, Path } from "./network.ts";
-import { Violation } from "./promises.ts";
+import { Circuit, type End, Path } from "../../bridge/testing/network.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import type { Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 

@@ -2,8 +2,8 @@
  * Watches what an end takes for an outage: a peer that is there is never taken for dead, and one that is not is
  * noticed in time.
  */
-import { Violation } from "./promises.ts";
-import type { SimSocket } from "./socket.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { World } from "./world.ts";
 
 /** Judges what the server says of a connection that it has ended. @throws {Violation} */
@@ -29,12 +29,12 @@ export function judgeEnd(world: World, socket: SimSocket, reason: string, whose:
   }
 }
 
-/** What an end may take its time for, in ms. */
+/** How long an end may take, in ms. */
 export interface Patience {
   /** To notice that the other end is silent, and that it takes nothing. */
   silence: number;
   stall: number;
-  /** To send something when nothing else is to be sent. */
+  /** To send a keepalive when there is nothing else to send. */
   keepalive: number;
   /** @returns when it was able to do something last */
   busyUntil(): number;

@@ -11,7 +11,8 @@ import { hunt, playRange } from "./main.ts";
 import { apply } from "./mutants.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { parse } from "./options.ts";
-import { Stream, Violation } from "./promises.ts";
+import { Stream } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { playSeed } from "./run.ts";
 
 /** Seeds of the quality gate; the nightly ones are more. */

@@ -8,39 +8,17 @@ import type {
   SqlRow,
   Work,
 } from "../../server/store/store.ts";
+import { copyDatabase, type Folder, removeDatabase } from "../../bridge/testing/files.ts";
 import { Disk } from "./disk.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import { CREATE } from "./statements.ts";
-
-/** Memory that looks like a disk, where there is such a thing. */
-const MEMORY = "/dev/shm";
 
 /** How exact times are in a file, in ms: each process that opens it rounds. */
 const ROUNDED = 20;
 
 const NOTHING = new Uint8Array(0);
-
-/** A folder for the files of one world. */
-export class Folder implements Disposable {
-  readonly #path: string;
-  #files = 0;
-
-  constructor() {
-    const dir = exists(MEMORY) ? { dir: MEMORY } : {};
-    this.#path = Deno.makeTempDirSync({ prefix: "holdfast-sim-", ...dir });
-  }
-
-  /** A file that is not there yet. */
-  next(): string {
-    return `${this.#path}/${++this.#files}.db`;
-  }
-
-  [Symbol.dispose](): void {
-    Deno.removeSync(this.#path, { recursive: true });
-  }
-}
 
 export class SqliteDisk extends Disk {
   #path: string;
@@ -78,7 +56,7 @@ export class SqliteDisk extends Disk {
   override copy(): Disk {
     const disk = new SqliteDisk(this.folder);
     this.copyTo(disk);
-    copyFiles(this.#path, disk.#path);
+    copyDatabase(this.#path, disk.#path);
     // A commit under way is not among the rows yet.
     if (this.isCommitting) tear(`${disk.#path}-wal`, this.#log.bytes, () => 0);
     return disk;
@@ -122,16 +100,16 @@ export class SqliteDisk extends Disk {
   }
 
   /**
-   * The process is killed. What it has left is what the next one finds.
+   * The process is killed. The next one finds the file as it was left.
    *
    * @param cut Draws how much of the last commit has come to the log; undefined: all.
    */
   override die(cut: Random | undefined): boolean {
     const path = this.folder.next();
-    copyFiles(this.#path, path);
+    copyDatabase(this.#path, path);
     const isTorn = cut !== undefined && tear(`${path}-wal`, this.#log.bytes, (n) => cut.below(n));
     this.close();
-    for (const end of ["", "-wal", "-shm"]) remove(this.#path + end);
+    removeDatabase(this.#path);
     this.#path = path;
     this.#log = new Log();
     return isTorn;
@@ -224,10 +202,6 @@ export function tear(path: string, before: Uint8Array, below: (n: number) => num
   return true;
 }
 
-export function copyFiles(from: string, to: string): void {
-  for (const end of ["", "-wal"]) if (exists(from + end)) Deno.copyFileSync(from + end, to + end);
-}
-
 function exists(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -239,8 +213,4 @@ function exists(path: string): boolean {
 
 export function read(path: string): Uint8Array<ArrayBuffer> {
   return exists(path) ? Deno.readFileSync(path) : NOTHING;
-}
-
-export function remove(path: string): void {
-  if (exists(path)) Deno.removeSync(path);
 }

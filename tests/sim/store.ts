@@ -20,8 +20,8 @@ import {
   type Work,
 } from "../../server/store/store.ts";
 import { Disk, type DiskWatcher, type Row } from "./disk.ts";
-import type { SimPlatform } from "./platform.ts";
-import { Violation } from "./promises.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 
 /** What the store needs of its world. */
@@ -130,7 +130,7 @@ export class SimStore implements Store {
   }
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
-    // What a real store has, it has.
+    // A commit that the real store has is not taken back.
     const { isWritten, fails } = this.#pending!;
     const fenced = isWritten ? undefined : this.#fenced();
     if (!fenced && !fails && (!this.disk.full || isWritten)) return resolve(this.#finish());
@@ -244,7 +244,7 @@ export class SimStore implements Store {
   }
 }
 
-/** @returns the works of which a statement fails */
+/** @returns the works with a failing statement */
 export function execute(works: readonly Work[]): Map<Work, unknown> {
   const refused = new Map<Work, unknown>();
   for (const work of works) {

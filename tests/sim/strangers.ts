@@ -3,13 +3,13 @@ import { proofOf } from "../../server/protocol/proof.ts";
 import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
-import { Circuit, type End, type Host, Path } from "./network.ts";
+import { Circuit, type End, type Host, Path } from "../../bridge/testing/network.ts";
 import type { World } from "./world.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** What a stranger says when it has connected. */
+/** The first bytes that a stranger sends. */
 export type Stranger =
   | "silent"
   | "garbage"
@@ -124,7 +124,7 @@ export class Impostor implements Host {
   }
 }
 
-/** Garbage without an ack in it: whoever has no key would have to believe that. */
+/** Garbage without acks: an end without a key would have to believe an ack. */
 function noise(world: World): Uint8Array {
   return garbage(world).map((byte) => /[0-9a-f]/.test(String.fromCharCode(byte)) ? 90 : byte);
 }

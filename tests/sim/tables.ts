@@ -1,4 +1,4 @@
-/** What of applications' own tables is safe: SQLite in memory, beside the rows of the simulated disk. */
+/** The safe content of the applications' own tables: SQLite in memory, beside the rows of the simulated disk. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { SqlInput, SqlRow } from "../../server/store/store.ts";
 

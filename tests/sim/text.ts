@@ -1,6 +1,6 @@
 /** Texts for the simulated applications: each once in its stream, of all lengths, and of all widths of UTF-8. */
 import type { Stream } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 
 const DIGITS =
   "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+*.,:;!?#%&/()[]{}<>=";

@@ -6,7 +6,7 @@ import { createHash, hkdfSync } from "node:crypto";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { concat } from "../../server/protocol/lines.ts";
 import type { SealKeys } from "../../server/protocol/seal.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 const BYTES = 32;
 
@@ -26,7 +26,7 @@ export function forgetDraws(): void {
 }
 
 /** Something was drawn, which may be a secret. */
-export function noteDraw(array: Uint8Array | Uint32Array): void {
+export function noteDraw(array: ArrayBufferView): void {
   if (!(array instanceof Uint8Array) || array.length !== BYTES) return;
   drawn.push({ secret: array.slice() });
   if (drawn.length > KEPT) drawn.shift();

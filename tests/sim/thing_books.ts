@@ -13,7 +13,7 @@ import type { Books } from "./books.ts";
 import { plain, READING, RULES, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
 import { ALL, type From, NOBODY, type Setting } from "./channel_settings.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 import { ReadingBooks } from "./reading_books.ts";
 import { differs, type Truth } from "./thing_truth.ts";
 
@@ -31,7 +31,7 @@ export interface Owner {
   mailEnds(setting: Setting): void;
   /** It is, and something that was published takes effect again. */
   again(setting: Setting): void;
-  /** What a device has told is in the store. */
+  /** A device's report is in the store. */
   told(id: string): void;
   /** The device is forgotten in the commit under way. */
   forgive(id: string): void;
@@ -85,7 +85,7 @@ export class ThingBooks {
     return line;
   }
 
-  // What the device does.
+  // The device's doings.
 
   deviceStarts(): void {
     this.#answeredAt.clear();
@@ -154,7 +154,7 @@ export class ThingBooks {
     }
   }
 
-  // What the server's application does.
+  // The doings of the server's application.
 
   /** Somebody wants a channel to be another. */
   sets(
@@ -398,7 +398,7 @@ export class ThingBooks {
     }
   }
 
-  /** What waited was dropped, or is going to be. */
+  /** Waiting messages were dropped, or will be. */
   dropped(): void {
     this.#isDropped = true;
   }

@@ -1,5 +1,5 @@
 /** The books of transactions: what belongs together becomes safe in one commit, or never. */
-import { Violation } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One transaction of an application. */
 export class Transfer {
@@ -67,12 +67,12 @@ export class Transfers {
     this.#touched.add(transfer);
   }
 
-  /** The device that was to have this is forgotten in the same commit. */
+  /** The receiver of this message is forgotten in the same commit. */
   forgive(part: string): void {
     this.#byPart.get(part)?.forgive(part);
   }
 
-  /** All that it was to have is dropped. @param messages To the device that is forgotten */
+  /** All messages to it are dropped. @param messages To the device that is forgotten */
   forgiveAll(id: string, messages: Iterable<{ text: string; safe: boolean }>): void {
     for (const { text, safe } of messages) if (!safe) this.forgive(`${id}\0${text}`);
   }

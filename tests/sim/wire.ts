@@ -2,10 +2,10 @@
 import { byteLength, concat, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { HELLO, WELCOME } from "../../server/protocol/greeting.ts";
 import { Credit } from "./credit.ts";
-import { DOWN } from "./network.ts";
+import { DOWN } from "../../bridge/testing/network.ts";
 import { OpenedTap } from "./opened.ts";
 import type { DevicePlan } from "./scenario.ts";
-import type { Tap } from "./socket.ts";
+import type { Tap } from "../../bridge/testing/socket.ts";
 
 /** Bytes of a hello before its window, and of that. */
 const WINDOW = 3 + 4 * 8;

@@ -4,7 +4,7 @@ import type { Scenario } from "./scenario.ts";
 /** A broker is away for a while, and the bridge looks for it after pauses; in ms. */
 const BROKER = 150_000;
 
-/** Servers of a fleet are paused, and devices away, for so many leases. */
+/** Length of a pause of a fleet's server, or of a device's absence, in leases. */
 const AWAY = 12;
 
 /** A time in which all that may be left to do can be done, in ms. */
@@ -15,7 +15,7 @@ export function workOf(
   if (fleet) time += AWAY * fleet.lease;
   for (const { talk, serverTalk, conditions } of devices) {
     const { latency, jitter } = conditions;
-    // What an application asks the store takes as long as a device does.
+    // An application's query of the store takes as long as loading a device.
     const each = 4 * (latency + jitter + gather + storeTime + 2) + acquireTime + talk.busy +
       serverTalk.busy;
     const written = serverTalk.messages + serverTalk.answers;

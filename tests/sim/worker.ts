@@ -3,7 +3,7 @@ import { exploreShare, type Share } from "./exhaustive.ts";
 import { playFleetSeed, playSeed } from "./run.ts";
 import { addOutcome, emptySummary, type Summary } from "./summary.ts";
 
-/** What a worker is asked for: seeds from the first on, all of them, or until a violation. */
+/** A worker's task: to play seeds from the first on, all of them or until a violation. */
 export interface Batch {
   from: number;
   count: number;

@@ -7,43 +7,45 @@ import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
 import { makeBroker, type ModelBroker } from "./broker.ts";
 import { ChannelBooks } from "./channel_books.ts";
-import { Clock } from "./clock.ts";
+import { Clock } from "../../bridge/testing/clock.ts";
 import { SimDevice } from "./device.ts";
 import { DeployBooks, FIRMWARE_MESSAGES } from "./deploy_books.ts";
 import { Disk, emptyRows } from "./disk.ts";
 import { cause } from "./faults.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { HOSTS } from "./host.ts";
-import { type Host, Path } from "./network.ts";
+import { type Host, Path } from "../../bridge/testing/network.ts";
 import { Operator } from "./operator.ts";
 import { PageBooks } from "./page_books.ts";
-import type { SimPlatform } from "./platform.ts";
-import type { Surroundings } from "./process.ts";
-import { type Manner, type Message, Violation } from "./promises.ts";
-import type { Random } from "./random.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import type { Surroundings } from "../../bridge/testing/process.ts";
+import { type Manner, type Message } from "./promises.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { Random } from "../../bridge/testing/random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
 import { besiege, checkQueues } from "./siege.ts";
 import type { Patience } from "./silence.ts";
-import { Folder, SqliteDisk } from "./sqlite.ts";
-import type { SimSocket } from "./socket.ts";
+import { Folder } from "../../bridge/testing/files.ts";
+import { SqliteDisk } from "./sqlite.ts";
+import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
 import { workOf } from "./work.ts";
 
-/** When the faults have ended, everything must have arrived after so many timeouts, and so much per message. */
+/** Time after the last fault in which everything must arrive, in timeouts, without the time for each message. */
 const PATIENCE = 60;
 
-/** After a fault nothing is expected for so many timeouts. */
+/** Time after a fault in which nothing is expected, in timeouts. */
 const CALM = 3;
 
-/** A device that is told of the end of its connection has the next one within so many timeouts. */
+/** Time in which a device that was told of the end of its connection must have the next one, in timeouts. */
 const RECOVERY = 0.9;
 
-/** An outage is noticed after so many timeouts. */
+/** Time in which an outage must be noticed, in timeouts. */
 const NOTICED = 1.1;
 
-/** After all that is to be done at once. The real one: in a world there is none. */
+/** Runs after everything else of this turn. The real one: in a world it is replaced. */
 const later = setImmediate;
 
 export class World implements Surroundings, StoreWorld, Disposable {
@@ -58,7 +60,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly page: PageBooks | undefined;
   readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
-  /** What the server's application has still to say to each device. */
+  /** What the server's application has still to write to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
   /** The server is not running, or about to end. */
@@ -95,7 +97,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       this.books.set(plan.id, books);
       this.channels?.add(plan.id, books);
       this.serverTalks.set(plan.id, { ...plan.serverTalk });
-      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan);
+      const path = new Path(this.clock, random, plan.conditions, `10.0.0.${i + 1}`, plan.id);
       path.isOverheard = plan.key !== undefined;
       this.#meetBefore(plan);
       return new SimDevice(this, { ...plan, talk: { ...plan.talk } }, path, books);
@@ -145,7 +147,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return this.scenario.limits.lineBytes;
   }
 
-  /** What the server may take its time for. */
+  /** How long the server may take. */
   get serverPatience(): Patience {
     const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
     // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
@@ -208,7 +210,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
         // All promises that can be kept by now are.
         await new Promise(later);
       }
-      // Whoever has caught what was thrown: a violation is one.
+      // A violation counts even if the product has caught it.
       if (Violation.first) throw Violation.first;
       if (this.#failure) throw this.#failure;
     }
@@ -300,7 +302,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return devices.length > 0;
   }
 
-  planOf(id: string): DevicePlan | undefined {
+  planOf(id: string | undefined): DevicePlan | undefined {
     return this.scenario.devices.find((device) => device.id === id);
   }
 
@@ -378,7 +380,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.server.changeKeys(plan);
   }
 
-  /** @param disk The store that takes the place of the one before, if one does. */
+  /** @param disk The store that replaces the old one, if one does. */
   serverDied(before: Disk, disk: Disk | undefined): void {
     this.operator.serverDied();
     this.channels?.serverDied();

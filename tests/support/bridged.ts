@@ -11,7 +11,7 @@ import { Mosquitto, MqttPeer } from "./mosquitto.ts";
 export class Bridged implements AsyncDisposable {
   readonly broker: Mosquitto;
   readonly peer: MqttPeer;
-  /** What all servers have told so far. */
+  /** Events of all servers so far. */
   readonly events: ServerEvent[] = [];
   server!: Server;
   mqtt!: MqttBridge;

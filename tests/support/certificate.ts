@@ -1,7 +1,7 @@
 /** Certificates for tests, made by openssl. */
 import { assert } from "@std/assert";
 
-/** What {@linkcode makeCertificate} can be told. */
+/** Options of {@linkcode makeCertificate}. */
 export interface CertificateOptions {
   /** Common name. Default "holdfast test". */
   name?: string;

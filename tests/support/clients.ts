@@ -109,7 +109,7 @@ export function writeAll(end: Client | Device, texts: string[], wait = true): Pr
   return written;
 }
 
-/** Writes one after the other, each when the one before is done. */
+/** Writes one after the other, each when the previous one is done. */
 export function writeInTurn(end: Client | Device, texts: string[]): Promise<boolean[]> {
   const written = (async () => {
     const results = [];

@@ -22,7 +22,7 @@ export function image(path: string): Image {
   return { db: Deno.readFileSync(path), log: readIfThere(`${path}-wal`) };
 }
 
-/** Writes files from which a store can be opened. */
+/** Writes the files of a store. */
 export function restore(path: string, { db, log }: Image): void {
   Deno.writeFileSync(path, db);
   Deno.writeFileSync(`${path}-wal`, log);

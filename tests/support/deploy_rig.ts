@@ -27,7 +27,7 @@ export class Rig implements Line {
   date = 1000;
   key: Uint8Array | undefined;
   readonly phases: string[] = [];
-  /** What the server has said. */
+  /** Lines of the server. */
   readonly said: string[] = [];
   #id = 0; // of the device's next message
   #boots = 0;

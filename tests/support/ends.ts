@@ -7,7 +7,7 @@
  */
 import { concat } from "../../server/protocol/lines.ts";
 
-/** What came out of an end since it was last asked. */
+/** Output of an end since it was last asked. */
 export interface Outcome {
   /** Bytes sent, a character each (Latin-1). */
   out: string;
@@ -43,7 +43,7 @@ export interface WriteOptions {
 
 /** What the two have in common. */
 export abstract class End {
-  /** The time in ms; to be set by whoever lets it pass. */
+  /** The time in ms, set by the one who lets it pass. */
   now = 0;
   /** When bytes went out last. */
   sent = 0;
@@ -54,19 +54,19 @@ export abstract class End {
   abstract readonly done: number;
   /** When it must be woken. */
   abstract readonly deadline: number;
-  /** What arrived and was not read yet: there was no room. */
+  /** Bytes that arrived and were not read yet, for want of room. */
   protected unread = new Uint8Array(0) as Uint8Array;
   protected holding = false;
   #outcome: Outcome = { out: "", messages: [], events: [] };
 
-  /** What came out since this was last called. */
+  /** Output since the last call. */
   take(): Outcome {
     const outcome = this.#outcome;
     this.#outcome = { out: "", messages: [], events: [] };
     return outcome;
   }
 
-  /** Something happens, by its name in `tests/vectors/README.md`. Returns false if it is none for this end. */
+  /** Something happens, by its name in `tests/vectors/README.md`. Returns false if it is not for this end. */
   input(name: string, value?: string | number): boolean {
     switch (name) {
       case "in":

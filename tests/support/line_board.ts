@@ -6,7 +6,7 @@
 import type { ManualSocket } from "./manual_platform.ts";
 import type { ManualServer } from "./manual_server.ts";
 
-/** Messages, each sent as the one before was acknowledged, after which there is no end to be expected. */
+/** Number of messages, each sent when the previous one was acknowledged, that counts as endless. */
 const RESTLESS = 10_000;
 
 export class LineBoard {

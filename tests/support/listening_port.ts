@@ -29,7 +29,7 @@ function socketsOf(pid: number): string[] {
       if (inode) found.push(inode);
     }
   } catch {
-    // Something was closed, or it has ended: whoever asks will ask again.
+    // Something was closed, or it has ended: the caller will ask again.
   }
   return found;
 }

@@ -67,7 +67,7 @@ export class TestSocket implements Socket {
     return this.written.map((bytes) => decoder.decode(bytes)).join("");
   }
 
-  /** Something comes, but nobody has looked yet. */
+  /** Bytes come, but are not read yet. */
   comes(what: (events: Events) => void): void {
     this.unread.push(() => what(this.events));
   }
@@ -127,7 +127,7 @@ export class ClientMachine extends ManualClock implements Platform {
     this.stall(ms);
   }
 
-  /** What has come is read, and whoever waited for that is told. */
+  /** Reads what has come, and tells those who waited for it. */
   looks(): void {
     this.sockets.at(-1)?.read();
     for (const run of this.looking.splice(0)) run();

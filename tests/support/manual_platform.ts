@@ -12,7 +12,7 @@ import type {
   SocketEvents,
 } from "../../server/transport/platform.ts";
 
-/** Turns that follow from one another, and timers within a time, after which there is no end to be expected. */
+/** Number of consecutive turns, and of timers within a time, that counts as endless. */
 const MOST_TURNS = 1000;
 const MOST_TIMERS = 10_000;
 
@@ -80,7 +80,7 @@ export class ManualClock implements Clock {
     this.#now = end;
   }
 
-  /** Nothing happens for so long, then every timer that is due, before anything is read: a loop that was busy. */
+  /** Lets time pass without events, then runs every timer that is due before anything is read: a loop that was busy. */
   stall(ms: number): void {
     this.#now += ms;
     for (const timer of [...this.#timers].sort((a, b) => a.due - b.due)) {
@@ -194,11 +194,11 @@ export class ManualPlatform extends ManualClock implements Platform {
   }
 
   connect(..._: Parameters<Platform["connect"]>): Socket {
-    throw new Error("nobody is called from here");
+    throw new Error("no connection is made from here");
   }
 
   resolve(): () => void {
-    throw new Error("nobody is called from here");
+    throw new Error("no connection is made from here");
   }
 
   /** Somebody has connected. */

@@ -23,7 +23,7 @@ const decoder = new TextDecoder();
 
 export class ModelBoard implements Disposable {
   readonly firmware: ModelFirmware;
-  /** What its application was given. */
+  /** Messages that its application was given. */
   readonly seen: string[] = [];
   readonly #driver: ClientDriver;
   readonly #options: BoardOptions;

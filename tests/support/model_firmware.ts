@@ -1,6 +1,6 @@
 /**
  * A model of a firmware's half of deploys: two slots of flash that survive, and a RAM that does not. It shares no line
- * with the server's half but the base64 of texts. What runs, and whether that is any good, is up to whoever holds it.
+ * with the server's half but the base64 of texts. Its owner decides which application runs, and whether that works.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface Slot {
   isTold: boolean;
 }
 
-/** What a device is. */
+/** A device's properties. */
 export interface ModelOptions {
   key?: Uint8Array | undefined;
   /** What runs at first. */
@@ -130,7 +130,7 @@ export class ModelFirmware {
     return this.slots.find(({ state, isTold }) => state === "failed" && !isTold);
   }
 
-  /** The link has come up. @returns what is to be said */
+  /** The link has come up. @returns what to send */
   up(): string[] {
     const slot = this.#untold;
     return slot ? [`\x02r ${slot.hash.slice(0, 8)} ${slot.fall}`] : [];

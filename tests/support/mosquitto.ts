@@ -270,7 +270,7 @@ export class MqttPeer implements AsyncDisposable {
     }
   }
 
-  /** The broker knows nothing of what was under way. */
+  /** The broker has forgotten what was under way. */
   #forget(): void {
     this.#taken.clear();
     for (const out of this.#out.values()) out.isReleased = false;

@@ -1,5 +1,5 @@
 /**
- * A session with a broker in the hands of a test: what it sends can be looked at, and what a broker may say can be said.
+ * A session with a broker in the hands of a test: the test sees what it sends, and answers as a broker may.
  *
  * @module
  */

@@ -44,7 +44,7 @@ export const OPERATIONS: readonly Place[] = Object.entries(paths).flatMap(([path
     }))
 );
 
-/** The operation that a request is for. @throws {Error} there is none */
+/** The operation that a request is for. @throws {Error} there is no such operation */
 export function operationOf(method: string, pathname: string): Place {
   const place = OPERATIONS.find(({ path, ...its }) =>
     its.method === method && new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`).test(pathname)

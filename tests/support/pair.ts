@@ -44,7 +44,7 @@ export class Pair {
     this.server = new ServerEnd(server);
   }
 
-  /** Time goes on, and the network carries some of what is on its way. */
+  /** Lets time pass, in which the network carries some of the bytes on their way. */
   step(ms: number): void {
     this.now += ms;
     this.client.pass(this.now);

@@ -11,7 +11,7 @@ import { ManualPlatform } from "./manual_platform.ts";
 const VERSION = 5;
 
 export class BrokeredPlatform extends ManualPlatform {
-  /** A publication has reached whoever has subscribed it: the broker delivers at PUBREL. */
+  /** A publication has reached its subscribers: the broker delivers at PUBREL. */
   delivered: (topic: string, payload: string) => void = () => {};
   readonly #taken = new Map<number, Extract<Packet, { cmd: "publish" }>>();
 

@@ -11,7 +11,7 @@ import { until } from "./wait.ts";
 /** For tests in which silence does not matter. */
 export const PATIENT = 60_000;
 
-/** A test that takes longer waits for ever: its server ends, and whoever waits for that is told CLOSED. In ms. */
+/** A test that takes longer waits for ever: its server ends, and pending calls reject with CLOSED. In ms. */
 const LONGEST = 180_000;
 
 /** A server, its log, and peers that are gone when the test is over. */

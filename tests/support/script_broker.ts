@@ -14,7 +14,7 @@ export class ScriptBroker implements AsyncDisposable {
   #packets: Packet[] = [];
   #reading = Promise.resolve();
   #readOn = () => {};
-  /** It answers whoever asks whether it is there; that is not heard. */
+  /** It answers pings, and does not count them. */
   answersPings = false;
   /** It takes publications to these topics; that is not heard either. */
   takes: (topic: string) => boolean = () => false;
@@ -67,7 +67,7 @@ export class ScriptBroker implements AsyncDisposable {
     this.#readOn();
   }
 
-  /** How many packets of a kind have come that nobody has asked for. */
+  /** How many packets of a kind have come unasked. */
   count(cmd: Packet["cmd"]): number {
     return this.#packets.filter((packet) => packet.cmd === cmd).length;
   }

@@ -1,5 +1,5 @@
 /**
- * A worker for `server/transport/node_test.ts`: connects so many times to a port; then, whenever it is told to, sends a byte through
+ * A worker for `server/transport/node_test.ts`: connects a number of times to a port; then, whenever it is told to, sends a byte through
  * each connection. The flag says whose turn it is, so that the test can block its event loop meanwhile.
  */
 export {};

@@ -223,7 +223,7 @@ export class ServerEnd extends End {
         const output = this.#session.transmit(this.now);
         if (output === "") continue;
         busy = true;
-        if (!this.#admission) this.send(bytesOf(output)); // else it goes out where nobody looks
+        if (!this.#admission) this.send(bytesOf(output)); // else it is sent where the test does not look
       }
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

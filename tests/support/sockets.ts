@@ -146,7 +146,7 @@ export async function settled(number: () => number): Promise<number> {
   return last;
 }
 
-/** Registers a test of what is the same over TCP and over TLS. */
+/** Registers a test that must pass over TCP and over TLS. */
 export function overBoth(
   name: string,
   run: (tls: Tls | undefined, trusted: { caCert: string } | undefined) => Promise<void>,

@@ -1,5 +1,5 @@
 /**
- * What every store must do, whatever it keeps devices in.
+ * Tests for every store, wherever it keeps devices.
  *
  * ```ts ignore
  * describeStore("memory", () => {
@@ -20,7 +20,7 @@ import { keepsMemos, keepsMemosOfTransactions } from "./store_memos.ts";
 import { StoreModel } from "./store_model.ts";
 import { type StorePlace, StoreRig } from "./store_place.ts";
 
-/** What not every store has. */
+/** Features that not every store has. */
 export interface StoreTraits {
   /** Applications have tables in it. */
   hasDatabase?: boolean;
@@ -211,7 +211,7 @@ export function describeStore(
     assertEquals((await rig.reopened()).states(), driver.states());
   });
 
-  test("whoever has acquired a state may change it", async (rig) => {
+  test("the owner of an acquired state may change it", async (rig) => {
     const driver = await rig.driver();
     const record = await driver.begin("1");
     record.receive("a");
@@ -297,7 +297,7 @@ export function describeStore(
     assertEquals((await rig.driver()).states()["2"], state);
   });
 
-  test("a removal that is not wanted any more never was, and one of an unknown device is none", async (rig) => {
+  test("a removal can be taken back before its commit, and one of an unknown device does nothing", async (rig) => {
     const driver = await rig.driver();
     const [one, two] = [await driver.begin("1"), await driver.begin("2")];
     one.receive("a");

@@ -1,5 +1,5 @@
 /**
- * What every store must do in which applications have tables of their own.
+ * Tests for every store in which applications have tables of their own.
  *
  * @module
  */

@@ -7,7 +7,7 @@ import { type DeviceRecord, type DeviceState, newState } from "../../server/link
 import { Ledger } from "../../server/store/ledger.ts";
 import type { Change, Statement, Store, Work } from "../../server/store/store.ts";
 
-/** What a transaction does in memory, and how that is undone. */
+/** A transaction's changes in memory, and how to undo them. */
 interface Effect {
   apply(): void;
   undo(): void;
@@ -51,7 +51,7 @@ export class StoreDriver {
     return this.ledgers.get(id)!.record;
   }
 
-  /** A device that begins so far in its numbers, without a random part. */
+  /** A device whose numbers begin there, without a random part. */
   async begin(id: string, sent = 0, txEpoch = 7): Promise<DeviceRecord> {
     return await this.acquire(id, newState(sent, { txEpoch }));
   }

@@ -1,5 +1,5 @@
 /**
- * What every store must do with dead letters.
+ * Tests of dead letters for every store.
  *
  * @module
  */

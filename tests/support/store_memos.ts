@@ -1,5 +1,5 @@
 /**
- * What every store must do with memos.
+ * Tests of memos for every store.
  *
  * @module
  */

@@ -11,7 +11,7 @@ import { plain, type StoreDriver } from "./store_driver.ts";
 
 type State = ReturnType<typeof plain>;
 
-/** What an accepted transaction does. */
+/** The effect of an accepted transaction. */
 type Effect = "process" | { write: string } | { key: string; memo: string | undefined };
 
 export class StoreModel {

@@ -92,7 +92,7 @@ export class Disk {
       case "write":
         return this.#write(call.path, call.offset);
       case "truncate":
-        // What lies in the log behind its newest commit is never read: it may come back.
+        // Frames after the newest commit in the log are never read: they may come back.
         return call.path === `${this.path}-wal` ? undefined : this.#write(call.path, undefined);
       case "sync":
         if (call.path === dirname(this.path)) this.#folderSynced = this.#calls;

@@ -280,7 +280,7 @@ export class Emulator implements AsyncDisposable {
     this.#current = connection;
   }
 
-  /** What was connected no longer is, and neither end is told; `close`: the server sees an end. */
+  /** Drops the connection, without telling either end; `close`: the server sees its end. */
   #abandon(close: boolean): void {
     this.#current = undefined;
     for (const connection of this.#connections) {
@@ -330,7 +330,7 @@ export class Emulator implements AsyncDisposable {
     this.#tellWifi("lost");
   }
 
-  /** Nothing passes any more on the connection there is, and nobody is told. */
+  /** Nothing passes on the present connection any more, and neither end is told. */
   blackhole(): void {
     this.#current?.abandon();
   }

@@ -12,7 +12,7 @@ import {
 } from "../../formats/ipv4.ts";
 import { u32 } from "./frames.ts";
 
-/** What the chip is told of its WiFi, in the firmware's order. */
+/** States of the WiFi for the chip, in the firmware's order. */
 export const WIFI = [
   "up",
   "lost",
@@ -25,7 +25,7 @@ export const WIFI = [
 /** What joining the WiFi leads to; `silent`: nothing ever comes of it; `associated`: nothing comes after that. */
 export type WifiOutcome = Exclude<typeof WIFI[number], "lost"> | "silent";
 
-/** What the chip has been told of a WiFi that it is to join. */
+/** A WiFi that the chip must join. */
 export interface Join {
   ssid: string;
   password: string;
@@ -33,7 +33,7 @@ export interface Join {
   country: string;
   /** Its address; undefined: from DHCP. */
   ip: StaticAddress | undefined;
-  /** How it was joined before; undefined: it is to be looked for. */
+  /** How it was joined before; undefined: it must be looked for. */
   known?: Known;
 }
 
@@ -42,7 +42,7 @@ export interface Known {
   /** Twelve hex digits. */
   bssid: string;
   channel: number;
-  /** Undefined: DHCP is to be asked. */
+  /** Undefined: ask DHCP. */
   ip: StaticAddress | undefined;
 }
 

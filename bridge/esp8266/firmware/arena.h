@@ -12,7 +12,7 @@
 /* What an application and its interpreter get at most. */
 #define ARENA_MOST (32 * 1024)
 
-/* Asks the board for as much as it can spare, up to that; it may be nothing. What was given out is gone. */
+/* Asks the board for as much as it can spare, up to that; it may be nothing. Memory given out before is gone. */
 void arena_open(void);
 
 /* Asks for just this much in its place. False: the board cannot spare it, and the arena is empty. */

@@ -86,7 +86,7 @@ struct core_position {
   uint32_t epoch, next;
 };
 
-/* What a boot of the core is told. */
+/* Options of a boot of the core. */
 struct core_boot {
   const char *name; /* the device's id, and what else its hello carries; without the newline */
   size_t name_length;

@@ -33,7 +33,7 @@ static const struct settings *settings;
 /* In whole words, as they lie where only these can be written. */
 struct deploy_state {
   uint32_t receiving; /* an offer has been taken since the start */
-  uint32_t size;      /* of what comes */
+  uint32_t size;      /* of the arriving module */
   uint32_t expected;  /* where its next piece goes */
   uint32_t taken_at;  /* when a message came last */
   uint32_t unoffered; /* a piece without an offer has been refused: once is enough */
@@ -267,14 +267,14 @@ static bool take_piece(struct text_field rest) {
   return true;
 }
 
-/* What is wrong with what is there. */
+/* What is wrong with the bytes received. */
 static bool is_good(const uint8_t *hash) {
   uint8_t found[SLOT_HASH];
   struct slot image = slots_incoming();
   struct module_name lacks[2];
   hash_of(&image, found);
   if (bytes_compare(found, hash, SLOT_HASH)) {
-    slots_drop(); /* it is not to be gone on with */
+    slots_drop(); /* it must not be continued */
     refuse(HASH, hash);
     return false;
   }

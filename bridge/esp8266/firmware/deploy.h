@@ -20,9 +20,9 @@
 #define DEPLOY_PROVEN 30000u
 /* And by when, after its start: a server or an access point that restarts takes minutes, and is not its fault. */
 #define DEPLOY_TRIAL 300000u
-/* A transfer in which nothing has come for so long stands. */
+/* Silence after which a transfer stands. */
 #define DEPLOY_PATIENCE 10000u
-/* What lacks an ack may hold a restart up for so long. */
+/* How long messages without an ack may hold up a restart. */
 #define DEPLOY_DRAIN 5000u
 
 /* Bytes of "NAME/VERSION/HASH8" and a zero, which name the application that runs. */
@@ -54,7 +54,7 @@ void deploy_run(bool up, uint32_t now, uint32_t *wait);
 /* Whether the chip is not to sleep: a trial is on, or a transfer in which something came not long ago. */
 bool deploy_busy(uint32_t now);
 
-/* What is on trial has failed. Does not return if it is to be replaced at once. */
+/* The application on trial has failed. Does not return if it must be replaced at once. */
 void deploy_fail(enum slot_reason reason);
 
 #endif

@@ -40,7 +40,7 @@ void driver_closed(uint32_t now);
 void driver_no_address(uint32_t now);
 size_t driver_received(const uint8_t *bytes, size_t length);
 
-/* A line of the console is to go to the server, too, if that is set and can be done; else it is counted. */
+/* Sends a line of the console to the server, too, if that is set and possible; else it is counted. */
 void driver_log(const uint8_t *line, size_t length);
 
 #endif

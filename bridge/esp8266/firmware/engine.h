@@ -40,7 +40,7 @@ struct engine_import {
   uint32_t (*call)(const uint32_t *arguments);
 };
 
-/* What is wrong with one that wants more memory than there is. */
+/* The fault of a module that needs more memory than there is. */
 #define ENGINE_TOO_LARGE "refused: too large for the memory"
 
 /*

@@ -147,7 +147,7 @@ static const char *load(const char **name, uint32_t *length) {
   return prepare(0, 0);
 }
 #else
-/* Finds the application in flash, and compiles it. Returns 0, or what the console is to say. */
+/* Finds the application in flash, and compiles it. Returns 0, or the fault for the console. */
 static const char *load(const char **name, uint32_t *length) {
   const char *wrong = slots_choose(port_reset_reason());
   if (wrong) return wrong;
@@ -220,7 +220,7 @@ void firmware_start(void) {
   engine_call(ON_START, 0, 0);
 }
 
-/* What the application has chosen takes effect: all that was is dropped, but the WiFi if it is the same. */
+/* Puts the application's choice into effect: drops everything else, but keeps the WiFi if it is the same. */
 static void reconfigure(uint32_t now) {
   if (configured) driver_drop(now);
   configured = true;

@@ -13,7 +13,7 @@
 #define I2C_STUCK (-2)     /* a line is held low */
 #define I2C_BAD (-3)       /* never from here: an application asks for what cannot be */
 
-/* One stretch of the clock may last so long, and all those of one transfer together. */
+/* Longest stretch of the clock, and longest sum of them in one transfer. */
 #define I2C_STRETCH_US 20000u
 #define I2C_STRETCHES_US 100000u
 
@@ -23,7 +23,7 @@ struct i2c_lines {
   void (*sda)(void *board, int level);
   int (*scl_level)(void *board); /* what is on the line, 0 or 1 */
   int (*sda_level)(void *board);
-  void (*delay_us)(void *board, uint32_t us); /* at least so long */
+  void (*delay_us)(void *board, uint32_t us); /* waits at least this long */
   void *board;
 };
 

@@ -10,13 +10,13 @@ struct module_name {
   uint32_t length;
 };
 
-/* A number, or a name, at *at, which is moved behind it. False: there is none before the end. */
+/* A number, or a name, at *at, which is moved behind it. False: the end comes first. */
 bool module_number(const uint8_t **at, const uint8_t *end, uint32_t *number);
 bool module_name(const uint8_t **at, const uint8_t *end, struct module_name *name);
 
 bool module_is(const struct module_name *name, const char *text);
 
-/* Where a section's content begins, and its end; false: there is none. */
+/* Where a section's content begins, and its end; false: there is no such section. */
 bool module_section(const uint8_t *wasm, size_t length, uint8_t wanted, const uint8_t **at, const uint8_t **end);
 
 enum module_fault { MODULE_GOOD, MODULE_BAD, MODULE_LACKS };

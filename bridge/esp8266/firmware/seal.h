@@ -26,10 +26,10 @@ void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length);
 void seal_send(const uint8_t *piece, size_t length);
 
 /* Takes what has arrived, as far as the core has room for it, and returns how many bytes. The core must have nothing
- * more to do, and is to be polled afterwards. */
+ * more to do, and must be polled afterwards. */
 size_t seal_receive(const uint8_t *bytes, size_t length, uint32_t now);
 
-/* Whether a record was none of the server's next ones: then nothing that arrives means anything. */
+/* Whether a record was not the server's next one: then everything that arrives is ignored. */
 bool seal_broken(void);
 
 #endif

@@ -8,14 +8,14 @@
 #include "slept.h"
 #include "words.h"
 
-/* What keeps the chip awake is looked at again after this many ms. */
+/* Interval in ms between looks at what keeps the chip awake. */
 #define RETRY 1000
 
 /* In whole words, as they lie where only these can be written. */
-static uint32_t asked IN_WORDS; /* ms; 0: it is to stay awake */
+static uint32_t asked IN_WORDS; /* ms; 0: it must stay awake */
 static uint32_t asked_at IN_WORDS;
 static uint32_t hopeless IN_WORDS;
-static uint32_t told_server IN_WORDS; /* on which link: of so many, counted from 1 */
+static uint32_t told_server IN_WORDS; /* on which link, counted from 1 */
 static uint32_t untell IN_WORDS;      /* the server was told so on this link, and it is not so any more */
 static uint32_t told_people IN_WORDS;
 

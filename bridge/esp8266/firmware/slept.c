@@ -12,7 +12,7 @@ enum {
   W_OWNER,
   W_MS,    /* the device's milliseconds when the sleep is over */
   W_LEFT,  /* ms to sleep after the next start: the chip cannot sleep for so long at once */
-  W_EPOCH, /* of the device's stream; 0: there is none */
+  W_EPOCH, /* of the device's stream; 0: there is no stream */
   W_FIRST, /* number of the first message that was saved */
   W_SIZES, /* words that the application has used, from the lowest; bytes of the messages << 16 */
   W_LEASE, /* struct port_lease, in whose `seconds` is the ms until which its address can be used */

@@ -36,7 +36,7 @@ bool slept_waits(void);
 /* Takes what the core has still to send. How many bytes; -1: they do not fit. */
 int32_t slept_gather(void);
 
-/* Sleeps for this many ms, with what was gathered. `has_stream`: it is to go on. */
+/* Sleeps for this many ms, with what was gathered. `has_stream`: the stream goes on. */
 void slept_go(uint32_t ms, uint32_t owner, bool has_stream, int32_t bytes) __attribute__((noreturn));
 
 #endif

@@ -17,7 +17,7 @@ enum { H_MAGIC, H_KIND, H_LENGTH, H_CRC, H_NAME, H_VERSION = 12, H_SEQUENCE, H_S
 #define KIND_1 (48u << 16 | 1)
 #define KIND_2 (H_WORDS * 4u << 16 | 2)
 
-/* Bits of the state word. What they mean is so once they are 0. */
+/* Bits of the state word. Each is true once it is 0. */
 #define TRIES 0xFu
 #define KEPT (1u << 4)
 #define TOLD (1u << 5)

@@ -12,7 +12,7 @@ struct text_field {
   size_t length;
 };
 
-/* Takes the next part from the front of the rest. False: there is none, or it is empty. */
+/* Takes the next part from the front of the rest. False: there is no part, or it is empty. */
 bool text_field(struct text_field *rest, struct text_field *field);
 /* The same for a decimal number. */
 bool text_number(struct text_field *rest, uint32_t *number);
@@ -21,7 +21,7 @@ bool text_number(struct text_field *rest, uint32_t *number);
 size_t text_bytes(const struct text_field *field);
 /* So many of these bytes, from the one at `from` on. */
 void text_decode(const struct text_field *field, size_t from, uint8_t *bytes, size_t count);
-/* Writes so many digits for bytes. */
+/* Writes bytes as this many digits. */
 void text_encode(const uint8_t *bytes, char *to, unsigned count);
 
 /* Writes at `at`, without an end, and returns where it goes on. */

@@ -23,7 +23,7 @@
 
 enum wifi_policy_state { WIFI_POLICY_OFF, WIFI_POLICY_JOINING, WIFI_POLICY_UP, WIFI_POLICY_PAUSED };
 
-/* GIVE_UP: to leave, as it could not be joined in time; nobody has said why. */
+/* GIVE_UP: leave it, as it could not be joined in time, for an unknown reason. */
 enum wifi_policy_action { WIFI_DO_NOTHING, WIFI_DO_JOIN, WIFI_DO_LEAVE, WIFI_DO_GIVE_UP };
 
 struct wifi_policy {
@@ -53,7 +53,7 @@ void wifi_policy_down(struct wifi_policy *policy, uint32_t now);
 void wifi_policy_heard(struct wifi_policy *policy);
 void wifi_policy_silence(struct wifi_policy *policy, uint32_t now);
 
-/* What to do now: to be called again after anything but NOTHING. *wait: ms until it is to be asked again. */
+/* What to do now. Call it again after anything but NOTHING. *wait: ms until the next call. */
 enum wifi_policy_action wifi_policy_poll(struct wifi_policy *policy, uint32_t now, uint32_t *wait);
 
 #endif

@@ -16,7 +16,7 @@
 
 #define MESSAGES 1000
 #define TEXT 32
-/* Under -icount shift=0 a step of the cycle counter is so many instructions. */
+/* Instructions in one step of the cycle counter, under -icount shift=0. */
 #define STEP 25
 
 static uint8_t line[256];

@@ -1,4 +1,4 @@
-/** What can go wrong between the page and a board. What people are told about it: `words/faults.ts`. */
+/** Faults between the page and a board. The words for people are in `words/faults.ts`. */
 
 export type FlashCode =
   | "PORT_BUSY" // the port does not open: in use, or not permitted

@@ -49,7 +49,7 @@ export class Line implements Needed {
   readonly #onDisconnect = () => this.#lose("the port is gone");
 
   constructor(readonly port: Port) {
-    this.#gone.promise.catch(() => {}); // whoever waits for it hears it; often nobody does
+    this.#gone.promise.catch(() => {}); // those who wait for it hear it; often there are none
     port.addEventListener("disconnect", this.#onDisconnect);
   }
 

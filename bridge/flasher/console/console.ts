@@ -87,7 +87,7 @@ export class Console {
     this.#reading = this.#read();
     try {
       if (fromStart) await restart(this.#port);
-    } catch { // it is gone, and whoever reads from it tells so
+    } catch { // it is gone, and its reader reports it
     }
   }
 
@@ -116,7 +116,7 @@ export class Console {
     try {
       await this.#reader?.cancel();
       await this.#reading;
-    } catch { // the port is gone, and with it what was to be read
+    } catch { // the port is gone, with everything unread
     }
   }
 

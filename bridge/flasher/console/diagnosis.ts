@@ -58,7 +58,7 @@ export class Diagnosis {
   /** The application of the board has its settings from a Pyboard, and not from the flash. */
   #told = false;
 
-  /** @param erased the settings have been erased on purpose: that there are none is no fault */
+  /** @param erased the settings were erased on purpose, so missing ones are no fault */
   constructor({ erased = false } = {}) {
     this.#erased = erased;
   }
@@ -183,7 +183,7 @@ export class Diagnosis {
         if (pins || this.#pins) this.#restarts.expect(); // somebody is at the wires
         this.#restarts.startedByRom(report.cause, now);
         this.#loaded = this.#wentOn = this.#crashed = false;
-        // What is wrong with the flash stays so: the chip tries again and again.
+        // A fault of the flash stays: the chip tries again and again.
         if (pins || this.#pins) this.#stuck = pins;
         this.#pins = pins !== undefined;
         return;
@@ -358,7 +358,7 @@ export class Diagnosis {
     ]);
   }
 
-  /** What to try depends on where the settings are from. */
+  /** What to try: it depends on where the settings are from. */
   #bad(headline: string, tries: string[]): Verdict {
     return bad(headline, this.#told ? [PYBOARD, ...tries] : tries);
   }
@@ -381,7 +381,7 @@ export class Diagnosis {
       );
   }
 
-  /** What the lines that are to be run at the server must name. */
+  /** What the commands for the server must name. */
   get #place(): Place {
     const { id = "ID", server = "", key, name = "" } = this.#values;
     return {

@@ -17,13 +17,13 @@ const ROM_LINES = 4000;
 const ROM_AGAIN = 12_000;
 /** Noise at the ROM's speed is the program, which speaks at another: the ROM has finished. */
 const ROM_DONE = 1000;
-/** Nothing that the firmware waits for takes so long without a line about it. */
+/** Longer than the firmware ever waits without printing a line. */
 const NEXT_LINE = 90_000;
 
 /** What to do with the port. */
 export interface Order {
   baud: number;
-  /** Whether the board is to be restarted, so that what it says first is heard. */
+  /** Whether to restart the board, so that its first lines are heard. */
   restart: boolean;
 }
 
@@ -38,7 +38,7 @@ export class Hearing {
   #lines = false;
   /** Noise had come at the speed before. */
   #noiseBefore = false;
-  /** What kept the board from its program does so no more: somebody has done what the page said. */
+  /** Nothing keeps the board from its program any more: the page's advice was followed. */
   #mended = false;
 
   constructor(diagnosis: Diagnosis, now: number) {
@@ -100,7 +100,7 @@ export class Hearing {
     if (this.#mended) return this.#turn(SLOW, now);
     this.#diagnosis.overdue();
     this.#tried = true;
-    // Who presses RESET now, as the words say, is to be heard here: it was noise before.
+    // A reset by hand, as the words ask for, must be heard here: earlier it was noise.
     const stays = this.#diagnosis.known || !this.#noise && !this.#lines && this.#noiseBefore;
     return stays ? undefined : this.#turn(SLOW, now);
   }

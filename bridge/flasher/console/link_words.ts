@@ -1,7 +1,7 @@
-/** Why a board has no link with its server, and what to try. What stands in backquotes can be run as it is. */
+/** Why a board has no link with its server, and what to try. Text in backquotes can be run as it is. */
 import { keysLine, serverLine } from "../plan/commands.ts";
 
-/** What the lines that are to be run at the server must name. */
+/** What the commands for the server must name. */
 export interface Place {
   /** The device's. */
   id: string;
@@ -149,7 +149,7 @@ export const LINKS: Record<string, Reason> = {
     why: "nothing was heard from it any more",
     tries: () => [
       "Is the WiFi weak where the board is?",
-      "Is the timeout in “More settings” the same as the server’s (--timeout, 2000 unless told)?",
+      "Is the timeout in “More settings” the same as the server’s (--timeout, by default 2000)?",
     ],
   },
   LOST: { why: "the connection was closed", tries: () => ["Is the server still running?"] },

@@ -10,7 +10,7 @@ export const topics = [
   "link",
 ] as const;
 
-/** What a line is about. */
+/** The subject of a line. */
 export type Topic = typeof topics[number];
 
 export interface Report {
@@ -21,7 +21,7 @@ export interface Report {
   values: Record<string, string>;
 }
 
-/** Reads a line; undefined if it is none of the firmware's. */
+/** Reads a line; undefined if it is not the firmware's. */
 export function parseReport(line: string): Report | undefined {
   const [, topic, rest = ""] = line.match(/^holdfast: (\w+) ?(.*)$/) ?? [];
   if (!topics.some((known) => known === topic)) return undefined;
@@ -35,7 +35,7 @@ export function parseReport(line: string): Report | undefined {
   return { topic: topic as Topic, what: words.join(" "), values };
 }
 
-/** Spaces, controls and % are percent-encoded in values. What is not decoded that way stays as it is. */
+/** Spaces, controls and % are percent-encoded in values. Other text stays as it is. */
 function decode(text: string): string {
   const bytes: number[] = [];
   for (const [piece, code] of text.matchAll(/%([0-9a-fA-F]{2})|[^%]+|%/g)) {

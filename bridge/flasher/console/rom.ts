@@ -48,7 +48,7 @@ const LINES: [pattern: RegExp, report: (found: string[]) => RomReport][] = [
 /** Where a chip stops, it does so in the middle of a line. */
 export const LAST_WORD = /ets_main\.c $/;
 
-/** Reads a line; undefined if it is none of these. */
+/** Reads a line; undefined if it is not one of these. */
 export function parseRom(line: string): RomReport | undefined {
   for (const [pattern, report] of LINES) {
     const found = line.match(pattern);

@@ -23,7 +23,7 @@ const LOOPS: Record<string, { why: string; tries: string[] }> = {
       FLASH_ALL,
       DISCONNECT,
       POWER,
-      "If none of this helps, the firmware has a fault. Whoever built it needs the line “holdfast: crash …”, " +
+      "If none of this helps, the firmware has a fault. Its builder needs the line “holdfast: crash …”, " +
       "if there is one in the console.",
     ],
   },

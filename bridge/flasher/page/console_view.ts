@@ -38,7 +38,7 @@ let frames: (frame: Frame) => void = () => {};
 /** The settings were erased on purpose. */
 let erased = false;
 
-/** Whoever asks the board something is told of its answers, until somebody else is or the console is opened again. */
+/** Passes the board's answers to the last one who asked, until another one asks or the console is opened again. */
 export function hearFrames(listener: (frame: Frame) => void): void {
   frames = listener;
 }
@@ -73,7 +73,7 @@ export async function openConsole(withoutSettings = false): Promise<void> {
       frames(one);
     },
   });
-  wait(); // what was to be done by now could not be, as opening a port takes its time
+  wait(); // the limit starts again, as opening a port takes its time
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
@@ -85,7 +85,7 @@ function begin(): void {
   showVerdict();
 }
 
-/** For what is to be done if nothing is heard. */
+/** The timer for a silent board. */
 function wait(): void {
   clearTimeout(timer);
   const { deadline } = hearing;

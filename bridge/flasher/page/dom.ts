@@ -8,14 +8,14 @@ export { button, byId, input, make, select } from "../../../server/web/parts/dom
 /** The page's name when nothing is going on. */
 export const TITLE = "Holdfast flasher";
 
-/** Words, of which those in backquotes are to be run, or copied, as they are. */
+/** Words. Those in backquotes can be run, or copied, as they are. */
 export function marked(words: string): (Node | string)[] {
   return words.split("`").map((part, index) =>
     index % 2 === 0 ? part : make("code", {}, ...unbroken(part))
   );
 }
 
-/** A line that is to be run: where it is too long for the page, it breaks at its spaces, and not within `--app`. */
+/** A command line: where it is too long for the page, it breaks at its spaces, and not within `--app`. */
 export function unbroken(line: string): (Node | string)[] {
   return line.split(/( )/).map((word) =>
     word === " " ? word : make("span", { className: "word" }, word)

@@ -25,7 +25,7 @@ import { showSettingsFor } from "./settings_view.ts";
 let firmware: Firmware[] = [];
 let rows = 0;
 
-/** Resolves when the list of firmware has come, or will not; to what is to be said to those who wait. */
+/** Resolves when the list of firmware has come, or will not; to the words for those who wait. */
 export async function setUpFirmware(): Promise<string> {
   byId("firmware-choice").addEventListener("change", show);
   select("application").addEventListener("change", show);
@@ -46,7 +46,7 @@ export async function setUpFirmware(): Promise<string> {
         "This page has come without firmware. " +
           (isServedHere()
             ? "The README of Holdfast says how to build it (“A board”): then reload this page."
-            : "Tell whoever has published it.") +
+            : "Tell its publisher.") +
           " Or choose files on this computer.",
       );
     }
@@ -63,7 +63,7 @@ export async function setUpFirmware(): Promise<string> {
       return make("div", { className: "choice" }, radio, make("label", { htmlFor: id }, words));
     }),
   );
-  // What was chosen while the list was loading stays.
+  // A choice made while the list was loading stays.
   if (chosen("firmware") === "") {
     input(firmware.length > 0 ? "firmware-0" : "firmware-files").checked = true;
   }
@@ -107,7 +107,7 @@ function show(): void {
   showAbout(applications[Number(box.value)]?.name);
 }
 
-/** What the application does that is chosen, and its other half at the server. */
+/** What the chosen application does, and its other half at the server. */
 function showAbout(name: string | undefined): void {
   const about = aboutApplication(name ?? "");
   const half = about?.app && ` Its other half runs in the server: \`--app ${about.app}\``;

@@ -20,7 +20,7 @@ import { checkSettings, readSettings, settingsWritten } from "./settings_view.ts
 import { saveBackup } from "./tools.ts";
 import { work } from "./work.ts";
 
-/** @param listed resolves when the list of firmware has come, or will not; to what is to be said then */
+/** @param listed resolves when the list of firmware has come, or will not; to the words for that */
 export function setUpFlash(listed: Promise<string>): void {
   byId<HTMLFormElement>("form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -46,7 +46,7 @@ async function waitForList(listed: Promise<string>): Promise<boolean> {
   const stopped = Promise.withResolvers<never>();
   const stop = () => stopped.reject(new FlashError("STOPPED", "nothing was written"));
   signal.addEventListener("abort", stop);
-  // Whoever chooses files instead waits no longer.
+  // If files are chosen instead, the list is not awaited any more.
   const other = Promise.withResolvers<void>();
   const choice = byId("firmware-choice");
   const look = () => isListAwaited() || other.resolve();

@@ -49,7 +49,7 @@ async function ask(): Promise<void> {
   );
   show();
   byId("improv").hidden = false;
-  // Looking for networks takes seconds: whoever went on to something else stays there.
+  // Looking for networks takes seconds: the focus stays where the user went meanwhile.
   if (document.activeElement === byId("improv-ask")) select("network").focus();
 }
 
@@ -70,7 +70,7 @@ function looksRight(): boolean {
     for (const id of FIELDS) complain(id, undefined);
     return true;
   }
-  confirmed = meant; // whoever presses again means it
+  confirmed = meant; // the second press confirms
   input(doubts.ssid === undefined ? "network-password" : "network-name").focus();
   say("Please look at this again.");
   return false;

@@ -3,7 +3,7 @@
 import { keysLine, serverLine } from "../plan/commands.ts";
 import { button, byId, say, unbroken } from "./dom.ts";
 
-/** Whose key it is, and what the server is to be started with. */
+/** Whose key it is, and how to start the server. */
 export interface KeyPlace {
   /** undefined: another board has it. */
   id: string | undefined;

@@ -46,7 +46,7 @@ function setUp(): void {
   }
   button("connect").addEventListener(
     "click",
-    // Whoever chooses does not want the last one again: it may have been the wrong board.
+    // A new choice must not reuse the last port: it may have been the wrong board.
     () => void work({ step: "board", action: () => connect({ anew: true }) }),
   );
   button("disconnect").addEventListener("click", () =>

@@ -38,7 +38,7 @@ function part<T>(loading: Promise<T>): Promise<T> {
   const loaded = loading.catch((cause) => {
     throw new FlashError("NO_FILE", "a part of this page cannot be loaded", undefined, { cause });
   });
-  loaded.catch(() => {}); // whoever waits for it hears it; nobody does if no port is chosen
+  loaded.catch(() => {}); // those who wait for it hear it; none do if no port is chosen
   return loaded;
 }
 
@@ -74,7 +74,7 @@ export async function connect({ anew = false } = {}): Promise<Chip> {
 /**
  * Lets the user choose a port while the browser still takes that for the answer to a click, for what comes later.
  *
- * @returns is aborted when that is to be stopped
+ * @returns is aborted when that must stop
  * @throws {DOMException} NotFoundError: no port was chosen
  */
 export async function choosePortEarly(): Promise<AbortSignal> {

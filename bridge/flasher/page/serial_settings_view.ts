@@ -32,7 +32,7 @@ async function scan(): Promise<void> {
     ...networks.map((network) => make("option", { value: network.ssid }, describe(network))),
   );
   byId("heard-field").hidden = networks.length === 0;
-  // Looking for networks takes seconds: whoever went on to something else stays there.
+  // Looking for networks takes seconds: the focus stays where the user went meanwhile.
   if (document.activeElement !== byId("scan")) return;
   (networks.length > 0 ? select("heard") : input("ssid")).focus();
 }

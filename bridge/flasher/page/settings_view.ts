@@ -90,7 +90,7 @@ export function showSettingsFor(toldByOther: boolean): void {
     const [before, after] = told ? [KINDS.told, KINDS.own] : [KINDS.own, KINDS.told];
     told = toldByOther;
     for (const name of ["settings", "key"] as const) {
-      // What was not as proposed has been chosen, and stays.
+      // Fields that differ from the proposal were chosen, and stay.
       if (chosen(name) === before[name]) input(`${name}-${after[name]}`).checked = true;
     }
     for (const [choice, words] of Object.entries(after.words)) {
@@ -118,13 +118,13 @@ export function checkSettings(): boolean {
   return looksRight() !== undefined;
 }
 
-/** What is to be written, and its sector. */
+/** The settings to write, and their sector. */
 export type Written = Extract<ReturnType<typeof read>, { sector: Uint8Array }>;
 
 /**
  * The settings to write. Makes a key, and shows it, if that is wanted.
  *
- * @returns undefined if it is not to be written: a field must be corrected, and has the focus, or the key was
+ * @returns undefined if it must not be written: a field must be corrected, and has the focus, or the key was
  *   not taken; it is said which
  * @param app what the server has to run for the application, if that is known
  */
@@ -137,7 +137,7 @@ export async function readSettings(app?: string): Promise<Written | undefined> {
   if (choice !== "make") return first;
   if (made === undefined) {
     const key = makeKey();
-    say(""); // whatever was to be corrected is
+    say(""); // all is corrected
     if (!await showKey({ id, app: told ? undefined : app, port: first.settings.port }, key)) {
       say("Nothing was flashed, and the key is forgotten.");
       return undefined;
@@ -163,7 +163,7 @@ function looksRight(): Written | undefined {
   const doubts = doubtsAbout(fields);
   const meant = JSON.stringify(fields);
   if (Object.keys(doubts).length > 0 && meant !== confirmed) {
-    confirmed = meant; // whoever presses again means it
+    confirmed = meant; // the second press confirms
     complainOf(doubts, "Please look at this again.");
     return undefined;
   }
@@ -176,7 +176,7 @@ function complainOf(problems: Problems, words: string): void {
   const wrong = Object.keys(IDS).find((name) => problems[name as FieldName])!;
   const field = byId(IDS[wrong as FieldName]);
   field.closest("details")?.setAttribute("open", "");
-  // The field of a key that is to be made is not shown.
+  // The field is hidden if the key will be made.
   (field.closest("[hidden]") ? byId("key-make") : field).focus();
   say(words);
 }

@@ -41,7 +41,7 @@ const ABOUT: Record<string, About> = {
   },
   logger: {
     does:
-      "Reads the analogue input each second, and tells when that was, also of what it has read in an outage.",
+      "Reads the analogue input each second, and reports each reading with its time, also those taken in an outage.",
     app: "logger",
   },
   battery: {

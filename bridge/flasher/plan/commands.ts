@@ -13,7 +13,7 @@ const MAIN = `${DENO} run -A server/main.ts`;
 /** Where the key command keeps them by default, and where the server is told to find them. */
 const KEYS = "--keys keys.json";
 
-/** What the page does not ask for, because it is the same everywhere. */
+/** Values that the page does not ask for, because they are the same everywhere. */
 const USUAL_PORT = 8123;
 
 /** What can be done with a device's key at the server. */
@@ -39,7 +39,7 @@ function quote(id: string): string {
   return `'${id.replaceAll("'", "'\\''")}'`;
 }
 
-/** How a server is to be started. */
+/** How to start a server. */
 export interface ServerStart {
   /** Whether it admits devices without a key. */
   open: boolean;

@@ -12,7 +12,7 @@ export interface Firmware {
 /** What the flavours of a firmware are for. */
 const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "link for a Pyboard" };
 
-/** Whether its application is part of it, so that there is none to choose. */
+/** Whether its application is part of it, so that there is no choice. */
 export function isApplicationWithin({ aot }: Manifest): boolean {
   return aot !== undefined;
 }

@@ -125,7 +125,7 @@ const WRONG_PARTS: Record<keyof StaticAddress, string> = {
   dns: "A DNS server has an address like 192.168.1.1, and not the board’s own.",
 };
 
-/** Rows of what the board has, for people. */
+/** Rows with the board's settings, for people. */
 export function describeNetwork({ ip, country }: Settings): [name: string, value: string][] {
   const { address, netmask, gateway = "none", dns = "none" } = ip ?? {};
   return [

@@ -60,7 +60,7 @@ export interface Kept {
 }
 
 /**
- * What is to be kept of the flash though it is erased.
+ * Parts of the flash to keep though it is erased.
  *
  * @throws {FlashError} BAD_PLAN for firmware: erasing it and keeping it do not go together
  */
@@ -72,7 +72,7 @@ export function keptThroughErase(
   if (firmware.kind === "keep") {
     throw new FlashError(
       "BAD_PLAN",
-      "erasing the whole flash would erase the firmware, which is to be kept",
+      "erasing the whole flash would erase the firmware that you want to keep",
     );
   }
   const kept: Kept[] = [];

@@ -57,7 +57,9 @@ export function makePlan(
     }
     for (const area of keep) {
       if (offset < area.offset + area.size && sectorsEnd(piece) > area.offset) {
-        throw fault(`${name} at ${hex(offset)} would overwrite ${area.name}, which are to be kept`);
+        throw fault(
+          `${name} at ${hex(offset)} would overwrite ${area.name}, which you want to keep`,
+        );
       }
     }
     before = piece;
@@ -78,7 +80,7 @@ function padded(data: Uint8Array): Uint8Array {
   return words;
 }
 
-/** An address as people write it: `0x10000` or `65536`. Undefined if it is none. */
+/** An address as people write it: `0x10000` or `65536`. Undefined if it is not an address. */
 export function parseAddress(text: string): number | undefined {
   const trimmed = text.trim();
   if (!/^(0x[0-9a-f]{1,7}|\d{1,8})$/i.test(trimmed)) return undefined;

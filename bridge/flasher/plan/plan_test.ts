@@ -46,13 +46,13 @@ Deno.test("what cannot be is refused, with the address", () => {
   assertThrows(() => makePlan([], MB), FlashError, "nothing to write");
 });
 
-Deno.test("what is to be kept is not overwritten, not even by the rest of a sector", () => {
+Deno.test("areas to keep are not overwritten, not even by the rest of a sector", () => {
   for (const [offset, length] of [[0xf9000, 4097], [0xfa000, 4], [0xf0000, 0xb000]] as const) {
     const error = assertThrows(
       () => makePlan([piece("a", offset, length)], MB, [SETTINGS]),
       FlashError,
     );
-    assertStringIncludes(error.message, "the settings, which are to be kept");
+    assertStringIncludes(error.message, "the settings, which you want to keep");
   }
   makePlan([piece("a", 0xf9000, 4096), piece("b", 0xfb000, 4)], MB, [SETTINGS]);
 });

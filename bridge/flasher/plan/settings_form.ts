@@ -89,7 +89,7 @@ export function wrongWifi(ssid: string, password: string): string | undefined {
   return isPossible({ password }) ? wrongPassword(password) : TEXT.password;
 }
 
-/** What makes a board that has other settings have these: what is not among them is taken away. */
+/** The changes that give a board with other settings these: fields that are missing here are removed. */
 export function allChanges(settings: Settings): Parameters<typeof encodeChanges>[0] {
   const names = Object.keys(Tag) as (keyof typeof Tag)[];
   return Object.fromEntries(names.map((name) => [name, settings[name] ?? null]));
@@ -127,12 +127,12 @@ function isPossible(settings: Settings): boolean {
   }
 }
 
-/** NaN, which no field takes, if it is none. */
+/** NaN, which no field takes, if it is not a number. */
 function wholeNumber(text: string): number {
   return /^\d{1,10}$/.test(text.trim()) ? Number(text) : NaN;
 }
 
-/** The bytes of a key, with or without spaces around it; undefined if it is none. */
+/** The bytes of a key, with or without spaces around it; undefined if it is not a key. */
 export function parseKey(text: string): Uint8Array | undefined {
   const digits = text.trim();
   if (!/^[0-9a-f]{64}$/i.test(digits)) return undefined;
@@ -145,7 +145,7 @@ export function makeKey(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** A row of what the board has, for people; no secret is in it. */
+/** A row with one of the board's settings, for people; without secrets. */
 export function describeSettings(settings: Settings): [name: string, value: string][] {
   const {
     ssid,

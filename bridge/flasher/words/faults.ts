@@ -1,4 +1,4 @@
-/** What people are told when something fails: what, where, and what to try. */
+/** The words for faults: what has failed, where, and what to try. */
 import { DENO } from "../plan/commands.ts";
 import { type FlashCode, FlashError, hex } from "../chip/errors.ts";
 
@@ -21,7 +21,7 @@ const BOOT_MODE =
   "Put the board into boot mode by hand: hold GPIO0 (the button FLASH, if there is one) at GND, press " +
   "RESET, let go of RESET, then of GPIO0.";
 const SLOW = "Choose the slow speed.";
-const AGAIN = "Press “Try again”: the whole of it is written anew, nothing needs cleaning up.";
+const AGAIN = "Press “Try again”: all of it is written again, and nothing needs cleaning up.";
 const POWER = "Give the board a better supply: 300 mA at 3.3 V, without other loads on it.";
 
 interface Words {
@@ -38,7 +38,7 @@ const WORDS: Record<FlashCode, Words> = {
     tries: [
       "Close other programs and browser tabs that use the port: a serial monitor, an IDE.",
       "On Linux, you need permission for the port: the help below shows how.",
-      "Unplug the board, plug it in again, and choose its port anew.",
+      "Unplug the board, plug it in again, and choose its port again.",
     ],
     help: true,
   },
@@ -132,7 +132,7 @@ const WORDS: Record<FlashCode, Words> = {
     tries: [
       "Check the network’s name and password.",
       "Does it have 2.4 GHz? The chip knows no other.",
-      "If nothing helps, flash its settings anew.",
+      "If nothing helps, flash its settings again.",
     ],
   },
   BAD_IMAGE: {
@@ -155,7 +155,7 @@ const WORDS: Record<FlashCode, Words> = {
     more: "Nothing was changed on the board.",
     tries: [
       "Is this computer online? Reload the page, and try again.",
-      "If it stays so, a file is missing where this page is published: tell whoever has published it.",
+      "If it stays so, a file is missing where this page is published: tell its publisher.",
       "Or choose files on this computer.",
     ],
   },

@@ -21,7 +21,7 @@ Deno.test("every failure says what failed, at which address, and what to try", (
 Deno.test("a missing file: who published the page can help; who serves it, by a command", () => {
   const error = new FlashError("NO_FILE", "nonos/irom.bin is not there (404)");
   const published = explain(error).tries.join(" ");
-  assertStringIncludes(published, "whoever has published it");
+  assertStringIncludes(published, "tell its publisher");
   assertEquals(/deno|npx|folder of Holdfast/.test(published), false);
   assertStringIncludes(explain(error, true).tries.join(" "), "npx -y deno@");
 });

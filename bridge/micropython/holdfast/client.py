@@ -24,7 +24,7 @@ _UP = const(3)
 _LOST = const(5)
 _BAD_UTF8 = const(10)
 _REFUSED = const(18)
-# ms between two looks at the socket: while something is to come, and otherwise.
+# ms between two looks at the socket: while something is expected, and otherwise.
 _SOON = const(5)
 _PAUSE = const(20)
 _POLLOUT = const(4)
@@ -163,7 +163,7 @@ class Client:
         return (self._now() | self._rounds << 30) & _M32
 
     def close(self):
-        """Ends the link. Whoever waits gets LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
+        """Ends the link. Tasks that wait get LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
         if not self._closed:
             self._closed = True
             self._up = False

@@ -177,7 +177,7 @@ class Core:
         return self._inbox - self._got - len(self._part)
 
     def received(self, buf, n, now):
-        if self.state == _UP:  # part of a welcome is none
+        if self.state == _UP:  # half a welcome does not count
             self._heard = now
         at = 0
         while at < n and self.state >= _GREETING:

@@ -139,7 +139,7 @@ class Core1(Core):
 
     def skip(self):
         key = self._key_offered
-        if not key[0]:  # the server has booted and counts anew
+        if not key[0]:  # the server has booted, and counts from the beginning
             self._count_boot = self._count_up  # on this connection it was itself already
             self._newest = 0
             self._boot = self.connects

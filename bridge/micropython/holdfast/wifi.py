@@ -10,7 +10,7 @@ from .core import const, diff
 
 # ms that joining may take.
 _JOIN = const(15000)
-# ms without a link after which WiFi is begun anew, though it says that it is up.
+# ms without a link after which WiFi is restarted, though it says that it is up.
 _MUTE = const(60000)
 
 
@@ -68,7 +68,7 @@ class WiFi:
             if sta.active():
                 # An ESP32 that is still connecting refuses another attempt.
                 sta.disconnect()
-                # Elsewhere what has failed so far begins from nothing; a Pyboard D does not come through that.
+                # Elsewhere a restart clears failed attempts; a Pyboard D does not survive it.
                 if self._tries and platform != "pyboard":
                     sta.active(False)
             self._tries += 1

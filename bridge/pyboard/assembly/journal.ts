@@ -18,7 +18,7 @@ const USED: usize = 12; // bytes of lines
 export const FIRST: usize = 16;
 /** The core's TX_EPOCH, or 0: the lines have no numbers. */
 export const EPOCH: usize = 20;
-/** What the link was configured for: the lines are for nobody else. */
+/** The configuration that the lines belong to. */
 export const IDENTITY: usize = 24;
 /** Stream and number of the last message that the initiator has got. */
 export const HANDED_EPOCH: usize = 28;
@@ -83,7 +83,7 @@ export function append(byte: u32): void {
   keep(2 * HEADER + (at & ~3), ring + (at & ~3), 4);
 }
 
-/** The byte so far behind the start of the oldest line. */
+/** The byte at this distance from the start of the oldest line. */
 export function byteAt(offset: i32): u32 {
   return load<u8>(ring + position(offset));
 }

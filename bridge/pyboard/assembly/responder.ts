@@ -193,7 +193,7 @@ function enter(newLeg: i32, newPart: i32, now: i32): void {
   since = now;
 }
 
-/** What is waited for has not come. */
+/** The awaited signal has not come. */
 function late(now: i32): i32 {
   return now - since < DEADLINE ? NOTHING : fail(NO_ANSWER, now);
 }

@@ -1,4 +1,4 @@
-/** Commits batches, each in one transaction, and finds out what has become of those of which it was not told. */
+/** Commits batches, each in one transaction, and finds out about those whose outcome it was not told. */
 import { type Batch, type Change, FencedError, type Work } from "../store.ts";
 import { PostgresExecution } from "./executor.ts";
 import type { StoreHost } from "./host.ts";
@@ -153,7 +153,7 @@ export class Commits {
     if (isFence(error)) {
       const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
       if (fenced) return new FencedError(rows.known.get(Number(fenced.device))!.id);
-      await this.#isThere(NaN); // whoever was away for long was forgotten, with its gate
+      await this.#isThere(NaN); // a process that was away for long was forgotten, with its gate
       return new GateError("the database has another gate for this server", { cause: error });
     }
     if (isTaken(error, "holdfast_devices")) {
@@ -167,7 +167,7 @@ export class Commits {
   }
 }
 
-/** What was asked is right, but for its gate. */
+/** The transaction is right except for its gate. */
 class GateError extends Error {}
 
 /** Whether an error says for certain that its transaction has not been committed. */

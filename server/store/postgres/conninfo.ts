@@ -32,7 +32,7 @@ export interface ConnInfo {
   readonly hasPassword: boolean;
   /** Without the password: for people. */
   readonly about: string;
-  /** What the database asks for, looked up each time, as its file may change; undefined: there is none. */
+  /** What the database asks for, looked up each time, as its file may change; undefined: there is no password. */
   password(at: Host): string | undefined;
 }
 

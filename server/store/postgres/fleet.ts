@@ -19,7 +19,7 @@ import type { Wire } from "./wire.ts";
 /** Most that a beat brings of each kind. */
 const MOST = 100;
 
-/** After so long a process that was dead is forgotten: it can say no more than that it is new. */
+/** After this time a dead process is forgotten: if it comes back, it must join as a new one. */
 const BURIED = "1 day";
 
 /** What it uses of the store. */
@@ -171,7 +171,7 @@ export class PostgresFleet implements Fleet {
   async #open(): Promise<void> {
     const channels = ["holdfast", `holdfast_${this.#host.process}`];
     this.#listening = await this.#means.listen(channels, () => this.#heard());
-    this.#heard(); // of what it has not been told meanwhile
+    this.#heard(); // notifications may have been missed meanwhile
   }
 
   async #transact(wire: Wire, asked: readonly [sql: string, params: (string | number)[]][]) {

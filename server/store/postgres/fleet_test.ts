@@ -121,7 +121,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await b.fleet.adopt("1"))!.state!.inbox, ["from 1"]);
   });
 
-  test("whoever looks at another one's device is counted, and changes nothing of it", async (join) => {
+  test("a look at another process's device is counted, and changes nothing", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     const token = a.driver.ledgers.get("1")!.token;
@@ -198,7 +198,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await a.store.acquire("1")).mail, [], "it went with the device");
   });
 
-  test("whoever has posted for a device that is forgotten is told so, of mail and of messages", async (join) => {
+  test("the sender is told when the device is forgotten, for mail and for messages", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     assertEquals(await b.post({ device: "1", text: "x", number: 7 }), undefined);
@@ -253,7 +253,7 @@ withPostgres("postgres store: several processes", (server) => {
   );
 
   test(
-    "a process whose row was forgotten goes on with what nobody has taken",
+    "a process whose row was forgotten goes on with the devices that no other has taken",
     async (join, schema) => {
       const a = await join();
       await a.begin("1");

@@ -33,7 +33,7 @@ export class Line {
   /** @param last Is asked before it is closed, if it is open. */
   async close(last: (wire: Wire) => Promise<unknown> = () => Promise.resolve()): Promise<void> {
     this.#closed = true;
-    await this.#opening?.catch(() => {}); // whoever waits for it is told
+    await this.#opening?.catch(() => {}); // those who wait for it are told
     if (!this.#wire?.isOpen) return;
     try {
       await last(this.#wire);

@@ -88,7 +88,7 @@ const AT_ONCE = "; SET LOCAL synchronous_commit = off";
 export interface Asking {
   readonly ids: readonly string[];
   readonly process: number;
-  /** Takes charge of them; of those alone that nobody has; or of none, and counts that somebody has looked. */
+  /** Takes charge of all of them; or only of those that no process has; or of none, and counts the look. */
   readonly how: "take" | "adopt" | { readonly looksWith: number | undefined };
 }
 

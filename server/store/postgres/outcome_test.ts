@@ -1,4 +1,4 @@
-/** Commits of which nobody says whether they are in the database. */
+/** Commits whose outcome is unknown. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../../../bridge/host/mod.ts";
 import { type Postgres, withPostgres } from "../../../tests/support/postgres.ts";

@@ -24,14 +24,14 @@ import { Taker } from "./taker.ts";
 import { type ConnInfo, parseConnInfo } from "./conninfo.ts";
 import { Wire } from "./wire.ts";
 
-/** What `PostgresStore` can be told. */
+/** Options of `PostgresStore`. */
 export interface PostgresStoreOptions {
   /**
    * The longest that one statement of an application may take or wait for a lock, in ms, 100 to 3,600,000; then its
    * transaction fails with the database's error (57014, 55P03). Messages are acknowledged meanwhile. Default 5000.
    */
   statementTimeout?: number;
-  /** A server that has not been heard of for so long is taken for dead, in ms, 500 to 600,000: others take its devices.
+  /** Silence after which a server is taken for dead, in ms, 500 to 600,000: others take its devices.
    * Default 5000. */
   lease?: number;
   /** Refuses a store that servers use, and keeps them out: for what moves it. Default false. */
@@ -44,10 +44,10 @@ export interface PostgresStoreOptions {
 /** Connections for queries. */
 const READERS = 3;
 
-/** After so long, in ms, those who want to write are told that the store fails. */
+/** Time in ms after which those who want to write are told that the store fails. */
 const STALL = 2000;
 
-/** Longer than any statement may take, in ms: a connection that says nothing for so long is taken for broken. */
+/** Longer than any statement may take, in ms: a connection that is silent for this time is taken for broken. */
 const SILENCE = 5000;
 
 /**

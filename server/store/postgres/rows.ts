@@ -60,7 +60,7 @@ function remove(name: string, columns: Columns, which: string): string {
     WHERE t.device = r.device AND ${which}`;
 }
 
-/** What a device's row has beside its number, its id and its token. */
+/** What a device's row has besides its number, its id and its token. */
 const POSITIONS = {
   tx_epoch: N,
   tx_next: N,
@@ -229,7 +229,7 @@ export class Rows implements RowWriter {
     change.write(this);
   }
 
-  /** All that is to be asked, in this order. */
+  /** All queries, in this order. */
   statements({ gate, batch }: BatchNumber): Asked[] {
     const fence = {
       sql: FENCE,

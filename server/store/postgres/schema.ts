@@ -6,7 +6,7 @@ import type { Wire } from "./wire.ts";
 /** Version of the schema below. */
 export const SCHEMA_VERSION = 2;
 
-/** Whoever makes or changes tables holds this advisory lock meanwhile: "HOLD". */
+/** The advisory lock that a process holds while it makes or changes tables: "HOLD". */
 export const LOCK = 0x484f4c44;
 
 /**
@@ -90,7 +90,7 @@ export const SCHEMA: readonly string[] = [
     text TEXT NOT NULL,
     PRIMARY KEY (device, key)
   )`,
-  // What is to be done with devices that other servers have. `sender` is a process and its number for it.
+  // Orders for devices that other servers have. `sender` is a process and its number for it.
   `CREATE TABLE holdfast_mail (
     device BIGINT NOT NULL,
     number BIGINT NOT NULL,
@@ -165,7 +165,7 @@ export async function migrate(
   }
 }
 
-/** undefined: there is none yet. */
+/** undefined: there is no schema yet. */
 async function versionOf(wire: Wire): Promise<number | undefined> {
   const table = "SELECT to_regclass('holdfast_store') IS NOT NULL AS is_there";
   if ((await wire.ask(table)).rows[0]!.is_there === 0) return undefined;

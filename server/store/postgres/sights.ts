@@ -27,7 +27,7 @@ export const SIGHTS: readonly string[] = [
 /** Rows of one server that are read at a time. */
 const MOST = 500;
 
-/** Who has not looked for so long looks at everything, in ms: rows of forgotten devices may have gone meanwhile. */
+/** Time in ms without a look after which a process looks at everything: rows of forgotten devices may have gone meanwhile. */
 const FRESH = 30 * 60_000;
 
 /** Exchanges between two in which old rows go. */
@@ -71,7 +71,7 @@ function newsSince(seen: ReadonlyMap<number, number>): string {
   return each.length === 0 ? "SELECT 1 WHERE false" : each.join(" UNION ALL ");
 }
 
-/** All devices that there are, and were lately; those of which nobody has shown anything as well. */
+/** All devices that there are, and were lately, with those that no process has shown. */
 const ALL = `
   SELECT id, process, version, token, text FROM holdfast_sights WHERE process <> $1
   UNION ALL

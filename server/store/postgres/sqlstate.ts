@@ -7,7 +7,7 @@ export function sqlstate(error: unknown): string | undefined {
   return typeof code === "string" && severity !== undefined ? code : undefined;
 }
 
-/** What was asked can be asked again: somebody was in its way. */
+/** The transaction can be tried again: another one was in its way. */
 export function isConflict(error: unknown): boolean {
   return ["40001", "40P01"].includes(sqlstate(error) ?? "");
 }
@@ -45,7 +45,7 @@ export function isTrouble(error: unknown): boolean {
 /** Among others: a statement was given too many parameters, or too few. */
 const WRONG_COUNT = "08P01";
 
-/** Whoever has set it up must do something: to wait does not help. */
+/** The administrator must do something: waiting does not help. */
 export function isSetup(error: unknown): boolean {
   return /^(28|3D|3F|42501)/.test(sqlstate(error) ?? "");
 }

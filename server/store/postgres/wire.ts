@@ -10,7 +10,7 @@ import type { SqlInput, SqlRow } from "../store.ts";
 import { dial } from "./dial.ts";
 import { type ConnInfo, type Host } from "./conninfo.ts";
 
-/** What a statement has come to. */
+/** The result of a statement. */
 export interface Answer {
   readonly rows: readonly SqlRow[];
   /** What the database says that it has done: "ROLLBACK" for a COMMIT of what had failed. */
@@ -46,9 +46,9 @@ function fromHex(text: string): Uint8Array {
 export interface WireOptions {
   /** Of the session. */
   readonly settings: Readonly<Record<string, string | number>>;
-  /** If the database answers nothing of what it was asked for so long, in ms, it is taken for gone. */
+  /** Time in ms without an answer after which the database is taken for gone. */
   readonly silence: number;
-  /** Is told of what others notify. */
+  /** Told of notifications. */
   notified?(channel: string, payload: string): void;
 }
 
@@ -216,7 +216,7 @@ export class Wire {
     this.#timer = setTimeout(() => this.cut(error), this.#silence);
   }
 
-  /** Breaks it at once. What was asked is rejected; whether it happens, nobody knows. */
+  /** Breaks it at once. Pending queries are rejected; nobody can say whether they are carried out. */
   cut(error: Error): void {
     this.#end ??= error;
     this.#socket.destroy();

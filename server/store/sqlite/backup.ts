@@ -110,7 +110,7 @@ export class Backup {
   }
 }
 
-/** Whoever finds something else in this place than a backup needs it, perhaps. */
+/** A file in this place that is not a backup is left alone: somebody may need it. */
 function checkTarget(path: string, target: string, { path: own }: OpenDatabase): void {
   const refuse = (why: string) => {
     throw new LocalError(

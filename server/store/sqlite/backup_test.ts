@@ -52,7 +52,7 @@ async function check(path: string, least: number, most: number): Promise<number>
   return steps;
 }
 
-/** A store with so much in it that to copy it takes some turns. */
+/** A store so large that copying it takes some turns. */
 async function large(path: string): Promise<SqliteStore> {
   const store = new SqliteStore(path);
   const sql = "CREATE TABLE large AS SELECT randomblob(20000000) AS x";

@@ -1,4 +1,4 @@
-/** Opens the file of an `SqliteStore`, and refuses what is none. */
+/** Opens the file of an `SqliteStore`, and refuses other files. */
 import { resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
@@ -42,7 +42,7 @@ export interface OpenDatabase {
 }
 
 /**
- * Opens a store's file; creates it, for its owner alone (mode 0600), if there is none. A file with an older schema is
+ * Opens a store's file. If there is none, it is created, for its owner alone (mode 0600). A file with an older schema is
  * migrated.
  *
  * @param migrations Others than the product's are for tests.
@@ -224,7 +224,7 @@ function refusal(path: string, what: string, cause?: unknown): LocalError {
   return new LocalError("STORE_UNUSABLE", `the store ${JSON.stringify(path)} ${what}`, { cause });
 }
 
-/** Why opening or loading has failed, as an error for the user. What is a bug stays as it is. */
+/** Why opening or loading has failed, as an error for the user. Bugs stay as they are. */
 export function unusable(path: string, error: unknown): unknown {
   if (error instanceof LocalError || !(error instanceof Error)) return error;
   const code = sqliteCode(error);

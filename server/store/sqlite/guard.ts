@@ -13,7 +13,7 @@ function isSeveral(sql: string): boolean {
   return /;[\s;]*[^\s;]/.test(bare) && !/^\s*create\s+(temp\s+|temporary\s+)?trigger\b/i.test(bare);
 }
 
-/** The authorizer is not told what a table is to be called. */
+/** The authorizer is not told a table's new name. */
 const RENAMES = /^\s*alter\b.*\bholdfast_/is;
 
 /** What does nothing if there is something already, or nothing: SQLite asks nobody about it then. */
@@ -45,7 +45,7 @@ const READS: ReadonlySet<number> = new Set([
   Action.RECURSIVE,
 ]);
 
-/** What nobody may do but the store. */
+/** What only the store may do. */
 const RESERVED: ReadonlySet<number> = new Set([
   Action.PRAGMA,
   Action.TRANSACTION,
@@ -61,7 +61,7 @@ interface Authorizing {
   ): void;
 }
 
-/** What the application may do in one place, and the statements that it has done it with. */
+/** What an application may do in one kind of call, and the statements that it has used there. */
 interface Kind {
   readonly prepared: Map<string, StatementSync>;
   /** For people. */

@@ -27,7 +27,7 @@ interface Row {
 const DRIFT = 1000;
 
 export class Mark {
-  /** What shows that the store is older than what was told; undefined: nothing. */
+  /** Evidence that the store is older than what was told; undefined: none. */
   readonly older: string | undefined;
   /** From the process's clock to the store's, in ms. */
   readonly offset: number;
@@ -50,7 +50,7 @@ export class Mark {
   }
 
   /**
-   * The file itself says that it is open before anything else goes into its log, so whoever finds the one without the
+   * The file itself says that it is open before anything else goes into its log, so a reader that finds the one without the
    * other knows that something is missing. On a full disk it does not say so: then nobody will notice.
    */
   #open(): void {

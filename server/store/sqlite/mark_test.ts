@@ -126,7 +126,7 @@ for (const step of [200 * DAY, -200 * DAY]) {
   const kind = step > 0 ? "on" : "back";
 
   markTest(
-    `ages survive a date that is set ${kind} while nobody has the store open`,
+    `ages survive a date that is set ${kind} while the store is closed`,
     async (path) => {
       const computer = new Computer(path, true);
       const store = computer.open();

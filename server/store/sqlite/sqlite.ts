@@ -29,7 +29,7 @@ import type {
 import { Tables } from "./tables.ts";
 import { boot } from "../../transport/boot.ts";
 
-/** What `SqliteStore` can be told. */
+/** Options of `SqliteStore`. */
 export interface SqliteStoreOptions {
   /**
    * What a commit survives. "full", the default: a crash and the loss of power, for one fsync in each
@@ -128,7 +128,7 @@ export class SqliteStore implements Store, Database {
     this.#guard = new Guard(db);
   }
 
-  /** What shows that the store is older than what was told, for people; undefined: nothing. */
+  /** Evidence that the store is older than what was told, in words; undefined: none. */
   get older(): string | undefined {
     return this.#mark.older;
   }
@@ -215,7 +215,7 @@ export class SqliteStore implements Store, Database {
     this.#tables.of(device, id);
     change.write(this.#tables);
     if (!this.#tables.wrote) return; // all was undone
-    // If the transaction fails, nobody has this number.
+    // If the transaction fails, this number is not used.
     this.#lastDevice = device;
     this.#added.set(id, { device, token, state: undefined });
   }
@@ -265,7 +265,7 @@ export class SqliteStore implements Store, Database {
     });
   }
 
-  /** The result of what is done at once; errors of the file as STORE_FAILED. */
+  /** Runs something at once, and turns errors of the file into STORE_FAILED. */
   #promise<T>(fn: () => T, wraps = true): Promise<T> {
     try {
       this.#checkOpen();

@@ -110,7 +110,7 @@ storeTest("a device that was acquired before is read from the file again", async
   await store.close();
 });
 
-storeTest("a device of which all was undone is not known", async (path) => {
+storeTest("a device whose changes were all undone is not known", async (path) => {
   await within(path, async (driver) => {
     const record = await driver.acquire("1");
     record.write("a", { overtakes: false, qos: true }, 0);

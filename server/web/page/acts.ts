@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** What the page has the server do: the same routes that programs use. */
+/** The page's orders to the server, by the same routes that programs use. */
 import { byId } from "../parts/dom.ts";
 
 /** Why the server has not done something, in its words. */
@@ -45,7 +45,7 @@ export async function act(what: string, run: () => Promise<unknown>): Promise<bo
   }
 }
 
-/** Asks whoever looks whether that is meant. */
+/** Asks the viewer to confirm. */
 export function isSure(question: string, yes: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("sure");
   byId("question").textContent = question;

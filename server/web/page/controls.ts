@@ -18,7 +18,7 @@ export interface Control {
   show(channel: ChannelView): void;
 }
 
-/** What a channel should be; what it is, where nobody has said. */
+/** What a channel should be; if that was never set, what it is. */
 const wanted = ({ desired, reported }: ChannelView): unknown => desired ?? reported;
 
 /** @returns undefined: it can only be looked at */

@@ -96,7 +96,7 @@ export class Curve {
     };
   }
 
-  /** Whoever does not see the curve is told what is in it. */
+  /** Says in words what the curve shows, for those who cannot see it. */
   #draw(): void {
     const [seconds, values] = this.#data;
     this.#plot?.setData(this.#data);

@@ -16,7 +16,7 @@ const APPS: Readonly<Record<string, string>> = {
   ended: "has ended",
 };
 
-/** What a device may say about itself beside its application's channels. */
+/** What a device may say about itself besides its application's channels. */
 const DIAGNOSTICS = ["Signal", "Free heap", "Uptime"];
 
 /** Terms, and what they are now; undefined: nothing is known. */

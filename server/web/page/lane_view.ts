@@ -29,7 +29,7 @@ export class LaneView {
     this.element.setAttribute("role", "img");
   }
 
-  /** Most lanes have one or two layers, and each costs whoever scrolls: so those are made that are needed. */
+  /** Most lanes have one or two layers, and each makes scrolling slower: so only those needed are made. */
   #paint(layer: Layer, shapes: readonly string[]): void {
     let path = this.#paths.get(layer);
     if (!path) {
@@ -52,7 +52,7 @@ export class LaneView {
       return `M${x} ${top}h${width}v${HEIGHT - top}h-${width}z`;
     };
     for (const name of STATES) {
-      // A short outage is to be seen in a long time, too.
+      // A short outage must be visible in a long time, too.
       const own = spans.filter(({ state }) => state === name);
       this.#paint(name, own.map((span) => shape(span, name === "away" ? 2 : 0)));
     }

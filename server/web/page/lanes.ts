@@ -18,7 +18,7 @@ export interface Range {
 }
 
 /**
- * The spans of a device's lane, oldest first. Before its first link there are none: nobody knows.
+ * The spans of a device's lane, oldest first. There are none before its first link, as nothing is known of that time.
  *
  * @param links the device's, oldest first
  * @param served when the server ran, oldest first

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The one stream from which a page lives. */
+/** The stream that keeps a page up to date. */
 import { byId } from "../parts/dom.ts";
 
 /** Time goes on while nothing changes: in ms. */
@@ -11,7 +11,7 @@ const PAUSE = 3000;
 
 const GONE = "The server does not answer. This page shows the last known state and keeps trying.";
 
-/** What a page does with what it is told. */
+/** What a page does with the events of its stream. */
 export interface Live<Told> {
   /** @param isAll It is everything, as for one who has seen nothing. */
   take(told: Told, isAll: boolean): void;
@@ -28,7 +28,7 @@ export interface Live<Told> {
 export interface Stream {
   /** Shows all again. */
   show(): void;
-  /** Nothing more is to be told. */
+  /** Ends the stream. */
   end(): void;
 }
 

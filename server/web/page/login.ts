@@ -20,7 +20,7 @@ byId("login").addEventListener("submit", async (event) => {
   }
 });
 
-/** Where one wanted to go: a page of this server's, whoever has made the link. */
+/** The page that was asked for: one of this server's, wherever the link came from. */
 function next(): string {
   const path = decodeURIComponent(location.hash.slice(1)) || "/";
   const url = new URL(path, location.origin);

@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /** The page of all devices: a row for each, which changes as the server tells. */
+import { compareNames } from "../../protocol/name_order.ts";
 import { button, byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { Told } from "../seen.ts";
@@ -17,7 +18,7 @@ import { counted } from "./words.ts";
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
-/** Of what something was told. To show all of them each time would take a frame from whoever scrolls. */
+/** Rows with news. Showing all rows each time would cost a frame while somebody scrolls. */
 const changed = new Set<Row>();
 
 /** As they were shown last: those that come into sight are shown by themselves. */
@@ -27,18 +28,12 @@ const groups = new Groups<Row>(byId("devices"), (rows) => {
   if (shown) { for (const row of rows) row.show(...shown); }
 });
 
-/** By their ids, as people sort them: 2 comes before 10. */
-const { compare } = new Intl.Collator("en", { numeric: true });
-
 /** Where a device's row is, or should be. */
 function placeOf(id: string): number {
   let [low, high] = [0, rows.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    const other = rows[middle]!.id;
-    // What people take for the same, "a" and "A", is two devices.
-    const isBefore = (compare(other, id) || (other < id ? -1 : Number(other > id))) < 0;
-    if (isBefore) low = middle + 1;
+    if (compareNames(rows[middle]!.id, id) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** What a device says and is told, and its log, as it happens. */
+/** A device's messages both ways, and its log, as they come. */
 import { byId, input, make } from "../parts/dom.ts";
 import type { Line } from "../device_stream.ts";
 import { clock, counted, shown } from "./words.ts";
@@ -8,7 +8,7 @@ import { clock, counted, shown } from "./words.ts";
 /** Lines that are kept: of more, the last. */
 const MOST = 500;
 
-/** For ears, and for whoever copies the text. */
+/** For screen readers, and for copied text. */
 const WAYS = { in: "from it", out: "to it", log: "log" } as const;
 
 /** How near the end somebody must be to be taken along with it, in pixels. */

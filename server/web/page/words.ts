@@ -35,7 +35,7 @@ export function counted(count: number, one: string, several = `${one}s`): string
 // deno-lint-ignore no-control-regex
 const ACTIVE = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
-/** What a device has said, as it may be shown: so that it cannot pose as something else. */
+/** Text of a device, made safe to show: it cannot pose as something else. */
 export function shown(text: string): string {
   return text.replace(ACTIVE, "\ufffd");
 }

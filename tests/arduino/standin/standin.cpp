@@ -52,7 +52,7 @@ static uint32_t chance(uint32_t most) {
   return chance_state % most;
 }
 
-/* Once in so many times, where they are hostile. */
+/* How often, where they are hostile: once in this many times. */
 static bool once_in(uint32_t times) {
   return chance_state && !chance(times);
 }

@@ -42,7 +42,7 @@ export interface Command {
   word(index: number): number;
 }
 
-/** Reads a frame as a command; undefined if it is none. */
+/** Reads a frame as a command; undefined if it is not one. */
 export function parseCommand(frame: Uint8Array): Command | undefined {
   if (frame.length < 8 || frame[0] !== 0) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
@@ -80,7 +80,7 @@ export interface Machine {
   readonly registers: Registers;
   /** Sends a frame. */
   reply(frame: Uint8Array): void;
-  /** Is deaf for this many ms: what arrives waits, and so does what is to be sent. */
+  /** Is deaf for this many ms: bytes both ways wait. */
   busy(ms: number): void;
   /** How long it takes to erase a sector, in ms. */
   readonly eraseTime: number;

@@ -22,7 +22,7 @@ export function slipFrame(data: Uint8Array): Uint8Array {
   return Uint8Array.from(out);
 }
 
-/** Takes bytes off a line and gives whole frames. What stands between frames is thrown away. */
+/** Takes bytes off a line and gives whole frames. Bytes between frames are dropped. */
 export class SlipReader {
   #frame: number[] | undefined;
   #escaped = false;

@@ -7,7 +7,7 @@
 import { Emulator, type EmulatorOptions } from "../../../bridge/esp8266/emulator/emulator.ts";
 import type { Firmware, Hardware, Program } from "../chip/chip.ts";
 
-/** The serial line is looked after so often, in ms. */
+/** Interval between looks at the serial line, in ms. */
 const PACE = 5;
 
 /** What is around the chip; not its flash, which is the emulated board's. */
@@ -16,7 +16,7 @@ export interface Surroundings extends Omit<EmulatorOptions, "flash" | "reset"> {
   networks?: Emulator["networks"];
 }
 
-/** Whoever has it can look at the chips that it has run on, and pulls their plugs in the end. */
+/** Its owner can look at the chips that it has run on, and must switch them off in the end. */
 export class RealFirmware implements AsyncDisposable {
   readonly #around: Surroundings;
   #current: Running | undefined;

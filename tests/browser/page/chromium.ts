@@ -24,7 +24,7 @@ export const PATIENCE = 120_000;
 /** Where pictures of the page are left: not kept in the repository. */
 const SHOTS = new URL("../screenshots/", import.meta.url);
 
-/** A browser, to be closed by whoever asks for it. */
+/** A browser, which the caller must close. */
 export function launch(): Promise<Browser> {
   const { paths } = locate({ chromium: "chromium" });
   return chromium.launch({
@@ -43,7 +43,7 @@ export async function shoot(page: Page, name: string): Promise<void> {
 }
 
 /**
- * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is none.
+ * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is no browser.
  *
  * @param more what else it needs: programs, and Debian's packages for them
  */

@@ -1,5 +1,5 @@
 /**
- * The fixture beside the computer: the boards, the cables, and whoever picks a port in the browser's list.
+ * The fixture beside the computer: the boards, the cables, and the user who picks a port in the browser's list.
  *
  * @module
  */

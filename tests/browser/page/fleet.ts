@@ -70,7 +70,7 @@ export class Fleet implements AsyncDisposable {
     return this.#proxy;
   }
 
-  /** On the same ports and the same store as the one before. */
+  /** On the same ports and the same store as the previous one. */
   async startServer(): Promise<void> {
     this.#server = await Server.listen({
       hostname: "127.0.0.1",

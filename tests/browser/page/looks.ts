@@ -9,7 +9,7 @@ import type { Person } from "./person.ts";
 
 const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")));
 
-/** What axe finds wrong with the page as it is now. */
+/** Faults that axe finds in the page as it is now. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const found = await page.evaluate(async () => {

@@ -8,7 +8,7 @@ import { shoot } from "./chromium.ts";
 
 /** Somebody who uses a page: sees and presses what has a role and a name. */
 export class Person implements AsyncDisposable {
-  /** What the page has thrown, or complained about on its own console. */
+  /** Errors that the page has thrown or printed on its console. */
   readonly errors: string[] = [];
 
   constructor(readonly page: Page) {

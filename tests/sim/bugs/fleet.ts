@@ -96,7 +96,7 @@ const LEASE_BUGS: Bugs = {
   ),
 };
 
-/** What the store has done. */
+/** Bugs of the store. */
 const COMMIT_BUGS: Bugs = {
   "fleet: a commit of unknown outcome is taken for failed": edit(
     STORE,

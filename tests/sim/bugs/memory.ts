@@ -1,4 +1,4 @@
-/** Bugs of what outlives a connection, a process or a reset. */
+/** Bugs in what outlives a connection, a process or a reset. */
 import { type Bugs, edit } from "./bug.ts";
 
 const CLIENT = "bridge/host/client.ts";

@@ -178,7 +178,7 @@ const FORGETTING: Bugs = {
   ),
 };
 
-/** What is said of devices. */
+/** Bugs of announcements. */
 const STATES: Bugs = {
   "what is announced takes the place of what is newer": edit(
     BRIDGE,

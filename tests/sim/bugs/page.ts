@@ -1,4 +1,4 @@
-/** Bugs of what a page shows: the timeline, and messages as they are told. */
+/** Bugs in what a page shows: the timeline, and the list of messages. */
 import { type Bugs, edit } from "./bug.ts";
 
 const DEVICE = "server/runtime/device_driver.ts";

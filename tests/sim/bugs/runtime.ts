@@ -19,7 +19,7 @@ const TRANSACTIONS = "server/runtime/transactions.ts";
 const TURN = "server/runtime/turn.ts";
 const WORKINGS = "server/workings.ts";
 
-/** What comes out before it is safe, and what comes in while it must not. */
+/** Output before it is safe, and input while none may be taken. */
 const TURN_BUGS: Bugs = {
   "acks and messages go out before the commit": edit(
     TURN,

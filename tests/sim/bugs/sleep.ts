@@ -1,4 +1,4 @@
-/** Bugs of what is kept over a device's sleep, at either end. */
+/** Bugs in what either end keeps while a device sleeps. */
 import { type Bugs, edit } from "./bug.ts";
 
 const SLEEP = "bridge/host/sleep.ts";

@@ -32,7 +32,7 @@ void holdfast_chacha20_block(const uint32_t key[8], uint32_t number, const uint3
 #define BITS 13
 #define MASK 0x1fffu
 
-/* Adds 128 bits, zeros where there are not so many, and what stands above them. */
+/* Adds 128 bits, padded with zeros, and the bits above them. */
 static void add(uint32_t *digits, const uint8_t *bytes, size_t length, uint32_t top) {
   uint32_t held = 0;
   size_t at = 0;

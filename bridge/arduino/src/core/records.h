@@ -3,7 +3,7 @@
  * client-as/SEALING.md says how; server/protocol/seal.ts is the other end. The library for Arduino has a copy of it. The
  * names have a prefix, as a vendor's library may have the same.
  *
- * A record is opened where its text is to be, and what is sent is sealed on its way out: neither needs a buffer.
+ * A record is opened where its text will be, and sent bytes are sealed on their way out: neither needs a buffer.
  */
 #ifndef HOLDFAST_RECORDS_H
 #define HOLDFAST_RECORDS_H
@@ -31,7 +31,7 @@ struct holdfast_records {
   uint64_t next[2];    /* numbers of the records */
   uint16_t most;       /* bytes of text that the device takes in one */
   bool keyed, broken;
-  /* The record that is arriving: so many bytes, its parts, and where its text is. */
+  /* The arriving record: its bytes so far, its parts, and where its text is. */
   uint16_t have;
   uint8_t head[HOLDFAST_RECORD_LENGTH], tag[HOLDFAST_RECORD_TAG];
   uint8_t *text;
@@ -75,8 +75,8 @@ void holdfast_record_end(struct holdfast_record *record, uint8_t tag[HOLDFAST_RE
 /* Bytes of text of the record that is arriving; 0: nobody knows yet. */
 size_t holdfast_records_size(const struct holdfast_records *records);
 
-/* Where the next bytes from the connection go, and how many of these n. `room` is where the text is to be, with room for
- * all of it: it may be another place each time. NULL: there is none, and there is to be; or the seal is broken. */
+/* Where the next bytes from the connection go, and how many of these n. `room` is where the text will be, with room for
+ * all of it: it may be another place each time. NULL: it is needed and missing, or the seal is broken. */
 uint8_t *holdfast_records_place(struct holdfast_records *records, uint8_t *room, size_t *n);
 
 /* They are there. Returns how many bytes of text are at `room` now: those of a record that is complete, and was opened.

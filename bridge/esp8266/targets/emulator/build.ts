@@ -55,7 +55,7 @@ export async function build(options: BuildOptions): Promise<Built> {
 interface EmulatorBuild extends Pick<Target, "more"> {
   defines?: string[];
   say?: (line: string) => void;
-  /** The application, if it is to be part of the firmware instead of being interpreted. */
+  /** The application, if it becomes a part of the firmware instead of being interpreted. */
   aot?: Application | undefined;
   /** For its compiler. */
   aotFlags?: string[];

@@ -43,7 +43,7 @@ void port_delay_us(uint32_t us) {
   while (port_us() - start < us) {}
 }
 
-/* Under -icount shift=0 a step of the cycle counter is 25 instructions, and time that is waited for is none. */
+/* Under -icount shift=0 a step of the cycle counter is 25 instructions, and waiting takes no time. */
 #ifdef MEASURE_WAKE
 #include "console.h"
 static void mark(const char *what) {

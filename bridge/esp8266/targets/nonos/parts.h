@@ -27,7 +27,7 @@ void tcp_use_dns(uint32_t address);
 /* Where names are looked up; 0: nowhere. */
 uint32_t tcp_dns(void);
 
-/* Ends the connection, if there is one, and tells the other end. It is not to be used again. */
+/* Ends the connection, if there is one, and tells the other end. It must not be used again. */
 void tcp_finish(void);
 
 /* For how many seconds DHCP has given the board its address; 0: it is not DHCP's. */

@@ -13,7 +13,7 @@ void pins_output(unsigned pin, bool high);
 /* Makes the pin an open-drain line, whatever it was, and lets go of it or pulls it low. */
 void pins_line(unsigned pin, bool released);
 
-/* The pin is to be something else than a PWM output. Harmless if it is none. */
+/* Ends a pin's use as a PWM output. Harmless if it is not one. */
 void pwm_release(unsigned pin);
 
 #endif

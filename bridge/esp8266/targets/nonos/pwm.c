@@ -24,7 +24,7 @@
 
 struct plan {
   uint32_t high; /* these go high first */
-  uint32_t steps; /* then so many times … */
+  uint32_t steps; /* how many times then … */
   struct {
     uint32_t after; /* ticks after what was before: */
     uint32_t low;   /* these go low */

@@ -17,7 +17,7 @@ static bool has_password; /* this network's */
 static bool has_lease;    /* its address is from DHCP */
 static uint32_t access_point[2] IN_WORDS; /* as in struct port_lease */
 
-/* What is to be told. */
+/* What must be reported. */
 static uint8_t news[4];
 static volatile unsigned news_count;
 

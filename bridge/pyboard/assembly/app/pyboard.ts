@@ -26,7 +26,7 @@ import * as responder from "../responder";
 import { BUFFER, input, output } from "../responder";
 import { isUtf8 } from "../utf8";
 
-/** How often the initiator's wire is looked at, in ms: so long the other board waits, ten times a second. */
+/** Interval between looks at the initiator's wire, in ms. The other board waits for it, ten times a second. */
 const LOOK: i32 = 2;
 const KEEPALIVE: i32 = 2000;
 /** How long there may be no WiFi, or no server behind it, before the initiator is told, in ms. */
@@ -45,7 +45,7 @@ const NUMBERED: u32 = 4; // bit of a line's first digit
 const QOS: u32 = 2;
 const WAIT: u32 = 1;
 
-// What the initiator is told next, besides messages.
+// What to tell the initiator next, besides messages.
 let toldUp: i32 = -1; // the state of the link that it knows; -1: none
 let keepaliveAt: i32 = 0;
 let reportAt: i32 = 0;
@@ -212,7 +212,7 @@ function feed(): void {
   }
 }
 
-/** Looks for what the initiator is to be told. */
+/** Finds what to tell the initiator next. */
 function watch(now: i32): void {
   if (connects()) return;
   const up = wifi() == WIFI_UP;
@@ -351,7 +351,7 @@ function reply(now: i32): void {
       add(NEWLINE);
     }
   }
-  // What an earlier program has left may fill the journal: not for that is the configuration held back.
+  // Lines of an earlier program may fill the journal: that does not delay the configuration.
   responder.answer(<i32>(at - output), configured && journal.free() < BUFFER);
 }
 

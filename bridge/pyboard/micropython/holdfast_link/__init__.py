@@ -128,7 +128,7 @@ class AppBase:
             await self._change()
 
     async def reboot(self):
-        """Resets the ESP8266 by its wire; without one, synchronises with it anew."""
+        """Resets the ESP8266 by its wire; without one, synchronises with it again."""
         self._must_reset = True
         await asyncio.sleep(0)
 
@@ -178,7 +178,7 @@ class AppBase:
                 self.failures += 1
                 if self.verbose:
                     print("ESP8266:", error)
-                # Often it is enough to begin anew; the second time in a row it is reset.
+                # Often it is enough to begin again; the second time in a row it is reset.
                 self._must_reset = not self._configured
 
     async def _synchronise(self):

@@ -6,7 +6,20 @@
 import { concat } from "../../server/protocol/lines.ts";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
-import type { Conditions, DevicePlan } from "./scenario.ts";
+
+/** What the way between two machines is like, in ms and bytes. */
+export interface Conditions {
+  /** What each packet takes at least, one way. */
+  latency: number;
+  /** What it may take beside that: drawn for each. */
+  jitter: number;
+  /** Longest segment, drawn again for each; Infinity: a write arrives in one piece. */
+  segment: number;
+  /** What fits between the two programs, per direction. */
+  capacity: number;
+  /** Bytes per ms. */
+  rate: number;
+}
 
 /** Directions: from the device to the server, and back. */
 export const UP = 0;
@@ -57,7 +70,8 @@ export class Path {
     readonly random: Random,
     readonly conditions: Conditions,
     readonly hostname: string,
-    readonly owner?: DevicePlan,
+    /** The device whose way it is. */
+    readonly owner?: string,
   ) {}
 
   /** Nothing passes in this direction until as many `unplug`s are undone by `plug`. */
@@ -94,9 +108,6 @@ export class Path {
     });
   }
 }
-
-/** An address at which there is no machine of the server's: whoever connects is refused, or hears nothing. */
-export const NOBODY = "10.0.1.9";
 
 /** A machine that connections are made to. */
 export interface Host {

@@ -3,7 +3,7 @@ import { PeerError } from "../../server/protocol/errors.ts";
 import type { Socket, SocketEvents } from "../../server/transport/platform.ts";
 import type { End } from "./network.ts";
 import type { Process } from "./process.ts";
-import { Violation } from "./promises.ts";
+import { Violation } from "./violation.ts";
 
 /** Told of the bytes that pass, before the program sees them or after it has written them. */
 export interface Tap {

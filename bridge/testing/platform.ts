@@ -16,8 +16,11 @@ import { SimSocket } from "./socket.ts";
 /** Of a name, in ms. */
 const LONGEST_LOOKUP = 3000;
 
+/** For a program that takes any free port. */
+const DEFAULT_PORT = 8123;
+
 /** Date at the beginning of a world, in ms since 1970. */
-const BEGINNING = Date.UTC(2030, 0, 1);
+export const BEGINNING = Date.UTC(2030, 0, 1);
 
 /** What a process is part of: how it reaches others, and how others reach it. */
 export interface Wiring {
@@ -29,6 +32,8 @@ export interface Wiring {
   readonly gather: number;
   /** What the machine is called, if anybody asks. */
   readonly name?: string;
+  /** Looks a name up. @returns its addresses; undefined: nobody knows it at present */
+  resolve(hostname: string): readonly string[] | undefined;
   /** Makes a connection, whose events go to the socket returned. */
   connect(
     platform: SimPlatform,
@@ -42,6 +47,7 @@ export class SimPlatform implements Platform {
   readonly sockets = new Set<SimSocket>();
   #accept: ((socket: Socket) => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
+  #port = DEFAULT_PORT;
   #life: number;
 
   constructor(readonly process: Process, readonly wiring: Wiring) {
@@ -91,31 +97,35 @@ export class SimPlatform implements Platform {
   }
 
   listen(
-    _options: ListenOptions,
+    { port }: ListenOptions,
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener> {
     this.#accept = accept;
     this.#failed = failed;
+    this.#port = port || DEFAULT_PORT;
     const close = () => {
       this.#accept = this.#failed = undefined;
       return Promise.resolve();
     };
-    return Promise.resolve({ port: 8123, setTls() {}, close });
+    return Promise.resolve({ port: this.#port, setTls() {}, close });
   }
 
-  /** Takes its time, and knows nothing now and then. */
+  /** Takes its time. */
   resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void {
-    const { random } = this.process.world;
-    const fails = random.chance(0.2);
-    return this.after(random.skewed(1, LONGEST_LOOKUP), () => {
-      const failure = new PeerError("NO_ADDRESS", `${hostname} is not known today`);
-      ended(fails ? failure : ["10.0.1.1"]);
+    const addresses = this.wiring.resolve(hostname);
+    return this.after(this.process.world.random.skewed(1, LONGEST_LOOKUP), () => {
+      ended(addresses ?? new PeerError("NO_ADDRESS", `${hostname} is not known at present`));
     });
   }
 
   get listens(): boolean {
     return this.isAlive && this.#accept !== undefined;
+  }
+
+  /** The port that it listens on, or did last. */
+  get port(): number {
+    return this.#port;
   }
 
   /** A connection was made to it: the program is given it in its own time. */

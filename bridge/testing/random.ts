@@ -1,10 +1,11 @@
-/** The one source of chance in a simulated world: everything that is drawn follows from the seed. */
+/** The one source of chance in a simulated world: all that is drawn follows from the seed. */
 export class Random {
   #a: number;
   #b: number;
   #c: number;
   #count = 1;
 
+  /** Begins the series of a seed, an integer from 0 to 2^53 - 1. */
   constructor(seed: number) {
     this.#a = 0x9e3779b9 ^ seed;
     this.#b = 0x243f6a88 ^ Math.floor(seed / 4294967296);
@@ -39,10 +40,12 @@ export class Random {
     return Math.min(most, Math.floor(Math.exp(low + share * (Math.log(most + 2) - low)) - 1));
   }
 
+  /** True with this probability, 0 to 1. */
   chance(probability: number): boolean {
     return this.word() < probability * 4294967296;
   }
 
+  /** One of them. */
   pick<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }
