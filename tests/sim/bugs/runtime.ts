@@ -108,8 +108,8 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a failed commit leaves its transactions applied": edit(
     TURN,
-    "    const group = this.#group;\n    this.#undo();\n    this.#applied = [];\n",
-    "    const group = this.#group;\n    this.#applied = [];\n",
+    "error: unknown): void {\n    this.#undo();",
+    "error: unknown): void {",
   ),
 };
 
