@@ -10,9 +10,6 @@ import { Violation } from "../../bridge/testing/violation.ts";
 
 const BYTES = 32;
 
-/** Draws that are remembered: more than greetings can be under way. */
-const KEPT = 400;
-
 const NOTHING = new Uint8Array(0);
 
 /** By their public keys; those that were not asked for yet have none. */
@@ -29,12 +26,14 @@ export function forgetDraws(): void {
 export function noteDraw(array: ArrayBufferView): void {
   if (!(array instanceof Uint8Array) || array.length !== BYTES) return;
   drawn.push({ secret: array.slice() });
-  if (drawn.length > KEPT) drawn.shift();
 }
 
 /** What a device and its server share, by their public keys. @throws {Violation} nobody has drawn its secret */
 export function sharedOf(device: string, server: string): Uint8Array {
-  const own = drawn.find((draw) => (draw.pair ??= new Ephemeral(draw.secret)).publicKey === device);
+  // The newest first: making a pair takes its time, and a crowd draws many.
+  const own = drawn.findLast((draw) =>
+    (draw.pair ??= new Ephemeral(draw.secret)).publicKey === device
+  );
   const shared = own?.pair?.share(server);
   if (!shared) throw new Violation(`the secret of the ephemeral key ${device} was not drawn`);
   return shared;
