@@ -108,7 +108,7 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a failed commit leaves its transactions applied": edit(
     TURN,
-    "    const group = this.#group;\n    this.#undo();\n    this.#applied = [];\n",
+    "    this.#undo();\n    const group = this.#group;\n    this.#applied = [];\n",
     "    const group = this.#group;\n    this.#applied = [];\n",
   ),
 };
