@@ -26,9 +26,9 @@ import {
   bytesOf,
   count,
   endRound,
-  hasMissedRound,
   knownFilters,
   type Message,
+  missedRound,
   publish,
   republish,
 } from "./rows.ts";
@@ -345,23 +345,28 @@ export class MqttBridge {
       this.#room.settle(await count(tx));
     });
     if (this.#broker) this.#again(server, (tx) => this.#tellLeft(tx));
+    this.#again(server, (tx) => this.#tellMissed(server, tx));
+  }
+
+  /** Devices that were on their way to this server when all were announced. */
+  async #tellMissed(server: Server, tx: Transaction): Promise<void> {
+    const missed = await missedRound(tx, this.#lease!.server);
+    const here = new Set(hereOf(server).devices.map(({ id }) => id));
+    for (const id of missed) if (here.has(id)) this.#announcer!.again(id);
   }
 
   /** Whether a device is there. */
-  async #tell(
+  #tell(
     server: Server,
     tx: Transaction,
     id: string,
     state: AvailabilityState,
     sleep: number,
-  ): Promise<void> {
+  ): void {
     const message = { topic: this.#topics.availability(id), payload: state, retain: true };
     if (this.#lease && state !== "online") {
       const gone = { device: id, state, sleep };
       return tellGone(tx, message, gone, this.#lease.server, this.#platform.date());
-    }
-    if (this.#lease && await hasMissedRound(tx, id)) {
-      tx.afterCommit(() => this.#announcer!.again(id));
     }
     this.#put(tx, message);
     if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
@@ -544,8 +549,8 @@ export class MqttBridge {
         perform(delivery, tx, without, commands);
       },
       announce: async (tx: Transaction) => {
-        await this.#announce(server, tx);
         this.#alsoOthers(tx);
+        await this.#announce(server, tx);
         tx.afterCommit(() => this.#announcer!.all(true));
       },
       completed: (one: Message) => {

@@ -124,14 +124,18 @@ export function endRound(tx: Transaction, device: string, server: string): void 
   );
 }
 
-/** Whether a device has been told of, and not in this round: it has come from one server to another meanwhile. */
-export async function hasMissedRound(tx: Transaction, device: string): Promise<boolean> {
-  const row = await tx.get(
-    `SELECT 1 FROM mqtt_devices AS d, mqtt_session AS n WHERE d.device = ? AND d.round < n.round`,
-    device,
+/** Devices of a server that were not told of again in this round: they have come from another one meanwhile. */
+export async function missedRound(tx: Transaction, server: string): Promise<string[]> {
+  const rows = await tx.all(
+    `SELECT d.device FROM mqtt_devices AS d, mqtt_session AS n
+      WHERE d.server = ? AND d.round < n.round LIMIT ${MOST_MISSED}`,
+    server,
   );
-  return row !== undefined;
+  return rows.map(({ device }) => String(device));
 }
+
+/** Of one look. */
+const MOST_MISSED = 1000;
 
 /** Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe. */
 export function publishOfOwn(

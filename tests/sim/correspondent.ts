@@ -7,6 +7,7 @@ import { Attempt } from "./channel_settings.ts";
 import { ChangedItsMind } from "./misconduct.ts";
 import type { SimPlatform } from "./platform.ts";
 import type { Message } from "./promises.ts";
+import { BROKEN } from "./statements.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";
 
@@ -149,11 +150,14 @@ export class ControlPanel extends Correspondent {
     try {
       await this.server.transaction((tx) => {
         setSome(this, tx, attempt, 0.6);
-        if (random.chance(world.scenario.failures)) throw new ChangedItsMind();
+        if (!random.chance(world.scenario.failures)) return;
+        if (random.chance(0.5)) throw new ChangedItsMind();
+        tx.run(BROKEN, "");
       });
     } catch (error) {
       attempt.fail();
-      if (!(error instanceof ChangedItsMind)) throw error;
+      const isMeant = error instanceof ChangedItsMind || String(error).includes("NOT NULL");
+      if (!isMeant) throw error;
       return;
     }
     for (const setting of attempt.settings) setting.books.safe(setting);

@@ -39,8 +39,8 @@ export const FLEET_MQTT_BUGS: Bugs = {
   ),
   "fleet: a device that is on its way in a round is announced by nobody": edit(
     BRIDGE,
-    "if (this.#lease && await hasMissedRound(tx, id)) {",
-    "if (this.#lease && await hasMissedRound(tx, `no ${id}`)) {",
+    "for (const id of missed) if (here.has(id)) this.#announcer!.again(id);",
+    "void here, missed;",
   ),
   "fleet: a broker that has forgotten is told of the devices of one server": edit(
     BRIDGE,
