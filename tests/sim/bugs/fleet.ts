@@ -183,12 +183,12 @@ const MAIL_BUGS: Bugs = {
   "fleet: the process that has a device keeps to itself what becomes of another one's message":
     edit(
       OUTBOX,
-      "    if (message.text !== WITHDRAWN) this.#reply(message, DONE);\n",
+      "    if (!writer && message.text !== WITHDRAWN) this.#reply(message, DONE);\n",
       "",
     ),
   "fleet: a message that is not sent any more is never told of": edit(
     OUTBOX,
-    "    this.#reply(message, failure(why));\n  }\n",
+    "    if (!writer) this.#reply(message, failure(why));\n  }\n",
     "  }\n",
   ),
   "fleet: an outcome is told in another commit than the one that it tells of": edit(
