@@ -168,7 +168,6 @@ export class Announcer {
   }
 
   #take(event: ServerEvent): void {
-    if (event.event === "forgotten") this.#absent.forgets(event.device);
     if (event.event === "described") {
       if (event.device === undefined) return this.all(false);
       this.#mark(event.device, false);
@@ -180,8 +179,10 @@ export class Announcer {
       // Announcements of all devices made meanwhile leave it out.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
-    } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
-    else return;
+    } else if (event.event === "forgotten") {
+      this.#absent.forgets(event.device);
+      this.#gone.set(event.device, { isSecond: false });
+    } else return;
     this.#wake();
   }
 

@@ -215,10 +215,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  readonly #forget = (write: PendingWrite): void => {
-    this.#writes?.delete(write);
-    write.over?.();
-  };
+  readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
     if (!this.#writes?.has(write)) return; // given up meanwhile

@@ -6,9 +6,8 @@ import { errorOf, type Outcome } from "../link/outcome.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Errand } from "./errands.ts";
+import type { Asker, Errand } from "./errands.ts";
 import type { Pace } from "./pace.ts";
-import type { Asker } from "./post_office.ts";
 import { caller, paceOf } from "./run.ts";
 
 /** What is known of a device that no server has shown yet. */

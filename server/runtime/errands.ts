@@ -4,7 +4,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { checkExpiry } from "../protocol/expiry.ts";
 import { checkText } from "../protocol/lines.ts";
 import type { WriteOptions } from "../link/outbox.ts";
-import { DONE, failure } from "../link/outcome.ts";
+import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Statement } from "../store/store.ts";
@@ -38,6 +38,14 @@ export interface Clearing {
 /** As `Server.forget`. */
 export interface Forgetting {
   readonly forget: true;
+}
+
+/** Who waits for what comes of a post. */
+export interface Asker {
+  /** Called again if the device answers after it has taken the message. */
+  told(outcome: Outcome): void;
+  /** It was not posted. */
+  failed(error: unknown): void;
 }
 
 /** @param lineBytes Longest text that a device takes, as far as is known here. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */

@@ -6,11 +6,11 @@ import { type Acquired, type DeviceState, FencedError } from "../store/store.ts"
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
-import { checkErrand, type Errand, type Posting } from "./errands.ts";
+import { type Asker, checkErrand, type Errand, type Posting } from "./errands.ts";
 import type { DistantHost } from "./distant_device.ts";
 import { Membership } from "./membership.ts";
 import { Overview, type OverviewHost } from "./overview.ts";
-import { type Asker, PostOffice, type PostOfficeHost } from "./post_office.ts";
+import { PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 

@@ -3,7 +3,7 @@ import { errorOf } from "../link/outcome.ts";
 import type { Outgoing } from "../link/record.ts";
 import type { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { Asker } from "./post_office.ts";
+import type { Asker } from "./errands.ts";
 import type { Turn } from "./turn.ts";
 
 /** A message with qos on its way to the device, and who waits for it. */
@@ -67,11 +67,13 @@ export class PendingWrite implements Writer {
   /** Nobody waits for it any more. */
   end(error: unknown): void {
     this.#ended(this);
+    this.over?.();
     this.#promise.reject(error);
   }
 
   settle(value: boolean): void {
     this.#ended(this);
+    this.over?.();
     this.#promise.resolve(value);
   }
 }

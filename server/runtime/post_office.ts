@@ -9,7 +9,7 @@
  *
  * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
  */
-import { failure, type Outcome, parseOutcome } from "../link/outcome.ts";
+import { failure, parseOutcome } from "../link/outcome.ts";
 import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
@@ -18,6 +18,7 @@ import type { Deed } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
+  type Asker,
   type Errand,
   ErrandTransfer,
   isFinal,
@@ -42,14 +43,6 @@ export interface PostOfficeHost {
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
   /** What was posted for a device cannot be done, and never will be. */
   refused(device: DeviceDriver, errand: Errand | undefined, error: LocalError): void;
-}
-
-/** Who waits for what comes of a post. */
-export interface Asker {
-  /** Called again if the device answers after it has taken the message. */
-  told(outcome: Outcome): void;
-  /** It was not posted. */
-  failed(error: unknown): void;
 }
 
 /** A message without qos that has waited for longer, in ms, is not sent: it was for a link that there was. */

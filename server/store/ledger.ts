@@ -192,7 +192,8 @@ export class Ledger implements Change, Journal {
   }
 
   altered(message: Outgoing): void {
-    if (this.hasStored(message)) (this.#altered ??= new Set()).add(message);
+    const isNew = !this.hasStored(message);
+    if (!isNew) (this.#altered ??= new Set()).add(message);
     this.#enter();
   }
 

@@ -108,8 +108,8 @@ const TRANSACTION_BUGS: Bugs = {
   ),
   "a failed commit leaves its transactions applied": edit(
     TURN,
-    "error: unknown): void {\n    this.#undo();",
-    "error: unknown): void {",
+    "    this.#undo();\n    const group = this.#group;\n    this.#applied = [];\n",
+    "    const group = this.#group;\n    this.#applied = [];\n",
   ),
 };
 
