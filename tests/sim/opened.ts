@@ -90,13 +90,14 @@ export class OpenedTap implements Tap {
     const sealed = bytes.subarray(end);
     if (sealed.length === 0 || this.#isBroken[direction]) return;
     this.#seals ??= this.#make(this.#key!);
+    if (!this.#seals) return void (this.#isBroken = [true, true]);
     const { bytes: opened, error } = this.#seals[direction]!.open(sealed);
     this.#isBroken[direction] = error !== undefined;
     if (opened.length > 0) this.#show(direction, opened);
   }
 
-  /** One that opens each direction. */
-  #make(key: Uint8Array): Seal[] {
+  /** One that opens each direction; undefined: the greeting was an impostor's, and leads to nothing. */
+  #make(key: Uint8Array): Seal[] | undefined {
     const [up, down] = this.#passed as [Passed, Passed];
     const hello = up.clear.subarray(0, up.clear.indexOf(NEWLINE) + 1);
     const greeting = concat(hello, down.clear);
@@ -104,8 +105,9 @@ export class OpenedTap implements Tap {
     if (decoder.decode(hello.subarray(0, SUITE_BYTES)) === SUITES[1]) {
       const device = decoder.decode(hello.subarray(KEY, KEY_END));
       const server = decoder.decode(down.clear.subarray(KEY, KEY_END));
-      if (this.#writes === UP) useOnce(device, server);
       shared = sharedOf(device, server);
+      if (!shared) return undefined;
+      if (this.#writes === UP) useOnce(device, server);
     }
     const keys = sealKeys(key, greeting, shared);
     if (shared) stealKeys(key, greeting, keys);

@@ -1,6 +1,6 @@
 /** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
 import { proofOf } from "../../server/protocol/proof.ts";
-import { formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
+import { EPHEMERAL, formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
 import type { DevicePlan } from "./scenario.ts";
 import { Circuit, type End, type Host, Path } from "../../bridge/testing/network.ts";
@@ -140,5 +140,8 @@ function forgedWelcome(hello: string): string {
     bytes: 2000,
     line: 500,
   };
-  return `${formatWelcome(2, greeting, "6".repeat(32))}${"7".repeat(32)}\n`;
+  // Of a suite with ephemeral keys in the same one: what is sealed behind it must not be taken either.
+  const isEphemeral = hello.startsWith(`${HELLO}0${EPHEMERAL}`);
+  const suite = isEphemeral ? EPHEMERAL : 2;
+  return `${formatWelcome(suite, greeting, "6".repeat(isEphemeral ? 64 : 32))}${"7".repeat(32)}\n`;
 }

@@ -28,15 +28,18 @@ export function noteDraw(array: ArrayBufferView): void {
   drawn.push({ secret: array.slice() });
 }
 
-/** What a device and its server share, by their public keys. @throws {Violation} nobody has drawn its secret */
-export function sharedOf(device: string, server: string): Uint8Array {
+/**
+ * What a device and its server share, by their public keys; undefined: an impostor's is no key.
+ *
+ * @throws {Violation} nobody has drawn the device's secret
+ */
+export function sharedOf(device: string, server: string): Uint8Array | undefined {
   // The newest first: making a pair takes its time, and a crowd draws many.
   const own = drawn.findLast((draw) =>
     (draw.pair ??= new Ephemeral(draw.secret)).publicKey === device
   );
-  const shared = own?.pair?.share(server);
-  if (!shared) throw new Violation(`the secret of the ephemeral key ${device} was not drawn`);
-  return shared;
+  if (!own) throw new Violation(`the secret of the ephemeral key ${device} was not drawn`);
+  return own.pair!.share(server);
 }
 
 /** A connection is sealed. @throws {Violation} one of its ephemeral keys was on an earlier one */
