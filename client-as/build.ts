@@ -33,7 +33,7 @@ Exit codes: 0 built, 1 it does not compile, or the core is over its budget (the 
 /** What the core may cost, in flash and, as wasm3 makes 2.4 bytes of heap of each byte of code, in RAM. Of it 198 and
  * 182 bytes are for deadlines (`expire`): what may be at the server is to be known, and is held back. An application
  * without deadlines has nothing of that. Applications have no budget here. */
-const CORE_BUDGET = { fileBytes: 3900, codeBytes: 3546, imports: 1, startSections: 0 };
+const CORE_BUDGET = { fileBytes: 3904, codeBytes: 3550, imports: 1, startSections: 0 };
 
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";

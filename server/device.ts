@@ -23,8 +23,8 @@ export interface Device extends AsyncIterable<string> {
    * it and is given its messages. Undefined: no other server has the store, or none has the device at present.
    *
    * Of a device that another server has, what is read here is what that server has shown last, a second or two ago; it
-   * has no `deadLetters` here, and `watch` tells nothing. `write` has the same outcome as there, and `ready` waits
-   * for a link wherever that is. All else is done by that server alone: here it is refused with ELSEWHERE.
+   * has no `deadLetters` here, and `watch` tells nothing. `write` and `clear` have the same outcome as there, and `ready`
+   * waits for a link wherever that is. All else is done by that server alone: here it is refused with ELSEWHERE.
    */
   readonly server: string | undefined;
   /** Whether there is a connection at present. */
@@ -161,7 +161,7 @@ export interface Device extends AsyncIterable<string> {
    * and false if there is no link, or one on which nothing is taken or acknowledged
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL; STORE_FAILED while nothing can be made safe; CLOSED (a
    * message accepted before stays in the store, with its deadline); FENCED (this server had the device, and another one
-   * has taken it; likewise); CLEARED; FORGOTTEN; EXPIRED, UNDECIDED: see `expires`
+   * has taken it before the message was safe: it never will be); CLEARED; FORGOTTEN; EXPIRED, UNDECIDED: see `expires`
    */
   write(text: string, options?: DeviceWriteOptions): Promise<boolean>;
 }

@@ -99,6 +99,22 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await written, true);
   });
 
+  Deno.test("fleet: who waits for a message when its device moves is told what becomes of it there", async () => {
+    await using rig = await Rig.start(url());
+    await rig.begin();
+    const { far, near, client } = rig;
+    const device = await near.server.device("1");
+    await client.close();
+    const written = device.write("kept");
+    await until(() => far.server.known("1")!.outbox === 1, { what: "the message to be safe" });
+    rig.client = new Client({ id: "1", port: far.server.port });
+    await until(() => near.codes("moved").length === 1, { what: "the move" });
+    assertEquals(await rig.client.readline(), "kept");
+    void rig.client.readline().catch(() => {});
+    assertEquals(await written, true);
+    assertEquals(await code(device.write("x")), "FENCED", "it is here no more");
+  });
+
   Deno.test("fleet: who has posted a message for a device that is forgotten is told so", async () => {
     await using rig = await Rig.start(url());
     await rig.begin();
@@ -107,11 +123,62 @@ withPostgres("devices of another server", (server) => {
     await client.close();
     const written = code(device.write("x"));
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
-    assertEquals(await code(far.server.forget("1")), "ELSEWHERE");
     await near.server.forget("1");
     assertEquals(await written, "FORGOTTEN");
     await until(() => !far.server.known("1"), { what: "the other to know" });
     assertEquals(far.server.devices, []);
+  });
+
+  Deno.test("fleet: any server has a device forgotten, and is told what was dropped", async () => {
+    await using rig = await Rig.start(url());
+    await rig.begin();
+    const { far, near, client } = rig;
+    assertEquals(await code(far.server.forget("2")), "UNKNOWN_DEVICE");
+    await client.write("from it");
+    await client.close();
+    const device = await far.server.device("1");
+    const written = code(device.write("x"));
+    await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
+    assertEquals(await far.server.forget("1"), { inbox: 1, outbox: 1 });
+    assertEquals(await written, "FORGOTTEN");
+    await until(() => !near.server.known("1"), { what: "its server to know" });
+    assertEquals(near.codes("forgotten").length, 1);
+    await until(() => !far.server.known("1"), { what: "the other to know" });
+    rig.client = new Client({ id: "1", port: near.server.port });
+    await until(() => near.server.known("1")?.connects === 1, { what: "a new device" });
+  });
+
+  Deno.test("fleet: any server has dropped what waits for a device, also what waits for room there", async () => {
+    await using rig = await Rig.start(url(), { limits: { outbox: 2 } });
+    await rig.begin();
+    const { far, near, client } = rig;
+    await client.write("from it");
+    await client.close();
+    const device = await far.server.device("1");
+    const written = ["a", "b", "no room"].map((text) => code(device.write(text)));
+    await until(() => near.server.known("1")!.outbox === 2, { what: "the messages to wait" });
+    assertEquals(await device.clear(), { inbox: 1, outbox: 2 });
+    assertEquals(await Promise.all(written), ["CLEARED", "CLEARED", "CLEARED"]);
+    assertEquals(await device.clear(), { inbox: 0, outbox: 0 });
+    assertEquals([near.server.known("1")!.inbox, near.server.known("1")!.outbox], [0, 0]);
+    const kept = device.write("kept");
+    rig.client = new Client({ id: "1", port: near.server.port });
+    assertEquals(await rig.client.readline(), "kept");
+    void rig.client.readline().catch(() => {});
+    assertEquals(await kept, true);
+  });
+
+  Deno.test("fleet: what a server has asked for of a device that no server has is done by one that looks after it", async () => {
+    await using rig = await Rig.start(url());
+    await rig.begin();
+    const { far, near, client } = rig;
+    await client.write("from it");
+    await client.close();
+    const device = await far.server.device("1");
+    await near.server.close();
+    assertEquals(await device.clear(), { inbox: 1, outbox: 0 });
+    assertEquals(await far.server.forget("1"), { inbox: 0, outbox: 0 });
+    await until(() => !far.server.known("1"), { what: "it to be gone" });
   });
 
   Deno.test("fleet: a message without qos goes out by the link that another server has", async () => {
@@ -170,7 +237,7 @@ withPostgres("devices of another server", (server) => {
     );
     const counted = () => tallies.map((it) => it.look().devices.length);
     assertEquals(counted(), [1, 0], "metrics are of a server's own devices");
-    for (const act of [device!.readline(), device!.clear(), device!.giveUp()]) {
+    for (const act of [device!.readline(), device!.giveUp()]) {
       assertEquals(await code(act), "ELSEWHERE");
     }
     const seen: string[] = [];

@@ -127,11 +127,14 @@ export class Server implements AsyncDisposable {
    * FORGOTTEN. If it is still admitted and comes back, it is a new device.
    *
    * @returns how many messages were dropped, when that is safe; while the store fails, that takes until it works again
-   * @throws {LocalError} UNKNOWN_DEVICE; ELSEWHERE: another server has it; CLOSED
+   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED. Of a device that another server has also FORGOTTEN: somebody else has had
+   * it forgotten meanwhile; STORE_FAILED and OUTBOX_FULL: that server was not told
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#it.closed) throw this.#it.closed;
-    return await this.#it.devices.forget(this.#it.find(id));
+    const distant = this.#it.devices.get(id) ? undefined : this.#it.member?.overview.get(id);
+    if (distant) return await distant.forget();
+    return await this.#it.devices.forget(this.#it.devices.find(id));
   }
 
   /**

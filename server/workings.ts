@@ -375,6 +375,7 @@ export class Workings {
       deadLetters,
       reports: this.#reports,
       deploys: this.deploys,
+      expect: (asker) => this.member?.expect(asker),
       transact: (use, consumer) => transact(this.transactions, use, consumer),
       connected: (device, ago) => {
         this.things.connected(device, ago);

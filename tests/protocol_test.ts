@@ -90,8 +90,8 @@ function ofExpiry(): Event[] {
 }
 
 /** A sealed session; what it says has no time. */
-function ofSession(): Event[] {
-  const { session } = JSON.parse(read("tests/vectors/seal/vectors.json"));
+function ofSession(name: string): Event[] {
+  const session = JSON.parse(read("tests/vectors/seal/vectors.json"))[name];
   const said = (who: string, line: string): Event => [0, who, line];
   return [
     said("device", session.hello),
@@ -150,7 +150,7 @@ function sourceOf([name, end, range]: string[]): Event[] {
   const all = name === "expiry"
     ? ofExpiry()
     : name === "seal"
-    ? ofSession()
+    ? ofSession(end!)
     : ofVector(name!, end as "client" | "server");
   const [from, to] = (range ?? "0-Infinity").split("-").map(Number);
   return all.filter(([at]) => at >= from! && at <= to!);

@@ -19,7 +19,7 @@ const FIRMWARE = new URL("bridge/esp8266/firmware/", ROOT);
 const MODULE = "holdfast_core";
 
 /** Sources that the firmware shares with it, without their ends. */
-const SHARED = ["hmac", "chacha20_poly1305", "records"];
+const SHARED = ["hmac", "chacha20_poly1305", "x25519", "records"];
 
 /** All such files, by their paths in the library. @throws {BuildError} if wasm2c is missing, or fails */
 export async function generate(): Promise<Record<string, string>> {

@@ -44,10 +44,12 @@ export interface Measured {
   heap: number;
   /** Bytes of code and constants in flash, the whole firmware with it. */
   flash: number;
-  /** Instructions for the three HMACs of a greeting, for the keys of a sealed link, and for the cipher of a record with
-   * a message of 32 bytes. */
+  /** Instructions for the three HMACs of a greeting, for the keys of a sealed link, for an ephemeral key, for what two of
+   * them come to, and for the cipher of a record with a message of 32 bytes. */
   proofs: number;
   keys: number;
+  ephemeral: number;
+  shared: number;
   record: number;
 }
 
@@ -80,6 +82,8 @@ export async function measure(
       flash: sizes[".irom.text"]! + sizes[".rodata"]!,
       proofs: counts.get("proofs")!,
       keys: counts.get("keys")!,
+      ephemeral: counts.get("ephemeral")!,
+      shared: counts.get("shared")!,
       record: counts.get("record")!,
     });
   }
@@ -112,7 +116,7 @@ async function runProgram(
   const lines = new FrameReader().push(stdout).filter(({ type }) => type === FromChip.serial)
     .map(({ payload }) => decoder.decode(payload));
   const counts = lines.map((line) => line.match(/message (\w+)=(\d+)/)).filter((m) => m !== null);
-  if (code !== 0 || counts.length < 7 || lines.some((line) => line.includes("failed"))) {
+  if (code !== 0 || counts.length < 9 || lines.some((line) => line.includes("failed"))) {
     throw new BuildError(
       `the program ended with ${code}: ${lines.join("")}${decoder.decode(stderr)}`,
     );
@@ -137,8 +141,9 @@ export function showMeasured(results: Measured[]): string {
     ].map((cell) => String(cell).padStart(10)).join(" ")
   );
   const head = ["", "incoming", "", "outgoing", "", "load", "heap", "flash"];
-  const { proofs, keys, record } = native;
-  const sealing = `a greeting with a key: proofs ${proofs}, keys of a sealed link ${keys}; ` +
+  const { proofs, keys, ephemeral, shared, record } = native;
+  const sealing = `a greeting with a key: proofs ${proofs}, keys of a sealed link ${keys}, ` +
+    `an ephemeral key ${ephemeral}, what two of them share ${shared}; ` +
     `the cipher of a record of one message: ${record}`;
   return [head.map((cell) => cell.padStart(10)).join(" "), ...rows, sealing].join("\n");
 }

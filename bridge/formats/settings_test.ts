@@ -123,6 +123,7 @@ randomTest("what was written is read, and one wrong bit is noticed", 300, (rando
   if (random.once(2)) settings.password = "p".repeat(random.int(8, 64));
   if (random.once(2)) settings.port = random.int(1, 65535);
   if (random.once(2)) settings.key = random.bytes(32);
+  if (random.once(2)) settings.suite = random.pick([3, 4]);
   if (random.once(2)) settings.timeout = random.int(100, 3_600_000);
   if (random.once(2)) settings.log = random.once(2);
   if (random.once(2)) settings.country = random.pick(["DE", "US", "ZZ"]);
@@ -134,7 +135,7 @@ randomTest("what was written is read, and one wrong bit is noticed", 300, (rando
       ...(random.once(2) ? { dns: "9.9.9.9" } : {}),
     };
   }
-  if (random.once(2)) settings.unknown = { [random.int(14, 255)]: random.bytes(20) };
+  if (random.once(2)) settings.unknown = { [random.int(15, 255)]: random.bytes(20) };
   const sector = encodeSettings(settings);
   assertEquals(decodeSettings(sector), { state: "ok", settings });
   const used = 12 + encodeFields(settings).length;

@@ -2,7 +2,8 @@ import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER } from "../../server/transport/platform.ts";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
-import { chipSize, type CoreExports, type CoreSize, type Position } from "./core.ts";
+import { type CoreExports, type Position } from "./core.ts";
+import { chipSize, type CoreSize, leastLine } from "./core_size.ts";
 import { type Fields, readFields } from "./fields.ts";
 import { ClientDriver } from "./driver.ts";
 import type { BootOptions, ConnectionOptions } from "./options.ts";
@@ -297,9 +298,8 @@ export class Board implements AsyncDisposable {
       [address = 0, ptr = 0, length = 0]: number[],
     ): number => {
       const bytes = this.#memory(ptr, length);
-      if (!this.#hasBus || !bytes || length < 1 || length > 255 || address < 0 || address > 127) {
-        return I2c.bad;
-      }
+      const isGood = length >= 1 && length <= 255 && address >= 0 && address <= 127;
+      if (!this.#hasBus || !bytes || !isGood) return I2c.bad;
       return wires?.[direction](address, bytes) ?? I2c.noDevice;
     };
     return {
@@ -318,9 +318,11 @@ export class Board implements AsyncDisposable {
     const { id, host } = { ...this.#options, ...fields };
     if (!fields || id === undefined || host === undefined) return 0;
     const { line, ...given } = fields;
-    const size = { ...this.#options.size, ...(line === undefined ? {} : { line }) };
+    const size = { ...this.#options.size, ...line !== undefined && { line } };
     const next = { ...this.#options, ...given, id, size, position: this.#kept.position };
     if (next.dialect === 1) delete next.key;
+    if (!next.key) delete next.suite;
+    if (line !== undefined && line < leastLine(next)) return 0;
     this.#next = next;
     this.#options.onConfigure?.(fields);
     return 1;
@@ -333,8 +335,7 @@ export class Board implements AsyncDisposable {
 
   /** Its own stream, which goes on after a sleep. */
   get #stream(): Pick<BootOptions, "stream"> {
-    const { dialect = 2 } = this.#options;
-    return this.#asleep && dialect === 2 ? { stream: this.#asleep.stream } : {};
+    return this.#asleep && this.#options.dialect !== 1 ? { stream: this.#asleep.stream } : {};
   }
 
   /** Behind a boot with that stream. */

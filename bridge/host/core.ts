@@ -4,14 +4,13 @@
  */
 import * as R from "../../client-as/assembly/registers.ts";
 import { LocalError, type PeerCode } from "../../server/protocol/errors.ts";
-import { type KeyedSuite, PROOF_DIGITS, SEALED, TAB } from "../../server/protocol/greeting.ts";
-import { byteLength, FRAME } from "../../server/protocol/lines.ts";
+import { PROOF_DIGITS, SEALED } from "../../server/protocol/greeting.ts";
+import { FRAME } from "../../server/protocol/lines.ts";
 import { Seal } from "../../server/protocol/seal.ts";
+import { checkSize, moreNonce, nameOf, NONCE_DIGITS, type SizedCore } from "./core_size.ts";
 import { Proving } from "./proving.ts";
 
-const NONCE_BYTES = 16;
-/** Bytes of dialect 2's hello before the id, and of its welcome before the proof. */
-const GREETING = 91;
+const NONCE_BYTES = NONCE_DIGITS / 2;
 
 /** What `poll` asks for. */
 export const Event = {
@@ -45,62 +44,6 @@ const REASONS: Readonly<Record<number, PeerCode>> = {
   [R.BAD_GREETING]: "BAD_GREETING",
   [R.BAD_PROOF]: "BAD_PROOF",
 };
-
-/** How much memory a core gets. */
-export interface CoreSize {
-  /** Longest text of a message in bytes, 1 (dialect 2: 121) to 32,000. */
-  line: number;
-  /** Bytes for messages to be sent, `line` + 7 to 16 Mi. */
-  outbox: number;
-  /** Bytes for messages received, 2 * (`line` + 3) and (dialect 2) `line` + 95 + those of the id, and of
-   * metadata with a byte between them, to 16 Mi. */
-  inbox: number;
-  /** How many received messages are remembered to recognise repeats, 1 to 223. */
-  recent: number;
-  /** Most messages in the outbox, 1 to 64. */
-  window: number;
-}
-
-/** What a program on a PC can afford. */
-export const pcSize: Readonly<CoreSize> = {
-  line: 16 * 1024,
-  outbox: 64 * 1024,
-  inbox: 64 * 1024,
-  recent: 223,
-  window: 64,
-};
-
-/** What a microcontroller can. */
-export const chipSize: Readonly<CoreSize> = {
-  line: 512,
-  outbox: 1024,
-  inbox: 1100,
-  recent: 64,
-  window: 8,
-};
-
-/** @throws {LocalError} BAD_ARGUMENT if the core would run into its own memory, or never send */
-function checkSize(options: CoreOptions): void {
-  const { line, outbox, inbox, recent, window, dialect } = options;
-  // A welcome, with its proof and newline, is a line like any other.
-  check("line", line, dialect === 2 ? GREETING + PROOF_DIGITS + 1 - FRAME : 1, 32_000);
-  check("outbox", outbox, line + FRAME + 4, 2 ** 24);
-  check("inbox", inbox, leastInbox(options), 2 ** 24);
-  check("recent", recent, 1, 223);
-  check("window", window, 1, 64);
-}
-
-/** Bytes that an inbox has at least. In dialect 2 a whole line is read behind the hello. */
-export function leastInbox(options: CoreOptions): number {
-  const longest = options.line + FRAME;
-  const hello = GREETING + byteLength(nameOf(options)) + 1;
-  return Math.max(2 * longest, options.dialect === 2 ? hello + longest : 0);
-}
-
-function check(name: keyof CoreSize, value: number, least: number, most: number): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
-}
 
 /** What has become of a message, by the core's number. */
 const FATES = [undefined, "EXPIRED", "UNDECIDED"] as const;
@@ -140,19 +83,11 @@ export interface TxStream {
 }
 
 /** What a core is told at its boot. */
-export interface CoreOptions extends CoreSize {
-  id: string;
-  /** See `ConnectionOptions`; "": none. */
-  metadata?: string | undefined;
+export interface CoreOptions extends SizedCore {
   /** The device's ms, which each hello says in place of the digits of a {@linkcode NO_MS} at the end of `metadata`. */
   clock?: (() => number) | undefined;
   /** In ms. */
   timeout: number;
-  dialect: 1 | 2;
-  /** Proves the device to the server, and the server to the device. */
-  key?: Uint8Array | undefined;
-  /** What is spoken with a key. Default 3: all that follows the greeting is sealed. */
-  suite?: KeyedSuite | undefined;
   /** What `Core.position` was before. */
   position?: Position | undefined;
   /** Default: a stream of its own. Dialect 2. */
@@ -163,11 +98,6 @@ export interface CoreOptions extends CoreSize {
 export const NO_MS = "ms=0000000000";
 const MS_DIGITS = NO_MS.length - "ms=".length;
 
-/** What the hello ends in. */
-function nameOf({ id, metadata }: CoreOptions): string {
-  return metadata ? `${id}${TAB}${metadata}` : id;
-}
-
 /** One core, booted. `now` is always in ms; see the core's own documentation for the rest. */
 export class Core {
   /** The module's functions, for whoever knows of more than the core's. */
@@ -176,6 +106,8 @@ export class Core {
   #view: DataView;
   #proving: Proving | undefined;
   #clock: (() => number) | undefined;
+  /** Where the id is in memory, behind the second half of an ephemeral key. */
+  #id = 0;
   /** Where the hello's digits of the time are. */
   #digits = 0;
   /** Where the outbox begins. */
@@ -221,7 +153,7 @@ export class Core {
     this.#set(R.WINDOW, window);
     this.#set(R.TIMEOUT, timeout);
     this.#set(R.DIALECT, dialect);
-    this.#set(R.ID_LEN, name.length);
+    this.#set(R.ID_LEN, moreNonce(options) + name.length);
     this.#set(R.SUITE, key ? suite : 0);
     this.#set(R.SEED, randomWord());
     this.#set(R.TX_EPOCH, randomWord() || 1);
@@ -238,7 +170,7 @@ export class Core {
     const missing = Math.ceil((end - core.memory.buffer.byteLength) / 65536);
     if (missing > 0) core.memory.grow(missing);
     this.#view = new DataView(core.memory.buffer);
-    const at = this.#get(R.PTR);
+    const at = this.#id = this.#get(R.PTR) + moreNonce(options);
     this.#bytes(at, name.length).set(name);
     this.#clock = options.metadata?.endsWith(NO_MS) ? options.clock : undefined;
     this.#digits = at + name.length - 1 - MS_DIGITS;
@@ -254,7 +186,8 @@ export class Core {
     return this.#proving?.isSealed ?? false;
   }
 
-  /** Once the server has proven its key, a new one: for what follows the proof, and the welcome. */
+  /** Once the server has proven its key, a new one: for what follows the proof, and the welcome. None is made with an
+   * ephemeral key that shares no secret, though the link is up then. */
   get seal(): Seal | undefined {
     const keys = this.#proving?.sealKeys;
     const [own, others] = [this.#get(R.LINE), this.#get(R.PEER_LINE) >>> 0];
@@ -363,13 +296,24 @@ export class Core {
   }
 
   opened(now: number): void {
-    this.#proving?.begin();
-    crypto.getRandomValues(this.#bytes(this.#registers + R.NONCE, NONCE_BYTES));
+    const key = this.#proving?.begin();
+    if (key === undefined) {
+      crypto.getRandomValues(this.#bytes(this.#registers + R.NONCE, NONCE_BYTES));
+    } else this.#sayKey(key);
     if (this.#clock) {
       const ms = (Math.floor(this.#clock()) % 2 ** 32).toString().padStart(MS_DIGITS, "0");
       new TextEncoder().encodeInto(ms, this.#bytes(this.#digits, MS_DIGITS));
     }
     this.exports.opened(now);
+  }
+
+  /** The nonce of this connection's hello: the core makes half of the digits, the others stand before the id. */
+  #sayKey(key: string): void {
+    for (let at = 0; at < NONCE_BYTES; at += 4) {
+      this.#set(R.NONCE + at, parseInt(key.slice(at * 2, at * 2 + 8), 16));
+    }
+    const rest = key.slice(NONCE_DIGITS);
+    new TextEncoder().encodeInto(rest, this.#bytes(this.#id - rest.length, rest.length));
   }
 
   closed(now: number): void {

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { FaultProxy } from "../../tests/support/proxy.ts";
 import { until } from "../../tests/support/wait.ts";
-import { chipSize, leastInbox, pcSize } from "./core.ts";
+import { chipSize, leastInbox, pcSize } from "./core_size.ts";
 import { coreOptions } from "./options.ts";
 import { Client } from "./mod.ts";
 

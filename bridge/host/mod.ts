@@ -12,7 +12,8 @@ export {
 export type { RequestOptions } from "../../server/protocol/requests.ts";
 export { Client, type ClientOptions } from "./client.ts";
 export { type ClientWriteOptions } from "./outbox.ts";
-export { chipSize, type CoreSize, loadModule, pcSize, type Position } from "./core.ts";
+export { loadModule, type Position } from "./core.ts";
+export { chipSize, type CoreSize, pcSize } from "./core_size.ts";
 export { Board, type BoardOptions, type BoardSettings, I2c, Wifi, type Wires } from "./board.ts";
 export { Kept } from "./kept.ts";
 export { type Asleep } from "./sleep.ts";

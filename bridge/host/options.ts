@@ -7,14 +7,8 @@ import { parseKey } from "../../server/protocol/proof.ts";
 import { joinAddress } from "../../server/transport/address.ts";
 import type { ConnectOptions } from "../../server/transport/platform.ts";
 import { isIP } from "node:net";
-import {
-  type CoreOptions,
-  type CoreSize,
-  leastInbox,
-  NO_MS,
-  type Position,
-  type TxStream,
-} from "./core.ts";
+import { type CoreOptions, NO_MS, type Position, type TxStream } from "./core.ts";
+import { type CoreSize, leastInbox } from "./core_size.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
@@ -35,9 +29,10 @@ export interface ConnectionOptions {
   dialect?: 1 | 2;
   /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
-  /** Suite to use with a key: 3 encrypts and authenticates everything behind the greeting; 2 authenticates only the
-   * greeting and encrypts nothing, for older servers. Default 3. */
-  suite?: 2 | 3;
+  /** Suite to use with a key: 3 encrypts and authenticates everything behind the greeting; 4 does so with forward secrecy:
+   * what was recorded stays secret if the key is learned later; 2 authenticates only the greeting and encrypts nothing.
+   * Older servers refuse what they do not know. Default 3. */
+  suite?: 2 | 3 | 4;
   /** Metadata for the server at each connection: `key=value` pairs separated by one space, at most 128 bytes, without
    * control characters. Only in dialect 2. The client adds the device's time (`ms=`) if 14 bytes are left. Default: none. */
   metadata?: string;
@@ -82,8 +77,8 @@ export function coreOptions(
   const key = options.key === undefined ? undefined : parseKey(id, options.key);
   if (key && dialect === 1) throw badArgument("dialect 1 has no keys");
   const { suite } = options;
-  if (suite !== undefined && suite !== 2 && suite !== 3) {
-    throw badArgument(`suite must be 2 or 3, not ${suite}`);
+  if (suite !== undefined && suite !== 2 && suite !== 3 && suite !== 4) {
+    throw badArgument(`suite must be 2, 3 or 4, not ${suite}`);
   }
   if (suite !== undefined && !key) throw badArgument("a suite needs a key");
   const { metadata = "" } = options;

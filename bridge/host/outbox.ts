@@ -1,7 +1,8 @@
 /** What a client has to send: messages that wait for room in the core, and those in it, with whoever waits for them. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import { explainFate } from "../../server/protocol/expiry.ts";
-import type { Core, CoreSize } from "./core.ts";
+import type { Core } from "./core.ts";
+import type { CoreSize } from "./core_size.ts";
 import type { KeptMessage, KeptOutbox, MemoryChange } from "./memory.ts";
 
 /** Most writes that wait for room in the core's outbox. */

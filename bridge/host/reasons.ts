@@ -28,6 +28,7 @@ const REFUSALS = [
   "it has too many connections or devices",
   "it is about to stop, and sends its devices to their next address",
   "its key for this id is for sealed links, but this device does not seal",
+  "its key for this id is for links with forward secrecy (suite 04), but this device speaks another suite",
 ];
 
 /** Why the core has given its connection up. */

@@ -3,7 +3,8 @@ import { assert, assertEquals } from "@std/assert";
 import { channels, type Device, Server } from "../../server/mod.ts";
 import { compile } from "../../tests/support/compile.ts";
 import { until } from "../../tests/support/wait.ts";
-import { chipSize, Core, coreModule } from "./core.ts";
+import { Core, coreModule } from "./core.ts";
+import { chipSize } from "./core_size.ts";
 import { Board, type BoardOptions, Kept, loadModule } from "./mod.ts";
 import { coreOptions } from "./options.ts";
 

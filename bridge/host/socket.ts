@@ -1,8 +1,8 @@
 import type { PeerError } from "../../server/protocol/errors.ts";
 import { concat } from "../../server/protocol/lines.ts";
-import type { Seal } from "../../server/protocol/seal.ts";
+import { nothingShared, type Seal } from "../../server/protocol/seal.ts";
 import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
-import type { Core } from "./core.ts";
+import { type Core, UP } from "./core.ts";
 
 /** Bytes collected before they are handed to the socket. */
 const SEND_BYTES = 64 * 1024;
@@ -47,7 +47,7 @@ export class CoreSocket {
   /** What seals what is sent behind the proof, and opens what was read behind the welcome. */
   #seal: Seal | undefined;
   #isProven = false;
-  #isBroken = false; // what is read from now on means nothing
+  #isBroken = false; // what is read from now on means nothing, and nothing more is said
   #paused = false;
 
   /** Starts to connect. */
@@ -84,6 +84,7 @@ export class CoreSocket {
 
   /** Collects a piece; `flush` sends what was collected. */
   send(piece: Uint8Array): void {
+    if (this.#isBroken) return;
     const length = this.#outputLength + piece.length;
     if (length > this.#output.length) {
       const larger = new Uint8Array(length * 2);
@@ -147,7 +148,8 @@ export class CoreSocket {
       this.#seal = core.seal; // none: the welcome was no good, and the core is about to say so
       const records = this.#input;
       this.#input = NOTHING;
-      this.#take(records);
+      if (this.#seal || core.state !== UP) this.#take(records);
+      else this.#break(nothingShared());
     }
     if (this.#paused && this.#input.length === 0) {
       this.#paused = false;
@@ -161,9 +163,12 @@ export class CoreSocket {
     const opened = this.#seal?.open(bytes);
     const read = opened?.bytes ?? bytes;
     this.#input = this.#input.length === 0 ? read : concat(this.#input, read);
-    if (!opened?.error) return;
+    if (opened?.error) this.#break(opened.error);
+  }
+
+  /** What is on its way is no link's. */
+  #break(error: PeerError): void {
     this.#isBroken = true;
-    const { error } = opened;
     this.#platform.soon(() => this.#events.ended(error));
   }
 

@@ -168,6 +168,7 @@ export class Announcer {
   }
 
   #take(event: ServerEvent): void {
+    if (event.event === "forgotten") this.#absent.forgets(event.device);
     if (event.event === "described") {
       if (event.device === undefined) return this.all(false);
       this.#mark(event.device, false);
@@ -179,10 +180,8 @@ export class Announcer {
       // What is told of all meanwhile is not told of it.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
-    } else if (event.event === "forgotten") {
-      this.#absent.forgets(event.device);
-      this.#gone.set(event.device, { isSecond: false });
-    } else return;
+    } else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });
+    else return;
     this.#wake();
   }
 

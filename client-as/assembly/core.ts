@@ -83,7 +83,8 @@ const R: usize = memory.data(SIZE, 4);
 const CONTROL: usize = 64;
 /** Digits of a proof: 128 bits. */
 const PROOF: i32 = 32;
-/** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. */
+/** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. In suite 4 a nonce has eight:
+ * of ours the host has put the second half before the id. */
 const GREETING_BYTES: i32 = 3 + 11 * 8;
 // First bytes of the lines that only dialect 2 has.
 const HELLO: u8 = 1;
@@ -429,7 +430,7 @@ function line(now: i32): i32 {
   // It may come behind the proof as well: no message starts so.
   if (second() & <i32>(load<u8>(inLine) == REFUSAL)) return REFUSED + (number(inLine + 1, 2) & 63);
   if (second() & get(STATE) != UP) {
-    const reason = greeted(length);
+    const reason = greeted();
     if (reason) return reason;
   } else {
     // It has dropped the connection before this one, which could bring something beside the welcome until then.
@@ -460,12 +461,12 @@ function line(now: i32): i32 {
 }
 
 /** The first line of dialect 2 has arrived, behind the hello. Returns what is wrong with it. */
-function greeted(length: i32): i32 {
+function greeted(): i32 {
   const suite = get(SUITE);
-  const proof = inLine + GREETING_BYTES;
+  const proof = inLine + GREETING_BYTES + ((suite & 4) << 3);
   const digits = control + 1;
-  if (load<u8>(inLine) != WELCOME | length != GREETING_BYTES - 2 + (suite ? PROOF : 0)) return BAD_GREETING;
-  // With a key, what it makes of the nonce hides the four positions.
+  if (load<u8>(inLine) != WELCOME | <i32>(inEnd != proof + (suite ? PROOF + 1 : 1))) return BAD_GREETING;
+  // With a key, what it makes of the nonce's last four words hides the four positions.
   if (suite) hmac(proof - PROOF, PROOF, digits);
   // A word goes to its place when the next one is read, and our suite once more to its own. So the last one, which
   // counts beyond this connection, waits for the proof; the others are looked at while the link is up only.

@@ -37,9 +37,9 @@ export const RX_NEXT = 36;
 export const WINDOW = 40;
 /** Bytes of lines that the inbox can hold. */
 export const BYTES = 44;
-/** Host: longest text of a line in bytes, without id and newline: 1 (dialect 2: 121) to 32,000. */
+/** Host: longest text of a line in bytes, without id and newline: 1 (dialect 2: 121, suite 4: 153) to 32,000. */
 export const LINE = 48;
-/** Host: four random words, new before each `opened`. */
+/** Host: four random words, new before each `opened`; in suite 4 the first half of the device's ephemeral key. */
 export const NONCE = 52;
 
 /** Ms until `poll` wants to be called again. */
@@ -65,7 +65,8 @@ export const SEED = 100;
 /** Host: bytes of the id, with a newline behind it: 2 to 256. */
 export const ID_LEN = 104;
 /** Host: 0 no proof, 2 HMAC-SHA256 with a key that only the host knows, 3 the same and a seal that is the host's: its
- * key comes of what the last HMAC of a greeting is of. */
+ * key comes of what the last HMAC of a greeting is of. 4 is 3 with an exchange of ephemeral keys in place of nonces, 64
+ * digits each: the last 32 of the device's stand before its id, and are new before each `opened`. */
 export const SUITE = 108;
 
 // What the welcome said, in its order: to the end of the block.

@@ -1,14 +1,15 @@
 /** Who may connect: keys, the devices admitted without one, and what a wrong proof costs. */
 import { timingSafeEqual } from "node:crypto";
 import { LocalError, PeerError } from "../protocol/errors.ts";
-import { Refusal, type Suite } from "../protocol/greeting.ts";
+import { EPHEMERAL, Refusal, type Suite } from "../protocol/greeting.ts";
 import { type DeviceKey, parseDeviceKey } from "../protocol/proof.ts";
 import { peerOf } from "../transport/address.ts";
 
 /** Who may connect. */
 export interface AccessOptions {
   /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. With "03:" before the digits it is for
-   * sealed links alone (suite 03); otherwise the device chooses whether it speaks suite 02 or 03. */
+   * sealed links alone (suites 03 and 04), with "04:" for those with forward secrecy; otherwise the device chooses
+   * which suite it speaks. */
   keys?: Iterable<readonly [id: string, key: string | Uint8Array | DeviceKey]>;
   /** Admits everybody else too, without proof, in either dialect. Default false. */
   open?: boolean;
@@ -94,9 +95,12 @@ export class Access {
     const { bytes: key, suite: least } = this.#keys.get(id) ?? {};
     if (key && suite === 0) throw new Refused(Refusal.proofNeeded, "there is a key for this id");
     if (least !== undefined && suite < least) {
+      const [what, code] = least === EPHEMERAL
+        ? ["forward secrecy", Refusal.ephemeralNeeded]
+        : ["sealed links", Refusal.sealNeeded];
       const message =
-        "the key for this id is for sealed links (suite 03), and the hello is of suite 02";
-      throw new Refused(Refusal.sealNeeded, message);
+        `the key for this id is for ${what} (suite 0${least}), and the hello is of suite 0${suite}`;
+      throw new Refused(code, message);
     }
     if (!key && suite !== 0) throw new Refused(Refusal.noKey, "there is no key for this id");
     if (!key && !this.#open) throw new Refused(Refusal.unknownDevice, "this id has no key");

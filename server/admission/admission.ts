@@ -4,6 +4,7 @@ import { Dialect1 } from "../link/dialect1.ts";
 import { agree, type Agreement, Dialect2 } from "../link/dialect2.ts";
 import { PeerError } from "../protocol/errors.ts";
 import {
+  EPHEMERAL,
   formatRefusal,
   formatWelcome,
   HELLO,
@@ -16,7 +17,8 @@ import {
   SEALED,
 } from "../protocol/greeting.ts";
 import { maskOf, proofOf } from "../protocol/proof.ts";
-import { Seal, sealKeys } from "../protocol/seal.ts";
+import { Ephemeral } from "../protocol/ephemeral.ts";
+import { nothingShared, Seal, sealKeys } from "../protocol/seal.ts";
 import type { Limits } from "../link/limits.ts";
 import type { Session } from "../link/session.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -221,13 +223,14 @@ export class Admission {
       if (access.keyFor(hello) === key) return;
       throw new PeerError("STALE_GREETING", "the key for this id has changed meanwhile");
     };
-    const nonce = randomNonce();
+    const ephemeral = hello.suite === EPHEMERAL ? new Ephemeral() : undefined;
+    const nonce = ephemeral?.publicKey ?? randomNonce();
     // Anybody can say a device's name, and is told nothing of it.
     const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
     const welcome = formatWelcome(hello.suite, said, nonce);
     const welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
     this.#welcomed = welcomed;
-    this.#mute = hello.suite === SEALED;
+    this.#mute = hello.suite >= SEALED;
     if (!key) return { output: `${welcome}\n` };
     const greeting = `${line}\n${welcome}`;
     const proof = proofOf(key, greeting);
@@ -243,8 +246,11 @@ export class Admission {
         this.#penalty = access.hold(this.#hostname) ? "told late" : "not told";
         throw error;
       }
-      if (hello.suite !== SEALED) return;
-      const { toDevice, toServer } = sealKeys(key, signed);
+      if (hello.suite < SEALED) return;
+      // After the proof: strangers cannot have it computed.
+      const shared = ephemeral?.share(hello.nonce);
+      if (ephemeral && !shared) throw nothingShared();
+      const { toDevice, toServer } = sealKeys(key, signed, shared);
       welcomed.seal = new Seal(toDevice, toServer, limits.lineBytes, hello.line);
       this.#mute = false; // what there is to say is sealed
     };

@@ -1,6 +1,6 @@
 /**
  * The file that holds the devices' keys: a JSON object of ids and 64 hex digits each, with "03:" before those of a key
- * that is for sealed links alone. What is in it appears in no error and in no log.
+ * that is for sealed links alone, "04:" where they need forward secrecy. What is in it appears in no error and in no log.
  */
 import {
   type DeviceKey,

@@ -346,26 +346,38 @@ Deno.test({
   },
 });
 
-Deno.test("a key says what it is for: a new one for sealed links, one from before for either suite", async () => {
+Deno.test("a key says what it is for: a new one for sealed links, one from before for any suite", async () => {
   using folder = new Folder();
   Deno.writeTextFileSync(folder.keys, JSON.stringify({ old: SECRET }), { mode: 0o600 });
   await addKey(folder.keys, "new", { given: SECRET });
   await addKey(folder.keys, "simple", { given: SECRET, suite: 2 });
+  await addKey(folder.keys, "forward", { given: SECRET, suite: 4 });
   assertEquals(Array.from(readKeys(folder.keys), ([id, { suite }]) => [id, suite]), [
     ["old", 2],
     ["new", 3],
     ["simple", 2],
+    ["forward", 4],
   ]);
   assertEquals(JSON.parse(Deno.readTextFileSync(folder.keys)), {
     old: SECRET,
     new: `03:${SECRET}`,
     simple: SECRET,
+    forward: `04:${SECRET}`,
   });
 });
 
 Deno.test("a key for a suite that is not known is none, and is not repeated", () => {
   using folder = new Folder();
-  for (const key of [`04:${SECRET}`, `3:${SECRET}`, `03:${SECRET}0`, `03:`, `03 ${SECRET}`]) {
+  for (
+    const key of [
+      `05:${SECRET}`,
+      `02:${SECRET}`,
+      `3:${SECRET}`,
+      `03:${SECRET}0`,
+      `03:`,
+      `03 ${SECRET}`,
+    ]
+  ) {
     Deno.writeTextFileSync(folder.keys, JSON.stringify({ "1": key }), { mode: 0o600 });
     const { message } = assertThrows(() => readKeys(folder.keys), LocalError, "64 hex digits");
     assert(!message.includes(SECRET));

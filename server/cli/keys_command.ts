@@ -6,7 +6,11 @@ import { askForKey } from "./keys_prompt.ts";
 import { command } from "./command.ts";
 import { tell } from "./print.ts";
 
-const SUITES: ReadonlyMap<string, KeyedSuite> = new Map([["02", 2], ["03", 3]]);
+const SUITES: ReadonlyMap<string, KeyedSuite> = new Map([
+  ["02", 2],
+  ["03", 3],
+  ["04", 4],
+]);
 
 export const keysCommand = command({
   name: "keys",
@@ -30,10 +34,10 @@ gets a SIGHUP.`,
     },
     suite: {
       type: "string",
-      takes: "02|03",
-      complete: ["02", "03"],
+      takes: "02|03|04",
+      complete: ["02", "03", "04"],
       help:
-        "minimum suite for this key: 03 encrypts all that is sent; 02 is for clients that cannot, and authenticates without encrypting (03)",
+        "minimum suite for this key: 03 encrypts all that is sent; 04 also keeps what was sent secret from whoever learns the key later, for clients that can; 02 is for clients that cannot encrypt, and authenticates only (03)",
     },
     replace: { type: "boolean", help: "replaces the key of a device" },
     json: { type: "boolean", help: "prints JSON, a line for each device; errors as well" },
@@ -51,7 +55,7 @@ gets a SIGHUP.`,
     if (replace && action !== "add") throw bad("--replace belongs to keys add");
     if (said !== undefined && action !== "add") throw bad("--suite belongs to keys add");
     const suite = SUITES.get(said ?? "03");
-    if (suite === undefined) throw bad(`--suite takes 02 or 03, not ${JSON.stringify(said)}`);
+    if (suite === undefined) throw bad(`--suite takes 02, 03 or 04, not ${JSON.stringify(said)}`);
     if (action === "add" && key !== undefined) {
       await addKey(path, id, { given: await askForKey(id), suite, replace });
     } else if (action === "add") {

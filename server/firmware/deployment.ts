@@ -283,6 +283,7 @@ export class Deployment {
     }
     switch (word.is) {
       case "taken":
+        if (this.#unanswered > 0) return true; // an offer before the last one, which may have other terms
         return this.#taken(state, word.offset, isAwaited);
       case "going":
         if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was told by an earlier store

@@ -214,6 +214,17 @@ Deno.test("however many were deployed during a trial, the last one is offered ag
   assertEquals([rig.phase, rig.device.runs.version], ["kept", 7]);
 });
 
+Deno.test("an offer that was given up is taken, and the same bytes are refused on other terms: they do not travel", () => {
+  const rig = new Rig();
+  rig.connect();
+  const bytes = image(100);
+  rig.begin(bytes, { version: 2, older: true });
+  rig.begin(bytes, { version: 2 });
+  rig.run();
+  assertEquals([rig.phase, rig.deployment.state!.reason], ["refused", "older"]);
+  assertEquals(rig.device.trials, []);
+});
+
 Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {
   const rig = new Rig();
   rig.connect();

@@ -34,6 +34,8 @@ export interface WriteOptions {
 
 /** Who wrote a message, and wants to know what became of it. */
 export interface Writer {
+  /** The message has been accepted. */
+  accepted?(message: Outgoing): void;
   arrived(): void;
   /** It is not sent any more. That is not safe yet. */
   failed(error: LocalError): void;
@@ -106,25 +108,28 @@ export class Outbox {
   /** Somebody waits for a message. */
   await(message: Outgoing, writer: Writer): void {
     (this.#writers ??= new Map()).set(message, writer);
+    writer.accepted?.(message);
   }
 
   /** The device has a message, or it was withdrawn: it has left the outbox. */
   settled(message: Outgoing): void {
     this.#leaves(message);
     if (message.qos && isOfApplication(message)) this.#owner.counts.delivered++;
-    this.#takeWriter(message)?.arrived();
-    if (message.text !== WITHDRAWN) this.#reply(message, DONE);
+    const writer = this.#takeWriter(message);
+    writer?.arrived();
+    if (!writer && message.text !== WITHDRAWN) this.#reply(message, DONE);
   }
 
-  /** Another process is told, if it has written the message. */
+  /** The process is told that has written the message, if nobody here waits for it. */
   #reply({ from }: Outgoing, outcome: Outcome): void {
     if (from !== undefined) this.#owner.record.reply(from, outcome);
   }
 
   /** A message is not to be sent any more, and who has written it is told why. */
   #fails(message: Outgoing, why: LocalError): void {
-    this.withdraw(message)?.failed(why);
-    this.#reply(message, failure(why));
+    const writer = this.withdraw(message);
+    writer?.failed(why);
+    if (!writer) this.#reply(message, failure(why));
   }
 
   /** A message is not to be sent any more. @returns who waits for it */
@@ -162,8 +167,9 @@ export class Outbox {
       const message = record.settle();
       if (isOfApplication(message)) count++;
       this.#leaves(message);
-      this.#takeWriter(message)?.failed(why);
-      if (message.text !== WITHDRAWN) this.#reply(message, failure(why));
+      const writer = this.#takeWriter(message);
+      writer?.failed(why);
+      if (!writer && message.text !== WITHDRAWN) this.#reply(message, failure(why));
     }
     return count;
   }

@@ -1,9 +1,10 @@
 /** What has come of something that another process of a fleet has asked for, as that process is told of it. */
 import { LocalError } from "../protocol/errors.ts";
 
-/** Done; or why not; or the line with which a device answers. */
+/** Done; or why not; or the line with which a device answers; or how many messages were dropped. */
 export type Outcome =
   | Readonly<Record<never, never>>
+  | { readonly inbox: number; readonly outbox: number }
   | { readonly code: string; readonly message: string }
   | { readonly line: string };
 
@@ -25,8 +26,9 @@ export function parseOutcome(text: string): Outcome | undefined {
     throw error;
   }
   if (typeof outcome !== "object" || outcome === null) return undefined;
-  const { code, message, line } = outcome as Record<string, unknown>;
+  const { code, message, line, inbox, outbox } = outcome as Record<string, unknown>;
   if (typeof code === "string" && typeof message === "string") return { code, message };
+  if (typeof inbox === "number" && typeof outbox === "number") return { inbox, outbox };
   return typeof line === "string" ? { line } : DONE;
 }
 

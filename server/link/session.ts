@@ -319,7 +319,7 @@ export class Session {
    * @returns false if it was not accepted: it has no qos, and there is no link
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL
    */
-  write(text: string, options: WriteOptions, writer: Writer, now: number): boolean {
+  write(text: string, options: WriteOptions, writer: Writer, now: number, from?: string): boolean {
     const { qos = true } = options;
     const { record } = this;
     const line = checkText(text, this.#lineBytes);
@@ -334,7 +334,8 @@ export class Session {
       if (record.outbox.length > before) this.#outbox.added(line);
       return sent;
     }
-    this.#outbox.await(this.#outbox.accept(line, manner, now), writer);
+    const whole = from === undefined ? manner : { ...manner, from };
+    this.#outbox.await(this.#outbox.accept(line, whole, now), writer);
     this.#dialect?.prepare();
     return true;
   }

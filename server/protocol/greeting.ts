@@ -17,15 +17,18 @@ export const TAB = "\t";
 /** Most bytes of metadata. */
 export const METADATA_BYTES = 128;
 
-/** No proof; HMAC-SHA256 cut to 128 bits; the same, and all that follows in sealed records. Suite 1 told the positions to
- * whoever asked. */
+/** No proof; HMAC-SHA256 cut to 128 bits; the same, and all that follows in sealed records; the same with an exchange of
+ * ephemeral keys. Suite 1 told the positions to whoever asked. */
 export type Suite = 0 | KeyedSuite;
 
 /** One with a key. */
-export type KeyedSuite = 2 | 3;
+export type KeyedSuite = 2 | 3 | 4;
 
-/** The suite in which everything behind the greeting is sealed. */
+/** From this suite on everything behind the greeting is sealed. */
 export const SEALED = 3;
+
+/** The suite whose nonces are ephemeral keys: what was recorded cannot be read with the device's key alone. */
+export const EPHEMERAL = 4;
 
 /** What an end says about itself, eight hex digits each, in this order. All are 32 bits, unsigned. */
 export interface Greeting {
@@ -47,12 +50,16 @@ export interface Greeting {
 
 const WORDS = ["txEpoch", "txFirst", "rxEpoch", "rxNext", "window", "bytes", "line"] as const;
 const WORDS_END = 3 + WORDS.length * 8;
-const NONCE_END = WORDS_END + 32;
 export const PROOF_DIGITS = 32;
+/** Digits of a nonce: 128 bits, or a key. */
+const NONCE_DIGITS = 32;
+export const PUBLIC_KEY_DIGITS = 64;
 
 /** A parsed hello. */
 export interface Hello2 extends Greeting {
   suite: Suite;
+  /** Hex digits: 32, in suite 4 the 64 of the device's ephemeral key. */
+  nonce: string;
   id: string;
   /** What the device says about itself, `key=value` pairs with a space between them; "": nothing. */
   metadata: string;
@@ -62,14 +69,16 @@ export interface Hello2 extends Greeting {
 export function parseHello2(line: string): Hello2 {
   const suite = hexNumber(line.slice(1, 3));
   if (suite === 1) throw bad("suite 1 is no longer supported: update the device's client");
-  if (suite !== 0 && suite !== 2 && suite !== SEALED) {
+  if (suite !== 0 && suite !== 2 && suite !== SEALED && suite !== EPHEMERAL) {
     throw bad(`suite ${suite} is unknown to this server`);
   }
   const greeting = {} as Greeting;
   for (const [i, word] of WORDS.entries()) {
     greeting[word] = hexNumber(line.slice(3 + i * 8, 11 + i * 8));
   }
-  if (!/^[0-9a-f]{32}$/.test(line.slice(WORDS_END, NONCE_END))) throw bad("the nonce is malformed");
+  const nonceEnd = WORDS_END + (suite === EPHEMERAL ? PUBLIC_KEY_DIGITS : NONCE_DIGITS);
+  const nonce = flat(line.slice(WORDS_END, nonceEnd));
+  if (line.length < nonceEnd || !/^[0-9a-f]+$/.test(nonce)) throw bad("the nonce is malformed");
   const { txEpoch, window, bytes, line: longest } = greeting;
   if (txEpoch === 0) throw bad("a stream cannot be named 0");
   if (window < 1 || window > 64) {
@@ -78,15 +87,16 @@ export function parseHello2(line: string): Hello2 {
   if (longest < 1 || bytes < longest + 3) {
     throw bad(`a credit of ${bytes} bytes does not hold a line of ${longest}`);
   }
-  const name = line.slice(NONCE_END);
+  const name = line.slice(nonceEnd);
   const tab = name.indexOf(TAB);
-  if (tab < 0) return { suite, ...greeting, id: name, metadata: "" };
+  if (tab < 0) return { suite, ...greeting, nonce, id: name, metadata: "" };
   const metadata = name.slice(tab + 1);
   const wrong = wrongMetadata(metadata);
   if (wrong) throw bad(wrong);
   return {
     suite,
     ...greeting,
+    nonce,
     id: flat(name.slice(0, tab)),
     metadata: flat(metadata),
   };
@@ -175,8 +185,10 @@ export const Refusal = {
   full: 6,
   /** The server is about to stop: the device is to try its next address. */
   leaving: 7,
-  /** The key is one for sealed links, and the hello is not of that suite. */
+  /** The key is one for sealed links, and the hello is not of such a suite. */
   sealNeeded: 8,
+  /** The key is one for links with ephemeral keys, and the hello is not of that suite. */
+  ephemeralNeeded: 9,
 } as const;
 
 export function formatRefusal(code: number): string {

@@ -5,7 +5,7 @@ import { metadatum, parseHello2, wrongMetadata } from "./greeting.ts";
 
 Deno.test("a suite that is not spoken is named, and the old one with what to do", () => {
   for (
-    const [suite, reason] of [["01", "update the device's client"], ["04", "suite 4 is unknown"]]
+    const [suite, reason] of [["01", "update the device's client"], ["05", "suite 5 is unknown"]]
   ) {
     const error = assertThrows(() => parseHello2(helloLine({ suite: suite! })), PeerError);
     assertEquals(error.code, "BAD_GREETING");

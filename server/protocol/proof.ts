@@ -27,35 +27,35 @@ export interface DeviceKey {
   suite: KeyedSuite;
 }
 
-/** What stands before a key that is for sealed links alone. */
-const SEALED_MARK = "03:";
+/** A key as text: what stands before its digits is the least suite that it is for, unless that is 2. */
+const TEXT = /^(?:0([34]):)?([0-9a-fA-F]{64})$/;
 
 /**
  * A key and the suite that it is for.
  *
- * @param key As for `parseKey`; "03:" in front of the digits says that it is for sealed links alone.
+ * @param key As for `parseKey`; "03:" in front of the digits says that it is for sealed links alone, "04:" that it is
+ * for those with ephemeral keys.
  * @throws {LocalError} BAD_ARGUMENT
  */
 export function parseDeviceKey(id: string, key: string | Uint8Array | DeviceKey): DeviceKey {
   if (typeof key === "object" && "suite" in key) return { ...key, bytes: parseKey(id, key.bytes) };
-  const isSealed = typeof key === "string" && key.startsWith(SEALED_MARK);
-  const bytes = parseKey(id, isSealed ? key.slice(SEALED_MARK.length) : key);
-  return { bytes, suite: isSealed ? 3 : 2 };
+  const [, suite = "2", digits = key] = typeof key === "string" ? TEXT.exec(key) ?? [] : [];
+  return { bytes: parseKey(id, digits), suite: Number(suite) as KeyedSuite };
 }
 
 /** The opposite of `parseDeviceKey`. */
 export function formatDeviceKey({ bytes, suite }: DeviceKey): string {
-  return `${suite === 3 ? SEALED_MARK : ""}${toHex(bytes)}`;
+  return `${suite === 2 ? "" : `0${suite}:`}${toHex(bytes)}`;
 }
 
-/** The proof of dialect 2's suites 2 and 3: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
+/** The proof of dialect 2's suites with a key: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
 export function proofOf(key: Uint8Array, greeting: string): string {
   return hmac(key, greeting);
 }
 
-/** What hides the positions in a welcome with this nonce. No proof is of so few bytes. */
+/** What hides the positions in a welcome with this nonce: made of its last 128 bits. No proof is of so few bytes. */
 export function maskOf(key: Uint8Array, nonce: string): string {
-  return hmac(key, nonce);
+  return hmac(key, nonce.slice(-32));
 }
 
 /** 32 hex digits. */

@@ -1,5 +1,5 @@
 /**
- * Suite 3's records: what lies between a socket and the lines of a link once both ends have proven their key. Pure, and
+ * The records of suites 3 and 4: what lies between a socket and the lines of a link once both ends have proven their key. Pure, and
  * the same for both ends. `client-as/SEALING.md` says why it is as it is; `bridge/esp8266/firmware/seal.c` does the same
  * on a chip.
  */
@@ -15,7 +15,9 @@ export const RECORD = LENGTH_BYTES + TAG_BYTES;
 /** Most bytes in a record: what is not complete says nothing yet, so on a slow path records must not be long. */
 const MOST = 1024;
 
-const LABEL = new TextEncoder().encode("holdfast 03");
+const encoder = new TextEncoder();
+const LABEL = encoder.encode("holdfast 03");
+const EPHEMERAL_LABEL = encoder.encode("holdfast 04");
 
 const NOTHING = new Uint8Array(0);
 
@@ -25,11 +27,21 @@ export interface SealKeys {
   toDevice: Uint8Array;
 }
 
-/** What a greeting makes of a device's key. @param greeting All that the device's proof is of. */
-export function sealKeys(key: Uint8Array, greeting: Uint8Array | string): SealKeys {
+/**
+ * What a greeting makes of a device's key.
+ *
+ * @param greeting All that the device's proof is of.
+ * @param shared What the ephemeral keys in it come to, in suite 4.
+ */
+export function sealKeys(
+  key: Uint8Array,
+  greeting: Uint8Array | string,
+  shared?: Uint8Array,
+): SealKeys {
   const hash = createHash("sha256").update(greeting).digest();
-  const info = concat(LABEL, hash);
-  const bytes = new Uint8Array(hkdfSync("sha256", key, NOTHING, info, 2 * CIPHER_KEY_BYTES));
+  const info = concat(shared ? EPHEMERAL_LABEL : LABEL, hash);
+  const material = shared ? concat(key, shared) : key;
+  const bytes = new Uint8Array(hkdfSync("sha256", material, NOTHING, info, 2 * CIPHER_KEY_BYTES));
   return {
     toServer: bytes.subarray(0, CIPHER_KEY_BYTES),
     toDevice: bytes.subarray(CIPHER_KEY_BYTES),
@@ -140,6 +152,11 @@ export class Seal {
     const opened = end === LENGTH_BYTES ? NOTHING : bytes.subarray(LENGTH_BYTES, end);
     return error ? { bytes: opened, error } : { bytes: opened };
   }
+}
+
+/** The other end's ephemeral key leads to a secret that everybody knows. */
+export function nothingShared(): PeerError {
+  return badSeal("the ephemeral key is of small order: it shares no secret");
 }
 
 function badSeal(message: string): PeerError {

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { hkdfSync } from "node:crypto";
 import { Random } from "../../tests/support/random.ts";
 import { bytesOfHex } from "../../tests/vectors/settings/vectors.ts";
-import { hkdf, session } from "../../tests/vectors/seal/vectors.ts";
+import { ephemeral, hkdf, session } from "../../tests/vectors/seal/vectors.ts";
+import { Ephemeral } from "./ephemeral.ts";
 import { toHex } from "./greeting.ts";
 import { RECORD, Seal, sealKeys } from "./seal.ts";
 
@@ -31,17 +32,43 @@ for (const { name, key, salt, info, bytes } of hkdf) {
   });
 }
 
-Deno.test("a whole session's keys and records are those of the vectors", () => {
-  const { key, hello, welcome, line, records } = session;
-  const keys = sealKeys(bytesOfHex(key), hello + welcome);
-  assertEquals([toHex(keys.toServer), toHex(keys.toDevice)], [session.toServer, session.toDevice]);
-  const device = new Seal(keys.toServer, keys.toDevice, line, line);
-  const server = new Seal(keys.toDevice, keys.toServer, line, line);
-  for (const { to, text, sealed } of records) {
-    const [from, at] = to === "toServer" ? [device, server] : [server, device];
-    const record = from.seal(encoder.encode(text));
-    assertEquals(toHex(record), sealed);
-    assertEquals(opened(at, record), [text, undefined]);
+for (const vector of [session, ephemeral]) {
+  const suite = vector.hello.slice(1, 3);
+  Deno.test(`a whole session's keys and records are those of the vectors, in suite ${suite}`, () => {
+    const { key, hello, welcome, line, records } = vector;
+    const shared = vector === ephemeral ? bytesOfHex(ephemeral.shared) : undefined;
+    const keys = sealKeys(bytesOfHex(key), hello + welcome, shared);
+    assertEquals([toHex(keys.toServer), toHex(keys.toDevice)], [vector.toServer, vector.toDevice]);
+    const device = new Seal(keys.toServer, keys.toDevice, line, line);
+    const server = new Seal(keys.toDevice, keys.toServer, line, line);
+    for (const { to, text, sealed } of records) {
+      const [from, at] = to === "toServer" ? [device, server] : [server, device];
+      const record = from.seal(encoder.encode(text));
+      assertEquals(toHex(record), sealed);
+      assertEquals(opened(at, record), [text, undefined]);
+    }
+  });
+}
+
+Deno.test("what lies in a greeting of suite 04 is of the pairs that made its keys", () => {
+  const { hello, welcome, deviceSecret, serverSecret, shared } = ephemeral;
+  const [device, server] = [deviceSecret, serverSecret].map((secret) =>
+    new Ephemeral(bytesOfHex(secret))
+  );
+  assertEquals([hello.slice(59, 123), welcome.slice(59, 123)], [
+    device!.publicKey,
+    server!.publicKey,
+  ]);
+  assertEquals(toHex(device!.share(server!.publicKey)!), shared);
+  assertEquals(toHex(server!.share(device!.publicKey)!), shared);
+});
+
+Deno.test("with the device's key and all that was said, but not the secret, no record of suite 04 is opened", () => {
+  const { key, hello, welcome, line, records } = ephemeral;
+  for (const shared of [undefined, new Uint8Array(32)]) {
+    const { toServer, toDevice } = sealKeys(bytesOfHex(key), hello + welcome, shared);
+    const thief = new Seal(toDevice, toServer, line, line);
+    assertEquals(opened(thief, bytesOfHex(records[0]!.sealed)), ["", "BAD_SEAL"]);
   }
 });
 

@@ -21,7 +21,7 @@ import { Readers, type ReadersOwner } from "./readers.ts";
 import { PendingWrite } from "./pending_write.ts";
 import { caller, paceOf } from "./run.ts";
 import { Serving, type ServingOwner } from "./serving.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 const asResult = (value: string) => ({ value });
 /** CLOSED: nothing else is thrown. */
@@ -46,6 +46,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
   #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
   #toClear = false;
+  #alsoCleared: ((dropped: Cleared) => void)[] | undefined;
   #watches: Set<MessageWatch> | undefined;
   #isLost = false; // another server has it
   #metadata = "";
@@ -214,14 +215,20 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
+  readonly #forget = (write: PendingWrite): void => {
+    this.#writes?.delete(write);
+    write.over?.();
+  };
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
     if (!this.#writes?.has(write)) return; // given up meanwhile
     try {
       if (this.#closed) throw this.#closed;
       if (this.turn.failure) throw this.turn.failure;
-      const accepted = this.session.write(text, options, write, this.clock.now());
+      const elsewhere = options.qos === false ? undefined : this.#host.expect(write.asker);
+      write.over = elsewhere?.forget;
+      const now = this.clock.now();
+      const accepted = this.session.write(text, options, write, now, elsewhere?.from);
       this.touch();
       if (!accepted || options.qos === false) write.settle(accepted);
     } catch (error) {
@@ -229,9 +236,11 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  clear(): Promise<Cleared> {
+  /** @param also Called when it happens: what that changes in the record is safe with it. */
+  clear(also?: (dropped: Cleared) => void): Promise<Cleared> {
     if (this.#closed) return Promise.reject(this.#closed);
     const clear = Promise.withResolvers<Cleared>();
+    if (also) (this.#alsoCleared ??= []).push(also);
     (this.#clears ??= new Set()).add(clear);
     this.#toClear = true;
     this.turn.enter(this.beforeDelivery);
@@ -249,6 +258,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.above?.cleared();
     this.#counted = NaN; // whoever looks sees that less waits, though no message was counted
     this.touch();
+    for (const also of this.#alsoCleared?.splice(0) ?? []) also(cleared);
     const clears = this.#clears!;
     for (const clear of clears) {
       this.turn.whenSafe(() => clears.delete(clear) && clear.resolve(cleared));
@@ -343,26 +353,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.disconnected(this, serving.address, reason);
   }
 
-  /** Takes the device out of the store. What happens to it then is up to the transfer's owner. */
-  forgetting(
-    transfer: Pick<Transfer, "failed"> & { check?(): void; done(dropped: Cleared): void },
-  ): Transfer {
-    const { ledger } = this;
-    let dropped: Cleared;
-    return {
-      statements: [],
-      changes: (id) => id === ledger.id,
-      apply: () => {
-        transfer.check?.();
-        dropped = { inbox: this.inbox, outbox: this.outbox };
-        ledger.remove();
-      },
-      undo: () => ledger.keep(),
-      done: () => transfer.done(dropped),
-      failed: (error) => transfer.failed(error),
-    };
-  }
-
   /** Ends the connection without a word to the device: it is not this server's any more. */
   drop(reason: PeerError): void {
     const serving = this.#serving;
@@ -444,6 +434,6 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
     for (const it of [...this.#clears ?? [], ...this.#disposals ?? []]) dismiss(it, reason);
-    for (const write of [...this.#writes ?? []]) write.end(reason);
+    for (const write of [...this.#writes ?? []]) write.close(reason, this.ledger);
   }
 }

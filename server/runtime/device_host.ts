@@ -6,6 +6,7 @@ import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Pace } from "./pace.ts";
+import type { Asker } from "./post_office.ts";
 import type { Turn } from "./turn.ts";
 
 /** What the drivers of all devices of a server share. */
@@ -21,6 +22,8 @@ export interface DeviceHost<Device> {
   readonly deadLetters: boolean;
   /** Whether other processes cannot take this one for dead: see `Membership`. */
   readonly isHeld: boolean;
+  /** Where another process would say what has become of a message; undefined: there can be none. */
+  expect(asker: Asker): { from: string; forget(): void } | undefined;
   /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: Device): Promise<void>;
   /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */

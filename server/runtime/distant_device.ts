@@ -1,6 +1,7 @@
 /** A device that another process of the fleet has, as programs of this one see it. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import { noMessages } from "../link/counts.ts";
+import type { Cleared } from "../link/session.ts";
 import { errorOf, type Outcome } from "../link/outcome.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { DeviceView } from "../device_view.ts";
@@ -238,8 +239,23 @@ export class DistantDevice implements Device {
     return this.#only((here) => here.discard(number));
   }
 
-  clear(): ReturnType<Device["clear"]> {
-    return this.#only((here) => here.clear());
+  async clear(): Promise<Cleared> {
+    const here = this.#here;
+    if (here) return await here.clear();
+    return await paceOf(this.#host.pace).keep(this.#drop({ clear: true }));
+  }
+
+  /** As `Server.forget`. @throws {LocalError} FORGOTTEN: somebody else was quicker */
+  async forget(): Promise<Cleared> {
+    return await paceOf(this.#host.pace).keep(this.#drop({ forget: true }));
+  }
+
+  async #drop(errand: Errand): Promise<Cleared> {
+    const outcome = await this.ask(errand);
+    const error = errorOf(outcome);
+    if (error) throw error;
+    if ("inbox" in outcome) return outcome;
+    throw new LocalError("UNDECIDED", "it was not said what became of it");
   }
 
   /** What is done only where the device is. */

@@ -9,10 +9,10 @@ import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Statement } from "../store/store.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
-import type { Transfer } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** What mail says, as JSON. Times are counted from when it was posted. */
-export type Errand = (Writing | Setting) & {
+export type Errand = (Writing | Setting | Clearing | Forgetting) & {
   /** Whoever has posted it waits for what comes of it. */
   readonly answers?: true;
 };
@@ -30,13 +30,23 @@ export interface Setting {
   readonly options: SetOptions;
 }
 
+/** As `Device.clear`. */
+export interface Clearing {
+  readonly clear: true;
+}
+
+/** As `Server.forget`. */
+export interface Forgetting {
+  readonly forget: true;
+}
+
 /** @param lineBytes Longest text that a device takes, as far as is known here. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
 export function checkErrand(errand: Errand, lineBytes: number): void {
   if ("write" in errand) {
     const { qos = true, expires } = errand.options;
     checkText(errand.write, lineBytes);
     checkExpiry(expires, qos);
-  } else {
+  } else if ("set" in errand) {
     checkChannel(errand.set);
     textOf(errand.value);
   }
@@ -52,7 +62,8 @@ export function parseErrand(text: string): Errand | undefined {
     throw error;
   }
   if (typeof errand !== "object" || errand === null) return undefined;
-  const { write, set, options } = errand as Record<string, unknown>;
+  const { write, set, options, clear, forget } = errand as Record<string, unknown>;
+  if (clear === true || forget === true) return errand as Errand;
   if (typeof options !== "object" || options === null) return undefined;
   return typeof write === "string" || typeof set === "string" ? errand as Errand : undefined;
 }

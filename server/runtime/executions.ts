@@ -15,7 +15,7 @@
 import { LocalError } from "../protocol/errors.ts";
 import { type Execution, MOST_EXECUTIONS, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
-import type { Transfer } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** Before what the store could not execute, or commit, is tried again, in ms. */
 const RETRY = 250;

@@ -4,7 +4,7 @@ import { round, TurnScene } from "../../tests/support/turn_scene.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { FencedError, MOST_EXECUTIONS } from "../store/store.ts";
-import type { Transfer } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** A turn on a store that executes statements ahead, and holds them. */
 class Scene extends TurnScene {

@@ -10,7 +10,7 @@ import { checkErrand, type Errand, type Posting } from "./errands.ts";
 import type { DistantHost } from "./distant_device.ts";
 import { Membership } from "./membership.ts";
 import { Overview, type OverviewHost } from "./overview.ts";
-import { PostOffice, type PostOfficeHost } from "./post_office.ts";
+import { type Asker, PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 
@@ -51,7 +51,11 @@ export class FleetMember {
 
   constructor(host: FleetMemberHost) {
     this.#host = host;
-    this.#office = new PostOffice({ ...host, find: (id) => host.devices.get(id) });
+    this.#office = new PostOffice({
+      ...host,
+      find: (id) => host.devices.get(id),
+      forget: (device, also) => host.devices.forget(device, also),
+    });
     const { clock, connections, devices, fleet } = host;
     this.callers = new FleetCallers({
       here: (id) => devices.get(id)?.ledger,
@@ -92,6 +96,12 @@ export class FleetMember {
   posting(id: string, errand: Errand): Posting {
     checkErrand(errand, this.#host.lineBytes);
     return this.#office.posting(id, errand);
+  }
+
+  /** Where whoever has a device says what has become of a message that is written here. @returns that, for the store */
+  expect(asker: Asker): { from: string; forget(): void } {
+    const { number, forget } = this.#office.expect(asker);
+    return { from: this.#host.fleet.sender(number), forget };
   }
 
   /** Enters the fleet. @throws {LocalError} STORE_FAILED */

@@ -18,6 +18,7 @@ class FleetStore extends MemoryStore {
 
   readonly fleet: Fleet = {
     lease: 1000,
+    sender: (number) => `me ${number}`,
     join: (heard) => {
       this.heard = heard;
       return Promise.resolve();

@@ -26,6 +26,7 @@ class Scene {
   constructor() {
     const fleet: Fleet = {
       lease: LEASE,
+      sender: (number) => `me ${number}`,
       join: (heard) => {
         this.heard = heard;
         return Promise.resolve();

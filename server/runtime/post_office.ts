@@ -9,12 +9,13 @@
  *
  * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
  */
-import { type Outcome, parseOutcome } from "../link/outcome.ts";
+import { failure, type Outcome, parseOutcome } from "../link/outcome.ts";
 import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Deed } from "../store/transaction.ts";
+import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
   type Errand,
@@ -23,8 +24,11 @@ import {
   parseErrand,
   Posting,
   PostTransfer,
+  type Setting,
   type Taken,
+  type Writing,
 } from "./errands.ts";
+import type { AlsoForgotten } from "./forgetting.ts";
 import type { Turn } from "./turn.ts";
 
 /** What it needs of the server. */
@@ -33,7 +37,9 @@ export interface PostOfficeHost {
   /** A device that is here. */
   find(id: string): DeviceDriver | undefined;
   /** Makes a deed of what is to be done with a device that is here. @param from Who waits for what comes of it */
-  deed(device: DeviceDriver, errand: Errand, from: string | undefined): Deed;
+  deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
+  /** Has the store forget a device that is here. */
+  forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
   /** What was posted for a device cannot be done, and never will be. */
   refused(device: DeviceDriver, errand: Errand | undefined, error: LocalError): void;
 }
@@ -52,11 +58,15 @@ const STALE = 2000;
 /** Mail that is being done, was done, or waits. */
 interface Entry {
   readonly ledger: Ledger;
+  /** Who waits for what comes of it, if somebody does. */
+  readonly to: string | undefined;
   /** It is in a commit, or has been. */
   isApplied: boolean;
   /** It could not be done, and a later beat brings it again. */
   waits: boolean;
   isSafe: boolean;
+  /** With all that waited for the device. */
+  isDropped?: boolean;
 }
 
 export class PostOffice {
@@ -74,6 +84,13 @@ export class PostOffice {
   /** A part of a transaction that posts something. */
   posting(id: string, errand: Errand): Posting {
     return new Posting(id, errand, ++this.#posts);
+  }
+
+  /** Takes who waits for an outcome of which another process tells, perhaps. @returns the number under which it does */
+  expect(asker: Asker): { number: number; forget(): void } {
+    const number = ++this.#posts;
+    this.#askers.set(number, asker);
+    return { number, forget: () => void this.#askers.delete(number) };
   }
 
   /** Has something done, and tells what comes of it. @returns forgets who asks */
@@ -124,6 +141,7 @@ export class PostOffice {
       const device = this.#host.find(each.device);
       if (!device) continue;
       const entry = this.#taken.get(each.number);
+      if (entry?.isSafe) continue; // also if its device was forgotten, and another one has its id
       if (entry?.ledger !== device.ledger || entry.waits) this.#takeOne(device, each);
     }
   }
@@ -133,14 +151,16 @@ export class PostOffice {
     const { ledger } = device;
     const errand = parseErrand(mail.text);
     const to = errand?.answers && mail.from;
-    const entry: Entry = { ledger, isApplied: false, waits: false, isSafe: false };
+    const entry: Entry = { ledger, to, isApplied: false, waits: false, isSafe: false };
     this.#taken.set(number, entry);
+    if (errand && "clear" in errand) return this.#drop(this.#clear(device, entry, number), entry);
+    if (errand && "forget" in errand) return this.#drop(this.#forget(device, entry, number), entry);
     const taken: Taken = {
       number,
       to,
       what: this.#deed(device, errand, mail, to),
       isDone: errand !== undefined && "set" in errand,
-      check: () => this.#checkOrder(number, ledger),
+      check: () => this.#checkOrder(number, entry),
       applied: (isApplied) => void (entry.isApplied = isApplied),
       over: (error) => {
         entry.isSafe = true;
@@ -150,15 +170,56 @@ export class PostOffice {
       },
       failed: (error) => {
         if (!(error instanceof LocalError)) throw error;
-        entry.waits = true; // a later beat brings it again, if anybody's
+        entry.waits = !entry.isDropped; // a later beat brings it again, if anybody's
       },
     };
     this.#host.turn.transfer(new ErrandTransfer(ledger, taken));
   }
 
+  /** What waits for a device is dropped: also mail in front of this that waits for room. */
+  #clear(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+    const { ledger } = device;
+    return device.clear((dropped) => {
+      const why = failure(new LocalError("CLEARED", "the message was dropped"));
+      for (const [other, its] of this.#taken) {
+        if (other >= number || its.ledger !== ledger || its.isApplied) continue;
+        ledger.takeMail(other);
+        if (its.to !== undefined) ledger.replied(its.to, why);
+        Object.assign(its, { isApplied: true, waits: false, isDropped: true, isSafe: true });
+      }
+      ledger.takeMail(number);
+      if (entry.to !== undefined) ledger.replied(entry.to, dropped);
+      entry.isApplied = true;
+    });
+  }
+
+  #forget(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+    const { ledger } = device;
+    return this.#host.forget(device, {
+      apply(dropped) {
+        ledger.takeMail(number);
+        if (entry.to !== undefined) ledger.replied(entry.to, dropped);
+        entry.isApplied = true;
+      },
+      undo() {
+        entry.isApplied = false;
+        if (entry.to !== undefined) ledger.unreplied();
+        ledger.leaveMail(number);
+      },
+    });
+  }
+
+  /** Messages are dropped, as mail says. */
+  #drop(dropping: Promise<unknown>, entry: Entry): void {
+    dropping.then(() => entry.isSafe = true, (error) => {
+      if (!(error instanceof LocalError)) throw error;
+      entry.waits = true; // whoever has the device by then does it
+    });
+  }
+
   #deed(
     device: DeviceDriver,
-    errand: Errand | undefined,
+    errand: Writing | Setting | undefined,
     { age }: Mail,
     from: string | undefined,
   ): Deed | LocalError {
@@ -171,8 +232,9 @@ export class PostOffice {
     }
   }
 
-  /** @throws {LocalError} OUTBOX_FULL: mail that came before waits for room */
-  #checkOrder(number: number, ledger: Ledger): void {
+  /** @throws {LocalError} OUTBOX_FULL: mail that came before waits for room; FENCED: it was dropped */
+  #checkOrder(number: number, { ledger, isDropped }: Entry): void {
+    if (isDropped) throw new LocalError("FENCED", "it was dropped with all that waited");
     for (const [other, entry] of this.#taken) {
       if (other >= number || entry.ledger !== ledger || entry.isApplied) continue;
       throw new LocalError("OUTBOX_FULL", "what was posted before it waits for room");
@@ -186,7 +248,7 @@ function isOnce(errand: Errand | undefined): boolean {
 }
 
 /** The same errand, `age` ms later. @throws {LocalError} EXPIRED */
-function aged(errand: Errand, age: number): Errand {
+function aged(errand: Writing | Setting, age: number): Writing | Setting {
   if (!("write" in errand)) return errand;
   const { expires } = errand.options;
   if (isOnce(errand) && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");

@@ -7,9 +7,10 @@ import type { Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import type { Deed } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Errand } from "./errands.ts";
+import type { Errand, Setting, Writing } from "./errands.ts";
 import { PostOffice } from "./post_office.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
+import type { Turn } from "./turn.ts";
 
 /** A process that has the device "a", and commits when the test says so. */
 class Scene {
@@ -24,6 +25,7 @@ class Scene {
   constructor() {
     const transfer = (it: Transfer) => void this.#waiting.push(it);
     this.office = new PostOffice({
+      forget: () => Promise.reject(new Error("nobody asks for that")),
       turn: { transfer } as unknown as Turn,
       find: (id) => id === "a" ? this.device : undefined,
       deed: (_, errand, from) => this.#deed(errand, from),
@@ -41,7 +43,7 @@ class Scene {
     this.device = this.#device();
   }
 
-  #deed(errand: Errand, from: string | undefined): Deed {
+  #deed(errand: Writing | Setting, from: string | undefined): Deed {
     const text = "write" in errand ? errand.write : `${errand.set}=${errand.value}`;
     const left = "write" in errand ? errand.options.expires : undefined;
     const about = [text, from && `for ${from}`, left && `in ${left}`].filter(Boolean).join(" ");

@@ -7,6 +7,7 @@ import type { Ledger } from "../store/ledger.ts";
 import type { FencedError } from "../store/store.ts";
 import { Callers } from "./callers.ts";
 import type { DeviceDriver } from "./device_driver.ts";
+import { type AlsoForgotten, forgetting } from "./forgetting.ts";
 import { dismiss } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
@@ -100,13 +101,13 @@ export class Roster {
   }
 
   /** Has the store forget a device. */
-  forget(device: DeviceDriver): Promise<Cleared> {
+  forget(device: DeviceDriver, also?: AlsoForgotten): Promise<Cleared> {
     return new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
         this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
         resolve(dropped);
       };
-      this.#host.turn.transfer(device.forgetting({ done, failed: reject }));
+      this.#host.turn.transfer(forgetting(device, { done, failed: reject, also }));
     });
   }
 
@@ -114,7 +115,7 @@ export class Roster {
   forgetForRoom(device: DeviceDriver): void {
     const { places, turn } = this.#host;
     const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
-    turn.transfer(device.forgetting({
+    turn.transfer(forgetting(device, {
       check: () => {
         if (!places.mayForget(device)) throw why;
       },

@@ -13,9 +13,10 @@ import {
 } from "../store/transaction.ts";
 import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type Errand, Posting } from "./errands.ts";
+import { type Errand, Posting, type Setting, type Writing as WritingErrand } from "./errands.ts";
 import { caller } from "./run.ts";
-import type { Transfer, Turn } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
+import type { Turn } from "./turn.ts";
 
 /** What transactions need of the server. */
 export interface TransactionHost {
@@ -44,7 +45,7 @@ export interface TransactionHost {
 export function deedOf(
   host: Pick<TransactionHost, "set"> & ErrandHost,
   device: DeviceDriver,
-  errand: Errand,
+  errand: WritingErrand | Setting,
   from: string | undefined,
 ): Deed {
   if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);

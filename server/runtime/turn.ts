@@ -1,9 +1,9 @@
 import { LocalError } from "../protocol/errors.ts";
-import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
-import { type Change, FencedError, type Statement, type Store, type Work } from "../store/store.ts";
+import { type Change, FencedError, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 import { asFailure, Executions, type Group } from "./executions.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** Between two attempts to commit to a store that fails, in ms. */
 const RETRY = 250;
@@ -25,24 +25,6 @@ export interface TurnOwner {
   storeFails(error: LocalError | undefined): void;
   /** Somebody else has taken charge of a device: nothing of it may go out any more. */
   fenced(error: FencedError): void;
-}
-
-/** An application's transaction on its way into a commit. */
-export interface Transfer extends Work {
-  readonly statements: readonly Statement[];
-  readonly posts?: readonly Post[];
-  /** In one lane none overtakes another; undefined: it has no statements, and waits for nobody. See `Executions`. */
-  readonly lane?: object;
-  /** Whether it changes the record of this device. */
-  changes(device: string): boolean;
-  /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
-  apply(): void;
-  /** Takes back what `apply` did; nothing else has changed since. */
-  undo(): void;
-  /** It is safe. Records may be changed from here. */
-  done(): void;
-  /** Nothing of it has happened. */
-  failed(error: unknown): void;
 }
 
 /**
@@ -268,8 +250,8 @@ export class Turn {
   }
 
   #failed(refused: Refused, error: unknown): void {
-    const group = this.#group;
     this.#undo();
+    const group = this.#group;
     this.#applied = [];
     this.#group = undefined;
     this.#isStalled = false;

@@ -3,7 +3,7 @@ import { TurnScene } from "../../tests/support/turn_scene.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { FencedError } from "../store/store.ts";
-import type { Transfer } from "./turn.ts";
+import type { Transfer } from "./transfer.ts";
 
 Deno.test("a transaction is done when it is safe, and after the results of its commit", async () => {
   const scene = new TurnScene();

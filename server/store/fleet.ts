@@ -164,6 +164,8 @@ export interface Around {
 export interface Fleet {
   /** Time without a beat after which a process is dead, in ms. */
   readonly lease: number;
+  /** `Reply.to` of an answer to this process, as if it had posted something with this number; once it has entered. */
+  sender(number: number): string;
   /**
    * Enters this process, alive from now on. To be called before anything else, once.
    *

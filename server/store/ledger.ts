@@ -72,6 +72,11 @@ export class Ledger implements Change, Journal {
     this.#letters = this.#lettersNow.length > 0 ? [...this.#lettersNow] : NO_LETTERS;
   }
 
+  /** Whether the store has a message, as far as is known. */
+  hasStored({ seq }: Outgoing): boolean {
+    return (seq - this.#outboxEnd | 0) < 0;
+  }
+
   /** Whether the store knows the device. */
   get isKnown(): boolean {
     return this.#known;
@@ -187,8 +192,7 @@ export class Ledger implements Change, Journal {
   }
 
   altered(message: Outgoing): void {
-    const isNew = (message.seq - this.#outboxEnd | 0) >= 0;
-    if (!isNew) (this.#altered ??= new Set()).add(message);
+    if (this.hasStored(message)) (this.#altered ??= new Set()).add(message);
     this.#enter();
   }
 

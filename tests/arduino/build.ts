@@ -14,9 +14,9 @@ export const HERE = here("./");
 
 /** The library's sources, that are compiled with each sketch. */
 export const SOURCES = {
-  c: ["holdfast_core", "hmac", "chacha20_poly1305", "records"]
+  c: ["holdfast_core", "hmac", "chacha20_poly1305", "x25519", "records"]
     .map((name) => `${LIBRARY}/src/core/${name}.c`),
-  cpp: ["Holdfast", "HoldfastChannels", "HoldfastSettings"]
+  cpp: ["Holdfast", "HoldfastChannels", "HoldfastSeal", "HoldfastSettings"]
     .map((name) => `${LIBRARY}/src/${name}.cpp`),
 };
 

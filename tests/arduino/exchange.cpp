@@ -7,7 +7,7 @@
  *     kept E N        the position is kept
  *
  * HOLDFAST_HOSTS has the addresses, HOLDFAST_KEY the key, HOLDFAST_TIMEOUT the timeout. With HOLDFAST_SUITE=02 it seals
- * nothing. Without HOLDFAST_RTC the position is kept nowhere.
+ * nothing, with 04 it has forward secrecy. Without HOLDFAST_RTC the position is kept nowhere.
  */
 #include <ESP8266WiFi.h>
 #include <Holdfast.h>
@@ -17,7 +17,7 @@
 #define IN_FLIGHT 8
 
 static WiFiClient wifi;
-static Holdfast<121, 600, 400, IN_FLIGHT> holdfast(wifi);
+static Holdfast<153, 600, 400, IN_FLIGHT> holdfast(wifi); /* the least in suite 04 */
 static uint32_t boot, next;
 
 /* In one piece: the process may be killed at any time. */
@@ -51,7 +51,8 @@ void setup() {
   holdfast.onState(told);
   const char *suite = getenv("HOLDFAST_SUITE");
   holdfast.key(getenv("HOLDFAST_KEY"));
-  holdfast.seal(!suite || strcmp(suite, "02"));
+  if (suite && !strcmp(suite, "02")) holdfast.seal(false);
+  if (suite && !strcmp(suite, "04")) holdfast.forwardSecrecy(true);
   holdfast.timeout(atoi(getenv("HOLDFAST_TIMEOUT")));
   if (getenv("HOLDFAST_RTC")) holdfast.memory(holdfastLoad, save);
   static char hosts[256];

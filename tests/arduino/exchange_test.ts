@@ -66,7 +66,7 @@ interface Exchange {
   position?: "kept" | "lost";
   messages: number;
   /** Sealed unless told otherwise. */
-  suite?: "02" | "03";
+  suite?: "02" | "03" | "04";
 }
 
 async function exchange(
@@ -78,9 +78,13 @@ async function exchange(
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const key = crypto.getRandomValues(new Uint8Array(32)).toHex();
   const [store, keys] = [`${folder}/store.db`, `${folder}/keys.json`];
-  await Deno.writeTextFile(keys, JSON.stringify({ board: suite === "03" ? `03:${key}` : key }), {
-    mode: 0o600,
-  });
+  await Deno.writeTextFile(
+    keys,
+    JSON.stringify({ board: suite === "02" ? key : `${suite}:${key}` }),
+    {
+      mode: 0o600,
+    },
+  );
   let server: ServerProcess;
   const start = async (): Promise<number> => {
     server = new ServerProcess({ store, keys, timeout: TIMEOUT, durability: "full" });
@@ -179,6 +183,8 @@ const trials: Record<string, (program: string) => Promise<void>> = {
     checkOneLife(await exchange(program, { messages: MESSAGES, suite: "02" })),
   "sealed, through the same: each once, in order": async (program) =>
     checkOneLife(await exchange(program, { messages: MESSAGES })),
+  "with ephemeral keys, through the same: each once, in order": async (program) =>
+    checkOneLife(await exchange(program, { messages: MESSAGES, suite: "04" })),
   "through resets that keep the position: each once, in order": async (program) => {
     const account = await exchange(program, { messages: MESSAGES, position: "kept" });
     checkProcessed(account, MESSAGES);

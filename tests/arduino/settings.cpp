@@ -19,9 +19,14 @@ static uint32_t random_word() { return 7; }
 static Nowhere nowhere;
 static Holdfast<121, 256, 400, 3> holdfast(nowhere);
 static Holdfast<> second(nowhere);
+static Holdfast<160, 256, 370, 3> third(nowhere);
+
+static void say(const char *what, bool good, const char *problem) {
+  printf("%s: %s\n", what, good ? "yes" : problem ? problem : "no");
+}
 
 static void say(const char *what, bool good) {
-  printf("%s: %s\n", what, good ? "yes" : holdfast.problem() ? holdfast.problem() : "no");
+  say(what, good, holdfast.problem());
 }
 
 static bool on_message(const char *, size_t) { return true; }
@@ -71,6 +76,14 @@ void setup() {
   holdfast.timeout(99);
   say("short timeout", holdfast.begin("kitchen", "10.0.0.2"));
   holdfast.timeout(100);
+  holdfast.forwardSecrecy(true);
+  say("forward secrecy, short texts", holdfast.begin("kitchen", "10.0.0.2"));
+  holdfast.forwardSecrecy(false);
+  third.random(random_word);
+  third.key(hex.c_str());
+  third.forwardSecrecy(true);
+  const bool begun = third.begin("kitchen", "10.0.0.2");
+  say("forward secrecy, small inbox", begun, third.problem());
   say("good", holdfast.begin(good_id.c_str(), good_host.c_str()));
 
   const std::string longest(121, 'x');

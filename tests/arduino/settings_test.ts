@@ -51,6 +51,8 @@ toolTest("what is set wrong is named, and a text that cannot be sent is refused"
         `short key: ${KEY}`,
         `key with a g: ${KEY}`,
         "short timeout: timeout: 100 to 60000 ms",
+        "forward secrecy, short texts: forwardSecrecy: Text must be 153 at least",
+        "forward secrecy, small inbox: forwardSecrecy: Inbox must be Text + 239 at least",
         "good: yes",
         "empty text: no",
         "long text: no",

@@ -51,7 +51,7 @@ Deno.test("the loader proves its key, and seals what it says", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await using loader = new Loader();
-    for (const suite of ["02", "03"] as const) {
+    for (const suite of ["02", "03", "04"] as const) {
       const path = `${folder}/${suite}.json`;
       await Deno.writeTextFile(path, keyFile(suite), { mode: 0o600 });
       await using server = await Contestant.holdfast(["--keys", path]);

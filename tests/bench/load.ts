@@ -8,6 +8,7 @@
  * @module
  */
 import { TextLineStream } from "@std/streams";
+import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
 
@@ -25,7 +26,7 @@ export type Saying = "lines" | "reports";
 
 /** How a connection of dialect 2 proves its key. */
 export interface Proof {
-  suite: "02" | "03";
+  suite: "02" | "03" | "04";
   /** All devices', 64 hex digits. */
   key: string;
 }
@@ -89,17 +90,24 @@ const REPORTS = { 1: script(255, 1, "reports"), 2: script(256, 0, "reports") };
 const LINE = 1 << 14;
 
 /** A hello of dialect 2, with a new stream. */
-function hello2(id: string, suite = "00"): string {
+function hello2(id: string, suite = "00", ephemeral?: Ephemeral): string {
   const txEpoch = crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
-  return helloLine({ suite, txEpoch, bytes: 1 << 16, line: LINE, id });
+  const said = { suite, txEpoch, bytes: 1 << 16, line: LINE, id };
+  return helloLine(ephemeral ? { ...said, nonce: ephemeral.publicKey } : said);
 }
 
 /** The device's proof, and what seals all that follows, if anything does. */
-function prove(proof: Proof, hello: string, welcome: string): [line: string, seal?: Seal] {
+function prove(
+  proof: Proof,
+  hello: string,
+  welcome: string,
+  ephemeral?: Ephemeral,
+): [line: string, seal?: Seal] {
   const key = Uint8Array.fromHex(proof.key);
   const line = proveLine(key, hello, welcome.trimEnd());
   if (proof.suite === "02") return [line];
-  const { toServer, toDevice } = sealKeys(key, `${hello}\n${welcome}`);
+  const shared = ephemeral?.share(parseWelcome(welcome).nonce);
+  const { toServer, toDevice } = sealKeys(key, `${hello}\n${welcome}`, shared);
   return [line, new Seal(toServer, toDevice, LINE, parseWelcome(welcome).line)];
 }
 
@@ -141,7 +149,8 @@ class LoadConnection {
   ): Promise<LoadConnection> {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
     conn.setNoDelay(true);
-    const hello = dialect === 1 ? id : hello2(id, proof?.suite);
+    const ephemeral = proof?.suite === "04" ? new Ephemeral() : undefined;
+    const hello = dialect === 1 ? id : hello2(id, proof?.suite, ephemeral);
     await conn.write(new TextEncoder().encode(`${hello}\n`));
     const buffer = new Uint8Array(256);
     let greeting = "";
@@ -151,7 +160,7 @@ class LoadConnection {
       greeting += new TextDecoder().decode(buffer.subarray(0, n));
     }
     if (!greeting.startsWith(dialect === 1 ? "\n" : "\x02")) throw new Error("a bad greeting");
-    const [line, seal] = proof ? prove(proof, hello, greeting) : [""];
+    const [line, seal] = proof ? prove(proof, hello, greeting, ephemeral) : [""];
     await conn.write(new TextEncoder().encode(line));
     const connection = new LoadConnection(conn, dialect, samples, says, seal);
     connection.#write(KEEPALIVE);

@@ -1,9 +1,10 @@
 /**
- * What it costs that devices prove their keys (suite 02), and that all they say is sealed (suite 03), beside links
- * without keys (suite 00).
+ * What it costs that devices prove their keys (suite 02), that all they say is sealed (suite 03), and that their keys are
+ * ephemeral (suite 04), beside links without keys (suite 00).
  *
  * @module
  */
+import type { KeyedSuite } from "../../server/protocol/greeting.ts";
 import { formatDeviceKey } from "../../server/protocol/proof.ts";
 import type { Proof } from "./load.ts";
 import { Contestant, type Loader } from "./processes.ts";
@@ -25,7 +26,10 @@ const TURN = { warmUpMs: 50, ms: 500 };
 /** All devices'. */
 export const KEY = "5ea1".repeat(16);
 
-/** The same server three times, with keys of different suites. */
+/** Connections that greet at once, to see how much time one of them takes both ends together. */
+const GREETINGS = 100;
+
+/** The same server four times, with keys of different suites. */
 export async function measureSuites(loader: Loader, rounds: number): Promise<Section> {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-bench-" });
   await using stack = new AsyncDisposableStack();
@@ -33,17 +37,27 @@ export async function measureSuites(loader: Loader, rounds: number): Promise<Sec
   const servers: [string, Contestant, Proof?][] = [
     ["00", stack.use(await Contestant.holdfast())],
   ];
-  for (const suite of ["02", "03"] as const) {
+  for (const suite of ["02", "03", "04"] as const) {
     const path = `${folder}/keys-${suite}.json`;
     await Deno.writeTextFile(path, keyFile(suite), { mode: 0o600 });
     const server = stack.use(await Contestant.holdfast(["--keys", path]));
     servers.push([suite, server, { suite, key: KEY }]);
   }
 
+  const greeting = new Map<string, number[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const [suite, { port }, proof] of servers) {
+      const { ms } = await loader.open(port, idsOf(GREETINGS), 2, { ...proof && { proof } });
+      await loader.close();
+      greeting.set(suite, [...greeting.get(suite) ?? [], ms / GREETINGS]);
+    }
+  }
+
   const section: Section = { title: "Links of each suite", columns, rows: [], aims: [] };
   for (const load of LOADS) {
+    const name = `${load.connections} × ${load.window}`;
     const turns = await inTurns(
-      `${load.connections} × ${load.window} in each suite`,
+      `${name} in each suite`,
       rounds,
       servers.map(([suite, server, proof]) => [
         suite,
@@ -54,18 +68,20 @@ export async function measureSuites(loader: Loader, rounds: number): Promise<Sec
     for (const [suite, own] of turns) {
       section.rows.push({
         suite,
-        load: `${load.connections} × ${load.window}`,
+        load: name,
         rate: median(own.map(({ rate }) => rate)),
         toProven: median(own.map(({ rate }, round) => rate / proven[round]!.rate)),
         p50: median(own.map(({ p50 }) => p50)),
         p99: median(own.map(({ p99 }) => p99)),
         cpu: median(own.map(({ cpu }) => cpu ?? NaN)),
+        greeting: median(greeting.get(suite)!),
       });
     }
     if (load !== FULL) continue;
-    const ratio = Number(section.rows.at(-1)!["toProven"]);
+    const sealed = section.rows.find(({ suite, load: of }) => suite === "03" && of === name);
+    const ratio = Number(sealed!["toProven"]);
     section.aims.push({
-      what: `throughput of sealed links, ${load.connections} × ${load.window}, to suite 02`,
+      what: `throughput of sealed links, ${name}, to suite 02`,
       aim: `${AIM} ×`,
       measured: `${ratio.toFixed(2)} ×`,
       met: ratio >= AIM,
@@ -82,13 +98,14 @@ const columns = [
   { key: "p50", title: "p50 µs" },
   { key: "p99", title: "p99 µs" },
   { key: "cpu", title: "server's CPU, µs/message", digits: 2 },
+  { key: "greeting", title: "a greeting, ms", digits: 2 },
 ];
 
 /** What a server's file of keys says for all of them. */
 export function keyFile(suite: Proof["suite"]): string {
   const key = formatDeviceKey({
     bytes: Uint8Array.fromHex(KEY),
-    suite: suite === "02" ? 2 : 3,
+    suite: Number(suite) as KeyedSuite,
   });
   const most = Math.max(...LOADS.map(({ connections }) => connections));
   return JSON.stringify(Object.fromEntries(idsOf(most).map((id) => [id, key])));

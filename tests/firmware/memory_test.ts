@@ -136,7 +136,7 @@ async function observe(
     id: "chip",
     port: server.port,
     speed: SPEED,
-    settings: { timeout: TIMEOUT * SPEED, key, log: true },
+    settings: { timeout: TIMEOUT * SPEED, key, suite: 4, log: true }, // what takes the most stack
     arguments: watch.arguments,
   });
   const { board } = chip;

@@ -1,6 +1,6 @@
 /** What the firmware's C says of the core is what the core is compiled with. */
 import { assert, assertEquals } from "@std/assert";
-import { chipSize } from "../../bridge/host/core.ts";
+import { chipSize } from "../../bridge/host/core_size.ts";
 import * as registers from "../../client-as/assembly/registers.ts";
 
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url);

@@ -1,15 +1,31 @@
 /** The firmware's own ChaCha20-Poly1305 and its records, on this machine. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
 import { createCipheriv } from "node:crypto";
 import { run } from "../../bridge/esp8266/toolchain.ts";
+import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { Random } from "../support/random.ts";
 import { toolTest } from "../support/tools.ts";
-import { aead, poly1305, session } from "../vectors/seal/vectors.ts";
+import {
+  aead,
+  ephemeral,
+  iterated,
+  poly1305,
+  session,
+  x25519,
+  zeros,
+} from "../vectors/seal/vectors.ts";
 
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
 const UNITS = new URL("units/seal.c", import.meta.url).pathname;
-const SOURCES = ["seal.c", "records.c", "chacha20_poly1305.c", "hmac.c", "bytes.c"];
+const SOURCES = [
+  "seal.c",
+  "records.c",
+  "chacha20_poly1305.c",
+  "x25519.c",
+  "hmac.c",
+  "bytes.c",
+];
 
 /** Compiles with checks for undefined behaviour, and gives the answer to each line. */
 async function ask(gcc: string, lines: string[]): Promise<string[]> {
@@ -52,6 +68,82 @@ toolTest("sums and streams: RFC 8439, and any lengths", { gcc: "gcc" }, async ({
   const expected = [...poly1305.map(({ tag }) => tag), ...streams.map(({ sealed }) => sealed)];
   assertEquals(answers, expected);
 });
+
+toolTest(
+  "X25519: RFC 7748, keys of small order, and any numbers",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    const random = new Random(2);
+    const others = Array.from({ length: 200 }, (_, n) => {
+      const [scalar, point] = [random.bytes(32), random.bytes(32)];
+      if (n % 4 === 0) scalar.fill(255, random.int(0, 31)), point.fill(255, random.int(0, 31));
+      if (n % 4 === 1) scalar.fill(0, random.int(0, 31)), point.fill(0, random.int(1, 31));
+      const shared = new Ephemeral(scalar).share(point.toHex())?.toHex() ?? "00".repeat(32);
+      return { scalar: scalar.toHex(), point: point.toHex(), shared };
+    });
+    const cases = [
+      ...x25519,
+      ...others,
+      ...zeros.map((point) => ({ scalar: "5a".repeat(32), point, shared: "00".repeat(32) })),
+    ];
+    const { start, end } = iterated;
+    const answers = await ask(gcc, [
+      ...cases.map(({ scalar, point }) => `x25519 ${scalar} ${point}`),
+      `iterate ${start} ${start}`,
+    ]);
+    assertEquals(answers, [...cases.map(({ shared }) => shared), end]);
+  },
+);
+
+toolTest("a whole session of suite 04 is that of the vectors", { gcc: "gcc" }, async ({ gcc }) => {
+  const { key, hello, welcome, proof, line, records, deviceSecret } = ephemeral;
+  const lines = records.map(({ to, text, sealed }) =>
+    to === "toServer" ? `send ${hex(text)}` : `receive ${sealed}`
+  );
+  const greeting = [
+    `begin ${line} 04`,
+    `ephemeral ${deviceSecret}`,
+    `derive ${key} ${hex(hello + welcome)}`,
+    `send ${hex(proof)}`,
+  ];
+  const answers = await ask(gcc, [...greeting, ...lines]);
+  const expected = records.map(({ to, text, sealed }) => to === "toServer" ? sealed : hex(text));
+  assertEquals(answers, ["", hello.slice(59, 123), "", hex(proof), ...expected]);
+});
+
+toolTest(
+  "an ephemeral key that is none or of small order breaks the seal, and a secret serves once",
+  {
+    gcc: "gcc",
+  },
+  async ({ gcc }) => {
+    const { key, hello, welcome, line, deviceSecret } = ephemeral;
+    const begin = [`begin ${line} 04`, `ephemeral ${deviceSecret}`];
+    const derive = (welcome: string) => `derive ${key} ${hex(hello + welcome)}`;
+    const other = (key: string) => welcome.slice(0, 59) + key + welcome.slice(123);
+    const bad = [...zeros, "Z".repeat(64), `${"0".repeat(63)}G`, welcome.slice(59, 122) + "\n"];
+    const lines = bad.flatMap((key) => [...begin, derive(other(key)), `receive ${hex("00x\n")}`]);
+    const answers = await ask(gcc, [
+      ...lines,
+      `begin ${line} 04`,
+      `derive ${key} 0a`,
+      "receive 00",
+    ]);
+    const own = hello.slice(59, 123);
+    assertEquals(answers, [...bad.flatMap(() => ["", own, "", " broken"]), "", "", " broken"]);
+    // Without a new one, the secret is zeros: another key than the vector's.
+    const again = [
+      ...begin,
+      derive(welcome),
+      `begin ${line} 04`,
+      derive(welcome),
+      "send 0a",
+      "send 0a",
+    ];
+    const [, , , , , , second] = await ask(gcc, again);
+    assertNotEquals(second, ephemeral.records[0]!.sealed);
+  },
+);
 
 toolTest("a whole session's records are those of the vectors", { gcc: "gcc" }, async ({ gcc }) => {
   const lines = session.records.map(({ to, text, sealed }) =>

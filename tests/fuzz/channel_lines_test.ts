@@ -4,7 +4,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { chipSize, Core, type CoreExports } from "../../bridge/host/core.ts";
+import { Core, type CoreExports } from "../../bridge/host/core.ts";
+import { chipSize } from "../../bridge/host/core_size.ts";
 import { formatMarked, parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import { almostMarked, heardByChip } from "../support/channel_noise.ts";
 import { compile } from "../support/compile.ts";

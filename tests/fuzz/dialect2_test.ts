@@ -8,7 +8,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Can, Core, coreModule, type CoreSize, Event, UP } from "../../bridge/host/core.ts";
+import { Can, Core, coreModule, Event, UP } from "../../bridge/host/core.ts";
+import { type CoreSize } from "../../bridge/host/core_size.ts";
 import { Access } from "../../server/admission/access.ts";
 import { Admission, type Admitted } from "../../server/admission/admission.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";

@@ -10,7 +10,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { Access } from "../../server/admission/access.ts";
 import { Admission } from "../../server/admission/admission.ts";
-import { Can, chipSize, Core, coreModule, type CoreSize, Event } from "../../bridge/host/core.ts";
+import { Can, Core, coreModule, Event } from "../../bridge/host/core.ts";
+import { chipSize, type CoreSize } from "../../bridge/host/core_size.ts";
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { defaultLimits } from "../../server/link/limits.ts";
 import { Session } from "../../server/link/session.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { chipSize } from "../../bridge/host/core.ts";
+import { chipSize } from "../../bridge/host/core_size.ts";
 import type { ClientEnd, ClientSettings } from "../support/client_end.ts";
 import { Pair } from "../support/pair.ts";
 import { type Random, randomTest } from "../support/random.ts";

@@ -19,19 +19,22 @@ const TIMEOUT = 2000;
 const ID = "board";
 const KEY = "3c".repeat(32);
 
-/** What a server has for the device: nothing, a key, or a key for sealed links alone. */
-const KEYS = { none: undefined, "02": KEY, "03": `03:${KEY}` } as const;
+/** What a server has for the device: nothing, a key, or a key for sealed links alone, or for ephemeral keys alone. */
+const KEYS = { none: undefined, "02": KEY, "03": `03:${KEY}`, "04": `04:${KEY}` } as const;
 type Kind = keyof typeof KEYS;
 
 /** Starts an end, with the key if there is one. It writes something, and takes what it is told. */
 type Start = (port: number, key: string | undefined) => Promise<AsyncDisposable>;
 
 /** By the server's kind of key: the suite that is spoken, or the refusal. */
-type Outcomes = Partial<Record<Kind, "00" | "02" | "03" | "refusal 08">>;
+type Outcomes = Partial<
+  Record<Kind, "00" | "02" | "03" | "04" | "refusal 08" | "refusal 09">
+>;
 
-const SEALS: Outcomes = { none: "00", "02": "03", "03": "03" };
-/** The same, of an end that is told not to seal: without a key it is as above. */
-const TOLD: Outcomes = { "02": "02", "03": "refusal 08" };
+const SEALS: Outcomes = { none: "00", "02": "03", "03": "03", "04": "refusal 09" };
+/** The same, of an end that is told not to seal, or to use ephemeral keys: without a key it is as above. */
+const TOLD: Outcomes = { "02": "02", "03": "refusal 08", "04": "refusal 09" };
+const EPHEMERAL: Outcomes = { "02": "04", "03": "04", "04": "04" };
 
 async function meet(kind: Kind, start: Start, expected: string): Promise<void> {
   const key = KEYS[kind];
@@ -57,7 +60,8 @@ async function meet(kind: Kind, start: Start, expected: string): Promise<void> {
   assertEquals(said.slice(0, 3), `\x01${expected}`);
   assertEquals(heard.slice(0, 3), `\x02${expected}`);
   const shows = [said.includes(up), heard.includes("down the line")];
-  assertEquals(shows, expected === "03" ? [false, false] : [true, true]);
+  const isSealed = expected >= "03";
+  assertEquals(shows, isSealed ? [false, false] : [true, true]);
 }
 
 /** A step for each kind of key. */
@@ -68,7 +72,7 @@ async function meetAll(t: Deno.TestContext, outcomes: Outcomes, start: Start): P
   }
 }
 
-const client = (suite?: 2): Start => (port, key) => {
+const client = (suite?: 2 | 4): Start => (port, key) => {
   const client = new Client({
     ...{ id: ID, host: "127.0.0.1", port, timeout: TIMEOUT },
     ...(key !== undefined && { key }),
@@ -81,15 +85,23 @@ const client = (suite?: 2): Start => (port, key) => {
 
 Deno.test("suites: the client in Deno", (t) => meetAll(t, SEALS, client()));
 Deno.test("suites: the client in Deno that does not seal", (t) => meetAll(t, TOLD, client(2)));
+Deno.test("suites: the client in Deno, with ephemeral keys", (t) =>
+  meetAll(t, EPHEMERAL, client(4)));
 
 toolTest("suites: the chip", chipTools, async (_, t) => {
-  await meetAll(t, SEALS, (port, key) =>
+  const chip = (suite?: 4): Start => (port, key) =>
     plugIn({
       port,
       id: ID,
       application: application("qos"),
-      settings: { timeout: TIMEOUT, ...(key !== undefined && { key: Uint8Array.fromHex(key) }) },
-    }));
+      settings: {
+        timeout: TIMEOUT,
+        ...(key !== undefined && { key: Uint8Array.fromHex(key) }),
+        ...(suite !== undefined && { suite }),
+      },
+    });
+  await meetAll(t, SEALS, chip());
+  await t.step("with ephemeral keys", (t) => meetAll(t, EPHEMERAL, chip(4)));
 });
 
 toolTest("suites: the library for Arduino", { "g++": "g++" }, async (tools, t) => {
@@ -109,6 +121,7 @@ toolTest("suites: the library for Arduino", { "g++": "g++" }, async (tools, t) =
       );
     await meetAll(t, SEALS, start("03"));
     await t.step("that does not seal", (t) => meetAll(t, TOLD, start("02")));
+    await t.step("with ephemeral keys", (t) => meetAll(t, EPHEMERAL, start("04")));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

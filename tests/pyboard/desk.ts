@@ -5,13 +5,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import {
-  chipSize,
-  Core,
-  type CoreExports,
-  loadModule,
-  type Position,
-} from "../../bridge/host/core.ts";
+import { Core, type CoreExports, loadModule, type Position } from "../../bridge/host/core.ts";
+import { chipSize } from "../../bridge/host/core_size.ts";
 import { type Fields, I2c, Kept, readFields, Wifi } from "../../bridge/host/mod.ts";
 
 const MODULE = loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url));

@@ -1,5 +1,6 @@
 /** What a world does to the devices' cores, and looks for in them. */
 import { Core, type CoreOptions } from "../../bridge/host/core.ts";
+import { moreNonce, nameOf } from "../../bridge/host/core_size.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";
 import { Violation } from "./promises.ts";
@@ -46,8 +47,9 @@ function setFirstNumber(core: Core, number: number): void {
   for (const register of [TX_FIRST, TX_NEXT]) view.setUint32(register, number, true);
 }
 
-function endOf(core: Core, { id, metadata, recent, inbox, outbox }: CoreOptions): number {
-  const name = metadata ? `${id}\t${metadata}` : id;
+function endOf(core: Core, options: CoreOptions): number {
+  const { recent, inbox, outbox } = options;
   const start = core.piece.byteOffset;
-  return start + byteLength(name) + 1 + FRAME + RECENT * recent + inbox + outbox;
+  return start + moreNonce(options) + byteLength(nameOf(options)) + 1 + FRAME + RECENT * recent +
+    inbox + outbox;
 }

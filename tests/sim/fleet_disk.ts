@@ -264,6 +264,9 @@ export class FleetDisk extends Disk {
     { id, mail, removed }: Pick<Change, "id" | "mail" | "removed">,
     watcher: FleetWatcher,
   ): void {
+    const isTaken = (it: MailRow) => it.device === id && (mail?.taken.includes(it.number) ?? false);
+    for (const { text } of this.#mail.filter(isTaken)) watcher.mailEnds(id, text);
+    this.#mail = this.#mail.filter((it) => !isTaken(it));
     if (removed) {
       const text = JSON.stringify(failure(FORGOTTEN));
       for (const { device, from } of this.#mail) {
@@ -271,11 +274,7 @@ export class FleetDisk extends Disk {
       }
       this.#mail = this.#mail.filter(({ device }) => device !== id);
     }
-    if (!mail) return;
-    const isTaken = (it: MailRow) => it.device === id && mail.taken.includes(it.number);
-    for (const { text } of this.#mail.filter(isTaken)) watcher.mailEnds(id, text);
-    this.#mail = this.#mail.filter((it) => !isTaken(it));
-    for (const reply of mail.replies) this.#answer(reply);
+    for (const reply of mail?.replies ?? []) this.#answer(reply);
   }
 
   #answer({ to, text }: Reply): void {

@@ -175,6 +175,7 @@ export class FleetStore implements Store {
     const { disk, name, world } = this;
     return {
       lease: disk.lease,
+      sender: (number) => `${name} ${number}`,
       join: (heard) =>
         this.#ask(() => disk.join(name, this.#now, () => this.#hint(heard)), "commit"),
       beat: (seen) => {

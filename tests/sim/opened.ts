@@ -1,13 +1,18 @@
 /** What passes on a sealed connection, for watchers that have the device's key. */
-import { HELLO, SEALED } from "../../server/protocol/greeting.ts";
+import { EPHEMERAL, HELLO, SEALED } from "../../server/protocol/greeting.ts";
 import { concat } from "../../server/protocol/lines.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { type Direction, DOWN, UP } from "./network.ts";
 import type { DevicePlan } from "./scenario.ts";
 import type { Tap } from "./socket.ts";
+import { sharedOf, stealKeys, useOnce } from "./thief.ts";
 
 /** What a hello begins with whose link is sealed. */
-const SUITE = `${HELLO}0${SEALED}`;
+const SUITES = [`${HELLO}0${SEALED}`, `${HELLO}0${EPHEMERAL}`];
+const SUITE_BYTES = 3;
+
+/** Where a greeting of suite 4 has its key. */
+const [KEY, KEY_END] = [59, 123];
 
 const NEWLINE = 10;
 
@@ -68,9 +73,10 @@ export class OpenedTap implements Tap {
   #pass(direction: Direction, bytes: Uint8Array): void {
     const passed = this.#passed[direction]!;
     if (direction === UP && this.#isSealed === undefined) {
-      const start = decoder.decode(concat(passed.clear, bytes).subarray(0, SUITE.length));
-      const mayBe = this.#plan?.key !== undefined && SUITE.startsWith(start);
-      if (!mayBe || start === SUITE) this.#isSealed = mayBe;
+      const start = decoder.decode(concat(passed.clear, bytes).subarray(0, SUITE_BYTES));
+      const mayBe = this.#plan?.key !== undefined &&
+        SUITES.some((suite) => suite.startsWith(start));
+      if (!mayBe || start.length === SUITE_BYTES) this.#isSealed = mayBe;
     }
     if (this.#isSealed === false) return this.#show(direction, bytes);
     if (direction === DOWN) this.#key ??= this.#plan!.key!;
@@ -93,8 +99,17 @@ export class OpenedTap implements Tap {
   #make(key: Uint8Array): Seal[] {
     const [up, down] = this.#passed as [Passed, Passed];
     const hello = up.clear.subarray(0, up.clear.indexOf(NEWLINE) + 1);
-    const { toServer, toDevice } = sealKeys(key, concat(hello, down.clear));
-    return [toServer, toDevice].map((theirs) => new Seal(theirs, theirs, MOST, MOST));
+    const greeting = concat(hello, down.clear);
+    let shared: Uint8Array | undefined;
+    if (decoder.decode(hello.subarray(0, SUITE_BYTES)) === SUITES[1]) {
+      const device = decoder.decode(hello.subarray(KEY, KEY_END));
+      const server = decoder.decode(down.clear.subarray(KEY, KEY_END));
+      if (this.#writes === UP) useOnce(device, server);
+      shared = sharedOf(device, server);
+    }
+    const keys = sealKeys(key, greeting, shared);
+    if (shared) stealKeys(key, greeting, keys);
+    return [keys.toServer, keys.toDevice].map((theirs) => new Seal(theirs, theirs, MOST, MOST));
   }
 
   #show(direction: Direction, bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 /** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
 import { type Limits } from "../../server/link/limits.ts";
 import type { KeyedSuite } from "../../server/protocol/greeting.ts";
-import type { CoreSize } from "../../bridge/host/core.ts";
+import type { CoreSize } from "../../bridge/host/core_size.ts";
 import { type FaultKind, FAULTS } from "./fault_kinds.ts";
 import type { DeployPlan } from "./deploy_plan.ts";
 import type { FleetPlan } from "./fleet_kinds.ts";
@@ -130,6 +130,7 @@ const LINES = [150, 200, 400];
 
 /** What a core of dialect 2 must have, in bytes, for the greeting. */
 const LEAST_LINE = 121;
+const LEAST_EPHEMERAL_LINE = 153;
 const LEAST_INBOX = 350;
 
 export function drawScenario(random: Random): Scenario {
@@ -270,11 +271,13 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
   };
   const talk = drawTalk(random, timeout, long);
   const serverTalk = drawTalk(random, timeout, long);
+  const isKeyed = siege || hostile || (random.chance(0.3) && !mayBeFirst);
+  const key = isKeyed ? drawKey(random) : undefined;
   return {
     id,
     dialect,
-    key: siege || hostile || (random.chance(0.3) && !mayBeFirst) ? drawKey(random) : undefined,
-    suite: hostile ? 3 : random.pick([2, 3, 3]),
+    key,
+    suite: drawSuite(random, line, hostile ? key : undefined),
     metadata: random.pick(["", `device=${id} reset=watchdog`]),
     size,
     talk,
@@ -285,6 +288,13 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
     firstServerNumber: random.pick([0, 2 ** 32 - 3, 2 ** 31 - 3, random.word()]),
     kind: random.pick(["chip", "chip", "host", "host with memory", "host with memory"]),
   };
+}
+
+/** @param hostile The key of a device in a hostile world, where each seals its link. */
+function drawSuite(random: Random, line: number, hostile: Uint8Array | undefined): KeyedSuite {
+  const suites = [2, 3, 3, 4] as const;
+  const suite = hostile ? suites[2 + hostile[0]! % 2]! : random.pick(suites);
+  return suite === 4 && line < LEAST_EPHEMERAL_LINE ? 3 : suite;
 }
 
 /** Both ends have something to write for a long time, and the server's application something to read; or only one. */

@@ -1,6 +1,7 @@
 /** What keeps a world apart from the machine that plays it. */
 import { Violation } from "./promises.ts";
 import type { Random } from "./random.ts";
+import { forgetDraws, noteDraw } from "./thief.ts";
 
 /** Whoever needs the time, or chance, has it from the platform. */
 const FORBIDDEN: readonly [object: object, name: string][] = [
@@ -19,8 +20,10 @@ const FORBIDDEN: readonly [object: object, name: string][] = [
 export async function sealed<T>(random: Random, run: () => Promise<T>): Promise<T> {
   const fill = (array: Uint8Array | Uint32Array) => {
     for (let i = 0; i < array.length; i++) array[i] = random.word();
+    noteDraw(array);
     return array;
   };
+  forgetDraws();
   const undo = [
     replace(crypto, "getRandomValues", fill),
     replace(crypto, "randomUUID", () => `${random.word()}-${random.word()}`),

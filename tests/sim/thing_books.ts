@@ -176,6 +176,7 @@ export class ThingBooks {
   /** A process has posted something, for the one that has the device. @param number Of what was posted, which grows */
   posted(errand: Errand, number: number): void {
     if ("write" in errand) return this.#messagePosted(errand.write);
+    if (!("set" in errand)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
     const { set: channel, value } = errand;
     const setting = this.#find(channel, value);
     if (!setting || setting.hasFailed) {

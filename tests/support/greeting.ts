@@ -49,7 +49,9 @@ export interface Welcome extends Greeting {
 export function parseWelcome(line: string, key?: Uint8Array): Welcome {
   const text = line.trimEnd();
   if (!isWelcome(text)) throw new Error(`no welcome: ${JSON.stringify(line)}`);
-  const [suite, nonce] = [text.slice(1, 3), text.slice(59, 91)];
+  const suite = text.slice(1, 3);
+  const nonceEnd = endOfNonce(suite);
+  const nonce = text.slice(59, nonceEnd);
   const mask = key && suite === "02" ? proofOf(key, nonce) : "0".repeat(32);
   const word = (n: number) => parseInt(text.slice(3 + n * 8, 11 + n * 8), 16);
   const position = (n: number) => (word(n) ^ parseInt(mask.slice(n * 8, n * 8 + 8), 16)) >>> 0;
@@ -63,7 +65,7 @@ export function parseWelcome(line: string, key?: Uint8Array): Welcome {
     bytes: word(5),
     line: word(6),
     nonce,
-    proof: text.slice(91),
+    proof: text.slice(nonceEnd),
   };
 }
 
@@ -74,7 +76,12 @@ export function proveLine(key: Uint8Array, hello: string, welcome: string): stri
 
 /** The proof that a server's welcome should have. */
 export function welcomeProof(key: Uint8Array, hello: string, welcome: string): string {
-  return proofOf(key, `${hello}\n${welcome.slice(0, 91)}`);
+  return proofOf(key, `${hello}\n${welcome.slice(0, endOfNonce(welcome.slice(1, 3)))}`);
+}
+
+/** Where the nonce of a greeting ends: in suite 04 it is a key. */
+function endOfNonce(suite: string): number {
+  return suite === "04" ? 123 : 91;
 }
 
 /** A refusal as it is heard. */

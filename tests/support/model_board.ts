@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { chipSize, type Core, coreModule, type Position } from "../../bridge/host/core.ts";
+import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
+import { chipSize } from "../../bridge/host/core_size.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
 import type { BootOptions } from "../../bridge/host/options.ts";
 import { ModelFirmware, type ModelOptions } from "./model_firmware.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
-import { type Transfer, Turn } from "../../server/runtime/turn.ts";
+import type { Transfer } from "../../server/runtime/transfer.ts";
+import { Turn } from "../../server/runtime/turn.ts";
 import { Ledger } from "../../server/store/ledger.ts";
 import {
   type Acquired,

@@ -52,12 +52,10 @@ void HoldfastCore::hmac(HoldfastLink *link, uint32_t at, uint32_t length, uint32
   uint8_t digest[32];
   const uint8_t *bytes = reinterpret_cast<uint8_t *>(link->at(at));
   /* The device's proof alone is of whole lines: of all that was said. */
-  if (link->sealed_ && bytes[length - 1] == '\n') {
-    holdfast_records_derive(&link->records_, link->sizes_.text, link->key_, bytes, length);
-  }
+  if (link->sealed_ && bytes[length - 1] == '\n') link->derive(bytes, length);
   holdfast_hmac_sha256(link->key_, sizeof link->key_, bytes, length, digest);
   char *digits = link->at(to);
-  for (unsigned i = 0; i < 32; i++) digits[i] = "0123456789abcdef"[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
+  for (unsigned i = 0; i < 32; i++) digits[i] = holdfast_digit(digest[i / 2], i % 2);
 }
 
 /* What the core imports. */
@@ -89,6 +87,12 @@ const char *HoldfastLink::check(const char *id, const char *const *hosts, uint8_
   }
   if (key_text_ && !holdfast_decode_key(key_text_, key_)) return "key: 64 hex digits";
   if (timeout_ < 100 || timeout_ > 60000) return "timeout: 100 to 60000 ms";
+  if (key_text_ && suite_ == HOLDFAST_EPHEMERAL) {
+    if (sizes_.text < 153) return "forwardSecrecy: Text must be 153 at least";
+    if (sizes_.inbox < sizes_.text + 94 + HOLDFAST_MORE_DIGITS + HOLDFAST_NAME) {
+      return "forwardSecrecy: Inbox must be Text + 239 at least";
+    }
+  }
   if (!random_) random_ = board_random;
   if (!random_) return "random: this board needs a source of it";
   return nullptr;
@@ -126,11 +130,13 @@ bool HoldfastLink::boot(const char *id) {
   Z_holdfast_core_instantiate(core, reinterpret_cast<Z_host_instance_t *>(this));
   registers_ = Z_holdfast_coreZ_registers(core);
   restore(id);
+  sealed_ = key_text_ && suite_ >= HOLDFAST_SEALED;
+  ephemeral_ = key_text_ && suite_ == HOLDFAST_EPHEMERAL;
+  size_t digits = ephemeral_ ? HOLDFAST_MORE_DIGITS : 0;
   size_t id_length = strlen(id), length = id_length + sizeof ABOUT - 1;
   set(HF_CORE_TIMEOUT, timeout_);
   set(HF_CORE_DIALECT, 2);
-  sealed_ = key_text_ && seals_;
-  set(HF_CORE_SUITE, !key_text_ ? 0 : sealed_ ? 3 : 2);
+  set(HF_CORE_SUITE, key_text_ ? suite_ : 0);
   set(HF_CORE_SEED, random_());
   set(HF_CORE_TX_EPOCH, random_() | 1);
   set(HF_CORE_RX_EPOCH, position_.epoch);
@@ -140,16 +146,16 @@ bool HoldfastLink::boot(const char *id) {
   set(HF_CORE_OUTBOX, sizes_.outbox);
   set(HF_CORE_INBOX, sizes_.inbox);
   set(HF_CORE_RECENT, 1);
-  set(HF_CORE_ID_LEN, length + 1);
+  set(HF_CORE_ID_LEN, digits + length + 1);
   ahead_ = expired_ = 0;
   sent_away_ = deadline_count_ = 0;
   hurries_ = bad_seal_ = false;
   polled_ = millis();
   if (Z_holdfast_coreZ_init(core, 0, polled_) > memory_bytes_) return false;
-  uint32_t name = get(HF_CORE_PTR);
-  memcpy(at(name), id, id_length);
-  memcpy(at(name + id_length), ABOUT "\n", sizeof ABOUT);
-  ms_ = name + length - MS_DIGITS;
+  name_ = get(HF_CORE_PTR) + digits;
+  memcpy(at(name_), id, id_length);
+  memcpy(at(name_ + id_length), ABOUT "\n", sizeof ABOUT);
+  ms_ = name_ + length - MS_DIGITS;
   return true;
 }
 
@@ -242,7 +248,12 @@ void HoldfastLink::connect(uint32_t &now) {
     holdfast_records_begin(&records_, seal_keys_);
     uint32_t ms = millis();
     for (unsigned i = MS_DIGITS; i--; ms /= 10) *at(ms_ + i) = static_cast<char>('0' + ms % 10);
-    for (unsigned i = 0; i < 4; i++) set(HF_CORE_NONCE + i * 4, random_());
+    if (ephemeral_) {
+      sayKey();
+      now = clock(); /* that takes its time */
+    } else {
+      for (unsigned i = 0; i < HOLDFAST_NONCE; i += 4) set(HF_CORE_NONCE + i, random_());
+    }
     Z_holdfast_coreZ_opened(CORE, now);
   } else if (now - before < answer) {
     Z_holdfast_coreZ_closed(CORE, now);
@@ -284,7 +295,14 @@ bool HoldfastLink::receive(uint32_t now) {
   /* What comes behind the welcome is a record. */
   else while (n < room && (!n || to[n - 1] != '\n') && read(to + n, 1)) n++;
   if (n) Z_holdfast_coreZ_received(CORE, n, now);
+  if (records_.broken) breakOff(now);
   return n;
+}
+
+/* What the server has said means nothing: the seal is broken. */
+void HoldfastLink::breakOff(uint32_t now) {
+  Z_holdfast_coreZ_closed(CORE, now);
+  ended(true);
 }
 
 /* The same, of one record or a part of it: it is opened where the core wants its bytes. */
@@ -300,31 +318,11 @@ bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
     if (text) {
       Z_holdfast_coreZ_received(CORE, text, now);
     } else if (records_.broken) {
-      Z_holdfast_coreZ_closed(CORE, now);
-      ended(true);
+      breakOff(now);
       return true;
     }
   }
   return came;
-}
-
-/* Puts a piece of the core's where it waits for the socket. */
-void HoldfastLink::put(const uint8_t *piece, size_t length) {
-  if (!proven_) {
-    proven_ = records_.keyed; /* this one is the proof, then */
-    memcpy(out_ + out_end_, piece, length);
-    out_end_ += length;
-    return;
-  }
-  for (size_t n; length; piece += n, length -= n) {
-    struct holdfast_record record;
-    n = length < HOLDFAST_RECORD_MOST ? length : HOLDFAST_RECORD_MOST;
-    holdfast_record_start(&record, &records_, n, out_ + out_end_);
-    out_end_ += HOLDFAST_RECORD_LENGTH;
-    for (size_t hidden; (hidden = holdfast_record_hide(&record, piece, out_ + out_end_));) out_end_ += hidden;
-    holdfast_record_end(&record, out_ + out_end_);
-    out_end_ += HOLDFAST_RECORD_TAG;
-  }
 }
 
 /* Hands what waits to the socket; false: it has taken nothing. */

@@ -67,3 +67,7 @@ bool holdfast_split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint
   port = static_cast<uint16_t>(number);
   return true;
 }
+
+char holdfast_digit(uint8_t byte, bool low) {
+  return "0123456789abcdef"[byte >> (low ? 0 : 4) & 15];
+}

@@ -1,4 +1,4 @@
-/* What `begin` is told, taken apart: for Holdfast.cpp. */
+/* What `begin` is told, taken apart, and digits: for the library alone. */
 #ifndef HOLDFAST_SETTINGS_H
 #define HOLDFAST_SETTINGS_H
 
@@ -12,5 +12,8 @@ bool holdfast_is_id(const char *id);
 
 /* Takes an address apart: a name for the socket, and a port. False: it is not an address. */
 bool holdfast_split(const char *address, char name[HOLDFAST_MOST_HOST + 1], uint16_t &port);
+
+/* One of the two lower-case hex digits of a byte. */
+char holdfast_digit(uint8_t byte, bool low);
 
 #endif

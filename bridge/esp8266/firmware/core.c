@@ -7,6 +7,11 @@
 static uint32_t *registers;
 static uint32_t outbox IN_WORDS; /* where it begins */
 static uint32_t ms_at; /* where the hello's digits of the time are; 0: it says none */
+static uint32_t key_at; /* where those of the ephemeral key's second half are */
+
+/* Bytes of a nonce that the core makes digits of itself. An ephemeral key has more: they stand before the name. */
+#define NONCE 16
+#define MORE_DIGITS 32
 
 static void set(enum core_register offset, uint32_t value) {
   registers[offset / 4] = value;
@@ -17,14 +22,16 @@ uint32_t core_get(enum core_register offset) {
 }
 
 /* Lays the memory out for a name of this many bytes; returns where it ends. */
-static uint32_t initialize(size_t name_length, uint8_t dialect, uint16_t line, uint8_t window, uint32_t now) {
+static uint32_t initialize(size_t name_length, uint8_t suite, uint8_t dialect, uint16_t line, uint8_t window,
+                           uint32_t now) {
   set(R_LINE, line);
   set(R_OUTBOX, CORE_OUTBOX);
   set(R_INBOX, CORE_INBOX);
   set(R_RECENT, dialect == 1 ? CORE_RECENT : 1); /* dialect 2 needs none */
   set(R_WINDOW, window);
   set(R_DIALECT, dialect);
-  set(R_ID_LEN, name_length + 1);
+  set(R_SUITE, suite);
+  set(R_ID_LEN, (suite == SUITE_EPHEMERAL ? MORE_DIGITS : 0) + name_length + 1);
   uint32_t end = engine_call(CORE_INIT, 0, now);
   outbox = end - CORE_OUTBOX;
   return end;
@@ -39,26 +46,26 @@ static bool find(void) {
   return registers != nowhere;
 }
 
-uint32_t core_memory(uint8_t dialect) {
-  return find() ? initialize(CORE_MOST_NAME - 1, dialect, CORE_LINE, CORE_WINDOW, 0) : 0;
+uint32_t core_memory(uint8_t dialect, uint8_t suite) {
+  return find() ? initialize(CORE_MOST_NAME - 1, suite, dialect, CORE_LINE, CORE_WINDOW, 0) : 0;
 }
 
 void core_boot(const struct core_boot *boot, uint32_t now) {
   find();
   set(R_TIMEOUT, boot->timeout);
-  set(R_SUITE, boot->key ? 3 : 0); /* sealed (seal.h), or without proofs */
   set(R_SEED, port_random());
   uint32_t epoch = port_random();
   set(R_TX_EPOCH, epoch ? epoch : 1);
   set(R_RX_EPOCH, boot->position.epoch);
   set(R_RX_NEXT, boot->position.next);
-  initialize(boot->name_length, boot->dialect, boot->line, boot->window, now);
+  initialize(boot->name_length, boot->suite, boot->dialect, boot->line, boot->window, now);
   if (boot->stream.epoch) {
     set(R_TX_EPOCH, boot->stream.epoch);
     set(R_TX_FIRST, boot->stream.next);
     set(R_TX_NEXT, boot->stream.next);
   }
-  uint32_t address = core_get(R_PTR);
+  uint32_t address = key_at = core_get(R_PTR);
+  if (boot->suite == SUITE_EPHEMERAL) address += MORE_DIGITS;
   uint8_t *name = engine_at(address, boot->name_length + 1);
   ms_at = 0;
   if (!name) return;
@@ -86,9 +93,22 @@ static void say_ms(uint32_t ms) {
   for (unsigned i = CORE_MS_DIGITS; i--; ms /= 10) digits[i] = '0' + ms % 10;
 }
 
-void core_opened(uint32_t now, uint32_t ms) {
+static void say_key(const uint8_t key[32]) {
+  uint8_t *digits = engine_at(key_at, MORE_DIGITS);
+  if (!digits) return;
+  for (unsigned i = 0; i < NONCE; i += 4) {
+    set(R_NONCE + i, (uint32_t)key[i] << 24 | (uint32_t)key[i + 1] << 16 | (uint32_t)key[i + 2] << 8 | key[i + 3]);
+  }
+  for (unsigned i = 0; i < MORE_DIGITS; i++) {
+    uint8_t nibble = key[NONCE + i / 2] >> (i & 1 ? 0 : 4) & 15;
+    digits[i] = nibble < 10 ? '0' + nibble : 'a' - 10 + nibble;
+  }
+}
+
+void core_opened(uint32_t now, uint32_t ms, const uint8_t key[32]) {
   say_ms(ms);
-  for (unsigned i = 0; i < 4; i++) set(R_NONCE + i * 4, port_random());
+  if (key) say_key(key);
+  else for (unsigned i = 0; i < NONCE; i += 4) set(R_NONCE + i, port_random());
   engine_call(CORE_OPENED, now, 0);
 }
 

@@ -65,6 +65,10 @@ enum core_register {
 /* Messages of one that sleeps: they wait for the next time that there is a network, and are short. */
 #define CORE_WINDOW_SLEEPING 32
 
+/* What a device with a key speaks: all behind the greeting is sealed; the same, with ephemeral keys. */
+#define SUITE_SEALED 3
+#define SUITE_EPHEMERAL 4
+
 /* Bytes of the longest name (64), of what follows it in the hello (1 + 128), and of the newline. */
 #define CORE_MOST_NAME 194
 
@@ -89,15 +93,15 @@ struct core_boot {
   bool says_ms; /* the name ends in CORE_MS: each hello says the board's ms there */
   uint32_t timeout;
   uint8_t dialect;
-  bool key;
+  uint8_t suite; /* 0: there is no key */
   uint16_t line; /* longest text, CORE_LINE at most */
   uint8_t window; /* most messages that wait */
   struct core_position position;
   struct core_position stream; /* its own: goes on there; epoch 0: a new one. `core_restore` follows */
 };
 
-/* How much linear memory core and application need in a dialect, whatever the other settings are. */
-uint32_t core_memory(uint8_t dialect);
+/* How much linear memory core and application need in a dialect and suite, whatever the other settings are. */
+uint32_t core_memory(uint8_t dialect, uint8_t suite);
 
 /* Boots. `now` is in ms, here and below. */
 void core_boot(const struct core_boot *boot, uint32_t now);
@@ -109,8 +113,9 @@ struct core_position core_position(void);
 uint8_t *core_piece(size_t *length);
 
 enum core_event core_poll(uint32_t now, unsigned can);
-/* `ms`: the board's clock, which the core's may be behind. */
-void core_opened(uint32_t now, uint32_t ms);
+/* `ms`: the board's clock, which the core's may be behind. `key`: the ephemeral key that the hello says, in place of random
+ * bits; 0: none. */
+void core_opened(uint32_t now, uint32_t ms, const uint8_t key[32]);
 void core_closed(uint32_t now);
 /* Where this many bytes from the server go; 0: there is no room for them. `core_received` once they are there. */
 uint8_t *core_input(size_t length);

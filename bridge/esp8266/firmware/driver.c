@@ -88,7 +88,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
     .says_ms = says_ms,
     .timeout = settings->timeout,
     .dialect = settings->dialect,
-    .key = settings->has_key,
+    .suite = settings_suite(settings),
     .line = settings->line,
     .window = application_sleeps() ? CORE_WINDOW_SLEEPING : CORE_WINDOW,
     .position = kept,
@@ -342,8 +342,11 @@ void driver_opened(uint32_t now) {
   connecting = false;
   open = true;
   settled = false;
-  seal_begin(settings->has_key);
-  core_opened(core_time(now), now + application_ahead);
+  seal_begin(settings_suite(settings));
+  uint8_t key[32];
+  bool says_key = seal_ephemeral(key);
+  now = port_ms(); /* that takes its time */
+  core_opened(core_time(now), now + application_ahead, says_key ? key : 0);
 }
 
 void driver_closed(uint32_t now) {

@@ -75,6 +75,7 @@ static void say_values(void) {
   console_text(" ssid=");
   console_value(settings.ssid, text_length(settings.ssid));
   console_text(settings.has_key ? " key=yes" : " key=no");
+  if (settings_suite(&settings) == SUITE_EPHEMERAL) console_text(" suite=04");
   console_end();
 }
 
@@ -126,7 +127,8 @@ static bool choose(const uint8_t *fields, uint32_t length) {
 }
 
 static uint32_t memory_needed(void) {
-  return core_memory(application_configures() ? 1 : settings.dialect); /* 1 needs more */
+  /* Dialect 1 needs more, in any suite. */
+  return application_configures() ? core_memory(1, 0) : core_memory(settings.dialect, settings_suite(&settings));
 }
 
 /* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */

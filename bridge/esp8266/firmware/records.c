@@ -1,6 +1,7 @@
 #include "records.h"
 
 #include "hmac.h"
+#include "x25519.h"
 
 enum way { TO_SERVER, TO_DEVICE };
 
@@ -18,7 +19,7 @@ void holdfast_records_begin(struct holdfast_records *records, uint32_t (*keys)[8
 
 /* HKDF-SHA256 (RFC 5869): no salt, and as info the label and the hash of what was said. */
 void holdfast_records_derive(struct holdfast_records *records, size_t line, const uint8_t key[32],
-                             const uint8_t *greeting, size_t length) {
+                             const uint8_t shared[32], const uint8_t *greeting, size_t length) {
   static const char label[] = "holdfast 03";
   enum { LABEL = sizeof label - 1, HASH = 32 };
   const volatile char *letters = label; /* may be in flash, of which the C library's memcpy cannot read bytes */
@@ -26,6 +27,7 @@ void holdfast_records_derive(struct holdfast_records *records, size_t line, cons
   uint8_t made[HASH], input[HASH + LABEL + HASH + 1];
   uint8_t *info = input + HASH;
   for (int i = 0; i < LABEL; i++) info[i] = (uint8_t)letters[i];
+  if (shared) info[LABEL - 1] = '4';
   {
     struct sha256 hash;
     holdfast_sha256_start(&hash);
@@ -33,7 +35,14 @@ void holdfast_records_derive(struct holdfast_records *records, size_t line, cons
     holdfast_sha256_end(&hash, info + LABEL);
   }
   uint8_t extracted[HASH];
-  holdfast_hmac_sha256(0, 0, key, 32, extracted);
+  {
+    uint8_t material[2 * HASH];
+    for (int i = 0; i < HASH; i++) {
+      material[i] = key[i];
+      if (shared) material[HASH + i] = shared[i];
+    }
+    holdfast_hmac_sha256(0, 0, material, shared ? sizeof material : HASH, extracted);
+  }
   for (int way = 0; way < 2; way++) {
     input[sizeof input - 1] = way + 1;
     const uint8_t *from = way ? input : info;
@@ -44,6 +53,32 @@ void holdfast_records_derive(struct holdfast_records *records, size_t line, cons
   size_t most = line + 3; /* of text, id and newline */
   records->most = most < HOLDFAST_RECORD_MOST ? most : HOLDFAST_RECORD_MOST;
   records->keyed = true;
+}
+
+/* Value of a lower-case hex digit; above 15: it is none. */
+static uint8_t digit(uint8_t c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 255;
+}
+
+bool holdfast_records_share(struct holdfast_records *records, uint8_t secret[32], const uint8_t *greeting,
+                            size_t length, uint8_t shared[32]) {
+  /* The welcome ends in the server's key, its proof and a newline. */
+  enum { KEY = 64, BEHIND = 32 + 1 };
+  bool good = length >= KEY + BEHIND;
+  uint8_t any = 0;
+  for (int i = 0; good && i < 32; i++) {
+    const uint8_t *digits = greeting + length - KEY - BEHIND + 2 * i;
+    uint8_t high = digit(digits[0]), low = digit(digits[1]);
+    good = high < 16 && low < 16;
+    shared[i] = (uint8_t)(high << 4 | low);
+  }
+  if (good) holdfast_x25519(secret, shared, shared);
+  for (int i = 0; i < 32; i++) {
+    if (good) any |= shared[i];
+    secret[i] = 0;
+  }
+  records->broken = !good || !any;
+  return !records->broken;
 }
 
 /* The next record of a way: its nonce, and what authenticates it, up to its text. */

@@ -4,20 +4,36 @@
 #include "core.h"
 #include "port.h"
 #include "words.h"
+#include "x25519.h"
 
 static uint32_t keys[2][8] IN_WORDS;
 static struct holdfast_records records;
-static bool wanted, proven;
+static uint8_t secret[HOLDFAST_X25519_BYTES]; /* of suite 4, from the hello to the welcome */
+static uint8_t suite;
+static bool proven;
 
-void seal_begin(bool is_wanted) {
-  wanted = is_wanted;
+void seal_begin(uint8_t wanted) {
+  suite = wanted;
   proven = false;
   holdfast_records_begin(&records, keys);
 }
 
+bool seal_ephemeral(uint8_t key[32]) {
+  if (suite != SUITE_EPHEMERAL) return false;
+  for (unsigned i = 0; i < sizeof secret; i += 4) {
+    uint32_t word = port_random();
+    for (unsigned j = 0; j < 4; j++) secret[i + j] = (uint8_t)(word >> 8 * j);
+  }
+  holdfast_x25519_public(secret, key);
+  return true;
+}
+
 void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length) {
-  if (!wanted || records.keyed) return; /* an application asks for HMACs of its own */
-  holdfast_records_derive(&records, core_get(R_LINE), key, greeting, length);
+  if (!suite || records.keyed || records.broken) return; /* an application asks for HMACs of its own */
+  uint8_t shared[32];
+  bool shares = suite == SUITE_EPHEMERAL;
+  if (shares && !holdfast_records_share(&records, secret, greeting, length, shared)) return;
+  holdfast_records_derive(&records, core_get(R_LINE), key, shares ? shared : 0, greeting, length);
 }
 
 void seal_send(const uint8_t *piece, size_t length) {
@@ -56,7 +72,7 @@ static size_t receive_record(const uint8_t *bytes, size_t length, uint32_t now) 
 size_t seal_receive(const uint8_t *bytes, size_t length, uint32_t now) {
   if (records.broken) return length;
   if (records.keyed) return receive_record(bytes, length, now);
-  if (wanted) {
+  if (suite) {
     /* To the end of the welcome. */
     size_t n = 0;
     while (n < length && bytes[n] != '\n') n++;

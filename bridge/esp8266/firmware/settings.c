@@ -126,6 +126,10 @@ static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct 
       good = take_number(value, length, 1, 1, 2, &number);
       s->dialect = (uint8_t)number;
       return good;
+    case SETTINGS_SUITE:
+      good = take_number(value, length, 1, 3, 4, &number);
+      s->suite = (uint8_t)number;
+      return good;
     case SETTINGS_LOG:
       good = take_number(value, length, 1, 0, 1, &number);
       s->log = number == 1;
@@ -162,6 +166,7 @@ static void set_defaults(struct settings *settings) {
   settings->port = 8123;
   settings->timeout = 2000;
   settings->dialect = 2;
+  settings->suite = 3;
   settings->line = SETTINGS_MOST_LINE;
 }
 
@@ -193,7 +198,12 @@ bool settings_configure(const uint8_t *fields, size_t length, struct settings *s
     }
   }
   if (settings->dialect == 1) settings->has_key = false; /* it has no keys */
+  if (settings_suite(settings) == 4 && settings->line < SETTINGS_LEAST_LINE_EPHEMERAL) return false;
   return settings->server[0] && settings->id[0];
+}
+
+uint8_t settings_suite(const struct settings *settings) {
+  return settings->has_key ? settings->suite : 0;
 }
 
 /* ---- The sector ---- */

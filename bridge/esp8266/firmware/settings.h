@@ -27,11 +27,13 @@ enum settings_tag {
   SETTINGS_LINE, /* of an application only: in the sector it is one of another version */
   SETTINGS_SERVER2,
   SETTINGS_IP,
-  SETTINGS_COUNTRY
+  SETTINGS_COUNTRY,
+  SETTINGS_SUITE
 };
 
 #define SETTINGS_MOST_LINE 512
 #define SETTINGS_LEAST_LINE 121
+#define SETTINGS_LEAST_LINE_EPHEMERAL 153 /* in suite 4 */
 
 /* The values, or their defaults. Texts end with NUL; one that is absent is empty. */
 struct settings {
@@ -45,6 +47,7 @@ struct settings {
   bool has_key;
   bool log;
   uint8_t dialect;
+  uint8_t suite;    /* with a key: 3, or 4, with ephemeral keys */
   uint16_t port;
   uint16_t line;    /* bytes of the longest text; not stored */
   uint32_t timeout; /* ms */
@@ -63,6 +66,9 @@ enum settings_state {
   SETTINGS_FIELDS
 };
 
+/* What is spoken: 0 without a key. */
+uint8_t settings_suite(const struct settings *settings);
+
 /* The word for a state: "ok", "blank", or what is damaged. */
 const char *settings_word(enum settings_state state);
 
@@ -74,7 +80,7 @@ bool settings_decode_fields(const uint8_t *fields, size_t length, struct setting
 
 /* What an application is configured with, over what is stored: a field that is not there stays as it is, but an
  * ssid without a password is an open network, one without an address has DHCP, and a server without another one
- * has none. False: as above, or there is no server or no id; `settings` is of
+ * has none. False: as above, or there is no server or no id, or the line is too short for the suite; `settings` is of
  * no use then. */
 bool settings_configure(const uint8_t *fields, size_t length, struct settings *settings);
 

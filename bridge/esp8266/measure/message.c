@@ -1,8 +1,8 @@
 /*
  * What a message costs, in instructions: 1,000 of 32 bytes to the core, each taken and acknowledged, and 1,000 from
  * it, each sent and acknowledged. The core and its C host are what the firmware has; the network is not in it.
- * And what a key costs: the proofs of a greeting, the keys of a sealed link, and the cipher of one record with such a
- * message in it.
+ * And what a key costs: the proofs of a greeting, the keys of a sealed link, an ephemeral key and what comes of two, and
+ * the cipher of one record with such a message in it.
  */
 #include "arena.h"
 #include "bytes.h"
@@ -12,6 +12,7 @@
 #include "hmac.h"
 #include "port.h"
 #include "records.h"
+#include "x25519.h"
 
 #define MESSAGES 1000
 #define TEXT 32
@@ -42,7 +43,7 @@ static void hex(uint8_t *at, uint32_t value, int digits) {
 }
 
 static uint32_t memory_needed(void) {
-  return core_memory(2);
+  return core_memory(2, 0);
 }
 
 static enum core_event poll(void) {
@@ -64,7 +65,7 @@ static void receive(size_t length) {
 /* The greeting, to where messages flow. */
 static void greet(void) {
   must(poll() == CORE_CONNECT, "connect");
-  core_opened(0, 0);
+  core_opened(0, 0, 0);
   must(poll() == CORE_SEND, "hello");
   must(poll() == CORE_NONE, "rest");
   line[0] = 2;
@@ -125,8 +126,14 @@ static void keys(void) {
   holdfast_hmac_sha256(key, sizeof key, said, sizeof said, digest);
   say("proofs", (count() - start) * STEP);
   start = count();
-  holdfast_records_derive(&records, CORE_LINE, key, said, sizeof said);
+  holdfast_records_derive(&records, CORE_LINE, key, 0, said, sizeof said);
   say("keys", (count() - start) * STEP);
+  start = count();
+  holdfast_x25519_public(key, digest);
+  say("ephemeral", (count() - start) * STEP);
+  start = count();
+  holdfast_x25519(key, digest, digest);
+  say("shared", (count() - start) * STEP);
   start = count();
   for (int i = 0; i < 100; i++) record(&records);
   say("record", (count() - start) * STEP / 100);

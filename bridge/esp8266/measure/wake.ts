@@ -26,10 +26,13 @@ export interface WakeStep {
   readonly instructions: number;
 }
 
+/** Suites of the firmware. */
+type WakeSuite = 0 | 3 | 4;
+
 /** What one wake takes. */
 export interface Wake {
-  /** Whether the device has a key. */
-  readonly secured: boolean;
+  /** What is spoken: 0 without a key. */
+  readonly suite: WakeSuite;
   readonly steps: readonly WakeStep[];
   /** From start to sleep. */
   readonly instructions: number;
@@ -40,22 +43,21 @@ export interface Wake {
 /** How long a wake may take that is run one instruction at a time, in ms. */
 const PATIENCE = 120_000;
 
-/** Builds, and runs the thermometer on a battery with and without a key. @throws {BuildError} */
+/** Builds, and runs the thermometer on a battery in each suite. @throws {BuildError} */
 export async function measureWakes(folder: string): Promise<Wake[]> {
   const wasm = await Deno.readFile(
     new URL("../../../client-as/build/battery.wasm", import.meta.url),
   );
   const firmware = await buildEmulator(folder, "0.1.0", { defines: ["-DMEASURE_WAKE"] });
   const wakes: Wake[] = [];
-  for (const key of [undefined, crypto.getRandomValues(new Uint8Array(32))]) {
-    wakes.push(await wake(firmware, wasm, key));
-  }
+  for (const suite of [0, 3, 4] as const) wakes.push(await wake(firmware, wasm, suite));
   return wakes;
 }
 
 /** The second of two wakes: before it the chip knows how its WiFi was joined. */
-async function wake(firmware: string, wasm: Uint8Array, key?: Uint8Array): Promise<Wake> {
-  const keys = key === undefined ? { open: true } : { keys: [["battery", key.toHex()] as const] };
+async function wake(firmware: string, wasm: Uint8Array, suite: WakeSuite): Promise<Wake> {
+  const key = crypto.getRandomValues(new Uint8Array(32));
+  const keys = suite === 0 ? { open: true } : { keys: [["battery", key.toHex()] as const] };
   await using server = await Server.listen({ port: 0, ...keys });
   const { promise: done, resolve, reject } = Promise.withResolvers<void>();
   const late = setTimeout(() => reject(new BuildError("the chip does not sleep")), PATIENCE);
@@ -70,7 +72,7 @@ async function wake(firmware: string, wasm: Uint8Array, key?: Uint8Array): Promi
         server: "127.0.0.1",
         port: server.port,
         id: "battery",
-        ...(key === undefined ? {} : { key }),
+        ...(suite === 0 ? {} : { key, suite }),
       },
       arguments: ["-icount", "shift=0"],
       watchdog: PATIENCE,
@@ -82,13 +84,13 @@ async function wake(firmware: string, wasm: Uint8Array, key?: Uint8Array): Promi
       },
     });
     await done;
-    return account(lines, key !== undefined);
+    return account(lines, suite);
   } finally {
     clearTimeout(late);
   }
 }
 
-function account(lines: readonly string[], secured: boolean): Wake {
+function account(lines: readonly string[], suite: WakeSuite): Wake {
   const steps: WakeStep[] = [];
   let [start, before] = [0, 0];
   for (const line of lines) {
@@ -99,13 +101,15 @@ function account(lines: readonly string[], secured: boolean): Wake {
     before = Number(at);
   }
   const roundTrips = steps.filter(({ step }) => step === "opened" || step === "data").length;
-  return { secured, steps, instructions: before - start, roundTrips };
+  return { suite, steps, instructions: before - start, roundTrips };
 }
 
 /** The results as a table. */
 export function showWakes(wakes: readonly Wake[]): string {
-  return wakes.flatMap(({ secured, steps, instructions, roundTrips }) => [
-    `a wake ${secured ? "with" : "without"} a key, to its end: ${instructions} instructions, ` +
+  return wakes.flatMap(({ suite, steps, instructions, roundTrips }) => [
+    `a wake ${
+      suite === 0 ? "without a key" : `in suite 0${suite}`
+    }, to its end: ${instructions} instructions, ` +
     `${roundTrips} round trips`,
     ...steps.map(({ step, instructions }) =>
       `${String(instructions).padStart(10)}  ${step.padEnd(8)} ${STEPS[step] ?? ""}`.trimEnd()

@@ -97,6 +97,16 @@ export const REFUSALS: Record<string, Reason> = {
       restarted(place),
     ],
   },
+  "09": {
+    why:
+      "its key for this device is for links with forward secrecy (suite 04), and the board speaks another suite",
+    tries: (place) => [
+      "Flash the newest firmware, and tick “Forward secrecy” in “More settings” of step 3.",
+      `Or let the board in as it is, encrypted without forward secrecy. ${FOLDER}, run this, and paste the key ` +
+      `when it asks for it: \`${keysLine(place.id, "replace")}\``,
+      restarted(place),
+    ],
+  },
 };
 
 /** What a board hears when the path to the server is broken. */

@@ -16,6 +16,8 @@ export interface Fields extends NetworkFields {
   key: string;
   timeout: string;
   dialect: string;
+  /** With a key: forward secrecy. */
+  forward: boolean;
   log: boolean;
 }
 
@@ -68,7 +70,10 @@ export function readFields(
     const key = parseKey(fields.key);
     if (key === undefined) problems.key = "A key has 64 hex digits: 0 to 9 and a to f.";
     else if (settings.dialect === 1) problems.key = "Dialect 1 has no keys: choose “None”.";
-    else settings.key = key;
+    else {
+      settings.key = key;
+      settings.suite = fields.forward ? 4 : 3;
+    }
   }
   if (Object.keys(problems).length > 0) return { problems };
   // What the firmware takes for granted needs no field; an empty password is an open network.
@@ -152,6 +157,7 @@ export function describeSettings(settings: Settings): [name: string, value: stri
     key,
     timeout = 2000,
     dialect = 2,
+    suite = 3,
     log,
   } = settings;
   return [
@@ -161,6 +167,7 @@ export function describeSettings(settings: Settings): [name: string, value: stri
     ["Second server address", server2 === undefined ? "none" : `${server2}:${port}`],
     ["Device id", id ?? "none"],
     ["Key", key ? "there is one" : "none"],
+    ["Forward secrecy", key && suite === 4 ? "yes" : "no"],
     ["Timeout", `${timeout} ms`],
     ["Dialect", String(dialect)],
     ["Console to the server", log ? "yes" : "no"],

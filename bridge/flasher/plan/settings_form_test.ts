@@ -28,6 +28,7 @@ const FILLED: Fields = {
   key: "",
   timeout: "2000",
   dialect: "2",
+  forward: false,
   log: false,
   server2: "",
   address: "",
@@ -187,6 +188,8 @@ Deno.test("a board that is told its settings needs none, and gets only what it u
     [{ ssid: "Home", password: "correct horse" }, { ssid: "Home", password: "correct horse" }],
     [{ ssid: "Home" }, { ssid: "Home" }],
     [{ key: KEY, log: true }, { key: parseKey(KEY)!, log: true }],
+    [{ key: KEY, forward: true }, { key: parseKey(KEY)!, suite: 4 }],
+    [{ forward: true }, {}],
     [{ dialect: "1" }, { dialect: 1 }],
     // Left over from another firmware's form, and not even looked at.
     [{ server: "my server", port: "x", id: "kitchen", timeout: "2 s" }, {}],

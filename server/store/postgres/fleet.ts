@@ -45,6 +45,10 @@ export class PostgresFleet implements Fleet {
     this.#means = means;
   }
 
+  sender(number: number): string {
+    return `${this.#host.process} ${number}`;
+  }
+
   async join(heard: () => void): Promise<void> {
     this.#heard = heard;
     await this.#means.explaining(async () => {

@@ -184,7 +184,7 @@ export class Rows implements RowWriter {
   /** Those that are statements of their own, in their order. */
   readonly #bulks = [this.#made, this.#processed, this.#received, this.#settled, this.#written]
     .concat(this.#forgotten, this.#heard, this.#exhumed, this.#buried, this.#dropped, this.#memos)
-    .concat(this.#taken, this.#replied);
+    .concat(this.#replied);
   readonly #offset: number;
   readonly #process: number;
   #device = 0;
@@ -220,13 +220,13 @@ export class Rows implements RowWriter {
       const [process, number] = to.split(" ").map(Number);
       this.#replied.add(process!, number!, text);
     }
+    for (const number of mail?.taken ?? []) this.#taken.add(device, number);
     if (removed) {
       this.#gone.add(device, token);
       return;
     }
     this.#kept.add(device, token, ...positionsOf(change));
     change.write(this);
-    for (const number of mail?.taken ?? []) this.#taken.add(device, number);
   }
 
   /** All that is to be asked, in this order. */
@@ -246,7 +246,9 @@ export class Rows implements RowWriter {
       }),
       { sql: UNDONE, params: [gone!, JSON.stringify(failure(FORGOTTEN))] },
     ];
-    return [fence, ...removals, ...this.#bulks.filter(({ length }) => length > 0)];
+    // Mail that is done with the end of its device is not undone by it.
+    const taken = this.#taken.length > 0 ? [this.#taken] : [];
+    return [fence, ...taken, ...removals, ...this.#bulks.filter(({ length }) => length > 0)];
   }
 
   /** What `FENCED` takes. */

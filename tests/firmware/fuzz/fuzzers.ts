@@ -6,7 +6,7 @@
  */
 import { encodeChanges, encodeCommand, encodeWifi } from "../../../bridge/formats/improv.ts";
 import { bytesOfHex, loadVectors, sectorOf } from "../../vectors/settings/vectors.ts";
-import { session } from "../../vectors/seal/vectors.ts";
+import { ephemeral, type RecordVector, session } from "../../vectors/seal/vectors.ts";
 import { Random } from "../../support/random.ts";
 import { HERE as ARDUINO, LIBRARY, SOURCES } from "../../arduino/build.ts";
 import { compileC, FIRMWARE, HERE } from "./compile.ts";
@@ -132,15 +132,22 @@ function settingsSeeds(): Uint8Array[] {
   ];
 }
 
-/** Records of a session, which are of another link, in pieces of 40 bytes. */
+/** Records of sessions, which are of another link, in pieces of 40 bytes; in front of those with ephemeral keys, the end of
+ * a welcome. */
 function sealSeeds(): Uint8Array[] {
-  return session.records.map(({ sealed }) => {
-    const bytes = bytesOfHex(sealed);
-    const pieces = Array.from({ length: Math.ceil(bytes.length / 40) }, (_, n) => {
-      return [90, ...bytes.subarray(n * 40, n * 40 + 40)]; // 90 % 50: the length of a piece
-    });
-    return Uint8Array.from([0, 43, 0, ...pieces.flat()]);
+  const end = new TextEncoder().encode(ephemeral.welcome.slice(-97));
+  return [
+    ...session.records.map((record) => pieces(record, Uint8Array.of(0))),
+    ...ephemeral.records.map((record) => pieces(record, Uint8Array.of(1, end.length, ...end))),
+  ];
+}
+
+function pieces({ sealed }: RecordVector, before: Uint8Array): Uint8Array {
+  const bytes = bytesOfHex(sealed);
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 40) }, (_, n) => {
+    return [90, ...bytes.subarray(n * 40, n * 40 + 40)]; // 90 % 50: the length of a piece
   });
+  return Uint8Array.from([...before, 0, 43, 0, ...pieces.flat()]);
 }
 
 function improvSeeds(): Uint8Array[] {

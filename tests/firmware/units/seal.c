@@ -7,6 +7,7 @@
 
 #include "core.h"
 #include "port.h"
+#include "x25519.h"
 
 static uint8_t buffers[3][70000];
 
@@ -50,6 +51,15 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
   print(bytes, length);
 }
 
+/* What is drawn next. */
+static uint8_t words_to_draw[32];
+static unsigned drawn;
+
+uint32_t port_random(void) {
+  const uint8_t *at = words_to_draw + 4 * (drawn++ % 8);
+  return at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
 int main(void) {
   static char text[150000], word[32], first[140000], second[9000];
   while (fgets(text, sizeof text, stdin)) {
@@ -58,9 +68,24 @@ int main(void) {
     size_t length = bytes_of(first, buffers[0]), more = bytes_of(second, buffers[1]);
     if (!strcmp(word, "begin")) {
       line = strtoul(first, 0, 10);
-      seal_begin(true);
+      seal_begin(more ? buffers[1][0] : SUITE_SEALED);
       input = 0;
       room = sizeof memory;
+    } else if (!strcmp(word, "ephemeral")) {
+      memcpy(words_to_draw, buffers[0], 32);
+      drawn = 0;
+      if (seal_ephemeral(buffers[2])) print(buffers[2], 32);
+    } else if (!strcmp(word, "x25519")) {
+      holdfast_x25519(buffers[0], buffers[1], buffers[2]);
+      print(buffers[2], 32);
+    } else if (!strcmp(word, "iterate")) {
+      /* The scalar, and the point, 1,000 times. */
+      for (int n = 0; n < 1000; n++) {
+        memcpy(buffers[2], buffers[0], 32);
+        holdfast_x25519(buffers[0], buffers[1], buffers[0]);
+        memcpy(buffers[1], buffers[2], 32);
+      }
+      print(buffers[0], 32);
     } else if (!strcmp(word, "derive")) {
       seal_derive(buffers[0], buffers[1], more);
     } else if (!strcmp(word, "room")) {

@@ -11,6 +11,7 @@ const MEMBER = "server/runtime/fleet_member.ts";
 const MEMBERSHIP = "server/runtime/membership.ts";
 const OFFICE = "server/runtime/post_office.ts";
 const OUTBOX = "server/link/outbox.ts";
+const PENDING = "server/runtime/pending_write.ts";
 const READERS = "server/runtime/readers.ts";
 const ROSTER = "server/runtime/roster.ts";
 const TRANSACTIONS = "server/runtime/transactions.ts";
@@ -171,7 +172,7 @@ const MAIL_BUGS: Bugs = {
   ),
   "fleet: mail overtakes mail for which there is no room": edit(
     OFFICE,
-    "      check: () => this.#checkOrder(number, ledger),\n",
+    "      check: () => this.#checkOrder(number, entry),\n",
     "      check: () => {},\n",
   ),
   "fleet: who has posted a message is told that it has arrived when it is in the outbox": edit(
@@ -194,6 +195,11 @@ const MAIL_BUGS: Bugs = {
     LEDGER,
     "this.#altered = this.#memos = this.#mail = undefined;\n    this.#replies = undefined;\n",
     "this.#altered = this.#memos = this.#mail = undefined;\n",
+  ),
+  "fleet: a message is taken for delivered when its device moves": edit(
+    PENDING,
+    "    if (!this.#isElsewhere) this.end(reason);\n",
+    "    if (this.#isElsewhere) this.settle(true);\n    else this.end(reason);\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
     ERRANDS,

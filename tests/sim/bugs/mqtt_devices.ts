@@ -65,11 +65,6 @@ const LIVES: Bugs = {
     "`state <> 'offline'`",
     "`state <> ''`",
   ),
-  "a device that an earlier process has missed sleeps once more": edit(
-    "bridge/mqtt/availability.ts",
-    '      else if (options.last?.(id)?.state === "offline") this.#states.set(id, "offline");\n',
-    "",
-  ),
   "a device that says that it wants to be welcomed is not, as it is there already": edit(
     WILLS,
     '    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already\n',

@@ -5,6 +5,7 @@ const ADMISSION = "server/admission/admission.ts";
 const CONNECTION = "server/runtime/connection.ts";
 const CIPHER = "server/protocol/chacha20_poly1305.ts";
 const SEAL = "server/protocol/seal.ts";
+const PROVING = "bridge/host/proving.ts";
 
 export const SEAL_BUGS: Bugs = {
   "seal: all records have one number": edit(SEAL, "this.#next++", "this.#next"),
@@ -20,6 +21,21 @@ export const SEAL_BUGS: Bugs = {
     "toDevice: bytes.subarray(0, CIPHER_KEY_BYTES),",
   ),
   "seal: what was said is not in the keys": edit(SEAL, ".update(greeting)", '.update("")'),
+  "seal: what ephemeral keys share is not in the keys": edit(
+    SEAL,
+    "shared ? concat(key, shared) : key",
+    "key",
+  ),
+  "seal: the device has one ephemeral key for all connections": edit(
+    PROVING,
+    "this.#ephemeral = this.suite === EPHEMERAL ? new Ephemeral() : undefined;",
+    "this.#ephemeral = this.suite === EPHEMERAL ? (Proving.pair ??= new Ephemeral()) : undefined;",
+  ),
+  "seal: the server has one ephemeral key for all connections": edit(
+    ADMISSION,
+    "hello.suite === EPHEMERAL ? new Ephemeral() : undefined;",
+    "hello.suite === EPHEMERAL ? (Admission.pair ??= new Ephemeral()) : undefined;",
+  ),
   "seal: a stream that was cut off is taken for one that has ended": edit(
     CONNECTION,
     "    this.close();\n    this.#stage!.ended(reason);",

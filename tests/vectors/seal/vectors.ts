@@ -1,4 +1,7 @@
-/** `vectors.json` for tests: RFC 8439, RFC 5869, and a whole session of suite 03, whose bytes `node:crypto` has made. */
+/**
+ * `vectors.json` for tests: RFC 8439, RFC 5869, RFC 7748, and a whole session of suite 03, whose bytes `node:crypto` has
+ * made, and one of suite 04, by the formulas of the RFCs in whole numbers.
+ */
 import vectors from "./vectors.json" with { type: "json" };
 
 /** A text that is sealed; all in hex. */
@@ -34,5 +37,18 @@ export interface SessionVector {
   records: RecordVector[];
 }
 
-export const { aead, poly1305, hkdf } = vectors;
+/** A session with ephemeral keys. */
+export interface EphemeralVector extends SessionVector {
+  deviceSecret: string;
+  serverSecret: string;
+  /** What the two come to. */
+  shared: string;
+}
+
+export const { aead, poly1305, hkdf, x25519 } = vectors;
+/** Points that lead to zeros. */
+export const zeros: readonly string[] = vectors.x25519Zeros;
+/** A scalar is made of the one before, with the one before that as point. */
+export const iterated = vectors.x25519Iterated;
 export const session = vectors.session as SessionVector;
+export const ephemeral = vectors.ephemeral as EphemeralVector;

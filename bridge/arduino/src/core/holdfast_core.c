@@ -580,10 +580,10 @@ static bool s_module_initialized = false;
 static u32 func_types[8];
 
 static void init_func_types(void) {
-  func_types[0] = wasm_rt_register_func_type(1, 1, WASM_RT_I32, WASM_RT_I32);
-  func_types[1] = wasm_rt_register_func_type(1, 0, WASM_RT_I32);
-  func_types[2] = wasm_rt_register_func_type(2, 1, WASM_RT_I32, WASM_RT_I32, WASM_RT_I32);
-  func_types[3] = wasm_rt_register_func_type(0, 1, WASM_RT_I32);
+  func_types[0] = wasm_rt_register_func_type(1, 0, WASM_RT_I32);
+  func_types[1] = wasm_rt_register_func_type(1, 1, WASM_RT_I32, WASM_RT_I32);
+  func_types[2] = wasm_rt_register_func_type(0, 1, WASM_RT_I32);
+  func_types[3] = wasm_rt_register_func_type(2, 1, WASM_RT_I32, WASM_RT_I32, WASM_RT_I32);
   func_types[4] = wasm_rt_register_func_type(3, 0, WASM_RT_I32, WASM_RT_I32, WASM_RT_I32);
   func_types[5] = wasm_rt_register_func_type(2, 0, WASM_RT_I32, WASM_RT_I32);
   func_types[6] = wasm_rt_register_func_type(0, 0);
@@ -612,7 +612,7 @@ static void w2c_opened(Z_holdfast_core_instance_t*, u32);
 static u32 w2c_f20(Z_holdfast_core_instance_t*);
 static u32 w2c_f21(Z_holdfast_core_instance_t*, u32);
 static u32 w2c_init(Z_holdfast_core_instance_t*, u32, u32);
-static u32 w2c_f23(Z_holdfast_core_instance_t*, u32);
+static u32 w2c_f23(Z_holdfast_core_instance_t*);
 static u32 w2c_expire(Z_holdfast_core_instance_t*, u32);
 static void w2c_closed(Z_holdfast_core_instance_t*, u32);
 
@@ -901,7 +901,7 @@ static void w2c_f6(Z_holdfast_core_instance_t* instance, u32 w2c_p0, u32 w2c_p1,
 static u32 w2c_f7(Z_holdfast_core_instance_t* instance, u32 w2c_p0, u32 w2c_p1, u32 w2c_p2) {
   u32 w2c_l3 = 0;
   FUNC_PROLOGUE;
-  u32 w2c_i0, w2c_i1, w2c_i2, w2c_i3, w2c_i4, w2c_i5;
+  u32 w2c_i0, w2c_i1, w2c_i2, w2c_i3, w2c_i4;
   w2c_L0: 
     w2c_i0 = w2c_p2;
     w2c_i1 = 0u;
@@ -913,18 +913,18 @@ static u32 w2c_f7(Z_holdfast_core_instance_t* instance, u32 w2c_p0, u32 w2c_p1, 
       w2c_i0 += w2c_i1;
       w2c_p0 = w2c_i0;
       w2c_i0 = w2c_l3;
-      w2c_i1 = w2c_p1;
-      w2c_i2 = w2c_p2;
-      w2c_i1 >>= (w2c_i2 & 31);
-      w2c_i2 = 15u;
-      w2c_i1 &= w2c_i2;
-      w2c_l3 = w2c_i1;
-      w2c_i2 = 48u;
-      w2c_i3 = 87u;
-      w2c_i4 = w2c_l3;
-      w2c_i5 = 10u;
-      w2c_i4 = w2c_i4 < w2c_i5;
-      w2c_i2 = w2c_i4 ? w2c_i2 : w2c_i3;
+      w2c_i1 = 48u;
+      w2c_i2 = 87u;
+      w2c_i3 = w2c_p1;
+      w2c_i4 = w2c_p2;
+      w2c_i3 >>= (w2c_i4 & 31);
+      w2c_i4 = 15u;
+      w2c_i3 &= w2c_i4;
+      w2c_l3 = w2c_i3;
+      w2c_i4 = 10u;
+      w2c_i3 = w2c_i3 < w2c_i4;
+      w2c_i1 = w2c_i3 ? w2c_i1 : w2c_i2;
+      w2c_i2 = w2c_l3;
       w2c_i1 += w2c_i2;
       i32_store8(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
       w2c_i0 = w2c_p2;
@@ -2074,12 +2074,6 @@ static u32 w2c_f21(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 += w2c_i1;
     goto w2c_Bfunc;
   }
-  w2c_i0 = instance->w2c_g13;
-  w2c_i1 = instance->w2c_g12;
-  w2c_i0 -= w2c_i1;
-  w2c_i1 = 3u;
-  w2c_i0 -= w2c_i1;
-  w2c_l1 = w2c_i0;
   w2c_i0 = w2c_f1(instance);
   w2c_i1 = 8u;
   w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
@@ -2087,8 +2081,7 @@ static u32 w2c_f21(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 = w2c_i1 != w2c_i2;
   w2c_i0 &= w2c_i1;
   if (w2c_i0) {
-    w2c_i0 = w2c_l1;
-    w2c_i0 = w2c_f23(instance, w2c_i0);
+    w2c_i0 = w2c_f23(instance);
     w2c_l1 = w2c_i0;
     if (w2c_i0) {
       w2c_i0 = w2c_l1;
@@ -2100,7 +2093,12 @@ static u32 w2c_f21(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
       w2c_i0 = instance->w2c_g17;
       instance->w2c_g19 = w2c_i0;
     }
-    w2c_i0 = w2c_l1;
+    w2c_i0 = instance->w2c_g13;
+    w2c_i1 = instance->w2c_g12;
+    w2c_i0 -= w2c_i1;
+    w2c_i1 = 3u;
+    w2c_i0 -= w2c_i1;
+    w2c_l1 = w2c_i0;
     w2c_i1 = 4294967294u;
     w2c_i0 = (u32)((s32)w2c_i0 > (s32)w2c_i1);
     if (w2c_i0) {
@@ -2350,36 +2348,43 @@ static u32 w2c_init(Z_holdfast_core_instance_t* instance, u32 w2c_p0, u32 w2c_p1
   return w2c_i0;
 }
 
-static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
-  u32 w2c_l1 = 0, w2c_l2 = 0, w2c_l3 = 0, w2c_l4 = 0, w2c_l5 = 0;
+static u32 w2c_f23(Z_holdfast_core_instance_t* instance) {
+  u32 w2c_l0 = 0, w2c_l1 = 0, w2c_l2 = 0, w2c_l3 = 0, w2c_l4 = 0, w2c_l5 = 0;
   FUNC_PROLOGUE;
-  u32 w2c_i0, w2c_i1, w2c_i2, w2c_i3, w2c_i4;
+  u32 w2c_i0, w2c_i1, w2c_i2, w2c_i3, w2c_i4, w2c_i5;
   w2c_i0 = instance->w2c_g12;
   w2c_i0 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i0));
   w2c_i1 = 2u;
   w2c_i0 = w2c_i0 != w2c_i1;
-  w2c_i1 = w2c_p0;
-  w2c_i2 = 121u;
-  w2c_i3 = 89u;
-  w2c_i4 = 116u;
-  w2c_i4 = i32_load(&instance->w2c_memory, (u64)(w2c_i4));
-  w2c_l2 = w2c_i4;
-  w2c_i2 = w2c_i4 ? w2c_i2 : w2c_i3;
+  w2c_i1 = instance->w2c_g13;
+  w2c_i2 = instance->w2c_g12;
+  w2c_i3 = 91u;
+  w2c_i2 += w2c_i3;
+  w2c_i3 = 116u;
+  w2c_i3 = i32_load(&instance->w2c_memory, (u64)(w2c_i3));
+  w2c_l0 = w2c_i3;
+  w2c_i4 = 4u;
+  w2c_i3 &= w2c_i4;
+  w2c_i4 = 3u;
+  w2c_i3 <<= (w2c_i4 & 31);
+  w2c_i2 += w2c_i3;
+  w2c_l4 = w2c_i2;
+  w2c_i3 = 33u;
+  w2c_i4 = 1u;
+  w2c_i5 = w2c_l0;
+  w2c_i3 = w2c_i5 ? w2c_i3 : w2c_i4;
+  w2c_i2 += w2c_i3;
   w2c_i1 = w2c_i1 != w2c_i2;
   w2c_i0 |= w2c_i1;
   if (w2c_i0) {
     w2c_i0 = 10u;
     goto w2c_Bfunc;
   }
-  w2c_i0 = instance->w2c_g12;
-  w2c_i1 = 91u;
-  w2c_i0 += w2c_i1;
-  w2c_l4 = w2c_i0;
   w2c_i0 = instance->w2c_g1;
   w2c_i1 = 1u;
   w2c_i0 += w2c_i1;
   w2c_l3 = w2c_i0;
-  w2c_i0 = w2c_l2;
+  w2c_i0 = w2c_l0;
   if (w2c_i0) {
     w2c_i0 = w2c_l4;
     w2c_i1 = 32u;
@@ -2388,21 +2393,21 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i2 = w2c_l3;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
   }
-  w2c_i0 = w2c_l2;
+  w2c_i0 = w2c_l0;
   w2c_l1 = w2c_i0;
   w2c_i0 = 112u;
-  w2c_p0 = w2c_i0;
+  w2c_l2 = w2c_i0;
   w2c_L2: 
-    w2c_i0 = w2c_p0;
+    w2c_i0 = w2c_l2;
     w2c_i1 = 140u;
     w2c_i0 = w2c_i0 < w2c_i1;
     if (w2c_i0) {
-      w2c_i0 = w2c_p0;
+      w2c_i0 = w2c_l2;
       w2c_i1 = 4u;
       w2c_i0 += w2c_i1;
       w2c_i1 = w2c_l1;
       i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
-      w2c_i0 = w2c_p0;
+      w2c_i0 = w2c_l2;
       w2c_i1 = 1u;
       w2c_i0 <<= (w2c_i1 & 31);
       w2c_i1 = 224u;
@@ -2415,10 +2420,10 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
       w2c_i1 = 8u;
       w2c_i0 = w2c_f2(instance, w2c_i0, w2c_i1);
       w2c_l5 = w2c_i0;
-      w2c_i0 = w2c_p0;
+      w2c_i0 = w2c_l2;
       w2c_i1 = 128u;
       w2c_i0 = w2c_i0 < w2c_i1;
-      w2c_i1 = w2c_l2;
+      w2c_i1 = w2c_l0;
       w2c_i0 *= w2c_i1;
       if (w2c_i0) {
         w2c_i0 = w2c_l1;
@@ -2432,10 +2437,10 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
       w2c_i1 = w2c_l5;
       w2c_i0 ^= w2c_i1;
       w2c_l1 = w2c_i0;
-      w2c_i0 = w2c_p0;
+      w2c_i0 = w2c_l2;
       w2c_i1 = 4u;
       w2c_i0 += w2c_i1;
-      w2c_p0 = w2c_i0;
+      w2c_l2 = w2c_i0;
       goto w2c_L2;
     }
   w2c_i0 = 120u;
@@ -2447,7 +2452,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 += w2c_i2;
   w2c_i2 = 2u;
   w2c_i1 = w2c_f2(instance, w2c_i1, w2c_i2);
-  w2c_i2 = w2c_l2;
+  w2c_i2 = w2c_l0;
   w2c_i1 ^= w2c_i2;
   w2c_i2 = instance->w2c_g21;
   w2c_i1 |= w2c_i2;
@@ -2463,12 +2468,12 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i2 -= w2c_i3;
   w2c_i3 = 140u;
   w2c_i3 = i32_load(&instance->w2c_memory, (u64)(w2c_i3));
-  w2c_p0 = w2c_i3;
+  w2c_l2 = w2c_i3;
   w2c_i4 = 3u;
   w2c_i3 -= w2c_i4;
   w2c_i2 = w2c_i2 >= w2c_i3;
   w2c_i1 |= w2c_i2;
-  w2c_i2 = w2c_p0;
+  w2c_i2 = w2c_l2;
   w2c_i3 = 3u;
   w2c_i2 = w2c_i2 < w2c_i3;
   w2c_i1 |= w2c_i2;
@@ -2477,7 +2482,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = 10u;
     goto w2c_Bfunc;
   }
-  w2c_i0 = w2c_l2;
+  w2c_i0 = w2c_l0;
   if (w2c_i0) {
     w2c_i0 = instance->w2c_g10;
     w2c_i1 = w2c_l4;
@@ -2486,21 +2491,21 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i2 = w2c_l3;
     (*Z_hostZ_hmac)(instance->Z_host_instance, w2c_i0, w2c_i1, w2c_i2);
     w2c_i0 = 32u;
-    w2c_p0 = w2c_i0;
+    w2c_l0 = w2c_i0;
     w2c_L7: 
-      w2c_i0 = w2c_p0;
+      w2c_i0 = w2c_l0;
       w2c_l2 = w2c_i0;
       w2c_i1 = 1u;
       w2c_i0 -= w2c_i1;
-      w2c_p0 = w2c_i0;
+      w2c_l0 = w2c_i0;
       w2c_i0 = w2c_l2;
       if (w2c_i0) {
         w2c_i0 = instance->w2c_g21;
-        w2c_i1 = w2c_p0;
+        w2c_i1 = w2c_l0;
         w2c_i2 = w2c_l3;
         w2c_i1 += w2c_i2;
         w2c_i1 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i1));
-        w2c_i2 = w2c_p0;
+        w2c_i2 = w2c_l0;
         w2c_i3 = w2c_l4;
         w2c_i2 += w2c_i3;
         w2c_i2 = i32_load8_u(&instance->w2c_memory, (u64)(w2c_i2));
@@ -2539,7 +2544,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 = 36u;
   w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
   w2c_i0 -= w2c_i1;
-  w2c_p0 = w2c_i0;
+  w2c_l0 = w2c_i0;
   w2c_i0 = 128u;
   w2c_i0 = i32_load(&instance->w2c_memory, (u64)(w2c_i0));
   w2c_i1 = 32u;
@@ -2549,7 +2554,7 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     w2c_i0 = 9u;
     goto w2c_Bfunc;
   }
-  w2c_i0 = w2c_p0;
+  w2c_i0 = w2c_l0;
   w2c_i1 = 92u;
   w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
   w2c_i2 = 36u;
@@ -2567,11 +2572,11 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
     goto w2c_Bfunc;
   }
   w2c_L12: 
-    w2c_i0 = w2c_p0;
+    w2c_i0 = w2c_l0;
     w2c_l2 = w2c_i0;
     w2c_i1 = 1u;
     w2c_i0 -= w2c_i1;
-    w2c_p0 = w2c_i0;
+    w2c_l0 = w2c_i0;
     w2c_i0 = w2c_l2;
     if (w2c_i0) {
       w2c_i0 = instance->w2c_g16;
@@ -2588,14 +2593,14 @@ static u32 w2c_f23(Z_holdfast_core_instance_t* instance, u32 w2c_p0) {
   w2c_i1 = i32_load(&instance->w2c_memory, (u64)(w2c_i1));
   w2c_i2 = 124u;
   w2c_i2 = i32_load(&instance->w2c_memory, (u64)(w2c_i2));
-  w2c_p0 = w2c_i2;
+  w2c_l0 = w2c_i2;
   w2c_i1 -= w2c_i2;
   w2c_i2 = 0u;
   w2c_i1 = (u32)((s32)w2c_i1 < (s32)w2c_i2);
   w2c_i0 |= w2c_i1;
   if (w2c_i0) {
     w2c_i0 = 44u;
-    w2c_i1 = w2c_p0;
+    w2c_i1 = w2c_l0;
     i32_store(&instance->w2c_memory, (u64)(w2c_i0), w2c_i1);
   }
   w2c_i0 = 40u;

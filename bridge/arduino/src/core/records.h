@@ -1,5 +1,5 @@
 /*
- * The records of suite 3, without a connection and without a core: their keys, and what is in them.
+ * The records of suites 3 and 4, without a connection and without a core: their keys, and what is in them.
  * client-as/SEALING.md says how; server/protocol/seal.ts is the other end. The library for Arduino has a copy of it. The
  * names have a prefix, as a vendor's library may have the same.
  *
@@ -41,9 +41,17 @@ struct holdfast_records {
 void holdfast_records_begin(struct holdfast_records *records, uint32_t (*keys)[8]);
 
 /* The server has proven its key: makes the keys of this connection, of all that was said. `line` is the longest text of
- * a line that the device takes. Needs about 600 bytes of stack. */
+ * a line that the device takes; `shared` what the ephemeral keys of suite 4 come to, 0 in suite 3. Needs about 650 bytes of
+ * stack. */
 void holdfast_records_derive(struct holdfast_records *records, size_t line, const uint8_t key[32],
-                             const uint8_t *greeting, size_t length);
+                             const uint8_t shared[32], const uint8_t *greeting, size_t length);
+
+/* ---- Ephemeral keys: suite 4 ---- */
+
+/* What a connection's secret and all that was said come to. False: the server's key shares no secret; then the records are
+ * broken. The secret is forgotten. Needs about 1000 bytes of stack, and on a chip 0.1 s. */
+bool holdfast_records_share(struct holdfast_records *records, uint8_t secret[32], const uint8_t *greeting,
+                            size_t length, uint8_t shared[32]);
 
 /* ---- What is sent ---- */
 

@@ -1,0 +1,110 @@
+/**
+ * How much memory a core gets, and whether it can do with it.
+ *
+ * @module
+ */
+import { LocalError } from "../../server/protocol/errors.ts";
+import {
+  EPHEMERAL,
+  type KeyedSuite,
+  PROOF_DIGITS,
+  PUBLIC_KEY_DIGITS,
+  TAB,
+} from "../../server/protocol/greeting.ts";
+import { byteLength, FRAME } from "../../server/protocol/lines.ts";
+
+/** Digits of the core's nonce. */
+export const NONCE_DIGITS = 32;
+/** Bytes of dialect 2's hello before the id, and of its welcome before the proof. */
+const GREETING = 91;
+
+/** How much memory a core gets. */
+export interface CoreSize {
+  /** Longest text of a message in bytes, 1 (dialect 2: 121, suite 4: 153) to 32,000. */
+  line: number;
+  /** Bytes for messages to be sent, `line` + 7 to 16 Mi. */
+  outbox: number;
+  /** Bytes for messages received, 2 * (`line` + 3) and (dialect 2) `line` + 95 + those of the id, and of
+   * metadata with a byte between them, to 16 Mi. */
+  inbox: number;
+  /** How many received messages are remembered to recognise repeats, 1 to 223. */
+  recent: number;
+  /** Most messages in the outbox, 1 to 64. */
+  window: number;
+}
+
+/** A core's size, and what it must suffice for. */
+export interface SizedCore extends CoreSize {
+  id: string;
+  /** See `ConnectionOptions`; "": none. */
+  metadata?: string | undefined;
+  dialect: 1 | 2;
+  /** Proves the device to the server, and the server to the device. */
+  key?: Uint8Array | undefined;
+  /** What is spoken with a key. Default 3: all that follows the greeting is sealed. */
+  suite?: KeyedSuite | undefined;
+}
+
+/** What a greeting's length depends on. */
+interface Spoken {
+  dialect?: 1 | 2;
+  key?: string | Uint8Array | undefined;
+  suite?: KeyedSuite | undefined;
+}
+
+/** What a program on a PC can afford. */
+export const pcSize: Readonly<CoreSize> = {
+  line: 16 * 1024,
+  outbox: 64 * 1024,
+  inbox: 64 * 1024,
+  recent: 223,
+  window: 64,
+};
+
+/** What a microcontroller can. */
+export const chipSize: Readonly<CoreSize> = {
+  line: 512,
+  outbox: 1024,
+  inbox: 1100,
+  recent: 64,
+  window: 8,
+};
+
+/** @throws {LocalError} BAD_ARGUMENT if the core would run into its own memory, or never send */
+export function checkSize(options: SizedCore): void {
+  const { line, outbox, inbox, recent, window } = options;
+  check("line", line, leastLine(options), 32_000);
+  check("outbox", outbox, line + FRAME + 4, 2 ** 24);
+  check("inbox", inbox, leastInbox(options), 2 ** 24);
+  check("recent", recent, 1, 223);
+  check("window", window, 1, 64);
+}
+
+/** Shortest text that an end may take, in bytes. In dialect 2 a welcome, with its proof and newline, is a line like any
+ * other. */
+export function leastLine(options: Spoken): number {
+  if (options.dialect === 1) return 1;
+  return GREETING + moreNonce(options) + PROOF_DIGITS + 1 - FRAME;
+}
+
+/** Digits that a nonce has beyond those that the core makes of its registers: suite 4's are keys. */
+export function moreNonce({ key, suite }: Spoken): number {
+  return key && suite === EPHEMERAL ? PUBLIC_KEY_DIGITS - NONCE_DIGITS : 0;
+}
+
+/** Bytes that an inbox has at least. In dialect 2 a whole line is read behind the hello. */
+export function leastInbox(options: SizedCore): number {
+  const longest = options.line + FRAME;
+  const hello = GREETING + moreNonce(options) + byteLength(nameOf(options)) + 1;
+  return Math.max(2 * longest, options.dialect === 2 ? hello + longest : 0);
+}
+
+function check(name: keyof CoreSize, value: number, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
+}
+
+/** What the hello ends in. */
+export function nameOf({ id, metadata }: SizedCore): string {
+  return metadata ? `${id}${TAB}${metadata}` : id;
+}
