@@ -4,7 +4,6 @@ import { type Bugs, edit } from "./bug.ts";
 const BRIDGE = "bridge/mqtt/bridge.ts";
 const LEASE = "bridge/mqtt/lease.ts";
 const ROWS = "bridge/mqtt/rows.ts";
-const SCHEMA = "bridge/mqtt/schema.ts";
 
 export const FLEET_MQTT_BUGS: Bugs = {
   "fleet: the lease for the broker is not checked in a commit": edit(
@@ -12,20 +11,15 @@ export const FLEET_MQTT_BUGS: Bugs = {
     "        this.guard(tx);\n",
     "",
   ),
+  "fleet: what other servers add waits until the one with the connection has something": edit(
+    BRIDGE,
+    "    if (waits) this.#broker?.added(0);\n",
+    "    void waits;\n",
+  ),
   "fleet: who gets the lease for the broker again gets it with the same token": edit(
     LEASE,
     "    if (token !== this.#token) return;\n",
     "",
-  ),
-  "fleet: what waits for the broker gets its place for its number": edit(
-    SCHEMA,
-    "SET stage = ${SENT}, seq = s.last + w.n",
-    "SET stage = ${SENT}, seq = o.place + 0 * s.last",
-  ),
-  "fleet: what becomes safe late, with an earlier number, does not go to the broker": edit(
-    SCHEMA,
-    "      WHERE stage = ${WAITING} ORDER BY place LIMIT ?)`,",
-    "      WHERE stage = ${WAITING} AND place > (SELECT last FROM mqtt_session) ORDER BY place LIMIT ?)`,",
   ),
   "fleet: what a server announces that has lost a device counts": edit(
     ROWS,
