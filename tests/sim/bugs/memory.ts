@@ -68,7 +68,7 @@ const SERVER_BUGS: Bugs = {
   ),
   "the store is not told of a message that was altered": edit(
     LEDGER,
-    "if (this.hasStored(message)) (this.#altered ??= new Set()).add(message);",
+    "if (!isNew) (this.#altered ??= new Set()).add(message);",
     "",
   ),
   "the store is not told that a position has changed": edit(

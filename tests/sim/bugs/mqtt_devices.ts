@@ -75,8 +75,8 @@ const LIVES: Bugs = {
 const TAKING_BACK: Bugs = {
   "topics of a device that was forgotten stay": edit(
     ANNOUNCER,
-    '} else if (event.event === "forgotten") this.#gone.set(event.device, { isSecond: false });',
-    '} else if (event.event === "forgotten") return;',
+    "      this.#gone.set(event.device, { isSecond: false });\n",
+    "",
   ),
 };
 
