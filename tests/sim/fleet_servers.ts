@@ -117,8 +117,7 @@ export class FleetServer extends ServerProcess {
     this.world.clock.after(AGAIN, () => this.start());
   }
 
-  /** Whether the store says that a device is this process's. */
-  has(id: string): boolean {
+  override has(id: string): boolean {
     return this.disk.leases.get(id)?.process === this.name;
   }
 

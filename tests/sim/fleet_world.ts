@@ -49,20 +49,23 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /**
    * Looks again and again whether somebody looks after each device for which something waits, or which a living server
-   * has taken: where a server can do its work, it does so within two leases, though the device does not connect.
+   * has taken: where a server can do its work, it does so within two leases, though the device does not connect. The work
+   * on a device of a server that lives is nobody else's, whatever keeps that one from it.
    */
   #watch(): void {
     const { clock, fleet: { all, disk } } = this;
+    const patience = 2 * disk.lease + SLACK;
     for (const server of all) server.look();
     for (const [id, rows] of disk.devices) {
       const waits = rows.inbox.length > 0 || disk.hasMail(id);
       const isAttended = all.some((server) => server.attends(id));
-      const isLeft = !isAttended &&
+      const holder = all.find((server) => server.has(id) && disk.isAlive(server.name, clock.now));
+      const isHeld = holder !== undefined && clock.now - holder.wellSince <= patience;
+      const isLeft = !isAttended && !isHeld &&
         (waits || all.some((server) => server.server && server.has(id)));
       const since = isLeft ? this.#leftSince.get(id) ?? clock.now : undefined;
       if (since === undefined) this.#leftSince.delete(id);
       else this.#leftSince.set(id, since);
-      const patience = 2 * disk.lease + SLACK;
       const able = all.find(({ wellSince }) => clock.now - wellSince > patience);
       if (!able || since === undefined || clock.now - since <= patience) continue;
       throw new Violation(`nobody looks after ${id} since ${since}, and ${able.name} could`);
