@@ -98,6 +98,29 @@ Deno.test("what cannot be is refused at once: no application, a wrong name, an o
   assertEquals(stock.deployment, undefined);
 });
 
+Deno.test("the same bytes are deployed once, on the terms that were asked for last", async () => {
+  await using scene = await Scene.start();
+  const device = await (async () => {
+    using _ = new ModelBoard(scene.server.port, "roof");
+    return await scene.server.device("roof");
+  })();
+  await until(() => !device.connected, { what: () => "the board has gone" });
+  const begun = async (options: object) => {
+    await device.deploy(wasm, { ...APP, version: 2, ...options, until: "accepted" });
+    return device.deployment!.begun;
+  };
+  const first = await begun({});
+  assertEquals(await begun({}), first, "it is the same one");
+  const second = await begun({ older: true });
+  assertEquals(second > first, true, "and this is not");
+  assertEquals(await begun({ older: true }), second);
+  using board = new ModelBoard(scene.server.port, "roof");
+  await until(() => device.deployment?.phase === "kept", {
+    what: () => `${device.deployment?.phase}`,
+  });
+  assertEquals([board.firmware.runs.hash, device.runs?.version], [hashOf(wasm), 2]);
+});
+
 Deno.test("what the firmware lacks is refused by name before anything is sent; an older one finds out later", async () => {
   await using scene = await Scene.start();
   const sleeps = Deno.readFileSync(new URL("../client-as/build/battery.wasm", import.meta.url));

@@ -117,6 +117,11 @@ export function hasFallen({ fallen = [] }: Pick<DeployState, "fallen">, hash: st
   return fallen.includes(shortHash(hash));
 }
 
+/** Whether that is offered already: the same bytes, whatever they are called, and on the same terms. */
+export function isOffered(state: DeployState, { hash, older, again }: Offer): boolean {
+  return state.hash === hash && state.older === older && !again;
+}
+
 /** Whether nothing more comes of it. */
 export function isDecided({ phase }: Pick<DeployState, "phase">): boolean {
   return ENDS.includes(phase);

@@ -23,6 +23,7 @@ import {
   hasFallen,
   imageOf,
   isDecided,
+  isOffered,
   type Line,
   runningOf,
 } from "./deployment.ts";
@@ -137,17 +138,17 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   async rollOut(
     devices: readonly DeviceDriver[],
     wasm: Uint8Array,
-    { step = 1, again = false, ...options }: RolloutOptions,
+    { step = 1, ...options }: RolloutOptions,
   ): Promise<Rollout> {
     checkNumber("step", step, 1, 1000);
-    const offer = offerOf(wasm, { ...options, again });
+    const offer = offerOf(wasm, options);
     const image = base64(wasm);
     const byId = new Map(devices.map((device) => [device.id, this.#of(device)]));
     const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
     let rollout: Rollout | undefined;
     await members[0]!.safely(() => {
       // The same deploy asked for twice is one deploy.
-      rollout = again ? undefined : this.#rollouts.underWay(members, offer.hash);
+      rollout = this.#rollouts.underWay(members, offer);
       if (rollout) return;
       for (const member of members) member.check(offer); // all of them, before one is begun
       const id = this.#rollouts.newId(members[0]!.date);
@@ -296,7 +297,7 @@ class DeviceDeploy implements Line, Member {
   }
 
   async begin(wasm: Uint8Array, options: DeployOptions): Promise<void> {
-    const { again = false, until = "kept", signal, onProgress } = options;
+    const { until = "kept", signal, onProgress } = options;
     const offer = offerOf(wasm, options);
     const image = base64(wasm);
     signal?.throwIfAborted();
@@ -311,7 +312,7 @@ class DeviceDeploy implements Line, Member {
         const { state } = this.deployment;
         const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
         // The same deploy asked for twice is one deploy.
-        const isSame = isUnderWay && state.hash === offer.hash && !again;
+        const isSame = isUnderWay && isOffered(state, offer);
         if (!isSame) this.deployment.begin(offer, image);
         const { begun } = this.deployment.state!;
         this.#waiters.add(waiter = { begun, until, onProgress, resolve, reject });

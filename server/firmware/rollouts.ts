@@ -7,10 +7,16 @@
  *       +--one of the group refuses it, falls back, or knows nothing of deploys--> stopped
  */
 import type { LocalError } from "../protocol/errors.ts";
-import { shortHash } from "../protocol/firmware_lines.ts";
+import { type Offer, shortHash } from "../protocol/firmware_lines.ts";
 import type { Rollout } from "./deploy.ts";
 import { nameOf, whyNot } from "./deploy_words.ts";
-import { type Deployment, type DeployPhase, type DeployState, isDecided } from "./deployment.ts";
+import {
+  type Deployment,
+  type DeployPhase,
+  type DeployState,
+  isDecided,
+  isOffered,
+} from "./deployment.ts";
 import { inOrder } from "./group.ts";
 
 /** A device of a group. */
@@ -76,11 +82,13 @@ export class Rollouts {
     };
   }
 
-  /** The group that is given these bytes already, and in which all of these are. */
-  underWay(members: readonly Member[], hash: string): Rollout | undefined {
+  /** The group that is offered this already, and in which all of these are. */
+  underWay(members: readonly Member[], offer: Offer): Rollout | undefined {
     const ids = new Set(members.map((member) => this.#places.get(member)));
     const [id] = ids;
-    if (ids.size > 1 || id === undefined || stateOf(members[0]!).hash !== hash) return undefined;
+    if (ids.size > 1 || id === undefined || !isOffered(stateOf(members[0]!), offer)) {
+      return undefined;
+    }
     const rollout = this.find(id)!;
     return rollout.state === "runs" ? rollout : undefined;
   }
