@@ -33,6 +33,10 @@ const NEWER = {
   "Uint8Array.fromBase64": "fromBase64",
 } as const;
 
+/** Methods of iterators, which Node 20 does not have either: an array has them. */
+const OF_ITERATORS =
+  /\.(?:values|keys|entries)\(\)\s*\.(?:map|filter|flatMap|some|every|find|reduce|forEach|take|drop|toArray)\b/;
+
 /** In a module's text, so that no name of its own is hit. */
 const PREFIX = "$node_";
 
@@ -40,14 +44,16 @@ const PREFIX = "$node_";
  * One module for Node.
  *
  * @param from How it imports `node.js`: `../npm/node.js`
- * @throws {Error} it calls something of Deno's that is not there
+ * @throws {Error} it calls something that is not there under Node 20
  */
 export function forNode(code: string, from: string): string {
   const define: Record<string, string> = { Deno: `${PREFIX}Deno` };
   for (const [name, ours] of Object.entries(NEWER)) define[name] = PREFIX + ours;
   const { code: text } = transformSync(code, { format: "esm", target: TARGET, define });
+  const [call] = text.match(OF_ITERATORS) ?? [];
+  if (call !== undefined) throw new Error(`Node 20 does not know ${call}(): make an array first`);
   const names = ["Deno", ...Object.values(NEWER)].filter((name) => text.includes(PREFIX + name));
-  for (const [call, names] of text.matchAll(/\$node_Deno\.(\w+(?:\.\w+)?)/g)) check(call, names!);
+  for (const [wrong, names] of text.matchAll(/\$node_Deno\.(\w+(?:\.\w+)?)/g)) check(wrong, names!);
   if (names.length === 0) return text;
   const imported = names.map((name) => `${name} as ${PREFIX}${name}`).join(", ");
   return `import { ${imported} } from "${from}";\n${text}`;

@@ -74,7 +74,7 @@ export class Executions {
   #isBusy(lane: object): boolean {
     const isIts = (transfer: Transfer) => transfer.lane === lane;
     return this.#waiting.some(isIts) ||
-      this.#groups.values().some((it) => it.transfers.some(isIts));
+      [...this.#groups].some((it) => it.transfers.some(isIts));
   }
 
   /** All that this turn of the event loop brings is in one group. */
@@ -98,7 +98,7 @@ export class Executions {
 
   /** All that can be executed now, but for what may take long: that is executed alone, and never takes the last place. */
   #nextGroup(): Group | undefined {
-    const busy = new Set(this.#groups.values().flatMap((it) => it.transfers.map((it) => it.lane)));
+    const busy = new Set([...this.#groups].flatMap((it) => it.transfers.map(({ lane }) => lane)));
     const able = this.#waiting.filter((it) => !busy.has(it.lane));
     const fast = able.filter((it) => !this.#slow.has(it.lane!));
     if (fast.length > 0) return { transfers: fast };
