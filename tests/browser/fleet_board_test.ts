@@ -46,6 +46,7 @@ browserTest(
       settings: { timeout: TIMEOUT },
     });
     const { board, proxy } = chip;
+    await fleet.server.device("cellar"); // there is no page of a device that has never been there
     const visitor = await fleet.visitor({}, "devices/cellar");
     const lamp = visitor.page.getByRole("switch", { name: "Lamp" });
     const row = visitor.page.locator("#channels li").filter({ hasText: "Lamp" });

@@ -14,7 +14,8 @@ export class Person implements AsyncDisposable {
   constructor(readonly page: Page) {
     page.on("pageerror", (error) => this.errors.push(error.message));
     page.on("console", (message) => {
-      if (message.type() === "error") this.errors.push(message.text());
+      if (message.type() !== "error") return;
+      this.errors.push(`${message.text()} (${message.location().url})`);
     });
   }
 
