@@ -53,6 +53,8 @@ export class Desk {
   /** Resets the board at this call of `keep`, counted from 0, when so much of it has been done: 0 to 1. */
   resetAt: { call: number; done: number } | undefined;
   keeps = 0;
+  /** Messages that the core had when it was booted last, before it could connect. */
+  atBoot = 0;
   /** Which message of the server is the next one. */
   readonly position: Position = { epoch: 7, next: 1 };
   readonly kept: Kept;
@@ -158,6 +160,7 @@ export class Desk {
     const { position } = this;
     this.#core.boot({ ...chipSize, id: id!, timeout, dialect, line, position }, this.now);
     this.#application.onStart();
+    this.atBoot = this.messages;
   }
 
   /** Lets time pass. @returns false if the board was reset meanwhile (see `resetAt`) */

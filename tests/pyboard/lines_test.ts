@@ -206,6 +206,14 @@ Deno.test("a reset at any instant leaves the lines before it, or one more", () =
   }
 });
 
+Deno.test("the lines before a reset are in the core before it connects, as a server may have had them", () => {
+  const kept = new Kept();
+  const { desk, initiator } = configured(kept);
+  for (const line of ["3one\n", "3two\n"]) desk.run(initiator.exchange(line));
+  assertEquals([desk.messages, desk.atBoot], [2, 0]);
+  assertEquals(configured(kept).desk.atBoot, 2);
+});
+
 Deno.test("a message that was handed over when the board was reset comes again only if that was not seen, and as the same", () => {
   for (const [letter, config] of [["n", configuration()], ["m", configuration(0, 42)]] as const) {
     let twice = 0;

@@ -107,6 +107,9 @@ export function onStart(): void {
     journal.set(journal.FIRST, 0);
   }
   journal.save();
+  // Before it connects: a server that has had more of a stream than the core has sent makes it begin a new one, in which
+  // the lines would come again.
+  feed();
 }
 
 export function onTick(): void {
