@@ -1,7 +1,6 @@
 /** Commands that show what devices run, and give them another application. */
 import { basename } from "node:path";
 import { printable } from "../observe/log.ts";
-import { HoldfastError } from "../protocol/errors.ts";
 import { isAppName, isAppVersion } from "../protocol/firmware_lines.ts";
 import { checkModule, LONGEST_MODULE } from "../protocol/module.ts";
 import { whyNot } from "../firmware/deploy_words.ts";
@@ -14,7 +13,7 @@ import { command } from "./command.ts";
 import { appName, barOf, lineOf } from "./deploy_view.ts";
 import { pathOf, table } from "./device_commands.ts";
 import { print, tell } from "./print.ts";
-import { type Api, CommandError, REACH } from "./reach.ts";
+import { type Api, CommandError, isServerGone, REACH } from "./reach.ts";
 
 const COLUMNS = ["id", "link", "runs", "deployed", "phase", "since"];
 
@@ -199,7 +198,7 @@ class Following {
         else if ("device" in event && this.#devices.has(event.device!)) await this.#see(event);
       }
     } catch (error) {
-      if (!(error instanceof HoldfastError) || error.code !== "CLOSED") throw error;
+      if (!isServerGone(error)) throw error;
       throw new CommandError("CLOSED", `${error.message}: it goes on when the server is back`);
     } finally {
       next.catch(() => {});

@@ -52,6 +52,13 @@ export interface Where {
 /** The error that a server has answered with, or why no server has answered. */
 export class CommandError extends HoldfastError {}
 
+/** Codes of a server that is not there: it was gone amid an answer, or before it was asked. */
+const GONE = ["CLOSED", "NO_SERVER"];
+
+export function isServerGone(error: unknown): error is HoldfastError {
+  return error instanceof HoldfastError && GONE.includes(error.code);
+}
+
 /** A server that can be asked. */
 export class Api {
   readonly #ask: (request: Request) => Promise<Response>;

@@ -1,11 +1,10 @@
 /** The command that shows what happens at a server, as it happens. */
 import { asText } from "../observe/log.ts";
-import { HoldfastError } from "../protocol/errors.ts";
 import type { LogEvent } from "../web/log_routes.ts";
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { tell } from "./print.ts";
-import { REACH } from "./reach.ts";
+import { isServerGone, REACH } from "./reach.ts";
 
 /** Until a server that has ended is asked again, in ms. */
 const PAUSE = 1000;
@@ -64,8 +63,7 @@ Where the command reads too slowly, it says how many lines it has missed.`,
           }
         }, true);
       } catch (error) {
-        const isGone = error instanceof HoldfastError && GONE.includes(error.code);
-        if (!wasThere || !isGone) throw error;
+        if (!wasThere || !isServerGone(error)) throw error;
         if (isThere) note(values.json, error.code, `${error.message}; waiting for it`);
         isThere = false;
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
@@ -73,9 +71,6 @@ Where the command reads too slowly, it says how many lines it has missed.`,
     }
   },
 });
-
-/** Codes of a server that is not there. */
-const GONE = ["CLOSED", "NO_SERVER"];
 
 /** On stderr, as errors are. */
 function note(json: boolean, code: string, message: string): void {
