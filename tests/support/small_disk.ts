@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { statfsSync } from "node:fs";
 import { assert } from "@std/assert";
 
 /** A small file system of its own, mounted over a folder. */
@@ -10,9 +11,12 @@ export interface SmallDisk {
   readonly folder: string;
   /** Leaves no room. */
   fill(): void;
-  /** Makes room again. */
+  /** Makes room again, and waits until it is there: the system frees what a file had when nobody looks at it any more. */
   empty(): void;
 }
+
+/** Time in ms. */
+const MOST_WAIT = 30_000;
 
 /** Registers a test on such a disk; where tests may not mount, it is shown as ignored. */
 export function smallDiskTest(name: string, run: (disk: SmallDisk) => Promise<void> | void): void {
@@ -31,8 +35,17 @@ export function smallDiskTest(name: string, run: (disk: SmallDisk) => Promise<vo
         // full
       }
     };
+    const empty = () => {
+      Deno.removeSync(filler);
+      const end = performance.now() + MOST_WAIT;
+      for (;;) {
+        const { bfree, blocks } = statfsSync(folder);
+        if (bfree > blocks / 2) return;
+        assert(performance.now() < end, `${bfree} of ${blocks} blocks are free`);
+      }
+    };
     try {
-      await run({ folder, fill, empty: () => Deno.removeSync(filler) });
+      await run({ folder, fill, empty });
     } finally {
       assert(command("umount", "-l", folder));
       Deno.removeSync(folder);
