@@ -229,7 +229,7 @@ export class Workings {
     }
     await listening;
     try {
-      await this.turn.close();
+      await this.turn.close(closed); // the same: an application that fails with it has not failed
       await this.member?.close();
     } finally {
       this.#reports.close();

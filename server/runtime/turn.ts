@@ -323,12 +323,13 @@ export class Turn {
   /**
    * Commits what is left; nothing comes out any more. Transactions whose statements are not executed by now fail.
    *
+   * @param reason What these are told.
    * @throws {LocalError} the store's, if it cannot
    */
-  async close(): Promise<void> {
+  async close(reason = new LocalError("CLOSED", "the server was closed")): Promise<void> {
     this.#closed = true;
     this.#cancelRetry?.();
-    this.#executions?.close(new LocalError("CLOSED", "the server was closed"));
+    this.#executions?.close(reason);
     await this.#ended();
     while (!this.busy) {
       this.#commit();

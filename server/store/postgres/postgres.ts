@@ -47,6 +47,12 @@ const READERS = 3;
 /** Time in ms after which those who want to write are told that the store fails. */
 const STALL = 2000;
 
+/**
+ * Time in ms that what was executed may wait for its commit. It may have locked rows that transactions of other servers
+ * want, and this process may be stopped amid it: they wait for less than a statement may take.
+ */
+const IDLE = 1000;
+
 /** Longer than any statement may take, in ms: a connection that is silent for this time is taken for broken. */
 const SILENCE = 5000;
 
@@ -117,7 +123,8 @@ export class PostgresStore implements Store, Database {
     this.#clock = clock ?? { now: () => performance.now() };
     const host = this.#host();
     this.#commits = new Commits(host, this.#committing);
-    this.#executor = new Executor(host, () => this.#openWriter(false));
+    const idle = Math.min(this.#timeout, IDLE);
+    this.#executor = new Executor(host, () => this.#openWriter(false, idle));
     this.#taker = new Taker(host, this.#taking);
     this.fleet = this.#fleet = new PostgresFleet(host, {
       line: this.#taking,
@@ -216,13 +223,14 @@ export class PostgresStore implements Store, Database {
   }
 
   /** @param locks It is the one that says that the store is in use. */
-  async #openWriter(locks: boolean): Promise<Wire> {
+  /** @param idle Time in ms that an open transaction may wait for what comes next. */
+  async #openWriter(locks: boolean, idle = this.#timeout + SILENCE): Promise<Wire> {
     const wire = await Wire.open(this.#info, {
       settings: {
         statement_timeout: this.#timeout,
         lock_timeout: this.#timeout,
         // Should this process vanish, what it has locked is free again.
-        idle_in_transaction_session_timeout: this.#timeout + SILENCE,
+        idle_in_transaction_session_timeout: idle,
       },
       silence: this.#timeout + SILENCE,
     });
