@@ -104,7 +104,7 @@ const SQLITE_ADDED_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`,
 ];
 
-/** Tables that stores with an earlier bridge lack. */
+/** Columns that stores with an earlier bridge lack. */
 const ADDED: readonly [table: string, column: string][] = [
   ["mqtt_out", "properties TEXT"],
   ["mqtt_devices", "will TEXT"],
@@ -157,8 +157,7 @@ const POSTGRES_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_out_waiting ON mqtt_out (place) WHERE stage = ${WAITING}`,
   ONE_STATE,
   `CREATE TABLE IF NOT EXISTS mqtt_in (packet BIGINT PRIMARY KEY)`,
-  // `round`: how often all servers were to announce their devices, and of a device: when that was done last. `server` has the connection to the broker, if its
-  // time is not up; with each that gets it the token grows.
+  // `round`: how often all servers were to announce their devices.
   `CREATE TABLE IF NOT EXISTS mqtt_session (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     client_id TEXT NOT NULL,
@@ -166,6 +165,7 @@ const POSTGRES_TABLES = [
     last BIGINT NOT NULL DEFAULT 0,
     round BIGINT NOT NULL DEFAULT 0
   )`,
+  // `server` has the connection to the broker, if its time is not up; with each that gets it the token grows.
   `CREATE TABLE IF NOT EXISTS mqtt_lease (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     server TEXT NOT NULL,
@@ -175,6 +175,7 @@ const POSTGRES_TABLES = [
   `INSERT INTO mqtt_lease VALUES (1, '', 0, '-infinity') ON CONFLICT DO NOTHING`,
   `CREATE TABLE IF NOT EXISTS mqtt_servers (server TEXT PRIMARY KEY, alive_until TIMESTAMPTZ NOT NULL)`,
   `CREATE TABLE IF NOT EXISTS mqtt_requests (id BIGINT PRIMARY KEY, topic TEXT NOT NULL, correlation TEXT)`,
+  // `round`: the last one in which the device was announced.
   `CREATE TABLE IF NOT EXISTS mqtt_devices (
     device TEXT PRIMARY KEY,
     state TEXT NOT NULL,

@@ -43,7 +43,7 @@ export interface EndOwner {
 
 const NEWLINE = 10;
 
-/** A lost packet comes again after so many ms. */
+/** A lost packet comes again after this many ms. */
 const REPEAT = 1000;
 
 /** The way between one device, or a stranger, and the server. */

@@ -57,7 +57,7 @@ export interface World {
   readonly random: Random;
   /** Adds a machine, which is off. Others connect to it by its name. @param name Not that of another one */
   machine<T>(name: string, program: Program<T>, options?: MachineOptions): Machine<T>;
-  /** Lets so many ms pass. */
+  /** Lets this many ms pass. */
   pass(ms: number): Promise<void>;
   /**
    * Lets time pass until something is true. It is looked at after everything that happens.
@@ -67,7 +67,7 @@ export interface World {
    */
   until(condition: () => boolean, within?: number): Promise<void>;
   /**
-   * For so many ms, lets whatever can go wrong do so: connections are cut and lost, packets vanish, the network is slow,
+   * For this many ms, lets whatever can go wrong do so: connections are cut and lost, packets vanish, the network is slow,
    * programs stop for a while, and are killed where `kills` says so. When it returns, all of that is over, and all
    * programs run.
    */
@@ -190,7 +190,7 @@ class SimWorld implements World, Surrounding {
     });
   }
 
-  /** Calls something when so many ms have passed. @returns forgets it */
+  /** Calls something when this many ms have passed. @returns forgets it */
   after(ms: number, run: () => void): Cancel {
     let isWanted = true;
     if (ms < Infinity) this.clock.after(ms, () => isWanted && run());

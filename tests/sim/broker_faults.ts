@@ -153,7 +153,7 @@ export class BrokerFaults {
     return gather + storeTime;
   }
 
-  /** The broker and the bridge begin anew, and what devices are is announced while one of them becomes another. */
+  /** The broker and the bridge start again, and all devices are announced while the state of one of them changes. */
   #forgetAll(): void {
     this.#waitsForReport = true;
     this.#broker.forget("all");

@@ -55,7 +55,7 @@ void holdfast_records_derive(struct holdfast_records *records, size_t line, cons
   records->keyed = true;
 }
 
-/* Value of a lower-case hex digit; above 15: it is none. */
+/* Value of a lower-case hex digit; above 15 if it is no such digit. */
 static uint8_t digit(uint8_t c) {
   return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 255;
 }
