@@ -129,7 +129,6 @@ async function setUp() {
   const world = { networks: { Home: "correct horse" }, servers, pace: 100 };
   fixture.add({ firmware: firmwareIn(world), flashSize: 1 << 20 });
   const visitor = stack.use(await lab.open({ fixture }));
-  await visitor.listed();
   await visitor.field("Server port").fill(String(terminal.port));
   return { terminal, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
@@ -296,7 +295,6 @@ browserTest("what cannot work is said beside its field; a space at an end, once"
   const fixture = new Fixture();
   const chip = fixture.add({ flashSize: 1 << 20 });
   await using visitor = await lab.open({ fixture });
-  await visitor.listed();
   const cases: [Parameters<Visitor["flash"]>[0], string, RegExp][] = [
     [{ server: "localhost" }, "Server address", /the board itself/],
     [{ server: "127.0.0.1" }, "Server address", /the board itself/],
@@ -322,7 +320,6 @@ browserTest(
   "an application is shown with what it does and with the server's half; drivers have links",
   async () => {
     await using visitor = await lab.open();
-    await visitor.listed();
     const { page } = visitor;
     const about = async () => {
       const id = await visitor.field("Application").getAttribute("aria-describedby");

@@ -198,7 +198,6 @@ browserTest("a file that is missing is asked for, and nobody else is blamed", as
   await openTools(visitor);
   await visitor.press("Restore the backup");
   assertMatch(await visitor.fault(), /No backup is chosen/);
-  await visitor.listed();
   await visitor.check("Files on this computer");
   await visitor.flash();
   const said = await visitor.fault();
@@ -213,7 +212,6 @@ browserTest("local files: firmware at its addresses, and an application from a .
   const { page } = visitor;
   const { wasm } = application("remote_tx");
   const code = codeLike(50_001, 12);
-  await visitor.listed();
   await visitor.check("Files on this computer");
   await visitor.field("File 1").setInputFiles(file("boot.bin", images.files["boot.bin"]!));
   await visitor.press("Add a file");
@@ -258,7 +256,6 @@ browserTest(
         const fixture = new Fixture();
         const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
         await using visitor = await lab.open({ fixture });
-        await visitor.listed();
         await visitor.check("Files on this computer");
         await visitor.field("File 1").setInputFiles(file(name, bytes));
         await visitor.flash();
@@ -276,7 +273,6 @@ browserTest(
     const chip = runningBoard(fixture);
     await using visitor = await lab.open({ fixture });
     const { page } = visitor;
-    await visitor.listed();
     await page.getByLabel("Application", { exact: true }).selectOption("A file on this computer");
     const field = visitor.field("Application file (.wasm or .bin)");
     const note = page.locator("#application-note");

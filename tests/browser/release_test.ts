@@ -65,7 +65,6 @@ browserTest(
     const chip = fixture.add({ firmware: real.firmware, flashSize: 1024 * 1024 });
     const visitor = stack.use(await lab.open({ fixture }));
     const { page } = visitor;
-    await visitor.listed();
     assertEquals(await page.getByRole("radio", { name: /^Holdfast/ }).count(), 2);
     await visitor.check("Holdfast 0.1.0 (WiFi)");
     await page.getByLabel("Application", { exact: true }).selectOption("A file on this computer");

@@ -39,7 +39,6 @@ function flashedBoard(fixture: Fixture, firmware: Firmware): Chip {
 
 /** Opens the console; what the page would wait for passes at once. */
 async function listen(visitor: Visitor): Promise<void> {
-  await visitor.listed();
   await visitor.page.clock.install();
   await visitor.press("Open the console");
   await visitor.sees(/Waiting for what it says/);

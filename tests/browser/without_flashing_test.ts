@@ -43,7 +43,6 @@ browserTest("settings are erased without an alarm, and all of them can be sent t
   const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
   await using visitor = await lab.open({ fixture });
   const { page } = visitor;
-  await visitor.listed();
   await visitor.check(/^Erase them/);
   await visitor.press("Flash the board");
   const words = "The settings are erased, as you wanted. The board waits for new ones.";
@@ -99,7 +98,6 @@ browserTest(
     };
     const chip = board(fixture, firmwareIn(home()), before);
     await using visitor = await lab.open({ fixture });
-    await visitor.listed();
     const long = { ssid: "Home", password: "correct horse", id: "k".repeat(64) };
     await visitor.fill({ ...long, server: "s".repeat(64), key: "5a".repeat(32) }); // two frames
     await visitor.press(SEND);
@@ -120,7 +118,6 @@ browserTest("what is typed wrong is not sent, and a key that is made is shown be
   const fixture = new Fixture();
   const chip = board(fixture, firmwareIn(home()));
   await using visitor = await lab.open({ fixture });
-  await visitor.listed();
   await visitor.fill({ server: "localhost" });
   await visitor.press(SEND);
   await visitor.sees(/the board itself/);
@@ -157,7 +154,6 @@ browserTest("a board that cannot do it: said so, and the form stays as it is", a
       const chip = board(fixture, firmware);
       if (what === "a blank board") chip.flash.eraseSectors(0, 8);
       await using visitor = await lab.open({ fixture });
-      await visitor.listed();
       await visitor.fill();
       for (const button of ["Look for networks", SEND]) {
         await visitor.press(button);
@@ -181,7 +177,6 @@ browserTest("a radio that finds nothing, or fails: the name can be typed", async
   const world = home();
   board(fixture, firmwareIn(world));
   await using visitor = await lab.open({ fixture });
-  await visitor.listed();
   const status = visitor.page.locator("#status");
   world.networks = {};
   await visitor.press("Look for networks");

@@ -57,7 +57,10 @@ export class Lab {
     return `http://localhost:${this.#server!.addr.port}/`;
   }
 
-  /** Opens the page, with a fixture that has no boards yet, by default. */
+  /**
+   * Opens the page, with a fixture that has no boards yet, by default; and waits for its list of firmware,
+   * which moves what is below it: what is pressed before it comes is asked for a port first.
+   */
   async open(options: Visit = {}): Promise<Visitor> {
     const { fixture = new Fixture(), serial = true, host = "localhost", images, listed, ...rest } =
       options;
@@ -73,6 +76,9 @@ export class Lab {
     if (serial) await fixture.attach(page);
     else await page.addInitScript(() => void Reflect.deleteProperty(Navigator.prototype, "serial"));
     await page.goto(this.url.replace("localhost", host));
+    if (listed === undefined) {
+      await page.getByText("The list of firmware is loading").waitFor({ state: "hidden" });
+    }
     return visitor;
   }
 }
@@ -86,7 +92,7 @@ export interface Visit extends BrowserContextOptions {
   host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
-  /** The page gets its list of firmware when this is resolved: at once by default. */
+  /** The page gets its list of firmware when this is resolved, and is open before: at once by default. */
   listed?: Promise<unknown>;
 }
 
@@ -113,11 +119,6 @@ export const form: Readonly<Required<Form>> = {
 export class Visitor extends Person {
   constructor(page: Page, readonly fixture: Fixture) {
     super(page);
-  }
-
-  /** Waits until the list of firmware has come: it moves what is below it. */
-  async listed(): Promise<void> {
-    await this.page.getByText("The list of firmware is loading").waitFor({ state: "hidden" });
   }
 
   /** Chooses the port and waits until the board is known. */
