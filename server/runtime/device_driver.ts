@@ -264,6 +264,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   readonly touch = (): void => this.turn.touch(this.#out);
 
+  /** As `touch`, where nobody waits. */
+  readonly touchAtEnd = (): void => this.turn.touchAtEnd(this.#out);
+
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean): void => {
     if (this.isForgotten || this.#isLost) return; // nothing of it is safe

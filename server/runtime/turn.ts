@@ -49,7 +49,8 @@ export class Turn {
   #group: Group | undefined; // of them, in the commit
   #waiting = new Set<() => void>();
   #underWay: Promise<void> | undefined;
-  #scheduled = false;
+  #isSoon = false; // a commit, in a moment
+  #isAtEnd = false; // a commit, at the end of this turn of the event loop
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
   #reported: LocalError | undefined; // that the store fails
@@ -107,6 +108,13 @@ export class Turn {
     else if (!this.busy) result(false); // else when that attempt has failed, too
   }
 
+  /** As `touch`, where nobody waits for it: with no commit before, there is one at the end of this turn of the event loop. */
+  touchAtEnd(result: Result): void {
+    this.#results.add(result);
+    if (!this.#failure) this.#scheduleAtEnd();
+    else if (!this.busy) result(false);
+  }
+
   /** Takes back what `touch` was given: nothing comes of it any more, and a store may fail for long. */
   leave(result: Result): void {
     this.#results.delete(result);
@@ -135,15 +143,31 @@ export class Turn {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
     // A store that writes to disk gathers all that this turn of the event loop brings.
-    if (this.#store.gathers) this.#clock.endOfTurn(this.#end);
-    else this.#clock.soon(this.#end);
+    if (this.#store.gathers) return this.#scheduleAtEnd();
+    if (this.#isSoon || this.#closed) return;
+    this.#isSoon = true;
+    this.#clock.soon(this.#soon);
   }
 
+  #scheduleAtEnd(): void {
+    if (this.#isAtEnd || this.#closed) return;
+    this.#isAtEnd = true;
+    this.#clock.endOfTurn(this.#atEnd);
+  }
+
+  readonly #soon = (): void => {
+    this.#isSoon = false;
+    this.#end();
+  };
+
+  readonly #atEnd = (): void => {
+    this.#isAtEnd = false;
+    this.#end();
+  };
+
   readonly #end = (): void => {
-    this.#scheduled = false;
+    this.#cancelRetry?.(); // what is scheduled may come before it
     this.#cancelRetry = undefined;
     if (!this.#closed && !this.busy) this.#commit();
   };
