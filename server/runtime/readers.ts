@@ -89,7 +89,8 @@ export class Readers implements Reading {
       const text = this.#next(run, consumption);
       if (text !== undefined) return Promise.resolve(text);
     }
-    const reader = { ...Promise.withResolvers<string>(), run, consumption };
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const reader = { promise, resolve, reject, run, consumption };
     if (this.#waiting.length === 0) this.#waiting = [reader]; // room for one, not for 17
     else this.#waiting.push(reader);
     if (turn.busy) turn.enter(this.deliver);

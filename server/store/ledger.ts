@@ -112,7 +112,8 @@ export class Ledger implements Change, Journal {
   /** Whether there are other dead letters: each is the same object for as long as it is one. */
   get #lettersDiffer(): boolean {
     const now = this.#lettersNow;
-    return now.length !== this.#letters.length || now.some((it, i) => it !== this.#letters[i]);
+    if (now.length !== this.#letters.length) return true;
+    return now.length > 0 && now.some((it, i) => it !== this.#letters[i]);
   }
 
   /** Whether the store is to forget the device, and all that it has of it. */
