@@ -66,6 +66,13 @@ Deno.test("no sequence that is not UTF-8 passes", () => {
   }
 });
 
+Deno.test("the character that stands for what is no text passes where it was sent", () => {
+  const lines = ["00a\ufffd", "", "01\ufffd", "02b"];
+  assertEquals(split(100, lines.map((line) => `${line}\n`).join("")), { lines, code: undefined });
+  const segment = [...encoder.encode("00\ufffd\n01"), 0xff, 10];
+  assertEquals(split(100, segment), { lines: ["00\ufffd"], code: "BAD_UTF8" });
+});
+
 Deno.test("a byte order mark and a zero byte are text like any other", () => {
   assertEquals(split(100, "\ufeff\n00\ufeffa\0b\n").lines, ["\ufeff", "00\ufeffa\0b"]);
 });
