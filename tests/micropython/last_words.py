@@ -36,7 +36,7 @@ def refused(code, words=b""):
 def refused_late():
     """A refusal comes when the ack of a message with a deadline is long due."""
     device, peer = connect()
-    deadlines = device._timed = Deadlines(device)
+    deadlines = device._timed = Deadlines(device, None)
     device.put("in time")
     deadlines._timed.append([0, sizes.clock + 10, 0])
     sizes.clock += 1999

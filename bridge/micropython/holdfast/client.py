@@ -138,8 +138,11 @@ class Client:
             if not self._timed:
                 from .deadlines import Deadlines
 
-                self._timed = Deadlines(self)
-            return await self._timed.write(data, wait, expires)
+                self._timed = Deadlines(self, sleep_ms)
+            fate = await self._timed.write(data, wait, expires)
+            if fate:
+                raise LinkError(fate)
+            return True
         lock = self._lock
         await lock.acquire()
         try:
