@@ -7,10 +7,10 @@ from holdfast.deadlines import Deadlines
 from holdfast.errors import NAMES
 
 
-def connect():
+def connect(server="10.0.0.2"):
     peer = socket.peer
     peer.reset()
-    sizes.connect()
+    sizes.connect(server)
     return sizes.device, peer
 
 
@@ -47,6 +47,17 @@ def refused_late():
     return outcome(device)
 
 
+def sent_away():
+    """Both addresses of a server say that it is about to stop: where the device is, and what it does after the second."""
+    device, peer = connect(["10.0.0.2", "10.0.0.3"])
+    for _ in range(2):
+        peer.pieces.append(b"\4" + b"07\n")
+        device._pump()
+        if device._core.state:
+            there = device._host[0]
+    return "%s: %s" % (there, outcome(device))
+
+
 def gone(words=b""):
     """It closes without a word, and nothing can be sent."""
     device, peer = connect()
@@ -60,4 +71,4 @@ def gone(words=b""):
 
 def scenes():
     many = b"".join(b"%02x%s\n" % (n, b"x" * 60) for n in range(8))
-    return "; ".join((refused(b"08"), refused(b"08", many), refused_late(), gone()))
+    return "; ".join((refused(b"08"), refused(b"08", many), refused_late(), sent_away(), gone()))

@@ -24,7 +24,7 @@ for (const [older, version] of OLDER) {
     ) => [file, ask("verdict", text)]);
     assertEquals(said, clientVectors.map(({ file }) => [file, ""]));
     assertMatch(ask("verdict", WRONG), /bytes sent/);
-    const ends = "; REFUSED 8, waits".repeat(3) + "; LOST 0, at once; ";
+    const ends = "; REFUSED 8, waits".repeat(3) + "; 10.0.0.3: REFUSED 7, waits; LOST 0, at once; ";
     assertMatch(ask("links", ""), new RegExp(`^0${ends}[1-9]\\d*$`));
 
     const faults = MODULES.map((name) => [

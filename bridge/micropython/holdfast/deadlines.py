@@ -80,6 +80,6 @@ class Deadlines:
                 if timed[2]:
                     self._timed.remove(timed)
                     client._tell()
-                elif client._up and core.state == _UP and min(late, diff(now, client._since)) >= core.timeout:
+                elif client._up and core.state == _UP and min(late, diff(now, core._up)) >= core.timeout:
                     core.closed(now, _LATE_LINK)
                     client._drop()  # the next greeting decides
