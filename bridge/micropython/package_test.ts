@@ -35,14 +35,3 @@ Deno.test("a constant is the same number in all files of the package: const() ho
   assert(meanings.size > 20);
   assertEquals([...meanings].filter(([, values]) => values.size > 1), []);
 });
-
-Deno.test("machine code has no unary operator: MicroPython 1.21 and 1.22 have none in viper", () => {
-  const text = Deno.readTextFileSync(
-    new URL("holdfast/cipher_native.py", HERE),
-  );
-  const code = text.replace(/"""[^]*?"""|#.*/g, "");
-  const unary = (code: string) =>
-    code.match(/.*(?:[-+*/%&|^=<>([,:]|return|while|if)\s*[-+~]\s*\w.*/g);
-  assertEquals(unary("a = b - ~c\nd = (-1)\ne = f-1")?.length, 2);
-  assertEquals(unary(code), null);
-});

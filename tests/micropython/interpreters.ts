@@ -41,13 +41,14 @@ export const OLDER: readonly [name: string, version: string][] = [
  * Starts MicroPython in WASM, with the package and the programs of this folder to be imported. It has no network of its own:
  * `shims/` plays one. One at a time in a process: two would mix up their objects.
  *
+ * @param options.holdfast The folder of the package's modules, which may be compiled.
  * @param options.older One of `OLDER`, by its name; the newest if it is not given.
  * @returns what the expression is, with what the statements before it have imported: a function, for example
  */
 export async function micropython<T>(
   statements: string,
   expression: string,
-  { heapsize = 1 << 20, older = "" } = {},
+  { heapsize = 1 << 20, older = "", holdfast = `${PACKAGE}/holdfast` } = {},
 ): Promise<T> {
   const options = { heapsize, stdout: (text: string) => console.log(text) };
   const python = await (older ? loadOlder(older, options) : loadMicroPython(options));
@@ -55,12 +56,12 @@ export async function micropython<T>(
   for (const folder of ["/lib", "/lib/holdfast"]) FS.mkdir(folder);
   const copy = (from: string, to: string) => {
     for (const { name } of Deno.readDirSync(from)) {
-      if (name.endsWith(".py")) {
+      if (/\.m?py$/.test(name)) {
         FS.writeFile(`${to}/${name}`, Deno.readFileSync(`${from}/${name}`));
       }
     }
   };
-  copy(`${PACKAGE}/holdfast`, "/lib/holdfast");
+  copy(holdfast, "/lib/holdfast");
   copy(HERE, "/lib");
   copy(`${HERE}shims`, "/lib");
   if (older) copy(`${HERE}shims/older`, "/lib");
