@@ -7,6 +7,7 @@ import type { Thing } from "./channels/thing.ts";
 import { Things } from "./channels/things.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
+import { act, wasmOf } from "./firmware/orders.ts";
 import { Sleepers } from "./firmware/sleepers.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
@@ -263,6 +264,8 @@ export class Workings {
         const message = `the other servers may think that this one is dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
+      checkDeploy: (errand) => void wasmOf(errand),
+      act: (...args) => act(this.deploys, ...args),
       deed: (...args) =>
         deedOf({
           set: this.transactions.set,

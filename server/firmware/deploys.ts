@@ -29,6 +29,7 @@ import {
 } from "./deployment.ts";
 import type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./deploy.ts";
 import { errorOf, nameOf, unsupported, wordsOf } from "./deploy_words.ts";
+import { awaitEnd } from "./awaiting.ts";
 import type { FirmwareHandler } from "./firmware.ts";
 import { inOrder } from "./group.ts";
 import { type Member, Rollouts } from "./rollouts.ts";
@@ -125,8 +126,29 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
 
   /** As `Device.giveUp`. */
   giveUp(device: DeviceDriver): Promise<void> {
+    return this.#of(device).safely(() => this.giveUpNow(device));
+  }
+
+  /** The same, while nothing is being committed. */
+  giveUpNow(device: DeviceDriver): void {
+    this.#of(device).deployment.giveUp();
+  }
+
+  /**
+   * Begins a deploy for another server, while nothing is being committed.
+   *
+   * @param from Where its end is told; undefined: nobody waits for it.
+   * @throws {LocalError} BAD_ARGUMENT; UNSUPPORTED; DEPLOY_REFUSED; OUTBOX_FULL
+   */
+  order(
+    device: DeviceDriver,
+    wasm: Uint8Array,
+    options: DeployOptions,
+    from: string | undefined,
+  ): void {
     const its = this.#of(device);
-    return its.safely(() => its.deployment.giveUp());
+    its.start(offerOf(wasm, options), wasm);
+    if (from !== undefined) awaitEnd(its.record, from);
   }
 
   /** As `Server.rollouts`. */
@@ -150,6 +172,8 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
       // The same deploy asked for twice is one deploy.
       rollout = this.#rollouts.underWay(members, offer);
       if (rollout) return;
+      const { failure } = devices[0]!.turn;
+      if (failure) throw failure;
       for (const member of members) member.check(offer); // all of them, before one is begun
       const id = this.#rollouts.newId(members[0]!.date);
       for (const member of members) member.deployment.begin(offer, image, { id, step });
@@ -299,24 +323,20 @@ class DeviceDeploy implements Line, Member {
   async begin(wasm: Uint8Array, options: DeployOptions): Promise<void> {
     const { until = "kept", signal, onProgress } = options;
     const offer = offerOf(wasm, options);
-    const image = base64(wasm);
     signal?.throwIfAborted();
     const waiting = Promise.withResolvers<void>();
     const { resolve, reject } = waiting;
     let waiter: Waiter | undefined;
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
-    const forget = this.#device.turn.enter(() => {
+    const { turn } = this.#device;
+    const forget = turn.enter(() => {
       try {
-        this.check(offer);
-        const { state } = this.deployment;
-        const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
-        // The same deploy asked for twice is one deploy.
-        const isSame = isUnderWay && isOffered(state, offer);
-        if (!isSame) this.deployment.begin(offer, image);
+        if (turn.failure) throw turn.failure;
+        const isNew = this.start(offer, wasm);
         const { begun } = this.deployment.state!;
         this.#waiters.add(waiter = { begun, until, onProgress, resolve, reject });
-        if (isSame) this.changed();
+        if (!isNew) this.changed();
       } catch (error) {
         reject(error);
       }
@@ -330,11 +350,21 @@ class DeviceDeploy implements Line, Member {
     }
   }
 
+  /** Begins it, unless it is under way. @returns whether it was begun @throws {LocalError} as `check` */
+  start(offer: Offer, wasm: Uint8Array): boolean {
+    this.check(offer);
+    const { state } = this.deployment;
+    const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
+    // The same deploy asked for twice is one deploy.
+    if (isUnderWay && isOffered(state, offer)) return false;
+    this.deployment.begin(offer, base64(wasm));
+    return true;
+  }
+
   /** @throws {LocalError} it cannot be deployed at once */
   check(offer: Offer): void {
-    const { closed, turn, connected, session: { share }, id } = this.#device;
+    const { closed, connected, session: { share }, id } = this.#device;
     if (closed) throw closed;
-    if (turn.failure) throw turn.failure;
     if (connected && !this.takesFirmware) throw unsupported(id);
     const { state } = this.deployment;
     if (state && hasFallen(state, offer.hash) && !offer.again) {
@@ -375,7 +405,7 @@ class DeviceDeploy implements Line, Member {
 }
 
 /** What is offered. @throws {LocalError} BAD_ARGUMENT */
-function offerOf(wasm: Uint8Array, options: DeployOptions): Offer {
+export function offerOf(wasm: Uint8Array, options: DeployOptions): Offer {
   const { name, version, older = false, again = false } = options;
   if (!isAppName(name)) {
     const message = "an application's name must have 1 to 32 letters, digits, _, - and .";

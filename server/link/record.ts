@@ -47,6 +47,12 @@ export interface DeadLetter {
 /** Text of a message that was withdrawn. */
 export const WITHDRAWN = "\0";
 
+/**
+ * A memo whose key begins so says that somebody waits for what becomes of something with the device. The rest of the key
+ * is where he is told, as `Outgoing.from`: also if the device is forgotten.
+ */
+export const WAITS = ">";
+
 /** Whether an application has written it, and it was not withdrawn. */
 export function isOfApplication({ text }: Outgoing): boolean {
   return text !== WITHDRAWN && !text.startsWith(FIRMWARE);

@@ -1,9 +1,11 @@
 /** A device that another process of the fleet has, as programs of this one see it. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
+import type { DeployOptions } from "../firmware/deploy.ts";
 import { noMessages } from "../link/counts.ts";
 import type { Cleared } from "../link/session.ts";
 import { errorOf, type Outcome } from "../link/outcome.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { base64 } from "../protocol/firmware_lines.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import type { Asker, Errand } from "./errands.ts";
@@ -41,12 +43,20 @@ export interface DistantHost {
   after(ms: number, run: () => void): () => void;
 }
 
+/** Somebody who waits for what becomes of a deploy. */
+interface Follower extends Pick<DeployOptions, "onProgress"> {
+  /** When that was begun. */
+  readonly begun: string;
+  reject(error: unknown): void;
+}
+
 export class DistantDevice implements Device {
   readonly #host: DistantHost;
   #view: DeviceView;
   #process: number | undefined;
   #token = 0;
   #readiness: PromiseWithResolvers<void> | undefined;
+  readonly #followers = new Set<Follower>();
 
   constructor(readonly id: string, host: DistantHost) {
     this.#host = host;
@@ -76,6 +86,7 @@ export class DistantDevice implements Device {
     this.#token = token;
     this.#process = process;
     if (view) this.#view = view;
+    this.#progress();
     this.look();
   }
 
@@ -222,20 +233,83 @@ export class DistantDevice implements Device {
     return { next: () => this.#only((here) => here[Symbol.asyncIterator]().next()) };
   }
 
-  deploy(...args: Parameters<Device["deploy"]>): Promise<void> {
-    return this.#only((here) => here.deploy(...args));
+  async deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    const here = this.#here;
+    if (here) return await here.deploy(wasm, options);
+    await paceOf(this.#host.pace).keep(this.#deploy(wasm, options));
+  }
+
+  async #deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    const { name, version, older = false, again = false, until = "kept", signal } = options;
+    signal?.throwIfAborted();
+    const follows = until === "kept";
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    let follower: Follower | undefined;
+    const told = (outcome: Outcome) => {
+      const error = errorOf(outcome);
+      if (error) return reject(error);
+      if (!("view" in outcome)) return resolve(); // the device has it for good
+      this.#view = outcome.view;
+      this.#followers.add(follower = { begun: outcome.view.deploy!.begun, ...options, reject });
+      this.#progress();
+      if (!follows) resolve();
+    };
+    const errand = {
+      deploy: base64(wasm),
+      options: { name, version, older, again },
+      ...(follows && { follows }),
+    };
+    const forget = this.begin(errand, { told, failed: reject });
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    try {
+      await promise;
+    } finally {
+      forget();
+      if (follower) this.#followers.delete(follower);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Tells those who follow a deploy how far it is, as it is shown. */
+  #progress(): void {
+    const { deployment, view: { deploy } } = this;
+    for (const { begun, onProgress, reject } of [...this.#followers]) {
+      if (!deployment || deploy?.begun !== begun) continue;
+      try {
+        onProgress?.(deployment);
+      } catch (error) {
+        reject(error);
+      }
+    }
   }
 
   giveUp(): Promise<void> {
-    return this.#only((here) => here.giveUp());
+    return this.#act((here) => here.giveUp(), { giveUp: true });
   }
 
   revive(number: number): Promise<void> {
-    return this.#only((here) => here.revive(number));
+    return this.#act((here) => here.revive(number), { revive: number });
   }
 
   discard(number: number): Promise<void> {
-    return this.#only((here) => here.discard(number));
+    return this.#act((here) => here.discard(number), { discard: number });
+  }
+
+  /** @param errand What has the same outcome, if it is not here. */
+  async #act(act: (here: DeviceDriver) => Promise<void>, errand: Errand): Promise<void> {
+    const here = this.#here;
+    if (here) return await act(here);
+    const outcome = await paceOf(this.#host.pace).keep(this.#ask(errand));
+    if ("view" in outcome) this.#view = outcome.view; // it is shown later
+  }
+
+  /** @throws {LocalError} what has come of it */
+  async #ask(errand: Errand): Promise<Outcome> {
+    const outcome = await this.ask(errand);
+    const error = errorOf(outcome);
+    if (error) throw error;
+    return outcome;
   }
 
   async clear(): Promise<Cleared> {
@@ -250,9 +324,7 @@ export class DistantDevice implements Device {
   }
 
   async #drop(errand: Errand): Promise<Cleared> {
-    const outcome = await this.ask(errand);
-    const error = errorOf(outcome);
-    if (error) throw error;
+    const outcome = await this.#ask(errand);
     if ("inbox" in outcome) return outcome;
     throw new LocalError("UNDECIDED", "it was not said what became of it");
   }

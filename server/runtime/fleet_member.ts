@@ -6,7 +6,7 @@ import { type Acquired, type DeviceState, FencedError } from "../store/store.ts"
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
-import { type Asker, checkErrand, type Errand, type Posting } from "./errands.ts";
+import { type Asker, checkErrand, type Deploying, type Errand, type Posting } from "./errands.ts";
 import type { DistantHost } from "./distant_device.ts";
 import { Membership } from "./membership.ts";
 import { Overview, type OverviewHost } from "./overview.ts";
@@ -17,7 +17,7 @@ import type { Turn } from "./turn.ts";
 /** What it needs of the server. */
 export interface FleetMemberHost
   extends
-    Pick<PostOfficeHost, "deed" | "refused">,
+    Pick<PostOfficeHost, "act" | "deed" | "refused">,
     Pick<OverviewHost, "name" | "view" | "seen" | "forgotten">,
     Pick<DistantHost, "pace"> {
   readonly fleet: Fleet;
@@ -28,6 +28,8 @@ export interface FleetMemberHost
   readonly connections: number;
   /** Longest text of a message, in bytes. */
   readonly lineBytes: number;
+  /** @throws {LocalError} BAD_ARGUMENT: it is no application */
+  checkDeploy(errand: Deploying): void;
   /** Why nothing is accepted any more. */
   closed(): LocalError | undefined;
   /** Takes charge of a device, whoever has it. */
@@ -82,7 +84,10 @@ export class FleetMember {
       distant: {
         pace: host.pace,
         refusal: () => host.closed() ?? host.turn.failure,
-        check: (errand) => checkErrand(errand, host.lineBytes),
+        check: (errand) => {
+          if ("deploy" in errand) host.checkDeploy(errand);
+          else checkErrand(errand, host.lineBytes);
+        },
         ask: (...args) => this.#office.ask(...args),
       },
     });

@@ -9,7 +9,8 @@
  *
  * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
  */
-import { failure, parseOutcome } from "../link/outcome.ts";
+import type { DeviceView } from "../device_view.ts";
+import { failure, type Outcome, parseOutcome } from "../link/outcome.ts";
 import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
@@ -18,9 +19,11 @@ import type { Deed } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
+  type Act,
   type Asker,
   type Errand,
   ErrandTransfer,
+  isAct,
   isFinal,
   parseErrand,
   Posting,
@@ -39,6 +42,10 @@ export interface PostOfficeHost {
   find(id: string): DeviceDriver | undefined;
   /** Makes a deed of an order for a device that is here. @param from Who waits for the outcome */
   deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
+  /** Does something with a device that is here, while nothing is committed. @throws {LocalError} and nothing has changed */
+  act(device: DeviceDriver, errand: Act, from: string | undefined): void;
+  /** How a device that is here looks. */
+  view(device: DeviceDriver): DeviceView;
   /** Has the store forget a device that is here. */
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
   /** What was posted for a device cannot be done, and never will be. */
@@ -148,6 +155,7 @@ export class PostOffice {
     this.#taken.set(number, entry);
     if (errand && "clear" in errand) return this.#drop(this.#clear(device, entry, number), entry);
     if (errand && "forget" in errand) return this.#drop(this.#forget(device, entry, number), entry);
+    if (errand && isAct(errand)) return this.#act(device, errand, entry, number);
     const taken: Taken = {
       number,
       to,
@@ -199,6 +207,28 @@ export class PostOffice {
         if (entry.to !== undefined) ledger.unreplied();
         ledger.leaveMail(number);
       },
+    });
+  }
+
+  /** Something is done at once, and is safe in one commit with the end of its mail. */
+  #act(device: DeviceDriver, errand: Act, entry: Entry, number: number): void {
+    const { turn } = this.#host;
+    const { ledger, to } = entry;
+    turn.enter(() => {
+      if (device.closed || ledger.removed) return void (entry.waits = true); // whoever has the device by then does it
+      let outcome: Outcome;
+      try {
+        this.#host.act(device, errand, to);
+        outcome = { view: this.#host.view(device) };
+      } catch (error) {
+        if (!(error instanceof LocalError)) throw error;
+        if (to === undefined) this.#host.refused(device, errand, error);
+        outcome = failure(error);
+      }
+      ledger.takeMail(number);
+      if (to !== undefined) ledger.replied(to, outcome);
+      entry.isApplied = true;
+      turn.whenSafe(() => entry.isSafe = ledger.removed || !device.closed);
     });
   }
 
