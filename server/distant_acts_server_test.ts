@@ -6,7 +6,7 @@ import { hashOf } from "../tests/support/model_firmware.ts";
 import { withPostgres } from "../tests/support/postgres.ts";
 import { codeOf, TwoServers } from "../tests/support/two_servers.ts";
 import { until } from "../tests/support/wait.ts";
-import type { Deploy } from "./mod.ts";
+import { channels, type Deploy } from "./mod.ts";
 
 /** Applications that the examples' build has made. */
 const wasm = Deno.readFileSync(new URL("../client-as/build/main.wasm", import.meta.url));
@@ -123,6 +123,8 @@ withPostgres("acts for devices of another server", (server) => {
     await rig.sees("1");
     const device = await far.server.device("1");
     const [first, second] = own.deadLetters;
+    assertEquals(device.deadLetters, []);
+    assertEquals(await far.server.deadLetters(), [{ device: "1", letters: own.deadLetters }]);
     for (const bad of [99, -1, NaN, 0.5]) {
       assertEquals(await codeOf(device.revive(bad)), "BAD_ARGUMENT");
       assertEquals(await codeOf(device.discard(bad)), "BAD_ARGUMENT");
@@ -133,5 +135,32 @@ withPostgres("acts for devices of another server", (server) => {
     await until(() => taken.length === 1, { what: "it to come again" });
     assertEquals([taken, own.deadLetters], [["second"], []]);
     assertEquals(await codeOf(device.discard(first!.number)), "BAD_ARGUMENT");
+  });
+
+  Deno.test("fleet: any server shows the channels of a device, what they should be, and how they are described", async () => {
+    const description = { channels: { led: { kind: "number", min: 0, max: 9 } } } as const;
+    const app = channels({ led: {}, temp: {} }, { description });
+    await using rig = await TwoServers.start(url(), { app });
+    await rig.begin();
+    const { far, near, client } = rig;
+    const own = await near.server.thing("1");
+    await client.write("@kitchen 3");
+    await client.write("=temp 21.5");
+    await until(() => own.reported("temp"), { what: "the report" });
+    await own.set("led", 3, { by: "test" });
+    const thing = await far.server.thing("1");
+    assertEquals(thing.channels.sort(), ["led", "temp"]);
+    assertEquals(thing.reported("temp"), own.reported("temp"));
+    assertEquals(thing.desired("led"), own.desired("led"));
+    assertEquals(thing.application, { name: "kitchen", version: "3" });
+    assertEquals(thing.description, own.description);
+    assertEquals([thing.reported("none"), thing.desired("temp")], [undefined, undefined]);
+    await client.write("=temp 22");
+    await until(() => own.reported("temp")?.value === 22, { what: "the next report" });
+    assertEquals(thing.reported("temp")?.value, 21.5, "as it was when it was asked for");
+    assertEquals(await far.server.thing("1"), thing);
+    assertEquals(thing.reported("temp")?.value, 22);
+    await far.server.close();
+    assertEquals(await codeOf(far.server.thing("1")), "CLOSED");
   });
 });

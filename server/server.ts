@@ -5,6 +5,7 @@ import { LINKED } from "./channels/linking.ts";
 import type { ChannelLink, LinkOptions } from "./channels/links.ts";
 import type { Device } from "./device.ts";
 import type { Rollout, RolloutOptions } from "./firmware/deploy.ts";
+import type { DeadLetter } from "./link/record.ts";
 import { checkLimits, checkNumber } from "./link/limits.ts";
 import type { Cleared } from "./link/session.ts";
 import type { Events } from "./observe/events.ts";
@@ -156,6 +157,22 @@ export class Server implements AsyncDisposable {
     return this.#it.name;
   }
 
+  /**
+   * The dead letters of all devices that the store knows; those of devices that other servers have are read in the store.
+   *
+   * @returns only devices that have some
+   * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
+   */
+  async deadLetters(): Promise<{ device: string; letters: readonly DeadLetter[] }[]> {
+    const all = this.devices.map(async (device) => ({
+      device: device.id,
+      letters: device instanceof DeviceDriver
+        ? device.deadLetters
+        : await (device as DistantDevice).letters(),
+    }));
+    return (await Promise.all(all)).filter(({ letters }) => letters.length > 0);
+  }
+
   /** All devices that the store knows: those that have ever connected, here or to another server (`Device.server`). */
   get devices(): Device[] {
     return [...this.#it.devices, ...this.#it.member?.overview ?? []];
@@ -180,11 +197,16 @@ export class Server implements AsyncDisposable {
     return this.#it.devices.arrival(id);
   }
 
-  /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
+  /**
+   * What a device's channels are and should be; it comes as `device` does. Of a device that another server has, its
+   * channels are read in the store now: call it again to see what has changed.
+   *
+   * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
+   */
   async thing(id: string): Promise<Thing> {
     const device = await this.device(id);
     if (device instanceof DeviceDriver) return this.#it.things.of(device);
-    return this.#it.distantThing(device as DistantDevice);
+    return await this.#it.distantThing(device as DistantDevice);
   }
 
   /**

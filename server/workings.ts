@@ -76,7 +76,7 @@ export class Workings {
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
-  readonly #distantThings = new WeakMap<DistantDevice, Thing>();
+  readonly #distantThings = new WeakMap<DistantDevice, DistantThing>();
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
   /** What other servers call this one, as soon as it listens. */
@@ -173,8 +173,15 @@ export class Workings {
     return this.member && this.#name;
   }
 
-  /** The channels of a device that another server has. */
-  distantThing(device: DistantDevice): Thing {
+  /** The channels of a device that another server has, as the store has them now. @throws {LocalError} STORE_FAILED; CLOSED */
+  async distantThing(device: DistantDevice): Promise<Thing> {
+    const thing = this.#distantThing(device);
+    const record = await device.read();
+    if (record) thing.shows(this.things.read(record, this.#means.app));
+    return thing;
+  }
+
+  #distantThing(device: DistantDevice): DistantThing {
     let thing = this.#distantThings.get(device);
     if (thing) return thing;
     thing = new DistantThing(device, {

@@ -76,6 +76,17 @@ export interface Journal {
   unreplied(): void;
 }
 
+/** Nothing is kept of a record that is only looked at. */
+export const NOWHERE: Journal = {
+  moved() {},
+  changed() {},
+  altered() {},
+  heard() {},
+  kept() {},
+  replied() {},
+  unreplied() {},
+};
+
 /** The state of a record beside its queues. */
 export interface Positions {
   /** Names the stream of messages to the device; new when that stream was lost. 32 bits. */
@@ -119,7 +130,7 @@ const NONE: [number, Noted][] = [];
 
 const NO_MEMOS: ReadonlyMap<string, string> = new Map();
 
-/** State of a device that was never here: for tests, of one to which this many messages were written once. */
+/** State of a device that was never here; for tests, of one to which this many messages were written once. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
   const txNext = sent % 2 ** 32;
   return {

@@ -2,10 +2,12 @@
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
 import { noMessages } from "../link/counts.ts";
+import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { errorOf, type Outcome } from "../link/outcome.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { base64 } from "../protocol/firmware_lines.ts";
+import type { Kept } from "../store/fleet.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import type { Asker, Errand } from "./errands.ts";
@@ -38,6 +40,8 @@ export interface DistantHost {
   refusal(): LocalError | undefined;
   /** @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
   check(errand: Errand): void;
+  /** See `DistantReads`. */
+  read(id: string): Promise<Kept | undefined>;
   /** See `PostOffice`. */
   ask(id: string, errand: Errand, asker: Asker): () => void;
   after(ms: number, run: () => void): () => void;
@@ -88,6 +92,19 @@ export class DistantDevice implements Device {
     if (view) this.#view = view;
     this.#progress();
     this.look();
+  }
+
+  /**
+   * What the store has of it.
+   *
+   * @returns undefined: the store does not know it
+   * @throws {LocalError} STORE_FAILED; CLOSED
+   */
+  async read(): Promise<DeviceRecord | undefined> {
+    const refusal = this.#host.refusal();
+    if (refusal) throw refusal;
+    const kept = await this.#host.read(this.id);
+    return kept && new DeviceRecord(this.id, NOWHERE, { ...newState(), ...kept });
   }
 
   /** Another process may have it, or none: tells those who wait for its link. */
@@ -157,6 +174,13 @@ export class DistantDevice implements Device {
 
   get deadLetters(): Device["deadLetters"] {
     return this.#here?.deadLetters ?? [];
+  }
+
+  /** Its dead letters, as the store has them. @throws {LocalError} STORE_FAILED; CLOSED */
+  async letters(): Promise<Device["deadLetters"]> {
+    if (this.#here) return this.deadLetters;
+    if (this.#view.deadLetters === 0) return [];
+    return (await this.read())?.state.deadLetters ?? [];
   }
 
   async write(text: string, options: DeviceWriteOptions = {}): Promise<boolean> {

@@ -8,6 +8,7 @@ import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
 import { type Asker, checkErrand, type Deploying, type Errand, type Posting } from "./errands.ts";
 import type { DistantHost } from "./distant_device.ts";
+import { DistantReads } from "./distant_reads.ts";
 import { Membership } from "./membership.ts";
 import { Overview, type OverviewHost } from "./overview.ts";
 import { PostOffice, type PostOfficeHost } from "./post_office.ts";
@@ -78,6 +79,7 @@ export class FleetMember {
       },
     });
     const here = (id: string) => devices.get(id);
+    const reads = new DistantReads(fleet);
     this.overview = new Overview({
       ...host,
       here,
@@ -88,6 +90,7 @@ export class FleetMember {
           if ("deploy" in errand) host.checkDeploy(errand);
           else checkErrand(errand, host.lineBytes);
         },
+        read: (id) => reads.read(id),
         ask: (...args) => this.#office.ask(...args),
       },
     });
