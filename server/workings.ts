@@ -21,7 +21,7 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
-import { type DistantDevice, elsewhere } from "./runtime/distant_device.ts";
+import type { DistantDevice } from "./runtime/distant_device.ts";
 import { FleetMember } from "./runtime/fleet_member.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Parting } from "./runtime/parting.ts";
@@ -77,6 +77,7 @@ export class Workings {
   readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
   readonly #distantThings = new WeakMap<DistantDevice, DistantThing>();
+  #looksAtRollouts = false;
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
   /** What other servers call this one, as soon as it listens. */
@@ -96,7 +97,19 @@ export class Workings {
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.devices.get(id);
     this.#sleepers = new Sleepers(this.events, platform, (look) => this.turn.enter(look), find);
-    this.deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
+    const overview = () => this.member?.overview;
+    this.deploys = new Deploys({
+      events: this.events,
+      find,
+      keyOf: (id) => access.keyOf(id),
+      distant: (id) => overview()?.get(id),
+      date: () => platform.date(),
+      *elsewhere() {
+        for (const device of overview() ?? []) {
+          if (device.rollout !== undefined) yield { id: device.id, deploy: device.deployment! };
+        }
+      },
+    });
     const handlers = { ...this.deploys.handlers, s: this.#sleepers.told };
     this.#firmware = new Firmware(this.#reports, handlers);
     this.things = new Things(this.events, platform, find, { descriptions, observe });
@@ -161,11 +174,9 @@ export class Workings {
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
   }
 
-  /** A device that is here. @throws {LocalError} UNKNOWN_DEVICE; ELSEWHERE */
-  find(id: string): DeviceDriver {
-    const distant = this.member?.overview.get(id);
-    if (distant) throw elsewhere(id, distant.server);
-    return this.devices.find(id);
+  /** A device that is here, or that another server has. @throws {LocalError} UNKNOWN_DEVICE */
+  find(id: string): DeviceDriver | DistantDevice {
+    return this.member?.overview.get(id) ?? this.devices.find(id);
   }
 
   /** What other servers call this one; undefined: there can be none. */
@@ -208,6 +219,16 @@ export class Workings {
       },
       set: (device, ...setting) => this.things.of(device).setting(...setting),
     };
+  }
+
+  /** Other servers show something else of a group: once for all that they show at a time. */
+  #lookAtRollouts(): void {
+    if (this.#looksAtRollouts) return;
+    this.#looksAtRollouts = true;
+    this.#means.platform.endOfTurn(() => {
+      this.#looksAtRollouts = false;
+      this.turn.enter(() => this.closed || this.deploys.seen());
+    });
   }
 
   /** Accepts no connections any more. */
@@ -262,6 +283,7 @@ export class Workings {
       seen: (device, isNews) => {
         this.devices.arrived(device);
         this.#reports.seen(device, isNews);
+        if (device.rollout !== undefined) this.#lookAtRollouts();
       },
       forgotten: (id) => this.#reports.forgottenElsewhere(id),
       acquire: (id) => store.acquire(id),

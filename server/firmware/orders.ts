@@ -3,7 +3,8 @@ import { LocalError } from "../protocol/errors.ts";
 import { bytesOf } from "../protocol/firmware_lines.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Act, Deploying } from "../runtime/errands.ts";
-import { type Deploys, offerOf } from "./deploys.ts";
+import type { Deploys } from "./deploys.ts";
+import { offerOf } from "./device_deploy.ts";
 
 /** The .wasm of a posted deploy. @throws {LocalError} BAD_ARGUMENT: it is no application */
 export function wasmOf({ deploy, options }: Deploying): Uint8Array {
@@ -34,8 +35,8 @@ export function act(
   from: string | undefined,
 ): void {
   if ("deploy" in errand) {
-    const { options, follows } = errand;
-    deploys.order(device, wasmOf(errand), options, follows && from);
+    const { options, follows, rollout } = errand;
+    deploys.order(device, wasmOf(errand), options, { from: follows && from, rollout });
   } else if ("giveUp" in errand) deploys.giveUpNow(device);
   else if ("revive" in errand) device.exhume(errand.revive, true);
   else device.exhume(errand.discard, false);

@@ -1,6 +1,7 @@
 /** A device that another process of the fleet has, as programs of this one see it. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
+import type { InRollout } from "../firmware/deployment.ts";
 import { noMessages } from "../link/counts.ts";
 import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
@@ -10,7 +11,7 @@ import { base64 } from "../protocol/firmware_lines.ts";
 import type { Kept } from "../store/fleet.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Asker, Errand } from "./errands.ts";
+import type { Asker, Deploying, Errand } from "./errands.ts";
 import type { Pace } from "./pace.ts";
 import { caller, paceOf } from "./run.ts";
 
@@ -89,7 +90,7 @@ export class DistantDevice implements Device {
     if (token < this.#token) return;
     this.#token = token;
     this.#process = process;
-    if (view) this.#view = view;
+    if (view) this.#view = withDeploy(view, this.#view.deploy);
     this.#progress();
     this.look();
   }
@@ -163,6 +164,11 @@ export class DistantDevice implements Device {
 
   get runs(): Device["runs"] {
     return (this.#here ?? this.#view).runs;
+  }
+
+  /** The group with which it is given an application, as it is shown. */
+  get rollout(): number | undefined {
+    return this.#view.deploy?.rollout;
   }
 
   get deployment(): Device["deployment"] {
@@ -273,8 +279,8 @@ export class DistantDevice implements Device {
       const error = errorOf(outcome);
       if (error) return reject(error);
       if (!("view" in outcome)) return resolve(); // the device has it for good
-      this.#view = outcome.view;
-      this.#followers.add(follower = { begun: outcome.view.deploy!.begun, ...options, reject });
+      this.#takes(outcome);
+      this.#followers.add(follower = { begun: this.#view.deploy!.begun, ...options, reject });
       this.#progress();
       if (!follows) resolve();
     };
@@ -308,6 +314,11 @@ export class DistantDevice implements Device {
     }
   }
 
+  /** Is given an application with a group, by the server that has it. @throws {LocalError} as `Device.deploy` */
+  async join(wasm: Uint8Array, options: Deploying["options"], rollout: InRollout): Promise<void> {
+    this.#takes(await this.#ask({ deploy: base64(wasm), options, rollout }));
+  }
+
   giveUp(): Promise<void> {
     return this.#act((here) => here.giveUp(), { giveUp: true });
   }
@@ -324,8 +335,12 @@ export class DistantDevice implements Device {
   async #act(act: (here: DeviceDriver) => Promise<void>, errand: Errand): Promise<void> {
     const here = this.#here;
     if (here) return await act(here);
-    const outcome = await paceOf(this.#host.pace).keep(this.#ask(errand));
-    if ("view" in outcome) this.#view = outcome.view; // it is shown later
+    this.#takes(await paceOf(this.#host.pace).keep(this.#ask(errand)));
+  }
+
+  /** What it is by now is shown later. */
+  #takes(outcome: Outcome): void {
+    if ("view" in outcome) this.#view = outcome.view as DeviceView;
   }
 
   /** @throws {LocalError} what has come of it */
@@ -366,6 +381,12 @@ export class DistantDevice implements Device {
     this.#readiness?.promise.catch(() => {}); // perhaps nobody waits any more
     this.#readiness?.reject(reason);
   }
+}
+
+/** What is shown may be older than what was answered: no deploy is begun before one that is known. */
+function withDeploy(view: DeviceView, known: DeviceView["deploy"]): DeviceView {
+  const isOlder = known && Date.parse(view.deploy?.begun ?? "") >= Date.parse(known.begun) !== true;
+  return isOlder ? { ...view, deploy: known } : view;
 }
 
 const NOT_SENT: ReadonlySet<string> = new Set(["NOT_SENT", "EXPIRED", "OUTBOX_FULL"]);

@@ -5,6 +5,7 @@ import { checkExpiry } from "../protocol/expiry.ts";
 import { checkText } from "../protocol/lines.ts";
 import { noLetter } from "../link/dead_letters.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
+import type { InRollout } from "../firmware/deployment.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
@@ -52,6 +53,8 @@ export interface Deploying {
   readonly options: Pick<DeployOptions, "name" | "version" | "older" | "again">;
   /** Whoever has posted it is told its end as well. */
   readonly follows?: true;
+  /** The group with which the device is given it. */
+  readonly rollout?: InRollout;
 }
 
 /** As `Device.giveUp`. */

@@ -1,5 +1,5 @@
 /** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
-import type { LocalError } from "../protocol/errors.ts";
+import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Fleet, Lost, Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import { type Acquired, type DeviceState, FencedError } from "../store/store.ts";
@@ -147,6 +147,9 @@ export class FleetMember {
     } catch (error) {
       this.#membership.doubt(id);
       throw error;
+    }
+    if (!acquired.state && fresh.positions.connects > 0) {
+      throw new PeerError("STALE_GREETING", "the device was forgotten since it has greeted");
     }
     const ledger = this.#ledger(id, acquired, fresh);
     if (!acquired.state) return ledger;

@@ -153,8 +153,8 @@ export class PostOffice {
     const to = errand?.answers && mail.from;
     const entry: Entry = { ledger, to, isApplied: false, waits: false, isSafe: false };
     this.#taken.set(number, entry);
-    if (errand && "clear" in errand) return this.#drop(this.#clear(device, entry, number), entry);
-    if (errand && "forget" in errand) return this.#drop(this.#forget(device, entry, number), entry);
+    if (errand && "clear" in errand) return this.#clear(device, entry, number);
+    if (errand && "forget" in errand) return this.#forget(device, entry, number);
     if (errand && isAct(errand)) return this.#act(device, errand, entry, number);
     const taken: Taken = {
       number,
@@ -178,25 +178,28 @@ export class PostOffice {
   }
 
   /** What waits for a device is dropped: also mail in front of this that waits for room. */
-  #clear(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+  #clear(device: DeviceDriver, entry: Entry, number: number): void {
     const { ledger } = device;
-    return device.clear((dropped) => {
+    const ended = [entry];
+    const clearing = device.clear((dropped) => {
       const why = failure(new LocalError("CLEARED", "the message was dropped"));
       for (const [other, its] of this.#taken) {
         if (other >= number || its.ledger !== ledger || its.isApplied) continue;
         ledger.takeMail(other);
         if (its.to !== undefined) ledger.replied(its.to, why);
-        Object.assign(its, { isApplied: true, waits: false, isDropped: true, isSafe: true });
+        Object.assign(its, { isApplied: true, waits: false, isDropped: true });
+        ended.push(its);
       }
       ledger.takeMail(number);
       if (entry.to !== undefined) ledger.replied(entry.to, dropped);
       entry.isApplied = true;
     });
+    this.#settle(clearing, ended);
   }
 
-  #forget(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+  #forget(device: DeviceDriver, entry: Entry, number: number): void {
     const { ledger } = device;
-    return this.#host.forget(device, {
+    const forgetting = this.#host.forget(device, {
       apply(dropped) {
         ledger.takeMail(number);
         if (entry.to !== undefined) ledger.replied(entry.to, dropped);
@@ -208,6 +211,7 @@ export class PostOffice {
         ledger.leaveMail(number);
       },
     });
+    this.#settle(forgetting, [entry]);
   }
 
   /** Something is done at once, and is safe in one commit with the end of its mail. */
@@ -232,11 +236,13 @@ export class PostOffice {
     });
   }
 
-  /** Messages are dropped, as mail says. */
-  #drop(dropping: Promise<unknown>, entry: Entry): void {
-    dropping.then(() => entry.isSafe = true, (error) => {
+  /** Messages are dropped, as mail says. @param ended The first one says so; the others go with it */
+  #settle(dropping: Promise<unknown>, ended: readonly Entry[]): void {
+    dropping.then(() => {
+      for (const entry of ended) entry.isSafe = true;
+    }, (error) => {
       if (!(error instanceof LocalError)) throw error;
-      entry.waits = true; // whoever has the device by then does it
+      ended[0]!.waits = true; // whoever has the device by then does it
     });
   }
 

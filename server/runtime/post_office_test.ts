@@ -336,3 +336,21 @@ Deno.test("mail that is no order is none: words of other types, and those that n
   assertEquals(scene.did, wrong.map(() => "refused a BAD_ARGUMENT"));
   assertEquals(scene.tells().taken, [1, 2, 3, 4, 5]);
 });
+
+Deno.test("what a clear has dropped is not done by a beat that has begun before that was safe", async () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  const x = scene.write(1, "x");
+  const clear = scene.mail(2, { clear: true, answers: true });
+  scene.beat(x, clear);
+  scene.office.asks(); // the next beat begins: the store has both still
+  scene.commit();
+  await null;
+  scene.failing.clear();
+  scene.office.brings([x, clear]);
+  scene.commit();
+  assertEquals([scene.did, scene.tells().taken], [["clear"], [1, 2]]);
+  scene.beat(scene.write(3, "y"));
+  scene.commit();
+  assertEquals(scene.did, ["clear", "y"], "nothing is left to wait for");
+});
