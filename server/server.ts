@@ -249,11 +249,16 @@ export class Server implements AsyncDisposable {
    * further one is begun. One that is not heard of again once it was begun holds up the others until it is given up
    * (`Device.giveUp`) or forgotten. All that is in the store, so it goes on through restarts of the server.
    *
+   * Where several servers share the store, each gives it to the devices that it has, and sees what the others do a second
+   * or two later: for so long there may be `step` under way at each of them, and one may be begun after another one has
+   * failed.
+   *
    * @param ids Of devices that the server knows. If all are in a group that is given the same bytes, it is that group.
    * @param wasm The module, 20,384 bytes at most.
    * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
    * @throws {LocalError} and nothing was begun: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: one that has a link knows
-   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED
+   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED. If it is a
+   * device of another server that cannot be given it, what was begun by then is given up
    */
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
     return paceOf(this.#it.pace).keep(this.#rollOut(ids, wasm, options));

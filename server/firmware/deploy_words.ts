@@ -37,7 +37,7 @@ export function whyNot(
 }
 
 /** What is deployed, how large it is, and why it is not taken. */
-export function wordsOf(deploy: Told): string {
+export function wordsOf(deploy: Deploy): string {
   const [what, why] = [`${nameOf(deploy)}, ${deploy.size} bytes`, whyNot(deploy)];
   return why === "" ? what : `${what}: ${why}`;
 }
@@ -50,11 +50,8 @@ export function unsupported(id: string): LocalError {
   return new LocalError("UNSUPPORTED", `${JSON.stringify(id)}: ${NO_DEPLOYS}`);
 }
 
-/** What is said of a deploy. */
-type Told = Pick<Deploy, "name" | "version" | "hash" | "size" | "phase" | "reason" | "detail">;
-
 /** The error for those who wait; undefined: the device has it. */
-export function errorOf(id: string, deploy: Told): LocalError | undefined {
+export function errorOf(id: string, deploy: Deploy): LocalError | undefined {
   const about = `${JSON.stringify(id)}: ${wordsOf(deploy)}`;
   switch (deploy.phase) {
     case "kept":

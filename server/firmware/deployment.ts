@@ -13,8 +13,6 @@
  */
 import { metadatum } from "../protocol/greeting.ts";
 import type { DeviceRecord } from "../link/record.ts";
-import { tellEnd } from "./awaiting.ts";
-import { errorOf } from "./deploy_words.ts";
 import {
   bytesOf,
   type DeployWord,
@@ -422,7 +420,6 @@ export class Deployment {
       ...(detail !== undefined && { detail }),
       ...((phase === "fell_back" || reason === "failed") && { fallen: fell }),
     });
-    tellEnd(record, errorOf(record.id, this.#state!));
   }
 
   #put(state: DeployState): void {

@@ -11,6 +11,7 @@ import {
 } from "../protocol/firmware_lines.ts";
 import { checkModule, LONGEST_MODULE, needsOf } from "../protocol/module.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
+import { tellEnd } from "./awaiting.ts";
 import type { Deploy, DeployOptions } from "./deploy.ts";
 import { errorOf, unsupported, wordsOf } from "./deploy_words.ts";
 import {
@@ -97,6 +98,7 @@ export class DeviceDeploy implements Line, Member {
     this.#count();
     this.#device.touch();
     if (!state) return;
+    if (isDecided(state)) tellEnd(this.record, errorOf(this.id, viewOf(state, arrived)));
     this.#device.turn.whenSafe(() => this.#tell(state, arrived));
     const { phase, rollout } = this.#looked ?? {};
     if (state.phase === phase && state.rollout?.id === rollout?.id) return;

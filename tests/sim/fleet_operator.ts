@@ -3,9 +3,9 @@ import type { Clearing, Errand, Forgetting } from "../../server/runtime/errands.
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
-import type { FleetServer } from "./fleet_servers.ts";
-import type { FleetWorld } from "./fleet_world.ts";
+import type { FleetServer, FleetServers } from "./fleet_servers.ts";
 import { Operator } from "./operator.ts";
+import type { World } from "./world.ts";
 
 type Kind = "clear" | "forget";
 
@@ -42,7 +42,7 @@ export class FleetOperator extends Operator {
   /** What a device whose messages may be dropped has among its orders. */
   readonly #mark = {};
 
-  constructor(override readonly world: FleetWorld) {
+  constructor(override readonly world: World & { readonly fleet: FleetServers }) {
     super(world);
   }
 

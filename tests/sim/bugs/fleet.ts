@@ -216,10 +216,11 @@ const MAIL_BUGS: Bugs = {
     "      ledger.takeMail(number);\n      if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n",
     "      if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n",
   ),
-  "fleet: who has had a device forgotten is told in another commit": edit(
+  "fleet: who has had a device forgotten is never told": edit(
     OFFICE,
-    "        if (entry.to !== undefined) ledger.unreplied();\n",
-    "",
+    "        if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n" +
+      "        entry.isApplied = true;\n      },\n",
+    "        entry.isApplied = true;\n      },\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
     ERRANDS,
