@@ -10,6 +10,7 @@ import {
   type DeviceState,
   type Journal,
   type Outgoing,
+  WAITS,
   WITHDRAWN,
 } from "../link/record.ts";
 import { failure, type Outcome } from "../link/outcome.ts";
@@ -175,11 +176,14 @@ export class Ledger implements Change, Journal {
     return { taken: [...this.#mail ?? []], replies: replies ?? [] };
   }
 
-  /** Tells the writers of messages that go with the device. */
+  /** Tells the writers of messages that go with the device, and who else waits for something of it. */
   *#farewells(): Iterable<Reply> {
     const text = JSON.stringify(failure(FORGOTTEN));
     for (const { from, text: message } of this.record.outbox) {
       if (from !== undefined && message !== WITHDRAWN) yield { to: from, text };
+    }
+    for (const key of this.record.memos.keys()) {
+      if (key.startsWith(WAITS)) yield { to: key.slice(WAITS.length), text };
     }
   }
 
