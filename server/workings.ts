@@ -94,7 +94,10 @@ export class Workings {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.devices.get(id);
-    this.#sleepers = new Sleepers(this.events, platform, (look) => this.turn.enter(look), find);
+    this.#sleepers = new Sleepers(this.events, platform, {
+      enter: (look) => this.turn.enter(look),
+      whenSafe: (run) => this.turn.whenSafe(run),
+    }, find);
     this.deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
     const handlers = { ...this.deploys.handlers, s: this.#sleepers.told };
     this.#firmware = new Firmware(this.#reports, handlers);
