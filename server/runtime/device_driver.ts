@@ -411,9 +411,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.turn.enter(() => {
       try {
         if (this.#closed) throw this.#closed;
-        exhume(this.session, number, revives);
-        if (revives) this.#host.revived(this, number);
-        this.touch();
+        this.exhume(number, revives);
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);
         this.turn.whenSafe(() => disposals.delete(disposal) && resolve());
@@ -422,6 +420,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       }
     });
     return promise;
+  }
+
+  /** The same, while nothing is being committed. @throws {LocalError} BAD_ARGUMENT; INBOX_FULL */
+  exhume(number: number, revives: boolean): void {
+    exhume(this.session, number, revives);
+    if (revives) this.#host.revived(this, number);
+    this.touch();
   }
 
   /** Tells those who wait. */
