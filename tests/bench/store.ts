@@ -56,7 +56,7 @@ export async function measureStore(loader: Loader, rounds: number): Promise<Sect
   };
 
   const { columns, rows } = await measure(servers);
-  // Afterwards: it works on after its turns, in those of others.
+  // By itself, as it has work to do for some seconds after its turns.
   const database = await startDatabase();
   if (database) {
     stack.use(database);
