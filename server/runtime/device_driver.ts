@@ -264,10 +264,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   readonly touch = (): void => this.turn.touch(this.#out);
 
+  /** As `touch`, where nobody waits. */
+  readonly touchAtEnd = (): void => this.turn.touchAtEnd(this.#out);
+
   /** All changes so far are safe, or cannot be made so at present. */
-  readonly #out = (safe: boolean): void => {
+  readonly #out = (safe: boolean, now: number): void => {
     if (this.isForgotten || this.#isLost) return; // nothing of it is safe
-    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
+    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet
     if (safe) {
       if (this.#watches) this.#show(this.#watches);
       this.#readers.deliver();

@@ -131,8 +131,8 @@ const EXECUTION_BUGS: Bugs = {
     ),
     ...edit(
       TURN,
-      "    if (this.#scheduled || this.#closed) return;\n",
-      "    if (this.#scheduled || this.#closed || this.#executions?.isBusy) return;\n",
+      "    if (this.#isAtEnd || this.#closed) return;\n",
+      "    if (this.#isAtEnd || this.#closed || this.#executions?.isBusy) return;\n",
     ),
   ],
   "fleet: the transaction of a device that was lost goes on": edit(
