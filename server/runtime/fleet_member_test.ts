@@ -30,6 +30,7 @@ class FleetStore extends MemoryStore {
       return Promise.resolve({ isOurs, state: undefined, looks: 0 });
     },
     adopt: (id) => id === this.orphan ? this.acquire(id) : Promise.resolve(undefined),
+    read: () => Promise.resolve(new Map()),
     exchange: () =>
       Promise.resolve({ isAll: false, shown: [], servers: new Map([[2, "far"]]), ...this.around }),
     leave: () => Promise.resolve(),
