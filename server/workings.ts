@@ -96,7 +96,10 @@ export class Workings {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.devices.get(id);
-    this.#sleepers = new Sleepers(this.events, platform, (look) => this.turn.enter(look), find);
+    this.#sleepers = new Sleepers(this.events, platform, {
+      enter: (look) => this.turn.enter(look),
+      whenSafe: (run) => this.turn.whenSafe(run),
+    }, find);
     const overview = () => this.member?.overview;
     this.deploys = new Deploys({
       events: this.events,

@@ -173,6 +173,8 @@ export class FleetMember {
     turn.enter(() => {
       resolve();
       if (this.#closed) return; // it is about to leave
+      // It was admitted meanwhile with an older token, as one that the store did not know.
+      if (devices.get(ledger.id)) turn.lose(new FencedError(ledger.id));
       const device = devices.meet(ledger);
       this.#office.take(mail);
       if (device.inbox > 0) begin(device);

@@ -47,6 +47,7 @@ export class Ledger implements Change, Journal {
   #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
   #mail: Set<number> | undefined; // whose rows go
   #replies: Reply[] | undefined; // that go out
+  #checks = 0; // of its token alone, that this commit owes to transactions
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -135,6 +136,7 @@ export class Ledger implements Change, Journal {
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
     if (this.#removed) return this.#known;
+    if (this.#checks > 0 && this.#known) return true;
     if (this.#replies !== undefined && this.#replies.length > 0) return true;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
@@ -148,6 +150,17 @@ export class Ledger implements Change, Journal {
   get #rowDiffers(): boolean {
     return this.#positions || this.#inboxFirst !== this.#processed ||
       this.#outboxEnd !== this.record.state.sent;
+  }
+
+  /** This commit fails if another process has the device, though nothing of it is different. */
+  check(): void {
+    this.#checks++;
+    this.#enter();
+  }
+
+  /** Undoes `check`. */
+  uncheck(): void {
+    this.#checks--;
   }
 
   /** This commit does what a piece of mail says. @param number The mail's */
@@ -292,6 +305,7 @@ export class Ledger implements Change, Journal {
     this.#outboxEnd = this.record.state.sent;
     this.#altered = this.#memos = this.#mail = undefined;
     this.#replies = undefined;
+    this.#checks = 0;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);
