@@ -279,6 +279,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.faults.packet();
     this.world.log?.(`broker says ${describe(packet)}`);
     connection.socket.write(encode(packet, this.plan.version));
+    if (packet.cmd === "publish" && packet.qos > 0) this.faults.sends();
   }
 
   // The session's host.
@@ -307,6 +308,11 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   // People.
+
+  /** They have more to say. */
+  sayMore(): void {
+    this.#people.sayMore();
+  }
 
   /** Whether somebody can publish. */
   get takesPublications(): boolean {

@@ -3,7 +3,15 @@ import { textOf } from "../../server/protocol/channel_lines.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
-import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
+import {
+  DEED,
+  type FleetBrokerFault,
+  inboxOf,
+  type MqttPlan,
+  NEWS,
+  OWN,
+  PREFIX,
+} from "./mqtt_plan.ts";
 import type { Surroundings } from "../../bridge/testing/process.ts";
 
 /** What a broker needs of its world. */
@@ -16,6 +24,8 @@ export interface BrokerWorld extends Surroundings {
   readonly log?: ((line: string) => void) | undefined;
   count(kind: string): void;
   killServer(): void;
+  /** Something happens to the server of a fleet that has the connection to the broker. */
+  strikeBridge(kind: FleetBrokerFault): void;
   /** Somebody changes a channel at some device that has a link, which will report it. @returns whether there is one */
   turnKnob(): boolean;
 }
