@@ -8,8 +8,8 @@ import { until } from "../../tests/support/wait.ts";
 /** A server that answers every hello so. */
 function answering(answer: (hello: string) => string): RawServer {
   return new RawServer(async (peer) => {
-    const hello = await until(() => peer.lines[0]);
-    await peer.sayIfHeard(answer(hello));
+    const hello = await peer.firstLine();
+    if (hello !== undefined) await peer.sayIfHeard(answer(hello));
   });
 }
 

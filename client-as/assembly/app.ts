@@ -1,6 +1,6 @@
 /**
- * All that a device application imports. How to write one is told in `client-as/README.md`; the
- * shortest reads
+ * All that a device application imports. `client-as/README.md` tells how to write one. The shortest
+ * application:
  *
  *     export * from "../assembly/core"; // an application is one module with the core
  *     import { begin, every, millis, number, QOS, send } from "../assembly/app";
@@ -15,8 +15,8 @@
  *       send(QOS);
  *     }
  *
- * There is no heap and no garbage: state is in module variables, strings are literals. What is not
- * used costs nothing, as it is not compiled.
+ * There is no heap and no garbage collector: state is in module variables, strings are literals. Functions that an
+ * application does not use cost nothing, because they are not compiled.
  */
 export * from "./board";
 export * from "./channel";

@@ -1,7 +1,7 @@
 /**
- * What an application and the firmware (or whatever else runs it) owe to each other. An application
- * is one module, compiled together with the core: besides the core's contract, in `core.ts`, this one
- * holds for it. All values are plain i32; addresses are offsets in the module's memory.
+ * The contract between an application and the firmware, or whatever else runs it. An application is
+ * one module, compiled together with the core, so the core's contract in `core.ts` holds for it too.
+ * All values are plain i32; addresses are offsets in the module's memory.
  *
  * ## What the host calls
  *
@@ -14,29 +14,29 @@
  *     onMessage(ptr, length) on the event MESSAGE; when it has returned, the host calls `take`. The
  *                            text may be read till then, but not changed. It may return a number: if
  *                            that is 0, the host does not call `take`, and the message will be offered
- *                            again. To be used with `canReceive`, or it is offered all the time
+ *                            again. Use this with `canReceive`, or it is offered all the time
  *     onState(up)            1 when STATE has become UP, 0 when it was UP and no longer is
- *     onTrial()              of an application that has come over the link: once, when the link has been
- *                            up for 30 s. If it returns 0, the board goes back to the one before
+ *     onTrial()              in an application that was deployed over the link: once, when the link has been
+ *                            up for 30 s. If it returns 0, the board goes back to the previous one
  *     onTick()               at the interval that the application has asked for with `every`; if the
  *                            host was busy for longer, once and not several times
  *
  * They must return soon (on a chip, before its watchdog bites): nothing is sent or received meanwhile.
- * A trap in one of them is a bug in the application: the host says so and starts it again, or ends.
+ * A trap in one of them is a bug in the application: the host reports it and starts the application again, or ends.
  *
  * ## What the host provides
  *
  * The imports below, of module "board"; only those that an application uses are in its module, and one
  * that the host does not know is a reason to refuse the application. None may call into the module.
  * Whatever the arguments are, an import returns: a pin that the board does not have, or needs itself
- * (on the ESP8266 those of the flash, 6 to 11), is not written and reads as 0. What has a pointer and a
- * length does nothing if they are not inside the memory, and returns its failure.
+ * (on the ESP8266 those of the flash, 6 to 11), is not written and reads as 0. An import that
+ * takes a pointer and a length does nothing if they are not inside the memory, and returns its failure.
  *
- * An application that imports `configure` decides by itself when, where and as whom to connect: the
- * host polls the core only when `configure` has been called, whatever is in the settings.
+ * An application that imports `configure` decides itself when, where and as which device to connect: the
+ * host polls the core only after `configure` has been called, whatever the settings say.
  */
 
-/** Makes the pin an output, if it is none, and sets it: low for 0, else high. */
+/** Makes the pin an output if it is not one, and sets it: low for 0, high for anything else. */
 // @ts-ignore: decorator
 @external("board", "gpio_write")
 export declare function gpio_write(pin: i32, value: i32): void;
@@ -48,9 +48,9 @@ export declare function gpio_read(pin: i32): i32;
 
 /**
  * Makes the pin an output that is high for `duty` / 1023 of the time, `hz` times a second, until the next
- * `pwm_write`, `gpio_write` or `i2c_begin` for it. `duty` 0 and 1023 are steady levels, and what is less or more
- * counts as they do. `hz` 1 to 1000, of all pins: the last one said. Beyond that, or for a pin that the board does
- * not have, nothing happens. GPIO16 of the ESP8266 has no PWM: it is high if `duty` is 512 or more, else low.
+ * `pwm_write`, `gpio_write` or `i2c_begin` for it. `duty` 0 and 1023 are steady levels; values below
+ * or above count as these. `hz` is 1 to 1000; all pins share the last one given. If it is out of range, or the board does
+ * not have the pin, nothing happens. GPIO16 of the ESP8266 has no PWM: it is high if `duty` is 512 or more, else low.
  */
 // @ts-ignore: decorator
 @external("board", "pwm_write")
@@ -61,12 +61,12 @@ export declare function pwm_write(pin: i32, duty: i32, hz: i32): void;
 @external("board", "adc_read")
 export declare function adc_read(): i32;
 
-/** Shows UTF-8 to whoever watches the board, as a line: the host adds the newline. May drop it. */
+/** Shows a line of UTF-8 on the board's console: the host adds the newline, and may drop the line. */
 // @ts-ignore: decorator
 @external("board", "log")
 export declare function log(ptr: usize, length: i32): void;
 
-/** The clock that `poll` is given, in ms; it wraps at 2^32, so compare differences. */
+/** The clock that `poll` is given, in ms. It wraps at 2^32, so compare differences. */
 // @ts-ignore: decorator
 @external("board", "millis")
 export declare function millis(): i32;
@@ -81,7 +81,7 @@ export declare function random(): i32;
 @external("board", "free_memory")
 export declare function free_memory(): i32;
 
-/** From now on `onTick` is called every `ms`, the first time in `ms`. 0 or less: never, as at the start. */
+/** From now on `onTick` is called every `ms`, for the first time after `ms`. 0 or less: never, as at the start. */
 // @ts-ignore: decorator
 @external("board", "every")
 export declare function every(ms: i32): void;
@@ -95,40 +95,40 @@ export const I2C_BAD: i32 = -3; // no bus was begun, or an argument is out of it
 
 /**
  * Makes two pins open drain with pull-ups, and a bus of them: released, and freed of a device that holds
- * SDA. `hz` 1,000 to 400,000: at most so fast. Once more: another bus, or the same one freed.
+ * SDA. `hz` is the highest clock rate, 1,000 to 400,000. Call it again to use another bus, or to free this one.
  */
 // @ts-ignore: decorator
 @external("board", "i2c_begin")
 export declare function i2c_begin(scl: i32, sda: i32, hz: i32): void;
 
 /**
- * Writes to the device at a 7-bit address. Returns how many bytes were acknowledged, `length` if all is
- * well: 1 to 255. Returns within 150 ms.
+ * Writes 1 to 255 bytes to the device at a 7-bit address. Returns how many bytes were acknowledged: `length` if all
+ * is well. Returns within 150 ms.
  */
 // @ts-ignore: decorator
 @external("board", "i2c_write")
 export declare function i2c_write(address: i32, ptr: usize, length: i32): i32;
 
-/** Reads from the device at a 7-bit address 1 to 255 bytes: all of them, or fails. Returns within 150 ms. */
+/** Reads 1 to 255 bytes from the device at a 7-bit address: all of them, or it fails. Returns within 150 ms. */
 // @ts-ignore: decorator
 @external("board", "i2c_read")
 export declare function i2c_read(address: i32, ptr: usize, length: i32): i32;
 
-// Who and where to be: for applications that are told by something else than the settings.
+// For applications that get their settings from elsewhere.
 
 /**
  * Uses these settings from now on, without storing them: fields as in the settings sector, each a tag, a
- * length and this many bytes of value. What is not given is as stored; but an ssid without a password is an open
- * network. Tag 10, only here: longest text of a message, u16 little-endian, 121 to 512. When the call to
- * the application has returned, the host joins the WiFi if that is another one, boots the core again, and calls
- * `onStart`. 1; or 0, and nothing is changed, if a field is malformed or out of range, one is there twice,
- * or a server or an id is lacking altogether.
+ * length and this many bytes of value. Settings that are not given are as stored; but an ssid without a password
+ * is an open network. Tag 10 exists only here: longest text of a message, u16 little-endian, 121 to 512. When the call
+ * to the application has returned, the host joins the WiFi if it has changed, boots the core again, and calls
+ * `onStart`. Returns 1; or 0, and nothing is changed, if a field is malformed, out of range or given twice, or if
+ * there is no server or no id, neither given nor stored.
  */
 // @ts-ignore: decorator
 @external("board", "configure")
 export declare function configure(ptr: usize, length: i32): i32;
 
-/** The WiFi: 0 off, 1 joining, 2 up, 3 failed, and trying again. */
+/** State of the WiFi: 0 off, 1 joining, 2 up, 3 failed and trying again. */
 // @ts-ignore: decorator
 @external("board", "wifi")
 export declare function wifi(): i32;
@@ -141,45 +141,45 @@ export declare function restart(): void;
 // Deep sleep.
 
 /**
- * Has the board sleep for this many ms, as soon as the link is drained: all that was sent is acknowledged, and the server
- * knows for how long the board is away. Until then everything goes on as before. What cannot be delivered within 10 s
- * (or what it takes to see that there is no WiFi) waits in memory that lasts, 384 bytes less what the application has
- * used with `keep`, and is delivered when there is a network after one of the next sleeps.
+ * Lets the board sleep for this many ms, as soon as the link is drained: all that was sent is acknowledged, and the
+ * server knows for how long the board is away. Until then everything goes on as before. Messages that cannot be
+ * delivered within 10 s, or until it is clear that there is no WiFi, wait in RTC memory (384 bytes, less what the
+ * application has used with `keep`). They are delivered when there is a network after one of the next sleeps.
  *
- * 1; or 0, and the board stays awake: as 0 ms or less say, or because what waits now would not fit there. Where more is
- * sent until it sleeps, the board stays awake until that fits. In dialect 1 nothing can wait: the board sleeps when all
- * is acknowledged. Called again: what is said last counts.
+ * Returns 1; or 0, and the board stays awake, for 0 ms or less, or if the messages that wait now do not fit there. If
+ * more is sent before the board sleeps, it stays awake until everything fits. In dialect 1 no message can wait there:
+ * the board sleeps when all are acknowledged. Of several calls the last one counts.
  *
- * Applications call `sleep` of `sleep.ts`, which knows of deadlines.
+ * Applications call `sleep` of `sleep.ts`, which knows about deadlines.
  *
- * After the sleep the board starts as after a reset, with `onStart`; `millis` has gone on. An ESP8266 wakes by its
- * GPIO16, which must be wired to its reset pin. 1 to 2,147,483,647.
+ * After the sleep the board starts as after a reset, with `onStart`; `millis` has gone on. An ESP8266 is woken by its
+ * GPIO16, which must be wired to its reset pin. Range: 1 to 2,147,483,647.
  */
 // @ts-ignore: decorator
 @external("board", "sleep")
 export declare function deep_sleep(ms: i32): i32;
 
-/** Whether this start is the end of a sleep, and what waits is still known: 1, or 0 after any other start. */
+/** Returns 1 if this start is the end of a sleep and the messages that waited are still there, 0 after any other start. */
 // @ts-ignore: decorator
 @external("board", "woke")
 export declare function woke(): i32;
 
-// Memory that survives a reset of the board, but not the loss of its power: RTC memory.
+// RTC memory: it survives a reset of the board, but not a loss of power.
 
-/** Bytes of it that are the application's. */
+/** Bytes of it that belong to the application. */
 export const KEPT: i32 = 384;
 
 /**
- * Writes there, from offset `at`; all three arguments are multiples of 4. 1; or 0, and nothing is written,
- * beyond the end or without such memory.
+ * Writes to it, from offset `at`; all three arguments are multiples of 4. Returns 1; or 0, and nothing is written,
+ * beyond the end or if there is no such memory.
  */
 // @ts-ignore: decorator
 @external("board", "keep")
 export declare function keep(at: i32, ptr: usize, length: i32): i32;
 
 /**
- * Reads from there. 1; or 0 as above. After the loss of power it holds anything, and so it does when another
- * application has run: put a mark and a sum into it.
+ * Reads from it. Returns 1; or 0 as above. After a loss of power, or after another application has run, its contents
+ * are undefined: put a mark and a checksum into it.
  */
 // @ts-ignore: decorator
 @external("board", "kept")

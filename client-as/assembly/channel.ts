@@ -1,5 +1,5 @@
 /**
- * Channels: what an application is told about one, and what it says about one. CHANNELS.md has the lines.
+ * Channels: settings and requests that an application gets, and what it reports. CHANNELS.md describes the lines.
  *
  *     export { canReceive } from "../assembly/app"; // no message comes while there is no room for its answer
  *
@@ -15,7 +15,7 @@
  *     }
  *
  *     export function onMessage(ptr: usize, length: i32): bool {
- *       if (!hear(ptr, length)) return true; // a plain line: none of ours
+ *       if (!hear(ptr, length)) return true; // a plain line: not about a channel
  *       if (on("=heater")) {
  *         const wanted = integer(-1);
  *         if (wanted == 0 || wanted == 1) {
@@ -30,9 +30,9 @@
  *       return done(); // the answer goes out, or ~heater.8 bad_value, or ~fan.9 unknown
  *     }
  *
- * Literals show the line as it is: its mark and its name, `=heater`. One answer goes out for each setting and each
- * request, and none for anything else; nothing is copied, and nothing kept beyond the message. Who answers answers
- * first: while an answer is due, `tell` is refused.
+ * Literals show the line as it is: its mark and its name, `=heater`. Each setting and each request gets exactly one
+ * answer, and nothing else gets any. Nothing is copied, and nothing is kept after the message. The answer comes first:
+ * while it is due, `tell` is refused.
  */
 import { random } from "./board";
 import { room } from "./core";
@@ -53,15 +53,15 @@ const UNDERSCORE: i32 = 0x5f;
 const LETTER: i32 = 0x61; // a
 const FAULT: i32 = 0x7e; // ~
 
-/** Bytes of the longest line that is begun here: every end takes it. */
+/** Bytes of the longest line that is begun here: every other end takes it. */
 const MOST: i32 = 121;
 const MOST_NAME: u32 = 32;
 const MOST_DIGITS: u32 = 10;
 
-// Whether an answer is due, and what it is if there is none.
+// Whether an answer is due, and what is sent if the application gives none.
 const UNKNOWN: i32 = 1; // no `on` has known the name
 const BAD_VALUE: i32 = 2;
-const BEGUN: i32 = 3; // there is one
+const BEGUN: i32 = 3; // the application gives one
 
 let due: i32 = 0;
 let line: usize = 0; // what was heard
@@ -70,8 +70,8 @@ let tagEnd: usize = 0; // an answer repeats what is between the mark and here
 let asked: u32 = 0; // the tag of the last request
 
 /**
- * Looks at a message. True if it is about a channel: then `on` tells which, and what `integer` and `is` look at is its
- * value. False: a plain line, as are those with a stamp, which only devices send.
+ * Looks at a message. True if it is about a channel: then `on` tells which one, and `integer` and `is` look at its
+ * value. False if it is a plain line. Lines with a time stamp count as plain: only devices send them.
  */
 export function hear(ptr: usize, length: i32): bool {
   const end = ptr + length;
@@ -89,7 +89,7 @@ export function hear(ptr: usize, length: i32): bool {
   headLength = <i32>((dot ? dot : at) - ptr);
   const hasValue = <usize>(at < end);
   read(at + hasValue, <i32>(end - at - hasValue));
-  const answers = <i32>((mark | 2) == REQUEST); // a setting has the other bits of a request's mark
+  const answers = <i32>((mark | 2) == REQUEST); // apart from bit 1, the marks of settings and requests are the same
   const isMarked = (answers | <i32>(mark == EVENT) | <i32>(mark == COLON) | <i32>(mark == FAULT)) &
     <i32>(<u32>(headLength - 2) < MOST_NAME) &
     (dot ? <i32>(<u32>(at - dot - 2) < MOST_DIGITS) & <i32>(mark != EVENT) : <i32>(mark != REQUEST)) &
@@ -98,7 +98,7 @@ export function hear(ptr: usize, length: i32): bool {
   return <bool>isMarked;
 }
 
-/** Whether the message is this: its mark and its name, as in "=heater". */
+/** Whether the message has this mark and name, as in "=heater". */
 export function on(head: string): bool {
   if (!same(line, headLength, head)) return false;
   if (due) due = BAD_VALUE;
@@ -110,16 +110,16 @@ export function answer(): void {
   reply(COLON);
 }
 
-/** Answers that it cannot be: "busy", "failed", "unsupported", "bad_value", with words behind a space. `done` follows. */
+/** Answers with an error: "busy", "failed", "unsupported" or "bad_value"; words may follow after a space. Call `done` then. */
 export function refuse(code: string): void {
   reply(FAULT);
   copy(changetype<usize>(code), endOf(code), 2);
 }
 
 /**
- * To be called for each message about a channel, at its end: sends the answer that is due. Without one, that the name is
- * unknown if no `on` was true, or else that the value is bad; and that it has failed if the answer is too long.
- * False if something else has taken its room: then `onMessage` is to return that, and is offered the message again.
+ * Call this at the end of each message about a channel: it sends the answer that is due. If the application has given
+ * none, the answer is `unknown` if no `on` was true, else `bad_value`; if its answer is too long, it is `failed`.
+ * False if something else has taken the room for it: let `onMessage` return that, and it is offered the message again.
  */
 export function done(): bool {
   let without = due;
@@ -135,7 +135,7 @@ export function done(): bool {
   const code = codes + 9 * (without - 1);
   copy(code, code + (0x6970 >> (without << 2) & 15), 1); // they are 7, 9 and 6 bytes long
   due = 0;
-  return <bool>(<i32>send(QOS) | <i32>!pending()); // with nothing on its way, there will never be more room
+  return <bool>(<i32>send(QOS) | <i32>!pending()); // if nothing is on its way, there will never be more room
 }
 
 function reply(mark: i32): void {
@@ -148,20 +148,20 @@ function reply(mark: i32): void {
 }
 
 /**
- * Whether a message can be offered: there is room for an answer to it, or nothing to wait for. To be exported by every
- * application that calls `hear`.
+ * Whether a message can be offered: there is room for an answer to it, or nothing to wait for. Every application that
+ * calls `hear` must export it.
  */
 export function canReceive(): bool {
   return <bool>(<i32>!pending() | <i32>(room(MOST) != 0));
 }
 
-/** The first line after a start, as "@kitchen 3": application and version, in ASCII. To be called first in `onStart`. */
+/** The first line after a start, such as "@kitchen 3": application and version, in ASCII. Call it first in `onStart`. */
 export function hello(line: string): bool {
   start(line);
   return send(QOS);
 }
 
-/** Begins a line that tells of a channel: "=temp", a reading or a change made here; "!button", something has happened. */
+/** Begins a line about a channel: "=temp" for a reading or a change made here, "!button" for an event. */
 // @ts-ignore: decorator
 @inline
 export function tell(head: string): void {
@@ -177,9 +177,9 @@ export function tellAt(head: string, ms: i32): void {
   byte(SPACE);
 }
 
-/** Begins a request to the server, "?time". A value may follow, behind a `byte(0x20)`. */
+/** Begins a request to the server, "?time". A value may follow, after a `byte(0x20)`. */
 export function ask(head: string): void {
-  if (!asked) asked = random() >>> 1; // an answer to a former run's request is none to one of ours
+  if (!asked) asked = random() >>> 1; // so that an answer to a request of an earlier run is not taken for ours
   start(head);
   byte(DOT);
   unsigned(++asked);
@@ -190,7 +190,7 @@ function start(head: string): void {
   copy(changetype<usize>(head), endOf(head), 2); // ASCII: `text` is long
 }
 
-/** Whether the message answers the last request: ":time", or "~time" if the server could not. */
+/** Whether the message answers the last request: ":time", or "~time" if the server could not answer it. */
 export function answered(head: string): bool {
   let tag: u32 = 0;
   for (let at = line + headLength; ++at < tagEnd;) tag = tag * 10 + load<u8>(at) - ZERO;

@@ -2,15 +2,15 @@
  * The client's end of a Holdfast link, in both dialects of `client-as/PROTOCOL.md`: framing, message
  * numbers, greeting, outbox, keepalive, timeouts and the decision when to connect again. It has no
  * socket, no clock, no key and no allocator. The host (JavaScript, or C in a firmware) carries bytes and
- * the time in, and carries out what `poll` asks for. One import, which does nothing but compute: `hmac`.
- * Long because it is one machine: every function works on the same queues and variables, and a module cannot assign
- * another one's.
+ * the time in, and carries out what `poll` asks for. Its only import, `hmac`, just computes.
+ * Long because it is one state machine: all functions work on the same queues and variables, and a module
+ * cannot assign the variables of another.
  *
  * ## The contract
  *
  * 1. `registers()` gives the address of the register block (`registers.ts`). Write the settings ("host" there),
  *    call `init(base, now)`, make sure that memory reaches to the address it returns, and write the device's id
- *    and a newline to PTR. Nothing is allocated later. `init` is what a boot is: calling it again forgets
+ *    and a newline to PTR. Nothing is allocated later. `init` stands for a boot: calling it again forgets
  *    everything.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
  *    it returns NONE. `now` is a clock in ms that may wrap at 2^32. `can` says what the host can do
@@ -23,34 +23,37 @@
  *      MESSAGE  LEN bytes of text at PTR are for the application; `take()` once it has them
  *    PTR is valid until the next call: what cannot be sent at once must be copied.
  * 3. `received(n, now)` after n bytes from the socket were put at RX_PTR; n must not exceed RX_ROOM.
- *    RX_ROOM 0 means: do not read the socket now. Both hold from a `poll` that returned NONE until
+ *    RX_ROOM 0 means: do not read the socket now. Both are valid from a `poll` that returned NONE until
  *    the next call.
  * 4. `room(n)` gives the address at which n bytes of text can be put, or 0: not now, or never (empty,
  *    or longer than LINE, or than the other end takes). `write(n, qos)` then makes them a message and
- *    returns 1, or 0 if there is a newline inside, or NUL at the start, or, with qos 0, no link to send it
- *    on. It may be told of fewer bytes than `room` was. A message on offer stays valid meanwhile. TX_NEXT counts the messages accepted and
- *    TX_FIRST those that left the outbox in the order of acceptance: with qos 1, acknowledged, or withdrawn
- *    because the server has come back with a PEER_LINE, known when the link is up, that they exceed.
+ *    returns 1. It returns 0 if the text contains a newline or starts with NUL, or, with qos 0, if there is no link.
+ *    `n` may be smaller than it was for `room`. A message on offer stays valid meanwhile. TX_NEXT counts the messages
+ *    that were accepted. TX_FIRST counts those that have left the outbox, in the order of acceptance. With qos 1 a
+ *    message leaves it when it is acknowledged; or it is withdrawn, if the server has come back with a PEER_LINE
+ *    (known when the link is up) that is too short for it.
  * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
- *    reset, save them when `take` or `poll` has changed them, before the next `poll`. A host that keeps the message
- *    which it was offered last, and could not take before the connection ended, adds 1 to RX_NEXT before `opened`.
- *    A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first message)
- *    behind `init`, writes what it has kept before the first `poll`, and saves TX_EPOCH before `opened`, as a greeting
- *    may have changed it. What an earlier boot may have sent it writes with qos 3: 1, and may be there. A message that
- *    is to be there as withdrawn is written as any text, whose first byte then becomes NUL.
- * 6. `expire(number)` says that the time of a message is up. 1: it is withdrawn, and the other end will never see it.
- *    0: it has left the outbox, has no qos, or may be there. Then call it again after every other call, until it returns
- *    1 or TX_FIRST is beyond the number: meanwhile the message, and what is behind it, is not sent again, in dialect
- *    2. What was not sent can be withdrawn at once. What was sent can be if the next greeting says that it is not there,
- *    as soon as anything was heard behind that. Dialect 1 has no such greeting: what was sent is withdrawn at
- *    once, and 2 says that nobody can know. A boot's first message, and what is 64 or more behind the last
- *    ack, cannot be withdrawn in dialect 1.
+ *    reset, save them when `take` or `poll` has changed them, before the next `poll`. If the connection ends before a
+ *    host could take the message that it was offered last, and the host keeps that message, it adds 1 to RX_NEXT before
+ *    `opened`. A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first
+ *    message) after `init`, writes the messages that it has kept before the first `poll`, and saves TX_EPOCH before
+ *    `opened`, because a greeting may have changed it. A message that an earlier boot may have sent is written with
+ *    qos 3: as 1, but the other end may have it. A message that was withdrawn is written with any text, and its first
+ *    byte is then set to NUL.
+ * 6. `expire(number)` says that the deadline of a message has passed. It returns 1 if the message is withdrawn: the other
+ *    end will never see it. It returns 0 if the message has left the outbox, has no qos, or may have arrived. Then call
+ *    it again after every other call, until it returns 1 or TX_FIRST is beyond the number. Meanwhile, in dialect 2,
+ *    neither the message nor those after it are sent again. A message that was not sent is withdrawn at once. One that
+ *    was sent is withdrawn if the next greeting says that it has not arrived, as soon as anything is heard after that
+ *    greeting. Dialect 1 has no such greeting: a message that was sent is withdrawn at once, and 2 is returned, as
+ *    nobody can know whether it has arrived. In dialect 1 neither a boot's first message nor one that is 64 or more
+ *    after the last ack can be withdrawn.
  * 7. STATE, CONNECTS and REASON may be read at any time. A call out of turn (`received` while there is
  *    no connection, `take` without a message) does nothing.
  *
- * DEADLINES is 0 in an application that has none (`build.ts`): then `expire` does nothing, and costs nothing.
+ * DEADLINES is 0 in an application without deadlines (`build.ts`): then `expire` does nothing and costs nothing.
  *
- * For its size, conditions whose parts do nothing are joined by `&` and `|`: `&&` and `||` cost five bytes more.
+ * To save space, conditions without side effects are joined by `&` and `|`: `&&` and `||` cost five bytes more.
  *
  * A message is acknowledged by `take`, not before. Messages not yet taken when a connection ends are
  * forgotten: nobody acknowledged them, so the other end sends them again.
@@ -65,8 +68,8 @@
  *
  * An inbox entry is the line itself, its id digits overwritten by the text's length (u16) and its
  * newline by the id. An outbox entry is a length (u16), an id (u8), flags (u8), then the line as sent.
- * Both queues move to their front when their end is reached, so every line lies in one piece. While the
- * greeting is going on, the inbox holds the hello and the welcome behind it: what the proofs sign.
+ * Both queues move to their front when their end is reached, so every line lies in one piece. During the
+ * greeting, the inbox holds the hello, followed by the welcome: this is what the proofs sign.
  */
 import {
   BAD_GREETING, BAD_LINE, BAD_POSITION, BAD_PROOF, BYTES, CAN_RECEIVE, CAN_SEND, CLOSE, CLOSING, CONNECT,
@@ -84,27 +87,27 @@ const CONTROL: usize = 64;
 /** Digits of a proof: 128 bits. */
 const PROOF: i32 = 32;
 /** Bytes of a greeting before its proof or id: kind, suite, seven words and a nonce of four. In suite 4 a nonce has eight:
- * of ours the host has put the second half before the id. */
+ * the host has put the second half of ours before the id. */
 const GREETING_BYTES: i32 = 3 + 11 * 8;
 // First bytes of the lines that only dialect 2 has.
 const HELLO: u8 = 1;
 const WELCOME: u8 = 2;
 const PROVE: u8 = 3;
 const REFUSAL: u8 = 4;
-/** Bytes of a line beside its text: two digits and a newline. */
+/** Bytes of a line besides its text: two digits and a newline. */
 const FRAME: i32 = 3;
-/** Bytes on their way without an ack in dialect 1, if they are more than one message: about a segment. A
- * reader of micropython-iot's that gets more than 4,096 at once may cut a character in two, and dies. */
+/** Most unacknowledged bytes in dialect 1, unless they are a single message: about a segment. A reader of
+ * micropython-iot that gets more than 4,096 bytes at once may cut a character in two, and dies. */
 const UNACKED: i32 = 1400;
-/** Messages since the last ack, if qos is off: were more lost, ids would come round unnoticed. */
+/** Most messages since the last ack, if qos is off: if more were lost, ids would wrap around unnoticed. */
 const UNKNOWN: i32 = 63;
-/** Bytes before an outbox entry's line. */
+/** Bytes before the line in an outbox entry. */
 const HEADER: i32 = 4;
 // Flags of an outbox entry; 0: waits for its ack.
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
 const WITHDRAWN: u8 = 3; // its line is shorter than its place
-const LATE: u8 = 4; // its time was up when it may have been there: it is not sent again
+const LATE: u8 = 4; // its deadline passed when it may have arrived: it is not sent again
 /** The flags without which a message waits for its ack. */
 const SETTLED: i32 = 3;
 
@@ -115,35 +118,35 @@ declare function hmac(at: usize, length: i32, to: usize): void;
 
 let id: usize = 0;
 let control: usize = 0;
-let controlHead: usize = 0; // not `control` while the hello is due
+let controlHead: usize = 0; // differs from `control` while the hello is due
 let controlEnd: usize = 0;
 let recent: usize = 0;
 let recentCount: u32 = 0; // messages taken
-let recentUp: u32 = 0; // as many when the link came up
-let recentBoot: u32 = 0; // as many when the other end booted: what it took before is forgotten
+let recentUp: u32 = 0; // recentCount when the link came up
+let recentBoot: u32 = 0; // recentCount when the other end booted: what was taken before is forgotten
 let newestId: i32 = 0;
 let bootConnect: i32 = 0; // the connection on which that boot was seen
 let inbox: usize = 0;
 let inHead: usize = 0; // oldest message not taken
 let inLine: usize = 0; // line being received
 let inEnd: usize = 0; // where the next byte goes
-let inLimit: usize = 0; // no message ends beyond it: a line's room stays free, so acks get through
+let inLimit: usize = 0; // no message ends beyond it: room for one line stays free, so acks get through
 let outbox: usize = 0; // also where the inbox ends
 let outHead: usize = 0; // oldest message not done
 let outNext: usize = 0; // next to send
 let outEnd: usize = 0;
-let outSent: usize = 0; // what lies before it may be at the other end
+let outSent: usize = 0; // everything before it may have arrived
 let expected: i32 = 0; // dialect 2: number of the next message to arrive
-let malformed: i32 = 0; // negative: `number` met something else than digits
+let malformed: i32 = 0; // negative: `number` met something other than digits
 
-let known: i32 = 0; // TX_NEXT, when an ack came last: the other end knows the ids up to there
+let known: i32 = 0; // TX_NEXT when the last ack came: the other end knows the ids up to there
 let heard: i32 = 0; // ms; also when the attempt to connect began
 let sent: i32 = 0; // ms
 let progress: i32 = 0; // ms: last ack, or when the first unacknowledged message was sent
 let upAt: i32 = 0; // ms
 let resumeAt: i32 = 0; // ms: when to connect
 let failures: i32 = 0; // attempts since the link was last up for a while
-let candidate: u32 = 0; // what the message on offer carries; 0: none is
+let candidate: u32 = 0; // hash of the message on offer; 0: there is none
 
 // @ts-ignore: decorator
 @inline
@@ -161,7 +164,7 @@ export function registers(): usize {
   return R;
 }
 
-/** Lays the memory out from `base` (0: after the module's own data) and returns where it ends. */
+/** Lays out the memory from `base` (0: after the module's own data) and returns where it ends. */
 export function init(base: usize, now: i32): usize {
   id = base ? base : __heap_base;
   control = id + get(ID_LEN);
@@ -183,7 +186,7 @@ export function init(base: usize, now: i32): usize {
   return outbox + get(OUTBOX);
 }
 
-/** There is a connection. Dialect 2's hello is made at the front of the inbox: the welcome will follow it. */
+/** There is a connection. In dialect 2 the hello is made at the front of the inbox: the welcome will follow it. */
 export function opened(now: i32): void {
   if (get(STATE) != CONNECTING) return;
   set(STATE, GREETING);
@@ -204,7 +207,7 @@ export function closed(now: i32): void {
 
 export function received(n: i32, now: i32): void {
   if (get(STATE) < GREETING) return;
-  if (get(STATE) == UP | !second()) heard = now; // part of a welcome is none
+  if (get(STATE) == UP | !second()) heard = now; // part of a welcome does not count
   let from = inEnd;
   for (const end = from + n; from < end;) {
     const byte = load<u8>(from++);
@@ -226,12 +229,12 @@ export function take(): void {
   if (!key) return;
   if (second()) set(RX_NEXT, get(RX_NEXT) + 1);
   else {
-    if (!(key >>> 24)) { // id 0: the other end has booted and counts anew
-      recentBoot = recentUp; // on this connection it was itself already
+    if (!(key >>> 24)) { // id 0: the other end has booted and counts from 0 again
+      recentBoot = recentUp; // since this connection began it is the same boot
       newestId = 0;
       bootConnect = get(CONNECTS);
     }
-    // Counted in ids, so that lost messages count too; one that was overtaken counts as one.
+    // Counted in ids, so that lost messages count too; one that was overtaken counts once.
     const taken = <i32>(key >>> 24);
     let ahead = (taken + 255 - newestId) % 255;
     if (ahead < 128) newestId = taken;
@@ -275,14 +278,14 @@ export function write(n: i32, qos: i32): i32 {
   return 1;
 }
 
-/** The time of this message is up. See the contract. */
+/** The deadline of this message has passed. See the contract. */
 export function expire(number: i32): i32 {
   if (!DEADLINES) return 0;
   let next = get(TX_FIRST);
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
     if (next++ != number | load<u8>(entry, 3) & SETTLED) continue;
     const mayBeThere = <i32>(entry < outSent);
-    // Dialect 1 cannot do without 00, nor without many ids in a row: they tell a message from a repeat.
+    // Dialect 1 needs 00, and cannot miss many ids in a row: they tell a new message from a repeat.
     if (second() ? mayBeThere : <u32>(number - 1) >= <u32>(known + UNKNOWN)) {
       if (second()) store<u8>(entry, LATE, 3);
       return 0;
@@ -309,10 +312,10 @@ export function poll(now: i32, can: i32): i32 {
       return CONNECT;
     }
   } else {
-    // Without room for what may have arrived, silence says nothing about the other end.
+    // If there is no room for what may have arrived, silence says nothing about the other end.
     if (!get(RX_ROOM)) heard = now;
-    // An attempt that began in an outage is given up soon after it: before TCP repeats a lost SYN (1 s). In
-    // dialect 1 a greeting may take its time: micropython-iot's server accepts five connections a second.
+    // An attempt that began in an outage is given up before TCP repeats a lost SYN (1 s). In dialect 1 a greeting
+    // may take longer: micropython-iot's server accepts five connections a second.
     wait = heard - now +
       (state == UP ? timeout : state == GREETING & !second() ? timeout << 1 : timeout * 3 >> 3);
     let reason = wait <= 0 ? state + 1 : 0; // NO_ANSWER, NO_GREETING or SILENT
@@ -337,8 +340,8 @@ export function poll(now: i32, can: i32): i32 {
 /** Finds the next piece to send, if there is one. */
 function send(now: i32): bool {
   const timeout = get(TIMEOUT);
-  // Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer. The
-  // other end takes whatever follows the hello for an answer to its welcome.
+  // Half as often before the link is up. In dialect 2 that means never, because the welcome is not waited for longer,
+  // and the other end would take whatever follows the hello for an answer to its welcome.
   if (controlHead == controlEnd & now - sent >= timeout >> get(STATE) - 1) {
     store<u8>(controlEnd++, 10);
   }
@@ -347,7 +350,7 @@ function send(now: i32): bool {
   controlHead = controlEnd = control;
   if (!length & get(STATE) == UP) {
     if (outHead == outNext) progress = now;
-    if (now - progress >= timeout & !second()) { // no ack for too long: send what lacks one again
+    if (now - progress >= timeout & !second()) { // no ack for too long: send again what lacks one
       outNext = outHead;
       progress = now;
     }
@@ -378,7 +381,7 @@ function send(now: i32): bool {
   return true;
 }
 
-/** Offers the oldest message that is no repeat. A repeat is acknowledged again, and dropped. */
+/** Offers the oldest message that is not a repeat. A repeat is acknowledged again and dropped. */
 function offer(): bool {
   while (inHead < inLine & controlEnd + FRAME <= recent) {
     const length = <i32>load<u16>(inHead);
@@ -399,9 +402,9 @@ function offer(): bool {
 }
 
 /**
- * Dialect 1 gives a message no name but an id of eight bits. A repeat carries what the same id
- * carried a short while ago. Id 0 is a repeat on the connection that brought it, or while nothing
- * newer was taken; otherwise the other end has booted and says the same as the last time.
+ * In dialect 1 a message has only an id of eight bits. A repeat has the same text that its id had a short while ago.
+ * Id 0 is a repeat on the connection that brought it, or if nothing newer was taken; otherwise the other end has booted,
+ * and its first message has the same text as the last time.
  */
 function isRepeat(key: u32): bool {
   const most = min(recentCount - recentBoot, <u32>get(RECENT));
@@ -416,7 +419,7 @@ function isRepeat(key: u32): bool {
 /** Drops the oldest message of the inbox and puts its ack on its way. */
 function acknowledge(): void {
   const end = inHead + 2 + load<u16>(inHead);
-  if (second()) controlEnd = control; // this ack says all that an earlier one says
+  if (second()) controlEnd = control; // this ack covers all earlier ones
   frame(controlEnd, controlEnd + 2, load<u8>(end));
   controlEnd += FRAME;
   inHead = end + 1;
@@ -427,15 +430,15 @@ function acknowledge(): void {
 function line(now: i32): i32 {
   const length = <i32>(inEnd - inLine) - FRAME;
   malformed = 0;
-  // It may come behind the proof as well: no message starts so.
+  // It may also come after the proof: no message starts like this.
   if (second() & <i32>(load<u8>(inLine) == REFUSAL)) return REFUSED + (number(inLine + 1, 2) & 63);
   if (second() & get(STATE) != UP) {
     const reason = greeted();
     if (reason) return reason;
   } else {
-    // It has dropped the connection before this one, which could bring something beside the welcome until then.
+    // The other end has dropped the previous connection, which until then could bring more than the welcome.
     if (DEADLINES && second()) outSent = outNext;
-    if (length > -2) { // no keepalive
+    if (length > -2) { // not a keepalive
       const value = number(inLine, 2);
       if (malformed) return BAD_LINE;
       if (!length) {
@@ -445,7 +448,7 @@ function line(now: i32): i32 {
         store<u16>(inLine, length);
         store<u8>(inEnd - 1, value);
         inLine = inEnd;
-      } // else it was read only for the acks behind it. Not acknowledged, it will come again.
+      } // else it was read only for the acks after it. It is not acknowledged, so it will come again.
     }
   }
   inEnd = inLine;
@@ -455,22 +458,22 @@ function line(now: i32): i32 {
     upAt = heard = now;
     known = get(TX_NEXT);
     recentUp = recentCount;
-    sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear us: at once, if only a keepalive
+    sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear us: send something at once, at least a keepalive
   }
   return 0;
 }
 
-/** The first line of dialect 2 has arrived, behind the hello. Returns what is wrong with it. */
+/** The welcome of dialect 2 has arrived; it lies after the hello. Returns what is wrong with it. */
 function greeted(): i32 {
   const suite = get(SUITE);
   const proof = inLine + GREETING_BYTES + ((suite & 4) << 3);
   const digits = control + 1;
   const end = proof + (suite ? <usize>PROOF + 1 : 1);
   if (load<u8>(inLine) != WELCOME | <i32>(inEnd != end)) return BAD_GREETING;
-  // With a key, what it makes of the nonce's last four words hides the four positions.
+  // With a key, the four positions are masked with the HMAC of the nonce's last four words.
   if (suite) hmac(proof - PROOF, PROOF, digits);
-  // A word goes to its place when the next one is read, and our suite once more to its own. So the last one, which
-  // counts beyond this connection, waits for the proof; the others are looked at while the link is up only.
+  // A word is stored when the next one is read; the first store repeats our own suite. So the last word, which matters
+  // beyond this connection, is stored after the proof. The others matter only while the link is up.
   let longest = suite;
   for (let word: usize = PEER_TX_EPOCH; word < <usize>SIZE; word += 4) {
     set(word - 4, longest);
@@ -497,7 +500,7 @@ function greeted(): i32 {
   const there = get(PEER_RX_NEXT) - get(TX_FIRST);
   if (get(PEER_RX_EPOCH) != get(TX_EPOCH)) return BAD_POSITION;
   if (<u32>there > <u32>(get(TX_NEXT) - get(TX_FIRST))) {
-    // The other end would say so for ever: for it, the stream gets another name, and is new.
+    // The other end would say so for ever. With another name, the stream is new to it.
     set(TX_EPOCH, get(NONCE) | 1);
     return BAD_POSITION;
   }
@@ -511,11 +514,11 @@ function greeted(): i32 {
   return 0;
 }
 
-/** The other end has the message with this id; in dialect 2, and all before it. Returns if that can be. */
+/** The other end has the message with this id; in dialect 2, all before it as well. Returns whether that is possible. */
 function acked(value: i32, now: i32): bool {
   known = get(TX_NEXT);
   for (let entry = outHead; entry < outNext; entry = after(entry)) {
-    // In dialect 1, it is neither done nor qos off.
+    // In dialect 1, one that is neither done nor without qos.
     if ((second() ? load<u8>(entry, 2) : load<u16>(entry, 2)) != value) continue;
     progress = now;
     if (!second()) finish(entry);
@@ -535,14 +538,14 @@ function finish(entry: usize): void {
   outNext = max(outNext, outHead);
 }
 
-/** Withdraws what is qos off, or longer than the other end takes. In dialect 2 its number must go out. */
+/** Withdraws messages without qos, or longer than the other end takes. In dialect 2 their numbers must still go out. */
 function withdraw(longest: u32): void {
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
     if (load<u8>(entry, 3) & SETTLED | <i32>(<u32>load<u16>(entry) - FRAME > longest)) drop(entry);
   }
 }
 
-/** Nobody is to see this message. In dialect 2 its number must go out. */
+/** Withdraws a message. In dialect 2 its number must still go out. */
 function drop(entry: usize): void {
   if (second()) {
     store<u8>(entry, WITHDRAWN, 3);
@@ -550,12 +553,12 @@ function drop(entry: usize): void {
   } else finish(entry);
 }
 
-/** The outbox entry behind this one. */
+/** The outbox entry after this one. */
 function after(entry: usize): usize {
   return entry + HEADER + load<u16>(entry);
 }
 
-/** The connection is gone: what belonged to it is forgotten, and the next attempt planned. */
+/** The connection is gone: forgets what belonged to it, and plans the next attempt. */
 function down(now: i32, reason: i32): void {
   if (get(STATE) == UP & <u32>(now - upAt) >= <u32>get(TIMEOUT)) failures = 0;
   set(REASON, reason);
@@ -563,10 +566,10 @@ function down(now: i32, reason: i32): void {
   controlHead = controlEnd = control;
   inHead = inLine = inEnd = inbox;
   candidate = 0;
-  withdraw(-1); // what is qos off had its chance
+  withdraw(-1); // messages without qos have had their chance
   outNext = outHead;
-  // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an
-  // attempt that nobody answered: it was a pause itself.
+  // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less a random part of up to a half. Also at once
+  // after an attempt that nobody answered: waiting for the answer was a pause already.
   const pause = reason >= BAD_GREETING
     ? get(TIMEOUT) << 2
     : failures && reason >> 1 != NO_ANSWER >> 1
@@ -576,7 +579,7 @@ function down(now: i32, reason: i32): void {
   failures++;
 }
 
-/** Makes room in the inbox where that costs little copying, and says how much there is. */
+/** Makes room in the inbox where that needs little copying, and says how much there is. */
 function offerRoom(): void {
   const taken = inHead - inbox;
   if (taken != 0 & get(STATE) == UP & (inHead == inLine | inEnd >= inLimit)) {
@@ -585,7 +588,7 @@ function offerRoom(): void {
     inLine -= taken;
     inEnd -= taken;
   }
-  // While messages of ours lack an ack, read on beyond the limit: their acks may be next. In dialect 2
+  // While messages of ours are unacknowledged, read on beyond the limit: their acks may come next. In dialect 2
   // the other end knows the limit.
   const limit = outHead == outNext & !second() ? inLimit : outbox;
   set(RX_PTR, <i32>inEnd);

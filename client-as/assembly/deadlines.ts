@@ -1,6 +1,6 @@
 /**
- * Messages that are of use for a time only: "open the door" is not to arrive an hour late. Each arrives, or the
- * application is told that it has expired, and never will.
+ * Messages with a deadline: "open the door" must not arrive an hour late. Each of them arrives, or the application is
+ * told that it has expired: then it will never arrive.
  *
  *     begin(20);
  *     text("the bell rings");
@@ -10,27 +10,27 @@
  *       if (expired()) gpio_write(LED, 1); // nobody has heard it
  *     }
  *
- * An application without such messages pays nothing for them. One that boots its core again (`configure`) must not have
- * any waiting: their numbers begin again.
+ * They cost nothing in an application without such messages. When an application boots its core again (`configure`), no
+ * such message may be waiting: the numbers start again.
  */
 import { millis } from "./board";
 import { expire, registers } from "./core";
 import { TX_FIRST, TX_NEXT } from "./registers";
 import { QOS, send } from "./text";
 
-/** Most messages with a deadline that can wait at once: a chip's outbox holds no more messages. */
+/** Most messages with a deadline that can wait at once: the outbox of a chip holds no more messages. */
 const MOST: i32 = 8;
 let count = 0;
-let asleep = false; // or about to be: nobody would withdraw what waits
+let asleep = false; // or about to sleep: nobody would withdraw messages then
 
-/** Of each, its number and when its time is up. */
+/** The number and the deadline of each. */
 function table(): usize {
   return memory.data(64, 4);
 }
 
 /**
- * Sends the line with qos, to be of use for this many ms, 1 to 2,147,483,647. False if it was refused as `send` does, or
- * 8 such lines wait already, or the board is about to sleep.
+ * Sends the line with qos and a deadline in this many ms, 1 to 2,147,483,647. False if it was refused for a reason that
+ * `send` has, if 8 such lines wait already, or if the board is about to sleep.
  */
 export function sendWithin(ms: i32): bool {
   const number = load<i32>(registers() + TX_NEXT);
@@ -40,11 +40,11 @@ export function sendWithin(ms: i32): bool {
 }
 
 /**
- * How many of those lines have expired since the last call: their time was up, and they will never arrive. To be called
- * in `onTick`, every second or more often: a line that was sent when the link was lost holds up all behind it from
- * the moment at which its time is up until this function has looked at it on the next link.
+ * How many of those lines have expired since the last call: they will never arrive. Call it in `onTick`, every second or
+ * more often. A line that was on its way when the link was lost holds up all lines after it, from its deadline until
+ * this function has looked at it on the next link.
  *
- * In dialect 1 nobody can know whether a line that was sent is there. It counts as expired, and may have arrived.
+ * In dialect 1 nobody can know whether a line that was sent has arrived. It counts as expired, and may have arrived.
  */
 export function expired(): i32 {
   const now = millis();
@@ -65,7 +65,7 @@ export function expired(): i32 {
   return withdrawn;
 }
 
-/** The board is about to sleep, or is not any more: no such line is accepted then. */
+/** Says whether the board is about to sleep: then no such line is accepted. */
 export function suspend(sleeps: bool): void {
   asleep = sleeps;
 }

@@ -1,15 +1,15 @@
 /**
- * JSON in, as far as a device needs it: flat arrays and objects of numbers, strings, true, false and
- * null, read where they lie.
+ * Reads as much JSON as a device needs: flat arrays and objects of numbers, strings, true, false and
+ * null. Nothing is copied.
  *
  *     read(ptr, length);                      // [1,"on"], or {"led":1,"mode":"on"}
  *     if (element(1)) gpio_write(2, is("on")); //              member("mode")
  *
- * A value is chosen first and looked at then. Until one is chosen the value is the whole text, so a
- * message that is a bare number needs no JSON. An array or object is read to its end before a value of
- * it is chosen: one that is malformed or nested has none. Where there is no value, `integer` returns
- * its fallback and `is` false. Nothing outside the text is ever read. Two liberties: bytes below a
- * space count as blanks, and what has no quotes need be no number, nor true, false or null.
+ * First choose a value, then look at it. Until one is chosen the value is the whole text, so a message that is a bare
+ * number needs no JSON. An array or object is read to its end before one of its values is chosen: one that is malformed
+ * or nested has none. Where there is no value, `integer` returns its fallback and `is` returns false. Nothing outside
+ * the text is ever read. It is more lenient than JSON in two ways: bytes below a space count as blanks, and a value
+ * without quotes may be anything, not only a number, true, false or null.
  */
 
 import { endOf } from "./text";
@@ -31,7 +31,7 @@ let at: usize = 0; // how far it is read
 let value: usize = 0; // a string without its quotes
 let valueEnd: usize = 0;
 
-/** Looks at this text from now on: a message, while `onMessage` runs. */
+/** Reads this text from now on: a message, while `onMessage` runs. */
 export function read(ptr: usize, length: i32): void {
   from = value = ptr;
   end = valueEnd = ptr + length;
@@ -67,8 +67,7 @@ export function integer(fallback: i32): i32 {
 }
 
 /**
- * Whether the value is this literal, in ASCII: nothing else is equal to anything. Escapes are not
- * decoded, and quotes do not matter.
+ * Whether the value is this literal, which must be ASCII. Escapes are not decoded, and quotes do not matter.
  */
 export function is(literal: string): bool {
   return same(value, valueLength(), literal);
@@ -80,7 +79,7 @@ export function same(ptr: usize, length: i32, literal: string): bool {
   if (at != length << 1) return false;
   while (at) {
     at -= 2;
-    // A byte beyond ASCII is negative here, and no character is.
+    // A byte beyond ASCII is negative here, and no character of the literal is.
     if (load<i8>(ptr + (at >> 1)) != <i32>load<u16>(changetype<usize>(literal) + at)) return false;
   }
   return true;
@@ -114,29 +113,29 @@ function choose(bracket: i32, n: i32, name: string): bool {
       foundEnd = valueEnd;
     }
   }
-  // Whatever is wrong inside, the last mark was an opening one or a comma then.
+  // If anything inside is wrong, the last mark was an opening one or a comma.
   if (mark != bracket + TO_CLOSE || next() != NOTHING) found = foundEnd = 0;
   value = found;
   valueEnd = foundEnd;
   return found != 0;
 }
 
-/** Behind a mark: reads a string to its closing quote, or what else there is up to a mark or a blank. */
+/** After a mark: reads a string to its closing quote, or anything else up to a mark or a blank. */
 function scalar(): bool {
   const quoted = next() == QUOTE;
-  value = quoted ? at : --at; // if nothing has come, this is the mark, or a blank behind it
+  value = quoted ? at : --at; // if nothing has come, this is the mark, or a blank after it
   for (; at < end; at++) {
     const c = <i32>load<u8>(at);
     if (quoted) {
       if (c == QUOTE) break;
-      if (c == BACKSLASH) at++; // and what it escapes
+      if (c == BACKSLASH) at++; // skips what it escapes, too
     } else if (c <= SPACE || c == COMMA || c == COLON || (c | 0x20) == OBJECT + TO_CLOSE) break;
   }
   valueEnd = at;
   return quoted ? at++ < end : at > value;
 }
 
-/** Reads the next byte that is no blank. */
+/** Reads the next byte that is not a blank. */
 function next(): i32 {
   while (at < end) {
     const c = <i32>load<u8>(at++);

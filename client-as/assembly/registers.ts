@@ -1,14 +1,15 @@
 /**
- * The numbers that the core shares with its hosts: where its registers lie, and what they and `poll` say.
+ * The numbers that the core shares with its hosts: where its registers are, and what their values and those of `poll`
+ * mean.
  *
- * This is TypeScript as much as AssemblyScript, and the one definition for both: the core and the applications are
- * compiled with it, the host in Deno imports it. The firmware's `core.h` says the same in C;
+ * This file is both TypeScript and AssemblyScript, and the only definition: the core and the applications are compiled
+ * with it, and the host in Deno imports it. The firmware's `core.h` says the same in C;
  * `tests/firmware/registers_test.ts` compares them.
  *
  * @module
  */
 
-// The register block: byte offsets of 32-bit little-endian words. Those marked "host" are to be set before `init`.
+// The register block: byte offsets of 32-bit little-endian words. The host sets those marked "host" before `init`.
 
 /** Bytes of the block. */
 export const SIZE = 140;
@@ -24,13 +25,13 @@ export const TIMEOUT = 16;
 /** Host: 1 or 2. */
 export const DIALECT = 20;
 
-// What a greeting of dialect 2 says, in its order: from here to the end of NONCE.
+// The words of a greeting of dialect 2, in its order: from here to the end of NONCE.
 /** Host: a random word, new with each `init`: it names the stream of messages that starts then. */
 export const TX_EPOCH = 24;
 /** Number of the oldest message in the outbox, or of the next one. */
 export const TX_FIRST = 28;
-/** Host: what these two words were before a reset, or 0. They change with `take` and with greetings:
- * keep them where a reset does not erase them, before the next `poll`. */
+/** Host: the values of these two words before a reset, or 0. `take` and greetings change them: store them where a reset
+ * does not erase them, before the next `poll`. */
 export const RX_EPOCH = 32;
 export const RX_NEXT = 36;
 /** Host: how many messages the outbox holds at most, sent or not, 1 to 64. */
@@ -48,7 +49,7 @@ export const WAIT = 68;
 export const RX_PTR = 72;
 /** Why the last connection ended, see below. */
 export const REASON = 76;
-/** How often the link came up. */
+/** How many times the link came up. */
 export const CONNECTS = 80;
 /** Number of the next message to be written. */
 export const TX_NEXT = 84;
@@ -57,19 +58,19 @@ export const OUTBOX = 88;
 /** Host: bytes of inbox, 2 * (LINE + 3) and (dialect 2) LINE + 94 + ID_LEN at least: a message costs its
  * text + 3, and a line must fit behind the hello. */
 export const INBOX = 92;
-/** Host: how many taken messages are remembered in dialect 1 to recognise repeats, 1 to 223 (ids come
- * round after 255). */
+/** Host: how many taken messages are remembered in dialect 1 to recognise repeats, 1 to 223 (ids wrap around
+ * after 255). */
 export const RECENT = 96;
-/** Host: seed of the pauses' jitter; each device its own, or they all come back at once. */
+/** Host: seed of the jitter of pauses. Each device needs its own, or all come back at once. */
 export const SEED = 100;
 /** Host: bytes of the id, with a newline behind it: 2 to 256. */
 export const ID_LEN = 104;
-/** Host: 0 no proof, 2 HMAC-SHA256 with a key that only the host knows, 3 the same and a seal that is the host's: its
- * key comes of what the last HMAC of a greeting is of. 4 is 3 with an exchange of ephemeral keys in place of nonces, 64
- * digits each: the last 32 of the device's stand before its id, and are new before each `opened`. */
+/** Host: 0 no proof; 2 HMAC-SHA256 with a key that only the host knows; 3 the same, and records that the host seals, with
+ * keys derived from the text of which the last HMAC of a greeting is made. 4 is 3 with an exchange of ephemeral keys in
+ * place of nonces, 64 digits each: the last 32 of the device's own are put before its id, new before each `opened`. */
 export const SUITE = 108;
 
-// What the welcome said, in its order: to the end of the block.
+// The words of the welcome, in its order: to the end of the block.
 export const PEER_TX_EPOCH = 112;
 export const PEER_TX_FIRST = 116;
 export const PEER_RX_EPOCH = 120;
@@ -91,7 +92,7 @@ export const CAN_SEND = 1;
 export const CAN_RECEIVE = 2;
 
 // States.
-/** The host does not know yet that the connection is given up. */
+/** The connection is given up, but the host has not been told yet. */
 export const CLOSING = -1;
 /** Waits before it connects. */
 export const IDLE = 0;
@@ -100,7 +101,8 @@ export const CONNECTING = 1;
 export const GREETING = 2;
 export const UP = 3;
 
-// Reasons why a connection ended. What a state waits for too long is its number and 1: NO_ANSWER, NO_GREETING, SILENT.
+// Reasons why a connection ended. If a state waits too long, the reason is its number plus 1: NO_ANSWER, NO_GREETING,
+// SILENT.
 /** The network or the other end closed it. */
 export const LOST = 1;
 /** Connecting took too long. */
@@ -112,16 +114,16 @@ export const SILENT = 4;
 /** The socket took nothing for TIMEOUT. */
 export const STALLED = 5;
 export const LINE_TOO_LONG = 6;
-/** A line that starts with no two lower-case hex digits. */
+/** A line that does not start with two lower-case hex digits. */
 export const BAD_LINE = 7;
 /** A message is missing. */
 export const GAP = 8;
 /** An ack, or a position, for what was never sent. */
 export const BAD_POSITION = 9;
-// From here on, trying again soon will not help.
+// From here on, trying again soon does not help.
 /** Malformed, or not dialect 2. */
 export const BAD_GREETING = 10;
 /** The other end does not have the key. */
 export const BAD_PROOF = 11;
-/** And the code that the other end gave for it. */
+/** Refused: the code that the other end gave is added to this. */
 export const REFUSED = 16;

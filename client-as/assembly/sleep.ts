@@ -1,5 +1,5 @@
 /**
- * Deep sleep, for boards on a battery: reads, tells, sleeps.
+ * Deep sleep, for boards on a battery.
  *
  *     export function onStart(): void {
  *       if (!woke()) hello("@battery 1");
@@ -13,10 +13,10 @@ import { deep_sleep } from "./board";
 import { suspend, withDeadline } from "./deadlines";
 
 /**
- * Sleeps for so many ms, 1 to 2,147,483,647, as soon as all that was sent is acknowledged and the server knows for how
- * long; what cannot be delivered in time waits for the next start (`board.ts` says how long that is, and how much can
- * wait). False, and the board stays awake: what waits is too much, or among it is a message with a deadline that
- * `expired` has not decided, as nobody would withdraw it in time. 0: it is not to sleep any more.
+ * Sleeps for this many ms, 1 to 2,147,483,647, as soon as all that was sent is acknowledged and the server knows for how
+ * long. Messages that cannot be delivered in time wait for the next start (`board.ts` says when, and how many). Returns
+ * false, and the board stays awake, if the messages that wait are too many, or if one of them has a deadline that
+ * `expired` has not decided: nobody would withdraw it in time. 0 cancels the sleep.
  */
 export function sleep(ms: i32): bool {
   const sleeps = <bool>(<i32>!withDeadline() & deep_sleep(ms));

@@ -13,8 +13,8 @@ export function connects(): i32 {
 }
 
 /**
- * Messages sent but not yet acknowledged. One who sends only when it is 0 waits for each message to
- * arrive, through outages, before the next.
+ * Messages sent but not yet acknowledged. An application that sends only when it is 0 waits for each message to
+ * arrive before it sends the next, through outages too.
  */
 export function pending(): i32 {
   return load<i32>(registers() + TX_NEXT) - load<i32>(registers() + TX_FIRST);

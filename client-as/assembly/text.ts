@@ -1,13 +1,13 @@
 /**
- * Text out. A line is composed where it will be sent from, in the core's outbox: no buffer, no copy.
+ * Composes lines. A line is composed in the core's outbox, from which it will be sent: no buffer, no copy.
  *
  *     begin(32); // bytes at most
  *     open(); item(connects()); item(-1); close();
  *     if (!send(QOS)) { ... } // now [3,-1] is on its way
  *
- * What does not fit is never cut short: from the first byte too much (or when `begin` found no room)
- * the line is refused, the rest of it ignored, and `send` returns false. So the one place to look at
- * is what `send` returns. `begin` and `send` belong into the same call of the host.
+ * A line that does not fit is never cut short: it is refused from the first byte too many on, or if `begin` found no
+ * room. The rest of it is ignored, and `send` returns false. So it is enough to look at what `send` returns. `begin`
+ * and `send` belong in the same call of the host.
  */
 import { room, write } from "./core";
 import { log } from "./board";
@@ -27,23 +27,23 @@ let start: usize = 0;
 let at: usize = 0; // where the next byte goes
 let limit: usize = 0; // where the room ends; 0: the line is refused
 
-/** Starts a line of up to `most` bytes. False if there is no room for so many now, or never will be. */
+/** Starts a line of up to `most` bytes. False if there is no room for that many now, or never will be. */
 export function begin(most: i32): bool {
   start = at = room(most);
   limit = start ? start + most : 0;
   return limit != 0;
 }
 
-/** Sends the line; false if it was refused: too long, empty, a newline in it, a first byte
- * below 3, or, without qos, no link. */
+/** Sends the line. False if it was refused: it is too long or empty, has a newline in it or a first byte below 3; or,
+ * without qos, there is no link. */
 export function send(qos: i32): bool {
-  // NUL would withdraw it, 1 make it a line of the log, 2 the firmware's.
+  // NUL would mean that it is withdrawn, 1 a line for the log, 2 a line of the firmware.
   const accepted = limit && load<u8>(start) > 2 && write(<i32>(at - start), qos);
   limit = 0;
   return <bool>accepted;
 }
 
-/** Shows the line, as far as it has come, in the board's log. It can still go on, and be sent. */
+/** Shows the line as it is so far in the board's log. It can still be continued and sent. */
 export function show(): void {
   if (limit) log(start, <i32>(at - start));
 }
@@ -53,17 +53,17 @@ export function byte(value: u32): void {
   else limit = 0;
 }
 
-/** Bytes from elsewhere in memory: a piece of a message received, say. */
+/** Bytes from elsewhere in memory: part of a received message, for example. */
 export function bytes(ptr: usize, length: i32): void {
   copy(ptr, ptr + length, 1);
 }
 
-/** Every `step`-th byte from there on. */
+/** Every `step`-th byte from there. */
 export function copy(from: usize, end: usize, step: i32): void {
   for (; from < end; from += step) byte(load<u8>(from));
 }
 
-/** Where a literal ends in memory: its size lies in front of it. `literal.length` would be one more function. */
+/** Where a literal ends in memory: its size is stored before it. `literal.length` would need one more function. */
 // @ts-ignore: decorator
 @inline
 export function endOf(literal: string): usize {
@@ -98,12 +98,12 @@ export function text(literal: string): void {
 export function number(value: i32): void {
   if (value < 0) {
     byte(MINUS);
-    value = 0 - value; // right for the least i32, too
+    value = 0 - value; // also right for the smallest i32
   }
   unsigned(value);
 }
 
-/** A decimal number without a sign: a time, say. */
+/** A decimal number without a sign: a time, for example. */
 export function unsigned(value: u32): void {
   let unit: u32 = 1;
   while (value / unit > 9) unit *= 10;

@@ -19,7 +19,8 @@ import { FaultError, sayFault } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
-import { momentOf, ThingDriver, type Times } from "./thing_driver.ts";
+import { ThingDriver } from "./thing_driver.ts";
+import { momentOf, type Times } from "./thing_record.ts";
 
 /**
  * An application of channels.

@@ -146,7 +146,7 @@ Deno.test("a request prints its answer; its exit code says what became of it", a
     "",
     "holdfast: door: busy: it moves",
   ]);
-  const [late, , why] = await ask(() => "", "door/door", "--deadline", "100");
+  const [late, , why] = await ask(() => "", "door/door", "--deadline", "5000");
   assertEquals([late, why.includes("did not answer in time")], [5, true], why);
   door.close();
   await process.logs("disconnected");

@@ -37,6 +37,7 @@ class FleetStore extends MemoryStore {
       await this.adopting;
       return id === this.orphan ? await this.acquire(id) : undefined;
     },
+    read: () => Promise.resolve(new Map()),
     exchange: () =>
       Promise.resolve({ isAll: false, shown: [], servers: new Map([[2, "far"]]), ...this.around }),
     leave: () => Promise.resolve(),

@@ -10,6 +10,7 @@ import {
   type DeviceState,
   type Journal,
   type Outgoing,
+  WAITS,
   WITHDRAWN,
 } from "../link/record.ts";
 import { failure, type Outcome } from "../link/outcome.ts";
@@ -113,7 +114,8 @@ export class Ledger implements Change, Journal {
   /** Whether there are other dead letters: each is the same object for as long as it is one. */
   get #lettersDiffer(): boolean {
     const now = this.#lettersNow;
-    return now.length !== this.#letters.length || now.some((it, i) => it !== this.#letters[i]);
+    if (now.length !== this.#letters.length) return true;
+    return now.length > 0 && now.some((it, i) => it !== this.#letters[i]);
   }
 
   /** Whether the store is to forget the device, and all that it has of it. */
@@ -187,11 +189,14 @@ export class Ledger implements Change, Journal {
     return { taken: [...this.#mail ?? []], replies: replies ?? [] };
   }
 
-  /** Tells the writers of messages that go with the device. */
+  /** Tells the writers of messages that go with the device, and who else waits for something of it. */
   *#farewells(): Iterable<Reply> {
     const text = JSON.stringify(failure(FORGOTTEN));
     for (const { from, text: message } of this.record.outbox) {
       if (from !== undefined && message !== WITHDRAWN) yield { to: from, text };
+    }
+    for (const key of this.record.memos.keys()) {
+      if (key.startsWith(WAITS)) yield { to: key.slice(WAITS.length), text };
     }
   }
 

@@ -7,7 +7,7 @@
 import { Client } from "../../bridge/host/mod.ts";
 
 /** How long it may take, in ms. */
-const PATIENCE = 20_000;
+const PATIENCE = 30_000;
 
 /** How many messages `sink.ts` has got. */
 export async function delivered(port: number): Promise<number> {

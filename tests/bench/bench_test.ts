@@ -115,7 +115,7 @@ toolTest(
   },
 );
 
-const PACE: Pace = { settle: 400, idle: 400, write: 600, gather: 20_000 };
+const PACE: Pace = { settle: 400, idle: 400, write: 600, gather: 30_000 };
 
 Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are delivered", async () => {
   const folder = await Deno.makeTempDir();

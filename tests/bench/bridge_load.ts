@@ -11,6 +11,7 @@ import mqtt from "mqtt";
 import { TextLineStream } from "@std/streams";
 import { Channels, Client } from "../../bridge/host/mod.ts";
 import type { Run } from "./load.ts";
+import { isSo, measureFor, sleep } from "./measured.ts";
 import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 
 /** Its options. */
@@ -25,9 +26,6 @@ export type WayOrder =
 const DEVICES = 10;
 
 const TEXT_BYTES = 32;
-
-/** Longest time until what was sent last has arrived, in ms. */
-const PATIENCE = 10_000;
 
 /** Sends a text on its way. */
 interface Sender {
@@ -110,7 +108,7 @@ async function run(order: Extract<WayOrder, { do: "run" }>): Promise<Run> {
   await sleep(order.warmUpMs);
   times.length = 0;
   const start = performance.now();
-  await sleep(order.ms);
+  await measureFor(order.ms, () => times.length > 0);
   const rate = times.length / (performance.now() - start) * 1000;
   window = 0;
   times.sort((a, b) => a - b);
@@ -119,15 +117,12 @@ async function run(order: Extract<WayOrder, { do: "run" }>): Promise<Run> {
 }
 
 async function close(): Promise<{ sent: number }> {
-  for (let waited = 0; onTheirWay.size > 0 && waited < PATIENCE; waited += 10) await sleep(10);
-  if (onTheirWay.size > 0) throw new Error(`${onTheirWay.size} of ${sent} messages are lost`);
+  if (!await isSo(() => onTheirWay.size === 0)) {
+    throw new Error(`${onTheirWay.size} of ${sent} messages are lost`);
+  }
   await sender.close();
   subscriber.close();
   return { sent };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function obey(order: WayOrder): Promise<unknown> {

@@ -101,20 +101,21 @@ async function drive(
   { do: what, ids, window, ms }: Extract<ChannelOrder, { ids: string[] }>,
 ): Promise<Answered> {
   const times: number[] = [];
-  const end = performance.now() + ms;
-  const one = async (id: string, slot: number) => {
-    const [device, thing] = await Promise.all([server.device(id), server.thing(id)]);
-    for (let i = 0; performance.now() < end; i++) {
-      const begun = performance.now();
+  const ends = await Promise.all(
+    ids.map((id) => Promise.all([server.device(id), server.thing(id)])),
+  );
+  const begun = performance.now();
+  const one = async ([device, thing]: [Device, Thing], slot: number) => {
+    for (let i = 0; i === 0 || performance.now() < begun + ms; i++) {
+      const asked = performance.now();
       if (what === "lines") await echo(device, `message ${slot} ${i}`);
       else if (what === "settings") await set(thing, `channel${slot}`, counter++);
       else await thing.request("adc", i);
-      times.push(performance.now() - begun);
+      times.push(performance.now() - asked);
     }
   };
-  const begun = performance.now();
   await Promise.all(
-    ids.flatMap((id) => Array.from({ length: window }, (_, slot) => one(id, slot))),
+    ends.flatMap((end) => Array.from({ length: window }, (_, slot) => one(end, slot))),
   );
   const seconds = (performance.now() - begun) / 1000;
   times.sort((a, b) => a - b);

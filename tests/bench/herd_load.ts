@@ -54,7 +54,7 @@ const STEPS = 200;
 const LISTEN_MS = 100;
 
 /** How long acks are waited for, in ms. */
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 
 let devices: HerdDevice[] = [];
 let servers = 1;

@@ -11,6 +11,7 @@ import { TextLineStream } from "@std/streams";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
+import { measureFor, sleep } from "./measured.ts";
 
 /** Options of the loader. */
 export type Command =
@@ -332,7 +333,7 @@ async function run(window: number, warmUpMs: number, ms: number): Promise<Run> {
   samples.length = 0;
   const from = count();
   const start = performance.now();
-  await sleep(ms);
+  await measureFor(ms, () => count() > from && samples.length > 0);
   const seconds = (performance.now() - start) / 1000;
   const rate = (count() - from) / seconds;
   const sorted = samples.map((sample) => sample * 1000).sort((a, b) => a - b);
@@ -350,10 +351,6 @@ function close(): Closed {
   for (const connection of connections) connection.close();
   connections = [];
   return { acked };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function obey(command: Command): Promise<Opened | Run | Closed> {

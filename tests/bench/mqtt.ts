@@ -7,6 +7,7 @@
  */
 import { TextLineStream } from "@std/streams";
 import type { Closed, Command, Opened, Run } from "./load.ts";
+import { isSo, measureFor, sleep } from "./measured.ts";
 import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 
 const TEXT_BYTES = 32;
@@ -93,7 +94,7 @@ async function run(window: number, warmUpMs: number, ms: number): Promise<Run> {
   samples.length = 0;
   const from = delivered;
   const start = performance.now();
-  await sleep(ms);
+  await measureFor(ms, () => delivered > from && samples.length > 0);
   const rate = (delivered - from) / (performance.now() - start) * 1000;
   const sorted = samples.map((sample) => sample * 1000).sort((a, b) => a - b);
   await Promise.all(loads.map((load) => load.stop()));
@@ -104,17 +105,13 @@ async function run(window: number, warmUpMs: number, ms: number): Promise<Run> {
 async function close(): Promise<Closed> {
   const acked = loads.reduce((sum, { acked }) => sum + acked, 0);
   // The broker tells the publisher first.
-  for (let waited = 0; delivered < acked && waited < 2000; waited += 10) await sleep(10);
+  await isSo(() => delivered >= acked);
   if (delivered !== acked) {
     throw new Error(`${acked} messages were acknowledged, but ${delivered} delivered`);
   }
   for (const connection of [...loads, subscriber]) connection.close();
   loads = [];
   return { acked };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function obey(command: Command): Promise<Opened | Run | Closed> {

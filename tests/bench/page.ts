@@ -17,7 +17,7 @@ const TURN_MS = 5000;
 const WARM_UP_MS = 2000;
 
 /** Longest time until the page has seen what was said last, in ms. */
-const PATIENCE = 10_000;
+const PATIENCE = 30_000;
 
 /** Between two bursts of changes there is more than that, in ms. */
 const REST_MS = 200;

@@ -184,6 +184,7 @@ for (const { what, board, fault, before, says, mend } of lasting) {
 /** A board whose lines are not wired must be started with its button. */
 async function startByHand(visitor: Visitor, fixture: Fixture): Promise<void> {
   await visitor.sees(/Press RESET on the board/);
+  await fixture.isHeardAt(115200);
   fixture.cable().press(false);
 }
 

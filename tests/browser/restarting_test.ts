@@ -253,6 +253,7 @@ browserTest(
         await visitor.sees(says);
         // It is left alone, and heard at the firmware's speed.
         await visitor.hears("(listening at 115200 baud)");
+        await fixture.isHeardAt(115200);
         chip.firmware = firmwareIn(home());
         fixture.cable().press(false);
         await visitor.sees(SUCCESS);

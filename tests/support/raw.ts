@@ -84,6 +84,12 @@ export class RawPeer implements AsyncDisposable {
     }, { what });
   }
 
+  /** Waits for the first line; undefined if the connection ends before it. */
+  async firstLine(): Promise<string | undefined> {
+    await until(() => this.lines.length > 0 || this.ended !== undefined, { what: "a first line" });
+    return this.lines[0];
+  }
+
   /** Waits until the connection has ended, and tells how. */
   end(): Promise<string> {
     return until(() => this.ended, { what: "the end of a connection" });
@@ -131,9 +137,16 @@ export class RawServer implements AsyncDisposable {
   readonly peers: RawPeer[] = [];
   #listener: Deno.TcpListener;
   #accepting: Promise<void>;
+  readonly #meetings: (void | Promise<void>)[] = [];
 
-  /** @param met Called with each new connection, before anything is read from it. */
-  constructor(readonly met: (peer: RawPeer, index: number) => void = () => {}, reads = true) {
+  /**
+   * @param met Called with each new connection, before anything is read from it. What it does must end
+   * when the connection does: it is waited for when the server is closed.
+   */
+  constructor(
+    readonly met: (peer: RawPeer, index: number) => void | Promise<void> = () => {},
+    reads = true,
+  ) {
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     this.port = this.#listener.addr.port;
     this.#accepting = this.#accept(reads);
@@ -143,7 +156,7 @@ export class RawServer implements AsyncDisposable {
     for await (const conn of this.#listener) {
       const peer = new RawPeer(conn, reads);
       this.peers.push(peer);
-      this.met(peer, this.peers.length - 1);
+      this.#meetings.push(this.met(peer, this.peers.length - 1));
     }
   }
 
@@ -156,5 +169,6 @@ export class RawServer implements AsyncDisposable {
     this.#listener.close();
     await this.#accepting;
     for (const peer of this.peers) await peer[Symbol.asyncDispose]();
+    await Promise.all(this.#meetings);
   }
 }

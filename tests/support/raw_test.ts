@@ -16,6 +16,21 @@ Deno.test("a raw server and a raw peer hear each other, and how it ended", async
   await peer.end();
 });
 
+Deno.test("a server is closed when what it does with its peers has ended, one that says nothing too", async () => {
+  const heard: (string | undefined)[] = [];
+  {
+    await using server = new RawServer(async (peer) => void heard.push(await peer.firstLine()));
+    await using talker = await RawPeer.dial(server.port);
+    await talker.say("hello\nhal");
+    await until(() => heard.length === 1);
+    await RawPeer.dial(server.port).then((peer) => peer[Symbol.asyncDispose]());
+    await using silent = await RawPeer.dial(server.port);
+    await server.peer(2);
+    assertEquals(silent.ended, undefined);
+  }
+  assertEquals(heard, ["hello", undefined, undefined]);
+});
+
 Deno.test("a peer that does not read hears what was said once it does", async () => {
   await using server = new RawServer();
   await using peer = await RawPeer.dial(server.port, { reads: false });

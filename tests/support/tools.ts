@@ -6,9 +6,6 @@
  * @module
  */
 
-/** Debian puts servers here, and not everybody has it on the path. */
-const EXTRA_FOLDERS = ["/usr/sbin", "/usr/local/sbin"];
-
 function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
@@ -76,7 +73,9 @@ export function locate(
 function find(name: string): string | undefined {
   if (name.includes("/")) return isFile(name) ? name : undefined;
   const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
-  return [...folders, ...EXTRA_FOLDERS].map((folder) => `${folder}/${name}`).find(isFile);
+  // Debian puts servers into the sbin beside a bin, which is not on every user's path.
+  const servers = folders.map((folder) => folder.replace(/\/bin$/, "/sbin"));
+  return [...folders, ...servers].map((folder) => `${folder}/${name}`).find(isFile);
 }
 
 function inCi(): boolean {

@@ -4,8 +4,10 @@
  * @module
  */
 import type { Page } from "playwright-core";
+import { until } from "../../support/wait.ts";
 import { Cable, PortError } from "../chip/cable.ts";
 import { Chip, type ChipOptions } from "../chip/chip.ts";
+import { PATIENCE } from "./chromium.ts";
 import { installSerial, type Reply, type Request } from "./serial.ts";
 
 const BINDING = "holdfastTestSerial";
@@ -42,6 +44,18 @@ export class Fixture {
 
   cable(board = 0): Cable {
     return this.#places[board]!.cable;
+  }
+
+  /**
+   * Waits until the page has a board's port open at this speed. The page shows its words first and opens the
+   * port then: what a board says before is lost.
+   */
+  async isHeardAt(baud: number, board = 0): Promise<void> {
+    const cable = this.cable(board);
+    await until(() => cable.isOpen && cable.baud === baud, {
+      timeout: PATIENCE,
+      what: () => `${baud} baud, not ${cable.baud}, on a port that is open: ${cable.isOpen}`,
+    });
   }
 
   /** Gives the page its `navigator.serial`; before it is loaded. */

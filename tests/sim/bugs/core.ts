@@ -11,7 +11,7 @@ export const CORE_BUGS: Bugs = {
   ),
   "core: what overflows the inbox is acknowledged, and lost": edit(
     CORE,
-    "} // else it was read only for the acks behind it. Not acknowledged, it will come again.",
+    "} // else it was read only for the acks after it. It is not acknowledged, so it will come again.",
     "} else if (controlEnd + FRAME <= recent) frame(controlEnd, controlEnd + 2, value), controlEnd += FRAME;",
   ),
   "core: a malformed line hangs it": edit(
