@@ -309,9 +309,9 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   // People.
 
-  /** They have more to say. */
-  sayMore(): void {
-    this.#people.sayMore();
+  /** They ask devices again and again. @param ms For how long */
+  ask(ms: number): void {
+    this.#people.askFor(ms);
   }
 
   /** Whether somebody can publish. */

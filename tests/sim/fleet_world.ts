@@ -21,8 +21,8 @@ import { World } from "./world.ts";
 const LOOK = 100;
 const SLACK = 1500;
 
-/** To renew the lease for the broker, a store takes its time so often that it may be up meanwhile: see `strikeBridge`. */
-const RENEWAL = 6;
+/** A store that is so slow that the lease for the broker may be up while it is renewed: so many of its times are a lease. */
+const RENEWALS = [6, 8, 10, 12];
 
 /** Nobody answers there. */
 const NOWHERE: Host = { listens: false, accept() {} };
@@ -165,14 +165,14 @@ export class FleetWorld extends World implements FleetStoreWorld {
   }
 
   override strikeBridge(kind: FleetBrokerFault): void {
-    const { clock, fleet: { disk }, scenario: { mqtt } } = this;
+    const { clock, random, fleet: { disk }, scenario: { mqtt } } = this;
     // What it is sent, it finds when it goes on, and another one has had it meanwhile.
     if (kind === "server stands as it is sent something") return this.#standsFor(2);
     // Its time is up while it renews the lease, and nobody else wants that yet: see `Lease`.
-    disk.slowness = Math.ceil(mqtt!.lease! / RENEWAL);
+    disk.slowness = Math.ceil(mqtt!.lease! / random.pick(RENEWALS));
     disk.slowUntil = clock.now + 3 * mqtt!.lease!;
     this.disturb(disk.troubleEnd);
-    this.broker!.sayMore();
+    this.broker!.ask(3 * mqtt!.lease!);
   }
 
   /** Or a device moves meanwhile; and the server that had it stands, and knows only later what it has lost. */

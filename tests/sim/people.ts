@@ -40,6 +40,9 @@ const STARTS = 0.1;
 /** Most that they say in addition to a broker that has forgotten the bridge. */
 const MORE = 4;
 
+/** So many do they ask at a time. */
+const QUESTIONS = 20;
+
 /** Where they publish. */
 interface Broker {
   readonly world: BrokerWorld;
@@ -79,6 +82,16 @@ export class People {
   sayMore(): void {
     this.toPublish += this.broker.world.random.below(MORE + 1);
     this.start();
+  }
+
+  /** Devices are asked again and again, for this many ms. */
+  askFor(ms: number): void {
+    const { broker, broker: { books: { things }, world: { clock, random } } } = this;
+    for (let i = 1; i <= QUESTIONS; i++) {
+      clock.after(Math.floor(i * ms / QUESTIONS), () => {
+        if (broker.takesPublications) this.#ask(random.pick([...things.keys()]), 2);
+      });
+    }
   }
 
   #publish(): void {
