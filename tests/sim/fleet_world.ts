@@ -10,7 +10,7 @@ import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
 import type { FleetBrokerFault } from "./mqtt_plan.ts";
-import type { Host } from "../../bridge/testing/network.ts";
+import { type Host, UP } from "../../bridge/testing/network.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -315,8 +315,15 @@ export class FleetWorld extends World implements FleetStoreWorld {
       case "a device forgets what may expire, and greets another server":
         return void (device.atDeadline = () => {
           const holder = this.#holderOf(device);
-          this.#atGreeting = (device, server) =>
-            server !== holder && this.#part(device, server, timeout);
+          // It is told the name of its stream there, and cannot confirm that.
+          this.#atGreeting = (device, server) => {
+            if (server === holder) return;
+            device.path.unplug(UP);
+            clock.after(random.between(Math.ceil(timeout / 2), timeout), () => {
+              device.path.plug(UP);
+              this.#part(device, server, timeout);
+            });
+          };
           device.dieOf(kind, false);
         });
       case "a server is out of reach":
