@@ -69,6 +69,7 @@ export {
   type Around,
   type Beat,
   type Fleet,
+  type Kept,
   type Look,
   type Lost,
   type Mail,

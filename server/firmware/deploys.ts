@@ -171,7 +171,9 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
       else own.push(device);
     }
     if (distant.length === 0) return await this.#rollOut(own, wasm, offer, { step });
-    const known = this.#rollouts.offered(devices.map(({ id }) => id), offer);
+    // The same deploy asked for twice is one deploy. What is shown of others does not say on which terms.
+    const isPlain = !offer.older && !offer.again;
+    const known = isPlain && this.#rollouts.offered(devices.map(({ id }) => id), offer);
     if (known) return known;
     const id = this.#rollouts.newId(Math.round(this.#host.date()));
     try {

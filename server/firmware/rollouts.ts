@@ -101,7 +101,7 @@ export class Rollouts {
       told.set(device, { ...state, step: rollout!.step, begun: new Date(begun) });
     }
     for (const { id: device, deploy } of this.elsewhere(id)) {
-      told.set(device, { ...deploy, step: deploy.step! });
+      told.set(device, { ...deploy, step: deploy.step ?? 1 });
     }
     const devices = inOrder(told.keys());
     if (devices.length === 0) return undefined;

@@ -4,6 +4,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import { channels, type ServerOptions } from "../mod.ts";
 import type { Around, Beat, Fleet, Mail } from "../store/fleet.ts";
 import { MemoryStore } from "../store/memory.ts";
+import { type DeviceState, newState } from "../link/record.ts";
 import type { Batch } from "../store/store.ts";
 
 /** A store with a fleet in the hands of the test. */
@@ -13,6 +14,8 @@ class FleetStore extends MemoryStore {
   next: Partial<Beat>[] = [];
   around: Partial<Around> = {};
   orphan: string | undefined;
+  /** What a look shows of a device that another server has. */
+  looked: DeviceState | undefined;
   /** Until then an adoption is on its way, a device is taken, and a commit is under way. */
   adopting: Promise<void> | undefined;
   acquiring: Promise<void> | undefined;
@@ -31,7 +34,7 @@ class FleetStore extends MemoryStore {
       Promise.resolve({ lost: [], mail: [], answers: [], orphans: [], ...this.next.shift() }),
     look: (id, token) => {
       const isOurs = token !== undefined && this.tokens.get(id) === token;
-      return Promise.resolve({ isOurs, state: undefined, looks: 0 });
+      return Promise.resolve({ isOurs, state: this.looked, looks: 0 });
     },
     adopt: async (id) => {
       await this.adopting;
@@ -112,6 +115,19 @@ Deno.test("a note of an older loss changes nothing; one of a newer drops the dev
   const said = rig.scene.log.filter((it) => /^(moved|warning)/.test(it));
   assertEquals(said, ["moved 1"]);
   assertEquals(rig.scene.server.known("1")!.server, undefined, "which one has it is not known yet");
+});
+
+Deno.test("a device that was forgotten after its greeting was looked at must greet again, and is a new one", async () => {
+  await using rig = await Rig.start();
+  const { scene, store } = rig;
+  store.looked = newState(3, { connects: 5 });
+  const socket = await scene.knock("1\n\n");
+  assertEquals(socket.closed, true);
+  assertEquals(scene.log.filter((it) => it.startsWith("refused")), ["refused STALE_GREETING"]);
+  assertEquals(scene.server.known("1"), undefined);
+  store.looked = undefined;
+  const again = await scene.knock("1\n\n");
+  assertEquals([again.closed, scene.server.known("1")?.connects], [false, 1]);
 });
 
 Deno.test("a device without a server is adopted with its waiting messages, and its application begins", async () => {

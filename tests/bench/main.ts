@@ -37,7 +37,7 @@ const SECTIONS = [
   "frames",
 ];
 
-/** Rounds of accepting: each takes 6 s; of stores: 20 s; of fleets: 16 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
+/** Rounds of accepting: each takes 6 s; of stores: 20 s; of fleets: 27 s; of channels: 20 s; over MQTT: 12 s; of recoveries: 20 s; the page: 14 s. */
 const ACCEPT_ROUNDS = 5;
 const STORE_ROUNDS = 5;
 const FLEET_ROUNDS = 5;

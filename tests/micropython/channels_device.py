@@ -22,7 +22,13 @@ def broken(value):
     raise KeyError("burnt")
 
 
+def told(loop, context):
+    print(repr(context["exception"]), file=sys.stderr)
+
+
 async def main():
+    # MicroPython 1.21 would tell of what a handler raises on stdout.
+    asyncio.get_event_loop().set_exception_handler(told)
     client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500)
 
     async def line(text):

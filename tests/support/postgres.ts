@@ -18,17 +18,21 @@ const USER = "postgres";
 const decoder = new TextDecoder();
 
 export class Postgres implements AsyncDisposable {
-  readonly port: number;
+  #port = freePort();
   /** Where its data are, its socket and its log. */
   readonly folder: string;
   readonly #bin: string;
   #runs = false;
+  #hasRun = false;
   #schemas = 0;
 
-  private constructor(bin: string, folder: string, port: number) {
+  private constructor(bin: string, folder: string) {
     this.#bin = bin;
     this.folder = folder;
-    this.port = port;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /**
@@ -58,11 +62,7 @@ export class Postgres implements AsyncDisposable {
 
   static #new(bin: string): Postgres {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_pg_" });
-    // It cannot choose a port by itself.
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr;
-    listener.close();
-    const server = new Postgres(bin, folder, port);
+    const server = new Postgres(bin, folder);
     server.own(folder);
     return server;
   }
@@ -118,8 +118,17 @@ export class Postgres implements AsyncDisposable {
 
   /** Starts it, again perhaps, and waits until it lets in. */
   async start(): Promise<void> {
-    await this.#control("start", "-l", `${this.folder}/started`);
-    this.#runs = true;
+    try {
+      await this.#control("start", "-l", `${this.folder}/started`);
+    } catch (error) {
+      // Before it has run nobody counts on its port, which another program may have been given meanwhile.
+      if (this.#hasRun || !this.log.includes("Address already in use")) throw error;
+      this.#port = freePort();
+      this.#configure([]);
+      Deno.removeSync(`${this.folder}/log`);
+      return await this.start();
+    }
+    this.#runs = this.#hasRun = true;
   }
 
   /** Stops it: "immediate" as a crash does, "fast" in good order. */
@@ -205,4 +214,10 @@ export function withPostgres(
   });
   Deno.test.afterAll(() => server?.[Symbol.asyncDispose]());
   register(() => server!);
+}
+
+/** PostgreSQL cannot choose a port by itself. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
 }

@@ -16,7 +16,7 @@ class Servers:
         """A connection has ended. `up`: the link was up."""
         core = client._core
         hosts = self._hosts
-        if core.failures == 1:
+        if core.failures == 1:  # the link has stayed for the timeout
             self._away = 0
         away = core.reason == _REFUSED and core.refusal == 7  # the server is about to stop
         if away:

@@ -56,8 +56,8 @@ export const DEPLOY_BUGS: Bugs = {
   ),
   "a group is given more of what one has not taken": edit(
     ROLLOUTS,
-    "    if (failed) {\n",
-    "    if (failed && members.length === 0) {\n",
+    "    if (why !== undefined) {\n",
+    "    if (why !== undefined && members.length === 0) {\n",
   ),
   "more of a group at once than was said": edit(
     ROLLOUTS,
