@@ -279,6 +279,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.faults.packet();
     this.world.log?.(`broker says ${describe(packet)}`);
     connection.socket.write(encode(packet, this.plan.version));
+    if (packet.cmd === "publish" && packet.qos > 0) this.faults.sends();
   }
 
   // The session's host.
@@ -307,6 +308,11 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 
   // People.
+
+  /** They ask devices again and again. @param ms For how long */
+  ask(ms: number): void {
+    this.#people.askFor(ms);
+  }
 
   /** Whether somebody can publish. */
   get takesPublications(): boolean {

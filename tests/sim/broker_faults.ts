@@ -1,5 +1,10 @@
 /** What goes wrong with the model of a broker, and the way to it. */
-import { type BrokerFault, LONGEST_AWAY, type MqttPlan } from "./mqtt_plan.ts";
+import {
+  type BrokerFault,
+  type FleetBrokerFault,
+  LONGEST_AWAY,
+  type MqttPlan,
+} from "./mqtt_plan.ts";
 import { DOWN, type Path, UP } from "../../bridge/testing/network.ts";
 import type { BrokerWorld } from "./people.ts";
 import type { Process } from "../../bridge/testing/process.ts";
@@ -30,6 +35,8 @@ export class BrokerFaults {
   readonly #broker: Broker;
   /** What is to happen soon after the next packet. */
   #atPacket: (() => void) | undefined;
+  /** What strikes the server of a fleet to which the next publication goes. */
+  #atSending: FleetBrokerFault | undefined;
   /** When a device's next answer to a request is safe, the server dies soon after that commit or the next one. */
   #killsAtAnswer = false;
   #commitsToGo = 0;
@@ -100,6 +107,10 @@ export class BrokerFaults {
       case "server killed amid packets":
         this.#atPacket = () => world.killServer();
         return;
+      case "server stands as it is sent something":
+      case "the store is slow as the lease is renewed":
+        this.#atSending = kind;
+        return;
       case "server killed amid an answer":
         this.#killsAtAnswer = true;
         return;
@@ -120,6 +131,13 @@ export class BrokerFaults {
     this.#atPacket = undefined;
     const { path, world: { clock, random } } = this.#broker;
     if (strike) clock.after(random.below(2 * path.delay() + 20), strike);
+  }
+
+  /** A publication is on its way to the bridge. */
+  sends(): void {
+    const kind = this.#atSending;
+    this.#atSending = undefined;
+    if (kind) this.#broker.world.strikeBridge(kind);
   }
 
   /** A device's answer to a request that somebody has published is safe, and that it is to be published is not yet. */

@@ -73,6 +73,8 @@ export class SimDevice implements Wiring {
   /** Dies when its application has another message: before or after it acts on it, in any case before it can keep
    * its position; or soon after it has. */
   dies: "before acting" | "after acting" | "soon" | undefined;
+  /** It dies of this when it has seen a message that may expire, and the server has no ack of it. */
+  atDeadline: (() => void) | undefined;
   /** The application takes nothing until then. */
   busyUntil = 0;
   /** Until when it need not notice that the other end is gone: its clock was set back. */
@@ -306,14 +308,20 @@ export class SimDevice implements Wiring {
       return false;
     }
     world.log?.(`${this.id} sees ${JSON.stringify(text)}`);
-    books.seenByDevice(text, this.dialect);
+    const message = books.seenByDevice(text, this.dialect);
     this.channels?.take(text);
     world.messages++;
     this.busyUntil = world.clock.now + world.random.below(this.talk.busy + 1);
     if (this.dies === "after acting") {
-      const message = books.toDevice.find(text)!;
       if (message.qos) message.repeats = 1;
       this.dieOf("death before the position is kept");
+      return false;
+    }
+    if (this.atDeadline && message.expires < Infinity) {
+      const strike = this.atDeadline;
+      this.atDeadline = undefined;
+      if (message.qos) message.repeats = 1;
+      strike();
       return false;
     }
     if (this.dies === "soon") this.#dieSoon();
@@ -392,9 +400,8 @@ export class SimDevice implements Wiring {
   }
 
   /** Dies of something that was waiting for it. */
-  dieOf(kind: string): void {
+  dieOf(kind: string, keepsMemory = this.world.random.chance(0.7)): void {
     this.world.count(kind);
-    const keepsMemory = this.world.random.chance(0.7);
     this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
   }
 

@@ -27,6 +27,7 @@ export const STRIKES = [
   "a device that was taken is away for long",
   "a device moves and comes back, and is away for long",
   "it is not told that a device was taken",
+  "a device forgets what may expire, and greets another server",
   "the store is slow, and then a server is cut off from it",
 ] as const;
 

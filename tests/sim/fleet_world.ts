@@ -9,7 +9,8 @@ import { FleetOperator, isOrder } from "./fleet_operator.ts";
 import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
-import type { Host } from "../../bridge/testing/network.ts";
+import type { FleetBrokerFault } from "./mqtt_plan.ts";
+import { type Host, UP } from "../../bridge/testing/network.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -20,11 +21,14 @@ import { World } from "./world.ts";
 const LOOK = 100;
 const SLACK = 1500;
 
+/** A store that is so slow that the lease for the broker may be up while it is renewed: so many of its times are a lease. */
+const RENEWALS = [6, 8, 10, 12];
+
 /** Nobody answers there. */
 const NOWHERE: Host = { listens: false, accept() {} };
 
 /** What happens to a device that greets a server. */
-type Strike = (device: SimDevice, server: FleetServer, from: FleetServer | undefined) => void;
+type Strike = (device: SimDevice, server: FleetServer, from: FleetServer | undefined) => unknown;
 
 export class FleetWorld extends World implements FleetStoreWorld {
   /** Pairs of a device and a server between which nothing passes, and until when. */
@@ -141,14 +145,50 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** The one that has the connection to the broker, most likely. Or it stands until another one has that. */
   override killServer(): void {
-    const { fleet: { all }, random, scenario: { mqtt, timeout } } = this;
-    const leader = all.find(({ process }) => process === this.broker?.lastClient);
-    const server = leader ?? random.pick(all);
-    if (random.chance(0.5)) return this.#kill(server, random.skewed(1, 2 * timeout));
-    const time = mqtt!.lease! + random.below(2 * mqtt!.lease!);
+    const { random, scenario: { timeout } } = this;
+    if (random.chance(0.5)) return this.#kill(this.#leader, random.skewed(1, 2 * timeout));
+    this.#standsFor(1);
+  }
+
+  get #leader(): FleetServer {
+    const { fleet: { all }, random } = this;
+    return all.find(({ process }) => process === this.broker?.lastClient) ?? random.pick(all);
+  }
+
+  /** The server with the connection stands until another one has that. @param leases At least */
+  #standsFor(leases: number): void {
+    const lease = this.scenario.mqtt!.lease!;
+    const time = leases * lease + this.random.below(2 * lease);
     this.count("the server with the connection is paused");
     this.disturb(this.clock.now + time);
-    this.#stand(server, time);
+    this.#stand(this.#leader, time);
+  }
+
+  override strikeBridge(kind: FleetBrokerFault): void {
+    const { clock, random, fleet: { disk }, scenario: { mqtt } } = this;
+    // What it is sent, it finds when it goes on, and another one has had it meanwhile.
+    if (kind === "server stands as it is sent something") return this.#standsFor(2);
+    // Its time is up while it renews the lease, and nobody else wants that yet: see `Lease`.
+    disk.slowness = Math.ceil(mqtt!.lease! / random.pick(RENEWALS));
+    disk.slowUntil = clock.now + 3 * mqtt!.lease!;
+    this.disturb(disk.troubleEnd);
+    this.broker!.ask(3 * mqtt!.lease!);
+  }
+
+  /** Or a device moves meanwhile; and the server that had it stands, and knows only later what it has lost. */
+  override turnKnob(): boolean {
+    const { random, clock, scenario: { fleet } } = this;
+    const device = random.pick(this.devices);
+    const holder = this.#holderOf(device);
+    if (!holder || random.chance(0.4)) return super.turnKnob();
+    const time = 2 * fleet!.lease + random.below(2 * fleet!.lease);
+    this.disturb(clock.now + time);
+    if (random.chance(0.5)) {
+      this.#stand(holder, time);
+      this.#atTaking = (device) => device.isUp && device.channels?.turnKnob();
+    }
+    this.#part(device, holder, time);
+    return true;
   }
 
   /** A server is paused, and its clock stands. */
@@ -188,6 +228,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   };
 
   lookedAt(id: string, by: string, isKnown: boolean): void {
+    this.broker?.faults.received(); // what waits for a report may come as a device moves
     this.#strike(this.#atGreeting, id, by);
     if (this.#atGreeting && this.random.chance(0.3)) this.#atGreeting = undefined;
     const books = this.books.get(id);
@@ -270,6 +311,20 @@ export class FleetWorld extends World implements FleetStoreWorld {
           way.deafUntil = Math.max(way.deafUntil, clock.now + random.below(timeout));
           this.#troubled(timeout);
           this.#leave(device);
+        });
+      case "a device forgets what may expire, and greets another server":
+        return void (device.atDeadline = () => {
+          const holder = this.#holderOf(device);
+          // It is told the name of its stream there, and cannot confirm that.
+          this.#atGreeting = (device, server) => {
+            if (server === holder) return;
+            device.path.unplug(UP);
+            clock.after(random.between(Math.ceil(timeout / 2), timeout), () => {
+              device.path.plug(UP);
+              this.#part(device, server, timeout);
+            });
+          };
+          device.dieOf(kind, false);
         });
       case "a server is out of reach":
         for (const each of this.devices) this.#part(each, server, time);

@@ -42,7 +42,15 @@ export const BROKER_FAULTS = [
   "server killed when it misses a device",
 ] as const;
 
-export type BrokerFault = typeof BROKER_FAULTS[number];
+/** The same where several servers have a bridge: what strikes the one with the connection as it is sent something. */
+export const FLEET_BROKER_FAULTS = [
+  "server stands as it is sent something",
+  "the store is slow as the lease is renewed",
+] as const;
+
+export type FleetBrokerFault = typeof FLEET_BROKER_FAULTS[number];
+
+export type BrokerFault = typeof BROKER_FAULTS[number] | FleetBrokerFault;
 
 /** Longest time that the broker is away or silent, in ms: longer than the bridge waits for an answer. */
 export const LONGEST_AWAY = 15_000;
@@ -151,7 +159,9 @@ export function addBroker(scenario: World, random: Random): void {
 export function addFleetBroker(scenario: World, random: Random): void {
   const { gather = 0, storeTime = 0 } = scenario;
   addBroker(scenario, random);
+  const { faults } = scenario.mqtt!;
   Object.assign(scenario.mqtt!, {
+    faults: [...faults, ...FLEET_BROKER_FAULTS.filter(() => random.chance(0.5))],
     mostRows: ROOM_FOR_ALL, // each server counts for itself
     isDescribed: false,
     hasOwnTopics: false,

@@ -3,7 +3,15 @@ import { textOf } from "../../server/protocol/channel_lines.ts";
 import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
-import { DEED, inboxOf, type MqttPlan, NEWS, OWN, PREFIX } from "./mqtt_plan.ts";
+import {
+  DEED,
+  type FleetBrokerFault,
+  inboxOf,
+  type MqttPlan,
+  NEWS,
+  OWN,
+  PREFIX,
+} from "./mqtt_plan.ts";
 import type { Surroundings } from "../../bridge/testing/process.ts";
 
 /** What a broker needs of its world. */
@@ -16,6 +24,8 @@ export interface BrokerWorld extends Surroundings {
   readonly log?: ((line: string) => void) | undefined;
   count(kind: string): void;
   killServer(): void;
+  /** Something happens to the server of a fleet that has the connection to the broker. */
+  strikeBridge(kind: FleetBrokerFault): void;
   /** Somebody changes a channel at some device that has a link, which will report it. @returns whether there is one */
   turnKnob(): boolean;
 }
@@ -29,6 +39,9 @@ const STARTS = 0.1;
 
 /** Most that they say in addition to a broker that has forgotten the bridge. */
 const MORE = 4;
+
+/** So many do they ask at a time. */
+const QUESTIONS = 20;
 
 /** Where they publish. */
 interface Broker {
@@ -69,6 +82,16 @@ export class People {
   sayMore(): void {
     this.toPublish += this.broker.world.random.below(MORE + 1);
     this.start();
+  }
+
+  /** Devices are asked again and again, for this many ms. */
+  askFor(ms: number): void {
+    const { broker, broker: { books: { things }, world: { clock, random } } } = this;
+    for (let i = 1; i <= QUESTIONS; i++) {
+      clock.after(Math.floor(i * ms / QUESTIONS), () => {
+        if (broker.takesPublications) this.#ask(random.pick([...things.keys()]), 2);
+      });
+    }
   }
 
   #publish(): void {

@@ -32,6 +32,7 @@ import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { StoreWorld, Torn } from "./store.ts";
 import { Transfers } from "./transfers.ts";
 import { workOf } from "./work.ts";
+import type { FleetBrokerFault } from "./mqtt_plan.ts";
 
 /** Time after the last fault in which everything must arrive, in timeouts, without the time for each message. */
 const PATIENCE = 60;
@@ -294,6 +295,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
 
   count(kind: string): void {
     this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1);
+  }
+
+  strikeBridge(kind: FleetBrokerFault): void {
+    throw new Error(`a world without a fleet: ${kind}`);
   }
 
   turnKnob(): boolean {
