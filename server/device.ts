@@ -22,9 +22,10 @@ export interface Device extends AsyncIterable<string> {
    * Where several servers share a store: the name of the one that has the device, which alone runs the application for
    * it and is given its messages. Undefined: no other server has the store, or none has the device at present.
    *
-   * Of a device that another server has, what is read here is what that server has shown last, a second or two ago; it
-   * has no `deadLetters` here, and `watch` tells nothing. `write` and `clear` have the same outcome as there, and `ready`
-   * waits for a link wherever that is. All else is done by that server alone: here it is refused with ELSEWHERE.
+   * Of a device that another server has, what is read here is what that server has shown last, a second or two ago; its
+   * `deadLetters` are in `Server.deadLetters` only, and `watch` tells nothing. What is done with it has the same outcome as
+   * there, and `ready` waits for a link wherever that is. Its messages are read by that server alone: `readline`,
+   * `consume` and the iterator are refused here with ELSEWHERE. `onProgress` of a deploy is told what is shown.
    */
   readonly server: string | undefined;
   /** Whether there is a connection at present. */
@@ -67,7 +68,9 @@ export interface Device extends AsyncIterable<string> {
    * @param wasm The module, 20,384 bytes at most.
    * @returns when the device has it for good; see `until`
    * @throws {LocalError} BAD_ARGUMENT: it is no application; UNSUPPORTED: the device knows nothing of deploys;
-   * DEPLOY_REFUSED: it does not take this one; FELL_BACK; GIVEN_UP; OUTBOX_FULL; STORE_FAILED; CLOSED, FORGOTTEN
+   * DEPLOY_REFUSED: it does not take this one; FELL_BACK; GIVEN_UP; OUTBOX_FULL, also if 16 callers of other servers wait
+   * for it; STORE_FAILED; CLOSED, FORGOTTEN; FENCED: another server has taken the device from this one, and the deploy
+   * goes on there
    */
   deploy(wasm: Uint8Array, options: DeployOptions): Promise<void>;
   /**

@@ -2,63 +2,28 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
 import { withPostgres } from "../tests/support/postgres.ts";
-import { Scene } from "../tests/support/scene.ts";
+import { codeOf, TwoServers } from "../tests/support/two_servers.ts";
 import { until } from "../tests/support/wait.ts";
 import { Tallies } from "./web/tallies.ts";
-import { channels, type LocalError, PostgresStore, type ServerOptions } from "./mod.ts";
-
-/** Two servers, and a client at the first one. */
-class Rig implements AsyncDisposable {
-  client!: Client;
-
-  private constructor(
-    readonly near: Scene,
-    readonly far: Scene,
-    readonly stores: readonly PostgresStore[],
-  ) {}
-
-  static async start(url: string, options: ServerOptions = {}): Promise<Rig> {
-    const stores = [0, 1].map(() => new PostgresStore(url, { lease: 2000 }));
-    const [near, far] = await Promise.all(
-      stores.map((store) => Scene.start({ store, timeout: 4000, ...options })),
-    );
-    return new Rig(near!, far!, stores);
-  }
-
-  /** The device "1" has a link to the first server, and the other one knows of it. */
-  async begin(): Promise<void> {
-    this.client = new Client({ id: "1", port: this.near.server.port });
-    await this.client.ready();
-    await until(() => this.far.server.known("1")?.connected, { what: "the other to see it" });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client?.close();
-    for (const scene of [this.far, this.near]) await scene[Symbol.asyncDispose]();
-    for (const store of this.stores) await store.close();
-  }
-}
-
-const code = async (promise: Promise<unknown>) =>
-  (await assertRejects(() => promise) as LocalError).code;
+import { channels } from "./mod.ts";
 
 withPostgres("devices of another server", (server) => {
   const url = () => server().url(server().schema());
 
   Deno.test("fleet: what is written by another server arrives, and its writer is told when", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const device = await rig.far.server.device("1");
     const written = device.write("hello");
     assertEquals(await rig.client.readline(), "hello");
     void rig.client.readline().catch(() => {}); // says that it has the first one
     assertEquals(await written, true);
-    assertEquals(await code(device.write("")), "BAD_TEXT");
-    assertEquals(await code(device.write("x", { expires: 0 })), "BAD_ARGUMENT");
+    assertEquals(await codeOf(device.write("")), "BAD_TEXT");
+    assertEquals(await codeOf(device.write("x", { expires: 0 })), "BAD_ARGUMENT");
   });
 
   Deno.test("fleet: a message in a transaction arrives, and is not there if that fails", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, client } = rig;
     await far.server.transaction((tx) => {
@@ -74,22 +39,22 @@ withPostgres("devices of another server", (server) => {
     await far.server.transaction((tx) => tx.write("1", "two"));
     assertEquals([await client.readline(), await client.readline()], ["one", "two"]);
     const unknown = far.server.transaction((tx) => tx.write("2", "x"));
-    assertEquals(await code(unknown), "UNKNOWN_DEVICE");
+    assertEquals(await codeOf(unknown), "UNKNOWN_DEVICE");
   });
 
   Deno.test("fleet: a message that waits for a device is settled, whichever server has the device by then", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
     const device = await far.server.device("1");
     await client.close();
     await until(() => !device.connected, { what: "the other to see that it is away" });
     assertEquals(await device.write("at once", { qos: false }), false);
-    assertEquals(await code(device.write("late", { expires: 100 })), "EXPIRED");
+    assertEquals(await codeOf(device.write("late", { expires: 100 })), "EXPIRED");
     const dropped = device.write("dropped");
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     await (await near.server.device("1")).clear();
-    assertEquals(await code(dropped), "CLEARED");
+    assertEquals(await codeOf(dropped), "CLEARED");
     const written = device.write("kept");
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     await near.server.close();
@@ -100,7 +65,7 @@ withPostgres("devices of another server", (server) => {
   });
 
   Deno.test("fleet: who waits for a message when its device moves is told what becomes of it there", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
     const device = await near.server.device("1");
@@ -112,16 +77,16 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await rig.client.readline(), "kept");
     void rig.client.readline().catch(() => {});
     assertEquals(await written, true);
-    assertEquals(await code(device.write("x")), "FENCED", "it is here no more");
+    assertEquals(await codeOf(device.write("x")), "FENCED", "it is here no more");
   });
 
   Deno.test("fleet: who has posted a message for a device that is forgotten is told so", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
     const device = await far.server.device("1");
     await client.close();
-    const written = code(device.write("x"));
+    const written = codeOf(device.write("x"));
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     await near.server.forget("1");
     assertEquals(await written, "FORGOTTEN");
@@ -130,14 +95,14 @@ withPostgres("devices of another server", (server) => {
   });
 
   Deno.test("fleet: any server has a device forgotten, and is told what was dropped", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
-    assertEquals(await code(far.server.forget("2")), "UNKNOWN_DEVICE");
+    assertEquals(await codeOf(far.server.forget("2")), "UNKNOWN_DEVICE");
     await client.write("from it");
     await client.close();
     const device = await far.server.device("1");
-    const written = code(device.write("x"));
+    const written = codeOf(device.write("x"));
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     assertEquals(await far.server.forget("1"), { inbox: 1, outbox: 1 });
     assertEquals(await written, "FORGOTTEN");
@@ -149,13 +114,13 @@ withPostgres("devices of another server", (server) => {
   });
 
   Deno.test("fleet: any server has dropped what waits for a device, also what waits for room there", async () => {
-    await using rig = await Rig.start(url(), { limits: { outbox: 2 } });
+    await using rig = await TwoServers.start(url(), { limits: { outbox: 2 } });
     await rig.begin();
     const { far, near, client } = rig;
     await client.write("from it");
     await client.close();
     const device = await far.server.device("1");
-    const written = ["a", "b", "no room"].map((text) => code(device.write(text)));
+    const written = ["a", "b", "no room"].map((text) => codeOf(device.write(text)));
     await until(() => near.server.known("1")!.outbox === 2, { what: "the messages to wait" });
     assertEquals(await device.clear(), { inbox: 1, outbox: 2 });
     assertEquals(await Promise.all(written), ["CLEARED", "CLEARED", "CLEARED"]);
@@ -169,7 +134,7 @@ withPostgres("devices of another server", (server) => {
   });
 
   Deno.test("fleet: what a server has asked for of a device that no server has is done by one that looks after it", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
     await client.write("from it");
@@ -182,19 +147,19 @@ withPostgres("devices of another server", (server) => {
   });
 
   Deno.test("fleet: a message without qos goes out by the link that another server has", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const device = await rig.far.server.device("1");
     assertEquals(await device.write("now", { qos: false }), true);
     assertEquals(await rig.client.readline(), "now");
-    assertEquals(await code(device.write("x", { qos: false, expires: 5 })), "BAD_ARGUMENT");
+    assertEquals(await codeOf(device.write("x", { qos: false, expires: 5 })), "BAD_ARGUMENT");
   });
 
   Deno.test("fleet: settings and requests have the outcome that they have where the device is", async () => {
     const app = channels({ led: {}, adc: {} }, {
       description: { channels: { led: { kind: "number", min: 0, max: 9 } } },
     });
-    await using rig = await Rig.start(url(), { app });
+    await using rig = await TwoServers.start(url(), { app });
     await rig.begin();
     const { far, near, client } = rig;
     const thing = await far.server.thing("1");
@@ -202,8 +167,8 @@ withPostgres("devices of another server", (server) => {
     const desired = (await near.server.thing("1")).desired("led");
     assertEquals([desired?.value, desired?.by], [3, "test"]);
     assertEquals((await client.readline()).replace(/\.\d+/, ""), "=led 3");
-    assertEquals(await code(thing.set("led", 10)), "BAD_ARGUMENT", "what its description allows");
-    assertEquals(await code(thing.set("LED", 1)), "BAD_ARGUMENT");
+    assertEquals(await codeOf(thing.set("led", 10)), "BAD_ARGUMENT", "what its description allows");
+    assertEquals(await codeOf(thing.set("LED", 1)), "BAD_ARGUMENT");
     await far.server.transaction((tx) => tx.set("1", "led", 4));
     await client.write(":led.1");
     assertEquals((await client.readline()).replace(/\.\d+/, ""), "=led 4");
@@ -212,20 +177,20 @@ withPostgres("devices of another server", (server) => {
     const asked = thing.request("adc", 3);
     await client.write(`:adc${tagOf(await client.readline())} 512`);
     assertEquals(await asked, 512);
-    const busy = code(thing.request("adc", 4));
+    const busy = codeOf(thing.request("adc", 4));
     await client.write(`~adc${tagOf(await client.readline())} busy`);
     assertEquals(await busy, "FAULT");
-    const silent = code(thing.request("adc", 5, { deadline: 300 }));
+    const silent = codeOf(thing.request("adc", 5, { deadline: 300 }));
     await client.readline();
     void client.readline().catch(() => {});
     assertEquals(await silent, "UNANSWERED");
     await client.close();
     await until(() => !thing.connected, { what: "the other to see that it is away" });
-    assertEquals(await code(thing.request("adc", 6, { deadline: 100 })), "EXPIRED");
+    assertEquals(await codeOf(thing.request("adc", 6, { deadline: 100 })), "EXPIRED");
   });
 
   Deno.test("fleet: every server shows all devices, who has them, and how they are", async () => {
-    await using rig = await Rig.start(url());
+    await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
     const [device] = far.server.devices;
@@ -237,9 +202,7 @@ withPostgres("devices of another server", (server) => {
     );
     const counted = () => tallies.map((it) => it.look().devices.length);
     assertEquals(counted(), [1, 0], "metrics are of a server's own devices");
-    for (const act of [device!.readline(), device!.giveUp()]) {
-      assertEquals(await code(act), "ELSEWHERE");
-    }
+    assertEquals(await codeOf(device!.readline()), "ELSEWHERE");
     const seen: string[] = [];
     far.server.events.subscribe((event) => {
       if (event.event === "elsewhere") seen.push(event.message);

@@ -5,6 +5,7 @@ import { LINKED } from "./channels/linking.ts";
 import type { ChannelLink, LinkOptions } from "./channels/links.ts";
 import type { Device } from "./device.ts";
 import type { Rollout, RolloutOptions } from "./firmware/deploy.ts";
+import type { DeadLetter } from "./link/record.ts";
 import { checkLimits, checkNumber } from "./link/limits.ts";
 import type { Cleared } from "./link/session.ts";
 import type { Events } from "./observe/events.ts";
@@ -156,6 +157,22 @@ export class Server implements AsyncDisposable {
     return this.#it.name;
   }
 
+  /**
+   * The dead letters of all devices that the store knows; those of devices that other servers have are read in the store.
+   *
+   * @returns only devices that have some
+   * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
+   */
+  async deadLetters(): Promise<{ device: string; letters: readonly DeadLetter[] }[]> {
+    const all = this.devices.map(async (device) => ({
+      device: device.id,
+      letters: device instanceof DeviceDriver
+        ? device.deadLetters
+        : await (device as DistantDevice).letters(),
+    }));
+    return (await Promise.all(all)).filter(({ letters }) => letters.length > 0);
+  }
+
   /** All devices that the store knows: those that have ever connected, here or to another server (`Device.server`). */
   get devices(): Device[] {
     return [...this.#it.devices, ...this.#it.member?.overview ?? []];
@@ -180,11 +197,16 @@ export class Server implements AsyncDisposable {
     return this.#it.devices.arrival(id);
   }
 
-  /** What a device's channels are and should be; it comes as `device` does. @throws {LocalError} CLOSED */
+  /**
+   * What a device's channels are and should be; it comes as `device` does. Of a device that another server has, its
+   * channels are read in the store now: call it again to see what has changed.
+   *
+   * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
+   */
   async thing(id: string): Promise<Thing> {
     const device = await this.device(id);
     if (device instanceof DeviceDriver) return this.#it.things.of(device);
-    return this.#it.distantThing(device as DistantDevice);
+    return await this.#it.distantThing(device as DistantDevice);
   }
 
   /**
@@ -227,11 +249,16 @@ export class Server implements AsyncDisposable {
    * further one is begun. One that is not heard of again once it was begun holds up the others until it is given up
    * (`Device.giveUp`) or forgotten. All that is in the store, so it goes on through restarts of the server.
    *
+   * Where several servers share the store, each gives it to the devices that it has, and sees what the others do a second
+   * or two later: for so long there may be `step` under way at each of them, and one may be begun after another one has
+   * failed.
+   *
    * @param ids Of devices that the server knows. If all are in a group that is given the same bytes, it is that group.
    * @param wasm The module, 20,384 bytes at most.
    * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
    * @throws {LocalError} and nothing was begun: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: one that has a link knows
-   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED
+   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED. If it is a
+   * device of another server that cannot be given it, what was begun by then is given up
    */
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
     return paceOf(this.#it.pace).keep(this.#rollOut(ids, wasm, options));

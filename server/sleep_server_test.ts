@@ -1,6 +1,7 @@
 /** A device that sleeps, on a server in the hands of a test: it is not missed before its time, and then it is. */
 import { assert, assertEquals } from "@std/assert";
 import { ManualServer } from "../tests/support/manual_server.ts";
+import { SlowStore } from "../tests/support/slow_store.ts";
 import { StreamBoard } from "../tests/support/stream_board.ts";
 import { LocalError } from "./protocol/errors.ts";
 import { MemoryStore } from "./store/memory.ts";
@@ -59,6 +60,19 @@ Deno.test("one that is late is an outage, and is said to be one, once", async ()
   await scene.platform.advance(100 * MINUTE);
   await board.connect();
   assertEquals(news(scene), ["connected 1"]);
+});
+
+Deno.test("that one is missed is said when the store has it: a server that is killed before says it in its next life alone", async () => {
+  const store = new SlowStore();
+  const { scene } = await asleep(600, store);
+  await using _ = scene;
+  news(scene);
+  store.works = false;
+  await scene.platform.advance(600_000 + 30_000 + 31_000);
+  assertEquals(news(scene), []);
+  store.works = true;
+  await scene.platform.advance(300);
+  assertEquals(news(scene), ["overdue 1"]);
 });
 
 Deno.test("a server that is started meanwhile knows that it sleeps, and when it is missed", async () => {

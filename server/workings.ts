@@ -7,6 +7,7 @@ import type { Thing } from "./channels/thing.ts";
 import { Things } from "./channels/things.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
+import { act, wasmOf } from "./firmware/orders.ts";
 import { Sleepers } from "./firmware/sleepers.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
@@ -20,7 +21,7 @@ import { Application, type ApplicationHost } from "./runtime/application.ts";
 import type { Connection } from "./runtime/connection.ts";
 import { DeviceDriver } from "./runtime/device_driver.ts";
 import type { DeviceHost } from "./runtime/device_host.ts";
-import { type DistantDevice, elsewhere } from "./runtime/distant_device.ts";
+import type { DistantDevice } from "./runtime/distant_device.ts";
 import { FleetMember } from "./runtime/fleet_member.ts";
 import { Pace } from "./runtime/pace.ts";
 import { Parting } from "./runtime/parting.ts";
@@ -75,7 +76,8 @@ export class Workings {
   readonly #reception: Reception;
   readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
-  readonly #distantThings = new WeakMap<DistantDevice, Thing>();
+  readonly #distantThings = new WeakMap<DistantDevice, DistantThing>();
+  #looksAtRollouts = false;
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
   /** What other servers call this one, as soon as it listens. */
@@ -94,8 +96,23 @@ export class Workings {
     if (log) this.events.subscribe(logFrom(log, platform));
     this.#reports = new Reports(this.events, platform);
     const find = (id: string) => this.devices.get(id);
-    this.#sleepers = new Sleepers(this.events, platform, (look) => this.turn.enter(look), find);
-    this.deploys = new Deploys({ events: this.events, find, keyOf: (id) => access.keyOf(id) });
+    this.#sleepers = new Sleepers(this.events, platform, {
+      enter: (look) => this.turn.enter(look),
+      whenSafe: (run) => this.turn.whenSafe(run),
+    }, find);
+    const overview = () => this.member?.overview;
+    this.deploys = new Deploys({
+      events: this.events,
+      find,
+      keyOf: (id) => access.keyOf(id),
+      distant: (id) => overview()?.get(id),
+      date: () => platform.date(),
+      *elsewhere() {
+        for (const device of overview() ?? []) {
+          if (device.rollout !== undefined) yield { id: device.id, deploy: device.deployment! };
+        }
+      },
+    });
     const handlers = { ...this.deploys.handlers, s: this.#sleepers.told };
     this.#firmware = new Firmware(this.#reports, handlers);
     this.things = new Things(this.events, platform, find, { descriptions, observe });
@@ -160,11 +177,9 @@ export class Workings {
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
   }
 
-  /** A device that is here. @throws {LocalError} UNKNOWN_DEVICE; ELSEWHERE */
-  find(id: string): DeviceDriver {
-    const distant = this.member?.overview.get(id);
-    if (distant) throw elsewhere(id, distant.server);
-    return this.devices.find(id);
+  /** A device that is here, or that another server has. @throws {LocalError} UNKNOWN_DEVICE */
+  find(id: string): DeviceDriver | DistantDevice {
+    return this.member?.overview.get(id) ?? this.devices.find(id);
   }
 
   /** What other servers call this one; undefined: there can be none. */
@@ -172,8 +187,15 @@ export class Workings {
     return this.member && this.#name;
   }
 
-  /** The channels of a device that another server has. */
-  distantThing(device: DistantDevice): Thing {
+  /** The channels of a device that another server has, as the store has them now. @throws {LocalError} STORE_FAILED; CLOSED */
+  async distantThing(device: DistantDevice): Promise<Thing> {
+    const thing = this.#distantThing(device);
+    const record = await device.read();
+    if (record) thing.shows(this.things.read(record, this.#means.app));
+    return thing;
+  }
+
+  #distantThing(device: DistantDevice): DistantThing {
     let thing = this.#distantThings.get(device);
     if (thing) return thing;
     thing = new DistantThing(device, {
@@ -200,6 +222,16 @@ export class Workings {
       },
       set: (device, ...setting) => this.things.of(device).setting(...setting),
     };
+  }
+
+  /** Other servers show something else of a group: once for all that they show at a time. */
+  #lookAtRollouts(): void {
+    if (this.#looksAtRollouts) return;
+    this.#looksAtRollouts = true;
+    this.#means.platform.endOfTurn(() => {
+      this.#looksAtRollouts = false;
+      this.turn.enter(() => this.closed || this.deploys.seen());
+    });
   }
 
   /** Accepts no connections any more. */
@@ -254,6 +286,7 @@ export class Workings {
       seen: (device, isNews) => {
         this.devices.arrived(device);
         this.#reports.seen(device, isNews);
+        if (device.rollout !== undefined) this.#lookAtRollouts();
       },
       forgotten: (id) => this.#reports.forgottenElsewhere(id),
       acquire: (id) => store.acquire(id),
@@ -263,6 +296,8 @@ export class Workings {
         const message = `the other servers may think that this one is dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
+      checkDeploy: (errand) => void wasmOf(errand),
+      act: (...args) => act(this.deploys, ...args),
       deed: (...args) =>
         deedOf({
           set: this.transactions.set,

@@ -1,7 +1,10 @@
 /**
- * Devices that are gone, where several servers have a bridge on the same tables. A row says which server has told of a
- * device last. Only that one says that it is gone: it may be at another one by then. What a server that is dead has said
- * is for the one that has the connection to the broker.
+ * Devices that are gone, where several servers have a bridge on the same tables.
+ *
+ * The server that has a device says what is so of it, in transactions that are fenced by it (`Transaction.fence`). A row
+ * says which server that was last. One that has lost the device may say that it is gone, if it is still the one in the
+ * row: who has it by then has not met it, perhaps. Of devices that a dead server has told of, and of those that nobody
+ * has told of and no server has, the one with the connection to the broker says that they are gone.
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
@@ -31,6 +34,50 @@ export function tellGone(
     device,
     server,
   );
+}
+
+/**
+ * The same of a device that a server has left which is dead. If that one lives after all, as it was only paused, its
+ * device has missed the round: then it is told of again.
+ */
+export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeof tellGone>): void {
+  tellGone(tx, message, gone, server, since);
+  tx.run(
+    `UPDATE mqtt_devices SET round = -1 WHERE device = ? AND server = ?`,
+    gone.device,
+    server,
+  );
+}
+
+/** The same of a device that no server has, if nobody has told of it. @param server Which says so */
+export function tellUntold(
+  ...[tx, message, gone, server, since]: Parameters<typeof tellGone>
+): void {
+  // First: what is told meanwhile waits for this, or counts.
+  tx.run(
+    `INSERT INTO mqtt_devices (device, state, sleep, server) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING`,
+    gone.device,
+    gone.state,
+    server,
+  );
+  tellGone(tx, message, gone, server, since);
+}
+
+/** Devices that no server has, and since when that was seen, in ms. */
+export class Unattended {
+  #since = new Map<string, number>();
+  readonly #told = new Set<string>();
+
+  /** Looks at all of them. @returns those that have been without a server for as long as `patience` says, once */
+  look(ids: readonly string[], now: number, patience: (id: string) => number): string[] {
+    this.#since = new Map(ids.map((id) => [id, this.#since.get(id) ?? now]));
+    for (const id of this.#told) if (!this.#since.has(id)) this.#told.delete(id);
+    const due = ids.filter((id) => {
+      return !this.#told.has(id) && now >= this.#since.get(id)! + patience(id);
+    }).slice(0, MOST);
+    for (const id of due) this.#told.add(id);
+    return due;
+  }
 }
 
 /** A device that a dead server has announced. */

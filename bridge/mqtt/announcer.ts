@@ -225,9 +225,11 @@ export class Announcer {
       } catch (error) {
         // The server is closed after this, perhaps with its store amid a step.
         if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
+        const isFenced = error instanceof LocalError && error.code === "FENCED"; // a device was lost meanwhile
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         for (const topic of cleared) this.#cleared.add(topic);
+        if (isFenced) continue;
         this.#host.warn("MQTT_FAILED", `will be tried again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           const forget = this.#host.clock.after(PAUSE, resolve);

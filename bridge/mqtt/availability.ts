@@ -79,7 +79,8 @@ export class Availability {
     } else if (event.event === "disconnected") this.#leaves(event.device);
     else if (event.event === "asleep") this.#sleeps(event.device, event.until);
     else if (event.event === "overdue") this.#is(event.device, "offline");
-    else if (event.event === "moved") this.#states.delete(event.device); // another server tells of it
+    else if (event.event === "moved") this.#moves(event.device);
+    else if (event.event === "elsewhere") this.#states.delete(event.device);
     else if (event.event === "forgotten") {
       this.#stays(event.device);
       this.#states.delete(event.device); // its topics are taken back
@@ -118,6 +119,13 @@ export class Availability {
       this.#is(id, sleep > 0 ? "sleeping" : "offline");
       if (sleep > 0) this.#after(id, sleep, () => this.#is(id, "offline"));
     });
+  }
+
+  /** Another server has it, and tells of it as soon as it is met there: perhaps it never is. */
+  #moves(id: string): void {
+    const isGone = this.#states.get(id) === "offline";
+    this.#states.delete(id);
+    if (!isGone && !this.#leaving.has(id)) this.#leaves(id);
   }
 
   #after(id: string, ms: number, run: () => void): void {

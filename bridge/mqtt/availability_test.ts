@@ -43,6 +43,16 @@ class Stage {
     this.events.emit({ event: "overdue", device, message: "it is late" });
   }
 
+  /** Another server has it from now on. */
+  moves(device: string): void {
+    this.events.emit({ event: "moved", device, message: "it has moved" });
+  }
+
+  /** What another server shows of it has changed. */
+  isElsewhere(device: string): void {
+    this.events.emit({ event: "elsewhere", device, server: "other", message: "it is there" });
+  }
+
   leaves(device: string): void {
     this.events.emit({ event: "disconnected", device, address: "", code: "LOST", message: "" });
   }
@@ -76,6 +86,22 @@ Deno.test("each device has a patience of its own", () => {
   for (const id of ["slow", "quick", "other"]) stage.leaves(id);
   stage.until(40_000);
   assertEquals(stage.told.slice(3), ["0 quick offline", "500 slow offline", "30000 other offline"]);
+});
+
+Deno.test("a device that another server has taken is gone in time, unless it is back; what that one shows ends it", () => {
+  const stage = new Stage({ offlineAfter: 100 });
+  for (const id of ["taken", "back", "gone"]) stage.comes(id);
+  stage.leaves("gone");
+  stage.until(150);
+  stage.told.length = 0;
+  for (const id of ["taken", "back", "gone"]) stage.moves(id);
+  stage.until(200);
+  stage.comes("back");
+  stage.until(1000);
+  assertEquals(stage.told, ["200 back online", "250 taken offline"]);
+  for (const id of ["taken", "back", "gone"]) stage.isElsewhere(id);
+  assertEquals(["taken", "gone"].map((id) => stage.state(id)), [undefined, undefined]);
+  assertEquals(stage.close(), 0);
 });
 
 Deno.test("a device that sleeps is sleeping while it may, and then offline", () => {

@@ -9,7 +9,7 @@ import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts"
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
-import { leftBehind, tellGone } from "./absent.ts";
+import { leftBehind, tellGone, tellLeft, tellUntold, Unattended } from "./absent.ts";
 import { type Access, access, type MqttCredentials } from "./access.ts";
 import { AgeBound } from "./age.ts";
 import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
@@ -30,7 +30,6 @@ import {
   type Message,
   missedRound,
   publish,
-  republish,
 } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 import { Counters, type MqttState } from "./state.ts";
@@ -150,6 +149,7 @@ export class MqttBridge {
   #lease: Lease | undefined;
   #round: number | undefined; // in which this server has announced its devices
   #recounted = -Infinity;
+  readonly #unattended = new Unattended();
   #broker: Broker | undefined;
   #requests: Requests | undefined;
   #unsubscribe: (() => void) | undefined;
@@ -252,7 +252,7 @@ export class MqttBridge {
       hereOf(server),
       this.#platform,
       { offlineAfter, sleeping, last },
-      (...told) => this.#again(server, (tx) => this.#tell(server, tx, ...told)),
+      (...told) => void this.#tell(server, ...told),
     );
     this.#announcer = new Announcer(
       {
@@ -264,7 +264,7 @@ export class MqttBridge {
           if (device === undefined) this.#put(tx, message);
           else this.#putAgain(tx, message, device);
         },
-        restate: (id) => this.#again(server, (tx) => this.#announce(server, tx, id)),
+        restate: (id) => this.#again(server, (tx) => this.#restate(server, tx, [id])),
         warn: (code, message) => this.#emit({ event: "warning", code, message }),
       },
       this.#homeAssistant,
@@ -345,45 +345,63 @@ export class MqttBridge {
       this.#room.moves();
       this.#room.settle(await count(tx));
     });
-    if (this.#broker) this.#again(server, (tx) => this.#tellLeft(tx));
+    if (this.#broker) this.#again(server, (tx) => this.#tellLeft(server, tx));
     this.#again(server, (tx) => this.#tellMissed(server, tx));
   }
 
-  /** Devices that were on their way to this server when all were announced. */
+  /** Devices that were on their way to this server when all were announced, or were said to be gone by another one. */
   async #tellMissed(server: Server, tx: Transaction): Promise<void> {
     const missed = await missedRound(tx, this.#lease!.server);
     const here = new Set(hereOf(server).devices.map(({ id }) => id));
-    for (const id of missed) if (here.has(id)) this.#announcer!.again(id);
+    for (const { device, state } of missed) {
+      if (!here.has(device)) continue;
+      const now = this.#availability!.get(device);
+      if (now !== undefined && now !== state) {
+        void this.#tell(server, device, now, this.#availability!.sleep(device));
+      }
+      this.#announcer!.again(device);
+    }
   }
 
   /** Whether a device is there. */
-  #tell(
+  async #tell(
     server: Server,
-    tx: Transaction,
     id: string,
     state: AvailabilityState,
     sleep: number,
-  ): void {
-    const message = { topic: this.#topics.availability(id), payload: state, retain: true };
-    if (this.#lease && state !== "online") {
+  ): Promise<void> {
+    const message = this.#availabilityOf(id, state);
+    try {
+      await server.transaction((tx) => {
+        if (this.#lease) tx.fence(id);
+        this.#put(tx, message);
+        if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
+      });
+    } catch { // it was closed; or another server has the device, and may not have met it
+      if (!this.#lease || state === "online" || this.#availability!.get(id) === "online") return;
       const gone = { device: id, state, sleep };
-      return tellGone(tx, message, gone, this.#lease.server, this.#platform.date());
+      const { server: own } = this.#lease;
+      this.#again(server, (tx) => tellGone(tx, message, gone, own, this.#platform.date()));
     }
-    this.#put(tx, message);
-    if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
   }
 
-  /** Devices that were at a server which is dead, and have not come to another one. */
-  async #tellLeft(tx: Transaction): Promise<void> {
+  #availabilityOf(device: string, state: AvailabilityState): Message {
+    return { topic: this.#topics.availability(device), payload: state, retain: true };
+  }
+
+  /** Devices that were at a server which is dead, and have not come to another one; and those that none has told of. */
+  async #tellLeft(server: Server, tx: Transaction): Promise<void> {
+    const patience = (id: string) => this.#availability!.patience(id);
+    const date = this.#platform.date();
     for (const { device, server, sleep, age } of await leftBehind(tx)) {
-      if (age < this.#availability!.patience(device) + sleep) continue;
-      const message = {
-        topic: this.#topics.availability(device),
-        payload: "offline",
-        retain: true,
-      };
+      if (age < patience(device) + sleep) continue;
       const gone = { device, state: "offline", sleep } as const;
-      tellGone(tx, message, gone, server, this.#platform.date());
+      tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
+    }
+    const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
+    for (const device of this.#unattended.look(nobodys, this.#platform.now(), patience)) {
+      const gone = { device, state: "offline", sleep: 0 } as const;
+      tellUntold(tx, this.#availabilityOf(device, "offline"), gone, this.#lease!.server, date);
     }
   }
 
@@ -465,15 +483,10 @@ export class MqttBridge {
     this.#publish(tx, message, this.#room.add(...sizeOf(message)));
   }
 
-  /** Adds a state of a device that was told before. */
+  /** Adds a state of a device that was told before. Another server may have the device, and have told what is newer. */
   #putAgain(tx: Transaction, message: Message, device: string): void {
-    if (!this.#lease) return this.#put(tx, message);
-    republish(tx, message, {
-      device,
-      server: this.#lease.server,
-      since: this.#platform.date(),
-    });
-    this.#adds(tx, message);
+    if (this.#lease) tx.fence(device);
+    this.#put(tx, message);
   }
 
   /** The same, where the statement is somebody else's. */
@@ -574,12 +587,22 @@ export class MqttBridge {
     if (this.#lease) beginRound(tx);
   }
 
-  /** Publishes what all devices are. @param only This device, if the server knows it */
-  async #announce(server: Server, tx: Transaction, only?: string): Promise<void> {
+  /** Publishes what all devices are. Of several servers, each may lose some meanwhile: those are left to the next one. */
+  async #announce(server: Server, tx: Transaction): Promise<void> {
+    const ids = hereOf(server).devices.map(({ id }) => id);
+    if (!this.#lease) return await this.#restate(server, tx, ids);
+    tx.afterCommit(() => {
+      for (const id of ids) this.#again(server, (tx) => this.#restate(server, tx, [id]));
+    });
+  }
+
+  /** Publishes what these devices are, as far as the server knows them. */
+  async #restate(server: Server, tx: Transaction, ids: readonly string[]): Promise<void> {
     const states: State[] = [];
-    const devices = hereOf(server).devices.filter(({ id }) => only === undefined || id === only);
+    const here = new Set(hereOf(server).devices.map(({ id }) => id));
+    const known = ids.filter((id) => here.has(id));
     // All at once: one that is forgotten meanwhile would be waited for.
-    for (const thing of await Promise.all(devices.map(({ id }) => server.thing(id)))) {
+    for (const thing of await Promise.all(known.map((id) => server.thing(id)))) {
       const { id } = thing;
       for (const channel of thing.channels) {
         const read = () => {
@@ -592,7 +615,7 @@ export class MqttBridge {
       states.push({ device: id, topic: this.#topics.availability(id), read });
     }
     this.#putStates(server, tx, states);
-    if (this.#lease) { for (const { id } of devices) endRound(tx, id, this.#lease.server); }
+    if (this.#lease) { for (const id of known) endRound(tx, id); }
   }
 
   /** A newer value may become safe and be published while this one waits for its commit: then the newer one is published again. */
@@ -609,7 +632,7 @@ export class MqttBridge {
   }
 
   #again(server: Server, use: (tx: Transaction) => Promise<void> | void): void {
-    server.transaction(use).catch(() => {}); // it was closed
+    server.transaction(use).catch(() => {}); // it was closed; or another server has the device, and tells of it
   }
 
   async #count() {

@@ -4,7 +4,7 @@ import { LocalError, PostgresStore, Server, type Transaction } from "../../serve
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
-import { leftBehind, tellGone } from "./absent.ts";
+import { leftBehind, tellGone, tellLeft } from "./absent.ts";
 import { Lease } from "./lease.ts";
 import {
   beginRound,
@@ -16,7 +16,6 @@ import {
   markSent,
   missedRound,
   publish,
-  republish,
 } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 
@@ -300,34 +299,31 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await tables.run(() => {});
   });
 
-  Deno.test("PostgreSQL: what a server announces again of a device that another one has by now does not count, and is announced there", async () => {
+  Deno.test("PostgreSQL: devices of a server that were not announced in a round are told of again, and those that were said to be gone while it was paused", async () => {
     const name = freshSchema();
     await using tables = await Tables.start(server().url(name));
-    server().sql(
-      `INSERT INTO mqtt_servers VALUES ('dead', now() - interval '1 minute'),
-        ('one', now() + interval '1 hour'), ('other', now() + interval '1 hour')`,
-      name,
-    );
     const there = (device: string, who: string) =>
       tables.run((tx) => tx.run(tables.schema.tellDevice, device, "online", 0, who));
-    await there("moved", "one");
+    for (const device of ["moved", "stays", "paused"]) await there(device, "one");
     await there("moved", "other");
-    await there("stays", "one");
-    await there("left", "dead");
+    const missed = async (who: string) => {
+      let found: string[] = [];
+      await tables.run(async (tx) => {
+        found = (await missedRound(tx, who)).map(({ device, state }) => `${device} ${state}`);
+      });
+      return found;
+    };
+    assertEquals(await missed("one"), []);
     await tables.run((tx) => {
       beginRound(tx);
-      for (const device of ["moved", "stays", "left", "new"]) {
-        const state = { topic: device, payload: `${device} is on`, retain: true };
-        republish(tx, state, { device, server: "one", since: 1 });
-        endRound(tx, device, "one");
-      }
+      for (const device of ["stays", "paused"]) endRound(tx, device);
     });
-    assertEquals(await tables.behind(0), ["(stays is on)", "(left is on)", "(new is on)"]);
-    const missed: string[][] = [];
-    await tables.run(async (tx) => {
-      for (const who of ["one", "other"]) missed.push(await missedRound(tx, who));
+    assertEquals([await missed("one"), await missed("other")], [[], ["moved online"]]);
+    const message = { topic: "paused", payload: "offline", retain: true };
+    await tables.run((tx) => {
+      tellLeft(tx, message, { device: "paused", state: "offline", sleep: 0 }, "one", 1);
     });
-    assertEquals(missed, [[], ["moved"]]);
+    assertEquals(await missed("one"), ["paused offline"]);
   });
 });
 

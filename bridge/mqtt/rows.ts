@@ -89,49 +89,32 @@ export function publish(
   );
 }
 
-/** Of a row `d` of `mqtt_devices`: another server that is alive has told of the device last. Takes the one that asks. */
-const IS_ELSEWHERE = `EXISTS (SELECT 1 FROM mqtt_servers AS s
-  WHERE s.server = d.server AND s.server <> ?::text AND s.alive_until > clock_timestamp())`;
+/** All states of a device were added again in this round. */
+export function endRound(tx: Transaction, device: string): void {
+  tx.run(
+    `UPDATE mqtt_devices SET round = (SELECT round FROM mqtt_session) WHERE device = ?`,
+    device,
+  );
+}
+
+/** A device that its server is to tell of again. */
+export interface Missed {
+  readonly device: string;
+  /** What was told of it last. */
+  readonly state: string;
+}
 
 /**
- * Adds a state of a device again, unless another server that is alive has told of it last: who has lost a device does not
- * know it yet, perhaps, and would publish what is no longer so.
+ * Devices of a server that were not told of again in this round: they have come from another one meanwhile. Or another
+ * one has said that they are gone: see `tellLeft`.
  */
-export function republish(
-  tx: Transaction,
-  { topic, payload }: Message,
-  { device, server, since }: { device: string; server: string; since: number },
-): void {
-  tx.run(
-    `WITH d AS (SELECT server FROM mqtt_devices WHERE device = ? FOR UPDATE)
-      INSERT INTO mqtt_out (topic, payload, retain, since) SELECT ?::text, ?::text, 1, ?::bigint
-      WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE}) ${OR_REPLACE}`,
-    device,
-    topic,
-    payload,
-    since,
-    server,
-  );
-}
-
-/** All states of a device were added again in this round, by this server. */
-export function endRound(tx: Transaction, device: string, server: string): void {
-  tx.run(
-    `UPDATE mqtt_devices AS d SET round = n.round FROM mqtt_session AS n
-      WHERE d.device = ? AND NOT ${IS_ELSEWHERE}`,
-    device,
-    server,
-  );
-}
-
-/** Devices of a server that were not told of again in this round: they have come from another one meanwhile. */
-export async function missedRound(tx: Transaction, server: string): Promise<string[]> {
+export async function missedRound(tx: Transaction, server: string): Promise<Missed[]> {
   const rows = await tx.all(
-    `SELECT d.device FROM mqtt_devices AS d, mqtt_session AS n
+    `SELECT d.device, d.state FROM mqtt_devices AS d, mqtt_session AS n
       WHERE d.server = ? AND d.round < n.round LIMIT ${MOST_MISSED}`,
     server,
   );
-  return rows.map(({ device }) => String(device));
+  return rows.map(({ device, state }) => ({ device: String(device), state: String(state) }));
 }
 
 /** Of one look. */

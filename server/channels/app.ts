@@ -13,12 +13,14 @@ import { caller } from "../runtime/run.ts";
 import { Collector, type Transaction } from "../store/transaction.ts";
 import { wrongOwn } from "./described.ts";
 import { checkDescription } from "./description.ts";
+import { DistantThing } from "./distant_thing.ts";
 import { PlainDevice, type PlainLines, runPlain } from "./plain_lines.ts";
 import { FaultError, sayFault } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
 import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
-import { momentOf, ThingDriver, type Times } from "./thing_driver.ts";
+import { ThingDriver } from "./thing_driver.ts";
+import { momentOf, type Times } from "./thing_record.ts";
 
 /**
  * An application of channels.
@@ -55,6 +57,7 @@ export async function serve<Server extends ThingSource>(
   table: Table,
 ): Promise<void> {
   const thing = await server.thing(device.id);
+  if (thing instanceof DistantThing) await device.ready(); // the device was lost meanwhile: it says so
   if (!(thing instanceof ThingDriver)) throw badArgument("this is not a thing of a server");
   if (device instanceof PlainDevice) {
     throw badArgument("give share what channels({ … }) returns, not a function that calls it");

@@ -9,6 +9,7 @@ import type { SetOptions } from "../store/transaction.ts";
 import { checkSetting } from "./setting.ts";
 import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
 import { FIRST_TAG } from "./thing_driver.ts";
+import type { ThingRecord } from "./thing_record.ts";
 
 /** What it needs of its process. */
 export interface DistantThingHost {
@@ -21,10 +22,16 @@ export interface DistantThingHost {
 export class DistantThing implements Thing {
   readonly #device: DistantDevice;
   readonly #host: DistantThingHost;
+  #read: ThingRecord | undefined;
 
   constructor(device: DistantDevice, host: DistantThingHost) {
     this.#device = device;
     this.#host = host;
+  }
+
+  /** As the store has it. */
+  shows(read: ThingRecord): void {
+    this.#read = read;
   }
 
   get #here(): Thing | undefined {
@@ -40,23 +47,23 @@ export class DistantThing implements Thing {
   }
 
   get channels(): string[] {
-    return this.#here?.channels ?? [];
+    return (this.#here ?? this.#read)?.channels ?? [];
   }
 
   get application(): RunningApplication | undefined {
-    return this.#here?.application;
+    return (this.#here ?? this.#read)?.application;
   }
 
   get description(): Thing["description"] {
-    return this.#here?.description;
+    return (this.#here ?? this.#read)?.description;
   }
 
   desired(channel: string): Desired | undefined {
-    return this.#here?.desired(channel);
+    return (this.#here ?? this.#read)?.desired(channel);
   }
 
   reported(channel: string): Reported | undefined {
-    return this.#here?.reported(channel);
+    return (this.#here ?? this.#read)?.reported(channel);
   }
 
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {

@@ -45,6 +45,15 @@ export function isPlain(app: object): boolean {
   return !PARTS.has(app);
 }
 
+/** What an application says that channels are. */
+export function descriptionsOf(app: object): Description[] {
+  return descriptionsIn(PARTS.get(app) ?? []);
+}
+
+function descriptionsIn(parts: readonly Part[]): Description[] {
+  return parts.flatMap(({ options: { description } }) => description ?? []);
+}
+
 /** What an application is made of, under its name among others. */
 export function partsOf<Server>(name: string, app: AppOf<Server>): readonly Part[] {
   const parts = PARTS.get(app) ?? [{ name: "", channels: new Map(), options: {}, plain: app }];
@@ -81,7 +90,7 @@ export class Table {
     const others = parts.flatMap(({ name: app, options: { others: channel } }) =>
       channel ? [{ app, channel }] : []
     );
-    this.descriptions = parts.flatMap(({ options: { description } }) => description ?? []);
+    this.descriptions = descriptionsIn(parts);
     if (others.length > 0) this.#others = hold("others", others);
   }
 

@@ -45,8 +45,8 @@ export interface RunningApplication {
 
 /**
  * A device's channels. It stays the same object for as long as the server knows the device. Of a device that another
- * server has, see `Device.server`, nothing but the device's id and link is known here: `set` and `request` have the same
- * outcome as there.
+ * server has, see `Device.server`, its channels are here as they were when `Server.thing` was called last, described as
+ * the applications of this server say; `set` and `request` have the same outcome as there.
  */
 export interface Thing {
   /** The device's id. */

@@ -12,24 +12,22 @@ import {
   LONGEST_VALUE,
   nextTag,
   type Report,
-  States,
+  type States,
 } from "./states.ts";
 import type { Timekeeper } from "./clock.ts";
 import type { Links } from "./links.ts";
 import type { Observer } from "./channel.ts";
-import { Described, OWN_DESCRIPTION } from "./described.ts";
+import { OWN_DESCRIPTION } from "./described.ts";
 import { ForeignRequests } from "./foreign_requests.ts";
 import { checkSetting } from "./setting.ts";
 import { type Description, wrongReport } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
-import type { Desired, Moment, Reported, RunningApplication, Thing } from "./thing.ts";
+import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
+import { APPLICATION, momentOf, ThingRecord, type Times } from "./thing_record.ts";
 import { type Answer, type RequestOptions, Requests } from "../protocol/requests.ts";
 
 /** Tags of requests are at least so great, those of settings less. */
 export const FIRST_TAG = 5_000_000_000;
-
-/** Its memo's key. */
-const APPLICATION = "@";
 
 /** Longest version that is kept, in UTF-16 units: of a longer one, the beginning. */
 const LONGEST_VERSION = 256;
@@ -51,30 +49,28 @@ export class ThingDriver implements Thing, Above {
   readonly id: string;
   readonly #device: DeviceDriver;
   readonly #host: ThingHost;
+  readonly #read: ThingRecord;
   readonly #states: States;
   /** Several applications take its messages: one that fails must not hold up the others for ever. */
   isShared = false;
   readonly #closing = new Set<(reason: LocalError) => void>();
   readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
   readonly #requests: Requests;
-  readonly #described: Described;
   readonly #foreign: ForeignRequests;
-  /** As it was read last: each report is held to its description. */
-  #application: { text: string; is: RunningApplication } | undefined;
 
   constructor(device: DeviceDriver, host: ThingHost) {
     this.id = device.id;
     this.#device = device;
     this.#host = host;
     const { record } = device.session;
-    this.#states = new States(record);
+    this.#read = new ThingRecord(record, host.descriptions);
+    this.#states = this.#read.states;
     this.#requests = new Requests({
       name: "the device",
       firstTag: FIRST_TAG,
       write: (line, expires) => device.write(line, { expires }),
       after: (ms, run) => device.clock.after(ms, run),
     });
-    this.#described = new Described(record, host.descriptions);
     this.#foreign = new ForeignRequests(device, () => this.now);
     for (const { text, seq } of record.outbox) {
       const marked = parseMarked(text);
@@ -107,21 +103,15 @@ export class ThingDriver implements Thing, Above {
   }
 
   get channels(): string[] {
-    return this.#states.names();
+    return this.#read.channels;
   }
 
   desired(channel: string): Desired | undefined {
-    const state = this.#states.get(channel);
-    const { desired, fault } = state;
-    if (!desired) return undefined;
-    const { text, at, by } = desired;
-    const why = fault === undefined ? {} : { fault };
-    return { value: valueOf(text), at: new Date(at), by, isMet: isMet(state), ...why };
+    return this.#read.desired(channel);
   }
 
   reported(channel: string): Reported | undefined {
-    const { reported } = this.#states.get(channel);
-    return reported && { value: valueOf(reported.text), ...momentOf(reported) };
+    return this.#read.reported(channel);
   }
 
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
@@ -240,7 +230,7 @@ export class ThingDriver implements Thing, Above {
         before.push(...record.memos);
         met = this.#states.forgotten();
         record.setMemo(APPLICATION, JSON.stringify([name, version.slice(0, LONGEST_VERSION)]));
-        this.#described.keep(description);
+        this.#read.described.keep(description);
       },
       undo: () => {
         for (const [key, text] of before) record.setMemo(key, text);
@@ -330,12 +320,12 @@ export class ThingDriver implements Thing, Above {
   }
 
   get description(): Description | undefined {
-    return this.#described.of(this.application);
+    return this.#read.description;
   }
 
   /** An application here describes channels of the device. */
   describe(description: Description): void {
-    if (!this.#described.add(description)) return;
+    if (!this.#read.described.add(description)) return;
     this.#host.events.emit({ event: "described", device: this.id });
   }
 
@@ -352,13 +342,7 @@ export class ThingDriver implements Thing, Above {
   }
 
   get application(): RunningApplication | undefined {
-    const text = this.#device.session.record.memos.get(APPLICATION);
-    if (text === undefined) return undefined;
-    if (this.#application?.text !== text) {
-      const [name, version] = JSON.parse(text);
-      this.#application = { text, is: { name, version } };
-    }
-    return this.#application.is;
+    return this.#read.application;
   }
 
   /** All changes so far are safe: settings that are due become messages, if there is a link. */
@@ -425,15 +409,6 @@ export class ThingDriver implements Thing, Above {
     this.#requests.close(reason);
     for (const told of this.#closing) told(reason);
   }
-}
-
-/** Of a report. */
-export type Times = Omit<Report, "text">;
-
-/** What applications get to know of it. */
-export function momentOf({ at, taken }: Times): Moment {
-  const isStamped = taken !== undefined;
-  return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };
 }
 
 /** Whether an answer is one to a request: settings have other tags. */

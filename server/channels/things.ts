@@ -1,4 +1,5 @@
 import type { Events } from "../observe/events.ts";
+import type { DeviceRecord } from "../link/record.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Observer } from "./channel.ts";
@@ -6,7 +7,9 @@ import { renumbered, Timekeeper } from "./clock.ts";
 import { Links } from "./links.ts";
 import { Descriptions, type DescriptionsByName } from "./descriptions.ts";
 import { hasChannels } from "./states.ts";
+import { descriptionsOf } from "./table.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
+import { ThingRecord } from "./thing_record.ts";
 
 /** What a server says of all its things. */
 export interface ThingsOptions {
@@ -44,6 +47,13 @@ export class Things implements ThingHost {
   of(device: DeviceDriver): ThingDriver {
     const { above } = device;
     return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, this);
+  }
+
+  /** What a record says of a device that another server has. @param app What this one runs for each of its own, if anything */
+  read(record: DeviceRecord, app: object | undefined): ThingRecord {
+    const its = new ThingRecord(record, this.descriptions);
+    for (const description of app ? descriptionsOf(app) : []) its.described.add(description);
+    return its;
   }
 
   /** Whether anybody counts on a device's channels, also where there is no application. */

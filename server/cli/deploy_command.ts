@@ -157,8 +157,12 @@ function toVersion(text: string): number {
   throw badArgument("deploy", `--version takes 0 to 4294967295, not ${text}`);
 }
 
-/** What is shown of those devices: how far a deploy is, and whether they are connected. */
-const TOLD = ["deploy", "deploying", "connected", "disconnected", "asleep", "forgotten"];
+/** What is shown of those devices: how far a deploy is, and whether they are connected; the last ones where other servers
+ * have them. */
+const TOLD = [
+  ...["deploy", "deploying", "connected", "disconnected", "asleep", "forgotten"],
+  ...["seen", "elsewhere", "moved"],
+];
 
 /** Shows how far a group is, until nothing more comes of those devices that have a link. */
 class Following {
@@ -209,8 +213,13 @@ class Following {
 
   async #see({ event, device }: LogEvent & { device?: string }): Promise<void> {
     if (event === "forgotten") return void this.#devices.delete(device!);
-    const { id, ...view } = await this.#api.get<DeviceView>(pathOf(device!));
-    this.#take({ device: id, ...view });
+    try {
+      const { id, ...view } = await this.#api.get<DeviceView>(pathOf(device!));
+      this.#take({ device: id, ...view });
+    } catch (error) {
+      if (!(error instanceof CommandError) || error.code !== "UNKNOWN_DEVICE") throw error;
+      this.#devices.delete(device!); // another server has forgotten it
+    }
   }
 
   async #look(id: number): Promise<void> {

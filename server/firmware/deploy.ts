@@ -69,6 +69,8 @@ export interface Deploy {
   readonly since: Date;
   /** The group with which the device is given it: `Rollout.id`. */
   readonly rollout?: number;
+  /** How many of that group are given it at once. */
+  readonly step?: number;
   /** Why it was refused or fell back, as `FIRMWARE.md` has it; "unknown" if the device could not say. */
   readonly reason?: string;
   /** What it needs and the device has not, for example; or, where it was stopped, which device is the reason. */

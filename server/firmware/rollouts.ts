@@ -8,7 +8,7 @@
  */
 import type { LocalError } from "../protocol/errors.ts";
 import { type Offer, shortHash } from "../protocol/firmware_lines.ts";
-import type { Rollout } from "./deploy.ts";
+import type { Deploy, Rollout } from "./deploy.ts";
 import { nameOf, whyNot } from "./deploy_words.ts";
 import {
   type Deployment,
@@ -27,6 +27,15 @@ export interface Member {
   readonly takesFirmware: boolean;
 }
 
+/** A deploy to a device that another server has, as that shows it. */
+export interface DeployElsewhere {
+  readonly id: string;
+  readonly deploy: Deploy;
+}
+
+/** What is said of a device's deploy, wherever it is. */
+type Told = Pick<Deploy, "name" | "version" | "hash" | "phase" | "reason" | "detail">;
+
 /** How a device has not taken it. */
 const FAILURES: readonly DeployPhase[] = ["refused", "fell_back", "unsupported"];
 
@@ -38,8 +47,8 @@ function isQueued(member: Member): boolean {
   return stateOf(member).phase === "queued";
 }
 
-function hasFailed(member: Member): boolean {
-  return FAILURES.includes(stateOf(member).phase);
+function hasFailed({ phase }: Told): boolean {
+  return FAILURES.includes(phase);
 }
 
 /** All groups of a server. */
@@ -49,37 +58,69 @@ export class Rollouts {
   readonly #due = new Set<number>();
   readonly #stopped = new Set<number>(); // stopped, and reported as such
   #isLooking = false;
+  readonly #elsewhere: () => Iterable<DeployElsewhere>;
   readonly #ended: (code: "STOPPED" | "DONE", message: string) => void;
 
-  /** @param ended Called when a group has all, or gets no more. It may be not safe yet. */
-  constructor(ended: (code: "STOPPED" | "DONE", message: string) => void) {
+  /**
+   * @param elsewhere Deploys to devices that other servers have.
+   * @param ended Called when a group has all, or gets no more. It may be not safe yet.
+   */
+  constructor(
+    elsewhere: () => Iterable<DeployElsewhere>,
+    ended: (code: "STOPPED" | "DONE", message: string) => void,
+  ) {
+    this.#elsewhere = elsewhere;
     this.#ended = ended;
   }
 
   /** Names a group. @param date Now, in ms since 1970. */
   newId(date: number): number {
-    return Math.max(date, ...Array.from(this.#groups.keys(), (id) => id + 1));
+    return Math.max(date, ...Array.from(this.#ids(), (id) => id + 1));
+  }
+
+  #ids(): Set<number> {
+    const others = Array.from(this.#elsewhere(), ({ deploy }) => deploy.rollout ?? []);
+    return new Set([...this.#groups.keys(), ...others.flat()]);
   }
 
   /** Of all that are known, the oldest first. */
   get all(): Rollout[] {
-    return [...this.#groups.keys()].sort((a, b) => a - b).map((id) => this.find(id)!);
+    return [...this.#ids()].sort((a, b) => a - b).map((id) => this.find(id)!);
+  }
+
+  /** Those of a group that other servers have. */
+  *elsewhere(id: number): Iterable<DeployElsewhere> {
+    for (const it of this.#elsewhere()) if (it.deploy.rollout === id) yield it;
   }
 
   /** undefined: no device has a deploy of it. */
   find(id: number): Rollout | undefined {
-    const group = this.#groups.get(id);
-    if (!group) return undefined;
-    const devices = inOrder(group.keys());
-    const members = devices.map((id) => group.get(id)!);
-    const { name, version, hash, begun, rollout } = stateOf(members[0]!);
-    const failed = members.find(hasFailed);
-    const isOver = members.every((member) => isDecided(stateOf(member)));
+    const told = new Map<string, Told & Pick<Rollout, "step" | "begun">>();
+    for (const [device, member] of this.#groups.get(id) ?? []) {
+      const { rollout, begun, ...state } = stateOf(member);
+      told.set(device, { ...state, step: rollout!.step, begun: new Date(begun) });
+    }
+    for (const { id: device, deploy } of this.elsewhere(id)) {
+      told.set(device, { ...deploy, step: deploy.step! });
+    }
+    const devices = inOrder(told.keys());
+    if (devices.length === 0) return undefined;
+    const { name, version, hash, begun, step } = told.get(devices[0]!)!;
+    const failed = devices.find((device) => hasFailed(told.get(device)!));
+    const isOver = told.values().every(isDecided);
     return {
-      ...{ id, name, version, hash: shortHash(hash), step: rollout!.step, begun: new Date(begun) },
-      ...{ state: failed ? "stopped" : isOver ? "done" : "runs", devices },
-      ...(failed && { why: whyOf(failed) }),
+      ...{ id, name, version, hash: shortHash(hash), step, begun },
+      ...{ state: failed !== undefined ? "stopped" : isOver ? "done" : "runs", devices },
+      ...(failed !== undefined && { why: whyOf(failed, told.get(failed)!) }),
     };
+  }
+
+  /** The group that is offered this already, and is made of just these devices, some of which other servers have. */
+  offered(ids: readonly string[], { hash }: Offer): Rollout | undefined {
+    const wanted = inOrder(new Set(ids)).join("\n");
+    return this.all.find((it) =>
+      it.state === "runs" && it.hash === shortHash(hash) && it.devices.join("\n") === wanted
+    );
   }
 
   /** The group that is offered this already, and in which all of these are. */
@@ -143,19 +184,41 @@ export class Rollouts {
     this.#places.set(member, id);
   }
 
+  /** Something else is shown of devices that other servers have. Records may be changed. */
+  seen(): void {
+    for (const id of this.#groups.keys()) {
+      const [member] = this.#groups.get(id)!.values();
+      if (this.undecided(id).length > 0) this.look(member!);
+    }
+  }
+
   #advance(id: number): void {
     const members = [...this.#groups.get(id)?.values() ?? []];
-    const failed = members.find(hasFailed);
     const queued = members.filter(isQueued);
-    if (failed) {
-      for (const { deployment } of queued) deployment.stop(whyOf(failed));
+    if (queued.length === 0) return;
+    const why = this.#whyStopped(id);
+    if (why !== undefined) {
+      for (const { deployment } of queued) deployment.stop(why);
       return;
     }
-    const underWay = members.filter((member) => !isDecided(stateOf(member))).length - queued.length;
+    const others = Array.from(this.elsewhere(id), ({ deploy }) => deploy.phase);
+    const deploys = [...members.map((it) => stateOf(it).phase), ...others];
+    const underWay = deploys.filter((it) => it !== "queued" && !isDecided({ phase: it })).length;
     const room = stateOf(members[0]!).rollout!.step - underWay;
     if (room <= 0) return;
     const here = new Map(queued.flatMap((it) => it.takesFirmware ? [[it.id, it] as const] : []));
     for (const id of inOrder(here.keys()).slice(0, room)) here.get(id)!.deployment.release();
+  }
+
+  /** Which device of a group has not taken it, and why; undefined: none. */
+  #whyStopped(id: number): string | undefined {
+    for (const member of this.#groups.get(id)?.values() ?? []) {
+      if (hasFailed(stateOf(member))) return whyOf(member.id, stateOf(member));
+    }
+    for (const { id: device, deploy } of this.elsewhere(id)) {
+      if (hasFailed(deploy)) return whyOf(device, deploy);
+    }
+    return undefined;
   }
 
   /** A device's deploy was decided just now: perhaps its group's is as well. */
@@ -166,17 +229,17 @@ export class Rollouts {
     const members = [...group.values()];
     const what = `${nameOf(stateOf(member))} to ${members.length} devices`;
     const has = (phase: DeployPhase) => members.filter((it) => stateOf(it).phase === phase).length;
-    const isStopped = members.some(hasFailed);
+    const isStopped = members.some((it) => hasFailed(stateOf(it)));
     if (!isStopped && members.every((it) => isDecided(stateOf(it)))) {
       this.#ended("DONE", `${what}: ${has("kept")} run it`);
-    } else if (hasFailed(member) && !this.#stopped.has(id!)) {
+    } else if (hasFailed(stateOf(member)) && !this.#stopped.has(id!)) {
       this.#stopped.add(id!);
       const counts = `${has("kept")} run it, ${has("stopped")} were not begun`;
-      this.#ended("STOPPED", `${what}: ${counts}, as of ${whyOf(member)}`);
+      this.#ended("STOPPED", `${what}: ${counts}, as of ${whyOf(member.id, stateOf(member))}`);
     }
   }
 }
 
-function whyOf(member: Member): string {
-  return `${JSON.stringify(member.id)}: ${whyNot(stateOf(member))}`;
+function whyOf(id: string, told: Told): string {
+  return `${JSON.stringify(id)}: ${whyNot(told)}`;
 }

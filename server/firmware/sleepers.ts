@@ -14,27 +14,32 @@ interface Sleeper {
   readonly touch: () => void;
 }
 
+/** Of the server's turn. */
+interface Turn {
+  /** Calls it when records may be changed. */
+  enter(look: () => void): unknown;
+  /** Calls it when all changes so far are safe. @returns forgets it; undefined: it was called */
+  whenSafe(run: () => void): (() => void) | undefined;
+}
+
 export class Sleepers {
   readonly #events: Events;
   readonly #clock: Clock;
-  readonly #enter: (look: () => void) => void;
+  readonly #turn: Turn;
   readonly #find: (id: string) => Sleeper | undefined;
   /** Each ends the wait for one that sleeps. */
   readonly #waits = new Map<string, () => void>();
 
-  /**
-   * @param enter Calls it when records may be changed.
-   * @param find A device that the server knows.
-   */
+  /** @param find A device that the server knows. */
   constructor(
     events: Events,
     clock: Clock,
-    enter: (look: () => void) => void,
+    turn: Turn,
     find: (id: string) => Sleeper | undefined,
   ) {
     this.#events = events;
     this.#clock = clock;
-    this.#enter = enter;
+    this.#turn = turn;
     this.#find = find;
     events.subscribe(({ event }) => event === "closed" && this.#close());
   }
@@ -79,7 +84,7 @@ export class Sleepers {
     const nap = napOf(this.#find(id)!.session.record)!;
     // Looked at again at the latest in a minute: the date may be set.
     const wait = Math.min(Math.max(0, nap.missed - this.#clock.date()), 60_000);
-    this.#waits.set(id, this.#clock.after(wait, () => this.#enter(() => this.#look(id))));
+    this.#waits.set(id, this.#clock.after(wait, () => this.#turn.enter(() => this.#look(id))));
   }
 
   #look(id: string): void {
@@ -94,7 +99,12 @@ export class Sleepers {
     const message = `it has not come back from its sleep, which should have ended ${
       new Date(nap.until).toISOString()
     }`;
-    this.#events.emit({ event: "overdue", device: id, message });
+    // Not before: a server that is killed would say it once more in its next life.
+    const forget = this.#turn.whenSafe(() => {
+      this.#waits.delete(id);
+      if (this.#find(id) === device) this.#events.emit({ event: "overdue", device: id, message });
+    });
+    if (forget) this.#waits.set(id, forget);
   }
 
   #forget(id: string): void {

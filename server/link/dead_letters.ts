@@ -32,7 +32,7 @@ export function bury(session: Session, error: string, date: number): boolean {
 export function exhume(session: Session, number: number, revives: boolean): void {
   const { record } = session;
   const letter = record.state.deadLetters?.find((letter) => letter.number === number);
-  if (!letter) throw new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
+  if (!letter) throw noLetter(number);
   if (revives && session.isFull) {
     throw new LocalError(
       "INBOX_FULL",
@@ -41,4 +41,9 @@ export function exhume(session: Session, number: number, revives: boolean): void
   }
   record.exhume(letter, revives);
   session.exhumed(letter.text, revives);
+}
+
+/** The device has no dead letter of this number. */
+export function noLetter(number: number): LocalError {
+  return new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
 }

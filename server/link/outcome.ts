@@ -1,12 +1,13 @@
 /** The outcome of something that another process of a fleet has asked for, as text for that process. */
 import { LocalError } from "../protocol/errors.ts";
 
-/** Done; or why not; or the line with which a device answers; or how many messages were dropped. */
+/** Done; or why not; or the line with which a device answers; or how many messages were dropped; or what is shown of the device by now, a `DeviceView`. */
 export type Outcome =
   | Readonly<Record<never, never>>
   | { readonly inbox: number; readonly outbox: number }
   | { readonly code: string; readonly message: string }
-  | { readonly line: string };
+  | { readonly line: string }
+  | { readonly view: object };
 
 /** It is done. */
 export const DONE: Outcome = {};
@@ -26,9 +27,10 @@ export function parseOutcome(text: string): Outcome | undefined {
     throw error;
   }
   if (typeof outcome !== "object" || outcome === null) return undefined;
-  const { code, message, line, inbox, outbox } = outcome as Record<string, unknown>;
+  const { code, message, line, inbox, outbox, view } = outcome as Record<string, unknown>;
   if (typeof code === "string" && typeof message === "string") return { code, message };
   if (typeof inbox === "number" && typeof outbox === "number") return { inbox, outbox };
+  if (typeof view === "object" && view !== null) return { view };
   return typeof line === "string" ? { line } : DONE;
 }
 

@@ -47,6 +47,12 @@ export interface DeadLetter {
 /** Text of a message that was withdrawn. */
 export const WITHDRAWN = "\0";
 
+/**
+ * A memo whose key begins so says that somebody waits for what becomes of something with the device. The rest of the key
+ * is where he is told, as `Outgoing.from`: also if the device is forgotten.
+ */
+export const WAITS = ">";
+
 /** Whether an application has written it, and it was not withdrawn. */
 export function isOfApplication({ text }: Outgoing): boolean {
   return text !== WITHDRAWN && !text.startsWith(FIRMWARE);
@@ -69,6 +75,17 @@ export interface Journal {
   /** The last `replied` never was. */
   unreplied(): void;
 }
+
+/** Nothing is kept of a record that is only looked at. */
+export const NOWHERE: Journal = {
+  moved() {},
+  changed() {},
+  altered() {},
+  heard() {},
+  kept() {},
+  replied() {},
+  unreplied() {},
+};
 
 /** The state of a record beside its queues. */
 export interface Positions {
@@ -113,7 +130,7 @@ const NONE: [number, Noted][] = [];
 
 const NO_MEMOS: ReadonlyMap<string, string> = new Map();
 
-/** State of a device that was never here: for tests, of one to which this many messages were written once. */
+/** State of a device that was never here; for tests, of one to which this many messages were written once. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
   const txNext = sent % 2 ** 32;
   return {

@@ -264,10 +264,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   readonly touch = (): void => this.turn.touch(this.#out);
 
+  /** As `touch`, where nobody waits. */
+  readonly touchAtEnd = (): void => this.turn.touchAtEnd(this.#out);
+
   /** All changes so far are safe, or cannot be made so at present. */
-  readonly #out = (safe: boolean): void => {
+  readonly #out = (safe: boolean, now: number): void => {
     if (this.isForgotten || this.#isLost) return; // nothing of it is safe
-    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet
+    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet
     if (safe) {
       if (this.#watches) this.#show(this.#watches);
       this.#readers.deliver();
@@ -408,9 +411,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.turn.enter(() => {
       try {
         if (this.#closed) throw this.#closed;
-        exhume(this.session, number, revives);
-        if (revives) this.#host.revived(this, number);
-        this.touch();
+        this.exhume(number, revives);
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);
         this.turn.whenSafe(() => disposals.delete(disposal) && resolve());
@@ -419,6 +420,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       }
     });
     return promise;
+  }
+
+  /** The same, while nothing is being committed. @throws {LocalError} BAD_ARGUMENT; INBOX_FULL */
+  exhume(number: number, revives: boolean): void {
+    exhume(this.session, number, revives);
+    if (revives) this.#host.revived(this, number);
+    this.touch();
   }
 
   /** Tells those who wait. */

@@ -1,10 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { helloLine, parseWelcome } from "../../tests/support/greeting.ts";
 import { ManualServer, TIMEOUT } from "../../tests/support/manual_server.ts";
+import { Scene } from "../../tests/support/scene.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
+import { until } from "../../tests/support/wait.ts";
 import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
+import type { Batch } from "../store/store.ts";
 
 Deno.test("what delivering a message changes does not go out with what is safe", async () => {
   const store = new SlowStore();
@@ -357,4 +360,28 @@ Deno.test("what comes while the server is closed finds no more room than before"
   await closing;
   const [{ inbox = 0 } = {}] = await store.list();
   assert(inbox > 5 && inbox < 15, `${inbox} messages of 101 units each`);
+});
+
+Deno.test("messages that wait and are read one after the other share a commit, in memory too", async () => {
+  let commits = 0;
+  class CountingStore extends MemoryStore {
+    override commit(batch: Batch) {
+      commits++;
+      return super.commit(batch);
+    }
+  }
+  await using scene = await Scene.start({ store: new CountingStore() });
+  const [device, peer] = await scene.device("1");
+  await peer.say("00a\n01b\n02c\n03d\n");
+  await peer.hears("03");
+  await until(() => device.inbox === 4);
+  await new Promise((resolve) => setImmediate(resolve));
+  commits = 0;
+  const read: string[] = [];
+  for (let n = 0; n < 4; n++) read.push(await device.readline());
+  const next = device.readline().catch(() => {}); // all are processed
+  await until(() => commits > 0);
+  assertEquals([read, device.counts.processed, commits], [["a", "b", "c", "d"], 4, 1]);
+  await scene.server.close();
+  await next;
 });

@@ -146,6 +146,25 @@ Deno.test("a transaction for a device that another server takes over meanwhile i
   assertEquals(await Promise.all(late), ["FENCED", "FENCED"]);
 });
 
+Deno.test("a transaction that is fenced by a device fails when another server takes that, and changes nothing of it", async () => {
+  const store = new SlowStore();
+  await using scene = await ManualServer.start({ store });
+  await scene.knock("1\n\n");
+  const { server } = scene;
+  const done = async (use: (tx: Transaction) => void) => {
+    const result = server.transaction(use).then(() => "safe", ({ code }: LocalError) => code);
+    await scene.platform.advance(100); // refusals take their time
+    return await result;
+  };
+  assertEquals(await done((tx) => tx.fence("2")), "UNKNOWN_DEVICE");
+  assertEquals(await done((tx) => tx.fence("1")), "safe");
+  await store.acquire("1");
+  assertEquals(await done(() => {}), "safe", "nobody has asked for the device");
+  assertEquals(await done((tx) => tx.fence("1")), "FENCED");
+  assert(scene.log.includes("warning 1 FENCED"));
+  assertEquals(await done((tx) => tx.fence("1")), "UNKNOWN_DEVICE");
+});
+
 Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");

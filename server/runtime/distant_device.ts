@@ -1,12 +1,17 @@
 /** A device that another process of the fleet has, as programs of this one see it. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
+import type { DeployOptions } from "../firmware/deploy.ts";
+import type { InRollout } from "../firmware/deployment.ts";
 import { noMessages } from "../link/counts.ts";
+import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { errorOf, type Outcome } from "../link/outcome.ts";
 import { LocalError } from "../protocol/errors.ts";
+import { base64 } from "../protocol/firmware_lines.ts";
+import type { Kept } from "../store/fleet.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Asker, Errand } from "./errands.ts";
+import type { Asker, Deploying, Errand } from "./errands.ts";
 import type { Pace } from "./pace.ts";
 import { caller, paceOf } from "./run.ts";
 
@@ -36,9 +41,18 @@ export interface DistantHost {
   refusal(): LocalError | undefined;
   /** @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
   check(errand: Errand): void;
+  /** See `DistantReads`. */
+  read(id: string): Promise<Kept | undefined>;
   /** See `PostOffice`. */
   ask(id: string, errand: Errand, asker: Asker): () => void;
   after(ms: number, run: () => void): () => void;
+}
+
+/** Somebody who waits for what becomes of a deploy. */
+interface Follower extends Pick<DeployOptions, "onProgress"> {
+  /** When that was begun. */
+  readonly begun: string;
+  reject(error: unknown): void;
 }
 
 export class DistantDevice implements Device {
@@ -47,6 +61,7 @@ export class DistantDevice implements Device {
   #process: number | undefined;
   #token = 0;
   #readiness: PromiseWithResolvers<void> | undefined;
+  readonly #followers = new Set<Follower>();
 
   constructor(readonly id: string, host: DistantHost) {
     this.#host = host;
@@ -75,8 +90,22 @@ export class DistantDevice implements Device {
     if (token < this.#token) return;
     this.#token = token;
     this.#process = process;
-    if (view) this.#view = view;
+    if (view) this.#view = withDeploy(view, this.#view.deploy);
+    this.#progress();
     this.look();
+  }
+
+  /**
+   * What the store has of it.
+   *
+   * @returns undefined: the store does not know it
+   * @throws {LocalError} STORE_FAILED; CLOSED
+   */
+  async read(): Promise<DeviceRecord | undefined> {
+    const refusal = this.#host.refusal();
+    if (refusal) throw refusal;
+    const kept = await this.#host.read(this.id);
+    return kept && new DeviceRecord(this.id, NOWHERE, { ...newState(), ...kept });
   }
 
   /** Another process may have it, or none: tells those who wait for its link. */
@@ -137,6 +166,11 @@ export class DistantDevice implements Device {
     return (this.#here ?? this.#view).runs;
   }
 
+  /** The group with which it is given an application, as it is shown. */
+  get rollout(): number | undefined {
+    return this.#view.deploy?.rollout;
+  }
+
   get deployment(): Device["deployment"] {
     const here = this.#here;
     if (here) return here.deployment;
@@ -146,6 +180,13 @@ export class DistantDevice implements Device {
 
   get deadLetters(): Device["deadLetters"] {
     return this.#here?.deadLetters ?? [];
+  }
+
+  /** Its dead letters, as the store has them. @throws {LocalError} STORE_FAILED; CLOSED */
+  async letters(): Promise<Device["deadLetters"]> {
+    if (this.#here) return this.deadLetters;
+    if (this.#view.deadLetters === 0) return [];
+    return (await this.read())?.state.deadLetters ?? [];
   }
 
   async write(text: string, options: DeviceWriteOptions = {}): Promise<boolean> {
@@ -222,20 +263,92 @@ export class DistantDevice implements Device {
     return { next: () => this.#only((here) => here[Symbol.asyncIterator]().next()) };
   }
 
-  deploy(...args: Parameters<Device["deploy"]>): Promise<void> {
-    return this.#only((here) => here.deploy(...args));
+  async deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    const here = this.#here;
+    if (here) return await here.deploy(wasm, options);
+    await paceOf(this.#host.pace).keep(this.#deploy(wasm, options));
+  }
+
+  async #deploy(wasm: Uint8Array, options: DeployOptions): Promise<void> {
+    const { name, version, older = false, again = false, until = "kept", signal } = options;
+    signal?.throwIfAborted();
+    const follows = until === "kept";
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    let follower: Follower | undefined;
+    const told = (outcome: Outcome) => {
+      const error = errorOf(outcome);
+      if (error) return reject(error);
+      if (!("view" in outcome)) return resolve(); // the device has it for good
+      this.#takes(outcome);
+      this.#followers.add(follower = { begun: this.#view.deploy!.begun, ...options, reject });
+      this.#progress();
+      if (!follows) resolve();
+    };
+    const errand = {
+      deploy: base64(wasm),
+      options: { name, version, older, again },
+      ...(follows && { follows }),
+    };
+    const forget = this.begin(errand, { told, failed: reject });
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    try {
+      await promise;
+    } finally {
+      forget();
+      if (follower) this.#followers.delete(follower);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Tells those who follow a deploy how far it is, as it is shown. */
+  #progress(): void {
+    const { deployment, view: { deploy } } = this;
+    for (const { begun, onProgress, reject } of [...this.#followers]) {
+      if (!deployment || deploy?.begun !== begun) continue;
+      try {
+        onProgress?.(deployment);
+      } catch (error) {
+        reject(error);
+      }
+    }
+  }
+
+  /** Is given an application with a group, by the server that has it. @throws {LocalError} as `Device.deploy` */
+  async join(wasm: Uint8Array, options: Deploying["options"], rollout: InRollout): Promise<void> {
+    this.#takes(await this.#ask({ deploy: base64(wasm), options, rollout }));
   }
 
   giveUp(): Promise<void> {
-    return this.#only((here) => here.giveUp());
+    return this.#act((here) => here.giveUp(), { giveUp: true });
   }
 
   revive(number: number): Promise<void> {
-    return this.#only((here) => here.revive(number));
+    return this.#act((here) => here.revive(number), { revive: number });
   }
 
   discard(number: number): Promise<void> {
-    return this.#only((here) => here.discard(number));
+    return this.#act((here) => here.discard(number), { discard: number });
+  }
+
+  /** @param errand What has the same outcome, if it is not here. */
+  async #act(act: (here: DeviceDriver) => Promise<void>, errand: Errand): Promise<void> {
+    const here = this.#here;
+    if (here) return await act(here);
+    this.#takes(await paceOf(this.#host.pace).keep(this.#ask(errand)));
+  }
+
+  /** What it is by now is shown later. */
+  #takes(outcome: Outcome): void {
+    if ("view" in outcome) this.#view = outcome.view as DeviceView;
+  }
+
+  /** @throws {LocalError} what has come of it */
+  async #ask(errand: Errand): Promise<Outcome> {
+    const outcome = await this.ask(errand);
+    const error = errorOf(outcome);
+    if (error) throw error;
+    return outcome;
   }
 
   async clear(): Promise<Cleared> {
@@ -250,9 +363,7 @@ export class DistantDevice implements Device {
   }
 
   async #drop(errand: Errand): Promise<Cleared> {
-    const outcome = await this.ask(errand);
-    const error = errorOf(outcome);
-    if (error) throw error;
+    const outcome = await this.#ask(errand);
     if ("inbox" in outcome) return outcome;
     throw new LocalError("UNDECIDED", "it was not said what became of it");
   }
@@ -270,6 +381,12 @@ export class DistantDevice implements Device {
     this.#readiness?.promise.catch(() => {}); // perhaps nobody waits any more
     this.#readiness?.reject(reason);
   }
+}
+
+/** What is shown may be older than what was answered: no deploy is begun before one that is known. */
+function withDeploy(view: DeviceView, known: DeviceView["deploy"]): DeviceView {
+  const isOlder = known && Date.parse(view.deploy?.begun ?? "") >= Date.parse(known.begun) !== true;
+  return isOlder ? { ...view, deploy: known } : view;
 }
 
 const NOT_SENT: ReadonlySet<string> = new Set(["NOT_SENT", "EXPIRED", "OUTBOX_FULL"]);

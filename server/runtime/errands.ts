@@ -3,6 +3,9 @@ import { checkChannel, textOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { checkExpiry } from "../protocol/expiry.ts";
 import { checkText } from "../protocol/lines.ts";
+import { noLetter } from "../link/dead_letters.ts";
+import type { DeployOptions } from "../firmware/deploy.ts";
+import type { InRollout } from "../firmware/deployment.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
@@ -12,7 +15,7 @@ import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** What mail says, as JSON. Times are counted from when it was posted. */
-export type Errand = (Writing | Setting | Clearing | Forgetting) & {
+export type Errand = (Writing | Setting | Clearing | Forgetting | Act) & {
   /** The process that has posted it waits for the outcome. */
   readonly answers?: true;
 };
@@ -40,6 +43,35 @@ export interface Forgetting {
   readonly forget: true;
 }
 
+/** What is done at once where the device is, with no message: it waits for no room. */
+export type Act = Deploying | GivingUp | Reviving | Discarding;
+
+/** As `Device.deploy`. */
+export interface Deploying {
+  /** The .wasm, in base64url. */
+  readonly deploy: string;
+  readonly options: Pick<DeployOptions, "name" | "version" | "older" | "again">;
+  /** Whoever has posted it is told its end as well. */
+  readonly follows?: true;
+  /** The group with which the device is given it. */
+  readonly rollout?: InRollout;
+}
+
+/** As `Device.giveUp`. */
+export interface GivingUp {
+  readonly giveUp: true;
+}
+
+/** As `Device.revive`. */
+export interface Reviving {
+  readonly revive: number;
+}
+
+/** As `Device.discard`. */
+export interface Discarding {
+  readonly discard: number;
+}
+
 /** Who waits for what comes of a post. */
 export interface Asker {
   /** Called again if the device answers after it has taken the message. */
@@ -57,6 +89,9 @@ export function checkErrand(errand: Errand, lineBytes: number): void {
   } else if ("set" in errand) {
     checkChannel(errand.set);
     textOf(errand.value);
+  } else if ("revive" in errand || "discard" in errand) {
+    const number = "revive" in errand ? errand.revive : errand.discard;
+    if (!Number.isSafeInteger(number)) throw noLetter(number);
   }
 }
 
@@ -70,10 +105,17 @@ export function parseErrand(text: string): Errand | undefined {
     throw error;
   }
   if (typeof errand !== "object" || errand === null) return undefined;
-  const { write, set, options, clear, forget } = errand as Record<string, unknown>;
-  if (clear === true || forget === true) return errand as Errand;
+  const { options, ...words } = errand as Record<string, unknown>;
+  if ([words.clear, words.forget, words.giveUp].includes(true)) return errand as Errand;
+  if ([words.revive, words.discard].some(Number.isSafeInteger)) return errand as Errand;
   if (typeof options !== "object" || options === null) return undefined;
-  return typeof write === "string" || typeof set === "string" ? errand as Errand : undefined;
+  const isKnown = [words.write, words.set, words.deploy].some((it) => typeof it === "string");
+  return isKnown ? errand as Errand : undefined;
+}
+
+/** Whether it is done at once. */
+export function isAct(errand: Errand): errand is Extract<Errand, Act> {
+  return ["deploy", "giveUp", "revive", "discard"].some((word) => word in errand);
 }
 
 /** Part of a transaction: mail is posted with it. Nothing here changes by it. */

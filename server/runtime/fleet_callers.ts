@@ -2,7 +2,7 @@
  * Devices that greet a process of a fleet. The store's record is looked at for each greeting, as another process
  * may have changed it since. Only a confirmed greeting takes the device from the process that has it.
  */
-import { DeviceRecord, type Journal } from "../link/record.ts";
+import { DeviceRecord, NOWHERE } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Look } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -26,17 +26,6 @@ export interface FleetCallersHost {
 }
 
 type Failed = (error: unknown) => void;
-
-/** Nothing is kept of a record that was only looked at. */
-const NOWHERE: Journal = {
-  moved() {},
-  changed() {},
-  altered() {},
-  heard() {},
-  kept() {},
-  replied() {},
-  unreplied() {},
-};
 
 export class FleetCallers {
   readonly #host: FleetCallersHost;

@@ -1,13 +1,14 @@
 /** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
-import type { LocalError } from "../protocol/errors.ts";
+import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Fleet, Lost, Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import { type Acquired, type DeviceState, FencedError } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
-import { type Asker, checkErrand, type Errand, type Posting } from "./errands.ts";
+import { type Asker, checkErrand, type Deploying, type Errand, type Posting } from "./errands.ts";
 import type { DistantHost } from "./distant_device.ts";
+import { DistantReads } from "./distant_reads.ts";
 import { Membership } from "./membership.ts";
 import { Overview, type OverviewHost } from "./overview.ts";
 import { PostOffice, type PostOfficeHost } from "./post_office.ts";
@@ -17,7 +18,7 @@ import type { Turn } from "./turn.ts";
 /** What it needs of the server. */
 export interface FleetMemberHost
   extends
-    Pick<PostOfficeHost, "deed" | "refused">,
+    Pick<PostOfficeHost, "act" | "deed" | "refused">,
     Pick<OverviewHost, "name" | "view" | "seen" | "forgotten">,
     Pick<DistantHost, "pace"> {
   readonly fleet: Fleet;
@@ -28,6 +29,8 @@ export interface FleetMemberHost
   readonly connections: number;
   /** Longest text of a message, in bytes. */
   readonly lineBytes: number;
+  /** @throws {LocalError} BAD_ARGUMENT: it is no application */
+  checkDeploy(errand: Deploying): void;
   /** Why nothing is accepted any more. */
   closed(): LocalError | undefined;
   /** Takes charge of a device, whoever has it. */
@@ -76,13 +79,18 @@ export class FleetMember {
       },
     });
     const here = (id: string) => devices.get(id);
+    const reads = new DistantReads(fleet);
     this.overview = new Overview({
       ...host,
       here,
       distant: {
         pace: host.pace,
         refusal: () => host.closed() ?? host.turn.failure,
-        check: (errand) => checkErrand(errand, host.lineBytes),
+        check: (errand) => {
+          if ("deploy" in errand) host.checkDeploy(errand);
+          else checkErrand(errand, host.lineBytes);
+        },
+        read: (id) => reads.read(id),
         ask: (...args) => this.#office.ask(...args),
       },
     });
@@ -140,6 +148,9 @@ export class FleetMember {
       this.#membership.doubt(id);
       throw error;
     }
+    if (!acquired.state && fresh.positions.connects > 0) {
+      throw new PeerError("STALE_GREETING", "the device was forgotten since it has greeted");
+    }
     const ledger = this.#ledger(id, acquired, fresh);
     if (!acquired.state) return ledger;
     // It is ours, whatever becomes of its greeting: nobody else looks after it.
@@ -162,6 +173,8 @@ export class FleetMember {
     turn.enter(() => {
       resolve();
       if (this.#closed) return; // it is about to leave
+      // It was admitted meanwhile with an older token, as one that the store did not know.
+      if (devices.get(ledger.id)) turn.lose(new FencedError(ledger.id));
       const device = devices.meet(ledger);
       this.#office.take(mail);
       if (device.inbox > 0) begin(device);

@@ -1,7 +1,7 @@
 /** A server of a fleet, whose store says what the others do. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
-import type { ServerOptions } from "../mod.ts";
+import { channels, type ServerOptions } from "../mod.ts";
 import type { Around, Beat, Fleet, Mail } from "../store/fleet.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Batch } from "../store/store.ts";
@@ -13,6 +13,10 @@ class FleetStore extends MemoryStore {
   next: Partial<Beat>[] = [];
   around: Partial<Around> = {};
   orphan: string | undefined;
+  /** Until then an adoption is on its way, a device is taken, and a commit is under way. */
+  adopting: Promise<void> | undefined;
+  acquiring: Promise<void> | undefined;
+  committing: Promise<void> | undefined;
   /** What became of mail and posts with the commits, in words. */
   readonly committed: string[] = [];
 
@@ -29,19 +33,25 @@ class FleetStore extends MemoryStore {
       const isOurs = token !== undefined && this.tokens.get(id) === token;
       return Promise.resolve({ isOurs, state: undefined, looks: 0 });
     },
-    adopt: (id) => id === this.orphan ? this.acquire(id) : Promise.resolve(undefined),
+    adopt: async (id) => {
+      await this.adopting;
+      return id === this.orphan ? await this.acquire(id) : undefined;
+    },
+    read: () => Promise.resolve(new Map()),
     exchange: () =>
       Promise.resolve({ isAll: false, shown: [], servers: new Map([[2, "far"]]), ...this.around }),
     leave: () => Promise.resolve(),
   };
 
   override async acquire(id: string) {
+    await this.acquiring;
     const acquired = await super.acquire(id);
     this.tokens.set(id, acquired.token);
     return acquired;
   }
 
   override async commit(batch: Batch) {
+    await this.committing;
     for (const { posts = [] } of batch.works) {
       for (const { device, text } of posts) this.committed.push(`post ${device} ${text}`);
     }
@@ -121,6 +131,75 @@ Deno.test("a device without a server is adopted with its waiting messages, and i
   store.orphan = "1";
   await rig.beat({ orphans: ["1"] });
   assertEquals(read, ["left behind"]);
+});
+
+Deno.test("a device that is adopted while it is admitted for the first time is here once, and each message is processed once", async () => {
+  const store = new FleetStore();
+  const processed: string[] = [];
+  await using rig = await Rig.start({
+    app: async (device) => {
+      for (;;) {
+        await device.consume((line, tx) => tx.afterCommit(() => void processed.push(line)));
+      }
+    },
+  }, store);
+  const { server, platform } = rig.scene;
+  await rig.scene.knock("other\n\n");
+  const [adopting, acquiring, committing] = [1, 2, 3].map(() => Promise.withResolvers<void>());
+  store.adopting = adopting!.promise;
+  store.acquiring = acquiring!.promise;
+  const socket = await rig.scene.knock("1\n\n");
+  store.orphan = "1";
+  await rig.beat({ orphans: ["1"] }); // it waits for the greeting
+  store.committing = committing!.promise;
+  const busy = server.transaction((tx) => tx.write("other", "x"));
+  await platform.turn();
+  acquiring!.resolve(); // the device is taken, and waits for the commit; its adoption begins
+  await platform.turn();
+  assertEquals(server.known("1"), undefined);
+  committing!.resolve();
+  await platform.turn();
+  await busy;
+  assertEquals(server.known("1")?.connected, true);
+  await rig.scene.says(socket, "00a\n");
+  adopting!.resolve(); // only now the store does it
+  await platform.turn();
+  await rig.scene.says(await rig.scene.knock("1\n\n"), "00a\n01b\n");
+  await platform.advance(100);
+  assertEquals([socket.closed, processed], [true, ["a", "b"]]);
+  assertEquals(server.known("1")!.inbox, 0);
+});
+
+Deno.test("an application that begins as its device is lost is told so, and has not failed", async () => {
+  const gate = Promise.withResolvers<void>();
+  const told: string[] = [];
+  const app = channels({});
+  const store = new FleetStore();
+  await using rig = await Rig.start({
+    app: async (device, server) => {
+      await gate.promise;
+      await app(device, server).catch((error) => {
+        told.push(error.code);
+        throw error;
+      });
+    },
+  }, store);
+  await rig.scene.knock("1\n\n");
+  const token = store.tokens.get("1")! + 1;
+  const text = JSON.stringify({
+    id: "1",
+    connected: true,
+    since: "2026-01-01T00:00:00Z",
+    counts: {},
+  });
+  store.around = { shown: [{ device: "1", process: 2, token, text }] };
+  await rig.beat({ lost: [{ note: 1, device: "1", token }] });
+  await rig.scene.platform.advance(1500);
+  assertEquals(rig.scene.server.known("1")?.server, "far");
+  gate.resolve();
+  await rig.scene.platform.turn();
+  assertEquals(told, ["FENCED"]);
+  assertEquals(rig.scene.log.filter((it) => it.startsWith("app_failed")), []);
 });
 
 Deno.test("what is written to a device of another server is posted, and its writer is told the answer", async () => {

@@ -132,6 +132,7 @@ export class Greeting implements Stage {
 
   readonly #storeFails = (error: unknown): void => {
     if (this.#over) return;
+    if (error instanceof PeerError) return this.#leave("", error); // it must greet again
     const why = error instanceof Error ? error.message : String(error);
     const message = `its record cannot be read: ${why}`;
     this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));

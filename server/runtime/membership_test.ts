@@ -40,6 +40,7 @@ class Scene {
       },
       look: () => Promise.reject(new Error("nobody greets")),
       adopt: () => Promise.reject(new Error("the host adopts")),
+      read: () => Promise.resolve(new Map()),
       exchange: () => Promise.reject(new Error("nobody looks")),
       leave: () => {
         this.did.push("leaves");

@@ -48,6 +48,7 @@ class Scene {
         pace: new Pace(this.clock),
         refusal: () => undefined,
         check() {},
+        read: () => Promise.resolve(undefined),
         ask: () => () => {},
       },
     });

@@ -9,7 +9,8 @@
  *
  * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
  */
-import { failure, parseOutcome } from "../link/outcome.ts";
+import type { DeviceView } from "../device_view.ts";
+import { failure, type Outcome, parseOutcome } from "../link/outcome.ts";
 import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
@@ -18,9 +19,11 @@ import type { Deed } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
+  type Act,
   type Asker,
   type Errand,
   ErrandTransfer,
+  isAct,
   isFinal,
   parseErrand,
   Posting,
@@ -39,6 +42,10 @@ export interface PostOfficeHost {
   find(id: string): DeviceDriver | undefined;
   /** Makes a deed of an order for a device that is here. @param from Who waits for the outcome */
   deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
+  /** Does something with a device that is here, while nothing is committed. @throws {LocalError} and nothing has changed */
+  act(device: DeviceDriver, errand: Act, from: string | undefined): void;
+  /** How a device that is here looks. */
+  view(device: DeviceDriver): DeviceView;
   /** Has the store forget a device that is here. */
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
   /** What was posted for a device cannot be done, and never will be. */
@@ -146,8 +153,9 @@ export class PostOffice {
     const to = errand?.answers && mail.from;
     const entry: Entry = { ledger, to, isApplied: false, waits: false, isSafe: false };
     this.#taken.set(number, entry);
-    if (errand && "clear" in errand) return this.#drop(this.#clear(device, entry, number), entry);
-    if (errand && "forget" in errand) return this.#drop(this.#forget(device, entry, number), entry);
+    if (errand && "clear" in errand) return this.#clear(device, entry, number);
+    if (errand && "forget" in errand) return this.#forget(device, entry, number);
+    if (errand && isAct(errand)) return this.#act(device, errand, entry, number);
     const taken: Taken = {
       number,
       to,
@@ -170,25 +178,28 @@ export class PostOffice {
   }
 
   /** What waits for a device is dropped: also mail in front of this that waits for room. */
-  #clear(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+  #clear(device: DeviceDriver, entry: Entry, number: number): void {
     const { ledger } = device;
-    return device.clear((dropped) => {
+    const ended = [entry];
+    const clearing = device.clear((dropped) => {
       const why = failure(new LocalError("CLEARED", "the message was dropped"));
       for (const [other, its] of this.#taken) {
         if (other >= number || its.ledger !== ledger || its.isApplied) continue;
         ledger.takeMail(other);
         if (its.to !== undefined) ledger.replied(its.to, why);
-        Object.assign(its, { isApplied: true, waits: false, isDropped: true, isSafe: true });
+        Object.assign(its, { isApplied: true, waits: false, isDropped: true });
+        ended.push(its);
       }
       ledger.takeMail(number);
       if (entry.to !== undefined) ledger.replied(entry.to, dropped);
       entry.isApplied = true;
     });
+    this.#settle(clearing, ended);
   }
 
-  #forget(device: DeviceDriver, entry: Entry, number: number): Promise<unknown> {
+  #forget(device: DeviceDriver, entry: Entry, number: number): void {
     const { ledger } = device;
-    return this.#host.forget(device, {
+    const forgetting = this.#host.forget(device, {
       apply(dropped) {
         ledger.takeMail(number);
         if (entry.to !== undefined) ledger.replied(entry.to, dropped);
@@ -200,13 +211,38 @@ export class PostOffice {
         ledger.leaveMail(number);
       },
     });
+    this.#settle(forgetting, [entry]);
   }
 
-  /** Messages are dropped, as mail says. */
-  #drop(dropping: Promise<unknown>, entry: Entry): void {
-    dropping.then(() => entry.isSafe = true, (error) => {
+  /** Something is done at once, and is safe in one commit with the end of its mail. */
+  #act(device: DeviceDriver, errand: Act, entry: Entry, number: number): void {
+    const { turn } = this.#host;
+    const { ledger, to } = entry;
+    turn.enter(() => {
+      if (device.closed || ledger.removed) return void (entry.waits = true); // whoever has the device by then does it
+      let outcome: Outcome;
+      try {
+        this.#host.act(device, errand, to);
+        outcome = { view: this.#host.view(device) };
+      } catch (error) {
+        if (!(error instanceof LocalError)) throw error;
+        if (to === undefined) this.#host.refused(device, errand, error);
+        outcome = failure(error);
+      }
+      ledger.takeMail(number);
+      if (to !== undefined) ledger.replied(to, outcome);
+      entry.isApplied = true;
+      turn.whenSafe(() => entry.isSafe = ledger.removed || !device.closed);
+    });
+  }
+
+  /** Messages are dropped, as mail says. @param ended The first one says so; the others go with it */
+  #settle(dropping: Promise<unknown>, ended: readonly Entry[]): void {
+    dropping.then(() => {
+      for (const entry of ended) entry.isSafe = true;
+    }, (error) => {
       if (!(error instanceof LocalError)) throw error;
-      entry.waits = true; // whoever has the device by then does it
+      ended[0]!.waits = true; // whoever has the device by then does it
     });
   }
 

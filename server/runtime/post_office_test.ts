@@ -1,13 +1,16 @@
 /** Mail as a process takes it and posts it. */
 import { assertEquals, assertRejects } from "@std/assert";
+import type { DeviceView } from "../device_view.ts";
 import type { Outcome } from "../link/outcome.ts";
 import { newState } from "../link/record.ts";
+import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
 import type { Deed } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import type { Errand, Setting, Writing } from "./errands.ts";
+import { forgetting } from "./forgetting.ts";
 import { PostOffice } from "./post_office.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Turn } from "./turn.ts";
@@ -20,13 +23,21 @@ class Scene {
   readonly office: PostOffice;
   device = this.#device();
   #waiting: Transfer[] = [];
+  #whenSafe: (() => void)[] = [];
   posted: string[] = [];
 
   constructor() {
     const transfer = (it: Transfer) => void this.#waiting.push(it);
+    const enter = (change: () => void) => change();
+    const whenSafe = (run: () => void) => void this.#whenSafe.push(run);
     this.office = new PostOffice({
-      forget: () => Promise.reject(new Error("nobody asks for that")),
-      turn: { transfer } as unknown as Turn,
+      act: (_, errand, from) => this.#act(JSON.stringify(errand), from),
+      view: ({ id }) => ({ id }) as DeviceView,
+      forget: (device, also) => {
+        transfer(forgetting(device, { done: () => this.did.push("forgot"), failed() {}, also }));
+        return new Promise(() => {});
+      },
+      turn: { transfer, enter, whenSafe } as unknown as Turn,
       find: (id) => id === "a" ? this.device : undefined,
       deed: (_, errand, from) => this.#deed(errand, from),
       refused: (device, _, { code }) => void this.did.push(`refused ${device.id} ${code}`),
@@ -35,7 +46,25 @@ class Scene {
 
   #device(): DeviceDriver {
     const ledger = new Ledger("a", { state: newState(), token: 1 }, new Set());
-    return { id: "a", ledger, isForgotten: false } as unknown as DeviceDriver;
+    const clear = (also: (dropped: Cleared) => void) => {
+      const dropped = { inbox: 1, outbox: 2 };
+      also(dropped);
+      this.did.push("clear");
+      return new Promise<Cleared>((resolve) => this.#whenSafe.push(() => resolve(dropped)));
+    };
+    const about = { id: "a", ledger, inbox: 1, outbox: 2, closed: undefined, clear };
+    return about as unknown as DeviceDriver;
+  }
+
+  #act(errand: string, from: string | undefined): void {
+    const error = this.failing.get("act");
+    if (error) throw error;
+    this.did.push(from === undefined ? errand : `${errand} for ${from}`);
+  }
+
+  /** Another process has the device from now on. */
+  close(): void {
+    Object.assign(this.device, { closed: new LocalError("FENCED", "it is elsewhere") });
   }
 
   /** The device is lost, and comes back. */
@@ -90,6 +119,7 @@ class Scene {
       for (const transfer of applied) transfer.failed(fails);
     } else {
       this.posted.push(...applied.flatMap(({ posts = [] }) => posts.map(({ text }) => text)));
+      for (const run of this.#whenSafe.splice(0)) run();
       for (const transfer of applied) transfer.done();
     }
     for (const [transfer, error] of refused) transfer.failed(error);
@@ -223,4 +253,104 @@ Deno.test("the caller is told why nothing was posted, and that the server is clo
   const reason = new LocalError("CLOSED", "closed");
   scene.office.close(reason);
   assertEquals(await assertRejects(() => closed), reason);
+});
+
+const cleared = JSON.stringify({ code: "CLEARED", message: "the message was dropped" });
+const dropped = '{"inbox":1,"outbox":2}';
+
+Deno.test("a posted clear does not wait for mail in front of it that has no room: that is dropped, and told so", () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  const x = scene.write(1, "x", { answers: true });
+  scene.beat(x, scene.write(2, "unasked"));
+  scene.commit();
+  const clear = scene.mail(3, { clear: true, answers: true });
+  const behind = scene.write(4, "behind");
+  scene.beat(x, scene.write(2, "unasked"), clear, behind);
+  assertEquals(scene.did, ["clear"]);
+  scene.commit();
+  const { taken, replies } = scene.tells();
+  assertEquals([scene.did, taken], [["clear", "behind"], [1, 2, 3, 4]]);
+  assertEquals(replies, [`7 1 ${cleared}`, `7 3 ${dropped}`]);
+  scene.office.brings([x, clear]); // of a beat that was under way
+  scene.commit();
+  assertEquals([scene.did.length, scene.tells().taken], [2, []]);
+});
+
+Deno.test("a posted forget ends its mail and is told in the commit that forgets the device, or nothing of it", () => {
+  const scene = new Scene();
+  const forget = scene.mail(1, { forget: true, answers: true });
+  scene.beat(forget);
+  scene.commit({ fails: new LocalError("STORE_FAILED", "no") });
+  assertEquals([scene.did, scene.device.ledger.removed], [[], false]);
+  assertEquals(scene.tells(), { taken: [], replies: [] });
+  scene.movesAway();
+  scene.beat(forget);
+  scene.commit();
+  assertEquals([scene.did, scene.device.ledger.removed], [["forgot"], true]);
+  assertEquals(scene.tells(), { taken: [1], replies: [`7 1 ${dropped}`] });
+});
+
+Deno.test("what needs no room is done at once, also behind mail that waits for some, and is told with its mail's end", () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  const options = { name: "a", version: 1 };
+  const deploy: Errand = { deploy: "AA", options, answers: true };
+  scene.beat(scene.write(1, "x"), scene.mail(2, deploy), scene.mail(3, { giveUp: true }));
+  scene.commit();
+  const { taken, replies } = scene.tells();
+  assertEquals([taken, replies], [[2, 3], ['7 2 {"view":{"id":"a"}}']]);
+  assertEquals(scene.did, [`${JSON.stringify(deploy)} for 7 2`, '{"giveUp":true}']);
+  scene.office.brings([scene.mail(2, deploy)]); // of a beat that was under way
+  assertEquals(scene.did.length, 2);
+});
+
+Deno.test("what cannot be done has its error told, or logged; what another process must do is left to it", () => {
+  const scene = new Scene();
+  scene.failing.set("act", bad);
+  scene.beat(scene.mail(1, { revive: 5, answers: true }), scene.mail(2, { discard: 5 }));
+  scene.commit();
+  const no = JSON.stringify({ code: "BAD_ARGUMENT", message: "no" });
+  assertEquals(scene.tells(), { taken: [1, 2], replies: [`7 1 ${no}`] });
+  assertEquals(scene.did, ["refused a BAD_ARGUMENT"]);
+  scene.failing.clear();
+  scene.close();
+  const giveUp = scene.mail(3, { giveUp: true });
+  scene.beat(giveUp);
+  scene.commit();
+  assertEquals([scene.did.length, scene.tells().taken], [1, []]);
+  scene.movesAway(); // and comes back
+  scene.beat(giveUp);
+  scene.commit();
+  assertEquals([scene.did.slice(1), scene.tells().taken], [['{"giveUp":true}'], [3]]);
+});
+
+Deno.test("mail that is no order is none: words of other types, and those that need more", () => {
+  const scene = new Scene();
+  const wrong = [{ revive: "5" }, { discard: 0.5 }, { giveUp: 1 }, { deploy: "AA" }, {
+    deploy: 5,
+    options: {},
+  }];
+  scene.beat(...wrong.map((errand, i) => scene.mail(i + 1, JSON.stringify(errand))));
+  scene.commit();
+  assertEquals(scene.did, wrong.map(() => "refused a BAD_ARGUMENT"));
+  assertEquals(scene.tells().taken, [1, 2, 3, 4, 5]);
+});
+
+Deno.test("what a clear has dropped is not done by a beat that has begun before that was safe", async () => {
+  const scene = new Scene();
+  scene.failing.set("x", full);
+  const x = scene.write(1, "x");
+  const clear = scene.mail(2, { clear: true, answers: true });
+  scene.beat(x, clear);
+  scene.office.asks(); // the next beat begins: the store has both still
+  scene.commit();
+  await null;
+  scene.failing.clear();
+  scene.office.brings([x, clear]);
+  scene.commit();
+  assertEquals([scene.did, scene.tells().taken], [["clear"], [1, 2]]);
+  scene.beat(scene.write(3, "y"));
+  scene.commit();
+  assertEquals(scene.did, ["clear", "y"], "nothing is left to wait for");
 });

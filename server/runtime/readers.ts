@@ -53,6 +53,8 @@ export interface ReadersOwner {
   /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
   readonly attempts: number;
   readonly touch: () => void;
+  /** As `touch`, where nobody waits. */
+  readonly touchAtEnd: () => void;
   /** Whether messages may be handed out: no other process can have the device's by now. */
   readonly isHeld: boolean;
   /** No message is in the hands of `consume`, perhaps: what has waited for that comes first. */
@@ -87,7 +89,8 @@ export class Readers implements Reading {
       const text = this.#next(run, consumption);
       if (text !== undefined) return Promise.resolve(text);
     }
-    const reader = { ...Promise.withResolvers<string>(), run, consumption };
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const reader = { promise, resolve, reject, run, consumption };
     if (this.#waiting.length === 0) this.#waiting = [reader]; // room for one, not for 17
     else this.#waiting.push(reader);
     if (turn.busy) turn.enter(this.deliver);
@@ -137,17 +140,19 @@ export class Readers implements Reading {
   /** Takes the next message, if there is one; the one before has been processed. */
   #next(run: Run | undefined, consumption: Consumption | undefined): string | undefined {
     if (this.#consumption || (consumption && this.#trouble?.rests)) return undefined;
-    const { session, touch, isHeld } = this.#owner;
+    const { session, touch, touchAtEnd, isHeld } = this.#owner;
     if (!isHeld) return undefined;
-    if (this.#handedOut) {
+    const wasHandedOut = this.#handedOut;
+    if (wasHandedOut) {
       this.#calm();
       session.shift();
-      touch();
     }
     const text = session.peek();
     this.#handedOut = text !== undefined && !consumption;
     this.#handedTo = this.#handedOut ? run : undefined;
     this.#consumption = text === undefined ? undefined : consumption;
+    // As long as there is a next one, what is processed in this turn of the event loop shares a commit.
+    if (wasHandedOut) text === undefined ? touch() : touchAtEnd();
     return text;
   }
 

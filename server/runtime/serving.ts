@@ -67,7 +67,7 @@ export class Serving implements Stage {
 
   /** Most of what idle devices send; several at once where the server was late. */
   #isKeepalive(bytes: Uint8Array): boolean {
-    return this.#held.length === 0 && this.#splitter.held === 0 &&
+    return bytes[0] === NEWLINE && this.#held.length === 0 && this.#splitter.held === 0 &&
       bytes.every((byte) => byte === NEWLINE);
   }
 
@@ -111,11 +111,10 @@ export class Serving implements Stage {
    *
    * @param safe False while what the session holds cannot be made safe: then keepalives are all.
    */
-  flush(safe: boolean): void {
+  flush(safe: boolean, now: number): void {
     if (this.#over) return;
-    const { session, clock } = this.#owner;
     if (!this.#connection.isWriting) {
-      const now = clock.now();
+      const { session } = this.#owner;
       const output = safe ? session.transmit(now) : session.keepAlive(now);
       if (output !== "") this.#connection.write(output);
     }
@@ -139,7 +138,7 @@ export class Serving implements Stage {
     if (turn.busy) this.#keepAlive(now);
     else if (!isGone) {
       session.tick(now, reads);
-      this.#flushSoon();
+      this.#flushSoon(now);
     }
     this.#wakeLater(now);
   }
@@ -151,8 +150,8 @@ export class Serving implements Stage {
   }
 
   /** Flushes at once if that is safe, else when it is. */
-  #flushSoon(): void {
-    if (this.#owner.isSafe) this.flush(true);
+  #flushSoon(now: number): void {
+    if (this.#owner.isSafe) this.flush(true, now);
     else this.#owner.touch();
   }
 
@@ -174,7 +173,7 @@ export class Serving implements Stage {
     } catch (error) {
       return this.#fail(error);
     }
-    this.#flushSoon();
+    this.#flushSoon(now);
   };
 
   #fail(error: unknown): void {

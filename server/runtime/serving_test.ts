@@ -189,7 +189,7 @@ Deno.test("a full inbox stops the reading, and what was read before that is kept
   for (const text of ["fits", "does not", "nor this"]) {
     assertEquals(scene.session.peek(), text);
     scene.session.shift();
-    scene.turn.touch((safe) => scene.serving.flush(safe));
+    scene.turn.touch((safe, now) => scene.serving.flush(safe, now));
     await scene.clock.turn();
   }
   assertEquals(scene.socket.paused, false);
@@ -220,7 +220,7 @@ Deno.test("nor because one commit follows the other, and reading goes on only af
   await scene.clock.turn();
   scene.session.shift();
   const release = scene.store.hold();
-  scene.turn.touch((safe) => scene.serving.flush(safe));
+  scene.turn.touch((safe, now) => scene.serving.flush(safe, now));
   await scene.clock.turn();
   assert(scene.turn.busy && scene.session.wantsInput && scene.socket.paused);
   await scene.clock.advance(2 * TIMEOUT);

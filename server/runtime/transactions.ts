@@ -134,6 +134,21 @@ class Sending implements Deed {
   }
 }
 
+/** Nothing: but the commit checks that this server still has a device. */
+class Fence implements Deed {
+  constructor(readonly device: DeviceDriver) {}
+
+  apply(): void {
+    this.device.ledger.check();
+  }
+
+  undo(): void {
+    this.device.ledger.uncheck();
+  }
+
+  done(): void {}
+}
+
 /** There is no link on which a message could be sent at once. */
 const NOT_SENT: Outcome = { code: "NOT_SENT", message: "there is no link to send it by" };
 
@@ -161,6 +176,7 @@ export async function transact(
       host.post(id, { write: text, options }) ?? new Writing(host.find(id), text, options),
     set: (...[id, set, value, options]: Parameters<DeedMaker["set"]>) =>
       host.post(id, { set, value, options }) ?? host.set(host.find(id), set, value, options),
+    fence: (id: string) => new Fence(host.find(id)),
   };
   const record = consumer?.session.record;
   const collector = new Collector(host.database, maker, (n) => {

@@ -13,8 +13,13 @@ type Refused = ReadonlyMap<Work, unknown>;
 
 const NONE: Refused = new Map();
 
-/** Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. */
-export type Result = (safe: boolean) => void;
+const NO_WORKS: readonly Work[] = [];
+
+/**
+ * Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. `now` is the time
+ * for all results of that commit: to ask for it is a call to the system.
+ */
+export type Result = (safe: boolean, now: number) => void;
 
 /** Takes back what waits. */
 export type Forget = () => void;
@@ -49,7 +54,8 @@ export class Turn {
   #group: Group | undefined; // of them, in the commit
   #waiting = new Set<() => void>();
   #underWay: Promise<void> | undefined;
-  #scheduled = false;
+  #isSoon = false; // a commit, in a moment
+  #isAtEnd = false; // a commit, at the end of this turn of the event loop
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
   #reported: LocalError | undefined; // that the store fails
@@ -104,7 +110,14 @@ export class Turn {
   touch(result: Result): void {
     this.#results.add(result);
     if (!this.#failure) this.#schedule();
-    else if (!this.busy) result(false); // else when that attempt has failed, too
+    else if (!this.busy) result(false, this.#clock.now()); // else when that attempt has failed, too
+  }
+
+  /** As `touch`, where nobody waits for it: with no commit before, there is one at the end of this turn of the event loop. */
+  touchAtEnd(result: Result): void {
+    this.#results.add(result);
+    if (!this.#failure) this.#scheduleAtEnd();
+    else if (!this.busy) result(false, this.#clock.now());
   }
 
   /** Takes back what `touch` was given: nothing comes of it any more, and a store may fail for long. */
@@ -135,15 +148,31 @@ export class Turn {
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#closed) return;
-    this.#scheduled = true;
     // A store that writes to disk gathers all that this turn of the event loop brings.
-    if (this.#store.gathers) this.#clock.endOfTurn(this.#end);
-    else this.#clock.soon(this.#end);
+    if (this.#store.gathers) return this.#scheduleAtEnd();
+    if (this.#isSoon || this.#closed) return;
+    this.#isSoon = true;
+    this.#clock.soon(this.#soon);
   }
 
+  #scheduleAtEnd(): void {
+    if (this.#isAtEnd || this.#closed) return;
+    this.#isAtEnd = true;
+    this.#clock.endOfTurn(this.#atEnd);
+  }
+
+  readonly #soon = (): void => {
+    this.#isSoon = false;
+    this.#end();
+  };
+
+  readonly #atEnd = (): void => {
+    this.#isAtEnd = false;
+    this.#end();
+  };
+
   readonly #end = (): void => {
-    this.#scheduled = false;
+    this.#cancelRetry?.(); // what is scheduled may come before it
     this.#cancelRetry = undefined;
     if (!this.#closed && !this.busy) this.#commit();
   };
@@ -151,7 +180,7 @@ export class Turn {
   #commit(): void {
     const count = this.#transfers.length;
     const refused = count > 0 ? this.#apply(this.#transfers) : NONE;
-    const works = [...this.#applied];
+    const works = this.#applied.length > 0 ? [...this.#applied] : NO_WORKS;
     const group = this.#group = this.#applyGroup();
     if (this.changed.size === 0 && count === 0 && !group) return this.#out();
     let commit;
@@ -245,8 +274,10 @@ export class Turn {
     this.#report();
     if (this.#closed) return;
     const results = this.#results;
+    if (results.size === 0) return;
     this.#results = new Set();
-    for (const result of results) result(true);
+    const now = this.#clock.now();
+    for (const result of results) result(true, now);
   }
 
   #failed(refused: Refused, error: unknown): void {
@@ -298,7 +329,8 @@ export class Turn {
     this.#reportFailure(error);
     if (this.#closed) return;
     this.#cancelRetry = this.#clock.after(RETRY, this.#end);
-    for (const result of this.#results) result(false);
+    const now = this.#clock.now();
+    for (const result of this.#results) result(false, now);
   }
 
   /** Another process has this device now, so its changes are dropped; all other devices go on. */
@@ -314,8 +346,10 @@ export class Turn {
 
   #letIn(): void {
     const waiting = this.#waiting;
-    this.#waiting = new Set();
-    for (const change of waiting) this.enter(change);
+    if (waiting.size > 0) {
+      this.#waiting = new Set();
+      for (const change of waiting) this.enter(change);
+    }
     const isMore = this.#transfers.length > 0 || this.#executions?.isReady;
     if (isMore && !this.#failure) this.#schedule();
   }

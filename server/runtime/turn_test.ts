@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { round, TurnScene } from "../../tests/support/turn_scene.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -26,6 +27,44 @@ Deno.test("a store that gathers takes what several tasks of one turn of the even
   scene.receive("b");
   await scene.settled();
   assertEquals(scene.events, ["commit", "1: a b |", "a true", "b true"]);
+});
+
+Deno.test("what nobody waits for shares the commit at the turn's end, or an earlier one", async () => {
+  const scene = new TurnScene(false);
+  for (const text of ["a", "b"]) {
+    scene.ledger.record.receive(text);
+    scene.turn.touchAtEnd(scene.result(text));
+    for (let task = 0; task < 3; task++) await Promise.resolve();
+  }
+  assertEquals(scene.events, []);
+  await until(() => scene.events.length > 0);
+  assertEquals(scene.events.splice(0), ["commit", "1: a b |", "a true", "b true"]);
+  scene.ledger.record.receive("c");
+  scene.turn.touchAtEnd(scene.result("c"));
+  scene.receive("d");
+  await Promise.resolve();
+  assertEquals(scene.events.slice(0, 1), ["commit"], "d is awaited");
+  await round();
+  assertEquals(scene.events, ["commit", "1: a b c d |", "c true", "d true"]);
+});
+
+Deno.test("a store that fails is asked at its pace, though a commit was scheduled for the turn's end too", async () => {
+  const clock = new ManualClock();
+  clock.soon = queueMicrotask; // as with the real one, that is before the turn's end
+  const scene = new TurnScene(false, false, clock);
+  scene.fail();
+  scene.ledger.record.receive("a");
+  scene.turn.touchAtEnd(scene.result("a"));
+  scene.receive("b");
+  await round(); // the first attempt has failed
+  await clock.turn();
+  const attempts = () => scene.events.splice(0).filter((event) => event === "commit").length;
+  attempts();
+  await clock.advance(1000);
+  assertEquals(attempts(), 4, "one in 250 ms");
+  scene.mend();
+  await clock.advance(250);
+  assertEquals(scene.events, ["commit", "1: a b |", "works", "a true", "b true"]);
 });
 
 Deno.test("where nothing has changed no commit is made", async () => {

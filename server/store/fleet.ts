@@ -128,6 +128,9 @@ export interface Look {
   readonly looks: number;
 }
 
+/** What there is of a device beside its positions and the messages that wait. */
+export type Kept = Pick<DeviceState, "memos" | "deadLetters">;
+
 /** What a process lets the others see of a device that it has. */
 export interface Sight {
   /** Its id. */
@@ -186,6 +189,12 @@ export interface Fleet {
    * @param token With which this process has it, as far as it knows; undefined: it does not.
    */
   look(id: string, token: number | undefined): Promise<Look>;
+  /**
+   * What the store has of devices, whoever has them: for people who look at them. Nothing is taken, and no look counted.
+   *
+   * @returns by ids; of a device that the store does not know, nothing
+   */
+  read(ids: readonly string[]): Promise<ReadonlyMap<string, Kept>>;
   /**
    * As `Store.acquire`, if no other living process has the device; else undefined, and nothing has changed. A process
    * that does not know what has become of an `acquire` or `adopt` of its own, as that has failed, asks again by this.

@@ -10,6 +10,7 @@ import {
   type DeviceState,
   type Journal,
   type Outgoing,
+  WAITS,
   WITHDRAWN,
 } from "../link/record.ts";
 import { failure, type Outcome } from "../link/outcome.ts";
@@ -46,6 +47,7 @@ export class Ledger implements Change, Journal {
   #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
   #mail: Set<number> | undefined; // whose rows go
   #replies: Reply[] | undefined; // that go out
+  #checks = 0; // of its token alone, that this commit owes to transactions
   #removed = false;
   #gone = false; // its removal is safe: the record is nobody's any more
 
@@ -112,7 +114,8 @@ export class Ledger implements Change, Journal {
   /** Whether there are other dead letters: each is the same object for as long as it is one. */
   get #lettersDiffer(): boolean {
     const now = this.#lettersNow;
-    return now.length !== this.#letters.length || now.some((it, i) => it !== this.#letters[i]);
+    if (now.length !== this.#letters.length) return true;
+    return now.length > 0 && now.some((it, i) => it !== this.#letters[i]);
   }
 
   /** Whether the store is to forget the device, and all that it has of it. */
@@ -133,6 +136,7 @@ export class Ledger implements Change, Journal {
   /** Whether there is anything to be told. If all was undone, there is not. */
   get differs(): boolean {
     if (this.#removed) return this.#known;
+    if (this.#checks > 0 && this.#known) return true;
     if (this.#replies !== undefined && this.#replies.length > 0) return true;
     return this.#rowDiffers || this.#inboxEnd !== this.#received ||
       this.#outboxFirst !== this.#settled || (this.#altered?.size ?? 0) > 0 || this.#heardAny ||
@@ -146,6 +150,17 @@ export class Ledger implements Change, Journal {
   get #rowDiffers(): boolean {
     return this.#positions || this.#inboxFirst !== this.#processed ||
       this.#outboxEnd !== this.record.state.sent;
+  }
+
+  /** This commit fails if another process has the device, though nothing of it is different. */
+  check(): void {
+    this.#checks++;
+    this.#enter();
+  }
+
+  /** Undoes `check`. */
+  uncheck(): void {
+    this.#checks--;
   }
 
   /** This commit does what a piece of mail says. @param number The mail's */
@@ -174,11 +189,14 @@ export class Ledger implements Change, Journal {
     return { taken: [...this.#mail ?? []], replies: replies ?? [] };
   }
 
-  /** Tells the writers of messages that go with the device. */
+  /** Tells the writers of messages that go with the device, and who else waits for something of it. */
   *#farewells(): Iterable<Reply> {
     const text = JSON.stringify(failure(FORGOTTEN));
     for (const { from, text: message } of this.record.outbox) {
       if (from !== undefined && message !== WITHDRAWN) yield { to: from, text };
+    }
+    for (const key of this.record.memos.keys()) {
+      if (key.startsWith(WAITS)) yield { to: key.slice(WAITS.length), text };
     }
   }
 
@@ -287,6 +305,7 @@ export class Ledger implements Change, Journal {
     this.#outboxEnd = this.record.state.sent;
     this.#altered = this.#memos = this.#mail = undefined;
     this.#replies = undefined;
+    this.#checks = 0;
     if (this.#heardAny) {
       this.#heardAny = this.#forgotten = false;
       this.#heard!.fill(0);

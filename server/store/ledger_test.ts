@@ -174,6 +174,25 @@ Deno.test("ledger: what was heard is told by ids, and after id 00 again", () => 
   assertEquals(told(), ["positions, 0 sent", "forgotten", "heard 0", "heard 7"]);
 });
 
+Deno.test("ledger: a check of the token alone is a part of one commit, and tells the store nothing", () => {
+  const { ledger, changed, told, record, commit } = started();
+  const differs = () => [[...changed], ledger.differs];
+  ledger.check();
+  assertEquals([ledger.differs, told()], [false, []], "the store does not know the device");
+  record.receive("a");
+  commit();
+  ledger.check();
+  ledger.check();
+  assertEquals([differs(), told()], [[[ledger], true], []]);
+  ledger.uncheck();
+  assertEquals(ledger.differs, true, "one is left");
+  commit();
+  assertEquals(differs(), [[], false]);
+  ledger.check();
+  ledger.uncheck();
+  assertEquals(ledger.differs, false, "undone");
+});
+
 Deno.test("ledger: what a store had, it is not told", () => {
   const { record, write } = started();
   record.receive("a");

@@ -105,7 +105,10 @@ export interface Batch {
    * after a failure nothing of it has happened.
    */
   readonly execution?: Execution;
-  /** To be executed in this order, each in a savepoint of its own. */
+  /**
+   * To be executed in this order, each in a savepoint of its own. Where the store has `executeAhead`, they have no
+   * statements, and only post something.
+   */
   readonly works: readonly Work[];
   /**
    * To be called after the works: the devices that differ when just those works count. May be called again if the
@@ -164,7 +167,7 @@ export interface Store {
   acquire(id: string): Promise<Acquired>;
   /**
    * Executes works ahead of their commit, in a transaction that stays open: other commits go on meanwhile, however long
-   * a statement takes. A store that has it is given no statements by `commit`. `MOST_EXECUTIONS` are there at a time.
+   * a statement takes. A store that has it is given no statements by `commit`, and refuses them. `MOST_EXECUTIONS` are there at a time.
    *
    * @throws {LocalError} STORE_FAILED: nothing has happened
    */

@@ -57,6 +57,14 @@ export interface Transaction {
    */
   set(deviceId: string, channel: string, value: unknown, options?: SetOptions): void;
   /**
+   * Has the transaction fail with FENCED if another server has a device of this one when it would become safe: where
+   * several servers share the store, one knows only later what it has lost. For what an application's own tables say of
+   * the device. A transaction that writes to it, sets a channel of it or processes a message of it fails anyway.
+   *
+   * @throws {LocalError} UNKNOWN_DEVICE: it is not here; BAD_ARGUMENT: the function has returned already
+   */
+  fence(deviceId: string): void;
+  /**
    * Calls `run` when the transaction is safe; not at all if it is not. For what only lives in memory.
    *
    * @throws {LocalError} BAD_ARGUMENT: the function has returned already
@@ -86,6 +94,8 @@ export interface DeedMaker {
   write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
   /** @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT */
   set(deviceId: string, channel: string, value: unknown, options: SetOptions): Deed;
+  /** @throws {LocalError} UNKNOWN_DEVICE */
+  fence(deviceId: string): Deed;
 }
 
 /** Messages that wait behind the one that a transaction processes: the n-th of them, if it is there. */
@@ -137,6 +147,11 @@ export class Collector implements Transaction {
   set(deviceId: string, channel: string, value: unknown, options: SetOptions = {}): void {
     this.#checkOpen();
     this.#deeds.push(this.#maker.set(deviceId, channel, value, options));
+  }
+
+  fence(deviceId: string): void {
+    this.#checkOpen();
+    this.#deeds.push(this.#maker.fence(deviceId));
   }
 
   afterCommit(run: () => void): void {

@@ -22,7 +22,7 @@ function collecting(database?: Database) {
   };
   return {
     written,
-    tx: new Collector(database, { write: collect, set: collect }),
+    tx: new Collector(database, { write: collect, set: collect, fence: collect }),
   };
 }
 
@@ -31,6 +31,7 @@ Deno.test("transaction: it collects statements and messages", async () => {
   tx.run("INSERT INTO t VALUES (?, ?)", 1, "a");
   tx.write("1", "on");
   tx.write("2", "off", { wait: false });
+  tx.fence("3");
   tx.run("DELETE FROM t");
   assertEquals(await tx.get("SELECT 1", 5), { sql: "SELECT 1", params: "5", most: "one" });
   assertEquals(await tx.all("SELECT 2"), [{ sql: "SELECT 2", params: "", most: "all" }]);
@@ -38,7 +39,7 @@ Deno.test("transaction: it collects statements and messages", async () => {
     { sql: "INSERT INTO t VALUES (?, ?)", params: [1, "a"] },
     { sql: "DELETE FROM t", params: [] },
   ]);
-  assertEquals(written, [["1", "on", {}], ["2", "off", { wait: false }]]);
+  assertEquals(written, [["1", "on", {}], ["2", "off", { wait: false }], ["3"]]);
 });
 
 Deno.test("transaction: what is wrong is said at the call, and not collected", () => {
@@ -66,6 +67,7 @@ Deno.test("transaction: after its function has ended it takes nothing more", asy
   const errors = [
     assertThrows(() => tx.run("DELETE FROM t"), LocalError),
     assertThrows(() => tx.write("1", "on"), LocalError),
+    assertThrows(() => tx.fence("1"), LocalError),
     await assertRejects(() => tx.get("SELECT 1"), LocalError),
     await assertRejects(() => tx.all("SELECT 1"), LocalError),
   ];

@@ -2,6 +2,7 @@
 import { isAbsolute } from "node:path";
 import type { ChannelLink, LinkOptions } from "../channels/links.ts";
 import type { Device } from "../device.ts";
+import type { DeadLetter } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { find } from "./api.ts";
@@ -14,10 +15,17 @@ import { type Asked, json, type Route, route } from "./routes.ts";
 /** What is needed of `Server`. */
 export interface Operated extends Recorded {
   forget(id: string): Promise<Cleared>;
+  deadLetters(): Promise<LettersOfDevice[]>;
   backup(path: string): Promise<void>;
   readonly links: readonly ChannelLink[];
   connect(from: string, to: string, options?: LinkOptions): Promise<void>;
   disconnect(from: string, to: string): Promise<void>;
+}
+
+/** What `Server.deadLetters` says of one device. */
+interface LettersOfDevice {
+  readonly device: string;
+  readonly letters: readonly DeadLetter[];
 }
 
 /** What became of a message. */
@@ -139,7 +147,9 @@ async function send(
 function deadLetterRoutes(server: Operated): Route[] {
   const PATH = "/api/devices/:id/dead-letters/:number";
   return [
-    route("GET", "/api/dead-letters", "look", () => json(server.devices.flatMap(lettersOf))),
+    route("GET", "/api/dead-letters", "look", async () => {
+      return json((await server.deadLetters()).flatMap(lettersOf));
+    }),
     route("POST", `${PATH}/revive`, "act", async ({ params }) => {
       const [device, number] = [find(server, params.id), toNumber(params.number)];
       await device.revive(number);
@@ -153,9 +163,9 @@ function deadLetterRoutes(server: Operated): Route[] {
   ];
 }
 
-function lettersOf({ id, deadLetters }: Device): DeadLetterView[] {
-  return deadLetters.map(({ number, date, error, text }) => (
-    { device: id, number, date: new Date(date).toISOString(), error, text }
+function lettersOf({ device, letters }: LettersOfDevice): DeadLetterView[] {
+  return letters.map(({ number, date, error, text }) => (
+    { device, number, date: new Date(date).toISOString(), error, text }
   ));
 }
 

@@ -6,7 +6,7 @@ import { find } from "./api.ts";
 import { appsOf, type AppView, type RolloutView, rolloutView } from "./app_view.ts";
 import { readJson } from "./body.ts";
 import { fields } from "./fields.ts";
-import { isOwn, type Watched } from "./fleet.ts";
+import type { Watched } from "./fleet.ts";
 import { json, type Route, route } from "./routes.ts";
 
 /** What is needed of `Server`. */
@@ -59,7 +59,7 @@ export function deployRoutes(server: Deploying): Route[] {
         await readJson(request),
         types,
       );
-      const ids = matching(devices, server.devices.filter(isOwn).map(({ id }) => id));
+      const ids = matching(devices, server.devices.map(({ id }) => id));
       if (ids.length === 0) throw unknown(devices);
       const options = { name, version, older, again, step };
       return json(viewOf(server, await server.rollOut(ids, decode(wasm), options)), 202);
@@ -92,7 +92,8 @@ function viewOf(server: Deploying, rollout: Rollout): RolloutView {
 }
 
 function appOf(server: Deploying, id: string): AppView {
-  const device = server.known(id)!;
+  const device = server.known(id);
+  if (!device) return { device: id, connected: false }; // another server has forgotten it just now
   return { device: id, connected: device.connected, ...appsOf(device) };
 }
 

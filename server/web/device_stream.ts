@@ -2,6 +2,7 @@
 import type { Description } from "../channels/description.ts";
 import type { RunningApplication, Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
+import { LocalError } from "../protocol/errors.ts";
 import { find } from "./api.ts";
 import { channelsOf, type ChannelView } from "./channel_view.ts";
 import { type Diagnostic, diagnosticsOf } from "./diagnostics.ts";
@@ -85,6 +86,7 @@ class DeviceShown {
         const isOurs = "device" in event && event.device === device.id;
         if (!isOurs && !(event.event === "described" && event.device === undefined)) return;
         if (event.event === "forgotten") this.#isGone = true;
+        if (event.event === "seen") return void this.#read();
         const entry = entryOf(event);
         if (entry) this.#add({ way: "log", at: Date.now(), entry: { ...entry, at: Date.now() } });
         else this.#change();
@@ -110,6 +112,16 @@ class DeviceShown {
     if (this.#lines.length > MOST_LINES) {
       this.#lines.shift();
       this.#missed++;
+    }
+    this.#change();
+  }
+
+  /** Another server shows something else: perhaps it has other channels. */
+  async #read(): Promise<void> {
+    try {
+      await this.#around.server.thing(this.#around.device.id);
+    } catch (error) {
+      if (!(error instanceof LocalError)) throw error; // a store that fails is told of, and the next change reads again
     }
     this.#change();
   }

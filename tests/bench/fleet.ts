@@ -7,14 +7,11 @@
 import { Client } from "../../bridge/host/mod.ts";
 import type { Postgres } from "../support/postgres.ts";
 import { FaultProxy } from "../support/proxy.ts";
+import { measureCosts, measureKnown, TURN_MS, WARM_UP_MS } from "./fleet_costs.ts";
 import { besideBroker, type SafeTurn, startBroker, startDatabase } from "./made_safe.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { median, progress, quantile, type Section } from "./report.ts";
 import { inTurns } from "./turn.ts";
-
-/** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
-const TURN_MS = 1000;
-const WARM_UP_MS = 200;
 
 /** Devices that move together, and how often each kind of move is made. */
 const MOVERS = 20;
@@ -26,10 +23,6 @@ const TIMEOUT = 2000;
 /** A server that is stopped sends its devices away within this time, in ms. */
 const SENT_AWAY = 1000;
 
-/** How many devices the database knows, and how many of them write. */
-const KNOWN = [10, 100, 1000, 10_000];
-const WRITERS = 10;
-
 /** What a transaction sleeps, in s, and how many of them there are, one after the other; and how long that is, in s. */
 const SLOW = [[0, 0], [0.1, 50], [1, 5]] as const;
 const SLOW_TIME = 5;
@@ -40,6 +33,7 @@ export async function measureFleet(rounds: number): Promise<Section[]> {
   if (!database) return [];
   return [
     await measureServers(database, rounds),
+    await measureCosts(database, rounds),
     await measureMoves(database),
     await measureKnown(database, rounds),
     await measureSlow(database),
@@ -205,48 +199,6 @@ async function leave(how: "reset" | "stop" | "kill", scene: Scene): Promise<numb
   return times.flat();
 }
 
-async function measureKnown(database: Postgres, rounds: number): Promise<Section> {
-  await using stack = new AsyncDisposableStack();
-  const loader = stack.use(new Loader());
-  const ids = Array.from({ length: WRITERS }, (_, i) => `writer ${i}`);
-  const costs = (server: Contestant) => async () => {
-    await loader.open(server.port, ids, 2);
-    const [before, databaseBefore] = [await server.usage(), await cpuOf(database)];
-    const { rate, p50 } = await loader.run(16, WARM_UP_MS, TURN_MS);
-    const [after, databaseAfter] = [await server.usage(), await cpuOf(database)];
-    const { acked } = await loader.close();
-    const cpu = (after!.cpu - before!.cpu) * 1e6 / acked;
-    return { rate, p50, cpu, database: (databaseAfter - databaseBefore) * 1e6 / acked };
-  };
-  const contestants: [known: number, turn: ReturnType<typeof costs>][] = [];
-  for (const known of KNOWN) {
-    const schema = database.schema();
-    const server = stack.use(await Contestant.holdfast(["--store", database.url(schema)]));
-    contestants.push([known, costs(server)]);
-    database.sql(knowing(known - WRITERS), schema);
-  }
-  const turns = await inTurns(`${KNOWN.join(", ")} known devices`, rounds, contestants);
-  return {
-    title:
-      `What a message costs by the devices that the database knows, ${WRITERS} connections × 16`,
-    columns: [
-      { key: "known", title: "known devices" },
-      { key: "rate", title: "messages/s" },
-      { key: "p50", title: "p50 ms", digits: 1 },
-      { key: "cpu", title: "server's CPU, µs/message", digits: 1 },
-      { key: "database", title: "database's CPU, µs/message", digits: 1 },
-    ],
-    rows: Array.from(turns, ([known, own]) => ({
-      known,
-      rate: median(own.map(({ rate }) => rate)),
-      p50: median(own.map(({ p50 }) => p50 / 1000)),
-      cpu: median(own.map(({ cpu }) => cpu)),
-      database: median(own.map(({ database }) => database)),
-    })),
-    aims: [],
-  };
-}
-
 /** What another device of the same server waits while an application's transaction is slow. */
 async function measureSlow(database: Postgres): Promise<Section> {
   const store = database.url(database.schema());
@@ -286,30 +238,6 @@ async function measureSlow(database: Postgres): Promise<Section> {
     rows,
     aims: [],
   };
-}
-
-/** So many devices that have been there once, and for which nothing waits. */
-function knowing(devices: number): string {
-  return `INSERT INTO holdfast_devices (device, id, token, tx_epoch, tx_next, tx_sent, next_id,
-      rx_epoch, rx_next, connects, processed)
-    SELECT token, 'known ' || token, token, 1, 0, 0, 0, 1, 0, 1, 0
-    FROM (SELECT nextval('holdfast_tokens') AS token FROM generate_series(1, ${devices})) AS made;
-    ANALYZE`;
-}
-
-/** Processor time of all of the database's processes so far, in s. */
-async function cpuOf(database: Postgres): Promise<number> {
-  let ticks = 0;
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => undefined); // it has ended
-    if (stat === undefined) continue;
-    // ppid, utime and stime are fields 4, 14 and 15; the name (2) may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (Number(fields[1]) !== database.pid) continue;
-    ticks += Number(fields[11]) + Number(fields[12]);
-  }
-  return ticks / 100;
 }
 
 function pause(ms: number): Promise<void> {

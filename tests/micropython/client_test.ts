@@ -397,7 +397,7 @@ async def main():
         except ValueError:
             print("refused")
     print(client.put("x" * 256 + "\\n"), await client.write("a", qos=False), client.status(), client.connects)
-    for wrong in ({"key": b"1"}, {"line": 9}, {"window": 65}, {"suite": 3}, {"suite": 4, "key": b"k" * 32}, {"my_id": ""}, {"my_id": "a\\tb"}, {"my_id": "x" * 65}):
+    for wrong in ({"key": b"1"}, {"line": 9}, {"window": 65}, {"suite": 3}, {"suite": 4, "key": b"k" * 32}, {"my_id": ""}, {"my_id": "a\\tb"}, {"my_id": "x" * 65}, {"server": []}):
         options = {"my_id": "1", "server": "127.0.0.1"}
         options.update(wrong)
         try:
@@ -412,7 +412,7 @@ asyncio.run(main())
     await device.ended;
     assertEquals(device.trouble, "");
     const refused = (count: number) => Array.from({ length: count }, () => "refused");
-    assertEquals(device.said, [...refused(7), "True False False 0", ...refused(8)]);
+    assertEquals(device.said, [...refused(7), "True False False 0", ...refused(9)]);
   });
 }
 

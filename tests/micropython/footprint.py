@@ -5,8 +5,8 @@ and others beside it. For a unix MicroPython, whose network is there; WLAN and t
 
     micropython footprint.py record 0 FOLDER    what it takes to seal one record, with each cipher
 
-CLIENT is holdfast, sealed, mqtt_as or iot (micropython-iot's). Its server listens at 127.0.0.1: ours with the key below for the
-device 1, mosquitto, or the stock one. The package is looked for in the folders and ROMFS images, or is frozen into MicroPython."""
+CLIENT is holdfast, mqtt_as, iot (micropython-iot's), or ours with something that is asked for: servers, conn_cb, verbose, memory,
+sealed, deadlines, channels. Its server listens at 127.0.0.1: ours with the key below for the device 1, mosquitto, or the stock one. The package is looked for in the folders and ROMFS images, or is frozen into MicroPython."""
 import asyncio
 import binascii
 import errno
@@ -97,10 +97,44 @@ async def connect(name, module, port):
         client = module.Client("1", "127.0.0.1", port, "net", "")
         await client
     else:
-        client = module.Client("1", "127.0.0.1", port, key=KEY, suite=3 if name == "sealed" else 2)
-        await client
+        client = await ours(name, module, port)
     await asyncio.sleep(1)
     return client
+
+
+async def ours(name, module, port):
+    server, options = "127.0.0.1", {}
+    if name == "servers":
+        server = ["127.0.0.1", "127.0.0.2"]
+    elif name == "conn_cb":
+        options["conn_cb"] = connected
+    elif name == "verbose":
+        options["verbose"] = True
+    elif name == "memory":
+        options["memory"] = Memory()
+    elif name == "sealed":
+        options["suite"] = 3
+    client = module.Client("1", server, port, key=KEY, **options)
+    if name == "channels":
+        from holdfast.channels import Channels
+
+        client.channels = Channels(client, "kitchen", "3", {})
+    await client
+    if name == "deadlines":
+        await client.write("in time", expires=5000)
+    return client
+
+
+def connected(up):
+    pass
+
+
+class Memory:
+    def load(self):
+        return b""
+
+    def save(self, data):
+        pass
 
 
 def record():

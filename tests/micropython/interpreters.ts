@@ -28,29 +28,52 @@ export function interpreters(): [name: string, path: string][] {
 }
 
 /**
+ * Builds of MicroPython in WASM from before and after 1.21.0 and 1.22.0, which npm does not have: their entries in deno.json,
+ * and what `sys.version` says of them. They have no asyncio: `shims/older` plays that, without tasks.
+ */
+export const OLDER: readonly [name: string, version: string][] = [
+  ["micropython-1.20", "v1.20.0-297"],
+  ["micropython-1.21", "v1.22.0-preview.278"],
+  ["micropython-1.22", "v1.23.0-preview.223"],
+];
+
+/**
  * Starts MicroPython in WASM, with the package and the programs of this folder to be imported. It has no network of its own:
  * `shims/` plays one. One at a time in a process: two would mix up their objects.
  *
+ * @param options.holdfast The folder of the package's modules, which may be compiled.
+ * @param options.older One of `OLDER`, by its name; the newest if it is not given.
  * @returns what the expression is, with what the statements before it have imported: a function, for example
  */
 export async function micropython<T>(
   statements: string,
   expression: string,
-  { heapsize = 1 << 20 } = {},
+  { heapsize = 1 << 20, older = "", holdfast = `${PACKAGE}/holdfast` } = {},
 ): Promise<T> {
-  const python = await loadMicroPython({ heapsize, stdout: (text: string) => console.log(text) });
+  const options = { heapsize, stdout: (text: string) => console.log(text) };
+  const python = await (older ? loadOlder(older, options) : loadMicroPython(options));
   const { FS } = python;
   for (const folder of ["/lib", "/lib/holdfast"]) FS.mkdir(folder);
   const copy = (from: string, to: string) => {
     for (const { name } of Deno.readDirSync(from)) {
-      if (name.endsWith(".py")) FS.writeFile(`${to}/${name}`, Deno.readFileSync(`${from}/${name}`));
+      if (/\.m?py$/.test(name)) {
+        FS.writeFile(`${to}/${name}`, Deno.readFileSync(`${from}/${name}`));
+      }
     }
   };
-  copy(`${PACKAGE}/holdfast`, "/lib/holdfast");
+  copy(holdfast, "/lib/holdfast");
   copy(HERE, "/lib");
   copy(`${HERE}shims`, "/lib");
+  if (older) copy(`${HERE}shims/older`, "/lib");
   python.runPython(
     `import sys\nsys.path.insert(0, "/lib")\n${statements}\nresult = ${expression}`,
   );
   return python.globals.get("result");
+}
+
+/** An older build does not find its own WASM under Deno. */
+async function loadOlder(name: string, options: object) {
+  const { loadMicroPython } = await import(name);
+  const url = new URL("micropython.wasm", import.meta.resolve(name));
+  return loadMicroPython({ ...options, url: url.pathname });
 }

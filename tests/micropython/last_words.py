@@ -7,10 +7,10 @@ from holdfast.deadlines import Deadlines
 from holdfast.errors import NAMES
 
 
-def connect():
+def connect(server="10.0.0.2"):
     peer = socket.peer
     peer.reset()
-    sizes.connect()
+    sizes.connect(server)
     return sizes.device, peer
 
 
@@ -36,7 +36,7 @@ def refused(code, words=b""):
 def refused_late():
     """A refusal comes when the ack of a message with a deadline is long due."""
     device, peer = connect()
-    deadlines = device._timed = Deadlines(device)
+    deadlines = device._timed = Deadlines(device, None)
     device.put("in time")
     deadlines._timed.append([0, sizes.clock + 10, 0])
     sizes.clock += 1999
@@ -45,6 +45,17 @@ def refused_late():
     peer.pieces.append(b"\4" + b"08\n")
     device._pump()
     return outcome(device)
+
+
+def sent_away():
+    """Both addresses of a server say that it is about to stop: where the device is, and what it does after the second."""
+    device, peer = connect(["10.0.0.2", "10.0.0.3"])
+    for _ in range(2):
+        peer.pieces.append(b"\4" + b"07\n")
+        device._pump()
+        if device._core.state:
+            there = device._host[0]
+    return "%s: %s" % (there, outcome(device))
 
 
 def gone(words=b""):
@@ -60,4 +71,4 @@ def gone(words=b""):
 
 def scenes():
     many = b"".join(b"%02x%s\n" % (n, b"x" * 60) for n in range(8))
-    return "; ".join((refused(b"08"), refused(b"08", many), refused_late(), gone()))
+    return "; ".join((refused(b"08"), refused(b"08", many), refused_late(), sent_away(), gone()))

@@ -38,7 +38,7 @@ def welcome(hello, hmac):
     return line + hexlify(hmac(KEY, hello + b"\n" + line))[:32] + b"\n"
 
 
-def connect():
+def connect(server="10.0.0.2"):
     """A device that is connected, with proof."""
     global device
     import socket
@@ -47,7 +47,7 @@ def connect():
     from holdfast.core import hmac
 
     client.ticks_ms = ticks_ms
-    device = client.Client("1", "10.0.0.2", key=KEY)
+    device = client.Client("1", server, key=KEY)
     for _ in range(3):
         device._pump()
     peer = socket.peer
@@ -75,6 +75,14 @@ def keepalives():
     if peer.keepalives - said < 100:
         raise ValueError("there were no keepalives")
     return allocated
+
+
+def modules():
+    """Those of the package that are imported now."""
+    from sys import modules
+
+    names = [name.split(".")[1] for name in modules if name.startswith("holdfast.")]
+    return " ".join(sorted(["__init__"] + names))
 
 
 def close():

@@ -432,7 +432,7 @@ export class Conversation {
         books.expiring.expired(message, error.code === "EXPIRED");
         return true;
       }
-      if (error.code === "CLEARED") {
+      if (error.code === "CLEARED" || error.code === "FORGOTTEN") {
         books.serverCleared(message);
         return true;
       }

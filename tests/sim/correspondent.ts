@@ -95,6 +95,9 @@ export class Writer extends Correspondent {
       case "UNDECIDED":
         if (message.qos) return books.expiring.expired(message, code === "EXPIRED");
         return books.serverGaveUp(message);
+      case "CLEARED":
+      case "FORGOTTEN":
+        return books.serverCleared(message);
       case "BAD_TEXT":
         return books.serverFailed(message, error, world.deviceLine(books.id));
       case "OUTBOX_FULL":

@@ -3,6 +3,7 @@ import {
   type Answer,
   type Around,
   type Beat,
+  type Kept,
   type Lost,
   type Mail,
   MOST_MAIL,
@@ -192,6 +193,16 @@ export class FleetDisk extends Disk {
     if (!isOurs) watcher.lookedAt(id, name, isKnown);
     const state = isOurs ? undefined : this.stateOf(id, ahead);
     return { isOurs, state, looks: lease.looks };
+  }
+
+  /** What there is of devices, for whoever looks. */
+  read(ids: readonly string[], ahead: number): Map<string, Kept> {
+    const states = ids.map((id) => [id, this.stateOf(id, ahead)] as const);
+    return new Map(states.flatMap(([id, state]) => {
+      return state
+        ? [[id, { memos: state.memos ?? [], deadLetters: state.deadLetters ?? [] }]]
+        : [];
+    }));
   }
 
   take(name: string, id: string, ahead: number, now: number, watcher: FleetWatcher): Acquired {

@@ -30,7 +30,13 @@ export const STRIKES = [
   "the store is slow, and then a server is cut off from it",
 ] as const;
 
-export type FleetFault = typeof FLEET_FAULTS[number] | typeof STRIKES[number];
+/** What an operator does at any server. It weakens what is promised: these have worlds of their own. */
+export const ORDERS = ["any server clears a device", "any server forgets a device"] as const;
+
+export type FleetFault =
+  | typeof FLEET_FAULTS[number]
+  | typeof STRIKES[number]
+  | typeof ORDERS[number];
 
 export interface FleetPlan {
   servers: number;

@@ -1,5 +1,5 @@
 /** Worlds of a fleet: two or three servers on one modelled database, and hosts that know all of their addresses. */
-import { FLEET_FAULTS, type FleetFault, STRIKES } from "./fleet_kinds.ts";
+import { FLEET_FAULTS, type FleetFault, ORDERS, STRIKES } from "./fleet_kinds.ts";
 import { speakOfChannels } from "./channel_plan.ts";
 import { addFleetBroker } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
@@ -78,6 +78,21 @@ export function fleetSpeaksChannels(seed: number): boolean {
 /** Whether each server of a fleet's seed has a bridge to one broker, beside channels. */
 export function fleetHasBridges(seed: number): boolean {
   return seed % (2 * SHARE) === SHARE;
+}
+
+/** Of so many worlds that are not of channels, in one an operator gives orders at any server. */
+const ORDERED = 4;
+
+/** Whether an operator has devices cleared and forgotten in a fleet's seed. */
+export function fleetHasOrders(seed: number): boolean {
+  return !fleetSpeaksChannels(seed) && Math.floor(seed / SHARE) % ORDERED === 0;
+}
+
+/** Adds these orders: one kind of them, beside few other faults. */
+export function addFleetOrders(scenario: Scenario, random: Random): void {
+  const { faults } = scenario.fleet!;
+  const order = random.pick(ORDERS);
+  faults.splice(0, faults.length, order, order, ...faults.slice(0, 4));
 }
 
 /** Makes the scenario of a fleet one of channels. */

@@ -184,6 +184,7 @@ export class FleetStore implements Store {
       },
       look: (id, token) => this.#ask(() => disk.look(name, id, token, this.#ahead, world)),
       adopt: (id) => this.#ask(() => disk.adopt(name, id, this.#ahead, this.#now, world)),
+      read: (ids) => this.#ask(() => disk.read(ids, this.#ahead)),
       exchange: async (label, sights) => {
         const { around, seen } = await this.#ask(() =>
           disk.exchange(name, label, sights, this.#seen, this.#now)

@@ -5,6 +5,7 @@ import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
 import { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetFault } from "./fleet_kinds.ts";
+import { FleetOperator, isOrder } from "./fleet_operator.ts";
 import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
@@ -38,6 +39,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
   #posts = 0;
   /** Devices that have greeted, and were not known. */
   readonly #strangers = new Set<string>();
+
+  override readonly operator: FleetOperator = new FleetOperator(this);
 
   // It does not matter what a closed process does, or fails with: another one goes on.
   override serverIsDown = true;
@@ -114,6 +117,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   leaves(id: string): void {
     this.server.conversations.delete(id);
     this.books.get(id)?.serverDied();
+    if (this.books.has(id)) this.operator.look(id);
     this.channels?.things.get(id)?.left();
   }
 
@@ -131,6 +135,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
   dies(platform: SimPlatform): void {
     for (const message of this.#written.get(platform) ?? []) if (!message.safe) message.gone = true;
     this.#written.delete(platform);
+    this.operator.died(platform);
     this.channels?.died(platform);
   }
 
@@ -196,6 +201,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
   posted({ device: id, text }: Post): void {
     const errand: Errand = JSON.parse(text);
     this.count("mail");
+    this.log?.(`posted for ${id}: ${text}`);
+    if (isOrder(errand)) return this.operator.posted(id, errand);
     if (this.channels) return this.channels.things.get(id)!.posted(errand, ++this.#posts);
     const { write, options } = errand as Writing;
     this.transfers.safe(`${id}\0${write}`);
@@ -207,7 +214,25 @@ export class FleetWorld extends World implements FleetStoreWorld {
   }
 
   mailEnds(id: string, text: string): void {
-    if (this.channels) this.channels.things.get(id)!.mailEnds(JSON.parse(text));
+    const errand: Errand = JSON.parse(text);
+    this.log?.(`mail of ${id} ends: ${text}`);
+    if (isOrder(errand)) return this.operator.mailEnds(id, errand);
+    if (this.channels) this.channels.things.get(id)!.mailEnds(errand);
+    else if (this.operator.clears(id)) this.#excuse(id, (errand as Writing).write); // it was dropped, perhaps
+  }
+
+  #excuse(id: string, text: string): void {
+    const message = this.books.get(id)!.toDevice.find(text)!;
+    message.excused ||= message.seen === 0;
+  }
+
+  override forgotten(id: string, waits: string | undefined): void {
+    super.forgotten(id, waits);
+    // What was posted for it is dropped as well.
+    for (const { safe, text } of this.books.get(id)!.toDevice.all()) {
+      if (safe) this.#excuse(id, text);
+    }
+    this.operator.forgotten(id);
   }
 
   protected override cause(kind: FaultKind): void {
@@ -229,6 +254,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
         return this.#part(device, this.#holderOf(device) ?? server, time);
       case "a device is away for long":
         return this.#leave(device);
+      case "any server clears a device":
+        return this.operator.clear(device.id);
+      case "any server forgets a device":
+        return this.operator.forget(device.id);
       case "a device that greets goes elsewhere":
         return void (this.#atGreeting = (device, server) => this.#part(device, server, time));
       case "a device that was taken is away for long":

@@ -6,8 +6,10 @@ import { hookCores } from "./cores.ts";
 import { addDeploys, deploysThere } from "./deploy_plan.ts";
 import {
   addFleetChannels,
+  addFleetOrders,
   drawFleetScenario,
   fleetHasBridges,
+  fleetHasOrders,
   fleetSpeaksChannels,
 } from "./fleet_plan.ts";
 import { FleetWorld } from "./fleet_world.ts";
@@ -47,6 +49,7 @@ export interface Props {
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawFleetScenario(random);
+  if (fleetHasOrders(seed)) addFleetOrders(scenario, random);
   if (fleetSpeaksChannels(seed)) addFleetChannels(scenario, random, fleetHasBridges(seed));
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);

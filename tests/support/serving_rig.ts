@@ -43,7 +43,7 @@ export class ServingRig {
       lingers() {},
       left() {},
     });
-    const out = (safe: boolean) => this.serving.flush(safe);
+    const out = (safe: boolean, now: number) => this.serving.flush(safe, now);
     const { session } = this;
     const ledger = this.#ledger;
     this.serving = new Serving(connection, {
@@ -73,14 +73,14 @@ export class ServingRig {
 
   write(text: string): void {
     this.session.write(text, {}, { arrived() {}, failed() {} }, this.clock.now());
-    this.turn.touch((safe) => this.serving.flush(safe));
+    this.turn.touch((safe, now) => this.serving.flush(safe, now));
   }
 
   /** The application has processed the oldest message. @returns what it says */
   async reads(): Promise<string | undefined> {
     const text = this.session.peek();
     if (text !== undefined) this.session.shift();
-    this.turn.touch((safe) => this.serving.flush(safe));
+    this.turn.touch((safe, now) => this.serving.flush(safe, now));
     await this.clock.turn();
     return text;
   }

@@ -5,7 +5,7 @@
  */
 import { type DeviceRecord, type DeviceState, newState } from "../../server/link/record.ts";
 import { Ledger } from "../../server/store/ledger.ts";
-import type { Change, Statement, Store, Work } from "../../server/store/store.ts";
+import type { Change, Execution, Statement, Store, Work } from "../../server/store/store.ts";
 
 /** A transaction's changes in memory, and how to undo them. */
 interface Effect {
@@ -107,14 +107,37 @@ export class StoreDriver {
 
   /** Commits all changes and transactions. If that fails, they wait for the next time. */
   async commit(): Promise<ReadonlyMap<Work, unknown>> {
-    const works = this.#works;
+    if (!this.store.executeAhead || this.#works.length === 0) {
+      return await this.#commit(this.#works);
+    }
+    // As the server does: what cannot be executed together is in a commit of its own.
+    const refused = new Map<Work, unknown>();
+    while (this.#works.length > 0) {
+      const execution = await this.store.executeAhead(this.#works);
+      for (const [work, error] of execution.refused) refused.set(work, error);
+      const isExecuted = new Set(execution.works);
+      const works = this.#works.filter((work) => isExecuted.has(work));
+      if (works.length > 0) await this.#commit(works, execution);
+      else execution.giveUp();
+      this.#works = this.#works.filter((work) => !refused.has(work));
+    }
+    if (this.changed.size > 0) await this.#commit([]); // all works were refused
+    return refused;
+  }
+
+  /** @param execution Has executed the works. */
+  async #commit(
+    works: readonly (Work & Effect)[],
+    execution?: Execution,
+  ): Promise<ReadonlyMap<Work, unknown>> {
     let applied = works;
     for (const work of applied) work.apply();
     const undo = () => applied.toReversed().forEach((work) => work.undo());
     let refused: ReadonlyMap<Work, unknown>;
     try {
       refused = await this.store.commit({
-        works,
+        ...execution && { execution },
+        works: execution ? [] : works,
         changes: (refused) => {
           undo();
           applied = works.filter((work) => !refused.has(work));
@@ -126,7 +149,7 @@ export class StoreDriver {
       undo();
       throw error;
     }
-    this.#works = [];
+    this.#works = this.#works.filter((work) => !works.includes(work));
     for (const ledger of this.changed) ledger.committed();
     this.changed.clear();
     return refused;

@@ -16,6 +16,7 @@ import {
   type Work,
 } from "../../server/store/store.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
+import type { Clock } from "../../server/transport/platform.ts";
 import { until } from "./wait.ts";
 
 /** A store that says what it is given, takes as long as it is told to, and fails when it is told to. */
@@ -105,10 +106,10 @@ export class TurnScene {
   readonly ledger: Ledger;
 
   /** @param executesAhead Its store executes statements ahead of their commit. */
-  constructor(gathers = true, executesAhead = false) {
+  constructor(gathers = true, executesAhead = false, clock: Clock = nodePlatform) {
     const store = this.store = new TellingStore(this.events, gathers);
     if (executesAhead) store.executeAhead = (works) => store.execute(works);
-    this.turn = new Turn(this.store, nodePlatform, {
+    this.turn = new Turn(this.store, clock, {
       storeFails: (error) => void this.events.push(error ? `failed ${error.code}` : "works"),
       fenced: ({ device }) => void this.events.push(`${device} is fenced`),
     });

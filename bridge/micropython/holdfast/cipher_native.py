@@ -151,14 +151,15 @@ def _finish(p: ptr32, pad: ptr8, tag: ptr8):
         p[20 + i] = c & 0x1FFF
         c = c >> 13
         i += 1
-    mask = 0 - c
+    above = 0 - c  # all bits, or none
+    below = c - 1
     c = 0
     bits = 0
     carry = 0
     k = 0
     i = 0
     while i < 10:
-        digit = p[10 + i] & ~mask | p[20 + i] & mask
+        digit = p[10 + i] & below | p[20 + i] & above
         c = c | digit << bits
         bits += 13
         while bits >= 8 and k < 16:

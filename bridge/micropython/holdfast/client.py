@@ -23,7 +23,6 @@ _GREETING = const(2)
 _UP = const(3)
 _LOST = const(5)
 _BAD_UTF8 = const(10)
-_REFUSED = const(18)
 # ms between two looks at the socket: while something is expected, and otherwise.
 _SOON = const(5)
 _PAUSE = const(20)
@@ -58,15 +57,19 @@ class Client:
     metadata  what the hello says about the device, in pairs: "board=d1 place=kitchen"
     tls       an ssl.SSLContext
     line      longest text in bytes, 256; inbox, outbox: bytes, 1024; window: most messages that wait for their ack, 1 to 64
+
+    `connects` is how often the link came up.
     """
+
+    connects = 0
 
     # What its application has not asked for stays so. Callbacks and modules of ours:
     _conn_cb = _wifi = _wdog = _led = _verbose = _memory = _wrap = None
     _timed = None  # messages with a deadline
+    _servers = None  # several addresses: servers.py
     _name = None  # dialect 2: what the hello ends in, before the ms
 
     _up = _closed = False
-    _since = 0  # when the link came up
     _last = _rounds = 0  # the clock's last time, and how often it has come round
     _sock = _poller = None  # with a poller, the socket is not connected yet
     _rest = None  # of what was to be sent
@@ -74,7 +77,6 @@ class Client:
     _got = None  # its text, for them
     _held = None  # what the application has, and is not done with
     _kept = False  # it counts as taken: the connection that brought it is gone
-    _away = 0  # servers that have sent this device away since a link last stayed for the timeout
 
     def __init__(self, *args, **options):
         from .setup import setup
@@ -88,11 +90,6 @@ class Client:
         return self._up
 
     __call__ = status
-
-    @property
-    def connects(self):
-        """How often the link came up."""
-        return self._core.connects
 
     async def ready(self):
         """Waits until the link is up; so does `await client`."""
@@ -138,8 +135,11 @@ class Client:
             if not self._timed:
                 from .deadlines import Deadlines
 
-                self._timed = Deadlines(self)
-            return await self._timed.write(data, wait, expires)
+                self._timed = Deadlines(self, sleep_ms)
+            fate = await self._timed.write(data, wait, expires)
+            if fate:
+                raise LinkError(fate)
+            return True
         lock = self._lock
         await lock.acquire()
         try:
@@ -220,7 +220,7 @@ class Client:
         while True:
             self._pump()
             wait = _SOON if core.tx_next != core.tx_first or core.state == _GREETING else _PAUSE
-            await sleep_ms(min(wait, max(core.wait, 0)))
+            await sleep_ms(min(wait, core.wait))
 
     def _now(self):
         now = ticks_ms() & 0x3FFFFFFF
@@ -259,7 +259,7 @@ class Client:
                     self._rest = rest[n:] if n < len(rest) else None
             event = core.poll(now, (1 if self._sock and not self._poller and not self._rest else 0) | (2 if self._wants else 0))
             if core.state == _UP and not self._up:
-                self._since = now
+                self.connects = core.connects
                 if self._wifi:
                     self._wifi.linked()
                 self._linked(True)
@@ -293,7 +293,7 @@ class Client:
 
     def _connect(self, now):
         try:
-            host = self._hosts[0]
+            host = self._host
             if not host[1]:
                 host[1] = socket.getaddrinfo(host[0], self._port, 0, socket.SOCK_STREAM)[0]
                 if diff(self._now(), now) > _PAUSE:
@@ -368,21 +368,10 @@ class Client:
         up = self._up
         if up:
             self._linked(False)
-            if diff(self._last, self._since) >= core.timeout:
-                self._away = 0
-        hosts = self._hosts
-        away = core.reason == _REFUSED and core.refusal == 7  # the server is about to stop
-        if away:
-            # If all of them send it away, one after the other, it waits as after any refusal.
-            self._away += 1
-            if self._away < len(hosts):
-                core.resume = self._last
-        if away or not up:
-            # A link that was lost is first sought where it was; names are looked up again now and then.
-            if not core.failures & 7:
-                for host in hosts:
-                    host[1] = None
-            hosts.append(hosts.pop(0))
+        if not core.failures & 7:
+            self._host[1] = None  # its name is looked up again now and then
+        if self._servers:
+            self._servers.next(self, up)
 
     def _release(self):
         if self._sock:

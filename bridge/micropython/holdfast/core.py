@@ -26,12 +26,10 @@ from binascii import hexlify, unhexlify
 from hashlib import sha256
 from struct import pack, unpack
 
-try:
-    from micropython import const
-except ImportError:  # CPython
 
-    def const(value):
-        return value
+def const(value):
+    """For CPython: a compiler for MicroPython knows it itself."""
+    return value
 
 
 _NONE = const(0)
@@ -76,12 +74,13 @@ def diff(a, b):
     return (a - b + 0x20000000 & 0x3FFFFFFF) - 0x20000000
 
 
-def number(digits):
-    """Reads lower-case hex digits. Raises ValueError."""
-    value = unhexlify(digits)
-    if hexlify(value) != digits:
-        raise ValueError
-    return int.from_bytes(value, "big")
+def unhex(digits):
+    """The bytes that lower-case hex digits say. False if they are something else, or none."""
+    try:
+        value = unhexlify(digits)
+    except ValueError:
+        return False
+    return hexlify(value) == digits and value
 
 
 def hmac(key, data):
@@ -286,18 +285,13 @@ class Core:
         # The other end waits to hear us: at once, if only a keepalive.
         self._said = now - (self.timeout >> 2)
 
-    def _trim(self, done=0):
-        """The first ones are done. What is done with leaves the outbox, in its order."""
-        for i in range(done):
-            self._how[i] = _DONE
-        while self._how and self._how[0] == _DONE:
-            self._how.pop(0)
-            self._out.pop(0)
-            self.tx_first = self.tx_first + 1 & _M32
-            if self._next:
-                self._next -= 1
-            if self._sent:
-                self._sent -= 1
+    def _trim(self, n):
+        """The first n are done, and leave the outbox."""
+        del self._out[:n]
+        del self._how[:n]
+        self.tx_first = self.tx_first + n & _M32
+        self._next = max(self._next - n, 0)
+        self._sent = max(self._sent - n, 0)
 
     def _steady(self, now):
         if self.state == _UP and diff(now, self._up) >= self.timeout:
@@ -354,20 +348,18 @@ class Core:
         """A line has ended. Returns what is wrong with it."""
         # It may come behind the proof as well: no message starts so.
         if line and line[0] == 4:
-            try:
-                self.refusal = number(line[1:3]) & 63
-            except ValueError:
-                self.refusal = 0
+            code = unhex(line[1:3])
+            self.refusal = code[0] & 63 if code else 0
             return _REFUSED
         if self.state != _UP:
             return self._greeted(bytes(line), now)
         # It has dropped the connection before this one, which could bring something beside the welcome until then.
         self._sent = self._next
         if line:
-            try:
-                n = number(line[:2])
-            except ValueError:
+            n = unhex(line[:2])
+            if not n:
                 return _BAD_LINE
+            n = n[0]
             if len(line) > 2:
                 if n != self.rx_next + len(self._in) & 255:
                     return _GAP
@@ -383,12 +375,10 @@ class Core:
     def _greeted(self, line, now):
         """The first line has arrived, behind the hello. Returns what is wrong with it."""
         key = self._key
-        try:
-            welcome = bytearray(unhexlify(line[1:59]))
-        except ValueError:
+        welcome = unhex(line[1:59])
+        if len(line) != (123 if key else 91) or line[0] != 2 or not welcome:
             return _BAD_GREETING
-        if len(line) != (123 if key else 91) or line[0] != 2 or hexlify(welcome) != line[1:59]:
-            return _BAD_GREETING
+        welcome = bytearray(welcome)
         if key:  # what it makes of the nonce hides the four positions
             mask = hmac(key, line[59:91])
             for i in range(16):
@@ -412,7 +402,7 @@ class Core:
         there = rx_next - self.tx_first & _M32
         if there > len(self._out):
             # The other end would say so for ever: for it, the stream gets another name, and is new.
-            self.tx_epoch = number(self._greeting[59:67]) | 1
+            self.tx_epoch = int(self._greeting[59:67], 16) | 1
             return _BAD_POSITION
         self._trim(there)
         self._withdraw(longest)

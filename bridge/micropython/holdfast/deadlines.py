@@ -1,5 +1,4 @@
 """Messages that must arrive in time or never (DEADLINES.md): imported by the first `write(..., expires=…)`."""
-from .client import LinkError, sleep_ms
 from .core import const, diff
 
 _M32 = const(0xFFFFFFFF)
@@ -27,46 +26,46 @@ def expire(core, n):
 
 
 class Deadlines:
-    """Those of a client's messages that are under way."""
+    """Those of a client's messages that are under way. `sleep_ms` lets a task wait for so many ms."""
 
-    def __init__(self, client):
+    def __init__(self, client, sleep_ms):
         self._client = client
+        self._sleep_ms = sleep_ms
         self._timed = []  # number, deadline, what has become of it
 
     async def write(self, data, wait, expires):
+        """Returns None when the server has the message, or else EXPIRED or UNDECIDED: see client.py's LinkError."""
         if not 0 <= expires <= 0x1FFFFFFF:
             raise ValueError("expires")
         client = self._client
-        deadline = client._now() + expires
-
-        def check():
-            if diff(deadline, client._now()) <= 0:
-                raise LinkError("EXPIRED")
-
+        timed = [0, client._now() + expires, 0]
         while client._lock.locked():  # others wait for their ack
-            check()
-            await sleep_ms(_PAUSE)
+            if self._is_over(timed):
+                return "EXPIRED"
+            await self._sleep_ms(_PAUSE)
         async with client._lock:
-            check()
-            while not client._put(data, 1):
+            while True:
+                if self._is_over(timed):
+                    return "EXPIRED"
+                if client._put(data, 1):
+                    break
                 if client._closed or len(data) > client._core.peer_line:
                     await client._wait(data)  # it says so
-                await sleep_ms(_PAUSE)
-                check()
-            timed = [client._core.tx_next - 1 & _M32, deadline, 0]
+                await self._sleep_ms(_PAUSE)
+            timed[0] = client._core.tx_next - 1 & _M32
             self._timed.append(timed)
             if wait:
-                await self._decided(timed, data)
-        if not wait:
-            await self._decided(timed, data)
-        return True
+                return await self._decided(timed, data)
+        return await self._decided(timed, data)
+
+    def _is_over(self, timed):
+        return diff(timed[1], self._client._now()) <= 0
 
     async def _decided(self, timed, data):
         client = self._client
         while not timed[2] and not timed[0] - client._core.tx_first & 0x80000000:
             await client._wait(data)
-        if timed[2]:
-            raise LinkError("EXPIRED" if timed[2] == 1 else "UNDECIDED")
+        return (None, "EXPIRED", "UNDECIDED")[timed[2]]
 
     def look(self, now):
         """Whose time is up?"""
@@ -81,6 +80,6 @@ class Deadlines:
                 if timed[2]:
                     self._timed.remove(timed)
                     client._tell()
-                elif client._up and core.state == _UP and min(late, diff(now, client._since)) >= core.timeout:
+                elif client._up and core.state == _UP and min(late, diff(now, core._up)) >= core.timeout:
                     core.closed(now, _LATE_LINK)
                     client._drop()  # the next greeting decides

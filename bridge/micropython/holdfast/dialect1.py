@@ -2,7 +2,7 @@
 core.py. The position is not used."""
 from hashlib import sha256
 
-from .core import Core, const, number
+from .core import Core, const, unhex
 
 _CONNECTING = const(1)
 _GREETING = const(2)
@@ -57,13 +57,12 @@ class Core1(Core):
 
     def _read(self, line, now):
         if line:
-            try:
-                n = number(line[:2])
-            except ValueError:
+            n = unhex(line[:2])
+            if not n:
                 return _BAD_LINE
             if len(line) == 2:
                 self._known = self.tx_next
-                self._acked(n, now)
+                self._acked(n[0], now)
             elif self._got + len(line) < self._inbox - self.line - _FRAME:
                 self._keep(line)
             # Otherwise it was read only for the acks behind it: not acknowledged, it will come again.
@@ -76,14 +75,21 @@ class Core1(Core):
             if not self._how[i] and self._id(i) == n:
                 self._progress = now
                 self._how[i] = _DONE
-                self._trim()
+                self._leave()
                 return
+
+    def _leave(self):
+        """What is done leaves the outbox, in its order."""
+        n = 0
+        while n < len(self._how) and self._how[n] == _DONE:
+            n += 1
+        self._trim(n)
 
     def _withdraw(self, longest):
         for i in range(len(self._how)):
             if self._how[i] & 3 or len(self._out[i]) > longest:
                 self._how[i] = _DONE
-        self._trim()
+        self._leave()
 
     def _message(self, now):
         if not self._next:
@@ -97,7 +103,7 @@ class Core1(Core):
         line = super()._message(now)
         if line and self._how[self._next - 1] == _QOS_OFF:  # it is sent once
             self._how[self._next - 1] = _DONE
-            self._trim()
+            self._leave()
         return line
 
     def expire(self, n):
@@ -109,7 +115,7 @@ class Core1(Core):
             return 0
         there = i < self._sent
         self._how[i] = _DONE
-        self._trim()
+        self._leave()
         return 1 + there
 
     def _offer(self):

@@ -42,7 +42,7 @@ def _secures(client, tls):
     inner = client._wrap or (lambda sock: sock)
 
     def wrap(sock):
-        name = client._hosts[0][0]
+        name = client._host[0]
         return inner(tls.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False))
 
     return wrap

@@ -45,10 +45,13 @@ def setup(
         raise ValueError("metadata")
     if line < 121 or inbox < 2 * line + (24 if suite == 3 else 6) or outbox < line + 7 or not 0 < window <= 64:
         raise ValueError("line, inbox, outbox or window")
-    # Its addresses, the current one first: each a name, and what getaddrinfo says of it.
-    client._hosts = []
-    for host in [server] if isinstance(server, str) else server:
-        client._hosts.append([host, None])
+    # Its current address: a name, and what getaddrinfo says of it.
+    if isinstance(server, str):
+        client._host = [server, None]
+    else:
+        from .servers import Servers
+
+        client._servers = Servers(client, server)
     client._port = port
     if implementation.name == "cpython":
         from .cpython import complete

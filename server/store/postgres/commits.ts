@@ -7,7 +7,7 @@ import { type Asked, FENCED, Rows } from "./rows.ts";
 import { isConflict, isFatal, isFence, isTaken, sqlstate } from "./sqlstate.ts";
 import { toArray } from "./text.ts";
 import type { Wire } from "./wire.ts";
-import { attempt, BEGIN } from "./works.ts";
+import { BEGIN, tryPost } from "./works.ts";
 
 type Refused = ReadonlyMap<Work, unknown>;
 
@@ -33,7 +33,7 @@ export class Commits {
   }
 
   /**
-   * @returns the works of which a statement has failed
+   * @returns the works of which something cannot be posted
    * @throws {FencedError} @throws {Error} the database's, or a connection's; nothing of the batch is in the store
    */
   async commit(batch: Batch): Promise<Refused> {
@@ -49,7 +49,7 @@ export class Commits {
     }
   }
 
-  /** By the connection on which its works were executed. */
+  /** By the connection on which its statements were executed. */
   async #endExecution(batch: Batch): Promise<Refused> {
     const execution = batch.execution as PostgresExecution;
     const { wire } = execution;
@@ -65,18 +65,19 @@ export class Commits {
     }
   }
 
-  /** @param begin Comes first, unless the transaction has begun. In one round trip if no works ask for anything. */
+  /** @param begin Comes first, unless the transaction has begun. In one round trip if nothing is posted. */
   async #commit(wire: Wire, batch: Batch, begin: readonly Asked[]): Promise<Refused> {
     const { changes } = batch;
-    const works = batch.works.filter(({ statements, posts = [] }) => {
-      return statements.length + posts.length > 0;
-    });
+    if (batch.works.some(({ statements }) => statements.length > 0)) {
+      throw new Error("statements are executed ahead of their commit");
+    }
+    const works = batch.works.filter(({ posts = [] }) => posts.length > 0);
     if (works.length === 0) return await this.#end(wire, begin, this.#rows(changes(NONE)), NONE);
     const refused = new Map<Work, unknown>();
     for (const { sql } of begin) await wire.ask(sql);
     try {
       for (const work of works) {
-        const error = await attempt(wire, work, this.#host.process);
+        const error = await tryPost(wire, work.posts!, this.#host.process);
         if (error !== undefined) refused.set(work, error);
       }
     } catch (error) {

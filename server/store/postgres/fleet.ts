@@ -5,13 +5,14 @@ import {
   type Around,
   type Beat,
   type Fleet,
+  type Kept,
   type Look,
   type Lost,
   type Sight,
 } from "../fleet.ts";
 import type { StoreHost } from "./host.ts";
 import type { Line } from "./line.ts";
-import { MAIL, ORPHANS, take, toAcquired, toMail } from "./loading.ts";
+import { MAIL, ORPHANS, read, take, toAcquired, toMail } from "./loading.ts";
 import { Sights } from "./sights.ts";
 import { fromText } from "./text.ts";
 import type { Wire } from "./wire.ts";
@@ -120,6 +121,10 @@ export class PostgresFleet implements Fleet {
       if (!it) return { isOurs: false, state: undefined, looks: 0 };
       return { isOurs: it.isOurs, state: it.isOurs ? undefined : it.read(), looks: it.looks };
     });
+  }
+
+  read(ids: readonly string[]): Promise<ReadonlyMap<string, Kept>> {
+    return this.#means.explaining(async () => read(await this.#means.line.wire(), ids));
   }
 
   adopt(id: string): Promise<Acquired | undefined> {

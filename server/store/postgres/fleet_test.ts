@@ -141,6 +141,24 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await b.store.acquire("1")).looks, 3);
   });
 
+  test("any process reads what is kept of devices, and that is no look", async (join) => {
+    const [a, b] = [await join(), await join()];
+    await a.begin("1", "2", "3\0");
+    a.driver.record("1").setMemo("key", "text\0");
+    a.driver.record("3\0").setMemo("x", "y");
+    a.driver.record("2").bury("why", 5);
+    await a.driver.commit();
+    const kept = await b.fleet.read(["3\0", "1", "2", "none"]);
+    assertEquals([...kept.keys()].sort(), ["1", "2", "3\0"]);
+    assertEquals(kept.get("1"), { memos: [["key", "text\0"]], deadLetters: [] });
+    const letter = { number: 0, text: "from 2", error: "why", date: 5 };
+    assertEquals(kept.get("2"), { memos: [], deadLetters: [letter] });
+    assertEquals(kept.get("3\0")!.memos, [["x", "y"]]);
+    assertEquals(await b.fleet.read([]), new Map());
+    const { token } = a.driver.ledgers.get("1")!;
+    assertEquals((await a.fleet.look("1", token)).looks, 0);
+  });
+
   test("mail waits for the process that has the device, goes with its commit, and is answered", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");

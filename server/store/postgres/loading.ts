@@ -1,6 +1,6 @@
 /** Reads devices from the database. */
 import { LocalError } from "../../protocol/errors.ts";
-import type { Acquired, Mail } from "../fleet.ts";
+import type { Acquired, Kept, Mail } from "../fleet.ts";
 import type { DeviceState, KnownDevice, SqlRow } from "../store.ts";
 import type { Answer, Wire } from "./wire.ts";
 import { fromText, toArray } from "./text.ts";
@@ -130,6 +130,40 @@ export async function take(
   };
 }
 
+/** As `Fleet.read`: what was there at one moment. @throws {Error} the database's */
+export async function read(
+  wire: Wire,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Kept>> {
+  const list = [toArray(ids)];
+  const [, devices, letters, memos] = await Promise.all([
+    wire.ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+    wire.ask("SELECT device, id FROM holdfast_devices WHERE id = ANY($1)", list),
+    wire.ask(of(ROWS.dead_letters, "number"), list),
+    wire.ask(of(ROWS.memos, "key"), list),
+    wire.ask("COMMIT"),
+  ]);
+  const [lettersOf, memosOf] = [letters, memos].map(({ rows }) => {
+    return Map.groupBy(rows, ({ device }) => device);
+  });
+  return new Map(devices.rows.map(({ device, id }) => [
+    fromText(String(id)),
+    toKept(lettersOf!.get(device) ?? [], memosOf!.get(device) ?? []),
+  ]));
+}
+
+function toKept(letters: readonly SqlRow[], memos: readonly SqlRow[]): Kept {
+  return {
+    deadLetters: letters.map(({ number, text, error, date }) => ({
+      number: Number(number),
+      text: fromText(String(text)),
+      error: fromText(String(error)),
+      date: Number(date),
+    })),
+    memos: memos.map(({ key, text }) => [fromText(String(key)), fromText(String(text))]),
+  };
+}
+
 type Tables = Record<
   "devices" | "inbox" | "outbox" | "heard" | "letters" | "memos" | "mail",
   Answer
@@ -158,16 +192,7 @@ function toDevices(tables: Tables, { now, offset }: { now: number; offset: numbe
           position: Number(position),
           connection: Number(connection),
         }]),
-        deadLetters: rowsOf(letters).map(({ number, text, error, date }) => ({
-          number: Number(number),
-          text: fromText(String(text)),
-          error: fromText(String(error)),
-          date: Number(date),
-        })),
-        memos: rowsOf(memos).map(({ key, text }) => [
-          fromText(String(key)),
-          fromText(String(text)),
-        ]),
+        ...toKept(rowsOf(letters), rowsOf(memos)),
       }),
     };
   });

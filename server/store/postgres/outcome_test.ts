@@ -158,7 +158,9 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     // The rows and COMMIT are sent at once, and wait for this.
     await other.ask("LOCK TABLE holdfast_devices IN EXCLUSIVE MODE");
     scene.change("late");
+    const sent = new Promise<void>((resolve) => scene.onCommit("up", resolve));
     const failed = assertRejects(() => scene.driver.commit(), LocalError);
+    await sent; // what asks below stops this process, and what was executed waits for 1 s only
     let backend = "";
     const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     await until(() => (backend = server().sql(waiting)) !== "", {

@@ -4,7 +4,6 @@ import { MOST_MAIL, type Post } from "../fleet.ts";
 import type { Work } from "../store.ts";
 import { toChange } from "./guard.ts";
 import type { Asked } from "./rows.ts";
-import { isConflict, isTrouble } from "./sqlstate.ts";
 import { toArray } from "./text.ts";
 import type { Wire } from "./wire.ts";
 
@@ -15,23 +14,12 @@ export function statementsOf({ statements }: Work): Asked[] {
   return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
 }
 
-/** Executes a work in a savepoint. @returns why nothing of it has happened @throws {Error} the database's trouble */
-export async function attempt(wire: Wire, work: Work, process: number): Promise<unknown> {
-  let statements: Asked[];
-  try {
-    statements = statementsOf(work);
-  } catch (error) {
-    return error;
-  }
-  const answers = await Promise.allSettled([
+/** Posts what a work posts, in a savepoint. @returns why nothing of it is posted @throws {Error} the database's trouble */
+export async function tryPost(wire: Wire, posts: readonly Post[], process: number) {
+  const [, error] = await Promise.all([
     wire.ask("SAVEPOINT holdfast_work"),
-    ...statements.map(({ sql, params }) => wire.ask(sql, params)),
+    post(wire, posts, process),
   ]);
-  const failed = answers.find((it) => it.status === "rejected");
-  if (failed && (!wire.isOpen || isTrouble(failed.reason) || isConflict(failed.reason))) {
-    throw failed.reason;
-  }
-  const error = failed ? failed.reason : await post(wire, work.posts ?? [], process);
   if (error !== undefined) await wire.ask("ROLLBACK TO holdfast_work");
   await wire.ask("RELEASE holdfast_work");
   return error;

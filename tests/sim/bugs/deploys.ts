@@ -3,7 +3,7 @@ import { type Bugs, edit } from "./bug.ts";
 
 const DEPLOYMENT = "server/firmware/deployment.ts";
 const ROLLOUTS = "server/firmware/rollouts.ts";
-const DEPLOYS = "server/firmware/deploys.ts";
+const DEVICE_DEPLOY = "server/firmware/device_deploy.ts";
 
 export const DEPLOY_BUGS: Bugs = {
   "what a firmware says is given to the application": edit(
@@ -45,7 +45,7 @@ export const DEPLOY_BUGS: Bugs = {
     "if (this.#next === 0) return;",
   ),
   "the server does not remember what fell back": edit(
-    DEPLOYS,
+    DEVICE_DEPLOY,
     "if (state && hasFallen(state, offer.hash) && !offer.again) {",
     "if (state && hasFallen(state, offer.hash) && !offer.again && state.size < 0) {",
   ),

@@ -52,6 +52,11 @@ const LEASE_BUGS: Bugs = {
     "      this.#holdFrom(begun);\n",
     "      this.#holdFrom(clock.now());\n",
   ),
+  "fleet: a device that was forgotten since it has greeted is what it was": edit(
+    MEMBER,
+    "if (!acquired.state && fresh.positions.connects > 0) {",
+    "if (!acquired.state && fresh.positions.connects < 0) {",
+  ),
   "fleet: that others have looked at a device is not noticed": edit(
     LEDGER,
     "if (looks !== this.#looks) this.record.mayHaveForgotten = true;",
@@ -126,8 +131,8 @@ const EXECUTION_BUGS: Bugs = {
     ),
     ...edit(
       TURN,
-      "    if (this.#scheduled || this.#closed) return;\n",
-      "    if (this.#scheduled || this.#closed || this.#executions?.isBusy) return;\n",
+      "    if (this.#isAtEnd || this.#closed) return;\n",
+      "    if (this.#isAtEnd || this.#closed || this.#executions?.isBusy) return;\n",
     ),
   ],
   "fleet: the transaction of a device that was lost goes on": edit(
@@ -200,6 +205,22 @@ const MAIL_BUGS: Bugs = {
     PENDING,
     "    if (!this.#isElsewhere) this.end(reason);\n",
     "    if (this.#isElsewhere) this.settle(true);\n    else this.end(reason);\n",
+  ),
+  "fleet: mail that an operator has had dropped counts as gone before that is safe": edit(
+    OFFICE,
+    "        ended.push(its);\n",
+    "        its.isSafe = true;\n",
+  ),
+  "fleet: an operator's clear is done, and its mail does not end": edit(
+    OFFICE,
+    "      ledger.takeMail(number);\n      if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n",
+    "      if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n",
+  ),
+  "fleet: who has had a device forgotten is never told": edit(
+    OFFICE,
+    "        if (entry.to !== undefined) ledger.replied(entry.to, dropped);\n" +
+      "        entry.isApplied = true;\n      },\n",
+    "        entry.isApplied = true;\n      },\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
     ERRANDS,

@@ -2,6 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const BRIDGE = "bridge/mqtt/bridge.ts";
+const ABSENT = "bridge/mqtt/absent.ts";
 const LEASE = "bridge/mqtt/lease.ts";
 const ROWS = "bridge/mqtt/rows.ts";
 
@@ -22,9 +23,19 @@ export const FLEET_MQTT_BUGS: Bugs = {
     "",
   ),
   "fleet: what a server announces that has lost a device counts": edit(
-    ROWS,
-    "WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE}) ${OR_REPLACE}`,",
-    "WHERE NOT EXISTS (SELECT 1 FROM d WHERE ${IS_ELSEWHERE} AND false) ${OR_REPLACE}`,",
+    BRIDGE,
+    "    if (this.#lease) tx.fence(device);\n",
+    "",
+  ),
+  "fleet: that a device is there says a server that has lost it": edit(
+    BRIDGE,
+    "        if (this.#lease) tx.fence(id);\n",
+    "",
+  ),
+  "fleet: a paused server's devices stay offline when it goes on": edit(
+    ABSENT,
+    "UPDATE mqtt_devices SET round = -1 WHERE",
+    "UPDATE mqtt_devices SET round = round WHERE",
   ),
   "fleet: that a device is gone says a server that has lost it": edit(
     ROWS,
@@ -33,8 +44,8 @@ export const FLEET_MQTT_BUGS: Bugs = {
   ),
   "fleet: a device that is on its way in a round is announced by nobody": edit(
     BRIDGE,
-    "for (const id of missed) if (here.has(id)) this.#announcer!.again(id);",
-    "void here, missed;",
+    "      this.#announcer!.again(device);\n",
+    "",
   ),
   "fleet: a broker that has forgotten is told of the devices of one server": edit(
     BRIDGE,

@@ -24,7 +24,7 @@ const TURN_BUGS: Bugs = {
   "acks and messages go out before the commit": edit(
     TURN,
     "    if (!this.#failure) this.#schedule();\n    else",
-    "    if (!this.#failure) this.#clock.soon(() => result(true)), this.#schedule();\n    else",
+    "    if (!this.#failure) this.#clock.soon(() => result(true, this.#clock.now())), this.#schedule();\n    else",
   ),
   "who has gone waits for the store all the same": edit(GREETING, "    this.#forget?.();\n", ""),
   "the welcome goes out before the commit": edit(
@@ -39,8 +39,8 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe); // before the application goes on: what that changes is not safe yet\n",
-    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe);\n",
+    "    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet\n",
+    "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe, now);\n",
   ),
   "bytes are taken in while a commit is under way": edit(
     SERVING,
@@ -224,8 +224,8 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "more is written while a write is under way": edit(
     SERVING,
-    "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    if (!this.#connection.isWriting) {",
-    "  flush(safe: boolean): void {\n    if (this.#over) return;\n    const { session, clock } = this.#owner;\n    {",
+    "  flush(safe: boolean, now: number): void {\n    if (this.#over) return;\n    if (!this.#connection.isWriting) {",
+    "  flush(safe: boolean, now: number): void {\n    if (this.#over) return;\n    {",
   ),
   "a deadline outlives its connection, and lets the newer one's keepalive wait": [
     ...edit(CONNECTION, "    this.#entry.clear();\n", ""),

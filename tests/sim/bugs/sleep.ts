@@ -19,7 +19,7 @@ export const SLEEP_BUGS: Bugs = {
   ),
   "one that is not back is never missed": edit(
     SLEEPERS,
-    `    this.#events.emit({ event: "overdue", device: id, message });\n`,
+    `      if (this.#find(id) === device) this.#events.emit({ event: "overdue", device: id, message });\n`,
     "",
   ),
   "one that is back is still thought to sleep": edit(

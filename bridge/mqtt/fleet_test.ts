@@ -1,0 +1,191 @@
+/** Several servers with a bridge on one PostgreSQL: who says whether a device is there. Nobody is at the broker's address. */
+import { assertEquals } from "@std/assert";
+import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
+import { until } from "../../tests/support/wait.ts";
+import { PostgresStore, Server } from "../../server/mod.ts";
+import { Client } from "../host/mod.ts";
+import { tellUntold, Unattended } from "./absent.ts";
+import { MqttBridge, type MqttOptions } from "./mod.ts";
+
+/** A lease that nobody loses by being slow, in ms. */
+const LONG = 60_000;
+
+/** Transactions that wait until they are let go. */
+class Gate {
+  #open = Promise.withResolvers<void>();
+  /** Of those that have waited. */
+  #ended: Promise<unknown>[] = [];
+  isClosed = false;
+
+  close(): void {
+    this.isClosed = true;
+    this.#open = Promise.withResolvers();
+  }
+
+  async transact(server: Server, use: Parameters<Server["transaction"]>[0]): Promise<void> {
+    if (!this.isClosed) return await server.transaction(use);
+    const ended = this.#open.promise.then(() => server.transaction(use));
+    this.#ended.push(ended);
+    await ended;
+  }
+
+  /** Lets all go. @returns when they have ended, in whatever way */
+  async open(): Promise<void> {
+    this.isClosed = false;
+    this.#open.resolve();
+    await Promise.allSettled(this.#ended);
+  }
+}
+
+class Rig implements AsyncDisposable {
+  readonly schema: string;
+  readonly #stack = new AsyncDisposableStack();
+
+  constructor(readonly database: Postgres) {
+    this.schema = database.schema();
+  }
+
+  /** @param bridge Options of its bridge; undefined: it has none. */
+  async server(
+    bridge?: Partial<MqttOptions>,
+    gate = new Gate(),
+  ): Promise<{ server: Server; close(): Promise<void> }> {
+    await using stack = new AsyncDisposableStack();
+    const store = stack.adopt(
+      new PostgresStore(this.database.url(this.schema)),
+      (it) => it.close(),
+    );
+    const mqtt = bridge && stack.use(
+      new MqttBridge({ hostname: "127.0.0.1", port: 1, lease: LONG, offlineAfter: 0, ...bridge }),
+    );
+    const observe = mqtt && { observe: mqtt.observe };
+    const server = stack.use(
+      await Server.listen({ hostname: "127.0.0.1", port: 0, open: true, store, ...observe }),
+    );
+    await mqtt?.start(gated(server, gate));
+    stack.defer(() => mqtt?.close());
+    const all = this.#stack.use(stack.move());
+    return { server, close: () => all.disposeAsync() };
+  }
+
+  /** A device that has a link to a server. */
+  async device(id: string, server: Server): Promise<Client> {
+    const client = this.#stack.use(new Client({ id, port: server.port }));
+    const isThere = () => server.known(id)?.connected && server.known(id)!.server === server.name;
+    await until(() => isThere(), { what: `${id} to be there` });
+    return client;
+  }
+
+  sql(text: string): string {
+    return this.database.sql(text, this.schema);
+  }
+
+  /** What the tables say of a device. */
+  row(column: "state" | "server", id: string): string {
+    return this.sql(`SELECT ${column} FROM mqtt_devices WHERE device = '${id}'`);
+  }
+
+  /** Waits until this is due to the broker as the availability of a device. */
+  async tells(id: string, state: string): Promise<void> {
+    const sql = `SELECT payload FROM mqtt_out WHERE topic = 'holdfast/${id}/availability'`;
+    await until(() => this.sql(sql) === state, { what: `${id} to be told ${state}` });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync();
+  }
+}
+
+/** The server as a bridge sees it, whose transactions go through a gate. */
+function gated(server: Server, gate: Gate): Server {
+  return new Proxy(server, {
+    get(target, key) {
+      if (key === "transaction") {
+        return (use: Parameters<Server["transaction"]>[0]) => gate.transact(target, use);
+      }
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+Deno.test("devices that no server has are said to be gone when their time is up, once, and again when they were somewhere", () => {
+  const unattended = new Unattended();
+  const patience = (id: string) => id === "quick" ? 0 : 100;
+  const look = (now: number, ...ids: string[]) => unattended.look(ids, now, patience);
+  assertEquals(look(0, "quick", "slow"), ["quick"]);
+  assertEquals(look(99, "quick", "slow"), []);
+  assertEquals(look(100, "quick", "slow"), ["slow"]);
+  assertEquals(look(200, "slow"), []);
+  assertEquals(look(300, "quick", "slow"), ["quick"]);
+});
+
+withPostgres("availability at several servers", (server) => {
+  Deno.test("PostgreSQL: what a server says late of a device that it has lost changes nothing, and the device's server says that it is gone", async () => {
+    await using rig = new Rig(server());
+    const gate = new Gate();
+    const { server: former } = await rig.server({}, gate);
+    const { server: present } = await rig.server({});
+    gate.close();
+    const first = await rig.device("a", former);
+    await first.close();
+    const second = await rig.device("a", present);
+    await rig.tells("a", "online");
+    const told = rig.row("server", "a");
+    const shown = () => former.known("a")?.server === present.name;
+    await until(shown, { what: "the former server to know who has it" });
+    await gate.open();
+    assertEquals([rig.row("server", "a"), rig.row("state", "a")], [told, "online"]);
+    await second.close();
+    await rig.tells("a", "offline");
+  });
+
+  Deno.test("PostgreSQL: a server that others took for dead says again that its devices are there", async () => {
+    await using rig = new Rig(server());
+    await rig.server({});
+    const { server: paused } = await rig.server({});
+    await rig.device("a", paused);
+    await rig.tells("a", "online");
+    const name = rig.row("server", "a");
+    const lives = (time: string) =>
+      rig.sql(`UPDATE mqtt_servers SET alive_until = now() ${time} WHERE server = '${name}'`);
+    lives("- interval '1 hour'");
+    await until(() => rig.row("state", "a") === "offline", { what: "it to be told offline" });
+    lives("+ interval '1 hour'");
+    await rig.tells("a", "online");
+    assertEquals([rig.row("server", "a"), rig.row("state", "a")], [name, "online"]);
+  });
+
+  Deno.test("PostgreSQL: a device that is away when the first bridge starts is told to be offline, and online when it comes", async () => {
+    await using rig = new Rig(server());
+    const before = await rig.server();
+    await (await rig.device("a", before.server)).close();
+    await before.close(); // no server has it now
+    await rig.server({});
+    const { server: other } = await rig.server({});
+    await rig.tells("a", "offline");
+    const client = await rig.device("a", other);
+    await rig.tells("a", "online");
+    await client.close();
+    await rig.tells("a", "offline");
+  });
+
+  Deno.test("PostgreSQL: a device that no server has is told to be offline only if nothing was told of it", async () => {
+    await using rig = new Rig(server());
+    const { server: one } = await rig.server({});
+    await rig.device("told", one);
+    await rig.tells("told", "online");
+    await one.transaction((tx) => {
+      for (const device of ["told", "untold"]) {
+        const topic = `holdfast/${device}/availability`;
+        const gone = { device, state: "offline", sleep: 0 } as const;
+        tellUntold(tx, { topic, payload: "offline", retain: true }, gone, "other", 1);
+      }
+    });
+    const rows =
+      "SELECT string_agg(device || ' ' || state, ', ' ORDER BY device) FROM mqtt_devices";
+    assertEquals(rig.sql(rows), "told online, untold offline");
+    await rig.tells("untold", "offline");
+    await rig.tells("told", "online");
+  });
+});

@@ -1,0 +1,43 @@
+/** What another server has posted for a device that is here: deploys, and what becomes of dead letters. */
+import { LocalError } from "../protocol/errors.ts";
+import { bytesOf } from "../protocol/firmware_lines.ts";
+import type { DeviceDriver } from "../runtime/device_driver.ts";
+import type { Act, Deploying } from "../runtime/errands.ts";
+import type { Deploys } from "./deploys.ts";
+import { offerOf } from "./device_deploy.ts";
+
+/** The .wasm of a posted deploy. @throws {LocalError} BAD_ARGUMENT: it is no application */
+export function wasmOf({ deploy, options }: Deploying): Uint8Array {
+  const wasm = decoded(deploy);
+  offerOf(wasm, options);
+  return wasm;
+}
+
+function decoded(text: string): Uint8Array {
+  try {
+    return bytesOf(text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new LocalError("BAD_ARGUMENT", "what was posted is no .wasm in base64url");
+  }
+}
+
+/**
+ * Does it, while nothing is being committed.
+ *
+ * @param from Who waits for what comes of it; undefined: nobody.
+ * @throws {LocalError} and nothing has changed
+ */
+export function act(
+  deploys: Deploys,
+  device: DeviceDriver,
+  errand: Act,
+  from: string | undefined,
+): void {
+  if ("deploy" in errand) {
+    const { options, follows, rollout } = errand;
+    deploys.order(device, wasmOf(errand), options, { from: follows && from, rollout });
+  } else if ("giveUp" in errand) deploys.giveUpNow(device);
+  else if ("revive" in errand) device.exhume(errand.revive, true);
+  else device.exhume(errand.discard, false);
+}

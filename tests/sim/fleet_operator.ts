@@ -1,0 +1,158 @@
+/** The operator of a fleet: asks any server to drop what waits for a device, or to forget it, whichever server has it. */
+import type { Clearing, Errand, Forgetting } from "../../server/runtime/errands.ts";
+import { LocalError } from "../../server/protocol/errors.ts";
+import type { SimPlatform } from "../../bridge/testing/platform.ts";
+import { Violation } from "../../bridge/testing/violation.ts";
+import type { FleetServer, FleetServers } from "./fleet_servers.ts";
+import { Operator } from "./operator.ts";
+import type { World } from "./world.ts";
+
+type Kind = "clear" | "forget";
+
+/** An order that the operator has given, and of which nobody has said yet what has become of it. */
+interface Order {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly process: FleetServer["process"];
+}
+
+/** Mail with an order that ends in the commit under way, and where the device's queues ended before it. */
+interface Ending {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly inboxEnd: number;
+  readonly outboxEnd: number;
+}
+
+/** Codes with which an order may fail: nothing of it has happened, or nobody can say. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  ...["CLOSED", "FENCED", "FORGOTTEN", "OUTBOX_FULL", "STORE_FAILED", "UNKNOWN_DEVICE"],
+]);
+
+/** Whether something that was posted is an order of the operator. */
+export function isOrder(errand: Errand): errand is Extract<Errand, Clearing | Forgetting> {
+  return "clear" in errand || "forget" in errand;
+}
+
+export class FleetOperator extends Operator {
+  readonly #orders = new Set<Order>();
+  /** Mail that has still to be done, by device. */
+  readonly #mail: Record<Kind, Map<string, number>> = { clear: new Map(), forget: new Map() };
+  #endings: Ending[] = [];
+  /** What a device whose messages may be dropped has among its orders. */
+  readonly #mark = {};
+
+  constructor(override readonly world: World & { readonly fleet: FleetServers }) {
+    super(world);
+  }
+
+  override get isIdle(): boolean {
+    return this.#orders.size + this.#mail.clear.size + this.#mail.forget.size === 0;
+  }
+
+  #waits(kind: Kind, id: string): boolean {
+    if (this.#mail[kind].has(id)) return true;
+    return this.#orders.values().some((it) => it.kind === kind && it.id === id);
+  }
+
+  override forgets(id: string): boolean {
+    return this.#waits("forget", id);
+  }
+
+  /** Whether what waits for a device may be dropped now. */
+  clears(id: string): boolean {
+    return this.#waits("clear", id);
+  }
+
+  /** Another process has the device, perhaps: what was ordered is still to be done. */
+  look(id: string): void {
+    const { orders } = this.world.books.get(id)!.dropped;
+    if (this.clears(id)) orders.add(this.#mark);
+    else orders.delete(this.#mark);
+  }
+
+  override clear(id: string): void {
+    this.#give("clear", id);
+  }
+
+  override forget(id: string): void {
+    this.#give("forget", id);
+  }
+
+  #give(kind: Kind, id: string): void {
+    const { world, world: { fleet, random } } = this;
+    const { process, server } = random.pick(fleet.all);
+    const device = server?.known(id);
+    if (!server || !device) return;
+    const isOwn = device.server === server.name;
+    world.count(`${kind} of a device that ${isOwn ? "the same" : "another"} server has`);
+    const order = { id, kind, process };
+    const { life } = process;
+    const end = (error?: unknown) => {
+      if (process.life !== life) return;
+      world.log?.(`operator: ${kind} ${id}: ${error ?? "done"}`);
+      world.disturb(world.clock.now);
+      const code = error instanceof LocalError ? error.code : undefined;
+      // A server that is closed may have done it with its last commit: that is known when it has ended.
+      if (code !== "CLOSED") this.#orders.delete(order);
+      this.look(id);
+      if (error === undefined || (code !== undefined && REFUSALS.has(code))) return;
+      throw new Violation(`the operator's ${kind} of ${id} fails: ${error}`);
+    };
+    process.enter(() => {
+      this.#orders.add(order);
+      this.look(id);
+      const done = kind === "clear" ? device.clear() : server.forget(id);
+      done.then(() => end(), end).catch((error) => world.failed(error));
+    });
+  }
+
+  /** A process is no more: what it has not posted is not done any more. */
+  died({ process }: SimPlatform): void {
+    for (const order of this.#orders) {
+      if (order.process !== process) continue;
+      this.#orders.delete(order);
+      this.look(order.id);
+    }
+  }
+
+  posted(id: string, errand: Extract<Errand, Clearing | Forgetting>): void {
+    const mail = this.#mail["clear" in errand ? "clear" : "forget"];
+    mail.set(id, (mail.get(id) ?? 0) + 1);
+    this.look(id);
+  }
+
+  mailEnds(id: string, errand: Extract<Errand, Clearing | Forgetting>): void {
+    const rows = this.world.fleet.disk.devices.get(id)!;
+    this.#endings.push({
+      id,
+      kind: "clear" in errand ? "clear" : "forget",
+      inboxEnd: rows.inboxFirst + rows.inbox.length,
+      outboxEnd: rows.outboxFirst + rows.outbox.length,
+    });
+    this.world.disturb(this.world.clock.now);
+  }
+
+  /** All mail of a device goes with it. */
+  forgotten(id: string): void {
+    for (const mail of Object.values(this.#mail)) mail.delete(id);
+    this.#endings = this.#endings.filter((it) => it.id !== id);
+    this.look(id);
+  }
+
+  /** What has ended was done: nothing that waited before is there any more. */
+  override committed(): void {
+    for (const { id, kind, inboxEnd, outboxEnd } of this.#endings.splice(0)) {
+      const mail = this.#mail[kind];
+      const left = mail.get(id)! - 1;
+      if (left > 0) mail.set(id, left);
+      else mail.delete(id);
+      this.look(id);
+      const rows = this.world.fleet.disk.devices.get(id)!;
+      if (kind === "forget") throw new Violation(`the order to forget ${id} ends, and it is there`);
+      if (rows.inboxFirst < inboxEnd || rows.outboxFirst < outboxEnd) {
+        throw new Violation(`the order to clear ${id} ends, and what has waited is there`);
+      }
+    }
+  }
+}
