@@ -19,9 +19,9 @@ DENO_JOBS says; without it, one more than there are processors.`;
 /** Many tests wait for something, and leave their processor to others meanwhile. */
 const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 1);
 
-/** Measured on two cores: with little else to do, and kept busy by other programs. */
-const DURATION =
-  "The whole gate takes 20 to 35 minutes on two cores, less where tools are missing.";
+/** On two cores: with little else to do, and kept busy by other programs. */
+const DURATION = `The whole gate takes 20 to 35 minutes on two cores. Without the tools that .ci/run
+installs, it takes some ten minutes of processor time.`;
 
 /** A step that takes longer hangs. */
 const STEP_LIMIT_MS = 45 * 60_000;
