@@ -57,7 +57,14 @@ Deno.test("a core over its budget is told each excess", () => {
 /** Runs the command line in a folder, as `deno task` does. */
 async function build(folder: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", new URL("./build.ts", import.meta.url).pathname, ...args],
+    args: [
+      "run",
+      "-q",
+      "-A",
+      "--no-check",
+      new URL("./build.ts", import.meta.url).pathname,
+      ...args,
+    ],
     cwd: new URL("../", import.meta.url),
     env: { NO_COLOR: "1", INIT_CWD: folder },
   }).output();

@@ -34,7 +34,7 @@ class Talker implements AsyncDisposable {
     Deno.writeTextFileSync(app, TALKER);
     // deno-fmt-ignore
     const [program, ...args] = [
-      ...around, Deno.execPath(), "run", "-A", "--no-check", MAIN, "--open", "--host", "127.0.0.1",
+      ...around, Deno.execPath(), "run", "-q", "-A", "--no-check", MAIN, "--open", "--host", "127.0.0.1",
       "--port", "0", "--log", "json", "--app", app,
     ];
     this.child = new Deno.Command(program!, {

@@ -8,7 +8,7 @@ import { until } from "../tests/support/wait.ts";
 /** Runs a command with something on stdin. @returns exit code, stdout, stderr */
 async function run(args: string[], stdin = ""): Promise<[number, string, string]> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", MAIN, ...args],
+    args: ["run", "-q", "-A", MAIN, ...args],
     ...{ stdin: "piped", stdout: "piped", stderr: "piped" },
   }).spawn();
   const writer = child.stdin.getWriter();

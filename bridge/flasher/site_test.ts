@@ -153,7 +153,7 @@ Deno.test("the server gives out the page and the images, and no more", async () 
 /** Runs the command line to its end. */
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, ...args],
+    args: ["run", "-q", "-A", "--no-check", MAIN, ...args],
     env: { NO_COLOR: "1" },
   }).output();
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
@@ -255,7 +255,7 @@ Deno.test("the page is built into a folder, to be hosted elsewhere", async () =>
 Deno.test("the page is served on this computer, until a signal ends it; a port in use is said", async () => {
   await using page = served(
     new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", MAIN, "--port", "0", "--json"],
+      args: ["run", "-q", "-A", "--no-check", MAIN, "--port", "0", "--json"],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -249,7 +249,7 @@ fileTest("one that is in use is refused by name, in this process and in another"
     refused(path, "in use by another client in this process");
     const script = new URL("../../tests/support/client_process.ts", import.meta.url).pathname;
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", script, "1", path],
+      args: ["run", "-q", "-A", script, "1", path],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(code, 1);

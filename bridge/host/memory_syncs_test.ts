@@ -39,7 +39,7 @@ if (forbidden && Deno.env.get("CI") !== "true") {
     try {
       const path = `${Deno.realPathSync(folder)}/memory`;
       const disk = new Disk(path, true);
-      const worker = [Deno.execPath(), "run", "-A", "--no-check", WORKER, path, `${STEPS}`];
+      const worker = [Deno.execPath(), "run", "-q", "-A", "--no-check", WORKER, path, `${STEPS}`];
       for (const call of await callsOf(strace, ...worker)) disk.see(call);
       assertEquals([...new Set(disk.faults)], []);
       const { commits, checkpoints, restarts } = disk.counts;

@@ -84,7 +84,7 @@ class Reader implements AsyncDisposable {
   constructor(scene: Scene) {
     const script = new URL("../../tests/support/client_process.ts", import.meta.url).pathname;
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", script, `${scene.port}`, scene.memory],
+      args: ["run", "-q", "-A", script, `${scene.port}`, scene.memory],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

@@ -7,7 +7,7 @@ const ROOT = new URL("../../", import.meta.url);
 
 function start(...args: string[]) {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "bridge/host/run.ts", ...args],
+    args: ["run", "-q", "-A", "bridge/host/run.ts", ...args],
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stdin: "piped",

@@ -229,7 +229,7 @@ Deno.test("it asks whether the broker is there, and is not patient for ever", ()
   fails("SILENT", () => rig.session.timeout(70_000));
 });
 
-Deno.test("pauses between connections grow to a minute, and begin anew after a session", () => {
+Deno.test("pauses between connections grow to a minute, and are short again after a session", () => {
   const rig = new MqttRig();
   const pauses: number[] = [];
   for (let i = 0; i < 9; i++) {

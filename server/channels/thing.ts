@@ -71,7 +71,7 @@ export interface Thing {
 
   /**
    * Says what a channel should be, from now on and until somebody says otherwise. The device is told as soon as it is
-   * there; of what was set in an outage, the last. It is told again when it was started anew. To say again what is
+   * there; of what was set in an outage, the last. It is told again when it has restarted. To say again what is
    * desired already changes nothing, unless the device is otherwise by now.
    *
    * @param value JSON, 1,024 characters at most as text.

@@ -16,7 +16,7 @@ interface Ended {
 
 async function copy(...words: string[]): Promise<Ended> {
   const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, "store", "copy", ...words],
+    args: ["run", "-q", "-A", "--no-check", MAIN, "store", "copy", ...words],
   });
   const { code, stdout, stderr } = await command.output();
   const decoder = new TextDecoder();

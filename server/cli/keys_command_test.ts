@@ -32,7 +32,7 @@ async function run(program: string, args: string[], cwd: string, input: string):
 }
 
 function keys(cwd: string, args: string[], input: string): Promise<Ended> {
-  return run(Deno.execPath(), ["run", "-A", "--no-check", MAIN, "keys", ...args], cwd, input);
+  return run(Deno.execPath(), ["run", "-q", "-A", "--no-check", MAIN, "keys", ...args], cwd, input);
 }
 
 /** A folder that is gone when the test is over. */
@@ -112,7 +112,7 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   async fn() {
     using place = folder();
-    const command = [Deno.execPath(), "run", "-A", "--no-check", MAIN, "keys", "add", "hall"];
+    const command = [Deno.execPath(), "run", "-q", "-A", "--no-check", MAIN, "keys", "add", "hall"];
     const args = ["-c", 'exec "$@" >/dev/full', "sh", ...command];
     const { code, err } = await run("sh", args, place.path, "");
     assertEquals(code, 2);

@@ -284,7 +284,7 @@ toolTest("a reader that has seen enough ends tail", { bash: "bash" }, async ({ b
   await using server = start("--open", "--timeout", "60000", ...at);
   const port = await server.port();
   await until(() => isListening(`${place.path}/holdfast.db.sock`));
-  const tail = [Deno.execPath(), "run", "-A", "--no-check", MAIN, "tail", "--json", ...at];
+  const tail = [Deno.execPath(), "run", "-q", "-A", "--no-check", MAIN, "tail", "--json", ...at];
   const child = new Deno.Command(bash, {
     args: ["-c", 'set -o pipefail; "$@" | head -n 1', "bash", ...tail],
     stdin: "null",

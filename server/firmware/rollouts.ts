@@ -107,7 +107,7 @@ export class Rollouts {
     if (devices.length === 0) return undefined;
     const { name, version, hash, begun, step } = told.get(devices[0]!)!;
     const failed = devices.find((device) => hasFailed(told.get(device)!));
-    const isOver = told.values().every(isDecided);
+    const isOver = [...told.values()].every(isDecided);
     return {
       ...{ id, name, version, hash: shortHash(hash), step, begun },
       ...{ state: failed !== undefined ? "stopped" : isOver ? "done" : "runs", devices },

@@ -13,7 +13,7 @@ const MAIN = `${import.meta.dirname}/main.ts`;
 
 async function bench(...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", MAIN, ...args],
+    args: ["run", "-q", "-A", MAIN, ...args],
     env: { NO_COLOR: "1" },
   }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
@@ -146,7 +146,7 @@ function stub(...options: string[]): Runner {
 
 Deno.test("links that a server ends or forgets are counted, and what its log says of them", async () => {
   // As long as it takes to notice that a server says nothing, before the SIGKILL and after it.
-  const pace = { ...PACE, idle: 2000, settle: 1500 };
+  const pace = { ...PACE, idle: 3000, settle: 1500 };
   const found = await runHerd(stub("--close", "3", "--mute", "2"), 200, pace);
   assertEquals([found.blamed, found.left], [2 * (1 + 3), 200]);
   assertEquals([found.lost.early, found.lost.closed], [0, 2 * 3]);

@@ -17,6 +17,8 @@ export type Order =
   | { do: "gather"; ms: number }
   /** Answers with a {@linkcode State} at once. */
   | { do: "look" }
+  /** Lets `ms` pass on the devices' clock, which runs late where the load is held up. Answers with a {@linkcode State}. */
+  | { do: "pass"; ms: number }
   /** The server is about to be killed: it may end connections. Answers with a {@linkcode State}. */
   | { do: "outlive" }
   /** Its successor listens, and is to keep what is connected from now on. Answers with a {@linkcode State}. */
@@ -134,6 +136,16 @@ async function gather(ms: number): Promise<State> {
   return state();
 }
 
+/** What devices notice after a time, they have noticed then: that of the machine may be ahead of theirs. */
+async function pass(ms: number): Promise<State> {
+  const end = herd.clock + ms;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  ticked = () => void (herd.clock >= end && resolve());
+  await promise;
+  ticked = () => {};
+  return state();
+}
+
 async function write(rate: number, ms: number): Promise<Written> {
   delays = [];
   let written = 0;
@@ -168,6 +180,8 @@ async function obey(order: Order): Promise<State> {
       return await gather(order.ms);
     case "look":
       return state();
+    case "pass":
+      return await pass(order.ms);
     case "outlive":
       herd.server = 0;
       allUpAt = undefined;

@@ -7,7 +7,7 @@ import { delivered } from "./audit.ts";
 import type { State } from "./herd_load.ts";
 import { type Contestant, freePort, HerdLoader } from "./processes.ts";
 
-/** How long each part takes, in ms. */
+/** How long each part takes, in ms: `settle` and `idle` on the devices' clock. */
 export interface Pace {
   /** Until an idle herd counts as idle. */
   settle: number;
@@ -80,6 +80,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
     return state;
   };
   const gather = async () => look(await herd.order({ do: "gather", ms: pace.gather }));
+  const pass = async (ms: number) => look(await herd.order({ do: "pass", ms }));
   /** Lets messages come. Those that are acknowledged must be delivered. */
   const write = async (ms: number) => {
     const { acked, up } = look(await herd.order({ do: "look" }));
@@ -101,9 +102,9 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   const begun = now();
   await herd.order({ do: "begin", port, devices, welcomes: runner.holdfast });
   const first = await gather();
-  await pause(pace.settle);
+  await pass(pace.settle);
   const full = await server.usage();
-  const idle = await shares(server, herd, () => pause(pace.idle));
+  const idle = await shares(server, herd, () => pass(pace.idle));
   const writing = await write(pace.write);
 
   await herd.order({ do: "outlive" });
@@ -113,7 +114,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   const listens = now();
   await herd.order({ do: "expect" });
   const second = await gather();
-  await pause(pace.settle);
+  await pass(pace.settle);
   const after = await write(pace.settle);
 
   const growth = full && empty && (full.memory - empty.memory) / 1024 / devices;
@@ -161,8 +162,4 @@ async function touch(port: number): Promise<void> {
 /** ms since 1970, the same in all processes. */
 function now(): number {
   return performance.timeOrigin + performance.now();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -79,7 +79,7 @@ for (
   Deno.test(`chaos: ${file} ${args.join(" ")}: refused`, async () => {
     const main = new URL(`./${file}.ts`, import.meta.url).pathname;
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", main, ...args],
+      args: ["run", "-q", "-A", main, ...args],
       env: { NO_COLOR: "1" },
     }).output();
     assertEquals(code, 2);

@@ -21,7 +21,15 @@ class Life implements AsyncDisposable {
 
   constructor(port: number, memory: string, prefix?: string) {
     this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", SCRIPT, `${port}`, memory, ...(prefix === undefined ? [] : [prefix])],
+      args: [
+        "run",
+        "-q",
+        "-A",
+        SCRIPT,
+        `${port}`,
+        memory,
+        ...(prefix === undefined ? [] : [prefix]),
+      ],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

@@ -6,7 +6,7 @@ const main = new URL("./main.ts", import.meta.url).pathname;
 
 function demo(...args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", main, ...args],
+    args: ["run", "-q", "-A", main, ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -13,7 +13,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Runs a program of this project to its end. */
 async function call(program: string, args: string[], env: Record<string, string> = {}) {
   const output = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL(program, ROOT).pathname, ...args],
+    args: ["run", "-q", "-A", new URL(program, ROOT).pathname, ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
   }).output();
@@ -323,7 +323,7 @@ toolTest(
       assertEquals([aot, Object.keys(files)], [true, ["firmware"]]);
       assert(sizes["code in flash"] > 20_000);
 
-      const run = ["run", "-A", new URL("bridge/esp8266/run.ts", ROOT).pathname, "--aot"];
+      const run = ["run", "-q", "-A", new URL("bridge/esp8266/run.ts", ROOT).pathname, "--aot"];
       const child = new Deno.Command(Deno.execPath(), {
         args: [...run, "--id", "rx", "--port", "1", "--firmware", files.firmware],
         env: { NO_COLOR: "1" },

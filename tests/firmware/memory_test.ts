@@ -265,7 +265,7 @@ toolTest(
         });
         const watch = await Watch.prepare(gcc, folder, elf, "program");
         await using chip = new Emulator({ firmware: elf, arguments: watch.arguments });
-        await until(() => chip.boots > 1, { what: "it to start anew" });
+        await until(() => chip.boots > 1, { what: "the chip to start again" });
         assert(watch.counters.stores > 0);
         assertEquals(watch.counters.illegal > 0, type === "uint8_t", watch.counters.where);
       }

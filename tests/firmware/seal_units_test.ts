@@ -1,7 +1,6 @@
 /** The firmware's own ChaCha20-Poly1305 and its records, on this machine. */
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { createCipheriv } from "node:crypto";
-import { run } from "../../bridge/esp8266/toolchain.ts";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { Random } from "../support/random.ts";
@@ -15,35 +14,16 @@ import {
   x25519,
   zeros,
 } from "../vectors/seal/vectors.ts";
+import { unitProgram } from "./unit_program.ts";
 
-const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
-const UNITS = new URL("units/seal.c", import.meta.url).pathname;
-const SOURCES = [
+const ask = unitProgram("seal.c", [
   "seal.c",
   "records.c",
   "chacha20_poly1305.c",
   "x25519.c",
   "hmac.c",
   "bytes.c",
-];
-
-/** Compiles with checks for undefined behaviour, and gives the answer to each line. */
-async function ask(gcc: string, lines: string[]): Promise<string[]> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"];
-    const sources = SOURCES.map((name) => FIRMWARE + name);
-    const more = ["-fno-sanitize-recover=all", `-I${FIRMWARE}`, UNITS, ...sources, "-o", "units"];
-    await run(gcc, [...flags, ...more], folder);
-    await Deno.writeTextFile(`${folder}/lines`, lines.map((line) => `${line}\n`).join(""));
-    const child = new Deno.Command("sh", { args: ["-c", "./units < lines"], cwd: folder });
-    const { success, stdout, stderr } = await child.output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout).split("\n").slice(0, -1);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+]);
 
 const hex = (text: string) => new TextEncoder().encode(text).toHex();
 

@@ -205,7 +205,7 @@ chipTest("the README's server is told of each reading with its time", async () =
 });
 
 chipTest(
-  "a chip that has lost its memory in a sleep begins anew, and nothing comes twice",
+  "a chip that has lost its memory in a sleep starts again, and nothing comes twice",
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);

@@ -2,48 +2,11 @@
 import { assertEquals } from "@std/assert";
 import { createHmac } from "node:crypto";
 import { crc32 } from "../../bridge/formats/crc32.ts";
-import { run } from "../../bridge/esp8266/toolchain.ts";
 import { Random } from "../support/random.ts";
 import { toolTest } from "../support/tools.ts";
+import { unitProgram } from "./unit_program.ts";
 
-const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
-const UNITS = new URL("units/units.c", import.meta.url).pathname;
-
-/** Compiles the parts with checks for undefined behaviour, and lets them answer lines. */
-async function ask(gcc: string, lines: string[]): Promise<string[]> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const sources = ["hmac.c", "crc32.c", "wifi_policy.c", "bytes.c", "words.c"].map((name) =>
-      FIRMWARE + name
-    );
-    const flags = ["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"];
-    await run(gcc, [
-      ...flags,
-      "-fno-sanitize-recover=all",
-      `-I${FIRMWARE}`,
-      UNITS,
-      ...sources,
-      "-o",
-      "units",
-    ], folder);
-    const child = new Deno.Command(`${folder}/units`, {
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    const written = writer.write(
-      new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")),
-    )
-      .then(() => writer.close());
-    const { success, stdout, stderr } = await child.output();
-    await written;
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout).trimEnd().split("\n");
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+const ask = unitProgram("units.c", ["hmac.c", "crc32.c", "wifi_policy.c", "bytes.c", "words.c"]);
 
 const hex = (text: string) => new TextEncoder().encode(text).toHex();
 

@@ -1,5 +1,5 @@
 /**
- * Hostile lines about channels: whatever a peer says is a plain line or means something, and both can be said again.
+ * Hostile lines about channels: every line is either a plain line or about a channel, and either can be written again.
  *
  * @module
  */
@@ -37,7 +37,7 @@ const chip = new WebAssembly.Module(
 );
 
 randomTest(
-  "a chip takes the same lines for marked, and answers what is to be answered",
+  "a chip takes the same lines to be about channels, and answers those that want an answer",
   200,
   (random) => {
     const options = { ...chipSize, id: "1", timeout: 2000, dialect: 2 } as const;
@@ -47,7 +47,7 @@ randomTest(
       const text = almostMarked(random);
       const bytes = encoder.encode(text);
       if (bytes.length === 0) continue;
-      // At the very end of the memory: a byte further would be a trap.
+      // At the very end of the memory: reading one byte more would trap.
       const at = memory.buffer.byteLength - bytes.length;
       new Uint8Array(memory.buffer).set(bytes, at);
       const wanted = heardByChip(decoder.decode(bytes));

@@ -1,7 +1,7 @@
 /**
- * Random devices and random operators on a server with channels: nothing that either does may throw anything but a named
- * error, make the server keep more than its limits say, or hold up another device. Each request has one outcome, and
- * when the device behaves again, it has what it should have.
+ * Random devices and random operators on a server with channels. Whatever they do, only named errors are thrown, the
+ * server keeps no more than its limits allow, and no other device is held up. Each request has exactly one outcome. When
+ * the device behaves again, its channels become what they should be.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import { type Random, randomTest } from "../support/random.ts";
 
 const NAMES = ["temp", "led", "fan", "config", "text", "log", "time", "a/b", "x".repeat(32)];
 
-/** Values that mean something, and others. */
+/** Values, valid and invalid. */
 function value(random: Random): string {
   return random.pick([
     "1",
@@ -39,7 +39,7 @@ function value(random: Random): string {
   ]);
 }
 
-/** What a device says that may have heard of the protocol. @param heard Lines that the server has said */
+/** A line from a device that may or may not know the protocol. @param heard Lines from the server */
 function line(random: Random, heard: readonly string[]): string {
   if (heard.length > 0 && random.once(2)) return reply(random, random.pick(heard));
   const name = random.pick(random.once(8) ? [`c${random.int(0, 400)}`] : NAMES);
@@ -57,7 +57,7 @@ function line(random: Random, heard: readonly string[]): string {
   ]);
 }
 
-/** An answer to what the server has said, or almost one. */
+/** An answer to a line from the server, or nearly one. */
 function reply(random: Random, text: string): string {
   const marked = parseMarked(text);
   if (marked?.mark !== "set" && marked?.mark !== "ask") return `!log ${text}`;
@@ -67,7 +67,7 @@ function reply(random: Random, text: string): string {
   return `:${name}${tag} ${random.once(3) ? value(random) : marked.value ?? "1"}`;
 }
 
-/** An application that now and then fails. */
+/** An application that fails now and then. */
 function app(random: Random) {
   const mayFail = () => {
     if (random.once(20)) throw new Error("an application fails");
@@ -88,7 +88,7 @@ function app(random: Random) {
   return share({ thermostat, rest });
 }
 
-/** One server after the other on one store, a random device, and a good one. */
+/** One server after another on one store, a random device, and a good one. */
 class World {
   readonly store = new MemoryStore();
   readonly outcomes: Promise<Value | undefined>[] = [];
@@ -164,11 +164,11 @@ class World {
   async #restart(): Promise<void> {
     const { server, platform } = this.scene;
     await server.close();
-    await platform.advance(60_000); // who is refused again and again is told so after a pause
+    await platform.advance(60_000); // a device that is refused again and again is told so after a pause
     await this.start();
   }
 
-  /** It succeeds or fails with a named error, at some time. */
+  /** The call eventually succeeds, or fails with a named error. */
   #named(what: Promise<Value | undefined | void>): void {
     const outcome = what.catch((error) => {
       assert(error instanceof HoldfastError, String(error));
@@ -191,7 +191,7 @@ class World {
     );
   }
 
-  /** From now on the device does what it should, and comes to have what it should have. */
+  /** From now on the device behaves, and its channels become what they should be. */
   async settle(): Promise<void> {
     const { board, scene } = this;
     if (this.isThere) await board.leave();
@@ -220,7 +220,7 @@ class World {
 }
 
 randomTest(
-  "random devices and operators: named errors, bounded memory, and in the end all is met",
+  "random devices and operators: named errors, bounded memory, and in the end all settings are met",
   60,
   async (random) => {
     const world = new World(random);

@@ -1,6 +1,6 @@
 /**
- * The time of readings, whatever happens between: boots, outages, restarts of the server, dead letters, clocks that are
- * set. A reading has the time at which it was taken, or none; none only if its device has not said its milliseconds.
+ * The time of readings through boots, outages, restarts of the server, dead letters, and clocks that are set. A reading
+ * has the time at which it was taken. It has none only if its device has not said its milliseconds.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { type Random, randomTest } from "../support/random.ts";
 const HOUR = 3_600_000;
 const ROUND = 2 ** 32;
 
-/** What is true of a reading, and whether the server can know. */
+/** When a reading was taken, and whether the server can know it. */
 interface Reading {
   readonly taken: number;
   readonly stamp: number;
@@ -21,10 +21,10 @@ interface Reading {
 
 class ClockWorld {
   readonly record = new Records().create("1");
-  /** Of the messages in the inbox. */
+  /** Readings in the inbox. */
   readonly inbox: Reading[] = [];
   readonly letters = new Map<number, Reading>();
-  /** Messages that the device has not sent. */
+  /** Readings that the device has not sent. */
   waiting: Reading[] = [];
   /** The true time. */
   now = 1_700_000_000_000;
@@ -37,7 +37,7 @@ class ClockWorld {
   keeper!: Timekeeper;
   checked = 0;
 
-  /** @param setsClock The machine's clock is set, and the server is not started again. */
+  /** @param setsClock Whether the machine's clock is set, and the server goes on, in place of a restart. */
   constructor(readonly random: Random, readonly setsClock: boolean) {
     this.boot();
     this.restart();
@@ -107,7 +107,7 @@ class ClockWorld {
     this.inbox.push(reading);
   }
 
-  /** All that wait. */
+  /** All messages that wait. */
   checkAll(): void {
     const { processed } = this.record.positions;
     for (const [i, reading] of this.inbox.entries()) this.check(processed + i, reading);
@@ -122,7 +122,7 @@ class ClockWorld {
     }
     const boots = JSON.parse(this.record.memos.get("ms") ?? "[]").length;
     assert(!reading.isKnown || boots >= 8, "it could be known");
-    reading.isKnown = false; // its boot had to make room, and there may be less of them later
+    reading.isKnown = false; // its boot was dropped to make room, though there may be fewer later
   }
 }
 
@@ -149,6 +149,6 @@ randomTest("a reading has its time, or none", 500, (random) => {
   checked += world.checked;
 });
 
-Deno.test("some of them have one", () => {
+Deno.test("some readings have a time", () => {
   assert(checked > 1000, `${checked} had`);
 });

@@ -1,6 +1,7 @@
 /**
- * Hostile descriptions: whatever a device sends as one, it is taken as it is, or refused with a place; and whatever was
- * taken, a value is allowed by it or refused by name, and Home Assistant takes what is made of it.
+ * Hostile descriptions: whatever a device sends as a description is either taken as it is, or refused with the place of
+ * the fault. With any description that was taken, a value is allowed or refused by name, and Home Assistant accepts the
+ * discovery made from it.
  *
  * @module
  */
@@ -27,7 +28,7 @@ const MEMBERS = ["kind", "name", "unit", "min", "max", "step", "value", "values"
   .concat("pattern");
 const NUMBERS = [0, 1, -1, 0.1, 5e-324, 1e15, 1e16, 1e308, Infinity, -Infinity, NaN];
 
-/** JSON, mostly; not by JSON.stringify, which knows no name twice and no number beyond. */
+/** Mostly JSON. JSON.stringify cannot make it: it writes no name twice, and no number that is out of range. */
 function json(random: Random, depth = 0): string {
   switch (random.int(0, depth > 4 ? 3 : 6)) {
     case 0:
@@ -114,6 +115,6 @@ randomTest("any description is taken, or refused with a place", 1000, (random) =
   assertEquals(line, { mark: "boot", name: "kitchen", version: "3", description: again });
 });
 
-Deno.test("some of them are taken", () => {
+Deno.test("some hostile descriptions are taken", () => {
   assert(taken > 50, `${taken} were`);
 });

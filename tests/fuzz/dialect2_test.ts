@@ -1,9 +1,9 @@
 /**
- * Dialect 2 at one end: a peer that greets, proves, acknowledges and writes almost as it should. Nothing but a
- * PeerError comes of it, who has no key never gets in, what was acknowledged is there, what was not
- * acknowledged is kept, other devices are not touched, and an honest peer is served afterwards.
+ * Dialect 2 at one end: a peer that greets, proves its key, acknowledges and writes almost as it should. The only error
+ * is a PeerError. A peer without the key never gets in. Messages that were acknowledged are there, messages that were not
+ * are kept, other devices are not affected, and an honest peer is served afterwards.
  *
- * Long because both ends are here: what spoils a good line is the same for both, and each is judged by the other.
+ * Long because it tests both ends: good lines are spoilt in the same way for both, and each checks the other.
  *
  * @module
  */
@@ -35,14 +35,14 @@ const KEY = new Uint8Array(32).fill(0x5a);
 
 const hex = (id: number) => (id & 255).toString(16).padStart(2, "0");
 
-/** A number that a field of a greeting may, or may not, have. */
+/** A number for a field of a greeting, allowed or not. */
 function oddNumber(random: Random, ...near: number[]): number {
   const edges = [0, 1, 64, 65, 2 ** 31, 2 ** 32 - 1, random.bits()];
   const number = random.pick([...edges, ...near, ...near, ...near]) + random.pick([0, 0, 0, 1, -1]);
   return number >>> 0;
 }
 
-/** Good bytes, and what a bad peer makes of them. */
+/** Spoils good bytes as a bad peer would. */
 function spoil(random: Random, good: Uint8Array): Uint8Array {
   const bytes = [...good];
   const at = random.int(0, Math.max(0, bytes.length - 1));
@@ -50,7 +50,7 @@ function spoil(random: Random, good: Uint8Array): Uint8Array {
     case 0:
       bytes[at] = random.bits() & 255;
       break;
-    case 1: // another digit, mostly
+    case 1: // usually another digit
       bytes[at] = random.pick([..."0123456789abcdefABC\t\x01\x02\x03\x04\n "]).charCodeAt(0);
       break;
     case 2:
@@ -70,16 +70,16 @@ function spoil(random: Random, good: Uint8Array): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** What one device has written and got, as the test knows it. */
+/** What the test knows about one device: what it has written and received. */
 interface Known {
   session: Session;
-  /** Messages of the server without an ack. */
+  /** Unacknowledged messages of the server. */
   toDevice: string[];
-  /** Messages that the server's application has got. */
+  /** Messages that the server's application has received. */
   got: string[];
 }
 
-/** A server with a device that has a key (A), one that has none (B), and one that nobody can speak for (C). */
+/** A server with a device that has a key (A), one that has none (B), and one whose key nobody knows (C). */
 class ServerUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 40, inbox: 3, outbox: 6, queueText: 200 };
   readonly store = new Records();
@@ -119,7 +119,7 @@ class ServerUnderTest {
     }
   }
 
-  /** All that must not change without the device's leave. */
+  /** All that must not change unless the device itself acts. */
   snapshot(id: string): string {
     const { inbox, outbox, positions } = this.store.get(id)!;
     return JSON.stringify({ inbox, outbox, positions });
@@ -134,16 +134,16 @@ class ServerUnderTest {
   }
 }
 
-/** One connection to it. */
+/** One connection to the server. */
 class Peer {
   readonly #admission: Admission;
   readonly #splitter: LineSplitter;
   #known: Known | undefined;
-  #heard = ""; // behind the greeting
+  #heard = ""; // after the greeting
   #first = 0; // number of the device's first message
-  #acknowledged = 0; // of its messages on this connection
+  #acknowledged = 0; // how many of the device's messages on this connection
   #gotBefore = 0;
-  /** What the server said, without keepalives. */
+  /** The lines from the server, without keepalives. */
   readonly said: string[] = [];
   admitted: Admitted | undefined;
   ended = false;
@@ -160,7 +160,7 @@ class Peer {
     }
   }
 
-  /** Only a PeerError may come of it. */
+  /** It may throw only a PeerError. */
   #peer(call: () => void): void {
     try {
       call();
@@ -203,7 +203,7 @@ class Peer {
     if (admitted.dialect === 2) {
       const welcome = parseWelcome(this.said[0]!, KEY);
       this.#first = welcome.rxNext;
-      // What a device claims to have, it need not get.
+      // A device need not get messages that it claims to have.
       known.toDevice = known.toDevice.slice(-record.outbox.length || known.toDevice.length);
     }
     this.#gotBefore = known.got.length + record.inbox.length;
@@ -233,7 +233,7 @@ class Peer {
     }
   }
 
-  /** All up to an acknowledged message is there, in order. */
+  /** All messages up to the acknowledged one have arrived, in order. */
   #checkAck(line: string, { session, got }: Known): void {
     const number = parseInt(line, 16) + 1 - this.#first - this.#acknowledged & 255;
     assert(number > 0 && number <= 64, `${line} acknowledges ${number} messages at once`);
@@ -241,7 +241,7 @@ class Peer {
     const messages = this.#heard.split("\n").slice(0, -1).filter((it) => it.length > 2);
     assert(messages.length >= this.#acknowledged, `${line} acknowledges what never came`);
     const due = messages.slice(0, this.#acknowledged).map((it) => it.slice(2));
-    const isShown = (text: string) => text.charCodeAt(0) > 2; // withdrawn, for the log, for the firmware
+    const isShown = (text: string) => text.charCodeAt(0) > 2; // else it is withdrawn, or for the log or the firmware
     const has = [...got, ...session.record.inbox].slice(this.#gotBefore);
     const texts = has.map((text) => latin1(bytesOf(text)));
     assertEquals(texts.slice(0, due.filter(isShown).length), due.filter(isShown));
@@ -259,7 +259,7 @@ class Peer {
     this.settle();
   }
 
-  /** Messages that were sent and whose ack is not known to the test; and the device's next number. */
+  /** Messages that were sent and of whose acks the test does not know; and the device's next number. */
   get next(): number {
     return this.#first + this.#heard.split("\n").slice(0, -1).filter((it) => it.length > 2).length;
   }
@@ -273,7 +273,7 @@ class Peer {
   }
 }
 
-/** A hello whose fields are right, nearly right, or anything. */
+/** A hello whose fields are right, nearly right or arbitrary. */
 function drawHello(random: Random, server: ServerUnderTest, id: string): string {
   const { positions } = server.meet(id).session.record;
   const is = (): boolean => random.once(3);
@@ -300,7 +300,7 @@ randomTest("dialect 2: a device that means no good harms only its own link", 60,
     const before = { A: server.snapshot("A"), C: server.snapshot("C") };
     const connection = new Peer(server);
     if (random.once(8) && overheard.length > 0) {
-      for (const bytes of overheard) connection.say(bytes); // said before, and right at that time
+      for (const bytes of overheard) connection.say(bytes); // replayed: it was right at that time
       assert(connection.admitted?.id !== "A", "a replay is admitted");
     } else {
       const hello = drawHello(random, server, id);
@@ -356,7 +356,7 @@ randomTest("dialect 2: a device that means no good harms only its own link", 60,
   for (const id of ["A", "B"]) serveHonestly(server, id);
 });
 
-/** An honest device gets all that is held for it, and is heard. */
+/** An honest device gets all messages that are held for it, and its own arrive. */
 function serveHonestly(server: ServerUnderTest, id: string): void {
   const known = server.meet(id);
   const { record } = known.session;
@@ -378,20 +378,20 @@ function serveHonestly(server: ServerUnderTest, id: string): void {
   connection.end();
 }
 
-/** A core of dialect 2, and a server that means no good. */
+/** A core of dialect 2, and a malicious server. */
 class CoreUnderTest {
   readonly core: Core;
   readonly size: CoreSize = { line: 121, outbox: 300, inbox: 400, recent: 1, window: 16 };
   now: number;
   readonly written: string[] = [];
   readonly taken: string[] = [];
-  /** What it has said on this connection. */
+  /** What the core has sent on this connection. */
   sent = "";
-  /** Shortest limit that a server whose welcome was believed has named. */
+  /** Shortest line limit in a welcome that was accepted. */
   leastLine = Infinity;
-  /** What it was told on this connection. */
+  /** What the core was sent on this connection. */
   heard = "";
-  /** Number behind the last message that it was sent on this connection. */
+  /** Number after that of the last message that it was sent on this connection. */
   next = 0;
   #end: number;
 
@@ -453,7 +453,7 @@ class CoreUnderTest {
     this.settle();
   }
 
-  /** It connects, and greets. Returns its hello. */
+  /** The core connects and greets. Returns its hello. */
   connect(): string {
     const { core } = this;
     this.settle();
@@ -486,7 +486,7 @@ class CoreUnderTest {
   }
 }
 
-/** An honest answer to a hello, with other numbers in it if wished. */
+/** An honest answer to a hello, with other numbers in it if given. */
 function welcomeFor(hello: string, key: Uint8Array | undefined, random?: Random): string {
   const word = (n: number) => parseInt(hello.slice(3 + n * 8, 11 + n * 8), 16);
   const odd = (right: number) => random?.once(6) ? oddNumber(random, right) : right;
@@ -518,7 +518,7 @@ for (const key of [undefined, KEY]) {
       test.next = parseWelcome(latin1(good), key).txFirst;
       const checkProven = () => {
         if (!key) {
-          test.leastLine = 0; // that server may have named any limit
+          test.leastLine = 0; // that server may have given any limit
           return;
         }
         if (test.heard.replace(/^\n+/, "").startsWith(latin1(good))) {
@@ -553,7 +553,7 @@ for (const key of [undefined, KEY]) {
       if (core.state >= 2) test.lose();
     }
 
-    // An honest server gets all that is left, in order, and is heard.
+    // An honest server gets all messages that are left, in order, and its own arrive.
     const hello = test.connect();
     test.hear(bytesOf(`${welcomeFor(hello, key)}\n`));
     assertEquals(core.state, UP);
@@ -568,7 +568,7 @@ for (const key of [undefined, KEY]) {
       sent.push(...lines.map((line) => line.slice(2)));
       test.hear(bytesOf(`${lines.at(-1)!.slice(0, 2)}\n`));
     }
-    // A server that took shorter lines has made it withdraw what did not fit.
+    // For a server that took shorter lines it has withdrawn messages that were too long.
     assertEquals(sent.length, left.length);
     for (const [i, text] of left.entries()) {
       if (sent[i] !== "\0" || text.length <= test.leastLine) assertEquals(sent[i], text);

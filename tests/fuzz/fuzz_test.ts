@@ -1,9 +1,9 @@
 /**
- * Random bytes, calls and times for the codecs and the state machines of both ends. Nothing a peer can
- * do may throw anything but a PeerError, trap the core, make either end hold more than its limits say,
- * or cost a message that was acknowledged.
+ * Random bytes, calls and times for the codecs and the state machines of both ends. Whatever a peer does, only a
+ * PeerError is thrown, the core does not trap, neither end holds more than its limits allow, and no message
+ * that was acknowledged is lost.
  *
- * Long because both ends and what they are made of are here, under the same noise.
+ * Long because it tests both ends and their parts with the same noise.
  *
  * @module
  */
@@ -29,7 +29,7 @@ interface Read {
   error: string | undefined;
 }
 
-/** What a stream holds, worked out the slow way. */
+/** The lines of a stream, found in a slow and obvious way. */
 function linesOf(bytes: Uint8Array, maxBytes: number): Read {
   const lines: string[] = [];
   for (let start = 0;;) {
@@ -69,7 +69,7 @@ randomTest(
 
 const nobody = { arrived: () => {}, failed: () => {} };
 
-/** A session under random treatment, and what must be true of it all the time. */
+/** A session under random calls, and what must always be true of it. */
 class SessionUnderTest {
   readonly limits = { ...defaultLimits, lineBytes: 20, inbox: 3, outbox: 4, queueText: 100 };
   readonly store = new Records();
@@ -83,7 +83,7 @@ class SessionUnderTest {
 
   constructor(readonly random: Random) {}
 
-  /** Calls what may only complain about the peer. Returns false if the connection had to end. */
+  /** Makes a call that may throw only a PeerError. Returns false if the connection had to end. */
   #peer(call: () => void): boolean {
     try {
       call();
@@ -188,13 +188,13 @@ randomTest("whatever a device sends, its session ends the connection or goes on"
     test.check();
   }
 
-  // A connection on which everybody behaves delivers what both still hold.
+  // A connection on which both ends behave delivers what both still hold.
   test.connect();
   while (test.shift() !== undefined);
   assert(test.receive(encoder.encode("\n7efrom the device\n")));
   test.store.commit();
   assertEquals(test.session.peek(), "from the device");
-  // One that overtook others may have arrived already: only its place is left.
+  // A message that overtook others may have arrived already: only its place is left.
   const toSend = test.record.outbox.map(({ text }) => text).filter((text) => text !== WITHDRAWN);
   const sent: string[] = [];
   for (let turn = 0; turn < 20; turn++) {
@@ -222,23 +222,23 @@ randomTest("what a server has acknowledged its application gets, in order", 300,
     for (let i = 0; i < 30 && test.session.connected; i++) {
       const id = next === 0 ? 0 : (next - 1) % 255 + 1;
       const line = `${id.toString(16).padStart(2, "0")}text ${next}\n`;
-      // One by one: sent until it is acknowledged, and cut anywhere.
+      // One by one: each is sent until it is acknowledged, cut anywhere.
       for (const piece of random.cut(encoder.encode(line), random.int(1, 12))) test.receive(piece);
       if (test.transmit().includes(line.slice(0, 2))) acknowledged.push(`text ${next++}`);
       if (random.once(2)) take();
       if (random.once(10)) test.session = new Session(test.record, 2000, test.limits);
     }
-    test.receive(random.bytes(100)); // ends it, most likely
+    test.receive(random.bytes(100)); // most likely this ends it
     test.session.disconnect();
     test.session = new Session(test.record, 2000, test.limits);
   }
   while (test.session.peek() !== undefined) take();
-  // The last one may be in the inbox with its ack still on the way.
+  // The last one may be in the inbox while its ack is on its way.
   assertEquals(got.slice(0, acknowledged.length), acknowledged);
   assert(got.length <= acknowledged.length + 1);
 });
 
-/** A core under random treatment, and what must be true of it all the time. */
+/** A core under random calls, and what must always be true of it. */
 class CoreUnderTest {
   readonly core: Core;
   readonly size: CoreSize;
@@ -247,13 +247,13 @@ class CoreUnderTest {
   readonly written: (string | undefined)[] = [];
   readonly taken: string[] = [];
   #memory: WebAssembly.Memory;
-  /** Where the core's memory ends, see its memory map. */
+  /** Where the core's memory ends: see its memory map. */
   #end: number;
   #ready = false; // the last call was a poll with nothing to do
   #hello: string;
   #sent = ""; // on this connection
   #heard = ""; // on this connection
-  #offeredTo = 0; // index behind the last message offered, among those heard
+  #offeredTo = 0; // index after the last message offered, among those heard
 
   constructor(readonly random: Random) {
     const line = random.int(1, 30);
@@ -342,7 +342,7 @@ class CoreUnderTest {
 
   #checkOffer(text: string): void {
     const heard = this.#messagesHeard();
-    // What was offered before and not taken is offered again.
+    // A message that was offered before and not taken is offered again.
     const from = Math.max(0, this.#offeredTo - 1);
     const at = heard.findIndex((line, index) => index >= from && line.slice(2) === text);
     assert(at >= 0, `offered, but never received: ${JSON.stringify(text)}`);
@@ -390,7 +390,7 @@ class CoreUnderTest {
     );
   }
 
-  /** Everything sent on this connection behind the hello. */
+  /** Everything sent on this connection after the hello. */
   get sentLines(): string[] {
     return this.#sent.slice(this.#hello.length).split("\n");
   }
@@ -419,7 +419,7 @@ randomTest("whatever a server sends and a host calls, the core goes on", 300, (r
     () => {
       if (!random.once(20)) return;
       test.settle(3);
-      test.pass(random.int(0, 2 ** 30)); // 12 days in which nobody looked
+      test.pass(random.int(0, 2 ** 30)); // 12 days without a call
       test.settle(3);
     },
   ];
@@ -429,7 +429,7 @@ randomTest("whatever a server sends and a host calls, the core goes on", 300, (r
   }
   test.checkMemory();
 
-  // A connection on which everybody behaves carries what is left, and works both ways.
+  // A connection on which both ends behave carries what is left, and works both ways.
   test.call("closed");
   test.settle(3);
   for (let i = 0; core.state !== 1; i++) {
@@ -442,7 +442,7 @@ randomTest("whatever a server sends and a host calls, the core goes on", 300, (r
   test.settle(3);
   test.receive(encoder.encode("\n"));
   test.settle(3);
-  // Those whose ack overtook that of an older one are not sent again.
+  // Messages whose ack overtook that of an older one are not sent again.
   const expected = left.filter((text) => text !== undefined).map((text) => latin1(bytesOf(text)));
   let at = 0;
   for (let read = 0; core.done !== core.queued;) {
@@ -458,7 +458,7 @@ randomTest("whatever a server sends and a host calls, the core goes on", 300, (r
     test.receive(piece);
     test.settle(3);
   }
-  // It is no repeat, unless the noise said the same under that id.
+  // It is not a repeat, unless the noise had the same text with that id.
   assert(test.taken.length === before + 1 || test.taken.includes("!"));
   test.checkMemory();
 });

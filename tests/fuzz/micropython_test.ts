@@ -1,7 +1,6 @@
 /**
- * The core of bridge/micropython and the one that is flashed, under the same noise: what comes of it must be the same, byte
- * for byte. What the flashed one must do is held by the other tests here. And the client around that core, at a server that
- * means no good.
+ * The core of bridge/micropython and the one that is flashed, under the same noise: both must do the same, byte for byte.
+ * The other tests here check what the flashed one does. Also the client around that core, with a malicious server.
  *
  * @module
  */
@@ -16,14 +15,14 @@ import { Random } from "../support/random.ts";
 
 const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
 const SITUATIONS = 40;
-/** A state of the core's: its hello is sent. */
+/** A state of the core: its hello is sent. */
 const GREETING = 2;
 const MOMENTS = 120;
 
 type Step = [time: number, name: string, value: string | number | null];
 type Moment = [out: string, messages: string[], events: string[], done: number];
 
-/** As `ClientEnd` reads texts, which may be no UTF-8. */
+/** Decodes texts as `ClientEnd` does: they may not be UTF-8. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A hello at the end of what was sent. */
@@ -37,7 +36,7 @@ function id(n: number): string {
   return (n & 255).toString(16).padStart(2, "0");
 }
 
-/** A core that is flashed, at a server that is sometimes a good one, and what came of it. */
+/** A core that is flashed, with a server that is sometimes a good one, and what happened. */
 class Life {
   readonly settings: Partial<ClientSettings>;
   readonly steps: Step[] = [];
@@ -49,9 +48,9 @@ class Life {
   #time = 0;
   #written = 0;
   #isBlocked = false;
-  /** Number of the message whose time was up last. */
+  /** Number of the last message whose deadline has passed. */
   #expired = 0;
-  /** Of the server's stream: its name, and the numbers of what it holds and sends next. */
+  /** The server's stream: its name, and the numbers of the messages that it holds and sends next. */
   #epoch = 0xd0000001;
   #first = 0;
   #next = 0;
@@ -91,7 +90,7 @@ class Life {
     const keyBytes = Uint8Array.fromHex(key!);
     const mask = key ? proofOf(keyBytes, nonce) : "0".repeat(32);
     const masked = words.map((word, n) => hex(word ^ parseInt(mask.slice(n * 8, n * 8 + 8), 16)));
-    // The flashed core keeps the limit of a welcome that proves nothing, too: here it does not matter.
+    // The flashed core also keeps the limit of a welcome without a valid proof: that does not matter here.
     const longest = random.pick([this.#line, 200, key ? 200 : 5]);
     const peer = [random.pick([1, 4, 64]), longest + 3 + random.int(0, 200), longest].map(hex);
     const line = `\x02${key ? "02" : "00"}${masked.join("")}${peer.join("")}${nonce}`;
@@ -122,7 +121,7 @@ class Life {
       () => ["expire", this.#expired],
       () => ["expire", this.#expired],
     ];
-    // Most often a hello is answered, and a connection that is asked for is there: or nothing would ever be up.
+    // Usually a hello is answered, and a connection is made when it is asked for: else there would never be a link.
     const greets = this.#end.state === GREETING && random.once(2);
     const opens = this.#end.state === CONNECTING && random.once(2);
     const said = greets && this.#isSecond
@@ -130,11 +129,11 @@ class Life {
       : opens
       ? ["opened", null] as [string, null]
       : random.pick(choices)();
-    // No server answers a hello that has not gone out, or speaks where there is no connection.
+    // No server answers a hello that was not sent, or speaks without a connection.
     if (this.#isBlocked && said[0] === "opened") said[0] = "unblock";
     const { state } = this.#end;
     if (state <= CONNECTING && said[0].startsWith("in")) return ["take", null];
-    // The host's end makes a nonce even where none is asked for.
+    // The host's end makes a nonce even if it is not asked for one.
     if (state !== CONNECTING && said[0] === "opened") return ["take", null];
     if (said[0] === "block" || said[0] === "unblock") this.#isBlocked = said[0] === "block";
     return said;

@@ -1,6 +1,6 @@
 /**
- * A bridge, on a server with a device, and a broker that means no good: it never stops the server, comes again after its
- * pauses, and loses nothing that the device has said. When the broker behaves, all is as it should be.
+ * A bridge on a server with a device, and a malicious broker. The bridge never stops the server, connects again after its
+ * pauses, and loses nothing that the device has sent. When the broker behaves, everything becomes as it should be.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { ManualServer } from "../support/manual_server.ts";
 import { brokerNoise, greeting } from "../support/mqtt_noise.ts";
 import { type Random, randomTest } from "../support/random.ts";
 
-/** Between connections, in ms, at least. */
+/** The shortest pause between connections, in ms. */
 const FIRST_PAUSE = 1000;
 
 /** Complaints that are allowed about a broker. */
@@ -86,7 +86,7 @@ class BrokerSocket implements Socket {
   gives(bytes: Uint8Array): void {
     const copy = bytes.slice();
     if (this.isOpen) this.events.data(copy);
-    copy.fill(0xff); // they were valid until then
+    copy.fill(0xff); // the bytes were valid only until now
   }
 
   drains(): void {
@@ -127,14 +127,14 @@ const TOPICS = [
   "a/+",
 ];
 
-/** What the device says of itself. */
+/** The first line of the device. */
 const BOOT = '@plug 1 {"channels":{"led":{"kind":"switch"}}}';
 const CONFIG = "homeassistant/device/holdfast__1/config";
 
 /** The network to the broker, and the broker. */
 class Broker extends ManualPlatform {
   socket: BrokerSocket | undefined;
-  /** It does what MQTT wants. */
+  /** Whether it keeps to MQTT. */
   isGood = false;
   readonly events = new Set<string>();
   readonly states = new Map<string, string>();
@@ -169,7 +169,7 @@ class Broker extends ManualPlatform {
     this.socket!.gives(encode(packet, this.version));
   }
 
-  /** Answers all that was heard. */
+  /** Answers all packets that it has received. */
   answers(): void {
     for (const { cmd, messageId = 0, ...more } of this.#heard.splice(0)) {
       if (cmd === "connect") {
@@ -189,7 +189,7 @@ class Broker extends ManualPlatform {
     }
   }
 
-  /** Does one thing: as it should if it is good, and else whatever comes to its mind. */
+  /** Does one thing: what it should if it is good, else anything. */
   acts(): void {
     const { random, version, socket, isGood } = this;
     if (!socket?.isOpen) return;
@@ -271,7 +271,7 @@ class World {
     );
   }
 
-  /** Has the server work until something is done. */
+  /** Lets the server work until something is done. */
   async #runs(work: Promise<void>): Promise<void> {
     let isDone = false;
     const done = work.finally(() => isDone = true);
@@ -279,7 +279,7 @@ class World {
     await done;
   }
 
-  /** What is left in the bridge's tables. */
+  /** How many rows are left in the bridge's tables. */
   async left(): Promise<number> {
     let n = 0;
     await this.#runs(this.scene.server.transaction(async (tx) => {
@@ -290,7 +290,7 @@ class World {
     return n;
   }
 
-  /** Messages of the device that the broker was never told. */
+  /** Messages of the device that the broker has never received. */
   get missing(): number[] {
     const all = Array.from({ length: this.said }, (_, i) => i + 1);
     const { events } = this.broker;
@@ -313,7 +313,7 @@ randomTest(NAME, 15, async (random) => {
   }
   checkPauses(broker.connectedAt);
 
-  broker.isGood = true; // it is another one
+  broker.isGood = true; // a new broker
   broker.socket?.fails();
   await world.says();
   await world.board.says('=mqtt ["home/1/in"]');
@@ -321,7 +321,8 @@ randomTest(NAME, 15, async (random) => {
     broker.acts();
     await world.passes(broker.socket?.isOpen ? 10 : 5000);
   }
-  // What is too large for the broker, or refused by it, was given up. The log says so as often as its bound allows.
+  // Messages that are too large for the broker, or that it refused, were given up. The log says so as often as its limit
+  // allows.
   const { givenUp } = world.bridge.state;
   assert(world.missing.length <= givenUp, `${world.missing} are missing, ${givenUp} given up`);
   assert(givenUp === 0 || world.warned.includes("NOT_PUBLISHED"));
@@ -346,7 +347,7 @@ randomTest(NAME, 15, async (random) => {
   await store.close();
 });
 
-/** The broker's messages to a bridge once nothing hinders it any more. */
+/** The broker's messages to a bridge when nothing is in its way any more. */
 const LAST = [
   { topic: "holdfast/1/led/set", payload: "1" },
   { topic: "holdfast/1/do/door", payload: "7" },
@@ -360,7 +361,7 @@ async function isDone(world: World): Promise<boolean> {
     await world.left() === 0;
 }
 
-/** Nobody is called again at once. */
+/** The bridge never connects again at once. */
 function checkPauses(times: readonly number[]): void {
   for (const [i, time] of times.slice(1).entries()) {
     const pause = time - times[i]!;

@@ -1,6 +1,6 @@
 /**
- * A session with a broker that means no good: whatever that says, the session throws nothing but a `BrokerError`, keeps
- * no more than it may, and a publication is done with only when the broker has said so.
+ * A session with a malicious broker. Whatever it sends, the session throws only a `BrokerError` and keeps no more than it
+ * may, and a publication is done only when the broker has said so.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { type Random, randomTest } from "../support/random.ts";
 const TOPICS = ["h/1/led/set", "h/1/x/set", "h//set", "x", "+/#", "\0", "é€😀/1/led/set"];
 const WINDOW = 5;
 
-/** What the store has: publications that are under way, and ids of messages. */
+/** The contents of the store: publications that are under way, and ids of messages. */
 class Kept {
   readonly out = new Map<number, InFlight>();
   readonly taken = new Set<number>();
@@ -52,7 +52,7 @@ class Kept {
   }
 }
 
-/** One process after the other on one store, with one broker after the other. */
+/** One process after another on one store, with one broker after another. */
 class World {
   readonly kept = new Kept();
   session!: MqttSession;
@@ -63,7 +63,7 @@ class World {
     this.starts();
   }
 
-  /** The process is killed, and another one begins. */
+  /** The process is killed, and another one starts. */
   starts(): void {
     this.#tasks = [];
     const inFlight = [...this.kept.out.values()].map((one) => ({ ...one }));
@@ -91,7 +91,7 @@ class World {
     }
   }
 
-  /** The connection is gone: the owner says so when no transaction is under way. */
+  /** The connection is gone: the owner tells the session when no transaction is under way. */
   #closes(): void {
     this.#commits();
     this.session.closed(this.now);
@@ -104,7 +104,7 @@ class World {
     }
   }
 
-  /** The owner's loop: one transaction after the other. */
+  /** The owner's loop: one transaction after another. */
   works(): void {
     const { session, random, kept } = this;
     if (random.once(3)) {
@@ -172,8 +172,8 @@ randomTest(
   },
 );
 
-Deno.test("a packet that never ends is not kept, and one that is no message is refused at once", () => {
-  const claims = 0xfff_ffff; // 256 MB, as much as MQTT knows
+Deno.test("a packet that never ends is not kept, and one that is not a message is refused at once", () => {
+  const claims = 0xfff_ffff; // 256 MB, the largest size in MQTT
   const piece = new Uint8Array(64 * 1024);
   for (const version of [4, 5] as const) {
     const decoder = new Decoder(version);
@@ -186,14 +186,14 @@ Deno.test("a packet that never ends is not kept, and one that is no message is r
       most = Math.max(most, memory() - before);
     }
     assertEquals(packets, 1); // cut
-    // Tasks that were not collected yet count, too.
+    // This includes garbage that has not been collected yet.
     assert(most < claims / 2, `${most} bytes are kept`);
     const other = frame(0x90, Uint8Array.of(0, 1), claims);
     assertThrows(() => [...new Decoder(version).take(other)], BrokerError);
   }
 });
 
-/** What is in use, in bytes. */
+/** Memory in use, in bytes. */
 function memory(): number {
   const { heapUsed, external } = Deno.memoryUsage();
   return heapUsed + external;

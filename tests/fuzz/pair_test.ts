@@ -1,7 +1,7 @@
 /**
- * Both ends on one virtual network that delays, cuts and loses connections at random: every message
- * arrives exactly once and in order. And on one that also garbles bytes, which TCP does not: nothing
- * breaks for longer than that lasts.
+ * Both ends on a virtual network that delays, cuts and loses connections at random: every message
+ * arrives exactly once and in order. Also on a network that garbles bytes, which TCP does not: the link
+ * works again as soon as that ends.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { ServerEnd } from "../support/server_end.ts";
 
 const KEY = "5a".repeat(32);
 
-/** Dialect 2 with small or a chip's buffers, with or without a key, and numbers that may be about to come round. */
+/** Dialect 2 with small buffers or a chip's, with or without a key, and with numbers that may soon wrap around. */
 function second(random: Random): [client: Partial<ClientSettings>, server: object] {
   const size = random.once(2) ? chipSize : {
     line: 121,
@@ -38,7 +38,7 @@ function second(random: Random): [client: Partial<ClientSettings>, server: objec
   return [{ ...size, key, dialect: 2 }, server];
 }
 
-/** What an application writes, and what became of it. */
+/** What an application writes, and what happened to it. */
 class Writer {
   readonly accepted: string[] = [];
   #count = 0;
@@ -73,7 +73,7 @@ randomTest("dialect 1: through any outages every message arrives once, in order"
   pair.checkPeace();
   assertEquals(pair.serverGot, up.accepted);
   assertEquals(pair.client.done, up.accepted.length + 1);
-  // A full inbox drops what it has no room for, and takes what comes behind: without `wait`, it may reorder.
+  // A full inbox drops messages for which it has no room, and takes later ones: without `wait`, the order may change.
   if (!wait) {
     pair.clientGot.sort();
     down.accepted.sort();
@@ -83,7 +83,7 @@ randomTest("dialect 1: through any outages every message arrives once, in order"
 });
 
 randomTest(
-  "dialect 1: what both send first after their boot arrives once, though its acks are lost",
+  "dialect 1: the first message of each end after a boot arrives once, though its acks are lost",
   20,
   (random) => {
     const pair = new Pair(random, {}, {});
@@ -102,7 +102,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 1: messages that all say the same arrive as often as they were written",
+  "dialect 1: messages with the same text arrive as often as they were written",
   40,
   (random) => {
     const pair = new Pair(random, { line: 24, recent: random.pick([64, 223]) }, {});
@@ -124,7 +124,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 1: messages without qos arrive once or never, and the others are not harmed",
+  "dialect 1: messages without qos arrive once or never, and do not affect the others",
   40,
   (random) => {
     const pair = new Pair(random, { line: 24, recent: 64 }, {});
@@ -150,7 +150,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 1: a flood of messages without qos does not make others come twice",
+  "dialect 1: a flood of messages without qos does not make others arrive twice",
   20,
   (random) => {
     const pair = new Pair(random, chipSize, {});
@@ -174,7 +174,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 1: a lost flood without qos does not swallow what says the same behind it",
+  "dialect 1: a lost flood without qos does not swallow later messages with the same text",
   20,
   (random) => {
     const pair = new Pair(random, chipSize, {});
@@ -216,7 +216,7 @@ randomTest(
       pair.step(random.pick([0, 1, 10, 100, 600]));
     }
     pair.heal();
-    // Forged messages may have taken an id and its text: the last words are unlike them.
+    // Forged messages may have used an id and its text: the last messages have other texts.
     assert(pair.client.write("last words up") && pair.server.write("last words down"));
     pair.heal();
     assertEquals(pair.serverGot.at(-1), "last words up");
@@ -244,7 +244,7 @@ randomTest("dialect 2: through any outages every message arrives once, in order"
 });
 
 randomTest(
-  "dialect 2: many thousand messages arrive once, in order, while numbers come round",
+  "dialect 2: many thousand messages arrive once, in order, while numbers wrap around",
   5,
   (random) => {
     const [client, server] = second(random);
@@ -303,7 +303,7 @@ randomTest(
 );
 
 randomTest(
-  "dialect 2: a device that is reset goes on where it was, and loses only what nobody was told of",
+  "dialect 2: a device that is reset goes on where it was, and loses only messages that were not confirmed",
   60,
   (random) => {
     const pair = new Pair(random, ...second(random));
@@ -349,7 +349,7 @@ randomTest(
       if (random.once(30)) pair.fault();
       pair.step(random.pick([0, 1, 10, 100, 600]));
     }
-    pair.reset(3); // what was garbled may have said that the other end takes next to nothing
+    pair.reset(3); // a garbled greeting may have said that the other end takes almost nothing
     pair.heal();
     pair.heal();
     assert(pair.client.write("last words up") && pair.server.write("last words down"));

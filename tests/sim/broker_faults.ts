@@ -203,7 +203,7 @@ export class BrokerFaults {
     const isOver = this.#wasLast || !random.chance(LAST_ACTS);
     this.#wasLast = true;
     if (isOver) return false;
-    world.log?.("the broker begins anew at last");
+    world.log?.("the broker starts again at last");
     this.#forgetAll();
     return true;
   }

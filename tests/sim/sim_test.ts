@@ -81,7 +81,7 @@ for (const [name, from] of Object.entries(QUICK)) {
   Deno.test(`a known bug is found: ${name}`, async () => {
     // In a program of its own: workers of this one have their types checked, which takes longer than all else.
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", MAIN, "--mutations", "--only", name]
+      args: ["run", "-q", "-A", "--no-check", MAIN, "--mutations", "--only", name]
         .concat("--from", `${from}`, "--limit", `${SOON}`, "--jobs", "1", "--json"),
       env: { NO_COLOR: "1" },
       stdin: "null",

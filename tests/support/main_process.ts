@@ -33,7 +33,8 @@ export class Process implements AsyncDisposable {
     args: string[],
     { cwd, files, main = MAIN, env }: ProcessOptions = {},
   ) {
-    const deno = [Deno.execPath(), "run", "-A", "--no-check", main, ...args];
+    // Quiet: stderr is the server's alone. Deno says there that it waits for another of its processes.
+    const deno = [Deno.execPath(), "run", "-q", "-A", "--no-check", main, ...args];
     const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
     const [program, ...rest] = files === undefined ? deno : limited;
     this.#child = new Deno.Command(program!, {

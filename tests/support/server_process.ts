@@ -49,9 +49,10 @@ export class ServerProcess implements AsyncDisposable {
       ServerSettings,
   ) {
     this.#expects = expects;
+    // Quiet: what Deno says of itself is not a complaint of the server.
     // deno-fmt-ignore
     const args = [
-      "run", "-A", `${HERE}/../../server/main.ts`,
+      "run", "-q", "-A", `${HERE}/../../server/main.ts`,
       "--host", "127.0.0.1", "--port", "0", "--open", "--keys", keys, "--store", store,
       "--durability", durability, "--timeout", `${timeout}`, "--log", "json",
       "--app", app,

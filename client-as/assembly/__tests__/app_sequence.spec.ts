@@ -1,7 +1,7 @@
 // The checker is of the examples, but these tests have only one home.
 import { check, duplicates, missing, outOfOrder } from "../../examples/shared/sequence";
 
-/** What the ids add to the counts: [missing, duplicates, out of order]. The first must start anew. */
+/** What the ids add to the counts: [missing, duplicates, out of order]. The first must start again. */
 function counts(ids: i32[]): string {
   const m = missing, d = duplicates, o = outOfOrder;
   for (let i = 0; i < ids.length; i++) check(ids[i]);

@@ -255,7 +255,7 @@ describe("an attempt that fails", () => {
     }
   });
 
-  test("pauses start anew after a link that lasted", () => {
+  test("pauses are short again after a link that lasted", () => {
     fresh();
     pump();
     for (let attempt = 0; attempt < 6; attempt++) {

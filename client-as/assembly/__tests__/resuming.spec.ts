@@ -137,7 +137,7 @@ describe("a position", () => {
     expect(get(RX_NEXT)).toBe(0x201);
   });
 
-  test("in a stream of the server's that has begun anew is taken over", () => {
+  test("in a new stream of the server is taken over", () => {
     linked2();
     hear("00a\n01b\n");
     pump();

@@ -37,7 +37,7 @@ for (const durability of ["full", "normal"] as const) {
   toolTest(name, { strace: "strace" }, async ({ strace }) => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     try {
-      const deno = [Deno.execPath(), "run", "-A", "--no-check", WORKER];
+      const deno = [Deno.execPath(), "run", "-q", "-A", "--no-check", WORKER];
       const path = `${Deno.realPathSync(folder)}/db`;
       const disk = new Disk(path, durability === "full");
       for (const call of await callsOf(strace, ...deno, path, durability, `${STEPS}`)) {

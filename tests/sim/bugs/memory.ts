@@ -22,7 +22,7 @@ const SERVER_BUGS: Bugs = {
   "a restarted server takes repeats for new, dialect 1": forgets("state.heard.length = 0;"),
   "a restarted server takes repeats for new, dialect 2": forgets("state.positions.rxEpoch = 0;"),
   "the outbox dies with the server": forgets("state.outbox.length = 0;"),
-  "a restarted server names its stream anew, and counts on": forgets("state.positions.txEpoch++;"),
+  "a restarted server renames its stream, and counts on": forgets("state.positions.txEpoch++;"),
   "a restarted server takes what it holds for sent": forgets(
     "state.positions.txSent = state.positions.txNext;",
   ),
@@ -169,7 +169,7 @@ const OUTBOX_BUGS: Bugs = {
     "written.push({ number: this.#next + i, text, ...end });",
     "if ((this.#next + i) % 4) written.push({ number: this.#next + i, text, ...end });",
   ),
-  "a restarted client names its stream anew, and counts on": edit(
+  "a restarted client renames its stream, and counts on": edit(
     CLIENT,
     "streamOf(kept.outbox);",
     "streamOf({ ...kept.outbox, epoch: kept.outbox.epoch ^ 2 });",
