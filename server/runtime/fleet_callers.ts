@@ -33,6 +33,8 @@ export class FleetCallers {
   #asked = 0;
   /** Devices that the store does not know, as long as a greeting needs them. */
   readonly #new = new Map<string, Ledger>();
+  /** Of records that were another process's or nobody's: the look that brought them, which was counted. */
+  readonly #counted = new WeakMap<DeviceRecord, number>();
 
   /** @param most Answers of the store that are waited for at a time: where it does not answer, those who ask come and go. */
   constructor(host: FleetCallersHost, most: number) {
@@ -51,8 +53,11 @@ export class FleetCallers {
       const isHere = own !== undefined && this.#host.here(id) === own;
       if (isHere && !look.isOurs) this.#host.lost(own);
       if (!isNeeded()) return;
-      if (!look.isOurs) told(new DeviceRecord(id, NOWHERE, look.state));
-      else if (isHere) {
+      if (!look.isOurs) {
+        const record = new DeviceRecord(id, NOWHERE, look.state);
+        this.#counted.set(record, look.looks);
+        told(record);
+      } else if (isHere) {
         own.looked(look.looks);
         told(own.record);
       } else failed(new LocalError("FENCED", "another process has taken it just now"));
@@ -66,11 +71,15 @@ export class FleetCallers {
    * @returns as `ask`; or when the device is no longer needed
    */
   take(id: string, known: DeviceRecord, told: () => void, failed: Failed): Forget {
-    if (this.#host.here(id)) {
+    const looks = this.#counted.get(known) ?? 0;
+    const device = this.#host.here(id);
+    if (device) {
+      device.lookedItself(looks); // it was adopted while the store was asked for the record
       told();
       return () => {};
     }
     const forget = this.#await(() => this.#host.take(id, known.state), (ledger, isNeeded) => {
+      this.#host.here(id)?.lookedItself(looks);
       if (!isNeeded()) return;
       if (ledger) this.#new.set(id, ledger);
       told();

@@ -82,6 +82,21 @@ Deno.test("a device that is here is asked for with its token; whether others hav
   assertEquals(scene.told, ["a: its own, 0, sure", "a: its own, 0"]);
 });
 
+Deno.test("a device that is adopted while it greets: the look for that greeting was no other process's", async () => {
+  for (const [looks, sure] of [[1, ", sure"], [2, ""]] as const) {
+    const scene = new Scene();
+    let known!: DeviceRecord;
+    scene.callers.ask("a", (record) => known = record, () => {});
+    await scene.answers(0, { looks });
+    scene.here = ledger(5); // before that look: it knows of none
+    scene.callers.take("a", known, () => {}, () => {});
+    scene.here.record.mayHaveForgotten = false; // that greeting has told what the device has
+    scene.ask();
+    await scene.answers(1, { isOurs: true, looks });
+    assertEquals(scene.told, [`a: its own, 0${sure}`], `${looks} looks`);
+  }
+});
+
 Deno.test("a device that was here, and is another process's by what the store says, is lost first", async () => {
   const scene = new Scene();
   scene.here = ledger(5);

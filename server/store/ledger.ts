@@ -90,6 +90,11 @@ export class Ledger implements Change, Journal {
     this.#looks = looks;
   }
 
+  /** This process has looked at the device before it knew that it has it: nobody else has, if that look is the next one. */
+  lookedItself(looks: number): void {
+    if (looks === this.#looks + 1) this.#looks = looks;
+  }
+
   /** The record's whole state. It is alive. */
   get state(): DeviceState {
     return this.record.state;
