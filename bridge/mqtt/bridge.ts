@@ -9,11 +9,10 @@ import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts"
 import { joinAddress } from "../../server/transport/address.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { LONGEST_TIMER, type Platform } from "../../server/transport/platform.ts";
-import { leftBehind, tellGone, tellLeft, tellUntold, Unattended } from "./absent.ts";
 import { type Access, access, type MqttCredentials } from "./access.ts";
 import { AgeBound } from "./age.ts";
 import { Announcer, checkHomeAssistant, type HomeAssistantOptions } from "./announcer.ts";
-import { Availability, type AvailabilityState, type PerDevice, timesIn } from "./availability.ts";
+import { type PerDevice, timesIn } from "./availability.ts";
 import { Broker } from "./broker.ts";
 import { perform } from "./commands.ts";
 import { Lease, type Seen } from "./lease.ts";
@@ -21,18 +20,10 @@ import { OWN_CHANNEL, OwnTopics } from "./own_topics.ts";
 import { Requests } from "./requests.ts";
 import { Room } from "./room.ts";
 import { remember } from "./retained.ts";
-import {
-  beginRound,
-  bytesOf,
-  count,
-  endRound,
-  knownFilters,
-  type Message,
-  missedRound,
-  publish,
-} from "./rows.ts";
+import { beginRound, bytesOf, count, knownFilters, type Message, publish } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 import { Counters, type MqttState } from "./state.ts";
+import { hereOf, States } from "./states.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 import { Wills } from "./wills.ts";
@@ -112,14 +103,6 @@ export interface MqttOptions extends MqttCredentials {
 /** In place of a reason why the broker is not there. */
 const STANDBY = { code: "STANDBY", message: "another server has the connection to the broker" };
 
-/** A retained topic. */
-interface State {
-  readonly device: string;
-  readonly topic: string;
-  /** What it should say now; undefined: nothing. */
-  readonly read: () => string | undefined;
-}
-
 /**
  * Brings what a server's devices tell to a broker, and what is said there to the devices.
  *
@@ -149,11 +132,10 @@ export class MqttBridge {
   #lease: Lease | undefined;
   #round: number | undefined; // in which this server has announced its devices
   #recounted = -Infinity;
-  readonly #unattended = new Unattended();
   #broker: Broker | undefined;
   #requests: Requests | undefined;
   #unsubscribe: (() => void) | undefined;
-  #availability: Availability | undefined;
+  #states: States | undefined;
   #announcer: Announcer | undefined;
   #age: AgeBound | undefined;
   #closed: LocalError | undefined;
@@ -248,12 +230,15 @@ export class MqttBridge {
     if (this.#closed) throw this.#closed;
     const { offlineAfter, sleeping } = this.#options;
     const last = (id: string) => this.#wills.last(id);
-    this.#availability = new Availability(
-      hereOf(server),
-      this.#platform,
-      { offlineAfter, sleeping, last },
-      (...told) => void this.#tell(server, ...told),
-    );
+    const states = this.#states = new States({
+      server,
+      platform: this.#platform,
+      topics: this.#topics,
+      wills: this.#wills,
+      own: this.#lease?.server,
+      put: (tx, message) => this.#put(tx, message),
+      again: (device) => this.#announcer!.again(device),
+    }, { offlineAfter, sleeping, last });
     this.#announcer = new Announcer(
       {
         server: hereOf(server),
@@ -262,9 +247,9 @@ export class MqttBridge {
         isAlone: !this.#lease,
         put: (tx, message, device) => {
           if (device === undefined) this.#put(tx, message);
-          else this.#putAgain(tx, message, device);
+          else states.putAgain(tx, message, device);
         },
-        restate: (id) => this.#again(server, (tx) => this.#restate(server, tx, [id])),
+        restate: (id) => states.restate(id),
         warn: (code, message) => this.#emit({ event: "warning", code, message }),
       },
       this.#homeAssistant,
@@ -334,75 +319,19 @@ export class MqttBridge {
     if (round !== this.#round) {
       this.#round = round;
       if (!this.#broker) { // else it has begun the round, or does so when the broker is there
-        this.#again(server, (tx) => this.#announce(server, tx));
+        this.#states!.announceAll();
         this.#announcer!.all(true);
       }
     }
     const now = this.#platform.now();
     if (now < this.#recounted + RECOUNT) return;
     this.#recounted = now;
-    this.#again(server, async (tx) => {
+    server.transaction(async (tx) => {
       this.#room.moves();
       this.#room.settle(await count(tx));
-    });
-    if (this.#broker) this.#again(server, (tx) => this.#tellLeft(server, tx));
-    this.#again(server, (tx) => this.#tellMissed(server, tx));
-  }
-
-  /** Devices that were on their way to this server when all were announced, or were said to be gone by another one. */
-  async #tellMissed(server: Server, tx: Transaction): Promise<void> {
-    const missed = await missedRound(tx, this.#lease!.server);
-    const here = new Set(hereOf(server).devices.map(({ id }) => id));
-    for (const { device, state } of missed) {
-      if (!here.has(device)) continue;
-      const now = this.#availability!.get(device);
-      if (now !== undefined && now !== state) {
-        void this.#tell(server, device, now, this.#availability!.sleep(device));
-      }
-      this.#announcer!.again(device);
-    }
-  }
-
-  /** Whether a device is there. */
-  async #tell(
-    server: Server,
-    id: string,
-    state: AvailabilityState,
-    sleep: number,
-  ): Promise<void> {
-    const message = this.#availabilityOf(id, state);
-    try {
-      await server.transaction((tx) => {
-        if (this.#lease) tx.fence(id);
-        this.#put(tx, message);
-        if (server.known(id)) this.#wills.changed(tx, id, state, sleep);
-      });
-    } catch { // it was closed; or another server has the device, and may not have met it
-      if (!this.#lease || state === "online" || this.#availability!.get(id) === "online") return;
-      const gone = { device: id, state, sleep };
-      const { server: own } = this.#lease;
-      this.#again(server, (tx) => tellGone(tx, message, gone, own, this.#platform.date()));
-    }
-  }
-
-  #availabilityOf(device: string, state: AvailabilityState): Message {
-    return { topic: this.#topics.availability(device), payload: state, retain: true };
-  }
-
-  /** Devices that were at a server which is dead, and have not come to another one; and those that none has told of. */
-  async #tellLeft(server: Server, tx: Transaction): Promise<void> {
-    const patience = (id: string) => this.#availability!.patience(id);
-    const date = this.#platform.date();
-    for (const { device, server, sleep, age } of await leftBehind(tx)) {
-      if (age < patience(device) + sleep) continue;
-      const gone = { device, state: "offline", sleep } as const;
-      tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
-    }
-    const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
-    for (const device of this.#unattended.look(nobodys, this.#platform.now(), patience)) {
-      const gone = { device, state: "offline", sleep: 0 } as const;
-      tellUntold(tx, this.#availabilityOf(device, "offline"), gone, this.#lease!.server, date);
-    }
+    }).catch(() => {}); // it was closed
+    if (this.#broker) this.#states!.tellLeft();
+    this.#states!.tellMissed();
   }
 
   /**
@@ -435,7 +364,7 @@ export class MqttBridge {
     this.#lease?.close();
     this.#room.close(this.#closed);
     this.#unsubscribe?.();
-    this.#availability?.close();
+    this.#states?.close();
     this.#requests?.close();
     this.#announcer?.close();
     this.#age?.close();
@@ -483,13 +412,7 @@ export class MqttBridge {
     this.#publish(tx, message, this.#room.add(...sizeOf(message)));
   }
 
-  /** Adds a state of a device that was told before. Another server may have the device, and have told what is newer. */
-  #putAgain(tx: Transaction, message: Message, device: string): void {
-    if (this.#lease) tx.fence(device);
-    this.#put(tx, message);
-  }
-
-  /** The same, where the statement is somebody else's. */
+  /** The same as `#put`, where the statement is somebody else's. */
   #adds(tx: Transaction, message: Message): void {
     this.#room.add(...sizeOf(message));
     this.#added(tx, message, { since: this.#platform.date(), window: 0 });
@@ -564,7 +487,7 @@ export class MqttBridge {
       },
       announce: async (tx: Transaction) => {
         this.#alsoOthers(tx);
-        await this.#announce(server, tx);
+        await this.#states!.announce(tx);
         tx.afterCommit(() => this.#announcer!.all(true));
       },
       completed: (one: Message) => {
@@ -585,54 +508,6 @@ export class MqttBridge {
   /** Other servers are to announce their devices, too. */
   #alsoOthers(tx: Transaction): void {
     if (this.#lease) beginRound(tx);
-  }
-
-  /** Publishes what all devices are. Of several servers, each may lose some meanwhile: those are left to the next one. */
-  async #announce(server: Server, tx: Transaction): Promise<void> {
-    const ids = hereOf(server).devices.map(({ id }) => id);
-    if (!this.#lease) return await this.#restate(server, tx, ids);
-    tx.afterCommit(() => {
-      for (const id of ids) this.#again(server, (tx) => this.#restate(server, tx, [id]));
-    });
-  }
-
-  /** Publishes what these devices are, as far as the server knows them. */
-  async #restate(server: Server, tx: Transaction, ids: readonly string[]): Promise<void> {
-    const states: State[] = [];
-    const here = new Set(hereOf(server).devices.map(({ id }) => id));
-    const known = ids.filter((id) => here.has(id));
-    // All at once: one that is forgotten meanwhile would be waited for.
-    for (const thing of await Promise.all(known.map((id) => server.thing(id)))) {
-      const { id } = thing;
-      for (const channel of thing.channels) {
-        const read = () => {
-          const reported = thing.reported(channel);
-          return reported && textOf(reported.value);
-        };
-        states.push({ device: id, topic: this.#topics.state(id, channel), read });
-      }
-      const read = () => this.#availability?.get(id);
-      states.push({ device: id, topic: this.#topics.availability(id), read });
-    }
-    this.#putStates(server, tx, states);
-    if (this.#lease) { for (const id of known) endRound(tx, id); }
-  }
-
-  /** A newer value may become safe and be published while this one waits for its commit: then the newer one is published again. */
-  #putStates(server: Server, tx: Transaction, states: readonly State[]): void {
-    const said = states.map(({ read }) => read());
-    for (const [i, { device, topic }] of states.entries()) {
-      const text = said[i];
-      if (text !== undefined) this.#putAgain(tx, { topic, payload: text, retain: true }, device);
-    }
-    tx.afterCommit(() => {
-      const newer = states.filter(({ read }, i) => read() !== said[i]);
-      if (newer.length > 0) this.#again(server, (tx) => this.#putStates(server, tx, newer));
-    });
-  }
-
-  #again(server: Server, use: (tx: Transaction) => Promise<void> | void): void {
-    server.transaction(use).catch(() => {}); // it was closed; or another server has the device, and tells of it
   }
 
   async #count() {
@@ -657,18 +532,6 @@ export class MqttBridge {
   #emit(event: ServerEvent): void {
     if (!this.#closed) this.#server!.events.emit(event);
   }
-}
-
-/** A server's own devices: of those of others, the others tell. */
-function hereOf(server: Server): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
-  return {
-    get devices() {
-      return server.devices.filter((device) => device.server === server.name);
-    },
-    events: server.events,
-    thing: (id) => server.thing(id),
-    transaction: (use) => server.transaction(use),
-  };
 }
 
 /** What the room counts: its bytes, and of a state the topic. */

@@ -5,6 +5,7 @@ const BRIDGE = "bridge/mqtt/bridge.ts";
 const ABSENT = "bridge/mqtt/absent.ts";
 const LEASE = "bridge/mqtt/lease.ts";
 const ROWS = "bridge/mqtt/rows.ts";
+const STATES = "bridge/mqtt/states.ts";
 
 export const FLEET_MQTT_BUGS: Bugs = {
   "fleet: the lease for the broker is not checked in a commit": edit(
@@ -23,13 +24,13 @@ export const FLEET_MQTT_BUGS: Bugs = {
     "",
   ),
   "fleet: what a server announces that has lost a device counts": edit(
-    BRIDGE,
-    "    if (this.#lease) tx.fence(device);\n",
+    STATES,
+    "    if (this.#host.own !== undefined) tx.fence(device);\n",
     "",
   ),
   "fleet: that a device is there says a server that has lost it": edit(
-    BRIDGE,
-    "        if (this.#lease) tx.fence(id);\n",
+    STATES,
+    "        if (own !== undefined) tx.fence(id);\n",
     "",
   ),
   "fleet: a paused server's devices stay offline when it goes on": edit(
@@ -43,8 +44,8 @@ export const FLEET_MQTT_BUGS: Bugs = {
     "WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND ? <> '' FOR UPDATE)",
   ),
   "fleet: a device that is on its way in a round is announced by nobody": edit(
-    BRIDGE,
-    "      this.#announcer!.again(device);\n",
+    STATES,
+    "      again(device);\n",
     "",
   ),
   "fleet: a broker that has forgotten is told of the devices of one server": edit(

@@ -181,7 +181,7 @@ const FORGETTING: Bugs = {
 /** Bugs of announcements. */
 const STATES: Bugs = {
   "what is announced takes the place of what is newer": edit(
-    BRIDGE,
+    "bridge/mqtt/states.ts",
     "      if (newer.length > 0) this.#again(",
     "      if (newer.length < 0) this.#again(",
   ),

@@ -1,0 +1,194 @@
+/**
+ * What the bridge says of how devices are: whether each is there; and once more, what its channels say, where the broker
+ * may have forgotten it, or several servers have a bridge on the same tables.
+ */
+import type { Server, Transaction } from "../../server/mod.ts";
+import { textOf } from "../../server/protocol/channel_lines.ts";
+import type { Platform } from "../../server/transport/platform.ts";
+import { leftBehind, tellGone, tellLeft, tellUntold, Unattended } from "./absent.ts";
+import { Availability, type AvailabilityOptions, type AvailabilityState } from "./availability.ts";
+import { endRound, type Message, missedRound } from "./rows.ts";
+import type { Topics } from "./topics.ts";
+import type { Wills } from "./wills.ts";
+
+/** What it needs of the bridge. */
+export interface StatesHost {
+  readonly server: Server;
+  readonly platform: Platform;
+  readonly topics: Topics;
+  readonly wills: Wills;
+  /** This server, where others may have a bridge on the same tables; undefined: it is alone. */
+  readonly own: string | undefined;
+  /** Adds a publication to a transaction. */
+  put(tx: Transaction, message: Message): void;
+  /** Tells again of a device what is said beside its states. */
+  again(device: string): void;
+}
+
+/** A retained topic. */
+interface State {
+  readonly device: string;
+  readonly topic: string;
+  /** What it should say now; undefined: nothing. */
+  readonly read: () => string | undefined;
+}
+
+export class States {
+  readonly #host: StatesHost;
+  readonly #availability: Availability;
+  readonly #unattended = new Unattended();
+
+  constructor(host: StatesHost, options: AvailabilityOptions) {
+    this.#host = host;
+    this.#availability = new Availability(
+      hereOf(host.server),
+      host.platform,
+      options,
+      (...told) => void this.#tell(...told),
+    );
+  }
+
+  close(): void {
+    this.#availability.close();
+  }
+
+  /** Publishes what all devices are. Of several servers, each may lose some meanwhile: those are left to the next one. */
+  async announce(tx: Transaction): Promise<void> {
+    const ids = hereOf(this.#host.server).devices.map(({ id }) => id);
+    if (this.#host.own === undefined) return await this.#restate(tx, ids);
+    tx.afterCommit(() => {
+      for (const id of ids) this.restate(id);
+    });
+  }
+
+  /** The same, in a transaction of its own. */
+  announceAll(): void {
+    this.#again((tx) => this.announce(tx));
+  }
+
+  /** Publishes what a device is, as far as the server knows it. */
+  restate(id: string): void {
+    this.#again((tx) => this.#restate(tx, [id]));
+  }
+
+  /** Adds a state of a device that was told before. Another server may have the device, and have told what is newer. */
+  putAgain(tx: Transaction, message: Message, device: string): void {
+    if (this.#host.own !== undefined) tx.fence(device);
+    this.#host.put(tx, message);
+  }
+
+  /** Devices that were on their way to this server when all were announced, or were said to be gone by another one. */
+  tellMissed(): void {
+    this.#again((tx) => this.#tellMissed(tx));
+  }
+
+  /** Devices that were at a server which is dead, and have not come to another one; and those that none has told of. */
+  tellLeft(): void {
+    this.#again((tx) => this.#tellLeft(tx));
+  }
+
+  /** Whether a device is there. */
+  async #tell(id: string, state: AvailabilityState, sleep: number): Promise<void> {
+    const { server, platform, wills, own } = this.#host;
+    const message = this.#availabilityOf(id, state);
+    try {
+      await server.transaction((tx) => {
+        if (own !== undefined) tx.fence(id);
+        this.#host.put(tx, message);
+        if (server.known(id)) wills.changed(tx, id, state, sleep);
+      });
+    } catch { // it was closed; or another server has the device, and may not have met it
+      if (own === undefined || state === "online") return;
+      if (this.#availability.get(id) === "online") return;
+      const gone = { device: id, state, sleep };
+      this.#again((tx) => tellGone(tx, message, gone, own, platform.date()));
+    }
+  }
+
+  #availabilityOf(device: string, state: AvailabilityState): Message {
+    return { topic: this.#host.topics.availability(device), payload: state, retain: true };
+  }
+
+  async #tellMissed(tx: Transaction): Promise<void> {
+    const { server, own, again } = this.#host;
+    const missed = await missedRound(tx, own!);
+    const here = new Set(hereOf(server).devices.map(({ id }) => id));
+    for (const { device, state } of missed) {
+      if (!here.has(device)) continue;
+      const now = this.#availability.get(device);
+      if (now !== undefined && now !== state) {
+        void this.#tell(device, now, this.#availability.sleep(device));
+      }
+      again(device);
+    }
+  }
+
+  async #tellLeft(tx: Transaction): Promise<void> {
+    const { server, platform, own } = this.#host;
+    const patience = (id: string) => this.#availability.patience(id);
+    const date = platform.date();
+    for (const { device, server, sleep, age } of await leftBehind(tx)) {
+      if (age < patience(device) + sleep) continue;
+      const gone = { device, state: "offline", sleep } as const;
+      tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
+    }
+    const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
+    for (const device of this.#unattended.look(nobodys, platform.now(), patience)) {
+      const gone = { device, state: "offline", sleep: 0 } as const;
+      tellUntold(tx, this.#availabilityOf(device, "offline"), gone, own!, date);
+    }
+  }
+
+  async #restate(tx: Transaction, ids: readonly string[]): Promise<void> {
+    const { server, topics, own } = this.#host;
+    const states: State[] = [];
+    const here = new Set(hereOf(server).devices.map(({ id }) => id));
+    const known = ids.filter((id) => here.has(id));
+    // All at once: one that is forgotten meanwhile would be waited for.
+    for (const thing of await Promise.all(known.map((id) => server.thing(id)))) {
+      const { id } = thing;
+      for (const channel of thing.channels) {
+        const read = () => {
+          const reported = thing.reported(channel);
+          return reported && textOf(reported.value);
+        };
+        states.push({ device: id, topic: topics.state(id, channel), read });
+      }
+      const read = () => this.#availability.get(id);
+      states.push({ device: id, topic: topics.availability(id), read });
+    }
+    this.#putStates(tx, states);
+    if (own !== undefined) { for (const id of known) endRound(tx, id); }
+  }
+
+  /** A newer value may become safe and be published while this one waits for its commit: then the newer one is published again. */
+  #putStates(tx: Transaction, states: readonly State[]): void {
+    const said = states.map(({ read }) => read());
+    for (const [i, { device, topic }] of states.entries()) {
+      const text = said[i];
+      if (text !== undefined) this.putAgain(tx, { topic, payload: text, retain: true }, device);
+    }
+    tx.afterCommit(() => {
+      const newer = states.filter(({ read }, i) => read() !== said[i]);
+      if (newer.length > 0) this.#again((tx) => this.#putStates(tx, newer));
+    });
+  }
+
+  #again(use: (tx: Transaction) => Promise<void> | void): void {
+    this.#host.server.transaction(use).catch(() => {}); // it was closed; or another server has the device, and tells of it
+  }
+}
+
+/** A server's own devices: of those of others, the others tell. */
+export function hereOf(
+  server: Server,
+): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
+  return {
+    get devices() {
+      return server.devices.filter((device) => device.server === server.name);
+    },
+    events: server.events,
+    thing: (id) => server.thing(id),
+    transaction: (use) => server.transaction(use),
+  };
+}
