@@ -385,8 +385,8 @@ export class DistantDevice implements Device {
 
 /** What is shown may be older than what was answered: no deploy is begun before one that is known. */
 function withDeploy(view: DeviceView, known: DeviceView["deploy"]): DeviceView {
-  const isOlder = known && Date.parse(view.deploy?.begun ?? "") >= Date.parse(known.begun) !== true;
-  return isOlder ? { ...view, deploy: known } : view;
+  if (!known || Date.parse(view.deploy?.begun ?? "") >= Date.parse(known.begun)) return view;
+  return { ...view, deploy: known };
 }
 
 const NOT_SENT: ReadonlySet<string> = new Set(["NOT_SENT", "EXPIRED", "OUTBOX_FULL"]);
