@@ -40,6 +40,8 @@ withPostgres("devices of another server", (server) => {
     assertEquals([await client.readline(), await client.readline()], ["one", "two"]);
     const unknown = far.server.transaction((tx) => tx.write("2", "x"));
     assertEquals(await codeOf(unknown), "UNKNOWN_DEVICE");
+    assertEquals(await codeOf(far.server.transaction((tx) => tx.fence("1"))), "FENCED");
+    assertEquals(await codeOf(far.server.transaction((tx) => tx.fence("2"))), "UNKNOWN_DEVICE");
   });
 
   Deno.test("fleet: a message that waits for a device is settled, whichever server has the device by then", async () => {

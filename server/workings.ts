@@ -220,6 +220,7 @@ export class Workings {
       post: (id, errand) => {
         return this.devices.get(id) ? undefined : this.member?.posting(id, errand);
       },
+      isElsewhere: (id) => this.member?.overview.get(id) !== undefined,
       set: (device, ...setting) => this.things.of(device).setting(...setting),
     };
   }

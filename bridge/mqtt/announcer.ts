@@ -74,6 +74,9 @@ const MOST_AT_ONCE = 100;
 /** Before what the store has refused is tried again, in ms. */
 const PAUSE = 1000;
 
+/** What is said of a device that another server has by now, or that was forgotten. */
+const LOST: ReadonlySet<string> = new Set(["FENCED", "UNKNOWN_DEVICE"]);
+
 /** @throws {LocalError} BAD_ARGUMENT: the topics would be mixed up with the bridge's */
 export function checkHomeAssistant(
   { prefix = "homeassistant", availability = "sensors" }: HomeAssistantOptions,
@@ -225,11 +228,11 @@ export class Announcer {
       } catch (error) {
         // The server is closed after this, perhaps with its store amid a step.
         if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
-        const isFenced = error instanceof LocalError && error.code === "FENCED"; // a device was lost meanwhile
+        const isLost = error instanceof LocalError && LOST.has(error.code); // a device, meanwhile
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         for (const topic of cleared) this.#cleared.add(topic);
-        if (isFenced) continue;
+        if (isLost) continue;
         this.#host.warn("MQTT_FAILED", `will be tried again in ${PAUSE} ms: ${error}`);
         await new Promise<void>((resolve) => {
           const forget = this.#host.clock.after(PAUSE, resolve);

@@ -1,6 +1,12 @@
 /** What the bridge says of devices, and takes back, without a broker. */
 import { assertEquals } from "@std/assert";
-import { type Description, type Device, Server, type Transaction } from "../../server/mod.ts";
+import {
+  type Description,
+  type Device,
+  LocalError,
+  Server,
+  type Transaction,
+} from "../../server/mod.ts";
 import { nodePlatform } from "../../server/transport/node.ts";
 import { folder } from "../../tests/support/main_process.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -50,6 +56,43 @@ Deno.test("a device of which topics were taken back while another server had it 
   server.events.emit({ event: "warning", code: "FENCED", device: "kitchen", message });
   server.events.emit({ ...connected, dialect: 1 });
   assertEquals(told, ["all of kitchen"], "told of whatever was told of all meanwhile");
+  announcer.close();
+});
+
+Deno.test("a device that is lost, or forgotten, while it is told of is left out, and nothing has failed", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
+  await server.transaction(async (tx) => void await createTables(tx, "x", 5));
+  const metadata = "fw=1.0 reset=power";
+  let devices = ["kitchen", "hall", "roof"].map((id) => ({ id, metadata }));
+  const lost = new Map([["kitchen", "FENCED"], ["hall", "UNKNOWN_DEVICE"]] as const);
+  const told: string[] = [];
+  const view = {
+    get devices() {
+      return devices;
+    },
+    thing: () => Promise.resolve({}),
+    events: server.events,
+    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
+  };
+  const announcer = new Announcer({
+    server: view as unknown as Server,
+    clock: nodePlatform,
+    topics: new Topics("holdfast"),
+    isAlone: false,
+    put: (tx, _, device) => {
+      const code = lost.get(device as "kitchen");
+      devices = code === undefined ? devices : devices.filter(({ id }) => id !== device);
+      if (code !== undefined) throw new LocalError(code, "it is not here any more");
+      tx.afterCommit(() => told.push(device!));
+    },
+    restate: () => {},
+    warn: (code) => void told.push(code),
+  }, undefined);
+  announcer.all(true);
+  await until(() => told.length > 0);
+  assertEquals(told, ["roof"]);
   announcer.close();
 });
 

@@ -2,7 +2,7 @@ import type { Writer } from "../link/outbox.ts";
 import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Manner } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
-import type { Database, Statement } from "../store/store.ts";
+import { type Database, FencedError, type Statement } from "../store/store.ts";
 import {
   Collector,
   type Deed,
@@ -30,6 +30,8 @@ export interface TransactionHost {
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
   post(id: string, errand: Errand): Posting | undefined;
+  /** Whether another server has a device, or none; false: it is here, or no server knows it. */
+  isElsewhere(id: string): boolean;
   /** Makes a deed of what a channel of a device should be. @throws {LocalError} BAD_ARGUMENT */
   set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Deed;
   /** Why nothing is accepted any more. */
@@ -176,7 +178,10 @@ export async function transact(
       host.post(id, { write: text, options }) ?? new Writing(host.find(id), text, options),
     set: (...[id, set, value, options]: Parameters<DeedMaker["set"]>) =>
       host.post(id, { set, value, options }) ?? host.set(host.find(id), set, value, options),
-    fence: (id: string) => new Fence(host.find(id)),
+    fence: (id: string) => {
+      if (host.isElsewhere(id)) throw new FencedError(id);
+      return new Fence(host.find(id));
+    },
   };
   const record = consumer?.session.record;
   const collector = new Collector(host.database, maker, (n) => {

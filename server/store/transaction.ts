@@ -61,7 +61,8 @@ export interface Transaction {
    * several servers share the store, one knows only later what it has lost. For what an application's own tables say of
    * the device. A transaction that writes to it, sets a channel of it or processes a message of it fails anyway.
    *
-   * @throws {LocalError} UNKNOWN_DEVICE: it is not here; BAD_ARGUMENT: the function has returned already
+   * @throws {LocalError} FENCED: another server has it already, or none; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has
+   * returned already
    */
   fence(deviceId: string): void;
   /**
@@ -94,7 +95,7 @@ export interface DeedMaker {
   write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
   /** @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT */
   set(deviceId: string, channel: string, value: unknown, options: SetOptions): Deed;
-  /** @throws {LocalError} UNKNOWN_DEVICE */
+  /** @throws {LocalError} FENCED; UNKNOWN_DEVICE */
   fence(deviceId: string): Deed;
 }
 
