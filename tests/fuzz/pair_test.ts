@@ -251,7 +251,9 @@ randomTest(
     const pair = new Pair(random, { ...client, ...chipSize }, { ...server, inbox: 10 });
     const up = new Writer(pair.client, false);
     const down = new Writer(pair.server, false);
-    for (let i = 0; i < 3000; i++) {
+    const isShort = () => Math.min(up.accepted.length, down.accepted.length) <= 1000;
+    // Small ends on a slow network take fewer in 3000 steps.
+    for (let i = 0; i < 3000 || (i < 30_000 && isShort()); i++) {
       for (let n = random.int(0, 6); n > 0; n--) {
         up.write();
         down.write();
@@ -261,7 +263,7 @@ randomTest(
     }
     pair.heal();
     pair.checkPeace();
-    assert(up.accepted.length > 1000 && down.accepted.length > 1000);
+    assert(!isShort());
     assertEquals(pair.serverGot, up.accepted);
     assertEquals(pair.clientGot, down.accepted);
   },
