@@ -1,16 +1,9 @@
 /** Commands about channels, with a real server: what they are, setting them, asking, links between them. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
+import { fails, folder, Process, says, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { controlPath, isListening } from "./control.ts";
-
-/** What a command says on stdout. */
-async function says(...args: string[]): Promise<string> {
-  await using process = new Process(args);
-  assertEquals((await process.ended).code, 0, process.stderr);
-  return process.stdout;
-}
 
 /** A server on a store that commands can reach. */
 async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {

@@ -1,6 +1,6 @@
 /** holdfast deploy and apps, with a real server and boards whose firmware is a model. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
+import { fails, folder, Process, says, start } from "../../tests/support/main_process.ts";
 import { type BoardOptions, ModelBoard } from "../../tests/support/model_board.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -8,13 +8,6 @@ import { controlPath, isListening } from "./control.ts";
 import { barOf } from "./deploy_view.ts";
 
 const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
-
-/** What a command says on stdout. */
-async function says(...args: string[]): Promise<string> {
-  await using process = new Process(args);
-  assertEquals((await process.ended).code, 0, process.stderr);
-  return process.stdout;
-}
 
 /** A server, and boards that it knows. */
 async function begin(boards: Readonly<Record<string, BoardOptions>>) {

@@ -1,18 +1,11 @@
 /** `forget` and `clear` on the command line: for a running server, and for a store that is not in use. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { helloLine, parseWelcome, type Said } from "../../tests/support/greeting.ts";
-import { fails, folder, Process, start } from "../../tests/support/main_process.ts";
+import { fails, folder, Process, says, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { SqliteStore } from "../mod.ts";
 import { controlPath, isListening } from "./control.ts";
-
-/** What a command says on stdout. */
-async function says(...args: string[]): Promise<string> {
-  await using process = new Process(args);
-  assertEquals((await process.ended).code, 0, process.stderr);
-  return process.stdout;
-}
 
 async function list(path: string) {
   const store = new SqliteStore(path);

@@ -1,6 +1,6 @@
 /** Commands at one server of a fleet, about devices of another one. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { folder, Process } from "../../tests/support/main_process.ts";
+import { folder, Process, run, says } from "../../tests/support/main_process.ts";
 import { ModelBoard } from "../../tests/support/model_board.ts";
 import { withPostgres } from "../../tests/support/postgres.ts";
 import { Client } from "../../bridge/host/mod.ts";
@@ -8,19 +8,6 @@ import { until } from "../../tests/support/wait.ts";
 import { isListening } from "./control.ts";
 
 const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
-
-/** Exit code, stdout and stderr of a command. */
-async function run(...args: string[]): Promise<[number, string, string]> {
-  await using process = new Process(args);
-  const { code } = await process.ended;
-  return [code, process.stdout, process.stderr];
-}
-
-async function says(...args: string[]): Promise<string> {
-  const [code, out, err] = await run(...args);
-  assertEquals(code, 0, err);
-  return out;
-}
 
 withPostgres("commands in a fleet", (server) => {
   Deno.test("fleet: commands do at any server what they do where the device is", async () => {

@@ -1,24 +1,10 @@
 /** Commands against a real server: over its socket, by URL, without one; what they print, and their exit codes. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { folder, MAIN, Process, start } from "../../tests/support/main_process.ts";
+import { folder, MAIN, Process, run, says, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
 import { isListening } from "./control.ts";
-
-/** Exit code, stdout and stderr of a command. */
-async function run(...args: string[]): Promise<[number, string, string]> {
-  await using process = new Process(args);
-  const { code } = await process.ended;
-  return [code, process.stdout, process.stderr];
-}
-
-/** What a command says that must not fail. */
-async function says(...args: string[]): Promise<string> {
-  const [code, out, err] = await run(...args);
-  assertEquals(code, 0, err);
-  return out;
-}
 
 /** A board that has connected. */
 async function board(port: number, id: string): Promise<RawPeer> {

@@ -105,12 +105,25 @@ function locally(args: string[]): string[] {
   return ["--host", "127.0.0.1", "--port", "0", "--log", "json", ...args];
 }
 
-/** The exit code of a server that does not start, and what it says. */
-export async function fails(...args: string[]): Promise<[number, string]> {
+/** Exit code, stdout and stderr of a command. */
+export async function run(...args: string[]): Promise<[number, string, string]> {
   await using process = new Process(args);
   const { code } = await process.ended;
-  assertEquals(process.stdout, "");
-  return [code, process.stderr];
+  return [code, process.stdout, process.stderr];
+}
+
+/** What a command that must not fail says on stdout. */
+export async function says(...args: string[]): Promise<string> {
+  const [code, out, err] = await run(...args);
+  assertEquals(code, 0, err);
+  return out;
+}
+
+/** The exit code of a server that does not start, and what it says. */
+export async function fails(...args: string[]): Promise<[number, string]> {
+  const [code, out, err] = await run(...args);
+  assertEquals(out, "");
+  return [code, err];
 }
 
 /** A folder that is gone when the test is over. */
