@@ -186,8 +186,12 @@ class Following {
     const query = new URLSearchParams(TOLD.map((event) => ["event", event]));
     const heard = Promise.withResolvers<void>();
     const events = this.#api.stream<LogEvent>(`/api/log?${query}`, heard.resolve);
-    let next = events.next();
-    next.catch(heard.reject); // if nothing is told at all
+    const ask = () => {
+      const next = events.next();
+      next.catch(heard.reject); // if nothing is told at all; later it may fail while something else is awaited
+      return next;
+    };
+    let next = ask();
     await heard.promise;
     const { id, devices } = await begin();
     this.#id = id;
@@ -197,15 +201,13 @@ class Following {
       while (![...this.#devices.values()].every(isOver)) {
         const { value: event, done } = await next;
         if (done) break; // it throws when it ends
-        next = events.next();
+        next = ask();
         if (event.event === "missed") await this.#look(id);
         else if ("device" in event && this.#devices.has(event.device!)) await this.#see(event);
       }
     } catch (error) {
       if (!isServerGone(error)) throw error;
       throw new CommandError("CLOSED", `${error.message}: it goes on when the server is back`);
-    } finally {
-      next.catch(() => {});
     }
     for (const view of this.#devices.values()) if (isWaiting(view)) this.#tell(view);
     this.#complain();
