@@ -146,7 +146,7 @@ let progress: i32 = 0; // ms: last ack, or when the first unacknowledged message
 let upAt: i32 = 0; // ms
 let resumeAt: i32 = 0; // ms: when to connect
 let failures: i32 = 0; // attempts since the link was last up for a while
-let candidate: u32 = 0; // hash of the message on offer; 0: there is none
+let candidate: u32 = 0; // hash of the message on offer; 0: no message
 
 // @ts-ignore: decorator
 @inline

@@ -325,7 +325,7 @@ Deno.test("what cannot be done has its error told, or logged; what another proce
   assertEquals([scene.did.slice(1), scene.tells().taken], [['{"giveUp":true}'], [3]]);
 });
 
-Deno.test("mail that is no order is none: words of other types, and those that need more", () => {
+Deno.test("mail that is no order is not done: words of other types, and those that need more", () => {
   const scene = new Scene();
   const wrong = [{ revive: "5" }, { discard: 0.5 }, { giveUp: 1 }, { deploy: "AA" }, {
     deploy: 5,

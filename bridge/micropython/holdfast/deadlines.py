@@ -26,7 +26,7 @@ def expire(core, n):
 
 
 class Deadlines:
-    """Those of a client's messages that are under way. `sleep_ms` lets a task wait for so many ms."""
+    """Those of a client's messages that are under way. `sleep_ms(ms)` pauses a task."""
 
     def __init__(self, client, sleep_ms):
         self._client = client
