@@ -84,7 +84,7 @@ function unknown(pattern: string): LocalError {
 function rolloutOf({ rollouts }: Deploying, id: string): Rollout {
   const rollout = rollouts.find((one) => String(one.id) === id);
   if (rollout) return rollout;
-  throw new LocalError("BAD_ARGUMENT", `there is no group ${id} that is given an application`);
+  throw new LocalError("BAD_ARGUMENT", `there is no rollout ${id}`);
 }
 
 function viewOf(server: Deploying, rollout: Rollout): RolloutView {
