@@ -51,7 +51,7 @@ Deno.test("a folder with a wrong description, or none, keeps a server from start
   Deno.mkdirSync(path);
   assertStringIncludes(
     (await fails("--open", "--descriptions", place.path))[1],
-    `${named}this is no file`,
+    `${named}this is not a file`,
   );
   Deno.removeSync(path);
   Deno.writeTextFileSync(`${place.path}/Kitchen.json`, kitchen);

@@ -70,7 +70,7 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
     [["keys", "remove", "1", "--keys", "no-such-keys.json"], "has no key"],
     [["forget"], "forget takes ID"],
     [["clear", "1", "2", "--store", "f"], "clear takes ID: put arguments with spaces in quotes"],
-    [["forget", "1"], "which server? forget needs --store FILE"],
+    [["forget", "1"], "forget needs to know the server: give --store FILE"],
     [["clear", "1", "--store", "no-such.db"], 'the store "no-such.db" does not exist'],
     [["clear", "1", "--keys", "f"], "'--keys'"],
     [["forget", "1", "--store", MAIN], "is not a store, but some other file"],

@@ -86,10 +86,10 @@ toolTest("a certificate that is empty, cut off or expired is named, and the old 
   await using _ = process;
   const port = await process.port();
   const wrong: [string, string, string][] = [
-    ["", secret, `--tls-cert ${cert} cannot be read: it is not a complete certificate`],
+    ["", secret, `--tls-cert ${cert} cannot be read: it does not hold a complete certificate`],
     [good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
     [good + good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
-    [good, "", `--tls-key ${key} cannot be read: it is not a complete private key`],
+    [good, "", `--tls-key ${key} cannot be read: it does not hold a complete private key`],
     [good, secret.slice(0, 100), `--tls-key ${key} cannot be read`],
     [expired, secret, `${cert}: the certificate has expired`],
   ];
