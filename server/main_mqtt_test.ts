@@ -135,7 +135,10 @@ toolTest(
     await tells("CERTIFICATE_REFUSED");
     const expired = { cert: await makeExpired(openssl, own.key), key: own.key };
     const wrongs: [typeof own, string][] = [
-      [{ cert: own.cert, key: other.key }, `--mqtt-key ${key}: the private key is not the`],
+      [
+        { cert: own.cert, key: other.key },
+        `--mqtt-key ${key}: the private key does not belong to the`,
+      ],
       [
         { cert: own.cert.slice(0, 99), key: own.key },
         `--mqtt-cert ${cert}: the certificate cannot`,

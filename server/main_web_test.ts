@@ -59,7 +59,7 @@ Deno.test("what is wrong with the page's options is said", async () => {
         ["--web-password-file", `${file}.not`],
         "create it with `holdfast web password --file FILE`",
       ],
-      [["--web-password-file", file], "not a hash that `web password` has made"],
+      [["--web-password-file", file], "must be a hash made by `web password`"],
       [["--web-url", "holdfast.example"], "--web-url takes a URL"],
       [["--web-url", "https://me@holdfast.example/"], "--web-url takes a URL"],
     ] as const
