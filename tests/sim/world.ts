@@ -126,6 +126,12 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return 0;
   }
 
+  /** Longest time that a transaction takes now when it has written, in ms; 0: none at all. */
+  get ponders(): number {
+    const { faultsEnd, ponders = 0 } = this.scenario;
+    return this.clock.now < faultsEnd ? ponders : 0;
+  }
+
   /** Who listens at an address of the server's. */
   hostAt(_address: string, _device: SimDevice): Host {
     return this.server;
@@ -190,7 +196,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
-    for (const device of devices) device.dies = device.tears = undefined;
+    this.server.slowsUnread = false;
+    for (const device of devices) {
+      device.dies = device.tears = device.answering.strike = undefined;
+    }
     const patience = PATIENCE * timeout + workOf(scenario);
     let stable = false;
     while (!stable) {
