@@ -64,7 +64,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   if (hasPage(seed)) addPage(scenario);
   if (deploysThere(seed)) addDeploys(scenario, random);
   const moment = momentOf(seed);
-  if (moment && !scenario.channels) addMoment(scenario, moment);
+  if (moment && !scenario.channels && !scenario.deploys) addMoment(scenario, moment);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

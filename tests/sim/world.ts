@@ -77,6 +77,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   #disturbedUntil = 0;
   #disturbances = 0;
   #overheard: SimSocket | undefined;
+  /** Longest text that the server has ever taken, in bytes. */
+  #longest: number;
   /** For what is on files. */
   readonly folder: Folder | undefined;
 
@@ -86,6 +88,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
   ) {
+    this.#longest = scenario.limits.lineBytes;
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
     this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
@@ -356,6 +359,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const { limits, lines } = scenario;
     if (random.chance(0.3) && lines.length > 1) {
       limits.lineBytes = random.pick(lines);
+      this.#longest = Math.max(this.#longest, limits.lineBytes);
       for (const device of this.devices) device.lineChanges(limits.lineBytes);
       this.count("server with other limits");
       this.log?.(`the server will take ${limits.lineBytes} bytes`);
@@ -495,7 +499,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
     this.broker?.faults.committed();
-    checkQueues(this.scenario, this.server.disk.devices);
+    checkQueues(this.scenario, this.#longest, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
       if (rows.inbox.length > inbox) {
