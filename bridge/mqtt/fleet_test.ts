@@ -140,6 +140,41 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "offline");
   });
 
+  Deno.test("PostgreSQL: what a server takes back late of a device that was forgotten, the server to which it came back tells again", async () => {
+    await using rig = new Rig(server());
+    const gate = new Gate();
+    const { server: former } = await rig.server({}, gate);
+    const { server: present } = await rig.server({});
+    const first = await rig.device("a", former);
+    await rig.tells("a", "online");
+    const before = rig.row("server", "a");
+    gate.close();
+    await first.close();
+    await former.forget("a");
+    await rig.device("a", present);
+    await until(() => rig.row("server", "a") !== before, { what: "the new server to tell of it" });
+    const told = rig.row("server", "a");
+    await gate.open();
+    assertEquals([rig.row("server", "a"), rig.row("state", "a")], [told, "online"]);
+    await rig.tells("a", "online");
+  });
+
+  Deno.test("PostgreSQL: nothing is kept of a device that has moved and was forgotten at its new server", async () => {
+    await using rig = new Rig(server());
+    const gate = new Gate();
+    const { server: present } = await rig.server({}, gate);
+    const { server: former } = await rig.server({});
+    await (await rig.device("a", former)).close();
+    await rig.tells("a", "offline");
+    gate.close(); // the server that has it next does not tell of it
+    await (await rig.device("a", present)).close();
+    await until(() => former.known("a")?.server === present.name, { what: "it to have moved" });
+    await present.forget("a");
+    await until(() => rig.row("state", "a") === "", { what: "its row to be deleted" });
+    await gate.open();
+    assertEquals(rig.row("state", "a"), "");
+  });
+
   Deno.test("PostgreSQL: a server that others took for dead says again that its devices are there", async () => {
     await using rig = new Rig(server());
     await rig.server({});

@@ -97,6 +97,11 @@ export function endRound(tx: Transaction, device: string): void {
   );
 }
 
+/** Whichever server has a device is to tell of it again, as if it had missed the round. */
+export function missRound(tx: Transaction, device: string): void {
+  tx.run(`UPDATE mqtt_devices SET round = -1 WHERE device = ?`, device);
+}
+
 /** A device that its server is to tell of again. */
 export interface Missed {
   readonly device: string;

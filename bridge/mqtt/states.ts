@@ -182,12 +182,13 @@ export class States {
 /** A server's own devices: of those of others, the others tell. */
 export function hereOf(
   server: Server,
-): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
+): Pick<Server, "devices" | "events" | "known" | "thing" | "transaction"> {
   return {
     get devices() {
       return server.devices.filter((device) => device.server === server.name);
     },
     events: server.events,
+    known: (id) => server.known(id),
     thing: (id) => server.thing(id),
     transaction: (use) => server.transaction(use),
   };
