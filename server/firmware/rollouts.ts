@@ -77,8 +77,8 @@ export class Rollouts {
   }
 
   /**
-   * Names a group: the second, then six random digits, as another server may name one at the same time. A later id is a
-   * larger one.
+   * Names a group: the second, then six random digits, as another server may name one at the same time. The id is
+   * larger than all that are known.
    *
    * @param date Now, in ms since 1970.
    */
