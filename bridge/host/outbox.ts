@@ -187,7 +187,7 @@ export class Outbox {
       qos,
       wait,
       until,
-      expires: this.#owner.now() + expires,
+      expires: expires === Infinity ? Infinity : this.#owner.now() + expires,
       wasSent: false,
       isDoubtful: false,
       done: resolve,
@@ -212,8 +212,11 @@ export class Outbox {
   /** Settles what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
   exchange(isUp: boolean): void {
     this.#settle();
-    const now = this.#owner.now();
-    if (now >= Math.min(this.#expiry, this.#lateSince)) this.#expire(now);
+    const due = Math.min(this.#expiry, this.#lateSince);
+    if (due < Infinity) { // reading the clock is a call out of JavaScript, and this runs several times per message
+      const now = this.#owner.now();
+      if (now >= due) this.#expire(now);
+    }
     // In dialect 1 nobody can tell whether the server has a message in the core, so it goes there only when the link is
     // up. In dialect 2 the server's first greeting limits the length of texts.
     if (this.#waits ? isUp : this.#core.connects > 0) this.#fill(isUp);

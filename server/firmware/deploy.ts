@@ -31,7 +31,7 @@ export interface RolloutOptions
 
 /** One application for a group of devices. */
 export interface Rollout {
-  /** Identifies the rollout. */
+  /** Its id: the second since 1970 in which it was started, then six random digits. Greater than all ids known then. */
   readonly id: number;
   /** Name of the application. */
   readonly name: string;
