@@ -214,8 +214,8 @@ export class Board implements AsyncDisposable {
   }
 
   /**
-   * A pin's level: for an output what the application has set (with PWM, the level it has most of the
-   * time), otherwise what `setPin` has set, otherwise 1.
+   * A pin's level: that of the application's output (with PWM, the level it mostly has), else what
+   * `setPin` has set, else 1.
    */
   pin(pin: number): number {
     if (this.#options.wires) return this.#options.wires.read(pin);
@@ -223,8 +223,7 @@ export class Board implements AsyncDisposable {
   }
 
   /**
-   * Pulls a pin to a level from outside, as a switch does; the application sees it if the pin is an
-   * input.
+   * Pulls a pin to a level from outside, as a switch does; the application sees it on an input.
    *
    * @throws {LocalError} BAD_ARGUMENT if the board has no such pin
    */

@@ -25,7 +25,7 @@ Deno.test("arguments out of range are refused by name", () => {
     [{ id: "\x01" }, "id"],
     [{ id: "\x7f" }, "id"],
     [{ id: "half a \ud83d" }, "id"],
-    [{ id: "x".repeat(65) }, "a name may have 64 bytes, not 65"],
+    [{ id: "x".repeat(65) }, "a name may have at most 64 bytes, not 65"],
     [{ id: "a\x9b2J" }, "a name must not have control characters"],
     [{ id: "é".repeat(65) }, "id"],
     [{ port: 0 }, "port"],
