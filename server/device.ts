@@ -123,8 +123,8 @@ export interface Device extends AsyncIterable<string> {
 
   /**
    * Processes the next message in one transaction: its effects and its removal from the inbox become safe together.
-   * Other readers of this device wait meanwhile. If `use` fails, the message is offered again: after 10 ms, then
-   * after ten times as long each time, up to 10 s; see also `ServerOptions.deadLetters`.
+   * Other readers of this device wait meanwhile. If `use` fails, the message is offered again: at once, then after
+   * 10 ms, then after ten times as long each time, up to 10 s; see also `ServerOptions.deadLetters`.
    *
    * ```ts
    * import type { Device, Transaction } from "@holdfast/holdfast";

@@ -21,7 +21,7 @@ Deno.test("a folder of descriptions is read at the start and at SIGHUP; a wrong 
   );
   const path = `${place.path}/hall.json`;
   assertEquals([wrong.event, wrong.code], ["warning", "BAD_ARGUMENT"]);
-  const why = '/channels/temp/kind: "lamp" is no kind: sensor';
+  const why = '/channels/temp/kind: "lamp" is not a kind: use one of sensor';
   assertStringIncludes(wrong.message!, `the description ${JSON.stringify(path)}: ${why}`);
   write("hall.json", kitchen);
   process.kill("SIGHUP");

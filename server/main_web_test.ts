@@ -121,7 +121,7 @@ toolTest(
     await until(() =>
       warnings().some((message) =>
         message.includes("web.json") &&
-        /not a hash .*the old password and tokens of the page stay/.test(message)
+        /must be a hash .*the old password and tokens of the page stay/.test(message)
       )
     );
     assertEquals(await ask(first, old), 200);

@@ -21,9 +21,10 @@ import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
  * ```
  *
  * A report or an event goes to all applications that have its channel, in the order given here and in one transaction.
- * So if one of them fails with a message, it has failed for all. It comes again after 10 ms, then after ten times as
- * long each time, up to 10 s; `app_failed` names the application. After `limits.attempts` failures it becomes a dead
- * letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for ever.
+ * So if one of them fails with a message, it has failed for all. It comes again at once, then after 10 ms, then after
+ * ten times as long each time, up to 10 s; `app_failed` names the application. After `limits.attempts` failures it
+ * becomes a dead letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for
+ * ever.
  *
  * Give what `channels` returns. A function that calls it would be taken for an application of plain lines, and fail.
  *
