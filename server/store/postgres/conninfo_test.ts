@@ -45,10 +45,10 @@ Deno.test("several hosts, addresses in brackets, and folders of sockets", () => 
 
 Deno.test("what is wrong with a URL is named, without the password", () => {
   const cases: [url: string, about: string][] = [
-    ["postgres:/x", "no URL"],
+    ["postgres:/x", "must be a URL"],
     ["postgres://u:secret@h/d?sslmode=maybe", "sslmode must be one of"],
-    ["postgres://u:secret@h/d?pool=3", "there is no pool"],
-    ["postgres://u:secret@h:99999/d", "no port"],
+    ["postgres://u:secret@h/d?pool=3", "there is no parameter pool"],
+    ["postgres://u:secret@h:99999/d", "must have a port"],
     ["postgres://u:secret@::1/d", "in brackets"],
     ["postgres://u:secret@h/d?connect_timeout=soon", "a number of seconds"],
     ["postgres://u:secret@h/d?target_session_attrs=standby", "a store needs writes"],
