@@ -43,7 +43,7 @@ Deno.test("arguments out of range are refused by name", () => {
     [{ key: new Uint8Array(32), suite: 1 as never }, "suite must be 2, 3 or 4"],
     [{ suite: 3 }, "suite needs a key"],
     [{ metadata: "a=1", dialect: 1 }, "dialect 1 has no metadata"],
-    [{ metadata: `a=${"x".repeat(127)}` }, "metadata may have 128 bytes, not 129"],
+    [{ metadata: `a=${"x".repeat(127)}` }, "metadata may have at most 128 bytes, not 129"],
     [{ metadata: "a=\t" }, "metadata must not contain control characters"],
     [{ metadata: "a=\n" }, "metadata must not contain control characters"],
     [{ metadata: "a=\ud83d" }, "metadata must be well-formed"],
