@@ -1,7 +1,7 @@
 /**
- * Writes the library's files that are made of others: the core as C, by wasm2c of Debian's wabt, its numbers, the proofs'
- * HMAC and the records of sealed links as the firmware has them, and the licence. They are committed, as a library for
- * Arduino is its folder; a test compares them.
+ * Generates the library's files that come from elsewhere: the core as C, by wasm2c of Debian's wabt; its numbers; the
+ * firmware's code for proofs and sealed links; the licence. They are committed, as an Arduino library is just its
+ * folder; a test compares them.
  *
  *     deno task build && deno run -A bridge/arduino/generate.ts
  *
@@ -15,13 +15,13 @@ const LIBRARY = new URL("./", import.meta.url);
 const WASM = new URL("client-as/build/core.wasm", ROOT);
 const FIRMWARE = new URL("bridge/esp8266/firmware/", ROOT);
 
-/** Of the library's C symbols, and of the files that wasm2c writes. */
+/** Name in the library's C symbols, and of the files that wasm2c writes. */
 const MODULE = "holdfast_core";
 
-/** Sources that the firmware shares with it, without their ends. */
+/** Sources of the firmware that the library shares, without their extensions. */
 const SHARED = ["hmac", "chacha20_poly1305", "x25519", "records"];
 
-/** All such files, by their paths in the library. @throws {BuildError} if wasm2c is missing, or fails */
+/** All generated files, by their paths in the library. @throws {BuildError} if wasm2c is missing, or fails */
 export async function generate(): Promise<Record<string, string>> {
   return {
     ...await translated(),
@@ -39,7 +39,7 @@ async function shared(): Promise<Record<string, string>> {
   return files;
 }
 
-/** What wasm2c makes of the core, unchanged. */
+/** The output of wasm2c for the core, unchanged. */
 async function translated(): Promise<Record<string, string>> {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
   try {
@@ -76,7 +76,7 @@ async function numbers(): Promise<string> {
   ].join("\n");
 }
 
-/** The end of a memory whose settings are all 0. */
+/** Bytes of memory that the core needs if its settings are all 0. */
 async function fixedBytes(): Promise<number> {
   const { instance } = await WebAssembly.instantiate(await Deno.readFile(WASM), {
     host: { hmac() {} },
