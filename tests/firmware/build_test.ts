@@ -67,11 +67,11 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   assertEquals(help.code, 0);
   assertStringIncludes(help.out, "--board NAME");
   const wrong: [args: string[], said: string][] = [
-    [["--board", "arduino"], '--board is one of emulator, nonos, not "arduino"'],
+    [["--board", "arduino"], '--board must be one of emulator, nonos, not "arduino"'],
     [["--board", "nonos"], "needs --sdk"],
     [["--flavour", "plum"], "--flavour is one of"],
-    [["--flash-mode", "fast"], '--flash-mode is one of qio, qout, dio, dout, not "fast"'],
-    [["--flash-mode", "dio"], "--flash-mode is for --board nonos: no other has it"],
+    [["--flash-mode", "fast"], '--flash-mode must be one of qio, qout, dio, dout, not "fast"'],
+    [["--flash-mode", "dio"], "--flash-mode needs --board nonos"],
     [["--fast"], "--fast"],
     [["--aot", "main", "--aot", "qos"], "one application into the firmware, not 2"],
     [["--aot", "main", "--app", "qos"], "no place for --app"],
@@ -133,7 +133,7 @@ chipTest("firmware: a tool or an application that is missing is named, with the 
 });
 
 toolTest(
-  "firmware --aot: a module that is no application is refused",
+  "firmware --aot: a module that is not an application is refused",
   { ...chipTools, wasm2c: "wabt" },
   async () => {
     await inFolder(async (folder) => {
@@ -141,7 +141,10 @@ toolTest(
       await Deno.writeFile(file, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
       const { code, err } = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
       assertEquals(code, 1);
-      assertStringIncludes(err, "empty is no application: it exports no memory, registers, poll");
+      assertStringIncludes(
+        err,
+        "empty is not an application: it does not export memory, registers, poll",
+      );
       await Deno.writeFile(file, new TextEncoder().encode("text"));
       const text = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
       assertEquals(text.code, 1);
