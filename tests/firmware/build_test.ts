@@ -169,7 +169,7 @@ chipTest("firmware: an interpreter that is not the reviewed one is refused", asy
       XDG_CACHE_HOME: cache,
     });
     assertEquals(code, 1);
-    assertStringIncludes(err, "holds other sources");
+    assertStringIncludes(err, "does not contain the sources of");
   });
 });
 
@@ -180,7 +180,7 @@ Deno.test("a change to the interpreter that finds its place gone is an error", (
   } catch (error) {
     said = (error as Error).message;
   }
-  assertStringIncludes(said, "m3_core.h has 0 times, not 1");
+  assertStringIncludes(said, "a patch does not fit m3_core.h, which has this 0 times, not 1");
 });
 
 Deno.test("operations: a call at the end becomes a jump, and a frame without use is left out", () => {
@@ -346,7 +346,7 @@ toolTest(
       assertStringIncludes(shown, 'holdfast: application name=odd%20"name" in=firmware');
       const both = await call("bridge/esp8266/run.ts", ["main", "--aot", "--id", "rx"]);
       assertEquals(both.code, 2);
-      assertStringIncludes(both.err, "name none");
+      assertStringIncludes(both.err, "do not name one");
     });
   },
 );
@@ -387,7 +387,7 @@ chipTest(
       await type("reset");
       await saw("reset=external");
       await type("nonsense");
-      await saw("no such input: nonsense");
+      await saw("unknown input: nonsense");
     } finally {
       child.kill("SIGTERM");
       await Promise.all([writer.close(), collecting]);

@@ -20,7 +20,7 @@ The contract is that of client-as/assembly/core.ts, and both pass the same vecto
 Constants begin with an underscore, so that MicroPython's compiler replaces them by their numbers. A name has the same number in
 all files of this package.
 
-The file is long because it is one state machine, and each imported module costs a board RAM.
+Long because it is one state machine, and each imported module costs a board RAM.
 """
 from binascii import hexlify, unhexlify
 from hashlib import sha256
