@@ -90,6 +90,8 @@ export interface Scenario {
   /** Share of what it writes that is in a transaction, and of its transactions that it has fail. */
   transactions: number;
   failures: number;
+  /** Longest time that a transaction which consumes a message takes when it has written, in ms; while faults happen. */
+  ponders?: number;
   /** Share of the lives of an application in which it returns at once, and leaves its loops behind. */
   returns: number;
   /** Share of refusals and failures after which it tries again at once. */
