@@ -69,13 +69,13 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   const wrong: [args: string[], said: string][] = [
     [["--board", "arduino"], '--board must be one of emulator, nonos, not "arduino"'],
     [["--board", "nonos"], "needs --sdk"],
-    [["--flavour", "plum"], "--flavour is one of"],
+    [["--flavour", "plum"], "--flavour must be one of"],
     [["--flash-mode", "fast"], '--flash-mode must be one of qio, qout, dio, dout, not "fast"'],
     [["--flash-mode", "dio"], "--flash-mode needs --board nonos"],
     [["--fast"], "--fast"],
     [["--aot", "main", "--aot", "qos"], "one application into the firmware, not 2"],
-    [["--aot", "main", "--app", "qos"], "no place for --app"],
-    [["--aot", "main", "--flavour", "pyboard"], "--flavour pyboard is one with its own in it"],
+    [["--aot", "main", "--app", "qos"], "into the firmware: leave out --app"],
+    [["--aot", "main", "--flavour", "pyboard"], "--flavour pyboard has its own"],
   ];
   for (const [args, said] of wrong) {
     const { code, err } = await call("bridge/esp8266/build.ts", args);
@@ -93,8 +93,8 @@ Deno.test("run.ts: wrong arguments are told before a chip is started", async () 
       [[], "name one application"],
       [[app], "give the device an --id"],
       [[...chip, "--port", "x"], '--port takes a number, not "x"'],
-      [[...chip, "--port", "99999"], "port: it is 1 to 65535"],
-      [[...chip, "--port", "1.5"], "port: it is 1 to 65535"],
+      [[...chip, "--port", "99999"], "port: must be 1 to 65535"],
+      [[...chip, "--port", "1.5"], "port: must be 1 to 65535"],
       [[...chip, "--dialect", "3"], '--dialect takes 1 or 2, not "3"'],
       [[...chip, "--key", "12"], 'the key of "1" must be 64 hex digits'],
       [[...chip, "--key", "12", "--key-file", "x"], "only one of --key and --key-file"],

@@ -109,7 +109,7 @@ Deno.test("a release: arguments that do not go together, and folders with someth
     }
     const file = await buildFirmware(["--release", `${folder}/mine.txt`]);
     assertEquals(file.code, 1);
-    assertStringIncludes(file.err, "mine.txt is a file: name a folder");
+    assertStringIncludes(file.err, "mine.txt is a file: give the path of a folder");
     const none = await buildFirmware(["--release", ""]);
     assertEquals(none.code, 2);
     assertStringIncludes(none.err, "--release needs the path of a folder");

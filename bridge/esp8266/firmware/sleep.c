@@ -92,7 +92,7 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
   }
   if (!told_people) {
     told_people = true;
-    console_line("sleep put off: what waits to be acknowledged does not fit into what is kept");
+    console_line("sleep put off: messages without an ack do not fit the memory that survives sleep");
   }
   if (*wait > RETRY) *wait = RETRY;
 }

@@ -13,11 +13,11 @@ import { buildEmulator } from "../targets/emulator/build.ts";
 const STEPS: Readonly<Record<string, string>> = {
   "join": "start: the application compiled, its reading written",
   "up": "waits for WiFi",
-  "connect": "looks where its server is",
+  "connect": "finds its server's address",
   "opened": "waits for TCP: a round trip",
   "send": "hello, proof, readings, acks",
   "data": "waits for the server: a round trip",
-  "sleep": "takes what has come, saves, sleeps",
+  "sleep": "handles the answer, saves, sleeps",
 };
 
 /** Instructions of one step, and whether they end in a wait. */

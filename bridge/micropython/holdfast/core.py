@@ -369,17 +369,17 @@ class Core:
             there = n - self.tx_first & 255
             if there < self._next:
                 self._trim(there + 1)
-            elif there != 255:  # of the last one acknowledged it says nothing
+            elif there != 255:  # 255: the last acknowledged message, which is fine
                 return _BAD_POSITION
 
     def _greeted(self, line, now):
-        """The first line has arrived, behind the hello. Returns what is wrong with it."""
+        """Handles the welcome, the first line after the hello. Returns what is wrong with it."""
         key = self._key
         welcome = unhex(line[1:59])
         if len(line) != (123 if key else 91) or line[0] != 2 or not welcome:
             return _BAD_GREETING
         welcome = bytearray(welcome)
-        if key:  # what it makes of the nonce hides the four positions
+        if key:  # the key's HMAC of the nonce masks the four positions
             mask = hmac(key, line[59:91])
             for i in range(16):
                 welcome[i + 1] ^= mask[i]
@@ -401,7 +401,7 @@ class Core:
             return _BAD_POSITION
         there = rx_next - self.tx_first & _M32
         if there > len(self._out):
-            # The other end would say so for ever: for it, the stream gets another name, and is new.
+            # Otherwise the other end would repeat this for ever: begins a new stream, with another epoch.
             self.tx_epoch = int(self._greeting[59:67], 16) | 1
             return _BAD_POSITION
         self._trim(there)

@@ -163,7 +163,7 @@ describe("a welcome", () => {
       let log = pump();
       hear(text.substr(at));
       log += pump();
-      // Acks wait for a poll: where the cut is decides whether they go out together.
+      // Acks wait for a poll: the cut decides whether they are sent together.
       expect(log.replaceAll("\n", "").replace("00", "").replace("01", "")).toBe("[one][two]");
       expect(get(STATE)).toBe(UP);
       expect(get(RX_NEXT)).toBe(2);

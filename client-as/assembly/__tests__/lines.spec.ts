@@ -26,7 +26,7 @@ describe("a line", () => {
     const text = "\n01one\n00\n02two\n\n03t\n";
     for (let at = 0; at <= text.length; at++) {
       const log = cutAt(text, at);
-      // Acks wait for a poll: where the cut is decides which of them go out together.
+      // Acks wait for a poll: the cut decides which of them are sent together.
       expect(log.replace("01\n", "").replace("02\n", "").replace("03\n", ""))
         .toBe("[one][two][t]");
       expect(log.includes("01\n") && log.includes("02\n") && log.includes("03\n")).toBe(true);

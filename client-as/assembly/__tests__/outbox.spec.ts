@@ -12,7 +12,7 @@ describe("the outbox", () => {
     expect(say("a") && say("b") && say("c")).toBe(true);
     expect(room(1)).toBe(0);
     expect(say("d")).toBe(false);
-    up(); // sends them: that alone makes no room
+    up(); // sends them, which makes no room yet
     expect(room(1)).toBe(0);
     hear("00\n");
     expect(say("d")).toBe(true);
@@ -45,7 +45,7 @@ describe("the outbox", () => {
     expect(say("cccccccccccccccccccc")).toBe(true);
     expect(room(20)).toBe(0);
     expect(room(13)).toBe(0);
-    expect(room(12)).not.toBe(0); // 19 bytes are left
+    expect(room(12)).not.toBe(0); // 12 + 7 bytes are left
     expect(say("dddddddddddd")).toBe(true);
     expect(room(1)).toBe(0);
     expect(intact()).toBe(true);
@@ -234,7 +234,7 @@ describe("a message without qos", () => {
       pump();
     }
     expect(accepted).toBeGreaterThanOrEqual(32);
-    expect(accepted).toBeLessThanOrEqual(64, "ids come round after 255");
+    expect(accepted).toBeLessThanOrEqual(64, "ids wrap after 255");
     hear(hex(accepted) + "\n");
     expect(say("x", 0)).toBe(true);
     expect(say("y")).toBe(true, "with qos it is never refused for that");

@@ -136,7 +136,7 @@ describe("id 00", () => {
     expect(brings("00boot")).toBe("");
     expect(brings("01more")).toBe("[more]");
     expect(brings("00boot")).toBe("");
-    expect(brings("01more")).toBe("", "nothing was forgotten by that");
+    expect(brings("01more")).toBe("", "this has not cleared the memory");
   });
 
   test("again on a new connection with nothing newer is a repeat", () => {

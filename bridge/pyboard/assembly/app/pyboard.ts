@@ -165,7 +165,7 @@ export function onMessage(ptr: usize, length: i32): i32 {
   return 0;
 }
 
-/** Drops from the journal what the server has acknowledged. */
+/** Drops acknowledged lines from the journal. */
 function settle(): void {
   let changed = false;
   while (journal.get(journal.FIRST) != register(TX_FIRST) && mark) {
