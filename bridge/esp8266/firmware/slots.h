@@ -52,7 +52,7 @@ void slots_fall(enum slot_reason reason);
 
 /* Whether an application has fallen back and the server does not know yet; its hash, and the reason. */
 bool slots_fallen(const uint8_t **hash, enum slot_reason *reason);
-/* The server knows. */
+/* The server knows that. */
 void slots_told(void);
 
 /* ---- The application that arrives, in the other slot ---- */

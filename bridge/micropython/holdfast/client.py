@@ -229,7 +229,7 @@ class Client:
         return now
 
     def _pump(self):
-        """Does all that can be done now."""
+        """Does everything that can be done now."""
         if self._closed:
             return
         core = self._core

@@ -4,11 +4,11 @@
  * has one wire to the other, and both wires are low between exchanges:
  *
  *     initiator                        responder (this)
- *     raises SYN, offers 2 bytes  -->  reads the size of what the initiator has to say
+ *     raises SYN, offers 2 bytes  -->  reads the number of bytes that the initiator will send
  *     lowers SYN                  <--  raises ACK
  *                                      lowers ACK                           (likewise for the bytes, if any)
  *     raises SYN, takes 2 bytes   <--  raises ACK, a moment later, when it has an answer
- *                                 <--  writes the size of what it has to say, lowers ACK
+ *                                 <--  writes the number of bytes that it will send, lowers ACK
  *     lowers SYN                                                            (likewise for the bytes, if any)
  *
  * A size is 16 bits, low byte first; its highest bit says "send me nothing next time: I have no room".
