@@ -10,7 +10,7 @@ The contract is that of client-as/assembly/core.ts, and both pass the same vecto
 - 3, send: send `data`, all of it.
 - 4, message: `data` is for the application; call `take()` once it is done with it.
 - `received(buf, n, now)` passes in the first n bytes of a buffer, at most `space()`, after a `poll` that returned 0.
-- `write(text, qos)` accepts a message, or returns False: no room now, or a bad text (empty, too long, with a newline, or
+- `write(text, qos)` accepts a message, or returns False: not now, or a bad text (empty, too long, with a newline, or
   starting with NUL). `tx_next` counts the messages accepted, `tx_first` those that left the outbox, both modulo 2**32.
 - Set `resume` to `now` after a close to start the next attempt without a pause.
 - `rx_epoch` and `rx_next` are the position in the server's stream: keep them where they survive a reset.
