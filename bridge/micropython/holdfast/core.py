@@ -270,7 +270,7 @@ class Core:
     def _ack(self):
         line = self._in.pop(0)
         self._got -= len(line) + 1
-        self._control = line[:2] + b"\n"  # it includes every earlier ack
+        self._control = line[:2] + b"\n"  # it covers every earlier ack
 
     def _keep(self, line):
         """A message has arrived."""

@@ -1,6 +1,6 @@
 """Keeps a client's position, so that no message comes twice after a reset: `Client(..., memory=RTC())`. Any object with two
-methods will do: `load()` returns the bytes that were saved last, or no bytes; `save(data)` takes up to 12 bytes and the longest
-text, which must be safe when it returns. It is called once for each message."""
+methods will do: `load()` returns the bytes that were saved last, or no bytes; `save(data)` gets up to 12 bytes plus the longest
+text, and they must be safe when it returns. It is called once for each message."""
 
 from hashlib import sha256
 
