@@ -28,8 +28,8 @@ extern const char *const slot_reasons[SLOT_REASONS];
 
 /* ---- The application that runs ---- */
 
-/* Chooses the application to run, by the contents of flash and the reason of the start; this uses up a try of one on
- * trial. Returns 0, or why there is none: "missing". */
+/* Chooses the application to run, by the contents of flash and the reason for the start; this uses up a try of one on
+ * trial. Returns 0, or "missing" if there is none. */
 const char *slots_choose(enum port_reset reset);
 
 /* The chosen application. Its name has SLOT_NAME bytes, or fewer and a zero. */

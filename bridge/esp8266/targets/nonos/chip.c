@@ -124,7 +124,7 @@ void chip_begin(void) {
 /* Most heap that WiFi and TCP may still need, in bytes. */
 #define HEAP_FOR_SDK (16 * 1024)
 
-/* The heap tells its free bytes, but not its pieces: if there is no piece of that length, tries shorter ones. */
+/* The SDK gives the free bytes, but not the largest block: if no block has that length, shorter ones are tried. */
 #define HEAP_STEP 512
 
 static uint8_t *given; /* to the application */
