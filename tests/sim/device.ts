@@ -239,9 +239,11 @@ export class SimDevice implements Wiring {
     if (this.meetsImpostor) return;
     if (this.dialect === 2) this.answering.writes(this.#socket!.end);
     this.naps.wrote(bytes);
-    // Its socket may take nothing for the timeout; a chip's application looks now and then only.
-    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
-    this.books.aging.sent(bytes, this.boot, clock.now - since);
+    // Its socket may take nothing for the timeout; a chip's application looks now and then only; and while the process
+    // is frozen it does neither.
+    const patience = timeout * 1.25 + 5;
+    const wasFrozen = clock.now < this.process.frozenUntil + patience;
+    this.books.aging.sent(bytes, this.boot, wasFrozen ? Infinity : patience);
   }
 
   /** The link came up, or was lost. */
