@@ -77,7 +77,7 @@ export interface Device extends AsyncIterable<string> {
    * Gives up a deploy that is not decided; those who wait for it get GIVEN_UP. An application already on trial may be kept.
    *
    * @returns when that is safe
-   * @throws {LocalError} CLOSED, FORGOTTEN
+   * @throws {LocalError} CLOSED, FORGOTTEN; FENCED: another server has taken the device, and the deploy may go on there
    */
   giveUp(): Promise<void>;
 

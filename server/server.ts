@@ -258,7 +258,8 @@ export class Server implements AsyncDisposable {
    * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
    * @throws {LocalError} and nothing was begun: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: one that has a link knows
    * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED. If it is a
-   * device of another server that cannot be given it, what was begun by then is given up
+   * device of another server that cannot be given it, or FENCED: another server has taken one just now, what was begun by
+   * then is given up
    */
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
     return paceOf(this.#it.pace).keep(this.#rollOut(ids, wasm, options));
@@ -282,7 +283,8 @@ export class Server implements AsyncDisposable {
    * Gives up what is not decided in a group: as `Device.giveUp` for each.
    *
    * @param id The group's, as `Rollout` has it.
-   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED
+   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED; FENCED, FORGOTTEN: one is here no longer. The
+   * others are given up, and if another server has taken it, it may be given the application there
    */
   giveUpRollout(id: number): Promise<void> {
     return paceOf(this.#it.pace).keep(this.#it.deploys.giveUpRollout(id));

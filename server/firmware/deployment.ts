@@ -140,6 +140,11 @@ function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
     (phase === "offered" && !OF_PIECES.includes(word.reason));
 }
 
+/** Whether it answers an offer, and says nothing else. */
+function isOfOffer(word: DeployWord): boolean {
+  return word.is === "taken" || (word.is === "refused" && OF_OFFERS.includes(word.reason));
+}
+
 /** The way to the device's firmware. */
 export interface Line {
   readonly record: DeviceRecord;
@@ -286,9 +291,10 @@ export class Deployment {
       if (word.is === "kept" || word.is === "fellBack") this.#free();
       return true;
     }
+    // It answers an offer before the last one, which may have had other terms.
+    if (isOfOffer(word) && (this.#unanswered > 0 || this.#isRuledOut(word))) return true;
     switch (word.is) {
       case "taken":
-        if (this.#unanswered > 0) return true; // an offer before the last one, which may have other terms
         return this.#taken(state, word.offset, isAwaited);
       case "going":
         if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was told by an earlier store
@@ -306,6 +312,20 @@ export class Deployment {
         this.#refused(state, word);
         return true;
     }
+  }
+
+  /**
+   * Whether the terms of the last offer rule this answer out: then an earlier one has had it, perhaps another server's.
+   * What was on its way when a connection broke comes again on the next one, also long after the device has taken that
+   * offer. What the device runs stays the same for a connection.
+   */
+  #isRuledOut(word: DeployWord): boolean {
+    const { version, older, again, starts } = this.#state!;
+    const running = runningOf(this.#line.record);
+    const isTooOld = running && !older && version < running.version;
+    if (word.is !== "refused") return isTooOld === true;
+    if (word.reason === "older") return isTooOld === false;
+    return word.reason === "failed" && again && starts === 0;
   }
 
   /** Something fell back that is not what is deployed now. */
@@ -382,7 +402,6 @@ export class Deployment {
     state: DeployState,
     { reason, detail }: Extract<DeployWord, { readonly is: "refused" }>,
   ): void {
-    if (OF_OFFERS.includes(reason) && this.#unanswered > 0) return; // to an offer before the last one
     if (reason === "busy") {
       if (state.phase !== "trial") this.#move("waits");
     } else if (OF_PIECES.includes(reason)) {
