@@ -82,7 +82,7 @@ export interface Device extends AsyncIterable<string> {
    * Gives up a deploy that is not decided; its callers get GIVEN_UP. An application already on trial may still be kept.
    *
    * @returns when that is safe
-   * @throws {LocalError} CLOSED, FORGOTTEN
+   * @throws {LocalError} CLOSED, FORGOTTEN; FENCED: another server has taken the device, and the deploy may go on there
    */
   giveUp(): Promise<void>;
 

@@ -264,7 +264,8 @@ export class Server implements AsyncDisposable {
    * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
    * @throws {LocalError} and nothing was started: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: a device with a link does
    * not support deploys; DEPLOY_REFUSED: a device fell back from these bytes before; OUTBOX_FULL; STORE_FAILED; CLOSED.
-   * If a device of another server is the cause, what was started by then is given up
+   * If a device of another server is the cause, or FENCED: another server has taken a device just now, what was started
+   * by then is given up
    */
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
     return paceOf(this.#it.pace).keep(this.#rollOut(ids, wasm, options));
@@ -288,7 +289,8 @@ export class Server implements AsyncDisposable {
    * Gives up all undecided deploys of a group, as `Device.giveUp` does.
    *
    * @param id The id of the `Rollout`.
-   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED
+   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED; FENCED, FORGOTTEN: a device has left memory. The
+   * others are given up; if another server has taken that device, it may still get the application there
    */
   giveUpRollout(id: number): Promise<void> {
     return paceOf(this.#it.pace).keep(this.#it.deploys.giveUpRollout(id));

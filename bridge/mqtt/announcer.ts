@@ -75,7 +75,7 @@ const MOST_AT_ONCE = 100;
 const PAUSE = 1000;
 
 /** Errors for a device that another server has by now, or that was forgotten. */
-const LOST: ReadonlySet<string> = new Set(["FENCED", "UNKNOWN_DEVICE"]);
+const LOST: ReadonlySet<string> = new Set(["FENCED", "FORGOTTEN", "UNKNOWN_DEVICE"]);
 
 /** @throws {LocalError} BAD_ARGUMENT: its topics would collide with the bridge's */
 export function checkHomeAssistant(

@@ -23,7 +23,7 @@ import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 /** Most messages that wait for the store; beyond it nothing is read. */
 const MOST_WAITING = 1000;
 
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY: ReadonlyMap<string, LocalError> = new Map();
 
 /** Delay before the session is loaded again when the store has failed, in ms. */
 const PAUSE = 1000;
@@ -41,10 +41,10 @@ export interface BrokerHost {
   /**
    * Carries out a message.
    *
-   * @param without Devices that cannot accept it; the others must get it.
+   * @param without Devices that cannot accept it, and why; the others must get it.
    * @throws {HoldfastError} it cannot be done
    */
-  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void;
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlyMap<string, LocalError>): void;
   /** Topic filters that are wanted besides the bridge's own. */
   readonly filters: ReadonlySet<string>;
   /** The broker refuses a topic filter that is wanted. */
@@ -252,7 +252,7 @@ export class Broker {
 
   /** One of several tasks has failed: running each in its own transaction shows which. */
   async #performAlone(task: Task): Promise<void> {
-    const without = new Set<string>();
+    const without = new Map<string, LocalError>();
     for (;;) {
       try {
         return await this.#host.transaction((tx) => this.#perform(task, tx, without));
@@ -265,7 +265,7 @@ export class Broker {
           await this.#host.transaction((tx) => keep(tx, task));
           return this.#refuse(task, error);
         }
-        without.add(device); // others may be able to accept it
+        without.set(device, error); // others may be able to accept it
       }
     }
   }

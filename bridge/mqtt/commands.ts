@@ -1,6 +1,7 @@
 /** Carries out messages from the broker that are for devices. */
 import type { Transaction } from "../../server/mod.ts";
 import { formatMarked, isName, NAME_RULE, textOf } from "../../server/protocol/channel_lines.ts";
+import type { LocalError } from "../../server/protocol/errors.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { Refusal, timeOf, valueIn } from "./payload.ts";
 import type { Requests } from "./requests.ts";
@@ -21,13 +22,13 @@ export interface CommandsHost {
 /**
  * Carries out a message, as a part of a transaction.
  *
- * @param without Devices that cannot accept it, if it is for several.
+ * @param without Devices that cannot accept it, and why, if it is for several.
  * @throws {HoldfastError} it cannot be done
  */
 export function perform(
   delivery: Delivery,
   tx: Transaction,
-  without: ReadonlySet<string>,
+  without: ReadonlyMap<string, LocalError>,
   host: CommandsHost,
 ): void {
   const target = host.topics.parse(delivery.topic);

@@ -151,6 +151,11 @@ function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
     (phase === "offered" && !OF_PIECES.includes(word.reason));
 }
 
+/** Whether it is an answer to an offer and nothing else. */
+function isOfOffer(word: DeployWord): boolean {
+  return word.is === "taken" || (word.is === "refused" && OF_OFFERS.includes(word.reason));
+}
+
 /** The link to the device's firmware. */
 export interface Line {
   readonly record: DeviceRecord;
@@ -297,9 +302,10 @@ export class Deployment {
       if (word.is === "kept" || word.is === "fellBack") this.#free();
       return true;
     }
+    // It answers an earlier offer, which may have had other terms.
+    if (isOfOffer(word) && (this.#unanswered > 0 || this.#isRuledOut(word))) return true;
     switch (word.is) {
       case "taken":
-        if (this.#unanswered > 0) return true; // about an earlier offer, which may have other terms
         return this.#taken(state, word.offset, isAwaited);
       case "going":
         if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was told to start before the store was set back
@@ -317,6 +323,20 @@ export class Deployment {
         this.#refused(state, word);
         return true;
     }
+  }
+
+  /**
+   * Whether the terms of the last offer rule this answer out. It is then to an earlier offer, perhaps another server's:
+   * an answer that was on its way when a connection broke comes again on the next one, also long after the device has
+   * accepted that offer. What the device runs stays the same during a connection.
+   */
+  #isRuledOut(word: DeployWord): boolean {
+    const { version, older, again, starts } = this.#state!;
+    const running = runningOf(this.#line.record);
+    const isTooOld = running && !older && version < running.version;
+    if (word.is !== "refused") return isTooOld === true;
+    if (word.reason === "older") return isTooOld === false;
+    return word.reason === "failed" && again && starts === 0;
   }
 
   /** Remembers that another application than the deployed one fell back. */
@@ -396,7 +416,6 @@ export class Deployment {
     state: DeployState,
     { reason, detail }: Extract<DeployWord, { readonly is: "refused" }>,
   ): void {
-    if (OF_OFFERS.includes(reason) && this.#unanswered > 0) return; // it answers an earlier offer
     if (reason === "busy") {
       if (state.phase !== "trial") this.#move("waits");
     } else if (OF_PIECES.includes(reason)) {

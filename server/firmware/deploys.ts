@@ -202,17 +202,25 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const byId = new Map(devices.map((device) => [device.id, this.#of(device)]));
     const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
     let rollout: Rollout | undefined;
-    await members[0]!.safely(() => {
+    let begun: number | undefined;
+    const begin = () => {
       // The same deploy requested twice is one deploy.
       if (id === undefined) rollout = this.#rollouts.underWay(members, offer);
       if (rollout) return;
       const { failure } = devices[0]!.turn;
       if (failure) throw failure;
       for (const member of members) member.check(offer); // all of them, before one is started
-      id ??= this.#rollouts.newId(members[0]!.date);
-      for (const member of members) member.deployment.begin(offer, image, { id, step });
-      rollout = this.#rollouts.find(id); // read now: when it is safe, the devices may have another one
-    });
+      begun = id ?? this.#rollouts.newId(members[0]!.date);
+      for (const member of members) member.deployment.begin(offer, image, { id: begun, step });
+      rollout = this.#rollouts.find(begun); // read now: when it is safe, the devices may have another one
+    };
+    try {
+      await members[0]!.safely(begin, members.slice(1));
+    } catch (error) {
+      // Another server has taken one of the devices just now.
+      if (begun !== undefined && this.#rollouts.find(begun)) await this.giveUpRollout(begun);
+      throw error;
+    }
     return rollout!;
   }
 
@@ -221,13 +229,13 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     if (!this.#rollouts.find(id)) {
       throw new LocalError("BAD_ARGUMENT", `there is no rollout ${id}`);
     }
-    const [first] = this.#rollouts.undecided(id) as DeviceDeploy[];
+    const [first, ...rest] = this.#rollouts.undecided(id) as DeviceDeploy[];
     const own = first?.safely(() => {
       // Those that wait come first: the end of another one would start them.
       const left = this.#rollouts.undecided(id);
       const queued = left.filter(({ deployment }) => deployment.state!.phase === "queued");
       for (const { deployment } of [...queued, ...left]) deployment.giveUp();
-    });
+    }, rest);
     const distant = [...this.#rollouts.elsewhere(id)].filter(({ deploy }) => !isDecided(deploy));
     const inTurn = distant.toSorted((a, b) =>
       Number(b.deploy.phase === "queued") - Number(a.deploy.phase === "queued")

@@ -213,14 +213,24 @@ export class DeviceDeploy implements Line, Member {
     if (!share.hasRoom) throw new LocalError("OUTBOX_FULL", share.whyFull);
   }
 
-  /** Makes a change, and waits until it is safe. @throws {LocalError} what `change` throws; CLOSED, FORGOTTEN */
-  async safely(change: () => void): Promise<void> {
+  /**
+   * Makes a change to this device, and to `others`, and waits until all of it is safe.
+   *
+   * @throws {LocalError} what `change` throws; CLOSED, FORGOTTEN, FENCED: one of them has left memory. If `change` was
+   * called by then, it is safe for the others, or will be
+   */
+  async safely(change: () => void, others: readonly DeviceDeploy[] = []): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const { closed, turn } = this.#device;
-    if (closed) throw closed;
-    this.#ending.add(reject);
+    const { turn } = this.#device;
+    const all = [this, ...others];
+    const checkAll = () => {
+      for (const it of all) if (it.#device.closed) throw it.#device.closed;
+    };
+    checkAll();
+    for (const it of all) it.#ending.add(reject);
     turn.enter(() => {
       try {
+        checkAll();
         change();
         turn.whenSafe(resolve);
       } catch (error) {
@@ -230,7 +240,7 @@ export class DeviceDeploy implements Line, Member {
     try {
       await promise;
     } finally {
-      this.#ending.delete(reject);
+      for (const it of all) it.#ending.delete(reject);
     }
   }
 

@@ -1,5 +1,6 @@
 /** Forgets a device in the store. */
 import type { Cleared } from "../link/session.ts";
+import { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -15,6 +16,13 @@ export interface Forgetting extends Pick<Transfer, "failed"> {
   check?(): void;
   done(dropped: Cleared): void;
   readonly also?: AlsoForgotten | undefined;
+}
+
+/** The error for whatever waits for a device that is forgotten. It names the device, for callers that ask several. */
+export function forgottenError(device: string, message: string): LocalError {
+  const error = new LocalError("FORGOTTEN", message);
+  error.device = device;
+  return error;
 }
 
 /** Forgets a device in the store. */
