@@ -1,4 +1,4 @@
-/** What can go wrong: `faults.ts` lets it happen. */
+/** The kinds of faults; `faults.ts` causes them. */
 import { PATH_FAULTS } from "../../bridge/testing/path_faults.ts";
 
 export const FAULTS = [
