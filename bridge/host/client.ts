@@ -30,6 +30,7 @@ export interface ClientOptions extends ConnectionOptions {
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
 
 /** A link to a server. It connects by itself, and again after every outage, until it is closed. */
 export class Client implements AsyncIterable<string>, AsyncDisposable {
@@ -205,7 +206,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       const message = "only a client with a memory can keep a message, and only one with qos";
       throw new LocalError("BAD_ARGUMENT", message);
     }
-    const bytes = new TextEncoder().encode(checkText(text, this.#line));
+    const bytes = encoder.encode(checkText(text, this.#line));
     return await this.#outbox.write(bytes, options, this.#driver.up, this.#driver.pump);
   }
 
@@ -251,7 +252,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     const late = this.#driver.up
       ? Math.max(this.#outbox.lateSince, this.#upAt) + timeout
       : Infinity;
-    if (this.#platform.now() >= late) {
+    if (late < Infinity && this.#platform.now() >= late) {
       const message = `a message has no ack ${timeout} ms after its deadline`;
       this.#driver.end(new PeerError("LATE", message)); // what the next greeting says decides
     } else this.#setAlarm(Math.min(this.#outbox.expiry, late));

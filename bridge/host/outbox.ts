@@ -185,7 +185,7 @@ export class Outbox {
       qos,
       wait,
       until,
-      expires: this.#owner.now() + expires,
+      expires: expires === Infinity ? Infinity : this.#owner.now() + expires,
       wasSent: false,
       isDoubtful: false,
       done: resolve,
@@ -210,8 +210,11 @@ export class Outbox {
   /** Sees what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
   exchange(isUp: boolean): void {
     this.#settle();
-    const now = this.#owner.now();
-    if (now >= Math.min(this.#expiry, this.#lateSince)) this.#expire(now);
+    const due = Math.min(this.#expiry, this.#lateSince);
+    if (due < Infinity) { // reading the clock is a call out of JavaScript, and this runs several times per message
+      const now = this.#owner.now();
+      if (now >= due) this.#expire(now);
+    }
     // In dialect 1 what is in the core may be there, and nobody can say. In dialect 2 how long a text may be is for the
     // server to say, in its first greeting.
     if (this.#waits ? isUp : this.#core.connects > 0) this.#fill(isUp);

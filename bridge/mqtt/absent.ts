@@ -4,11 +4,12 @@
  * The server that has a device says what is so of it, in transactions that are fenced by it (`Transaction.fence`). A row
  * says which server that was last. One that has lost the device may say that it is gone, if it is still the one in the
  * row: who has it by then has not met it, perhaps. Of devices that a dead server has told of, and of those that nobody
- * has told of and no server has, the one with the connection to the broker says that they are gone.
+ * has told of and no server has, the one with the connection to the broker says that they are gone. It also tells again
+ * what they are, in a round: who has such a device by then has missed that round, and tells what is newer.
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
-import { type Message, publishOfOwn } from "./rows.ts";
+import { type Message, publishOfOwn, TOLD_BY_ANOTHER } from "./rows.ts";
 
 /** What is published about a device. */
 export interface Gone {
@@ -43,7 +44,8 @@ export function tellGone(
 export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeof tellGone>): void {
   tellGone(tx, message, gone, server, since);
   tx.run(
-    `UPDATE mqtt_devices SET round = -1 WHERE device = ? AND server = ?`,
+    `UPDATE mqtt_devices SET round = ${TOLD_BY_ANOTHER}
+      WHERE device = ? AND server = ? AND round = (SELECT round FROM mqtt_session)`,
     gone.device,
     server,
   );
@@ -78,6 +80,45 @@ export class Unattended {
     for (const id of due) this.#told.add(id);
     return due;
   }
+}
+
+/** A device that nobody has told of in this round. */
+export interface Untold {
+  readonly device: string;
+  /** That has told of it last. */
+  readonly server: string;
+}
+
+/** Devices of which nothing was told in this round, and of which a dead server or this one has told last. */
+export async function untoldInRound(tx: Transaction, own: string): Promise<Untold[]> {
+  const rows = await tx.all(
+    `SELECT d.device, d.server FROM mqtt_session AS n, mqtt_devices AS d
+        LEFT JOIN mqtt_servers AS s ON s.server = d.server
+      WHERE d.round <> n.round AND d.round <> -1 - n.round
+        AND (d.server = ? OR s.server IS NULL OR s.alive_until < clock_timestamp())
+        AND d.server IS NOT NULL LIMIT ${MOST}`,
+    own,
+  );
+  return rows.map(({ device, server }) => ({ device: String(device), server: String(server) }));
+}
+
+/**
+ * Tells what such a device is, if nobody else has told of it when the transaction becomes safe.
+ *
+ * @param messages Without a payload: whether it is there.
+ */
+export function tellAgain(
+  tx: Transaction,
+  messages: readonly Parameters<typeof publishOfOwn>[1][],
+  { device, server }: Untold,
+  since: number,
+): void {
+  for (const message of messages) publishOfOwn(tx, message, { device, server, since });
+  tx.run(
+    `UPDATE mqtt_devices SET round = ${TOLD_BY_ANOTHER} WHERE device = ? AND server = ?`,
+    device,
+    server,
+  );
 }
 
 /** A device that a dead server has announced. */

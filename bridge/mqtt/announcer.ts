@@ -25,7 +25,7 @@ import {
   withRemoved,
 } from "./discovery.ts";
 import { forgetTopic, keepPayload, keptOf, remember, topicsOf } from "./retained.ts";
-import { isUnderWay, type Message } from "./rows.ts";
+import { isUnderWay, type Message, missRound } from "./rows.ts";
 import { checkPrefix, type Topics } from "./topics.ts";
 
 /** How devices appear in Home Assistant. */
@@ -287,6 +287,8 @@ export class Announcer {
     for (const { topic, device } of stale) await this.#clear(tx, topic, device);
     const devices = new Set(stale.map(({ device }) => device));
     if (devices.size === 0) return;
+    // One of that name may be at another server by now.
+    if (!this.#host.isAlone) { for (const id of devices) missRound(tx, id); }
     tx.afterCommit(() => {
       // One of that name has come meanwhile; or comes later, when another server had it.
       const known = new Set(this.#host.server.devices.map(({ id }) => id));

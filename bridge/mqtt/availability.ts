@@ -35,6 +35,7 @@ type AvailabilityListener = (id: string, state: AvailabilityState, sleep: number
 const OFFLINE_AFTER = 30_000;
 
 export class Availability {
+  readonly #server: Pick<Server, "devices" | "events" | "known">;
   readonly #clock: Clock;
   readonly #options: AvailabilityOptions;
   readonly #tell: AvailabilityListener;
@@ -45,11 +46,12 @@ export class Availability {
 
   /** @param tell Told of each change; and of each device once, when it is known for certain, unless it is gone still. */
   constructor(
-    server: Pick<Server, "devices" | "events">,
+    server: Pick<Server, "devices" | "events" | "known">,
     clock: Clock,
     options: AvailabilityOptions,
     tell: AvailabilityListener,
   ) {
+    this.#server = server;
     this.#clock = clock;
     this.#options = options;
     this.#tell = tell;
@@ -80,8 +82,11 @@ export class Availability {
     else if (event.event === "asleep") this.#sleeps(event.device, event.until);
     else if (event.event === "overdue") this.#is(event.device, "offline");
     else if (event.event === "moved") this.#moves(event.device);
-    else if (event.event === "elsewhere") this.#states.delete(event.device);
-    else if (event.event === "forgotten") {
+    else if (event.event === "elsewhere") {
+      this.#states.delete(event.device);
+      this.#announced.delete(event.device); // it says so again when it comes
+      if (!this.#server.known(event.device)) this.#stays(event.device); // it was forgotten there
+    } else if (event.event === "forgotten") {
       this.#stays(event.device);
       this.#states.delete(event.device); // its topics are taken back
       this.#announced.delete(event.device);

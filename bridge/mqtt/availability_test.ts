@@ -10,6 +10,7 @@ class Stage {
   readonly told: string[] = [];
   readonly #timers = new Map<object, { at: number; run: () => void }>();
   readonly #availability: Availability;
+  readonly #unknown = new Set<string>();
   #now = 0;
 
   constructor(options: Partial<AvailabilityOptions>, devices: Partial<Device>[] = []) {
@@ -21,7 +22,8 @@ class Stage {
         return () => void this.#timers.delete(key);
       },
     } as Clock;
-    const server = { events: this.events, devices: devices as Device[] };
+    const known = (id: string) => this.#unknown.has(id) ? undefined : {} as Device;
+    const server = { events: this.events, devices: devices as Device[], known };
     const tell = (id: string, state: string, sleep: number) =>
       void this.told.push(`${this.#now} ${id} ${state}${sleep > 0 ? ` ${sleep}` : ""}`);
     this.#availability = new Availability(server, clock, options, tell);
@@ -53,8 +55,18 @@ class Stage {
     this.events.emit({ event: "elsewhere", device, server: "other", message: "it is there" });
   }
 
+  /** Another server has forgotten it. */
+  isForgottenElsewhere(device: string): void {
+    this.#unknown.add(device);
+    this.events.emit({ event: "elsewhere", device, server: undefined, message: "it is not there" });
+  }
+
   leaves(device: string): void {
     this.events.emit({ event: "disconnected", device, address: "", code: "LOST", message: "" });
+  }
+
+  sleep(device: string): number {
+    return this.#availability.sleep(device);
   }
 
   state(device: string): string | undefined {
@@ -202,4 +214,27 @@ Deno.test("what a device says of its sleep", () => {
     ["asleep=60", undefined],
   ];
   for (const [metadata, ms] of said) assertEquals(sleepIn(metadata), ms, metadata);
+});
+
+Deno.test("what a device has said of its sleep is not kept while another server has it", () => {
+  const stage = new Stage({ offlineAfter: 100 });
+  stage.comes("nap", "sleep=1");
+  stage.leaves("nap");
+  stage.moves("nap");
+  assertEquals(stage.sleep("nap"), 1000);
+  stage.isElsewhere("nap");
+  assertEquals(stage.sleep("nap"), 0);
+  stage.comes("nap", "sleep=2");
+  assertEquals(stage.sleep("nap"), 2000);
+  stage.close();
+});
+
+Deno.test("a device that has moved and was forgotten there is not told to be gone", () => {
+  const stage = new Stage({ offlineAfter: 100 });
+  stage.comes("old");
+  stage.moves("old");
+  stage.isForgottenElsewhere("old");
+  stage.until(1000);
+  assertEquals([stage.told, stage.state("old")], [["0 old online"], undefined]);
+  stage.close();
 });

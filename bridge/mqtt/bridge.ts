@@ -183,9 +183,9 @@ export class MqttBridge {
       own: this.#own,
       date: () => platform.date(),
       tell: (tx, id, state, sleep) => {
-        const server = this.#lease ? [this.#lease.server] : [];
-        tx.run(this.#schema.tellDevice, id, state, sleep, ...server);
+        tx.run(this.#schema.tellDevice, id, state, sleep, ...this.#sayer);
       },
+      forget: (tx, id) => tx.run(this.#schema.forgetDevice, id, ...this.#sayer),
       added: (...args) => this.#adds(...args),
     });
     this.observe = {
@@ -205,8 +205,8 @@ export class MqttBridge {
     const gone = new Set<string>(); // until there is somebody else who listens
     this.#unsubscribe = server.events.subscribe((event) => {
       this.#own.take(event);
-      if (event.event !== "forgotten") return;
-      gone.add(event.device);
+      if (event.event === "forgotten") gone.add(event.device);
+      else if (event.event !== "elsewhere" || server.known(event.device)) return;
       if (!this.#server) return; // there may be no tables yet: see below
       server.transaction((tx) => this.#wills.forget(tx, event.device)).catch(() => {}); // it was closed
     });
@@ -374,6 +374,11 @@ export class MqttBridge {
   /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Who says what is kept about devices, for statements of a schema that is shared. */
+  get #sayer(): string[] {
+    return this.#lease ? [this.#lease.server] : [];
   }
 
   async #report(value: Value, told: Told): Promise<void> {

@@ -1,10 +1,10 @@
 /** Several servers with a bridge on one PostgreSQL: who says whether a device is there. Nobody is at the broker's address. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { PostgresStore, Server } from "../../server/mod.ts";
 import { Client } from "../host/mod.ts";
-import { tellUntold, Unattended } from "./absent.ts";
+import { tellAgain, tellUntold, Unattended } from "./absent.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
 
 /** A lease that nobody loses by being slow, in ms. */
@@ -86,9 +86,25 @@ class Rig implements AsyncDisposable {
   }
 
   /** Waits until this is due to the broker as the availability of a device. */
-  async tells(id: string, state: string): Promise<void> {
-    const sql = `SELECT payload FROM mqtt_out WHERE topic = 'holdfast/${id}/availability'`;
-    await until(() => this.sql(sql) === state, { what: `${id} to be told ${state}` });
+  tells(id: string, state: string): Promise<void> {
+    return this.publishes(`holdfast/${id}/availability`, state);
+  }
+
+  /** Waits until this is due to the broker at a topic. */
+  async publishes(topic: string, payload: string): Promise<void> {
+    const sql = `SELECT payload FROM mqtt_out WHERE topic = '${topic}'`;
+    const what = () => `${topic} to be told ${payload}, not ${this.sql(sql)}`;
+    await until(() => this.sql(sql) === payload, { what });
+  }
+
+  /** Until when others take a server for alive. @param time From now on */
+  lives(server: string, time: string): void {
+    this.sql(`UPDATE mqtt_servers SET alive_until = now() ${time} WHERE server = '${server}'`);
+  }
+
+  /** What happens when a broker is met that has forgotten all. */
+  brokerForgets(): void {
+    this.sql("DELETE FROM mqtt_out; UPDATE mqtt_session SET round = round + 1");
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -140,6 +156,41 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "offline");
   });
 
+  Deno.test("PostgreSQL: what a server takes back late of a device that was forgotten, the server to which it came back tells again", async () => {
+    await using rig = new Rig(server());
+    const gate = new Gate();
+    const { server: former } = await rig.server({}, gate);
+    const { server: present } = await rig.server({});
+    const first = await rig.device("a", former);
+    await rig.tells("a", "online");
+    const before = rig.row("server", "a");
+    gate.close();
+    await first.close();
+    await former.forget("a");
+    await rig.device("a", present);
+    await until(() => rig.row("server", "a") !== before, { what: "the new server to tell of it" });
+    const told = rig.row("server", "a");
+    await gate.open();
+    assertEquals([rig.row("server", "a"), rig.row("state", "a")], [told, "online"]);
+    await rig.tells("a", "online");
+  });
+
+  Deno.test("PostgreSQL: nothing is kept of a device that has moved and was forgotten at its new server", async () => {
+    await using rig = new Rig(server());
+    const gate = new Gate();
+    const { server: present } = await rig.server({}, gate);
+    const { server: former } = await rig.server({});
+    await (await rig.device("a", former)).close();
+    await rig.tells("a", "offline");
+    gate.close(); // the server that has it next does not tell of it
+    await (await rig.device("a", present)).close();
+    await until(() => former.known("a")?.server === present.name, { what: "it to have moved" });
+    await present.forget("a");
+    await until(() => rig.row("state", "a") === "", { what: "its row to be deleted" });
+    await gate.open();
+    assertEquals(rig.row("state", "a"), "");
+  });
+
   Deno.test("PostgreSQL: a server that others took for dead says again that its devices are there", async () => {
     await using rig = new Rig(server());
     await rig.server({});
@@ -147,11 +198,9 @@ withPostgres("availability at several servers", (server) => {
     await rig.device("a", paused);
     await rig.tells("a", "online");
     const name = rig.row("server", "a");
-    const lives = (time: string) =>
-      rig.sql(`UPDATE mqtt_servers SET alive_until = now() ${time} WHERE server = '${name}'`);
-    lives("- interval '1 hour'");
+    rig.lives(name, "- interval '1 hour'");
     await until(() => rig.row("state", "a") === "offline", { what: "it to be told offline" });
-    lives("+ interval '1 hour'");
+    rig.lives(name, "+ interval '1 hour'");
     await rig.tells("a", "online");
     assertEquals([rig.row("server", "a"), rig.row("state", "a")], [name, "online"]);
   });
@@ -168,6 +217,53 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "online");
     await client.close();
     await rig.tells("a", "offline");
+  });
+
+  Deno.test("PostgreSQL: a broker that has forgotten is told again of a device that no server has, and by its next server", async () => {
+    await using rig = new Rig(server());
+    const { server: other } = await rig.server({}); // it has the connection
+    const first = await rig.server({});
+    rig.brokerForgets();
+    const client = await rig.device("a", first.server);
+    await client.write("=temp 21.5", { qos: true, wait: true });
+    await rig.publishes("holdfast/a/temp", "21.5");
+    const sql = "SELECT kept FROM mqtt_retained WHERE topic = 'holdfast/a/diagnostics'";
+    await until(() => rig.sql(sql) !== "", { what: "its diagnostics to be told" });
+    const diagnostics = rig.sql(sql);
+    await client.close();
+    await rig.tells("a", "offline");
+    await until(() => other.known("a"), { what: "the other server to see it" });
+    await first.close();
+    rig.lives(rig.row("server", "a"), "- interval '1 hour'");
+    await until(() => other.known("a") && other.known("a")!.server === undefined, {
+      what: "no server to have it",
+    });
+    rig.brokerForgets();
+    await rig.publishes("holdfast/a/temp", "21.5");
+    await rig.publishes("holdfast/a/diagnostics", diagnostics);
+    await rig.tells("a", "offline");
+    rig.sql("DELETE FROM mqtt_out");
+    const round = "SELECT d.round - n.round FROM mqtt_devices AS d, mqtt_session AS n";
+    assert(Number(rig.sql(round)) < 0, "its next server has missed the round");
+    await rig.device("a", other);
+    await rig.publishes("holdfast/a/temp", "21.5");
+    await until(() => rig.sql(round) === "0", { what: "its server to have told of it" });
+  });
+
+  Deno.test("PostgreSQL: what a device was is not told again when another server has told of it meanwhile", async () => {
+    await using rig = new Rig(server());
+    const { server: one } = await rig.server({});
+    await rig.device("a", one);
+    await rig.tells("a", "online");
+    const round = "SELECT round FROM mqtt_devices WHERE device = 'a'";
+    const before = rig.sql(round);
+    await one.transaction((tx) => {
+      const stale = { device: "a", server: "a dead one" };
+      const topic = "holdfast/a/availability";
+      tellAgain(tx, [{ topic, payload: "offline", retain: true }], stale, 1);
+    });
+    await rig.tells("a", "online");
+    assertEquals(rig.sql(round), before);
   });
 
   Deno.test("PostgreSQL: a device that no server has is told to be offline only if nothing was told of it", async () => {

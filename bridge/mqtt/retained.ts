@@ -45,6 +45,15 @@ export async function keptOf(tx: Transaction, topic: string): Promise<string> {
   );
 }
 
+/** Topics of a device with what was published last, as far as that was kept. */
+export async function keptTopics(tx: Transaction, device: string): Promise<Retained[]> {
+  const rows = await tx.all(
+    `SELECT topic, kept FROM mqtt_retained WHERE device = ? AND kept <> ''`,
+    device,
+  );
+  return rows.map(({ topic, kept }) => ({ topic: String(topic), device, kept: String(kept) }));
+}
+
 /** Those of a device; without one, of all. */
 export async function topicsOf(
   tx: Transaction,

@@ -97,6 +97,14 @@ export function endRound(tx: Transaction, device: string): void {
   );
 }
 
+/** A round in which a device was told of, though not by its server: that one has missed it. */
+export const TOLD_BY_ANOTHER = `-1 - (SELECT round FROM mqtt_session)`;
+
+/** Whichever server has a device is to tell of it again, as if it had missed the round. */
+export function missRound(tx: Transaction, device: string): void {
+  tx.run(`UPDATE mqtt_devices SET round = -1 WHERE device = ?`, device);
+}
+
 /** A device that its server is to tell of again. */
 export interface Missed {
   readonly device: string;
@@ -120,20 +128,24 @@ export async function missedRound(tx: Transaction, server: string): Promise<Miss
 /** Of one look. */
 const MOST_MISSED = 1000;
 
-/** Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe. */
+/**
+ * Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe.
+ *
+ * @param message Without a payload: whether the device is there, as its row says by then.
+ */
 export function publishOfOwn(
   tx: Transaction,
-  { topic, payload }: Message,
+  { topic, payload }: Pick<Message, "topic"> & Partial<Message>,
   { device, server, since }: { device: string; server: string; since: number },
 ): void {
   tx.run(
-    `WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)
-      INSERT INTO mqtt_out (topic, payload, retain, since) SELECT ?::text, ?::text, 1, ?::bigint FROM own
+    `WITH own AS (SELECT state FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)
+      INSERT INTO mqtt_out (topic, payload, retain, since) SELECT ?::text, coalesce(?::text, state), 1, ?::bigint FROM own
       ${OR_REPLACE}`,
     device,
     server,
     topic,
-    payload,
+    payload ?? null,
     since,
   );
 }

@@ -28,6 +28,8 @@ export interface Schema {
   readonly markSent: readonly string[];
   /** Adds a row of `mqtt_devices`: device, state, sleep; and the server that says so, where it is shared. */
   readonly tellDevice: string;
+  /** Deletes that row: device; and the server that says so, where it is shared. Another server that runs keeps its own. */
+  readonly forgetDevice: string;
   /** Topic filters, oldest first. */
   readonly filters: string;
 }
@@ -54,6 +56,7 @@ const SQLITE: Schema = {
     WHERE stage IN (${WAITING}, ${SENT}) AND seq > ? ORDER BY seq LIMIT ?`,
   markSent: [`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${WAITING} AND seq <= ?`],
   tellDevice: `INSERT INTO mqtt_devices (device, state, sleep) VALUES (?, ?, ?) ${TELL_DEVICE}`,
+  forgetDevice: `DELETE FROM mqtt_devices WHERE device = ?`,
   filters: `SELECT * FROM mqtt_filters ORDER BY rowid`,
 };
 
@@ -136,6 +139,9 @@ const POSTGRES: Schema = {
   ],
   tellDevice: `INSERT INTO mqtt_devices (device, state, sleep, server) VALUES (?, ?, ?, ?)
     ${TELL_DEVICE}, server = excluded.server`,
+  forgetDevice: `DELETE FROM mqtt_devices AS d WHERE device = ? AND NOT EXISTS (
+    SELECT 1 FROM mqtt_servers AS s
+      WHERE s.server = d.server AND s.server <> ? AND s.alive_until > clock_timestamp())`,
   filters: `SELECT * FROM mqtt_filters ORDER BY place`,
 };
 

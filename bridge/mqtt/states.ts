@@ -5,8 +5,18 @@
 import type { Server, Transaction } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import type { Platform } from "../../server/transport/platform.ts";
-import { leftBehind, tellGone, tellLeft, tellUntold, Unattended } from "./absent.ts";
+import {
+  leftBehind,
+  tellAgain,
+  tellGone,
+  tellLeft,
+  tellUntold,
+  Unattended,
+  untoldInRound,
+} from "./absent.ts";
 import { Availability, type AvailabilityOptions, type AvailabilityState } from "./availability.ts";
+import { isNothing } from "./discovery.ts";
+import { keptTopics } from "./retained.ts";
 import { endRound, type Message, missedRound } from "./rows.ts";
 import type { Topics } from "./topics.ts";
 import type { Wills } from "./wills.ts";
@@ -32,6 +42,9 @@ interface State {
   /** What it should say now; undefined: nothing. */
   readonly read: () => string | undefined;
 }
+
+/** Devices that no server has, of one look: each is read in the store. */
+const MOST_AGAIN = 100;
 
 export class States {
   readonly #host: StatesHost;
@@ -132,10 +145,39 @@ export class States {
       const gone = { device, state: "offline", sleep } as const;
       tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
     }
-    const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
+    await this.#tellAgain(tx);
+    const nobodys = [...idsOfNobodys(server)];
     for (const device of this.#unattended.look(nobodys, platform.now(), patience)) {
       const gone = { device, state: "offline", sleep: 0 } as const;
       tellUntold(tx, this.#availabilityOf(device, "offline"), gone, own!, date);
+    }
+  }
+
+  /** What devices are that no server has, if that was not told in this round. */
+  async #tellAgain(tx: Transaction): Promise<void> {
+    const { server, topics, own, platform } = this.#host;
+    const rows = await untoldInRound(tx, own!);
+    const nobodys = idsOfNobodys(server);
+    const untold = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
+    // All at once: one that is forgotten meanwhile would be waited for.
+    const things = await Promise.all(untold.map(({ device }) => server.thing(device)));
+    for (const [i, it] of untold.entries()) {
+      const { device } = it;
+      const thing = things[i]!;
+      const messages: Parameters<typeof tellAgain>[1][number][] = [
+        { topic: topics.availability(device) },
+      ];
+      for (const channel of thing.channels) {
+        const reported = thing.reported(channel);
+        if (!reported) continue;
+        messages.push({ topic: topics.state(device, channel), payload: textOf(reported.value) });
+      }
+      for (const { topic, kept } of await keptTopics(tx, device)) {
+        if (topic === topics.diagnostics(device) || !isNothing(kept)) {
+          messages.push({ topic, payload: kept });
+        }
+      }
+      tellAgain(tx, messages, it, platform.date());
     }
   }
 
@@ -179,15 +221,21 @@ export class States {
   }
 }
 
+/** Devices that no server has. */
+function idsOfNobodys({ devices }: Server): Set<string> {
+  return new Set(devices.filter(({ server }) => server === undefined).map(({ id }) => id));
+}
+
 /** A server's own devices: of those of others, the others tell. */
 export function hereOf(
   server: Server,
-): Pick<Server, "devices" | "events" | "thing" | "transaction"> {
+): Pick<Server, "devices" | "events" | "known" | "thing" | "transaction"> {
   return {
     get devices() {
       return server.devices.filter((device) => device.server === server.name);
     },
     events: server.events,
+    known: (id) => server.known(id),
     thing: (id) => server.thing(id),
     transaction: (use) => server.transaction(use),
   };

@@ -26,6 +26,8 @@ export interface WillsHost {
   date(): number;
   /** Keeps what is published about devices. */
   tell(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void;
+  /** No longer keeps it. */
+  forget(tx: Transaction, id: string): void;
   /** A transaction may add a publication. */
   added(tx: Transaction, message: Message): void;
 }
@@ -116,6 +118,6 @@ export class Wills {
   forget(tx: Transaction, id: string): void {
     this.#last.delete(id);
     this.#said.delete(id);
-    tx.run(`DELETE FROM mqtt_devices WHERE device = ?`, id);
+    this.#host.forget(tx, id);
   }
 }

@@ -119,6 +119,7 @@ Deno.test("what a device is counts when what it says becomes safe, and not befor
     own: own as unknown as OwnTopics,
     date: () => 5,
     tell: (tx, ...told) => tx.run(schema.tellDevice, ...told),
+    forget: (tx, id) => tx.run(schema.forgetDevice, id),
     added() {},
   });
   const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);

@@ -28,7 +28,7 @@ export interface RolloutOptions
 
 /** One application for a group of devices. */
 export interface Rollout {
-  /** Names it. */
+  /** Names it: the second since 1970 in which it was begun, then six random digits. Larger than those known by then. */
   readonly id: number;
   /** Of the application. */
   readonly name: string;

@@ -175,7 +175,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const isPlain = !offer.older && !offer.again;
     const known = isPlain && this.#rollouts.offered(devices.map(({ id }) => id), offer);
     if (known) return known;
-    const id = this.#rollouts.newId(Math.round(this.#host.date()));
+    const id = this.#rollouts.newId(this.#host.date());
     try {
       if (own.length > 0) await this.#rollOut(own, wasm, offer, { step, id });
       const { name, version, older, again } = offer;

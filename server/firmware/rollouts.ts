@@ -51,6 +51,9 @@ function hasFailed({ phase }: Told): boolean {
   return FAILURES.includes(phase);
 }
 
+/** A group's id is an exact number until the year 2255. */
+const IDS_PER_SECOND = 1e6;
+
 /** All groups of a server. */
 export class Rollouts {
   readonly #groups = new Map<number, Map<string, Member>>();
@@ -73,9 +76,17 @@ export class Rollouts {
     this.#ended = ended;
   }
 
-  /** Names a group. @param date Now, in ms since 1970. */
+  /**
+   * Names a group: the second, then six random digits, as another server may name one at the same time. The id is
+   * larger than all that are known.
+   *
+   * @param date Now, in ms since 1970.
+   */
   newId(date: number): number {
-    return Math.max(date, ...Array.from(this.#ids(), (id) => id + 1));
+    const later = Array.from(this.#ids(), (id) => Math.floor(id / IDS_PER_SECOND) + 1);
+    const second = Math.max(Math.floor(date / 1000), ...later);
+    const [word] = crypto.getRandomValues(new Uint32Array(1));
+    return second * IDS_PER_SECOND + word! % IDS_PER_SECOND;
   }
 
   #ids(): Set<number> {

@@ -242,6 +242,7 @@ export class Conversation {
     if (this.#random.chance(0.3)) await this.#work();
     if (fails === "statement") tx.run(BROKEN, text);
     this.#writeTo(tx, attempt);
+    if (world.ponders > 0) await this.#pause(this.#random.below(world.ponders));
     if (fails === "after") throw new ChangedItsMind();
   }
 

@@ -7,6 +7,7 @@ import type { Progress } from "../../bridge/host/handout.ts";
 import { LocalError, type PeerError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import type { ConnectOptions, SocketEvents } from "../../server/transport/platform.ts";
+import { Answering } from "./answering.ts";
 import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
 import { Chip } from "./chip.ts";
@@ -75,6 +76,7 @@ export class SimDevice implements Wiring {
   dies: "before acting" | "after acting" | "soon" | undefined;
   /** How it dies when it has seen a message that may expire, and the server has no ack for it. */
   atDeadline: (() => void) | undefined;
+  readonly answering = new Answering();
   /** The application takes no messages until then. */
   busyUntil = 0;
   /** Until when it need not notice that the other end is gone, because its clock was set back. */
@@ -153,7 +155,7 @@ export class SimDevice implements Wiring {
 
   /** It will die soon. */
   get isCursed(): boolean {
-    return this.dies !== undefined || this.tears !== undefined;
+    return [this.dies, this.tears, this.answering.strike].some((fate) => fate !== undefined);
   }
 
   get isIdle(): boolean {
@@ -216,7 +218,11 @@ export class SimDevice implements Wiring {
     );
     const socket = new SimSocket(this.process, client, `${SERVER}:8123`, events);
     this.#socket = socket;
-    const lines = { read() {}, wrote: (bytes: Uint8Array) => this.#wrote(bytes) };
+    this.answering.connects();
+    const lines = {
+      read: (bytes: Uint8Array) => this.answering.read(bytes),
+      wrote: (bytes: Uint8Array) => this.#wrote(bytes),
+    };
     socket.tap = new OpenedTap(lines, this.plan, UP, world.clock, (bytes) => {
       world.overhear(socket, bytes);
     });
@@ -231,6 +237,7 @@ export class SimDevice implements Wiring {
   #wrote(bytes: Uint8Array): void {
     const { clock, scenario: { timeout } } = this.world;
     if (this.meetsImpostor) return;
+    if (this.dialect === 2) this.answering.writes(this.#socket!.end);
     this.naps.wrote(bytes);
     // Its socket may take nothing for the timeout; a chip's application only checks now and then.
     const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);

@@ -37,4 +37,13 @@ export const FAULTS = [
   "hostile path",
 ] as const;
 
-export type FaultKind = typeof FAULTS[number];
+/** Faults that are aimed at one moment, in worlds of their own: `moments.ts`. */
+export const MOMENTS = [
+  "device boots, its answer on the way",
+  "server killed amid long transactions",
+  "store slow, a device is not read",
+] as const;
+
+export type Moment = typeof MOMENTS[number];
+
+export type FaultKind = typeof FAULTS[number] | Moment;

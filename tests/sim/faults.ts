@@ -2,6 +2,7 @@
 import type { SimDevice } from "./device.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { Meddler } from "./meddler.ts";
+import { bootAnswering, loseAnswer } from "./moments.ts";
 import { PATH_FAULTS, type PathFault, strikePath } from "../../bridge/testing/path_faults.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
@@ -19,6 +20,8 @@ const WAITING: readonly FaultKind[] = [
   "device killed in a commit",
   "device sleeps",
   "device oversleeps",
+  "device boots, its answer on the way",
+  "store slow, a device is not read",
 ];
 
 /** Causes a fault. */
@@ -55,6 +58,8 @@ export function cause(world: World, kind: FaultKind): void {
     case "device boots, an ack on its way":
       device.dies = "soon";
       return;
+    case "device boots, its answer on the way":
+      return bootAnswering(world, device);
     case "device sleeps":
       return sleeper(world)?.sleepSoon(time, time);
     case "device oversleeps":
@@ -76,6 +81,7 @@ export function cause(world: World, kind: FaultKind): void {
       device.dies = "after acting";
       return;
     case "server killed":
+    case "server killed amid long transactions":
       return world.killServer();
     case "server killed during a commit":
       world.tearNextCommit();
@@ -91,6 +97,9 @@ export function cause(world: World, kind: FaultKind): void {
       disk.slowness = random.skewed(1, 2 * timeout);
       return world.disturb(disk.troubleEnd);
     }
+    case "store slow, a device is not read":
+      world.server.slowsUnread = true;
+      return;
     case "another server takes a device":
       return world.server.fence(device.id);
     case "operator clears a device":
@@ -161,7 +170,10 @@ function putBack(world: World, tries: number): void {
   if (tries > 0 && copy.devices.values().every(({ inbox }) => inbox.length === 0)) {
     return clock.after(timeout / 10, () => putBack(world, tries - 1));
   }
-  clock.after(random.below(4 * timeout), () => world.killServer(undefined, copy));
+  clock.after(random.below(4 * timeout), () => {
+    world.killServer(undefined, copy);
+    for (const device of world.devices) if (random.chance(0.6)) loseAnswer(world, device);
+  });
 }
 
 /** The operator gives a device another key, and it boots with it. */

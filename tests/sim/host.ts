@@ -88,7 +88,8 @@ export class HostProgram implements Program {
 
   died(closes: boolean): void {
     if (closes) this.#run(this.#client.close());
-    if (this.#handed?.qos) this.#handed.repeats = 1; // the application was still busy with it
+    const handed = this.#handed; // the application was still busy with it
+    if (handed && (handed.qos || handed.held)) handed.repeats = 1;
   }
 
   /** Runs something; for a dead program, its result does not matter any more. */

@@ -100,11 +100,11 @@ export class ErrandBooks {
     return errand;
   }
 
-  /** It goes to the bridge, for the first time. @param isDue Whether a device can get it */
+  /** It goes to the bridge, for the first time as far as the broker knows. @param isDue Whether a device can get it */
   goes(errand: Errand, qos: number, packet: number, isDue: (id: string) => boolean): void {
     errand.order = ++this.#count;
     errand.packet = qos === 2 ? packet : 0;
-    errand.mayRepeat = qos === 1;
+    errand.mayRepeat ||= qos === 1; // a broker that went back may not know that it was sent already
     if (qos === 0) return;
     this.#outstanding.add(errand);
     const all = errand.to === undefined

@@ -15,6 +15,7 @@ import {
 import { FleetWorld } from "./fleet_world.ts";
 import { addBroker, hasBroker } from "./mqtt_plan.ts";
 import { addPage, hasPage } from "./page_plan.ts";
+import { addMoment, momentOf } from "./moments.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
@@ -62,6 +63,8 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   if (hasBroker(seed) && scenario.channels) addBroker(scenario, random);
   if (hasPage(seed)) addPage(scenario);
   if (deploysThere(seed)) addDeploys(scenario, random);
+  const moment = momentOf(seed);
+  if (moment && !scenario.channels && !scenario.deploys) addMoment(scenario, moment);
   props.log?.(describe(scenario));
   return playWorld(random, scenario, props);
 }

@@ -90,6 +90,8 @@ export interface Scenario {
   /** Share of its writes in a transaction, and share of its transactions that it lets fail. */
   transactions: number;
   failures: number;
+  /** Longest time that a consuming transaction takes after its writes, in ms, while faults happen. */
+  ponders?: number;
   /** Share of an application's runs in which it returns at once, while its loops go on. */
   returns: number;
   /** Share of refusals and failures after which it tries again at once. */

@@ -76,6 +76,10 @@ export class ServerProcess implements Host, Wiring {
   #store: ServerStore | undefined;
   #ports = 0;
   #keysChangedAt = -Infinity;
+  /** When each device was last admitted. */
+  readonly #admittedAt = new Map<string, number>();
+  /** The store is slow in the next commit during which a device is not read. */
+  slowsUnread = false;
 
   constructor(readonly world: World, disk: Disk) {
     this.process = new Process(world);
@@ -193,9 +197,24 @@ export class ServerProcess implements Host, Wiring {
   /** Draws how long the store takes for something. */
   protected timeOf(what: "commit" | "acquire"): number | undefined {
     const { clock, random, scenario: { storeTime, acquireTime } } = this.world;
+    if (what === "commit" && this.slowsUnread) this.#slowUnread();
     if (clock.now < this.disk.slowUntil) return this.disk.slowness;
     const most = what === "acquire" ? acquireTime ?? storeTime : storeTime;
     return most === undefined ? undefined : random.below(most + 1);
+  }
+
+  /** If a device is not read, the commit that begins takes longer than a device may be silent. */
+  #slowUnread(): void {
+    const { sockets, disk, world } = this;
+    const { clock, random, scenario: { timeout } } = world;
+    if (!sockets.values().some(({ isServing, pausedAt }) => isServing && pausedAt !== undefined)) {
+      return;
+    }
+    this.slowsUnread = false;
+    world.count("store slow, a device is not read");
+    disk.slowUntil = Math.max(disk.slowUntil, clock.now + 1);
+    disk.slowness = timeout + random.below(timeout);
+    world.disturb(disk.troubleEnd);
   }
 
   /** Commits something again and again. */
@@ -258,6 +277,7 @@ export class ServerProcess implements Host, Wiring {
     switch (event.event) {
       case "connected":
         world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
+        this.#checkWelcome(event.device, event.dialect, this.sockets.get(event.address));
         this.sockets.get(event.address)?.serves();
         world.books.get(event.device)?.admitted(this.sockets.get(event.address)?.end.connection);
         this.#deviceOf(event.device)?.naps.connected();
@@ -318,6 +338,7 @@ export class ServerProcess implements Host, Wiring {
         return message && books!.expiring.expired(message, event.code === "EXPIRED");
       }
       case "forgotten":
+        this.#admittedAt.delete(event.device);
         world.books.get(event.device)?.logsForgotten();
         world.log?.(`server: ${event.device} is forgotten: ${event.message}`);
         return void this.conversations.delete(event.device);
@@ -362,6 +383,15 @@ export class ServerProcess implements Host, Wiring {
     this.world.books.get(id)?.appFailed();
   }
 
+  /** Checks that a welcome does not admit a device that was admitted on another connection since. */
+  #checkWelcome(id: string, dialect: 1 | 2, socket: SimSocket | undefined): void {
+    const before = this.#admittedAt.get(id) ?? -Infinity;
+    if (dialect === 2 && socket && socket.wroteAt < before) {
+      throw new Violation(`${id} is let in by an old welcome, in the place of a newer connection`);
+    }
+    this.#admittedAt.set(id, this.world.clock.now);
+  }
+
   /** Dialect 1 has no positions that would show it. */
   #checkOlder(id: string): void {
     const books = this.world.books.get(id);
@@ -372,6 +402,7 @@ export class ServerProcess implements Host, Wiring {
   protected lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
+    this.#admittedAt.delete(id);
     const books = this.world.books.get(id);
     books?.serverDied();
     // The next greeting does not know a stream that was never safe.
@@ -406,8 +437,9 @@ export class ServerProcess implements Host, Wiring {
         .map((ago) => ago < 0 ? ago + 2 ** 32 : ago),
     );
     const { clock, scenario: { timeout } } = this.world;
-    // A hello stays unread while the server is frozen.
-    const isLate = clock.now - this.process.frozenUntil < Math.max(timeout, ago);
+    // A hello stays unread while the server is frozen, or a commit is under way.
+    const busyUntil = Math.max(this.process.frozenUntil, this.disk.troubleEnd);
+    const isLate = clock.now - busyUntil < Math.max(timeout, ago);
     if (ago > 2 * timeout && !isLate) {
       throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
     }
@@ -450,6 +482,7 @@ export class ServerProcess implements Host, Wiring {
       this.#bridge =
         undefined;
     this.sockets.clear();
+    this.#admittedAt.clear();
     this.fullUntil = 0;
     this.died(disk);
     if (disk) this.disk = disk;

@@ -54,9 +54,14 @@ function come(world: World, name: string): void {
   clock.after(random.pick([timeout, 4 * timeout, Infinity, Infinity]), leave);
 }
 
-/** @throws {Violation} if more waits in the store than all devices, or those without a key, may have */
+/**
+ * @param longest Longest text that the server has ever taken, in bytes: waiting texts may be from before its limit was
+ * lowered.
+ * @throws {Violation} if more waits in the store than all devices, or those without a key, may have
+ */
 export function checkQueues(
-  { limits: { totalText, lineBytes }, devices, siege }: Scenario,
+  { limits: { totalText }, devices, siege }: Scenario,
+  longest: number,
   stored: ReadonlyMap<string, Rows>,
 ): void {
   const named = new Set(devices.flatMap(({ id, key }) => key ? [id] : []));
@@ -69,7 +74,7 @@ export function checkQueues(
     all += units;
     if (!named.has(id)) open += units;
   }
-  const most = (share: number) => share + lineBytes + MESSAGE;
+  const most = (share: number) => share + longest + MESSAGE;
   if (all > most(totalText)) throw new Violation(`the queues of all devices hold ${all}`);
   if (siege && open > most(totalText / 2)) throw new Violation(`strangers' queues hold ${open}`);
 }

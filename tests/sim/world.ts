@@ -77,6 +77,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
   #disturbedUntil = 0;
   #disturbances = 0;
   #overheard: SimSocket | undefined;
+  /** Longest text that the server has ever taken, in bytes. */
+  #longest: number;
   /** Folder for stores and memories on files. */
   readonly folder: Folder | undefined;
 
@@ -86,6 +88,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly scenario: Scenario,
     readonly log?: (line: string) => void,
   ) {
+    this.#longest = scenario.limits.lineBytes;
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
     this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
@@ -124,6 +127,12 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** How long it may take until a server learns what has become safe, in ms, if nothing has prevented it since then. */
   tellsIn(_platform: SimPlatform, _since: number): number {
     return 0;
+  }
+
+  /** Longest time that a transaction takes at present after its writes, in ms; 0: none. */
+  get ponders(): number {
+    const { faultsEnd, ponders = 0 } = this.scenario;
+    return this.clock.now < faultsEnd ? ponders : 0;
   }
 
   /** The host at an address of the server. */
@@ -190,7 +199,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
     await this.#runUntil(faultsEnd);
     this.log?.("all faults end");
     this.#torn = undefined;
-    for (const device of devices) device.dies = device.tears = undefined;
+    this.server.slowsUnread = false;
+    for (const device of devices) {
+      device.dies = device.tears = device.answering.strike = undefined;
+    }
     const patience = PATIENCE * timeout + workOf(scenario);
     let stable = false;
     while (!stable) {
@@ -347,6 +359,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     const { limits, lines } = scenario;
     if (random.chance(0.3) && lines.length > 1) {
       limits.lineBytes = random.pick(lines);
+      this.#longest = Math.max(this.#longest, limits.lineBytes);
       for (const device of this.devices) device.lineChanges(limits.lineBytes);
       this.count("server with other limits");
       this.log?.(`the server will take ${limits.lineBytes} bytes`);
@@ -486,7 +499,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
     this.broker?.faults.committed();
-    checkQueues(this.scenario, this.server.disk.devices);
+    checkQueues(this.scenario, this.#longest, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
       if (rows.inbox.length > inbox) {

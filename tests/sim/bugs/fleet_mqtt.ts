@@ -35,13 +35,13 @@ export const FLEET_MQTT_BUGS: Bugs = {
   ),
   "fleet: a paused server's devices stay offline when it goes on": edit(
     ABSENT,
-    "UPDATE mqtt_devices SET round = -1 WHERE",
-    "UPDATE mqtt_devices SET round = round WHERE",
+    "AND round = (SELECT round FROM mqtt_session)",
+    "AND round = -1000",
   ),
   "fleet: that a device is gone says a server that has lost it": edit(
     ROWS,
-    "WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)",
-    "WITH own AS (SELECT 1 FROM mqtt_devices WHERE device = ? AND ? <> '' FOR UPDATE)",
+    "WITH own AS (SELECT state FROM mqtt_devices WHERE device = ? AND server = ? FOR UPDATE)",
+    "WITH own AS (SELECT state FROM mqtt_devices WHERE device = ? AND ? <> '' FOR UPDATE)",
   ),
   "fleet: a device that is on its way in a round is announced by nobody": edit(
     STATES,
