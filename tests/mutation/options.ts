@@ -40,21 +40,21 @@ export interface Options {
   /** Files and folders whose code is changed. */
   source: string[];
   jobs: number;
-  /** Of the tests for a change, in ms. */
+  /** Processor time of the tests for a change, in ms. */
   budget: number;
-  /** Files and folders of tests, in place of all. */
+  /** Files and folders of tests, instead of all. */
   tests?: string[];
   /** One of this many changes is tried. */
   every: number;
   seeds: number;
-  /** The file in which results are kept. */
+  /** The file for results. */
   results?: string;
-  /** Only those that have survived according to it, and are not explained. */
+  /** Only mutants that have survived according to that file, and are not explained. */
   survivors: boolean;
   list: boolean;
 }
 
-/** @throws {Error} one that tells the user what is wrong */
+/** @throws {Error} with a message for the user */
 export function parse(args: string[]): Options | "help" {
   const { values, positionals } = parseArgs({
     args,

@@ -39,7 +39,7 @@ function consumeLong(scenario: Scenario): void {
   for (const { serverTalk } of scenario.devices) serverTalk.long = 0.8;
 }
 
-/** Inboxes are full, and one message more was read: when there is room for it, the device is read again. */
+/** Fills inboxes and has one more message read: when there is room for it, the device is read again. */
 function fillInboxes({ limits, devices, timeout }: Scenario): void {
   limits.inbox = 1;
   for (const { serverTalk, size } of devices) {
