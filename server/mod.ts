@@ -1,5 +1,5 @@
 /**
- * The server's end: listens for devices, and keeps a link to each that outlives outages.
+ * The server: it listens for devices and keeps a link to each that outlives outages.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
