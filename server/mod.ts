@@ -48,7 +48,7 @@ export type { RequestOptions } from "./protocol/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
-export type { DeployPhase } from "./firmware/deployment.ts";
+export type { DeployPhase } from "./firmware/deploy_state.ts";
 export type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./firmware/deploy.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";

@@ -1,5 +1,5 @@
 /** Deploys and rollouts: their options and their states. */
-import type { DeployPhase } from "./deployment.ts";
+import type { DeployPhase } from "./deploy_state.ts";
 
 /** Options of a deploy. */
 export interface DeployOptions {

@@ -16,15 +16,8 @@ import type { DeviceDriver } from "../runtime/device_driver.ts";
 import { tellEnd } from "./awaiting.ts";
 import type { Deploy, DeployOptions } from "./deploy.ts";
 import { errorOf, unsupported, wordsOf } from "./deploy_words.ts";
-import {
-  Deployment,
-  type DeployState,
-  hasFallen,
-  imageOf,
-  isDecided,
-  isOffered,
-  type Line,
-} from "./deployment.ts";
+import { type DeployState, hasFallen, isDecided, isOffered } from "./deploy_state.ts";
+import { Deployment, imageOf, type Line } from "./deployment.ts";
 import type { Member, Rollouts } from "./rollouts.ts";
 
 /** What it needs from the server. */

@@ -10,13 +10,8 @@ import type { LocalError } from "../protocol/errors.ts";
 import { type Offer, shortHash } from "../protocol/firmware_lines.ts";
 import type { Deploy, Rollout } from "./deploy.ts";
 import { nameOf, whyNot } from "./deploy_words.ts";
-import {
-  type Deployment,
-  type DeployPhase,
-  type DeployState,
-  isDecided,
-  isOffered,
-} from "./deployment.ts";
+import { type DeployPhase, type DeployState, isDecided, isOffered } from "./deploy_state.ts";
+import { type Deployment } from "./deployment.ts";
 import { inOrder } from "./group.ts";
 
 /** A device of a group. */

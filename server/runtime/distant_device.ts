@@ -1,7 +1,7 @@
 /** The `Device` for a device that another process of the fleet has. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
-import type { InRollout } from "../firmware/deployment.ts";
+import type { InRollout } from "../firmware/deploy_state.ts";
 import { noMessages } from "../link/counts.ts";
 import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";

@@ -5,7 +5,7 @@ import { checkExpiry } from "../protocol/expiry.ts";
 import { checkText } from "../protocol/lines.ts";
 import { noLetter } from "../link/dead_letters.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
-import type { InRollout } from "../firmware/deployment.ts";
+import type { InRollout } from "../firmware/deploy_state.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";

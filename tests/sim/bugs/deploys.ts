@@ -1,4 +1,4 @@
-/** Bugs of deploys: what travels between server and firmware. */
+/** Bugs of deploys: messages between server and firmware. */
 import { type Bugs, edit } from "./bug.ts";
 
 const DEPLOYMENT = "server/firmware/deployment.ts";

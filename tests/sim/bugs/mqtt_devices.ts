@@ -1,4 +1,4 @@
-/** Bugs of what the bridge to an MQTT broker does for devices: requests, topics of their own, wills, what is taken back. */
+/** Bugs of the MQTT bridge's services for devices: requests, topics of their own, wills, retained values to remove. */
 import { type Bugs, edit } from "./bug.ts";
 
 const ANNOUNCER = "bridge/mqtt/announcer.ts";
