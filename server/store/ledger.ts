@@ -49,7 +49,7 @@ export class Ledger implements Change, Journal {
   #replies: Reply[] | undefined; // that go out
   #checks = 0; // of its token alone, that this commit owes to transactions
   #removed = false;
-  #gone = false; // its removal is safe: the record is nobody's any more
+  #gone = false; // its removal is safe, or another process has the device: the record is nobody's any more
 
   /**
    * @param acquired Its state belongs to the record from now on.
@@ -155,6 +155,11 @@ export class Ledger implements Change, Journal {
   get #rowDiffers(): boolean {
     return this.#positions || this.#inboxFirst !== this.#processed ||
       this.#outboxEnd !== this.record.state.sent;
+  }
+
+  /** Another process has the device: what becomes of the record here is told to nobody. */
+  lost(): void {
+    this.#gone = true;
   }
 
   /** This commit fails if another process has the device, though nothing of it is different. */
