@@ -75,7 +75,7 @@ const MOST_AT_ONCE = 100;
 const PAUSE = 1000;
 
 /** What is said of a device that another server has by now, or that was forgotten. */
-const LOST: ReadonlySet<string> = new Set(["FENCED", "UNKNOWN_DEVICE"]);
+const LOST: ReadonlySet<string> = new Set(["FENCED", "FORGOTTEN", "UNKNOWN_DEVICE"]);
 
 /** @throws {LocalError} BAD_ARGUMENT: the topics would be mixed up with the bridge's */
 export function checkHomeAssistant(

@@ -484,7 +484,11 @@ export class MqttBridge {
         return own.filters;
       },
       notGranted: (filter: RefusedFilter) => own.notGranted(filter),
-      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) => {
+      deliver: (
+        delivery: Delivery,
+        tx: Transaction,
+        without: ReadonlyMap<string, LocalError>,
+      ) => {
         if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) {
           return this.#alsoOthers(tx);
         }

@@ -23,7 +23,7 @@ import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 /** Messages that wait for the store; beyond that nothing is read. */
 const MOST_WAITING = 1000;
 
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY: ReadonlyMap<string, LocalError> = new Map();
 
 /** Before the session is loaded again when the store has refused it, in ms. */
 const PAUSE = 1000;
@@ -41,10 +41,10 @@ export interface BrokerHost {
   /**
    * Does what a message wants.
    *
-   * @param without Devices that cannot take it; those that can are to get it.
+   * @param without Devices that cannot take it, and why; those that can are to get it.
    * @throws {HoldfastError} it cannot be done
    */
-  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void;
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlyMap<string, LocalError>): void;
   /** Topic filters that are wanted beside the bridge's own. */
   readonly filters: ReadonlySet<string>;
   /** The broker does not take a topic filter that is wanted. */
@@ -252,7 +252,7 @@ export class Broker {
 
   /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
   async #performAlone(task: Task): Promise<void> {
-    const without = new Set<string>();
+    const without = new Map<string, LocalError>();
     for (;;) {
       try {
         return await this.#host.transaction((tx) => this.#perform(task, tx, without));
@@ -265,7 +265,7 @@ export class Broker {
           await this.#host.transaction((tx) => keep(tx, task));
           return this.#refuse(task, error);
         }
-        without.add(device); // others may be able to take it
+        without.set(device, error); // others may be able to take it
       }
     }
   }

@@ -1,6 +1,7 @@
 /** What messages at the broker want of devices. */
 import type { Transaction } from "../../server/mod.ts";
 import { formatMarked, isName, NAME_RULE, textOf } from "../../server/protocol/channel_lines.ts";
+import type { LocalError } from "../../server/protocol/errors.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { Refusal, timeOf, valueIn } from "./payload.ts";
 import type { Requests } from "./requests.ts";
@@ -21,13 +22,13 @@ export interface CommandsHost {
 /**
  * Does what a message wants, as a part of a transaction.
  *
- * @param without Devices that cannot take it, where it is for several.
+ * @param without Devices that cannot take it, and why, where it is for several.
  * @throws {HoldfastError} it cannot be done
  */
 export function perform(
   delivery: Delivery,
   tx: Transaction,
-  without: ReadonlySet<string>,
+  without: ReadonlyMap<string, LocalError>,
   host: CommandsHost,
 ): void {
   const target = host.topics.parse(delivery.topic);

@@ -140,10 +140,10 @@ export class OwnTopics {
   /**
    * A message has come that is of no topic of the bridge.
    *
-   * @param without Devices that have no room for it.
+   * @param without Devices that cannot take it, and why.
    * @throws {HoldfastError} it is for no device
    */
-  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void {
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlyMap<string, LocalError>): void {
     const { topic } = delivery;
     const filters = [...this.#filters.meeting(topic)].filter((filter) => this.#devices.has(filter));
     if (filters.length === 0) throw new Refusal("UNKNOWN_TOPIC", "no device wants it any more");
@@ -153,7 +153,8 @@ export class OwnTopics {
     for (const filter of filters) {
       for (const id of this.#devices.get(filter)!) {
         try {
-          if (without.has(id)) throw new LocalError("OUTBOX_FULL", "there is no room for it");
+          const why = without.get(id);
+          if (why) throw why;
           tx.write(id, line, expires === undefined ? {} : { expires });
         } catch (error) {
           if (!(error instanceof LocalError)) throw error;

@@ -1,5 +1,6 @@
 /** A device is taken out of the store. */
 import type { Cleared } from "../link/session.ts";
+import { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transfer } from "./transfer.ts";
 
@@ -15,6 +16,13 @@ export interface Forgetting extends Pick<Transfer, "failed"> {
   check?(): void;
   done(dropped: Cleared): void;
   readonly also?: AlsoForgotten | undefined;
+}
+
+/** What waits for a device fails with this when the device is forgotten. Who asks several devices is told which one. */
+export function forgottenError(device: string, message: string): LocalError {
+  const error = new LocalError("FORGOTTEN", message);
+  error.device = device;
+  return error;
 }
 
 /** Takes a device out of the store. */

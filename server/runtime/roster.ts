@@ -2,12 +2,12 @@
 import type { Device } from "../device.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
-import { LocalError, PeerError } from "../protocol/errors.ts";
+import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { FencedError } from "../store/store.ts";
 import { Callers } from "./callers.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type AlsoForgotten, forgetting } from "./forgetting.ts";
+import { type AlsoForgotten, forgetting, forgottenError } from "./forgetting.ts";
 import { dismiss } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
@@ -104,7 +104,7 @@ export class Roster {
   forget(device: DeviceDriver, also?: AlsoForgotten): Promise<Cleared> {
     return new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
-        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
+        this.#drop(device, forgottenError(device.id, "the device was forgotten"));
         resolve(dropped);
       };
       this.#host.turn.transfer(forgetting(device, { done, failed: reject, also }));
@@ -114,7 +114,7 @@ export class Roster {
   /** A new device takes the place of this one. */
   forgetForRoom(device: DeviceDriver): void {
     const { places, turn } = this.#host;
-    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
+    const why = forgottenError(device.id, "it was away for long, and others needed the room");
     turn.transfer(forgetting(device, {
       check: () => {
         if (!places.mayForget(device)) throw why;

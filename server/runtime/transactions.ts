@@ -14,6 +14,7 @@ import {
 import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { type Errand, Posting, type Setting, type Writing as WritingErrand } from "./errands.ts";
+import { forgottenError } from "./forgetting.ts";
 import { caller } from "./run.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Turn } from "./turn.ts";
@@ -247,9 +248,10 @@ class ApplicationTransfer implements Transfer {
   apply(): void {
     const { device: consumer, count = 0 } = this.consumed ?? {};
     try {
-      if (consumer?.isForgotten || this.deeds.some(({ device }) => device.isForgotten)) {
-        throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
-      }
+      const gone = consumer?.isForgotten
+        ? consumer
+        : this.deeds.find(({ device }) => device.isForgotten)?.device;
+      if (gone) throw forgottenError(gone.id, `device ${JSON.stringify(gone.id)} was forgotten`);
       for (const deed of this.deeds) {
         deed.apply();
         this.#applied++;

@@ -10,7 +10,7 @@ import type { ConnectOptions, SocketEvents } from "../../server/transport/platfo
 import { Answering } from "./answering.ts";
 import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
-import { Chip } from "./chip.ts";
+import { Chip, LOOKS } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { NOBODY, SERVER } from "./addresses.ts";
 import { Circuit, DOWN, type Host, type Path, UP } from "../../bridge/testing/network.ts";
@@ -239,11 +239,11 @@ export class SimDevice implements Wiring {
     if (this.meetsImpostor) return;
     if (this.dialect === 2) this.answering.writes(this.#socket!.end);
     this.naps.wrote(bytes);
-    // Its socket may take nothing for the timeout; a chip's application looks now and then only; and while the process
-    // is frozen it does neither.
-    const patience = timeout * 1.25 + 5;
-    const wasFrozen = clock.now < this.process.frozenUntil + patience;
-    this.books.aging.sent(bytes, this.boot, wasFrozen ? Infinity : patience);
+    // Its socket may take nothing for the timeout. A chip's application looks now and then only; so for what expires
+    // while it is frozen, it may look later.
+    const pause = this.plan.kind === "chip" ? timeout / LOOKS : 0;
+    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil - pause);
+    this.books.aging.sent(bytes, this.boot, clock.now - since);
   }
 
   /** The link came up, or was lost. */
@@ -272,7 +272,7 @@ export class SimDevice implements Wiring {
   jump(ms: number): void {
     this.clockAhead += ms;
     const { clock, scenario: { timeout } } = this.world;
-    this.books.aging.jumps(ms, clock.now + timeout / 8);
+    this.books.aging.jumps(ms, clock.now + timeout / LOOKS);
     // What it was about to do at a certain time, a keepalive for example, it does later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }
