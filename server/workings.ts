@@ -147,7 +147,7 @@ export class Workings {
   async start({ port = 8123, hostname = "0.0.0.0", tls }: ServerSettings): Promise<void> {
     const { platform, store } = this.#means;
     if (this.member) await this.member.start();
-    else for (const { id } of await store.list()) this.devices.meet(await this.#acquire(id));
+    else for (const { id } of await store.list()) await this.#meet(await this.#acquire(id));
     if (this.member) {
       this.events.subscribe((event) => {
         if ("device" in event && event.device !== undefined) {
@@ -175,6 +175,16 @@ export class Workings {
     }
     // What came before a restart is processed now; the application of others begins when they connect.
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
+  }
+
+  /** A device was here before. What has expired of an earlier one's may be on its way to the store. */
+  #meet(ledger: Ledger): Promise<void> {
+    return new Promise((resolve) => {
+      this.turn.enter(() => {
+        this.devices.meet(ledger);
+        resolve();
+      });
+    });
   }
 
   /** A device that is here, or that another server has. @throws {LocalError} UNKNOWN_DEVICE */
