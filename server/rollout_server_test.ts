@@ -125,7 +125,7 @@ Deno.test("when one falls back no further one is begun, and that is so after a r
   await server.rollOut(["a", "b", "c", "d"], wasm, APP);
   await place.hasPhases({ a: "kept", b: "fell_back", c: "stopped", d: "stopped" });
   const { message } = await place.scene.logs("rollout", "STOPPED");
-  assertStringIncludes(message!, `1 run it, 2 were not begun, as of "b": it hung`);
+  assertStringIncludes(message!, `1 run it, 2 were not started, because of "b": it hung`);
   assertEquals(server.known("c")!.deployment!.detail, `"b": it hung`);
   await place.restart({ store });
   const [{ state, why, devices }] = place.scene.server.rollouts as [typeof server.rollouts[0]];

@@ -1,5 +1,6 @@
 /**
- * Projects of one's own beside a clone, with an empty HOME: the README's example, and what `deno task new` begins.
+ * A user's own projects beside a clone, with an empty HOME: the README's example, and the project that `deno task new`
+ * creates.
  *
  * @module
  */
@@ -9,10 +10,10 @@ import { folder } from "./support/main_process.ts";
 const ROOT = new URL("../", import.meta.url).pathname.replace(/\/$/, "");
 const NEW = `${ROOT}/bridge/template/new.ts`;
 
-/** The environment without where a task was begun: `deno task` would keep that. */
+/** The environment without INIT_CWD, which `deno task` would keep. */
 const { INIT_CWD: _, ...ENVIRONMENT } = Deno.env.toObject();
 
-/** What a deno says that ends by itself. */
+/** Runs deno to its end, and returns its output. */
 async function deno(cwd: string, ...args: string[]) {
   const home = Deno.makeTempDirSync();
   try {

@@ -1,6 +1,6 @@
 /**
- * The protocol's pages against what they are about: their exchanges are those of the vectors, which the two ends are held
- * to; each promise is held by something that is there; their tables can be read.
+ * Checks the protocol's pages: their exchanges are those of the vectors, with which both ends are tested; each promise
+ * has a test that exists; their tables are readable.
  *
  * @module
  */
@@ -24,7 +24,7 @@ const PAGES = [
   "PROMISES",
 ];
 
-/** Most characters in a cell of a table. What is longer wants to be a sentence below it. */
+/** Most characters in a cell of a table. Longer text belongs in a sentence below it. */
 const CELL = 100;
 
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
@@ -34,7 +34,7 @@ const vector = (name: string): Vector => JSON.parse(read(`tests/vectors/${name}.
 /** One line on the wire, or the end of a connection: when, by whom, and the bytes as Latin-1 or the reason. */
 type Event = [at: number, who: string, what: string];
 
-/** What a vector says, from one end's view. */
+/** The events of a vector, from one end's view. */
 function ofVector(name: string, end: "client" | "server"): Event[] {
   const [out, into] = end === "client" ? ["device", "server"] : ["server", "device"];
   return vector(name)[end]!.steps.flatMap(([at, step, value]): Event[] => {
@@ -52,7 +52,7 @@ function linesOf(bytes: string): string[] {
   return bytes.match(/[^\n]*\n/g) ?? [];
 }
 
-/** What the core does with a message whose time is up while nobody can say whether it has arrived. */
+/** The core's events for a message whose deadline passes while nobody can say whether it has arrived. */
 function ofExpiry(): Event[] {
   const events: Event[] = [];
   const end = new ClientEnd(coreModule(), { dialect: 2, line: 128 });
@@ -73,7 +73,7 @@ function ofExpiry(): Event[] {
   at(1, () => end.input("opened"));
   hear(5, welcome);
   end.take();
-  events.splice(2); // its keepalive says nothing here
+  events.splice(2); // its keepalive does not matter here
   at(10, () => end.input("write", "a"));
   at(30, () => end.input("lost"));
   end.input("write", "b");
@@ -89,7 +89,7 @@ function ofExpiry(): Event[] {
   return events;
 }
 
-/** A sealed session; what it says has no time. */
+/** The events of a sealed session, which have no times. */
 function ofSession(name: string): Event[] {
   const session = JSON.parse(read("tests/vectors/seal/vectors.json"))[name];
   const said = (who: string, line: string): Event => [0, who, line];
@@ -110,7 +110,7 @@ interface Shown {
   events: Event[];
 }
 
-/** All exchanges: blocks whose first line says where they come from. */
+/** All exchanges: blocks whose first line names their source. */
 function shown(): Shown[] {
   return PAGES.flatMap((name) =>
     [...page(name).matchAll(/^```text (.+)\n([^]*?)^```/gm)].map(([, source, rows]) => ({
@@ -121,7 +121,7 @@ function shown(): Shown[] {
   );
 }
 
-/** A row such as ` 10 device  00a\n   ; a comment`; rows with a comment alone are none. */
+/** A row such as ` 10 device  00a\n   ; a comment`; rows with only a comment are not events. */
 function eventOf(row: string): Event[] {
   const bare = row.replace(/ *;.*$/, "");
   if (bare.trim() === "") return [];
@@ -145,7 +145,7 @@ function bytesOfRow(what: string): string {
   return latin1(bytesOf(plain));
 }
 
-/** What an exchange claims to show. */
+/** The source that an exchange claims to show. */
 function sourceOf([name, end, range]: string[]): Event[] {
   const all = name === "expiry"
     ? ofExpiry()
@@ -159,7 +159,7 @@ function sourceOf([name, end, range]: string[]): Event[] {
 for (const { page, source, events } of shown()) {
   Deno.test(`${page}.md shows what lies on the wire: ${source.join(" ")}`, () => {
     const actual = sourceOf(source);
-    // Of the session its beginning is shown.
+    // Only the beginning of the session is shown.
     assertEquals(events, source[0] === "seal" ? actual.slice(0, events.length) : actual);
   });
 }
@@ -183,7 +183,7 @@ Deno.test("the protocol shows an exchange for each thing that can happen", () =>
   ) assert(sources.includes(name), name);
 });
 
-Deno.test("the proof that the protocol works out is the vector's", () => {
+Deno.test("the proof in the protocol's example is the vector's", () => {
   const lines = ofVector("dialect2_proof", "client").map(([, , line]) => line);
   const [, worked] = page("PROTOCOL").match(/^ +welcome +(%x02 02 .*) d1…d1 P$/m) ?? [];
   const bytes = worked!.replaceAll(" ", "").replace("%x02", "\x02");
@@ -208,7 +208,7 @@ function promises(): string[] {
     .map((line) => line.split("|")[1]!.trim());
 }
 
-/** What is said to hold each of them, in tests/README.md. */
+/** The tests named for each of them in tests/README.md. */
 function held(): [promise: string, by: string][] {
   const [, section] = read("tests/README.md").split("## What holds each promise\n");
   return section!.split("\n## ")[0]!.split(/^- /m).slice(1).map((entry) => {
@@ -218,11 +218,11 @@ function held(): [promise: string, by: string][] {
   });
 }
 
-Deno.test("each promise is held by something, and nothing else is said to be one", () => {
+Deno.test("each promise has tests, and nothing else is listed as a promise", () => {
   assertEquals(held().map(([promise]) => promise).sort(), promises().sort());
 });
 
-Deno.test("what is said to hold a promise is there", () => {
+Deno.test("the tests that are listed for a promise exist", () => {
   const bugs = new Set(MUTATIONS.map(({ name }) => name));
   const faults = new Set<string>(FAULTS);
   const missing: string[] = [];

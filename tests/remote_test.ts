@@ -1,6 +1,6 @@
 /**
- * The package as somebody uses it who imports it from a registry: its published files come from an HTTP server, into an
- * empty HOME, and nothing of this clone is there.
+ * The package as imported from a registry: its published files come from an HTTP server, into an empty HOME, without
+ * access to this clone.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const CONFIG = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
 /** Longest time that a program of the test takes, in ms. */
 const LIMIT_MS = 300_000;
 
-/** Both ends, a bridge, and a simulated world: each of the package's faces. */
+/** Both ends, a bridge, and a simulated world: each export of the package. */
 const PROGRAM = `
 import { Server } from "${CONFIG.name}";
 import { Client } from "${CONFIG.name}/client";
@@ -35,10 +35,10 @@ await simulate({ seed: 1 }, async (world) => {
 console.log(typeof MqttBridge);
 `;
 
-/** The environment without what leads to this clone and to what was downloaded before. */
+/** The environment without variables that lead to this clone or to earlier downloads. */
 const { INIT_CWD: _, DENO_DIR: __, ...ENVIRONMENT } = Deno.env.toObject();
 
-/** What a deno says, with an empty HOME. */
+/** Runs deno with an empty HOME, and returns its output. */
 async function deno(cwd: string | URL, home: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
@@ -52,7 +52,7 @@ async function deno(cwd: string | URL, home: string, ...args: string[]) {
   return { code, said: said!, wrong: wrong! };
 }
 
-/** The files that JSR would be given, by their paths in the package. */
+/** The files that JSR would get, by their paths in the package. */
 async function published(home: string): Promise<Set<string>> {
   const args = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
   const { code, said, wrong } = await deno(ROOT, home, ...args);
@@ -80,7 +80,7 @@ Deno.test("client, server, bridge and simulated worlds work where only published
     },
   );
   const base = `http://127.0.0.1:${http.addr.port}`;
-  // JSR puts versions into a package's imports; here the project has them.
+  // JSR resolves the versions of a package's imports; here the project's import map does.
   const imports: Record<string, string> = { ...CONFIG.imports };
   for (const name of Object.keys(imports)) {
     if (imports[name]!.startsWith("./")) delete imports[name];
@@ -90,14 +90,14 @@ Deno.test("client, server, bridge and simulated worlds work where only published
   }
   await Deno.writeTextFile(`${project}/deno.json`, JSON.stringify({ imports }));
   await Deno.writeTextFile(`${project}/main.ts`, PROGRAM);
-  // No permission to read any file, nor to reach anybody but a server on this machine.
+  // No permission to read files, or to reach anything but a server on this machine.
   const { code, said, wrong } = await deno(
     project,
     home,
     "run",
     "--no-prompt",
     "--allow-import",
-    "--allow-env", // a dependency looks at it
+    "--allow-env", // a dependency reads it
     "--allow-net=127.0.0.1,0.0.0.0",
     "main.ts",
   );

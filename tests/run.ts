@@ -1,6 +1,6 @@
 /**
- * `deno task test`: the whole quality gate. Runs its steps in order, says a line about each, and stops
- * at the first that fails, with its output.
+ * `deno task test`: the whole quality gate. Runs its steps in order, prints a line about each, and stops at the first
+ * that fails, with its output.
  *
  * @module
  */
@@ -16,17 +16,17 @@ Files, folders and --filter choose among the Deno tests, leave the other steps o
 build) and show the tests' output. Test files run in parallel, as many as the environment's
 DENO_JOBS says; without it, one more than there are processors.`;
 
-/** Many tests wait for something, and leave their processor to others meanwhile. */
+/** Many tests wait, and leave their processor to others meanwhile. */
 const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 1);
 
-/** On two cores: with little else to do, and kept busy by other programs. */
+/** On two cores, idle and kept busy by other programs. */
 const DURATION = `The whole gate takes 20 to 35 minutes on two cores. Without the tools that .ci/run
 installs, it takes some ten minutes of processor time.`;
 
 /** A step that takes longer hangs. */
 const STEP_LIMIT_MS = 45 * 60_000;
 
-/** What programs import. */
+/** The modules that programs import. */
 const FACES = ["server", "bridge/host", "bridge/mqtt", "bridge/testing"].map((room) =>
   `${room}/mod.ts`
 );
@@ -96,7 +96,7 @@ function steps(testArgs: string[]): Step[] {
     {
       name: "tests",
       about: "Deno tests and the examples in the docs",
-      // Neither sanitizer is on by itself.
+      // Neither sanitizer is on by default.
       args: [
         "test",
         "-A",
@@ -113,16 +113,16 @@ function steps(testArgs: string[]): Step[] {
   ];
 }
 
-/** How a step that was stopped is asked to end: Deno names the tests that have not ended, also one that never waits. */
+/** The signal for a step that must stop: Deno then names the tests that have not ended, also one that never waits. */
 const STOP = "SIGINT";
 
-/** A step that has not ended so long after that, in ms, is ended. */
+/** A step that has not ended this many ms later is killed. */
 const GRACE_MS = 10_000;
 
 /**
  * Runs deno to its end; both of its outputs as one text, in the order of their arrival.
  *
- * @param stop Ends it sooner: it has failed then.
+ * @param stop Ends it early; it has then failed.
  */
 export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -162,7 +162,7 @@ export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
   return { ok: success && !wasStopped, output };
 }
 
-/** Tests that were left out, one line for each thing that enables some of them; those without such a thing by name. */
+/** Skipped tests: one line for each remedy that enables some of them; those without a remedy by name. */
 export function leftOutOf(output: string): string[] {
   const names = [...output.matchAll(/^(.*) \.\.\. ignored\b/gm)].map(([, name]) => name!);
   const remedyOf = (name: string) => name.match(/ \[(.+)\]$/)?.[1];
@@ -197,7 +197,7 @@ function parse(args: string[]): Options {
   const names = steps([]).map((step) => step.name);
   const unknown = only?.find((name) => !names.includes(name));
   if (unknown !== undefined) throw new Error(`no step ${unknown}: ${names.join(", ")}`);
-  if (only?.includes("tests")) only.push("build"); // the tests load what it makes
+  if (only?.includes("tests")) only.push("build"); // the tests need its output
   return { only, testArgs };
 }
 
@@ -214,7 +214,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
     const result = await deno(step.args, AbortSignal.timeout(STEP_LIMIT_MS));
     const took = sinceThen(start);
     const count = step.count?.(result.output);
-    // Tools that found nothing to test are content with themselves.
+    // Test tools succeed if they find no tests.
     const empty = step.count !== undefined && !(count && count.passed + count.failed > 0);
     ok = result.ok && !empty;
 
@@ -238,7 +238,7 @@ async function run({ only, testArgs }: Options): Promise<boolean> {
   const { passed, failed, skipped } = total;
   const left = skipped > 0 ? `, ${skipped} skipped` : "";
   console.log(`\nIt took ${sinceThen(started)}.`);
-  console.log(`${passed} passed, ${failed} failed${left}`); // alone on its line, for those who count
+  console.log(`${passed} passed, ${failed} failed${left}`); // on a line of its own, for programs that parse it
   return ok;
 }
 

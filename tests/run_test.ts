@@ -4,7 +4,7 @@ import { until } from "./support/wait.ts";
 
 const BEGUN = `await Deno.writeTextFile(import.meta.url.slice("file://".length) + ".begun", "");`;
 
-Deno.test("the gate says which tests do not end: one that waits, and one that never lets go", async () => {
+Deno.test("the gate names tests that do not end: one that waits, and one that never yields", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const bodies = { waits: "setInterval(() => {}, 1000); await new Promise(() => {});" };
@@ -28,7 +28,7 @@ Deno.test("the gate says which tests do not end: one that waits, and one that ne
   }
 });
 
-Deno.test("the gate says what enables the tests that it has skipped, in one line each", () => {
+Deno.test("the gate says, in one line each, what would enable skipped tests", () => {
   const output = `running 4 tests from ./a_test.ts
 a chip boots [apt install qemu-system-misc] ... ignored (0ms)
 a page loads [apt install chromium] ... ignored (0ms)

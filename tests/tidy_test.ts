@@ -1,6 +1,6 @@
 /**
- * The rules of the tree that no compiler knows: who may import whom, what a name means, where one finds one's way.
- * Each is a test of its own, and says what to do when it fails. The rules themselves are in `tidy/`, tested there.
+ * Rules for the tree that no compiler checks: imports, the meaning of names, maps and links. Each rule is a test, and
+ * says what to do when it fails. The rules are implemented and tested in `tidy/`.
  *
  * @module
  */
@@ -42,7 +42,7 @@ const KNOTS: readonly Knot[] = [
   },
 ];
 
-/** One rule: nothing is found, or the test says what, and how to put it right. */
+/** Registers one rule: the test fails if anything is found, and says how to fix it. */
 function rule(name: string, found: () => string[], fix: string): void {
   Deno.test(`tidy: ${name}`, () => {
     const faults = found();

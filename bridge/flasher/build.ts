@@ -7,24 +7,24 @@ import * as esbuild from "esbuild";
 
 const HERE = new URL("./", import.meta.url);
 
-/** A built page: paths below its folder, and what is in the files. */
+/** A built page: paths below its folder, with the files' contents. */
 export type Site = Map<string, Uint8Array>;
 
-/** What a page weighs, compressed as servers do it, in bytes. */
+/** Sizes of a page, compressed as servers do it, in bytes. */
 export interface Weight {
   /** Files loaded before the page can be used. */
   entry: number;
-  /** What comes with the first board: esptool-js and its program for the chip. */
+  /** Files loaded with the first board: esptool-js and its program for the chip. */
   loader: number;
 }
 
-/** What it shares with the server's page. */
+/** Parts that it shares with the server's page. */
 const PARTS = "../../server/web/parts";
 
-/** Files that are taken as they are. */
+/** Files that are copied unchanged. */
 const STATIC = ["page/index.html", `${PARTS}/icon.svg`, "page/app.webmanifest"];
 
-/** The style of both, and its own. */
+/** The shared style, and its own. */
 const STYLES = [`${PARTS}/style.css`, "page/style.css"];
 
 const COMMON = {
@@ -42,8 +42,8 @@ const COMMON = {
 /**
  * Bundles the page.
  *
- * @param texts licences of what comes with it
- * @param servedHere it is not published, but served from the folder of Holdfast
+ * @param texts further licences to include
+ * @param servedHere whether it is served from the folder of Holdfast, not published
  */
 export async function buildSite(texts: string[] = [], servedHere = false): Promise<Site> {
   const site: Site = new Map();
@@ -71,7 +71,7 @@ export async function buildSite(texts: string[] = [], servedHere = false): Promi
     site.set("licences.txt", await licences(Object.keys(page.metafile.inputs), texts));
     for (const { path, contents } of page.outputFiles) {
       const name = path.slice(1);
-      if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never asked for
+      if (!name.startsWith("esp32")) site.set(name, contents); // emptied below, and never requested
     }
     const worker = await esbuild.build({
       ...COMMON,
@@ -88,7 +88,7 @@ export async function buildSite(texts: string[] = [], servedHere = false): Promi
   return site;
 }
 
-/** What esptool-js has in it that is not its own. */
+/** Third-party code inside esptool-js. */
 const STUB = `esp-flasher-stub: the program that esptool-js puts into the chip's RAM
 
 Copyright Espressif Systems, https://github.com/espressif/esp-flasher-stub
@@ -96,7 +96,7 @@ Copyright Espressif Systems, https://github.com/espressif/esp-flasher-stub
 Licensed under either of the Apache License, Version 2.0 (its text stands at esptool-js), or the MIT license.
 `;
 
-/** The licences of this project, of the packages that these files, relative to this one, are from, and others. */
+/** The licences of this project, of the packages that these files (relative to this one) come from, and others. */
 async function licences(files: string[], others: string[]): Promise<Uint8Array> {
   const folders = files.flatMap((file) =>
     file.match(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+\//) ?? []
@@ -113,7 +113,7 @@ async function licences(files: string[], others: string[]): Promise<Uint8Array> 
   return new TextEncoder().encode(texts.join(`\n${"-".repeat(80)}\n\n`));
 }
 
-/** A name for these files: another for others. */
+/** A name for these files, which changes with their contents. */
 async function versionOf(site: Site): Promise<string> {
   const all = new Blob(
     [...site].flatMap(([name, bytes]) => [name, bytes as Uint8Array<ArrayBuffer>]),
@@ -123,8 +123,8 @@ async function versionOf(site: Site): Promise<string> {
 }
 
 /**
- * Leaves out of esptool-js what is for other chips: they are refused before any of it would be used. Two
- * thirds of its weight.
+ * Leaves out the parts of esptool-js for other chips, two thirds of its size: such chips are refused before any of it
+ * would be used.
  */
 const onlyThisChip: esbuild.Plugin = {
   name: "only this chip",
@@ -139,7 +139,7 @@ const onlyThisChip: esbuild.Plugin = {
        export const CHIP_DEFS = { esp8266: new ESP8266ROM() };
        export const ROM_LIST = Object.values(CHIP_DEFS);`,
     );
-    // It reads images to change their headers, which we never ask for.
+    // It parses images to change their headers, which we never do.
     replace(
       /esptool-js\/lib\/image\/index\.js$/,
       `export function loadFirmwareImage() { throw new Error("left out by build.ts"); }`,
@@ -147,7 +147,7 @@ const onlyThisChip: esbuild.Plugin = {
   },
 };
 
-/** What a page weighs. Each file is compressed alone, as it is sent. */
+/** Measures a page. Each file is compressed by itself, as it is sent. */
 export async function weigh(site: Site): Promise<Weight> {
   const weight: Weight = { entry: 0, loader: 0 };
   const text = new TextDecoder();

@@ -6,7 +6,7 @@ import type { Site } from "./build.ts";
 export const IMAGES = new URL("../esp8266/build/", import.meta.url);
 
 /**
- * Reads what is there now: `index.json`, the list of folders, and each with its manifest and files.
+ * Reads what is there at the moment: `index.json`, the list of folders, and each with its manifest and files.
  * Without images, the list is empty. A folder whose manifest cannot be read is passed on as it is: the
  * page says what is wrong with it.
  */
@@ -26,8 +26,8 @@ export async function readImages(folder: URL = IMAGES): Promise<Site> {
 }
 
 /**
- * The manifest with what ESP Web Tools (esphome.github.io/esp-web-tools) wants to find in it. It knows no
- * sizes of flash: it gets the parts for 4 MB, and the first application. Settings come by Improv-Serial.
+ * Adds to the manifest what ESP Web Tools (esphome.github.io/esp-web-tools) expects. It does not distinguish sizes of
+ * flash, so it gets the parts for 4 MB, and the first application. Settings come by Improv-Serial.
  */
 export function withEspWebTools(bytes: Uint8Array): Uint8Array {
   let manifest: Manifest;
@@ -64,7 +64,7 @@ async function foldersIn(folder: URL): Promise<string[]> {
   return names;
 }
 
-/** The files that a manifest may name. Others, of the build, are nobody's business. */
+/** The files that a manifest may name. Other files of the build are not served. */
 async function filesIn(folder: URL): Promise<Site> {
   const files: Site = new Map();
   for await (const { name, isFile } of Deno.readDir(folder)) {

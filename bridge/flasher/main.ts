@@ -18,9 +18,9 @@ that \`deno task firmware\` has built. Open the address that it prints in a brow
   --port N      TCP port, 0: any free one  (8080)
   --host NAME   address to listen on; browsers open serial ports for pages of this computer only, or
                 over HTTPS  (127.0.0.1)
-  --build-only  build, say what the page weighs, and end; no server
+  --build-only  build, print the size of the page, and exit; no server
   --out DIR     with --build-only: put the page, and the images, there; host it anywhere, over HTTPS
-  --json        what is said as a line of JSON on stdout
+  --json        print one line of JSON on stdout instead of text
   --help        this text
 
 Exit code: 0 ended by a signal or built, 1 could not build or listen, 2 wrong options.`;
@@ -28,7 +28,7 @@ Exit code: 0 ended by a signal or built, 1 could not build or listen, 2 wrong op
 /** Where the page is built to without --out. */
 const BUILD = new URL("./build/", import.meta.url);
 
-/** What must not be exceeded before the page can be used: bytes, compressed. */
+/** Limit for what is loaded before the page can be used: bytes, compressed. */
 export const ENTRY_BUDGET = 60_000;
 
 interface Options {
@@ -39,7 +39,7 @@ interface Options {
   json: boolean;
 }
 
-/** @throws {Error} one that tells the user what is wrong */
+/** @throws {Error} with a message for the user */
 function parse(args: string[]): Options | "help" {
   const { values } = parseArgs({
     args,
@@ -70,7 +70,7 @@ function parse(args: string[]): Options | "help" {
   };
 }
 
-/** Writes a site into a folder, which may be there: what is not of this page stays. */
+/** Writes a site into a folder, which may exist: files that are not part of the page stay. */
 async function write(site: Site, folder: string | URL): Promise<void> {
   const base = folder instanceof URL ? folder.pathname : folder;
   for (const [path, bytes] of site) {

@@ -1,4 +1,4 @@
-/** Serves the built page and the images that are there at the moment. */
+/** Serves the built page and the current images. */
 import type { Site } from "./build.ts";
 
 const TYPES: Record<string, string> = {
@@ -38,7 +38,7 @@ export async function answer(
       "cache-control": "no-cache",
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
-      "content-security-policy": "frame-ancestors 'none'", // the page's own says the rest
+      "content-security-policy": "frame-ancestors 'none'", // the rest is in the page's own policy
       "permissions-policy": "serial=(self)",
     },
   });

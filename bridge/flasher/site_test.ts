@@ -13,7 +13,7 @@ import { until } from "../../tests/support/wait.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 
-/** A folder with the images of one board, and things that are none. */
+/** A folder with the images of one board, and other things. */
 async function withImages(use: (folder: URL) => Promise<void>): Promise<void> {
   const path = Deno.makeTempDirSync();
   try {
@@ -44,7 +44,7 @@ async function withImages(use: (folder: URL) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("images are listed as they are at the moment, and nothing else of the build is", async () => {
+Deno.test("the current images are listed, and nothing else of the build", async () => {
   await withImages(async (folder) => {
     const images = await readImages(folder);
     assertEquals([...images.keys()].sort(), [
@@ -75,7 +75,7 @@ Deno.test("the manifest is one for ESP Web Tools, too", async () => {
   });
 });
 
-Deno.test("a manifest that is wrong is passed on for the page to complain about", async () => {
+Deno.test("a wrong manifest is passed on, so that the page can complain about it", async () => {
   await withImages(async (folder) => {
     Deno.writeTextFileSync(new URL("nonos-wifi/manifest.json", folder), "{ broken");
     const images = await readImages(folder);
@@ -86,7 +86,7 @@ Deno.test("a manifest that is wrong is passed on for the page to complain about"
   });
 });
 
-Deno.test("the page weighs what it may, asks nobody else, and is complete", async () => {
+Deno.test("the page is within its size limit, loads nothing from elsewhere, and is complete", async () => {
   const site = await buildSite();
   const { entry, loader } = await weigh(site);
   console.log(
@@ -94,7 +94,7 @@ Deno.test("the page weighs what it may, asks nobody else, and is complete", asyn
   );
   assert(entry > 5000 && entry <= ENTRY_BUDGET, `${entry}`);
   const text = (name: string) => new TextDecoder().decode(site.get(name));
-  // What people may follow is not asked by the page itself.
+  // Links for users are not requests of the page.
   const links = /<a\s[^>]*href="https:[^>]*>/g;
   for (const [link] of text("index.html").matchAll(links)) {
     assertStringIncludes(link, `rel="noopener noreferrer"`);
@@ -114,7 +114,7 @@ Deno.test("the page weighs what it may, asks nobody else, and is complete", asyn
   assertEquals(kept.sort(), ["./", ...site.keys()].filter((name) => name !== "worker.js").sort());
 });
 
-Deno.test("the server gives out the page and the images, and no more", async () => {
+Deno.test("the server serves the page and the images, and nothing else", async () => {
   const site = new Map([["index.html", new TextEncoder().encode("<!DOCTYPE html>")]]);
   const images = () =>
     Promise.resolve(new Map([["firmware/index.json", new TextEncoder().encode("[]")]]));
@@ -159,7 +159,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("the command line: help, and what is wrong with an option", async () => {
+Deno.test("the command line: help, and errors about options", async () => {
   const help = await run("--help");
   assertEquals(help.code, 0);
   for (const word of ["--port", "--host", "--build-only", "--out", "--json"]) {
@@ -214,7 +214,7 @@ Deno.test("the lines with “task” that page and README show are right in a fr
       new Deno.Command("sh", {
         args: ["-c", line.replace(DENO, `exec '${Deno.execPath()}'`) + more],
         cwd: folder,
-        env: { NO_COLOR: "1", INIT_CWD: folder }, // a task that runs these tests has set another one
+        env: { NO_COLOR: "1", INIT_CWD: folder }, // the task that runs these tests has set it to another folder
         stdin: "null",
         stdout: "piped",
         stderr: "piped",
@@ -225,7 +225,7 @@ Deno.test("the lines with “task” that page and README show are right in a fr
 
     await using page = served(start(`${DENO} task flasher`, " --port 0 --json"));
     const response = await fetch((await page.facts()).url);
-    // Its words are for whoever has the clone.
+    // Its advice is for users who have the clone.
     assertStringIncludes(await response.text(), "<html data-served-here ");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -252,7 +252,7 @@ Deno.test("the page is built into a folder, to be hosted elsewhere", async () =>
   }
 });
 
-Deno.test("the page is served on this computer, until a signal ends it; a port in use is said", async () => {
+Deno.test("the page is served on this computer until a signal ends it; a port in use is reported", async () => {
   await using page = served(
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-q", "-A", "--no-check", MAIN, "--port", "0", "--json"],
@@ -270,7 +270,7 @@ Deno.test("the page is served on this computer, until a signal ends it; a port i
   assertStringIncludes(err, "is in use: choose another with --port");
 });
 
-/** A page that is being served, until it is ended by a signal. */
+/** A page that is served until a signal ends it. */
 function served(command: Deno.Command) {
   const child = command.spawn();
   const said = { out: "", err: "" };
@@ -279,7 +279,7 @@ function served(command: Deno.Command) {
   };
   const reading = Promise.all([read(child.stdout, "out"), read(child.stderr, "err")]);
   return {
-    /** What it says of itself once it can be opened. */
+    /** What it prints when it can be opened. */
     async facts() {
       await until(() => said.out.includes("\n"), { what: () => `the address: ${said.err}` });
       return JSON.parse(said.out);

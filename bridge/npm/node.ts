@@ -1,6 +1,6 @@
 /**
- * Under Node, what server and client use of Deno, and of JavaScript newer than Node 20. `pack.ts` puts an import of
- * this module into those that need it, and refuses what is not here. Nothing global is changed.
+ * For Node: the functions of Deno, and of JavaScript newer than Node 20, that server and client use. `pack.ts` adds an
+ * import of this module where it is needed, and refuses calls that are not here. No globals are changed.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import * as fs from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
 
-/** Errors of Node's `fs` stay what they are: which of Deno's they would be is seen by their code. */
+/** Errors of Node's `fs` are not converted: their code says which of Deno's errors they match. */
 function withCode(...codes: string[]): { [Symbol.hasInstance](error: unknown): boolean } {
   return {
     [Symbol.hasInstance]: (error) => codes.includes(String((error as { code?: unknown })?.code)),
@@ -19,7 +19,7 @@ function withCode(...codes: string[]): { [Symbol.hasInstance](error: unknown): b
 /** A file's handle. */
 class FsFile {
   #fd: number | undefined;
-  /** Where it reads next. Node's own position cannot be moved. */
+  /** Where it reads next. Node's own position cannot be set. */
   #position = 0;
 
   constructor(fd: number) {
@@ -122,15 +122,15 @@ export const Deno = {
   statSync: (path: string) => info(fs.statSync(path)),
 };
 
-/** A rejection that nobody awaits, as browsers and Deno tell of it. */
+/** The event for a rejection that nobody awaits, as in browsers and Deno. */
 interface Rejection {
   readonly reason: unknown;
   preventDefault(): void;
 }
 
 /**
- * Has a listener hear of rejections that nobody awaits, in the asynchronous context of the promise. One that it does not
- * prevent ends the process, unless somebody else listens: as it would without a listener.
+ * Calls a listener for rejections that nobody awaits, in the asynchronous context of the promise. If it does not
+ * prevent the default, the process ends, as it would without a listener, unless somebody else listens.
  */
 export function addEventListener(
   _type: "unhandledrejection",

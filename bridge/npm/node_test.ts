@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Deno as Node, escapeRegExp, fromBase64, fromHex, groupBy, withResolvers } from "./node.ts";
 
-/** Both, side by side: what is asked of Deno, and what is in its place under Node. */
+/** Both, side by side: Deno's functions, and their replacements under Node. */
 const BOTH = [["Deno", Deno], ["Node", Node as unknown as typeof Deno]] as const;
 
 for (const [name, ours] of BOTH) {
-  Deno.test(`${name}: a file is made once, written, read again from its beginning`, async () => {
+  Deno.test(`${name}: a file is created once, written, and read again from its beginning`, async () => {
     const folder = Deno.makeTempDirSync();
     try {
       const path = `${folder}/a`;
@@ -33,7 +33,7 @@ for (const [name, ours] of BOTH) {
     }
   });
 
-  Deno.test(`${name}: what is not there is told as that, and as nothing else`, () => {
+  Deno.test(`${name}: a missing file is reported as missing, and as nothing else`, () => {
     const error = assertThrows(() => ours.readTextFileSync("/nowhere/at all"));
     assert(error instanceof ours.errors.NotFound);
     assert(!(error instanceof ours.errors.PermissionDenied));
@@ -42,7 +42,7 @@ for (const [name, ours] of BOTH) {
   });
 }
 
-Deno.test("Node: a closed file is not read", () => {
+Deno.test("Node: a closed file cannot be read", () => {
   const file = Node.openSync(new URL(import.meta.url).pathname);
   file.close();
   assertThrows(() => file.readSync(new Uint8Array(1)), Error, "closed");

@@ -1,8 +1,8 @@
 /**
  * `deno task npm`: packs server, client and MQTT bridge for Node 20 or later, as `npm install` takes it.
  *
- * `deno pack` writes each module and its types, and takes name, version and exports from `deno.json`. What is left to
- * do here: newer syntax becomes what Node 20 knows, and calls of Deno go to `node.ts`.
+ * `deno pack` writes each module and its types, and takes name, version and exports from `deno.json`. This file does
+ * the rest: it lowers newer syntax for Node 20, and redirects calls of Deno to `node.ts`.
  *
  * @module
  */
@@ -23,7 +23,7 @@ Exit codes: 0 packed, 1 it could not be packed (the message says why), 2 wrong o
 const ROOT = new URL("../../", import.meta.url).pathname;
 const TARGET = "node20";
 
-/** Globals that Node 20 does not have, and what `node.ts` has in its place. */
+/** Globals that Node 20 does not have, and their replacements in `node.ts`. */
 const NEWER = {
   addEventListener: "addEventListener",
   "Promise.withResolvers": "withResolvers",
@@ -37,7 +37,7 @@ const NEWER = {
 const OF_ITERATORS =
   /\.(?:values|keys|entries)\(\)\s*\.(?:map|filter|flatMap|some|every|find|reduce|forEach|take|drop|toArray)\b/;
 
-/** In a module's text, so that no name of its own is hit. */
+/** Prefix in a module's text, so that no name of its own is hit. */
 const PREFIX = "$node_";
 
 /**
@@ -59,7 +59,7 @@ export function forNode(code: string, from: string): string {
   return `import { ${imported} } from "${from}";\n${text}`;
 }
 
-/** @param names Of what is used: `errors.NotFound` */
+/** @param names The names used, such as `errors.NotFound` */
 function check(call: string, names: string): void {
   const [name, below] = names.split(".") as [string, string?];
   const part = (node.Deno as Record<string, unknown>)[name];
@@ -73,7 +73,7 @@ function check(call: string, names: string): void {
   );
 }
 
-/** Without what a task puts in front: a dependency of ours has an npm of its own there, which is old. */
+/** The PATH without what a task adds in front: a dependency of ours has an old npm there. */
 function outerPath(): string {
   const own = join(Deno.realPathSync(join(ROOT, "node_modules")), ".bin");
   const folders = (Deno.env.get("PATH") ?? "").split(delimiter);
@@ -105,7 +105,7 @@ export async function pack(into: string): Promise<string> {
   const work = await Deno.makeTempDir();
   try {
     const draft = join(work, "draft.tgz");
-    // Not its JavaScript's maps: the text changes once more.
+    // No source maps for its JavaScript: the text changes once more.
     await run(Deno.execPath(), ["pack", "--allow-dirty", "--no-source-maps", "-o", draft], ROOT);
     await run("tar", ["-xzf", draft], work);
     const root = join(work, "package");
@@ -117,7 +117,7 @@ export async function pack(into: string): Promise<string> {
   }
 }
 
-/** Makes of Deno's package one for Node. */
+/** Turns Deno's package into one for Node. */
 async function finish(root: string): Promise<void> {
   const shim = join(root, "bridge/npm/node.js");
   for await (const path of filesIn(root)) {

@@ -1,5 +1,6 @@
 /**
- * `deno task new`: begins a project that uses this clone: a server's application, a device's, and a test of both.
+ * `deno task new`: creates a project that uses this clone: an application for the server, one for the device, and a
+ * test of both.
  *
  * @module
  */
@@ -9,9 +10,9 @@ import { folderTask } from "../folder_task.ts";
 
 const HELP = `deno task new DIR
 
-Begins a project in DIR, which must be empty or not there yet: a server's application, a device's in
-AssemblyScript, and a test that runs both in a simulated world, through outages and kills. It uses this
-clone by its place, so move neither of them. In DIR:
+Creates a project in DIR, which must be empty or not exist yet: a server's application, a device's in
+AssemblyScript, and a test that runs both in a simulated world, through outages and kills. It refers to this
+clone by its path, so move neither of them. In DIR:
 
   deno task test     compiles the device's application, and runs the test
   deno task server   the server, for boards
@@ -19,12 +20,12 @@ clone by its place, so move neither of them. In DIR:
 
   --help   this text
 
-Exit codes: 0 begun, 1 DIR is not empty or cannot be written, 2 wrong options.`;
+Exit codes: 0 created, 1 DIR is not empty or cannot be written, 2 wrong options.`;
 
 const CLONE = fileURLToPath(new URL("../../", import.meta.url)).replace(/[\\/]$/, "");
 const FILES = new URL("files/", import.meta.url);
 
-/** Makes the project's files. @returns what to do next. @throws {Error} the folder is not empty, or no folder */
+/** Creates the project's files. @returns what to do next. @throws {Error} the folder is not empty, or no folder */
 async function begin(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   for await (const { name } of Deno.readDir(folder)) {
@@ -40,7 +41,7 @@ async function begin(folder: string): Promise<string> {
   return `begun in ${folder}: run \`deno task test\` there`;
 }
 
-/** @param place The clone's, from the project. */
+/** @param place Path of the clone, from the project. */
 async function config(place: string): Promise<string> {
   const { name, version } = JSON.parse(await Deno.readTextFile(`${CLONE}/deno.json`));
   const project = {
@@ -51,7 +52,7 @@ async function config(place: string): Promise<string> {
       build: `deno run -A --config ${place}/deno.json ${place}/client-as/build.ts device.ts`,
       test: { command: "deno test -A", dependencies: ["build"] },
     },
-    exclude: ["device.ts"], // another language than it seems
+    exclude: ["device.ts"], // AssemblyScript, not TypeScript
   };
   return `${JSON.stringify(project, undefined, 2)}\n`;
 }

@@ -1,6 +1,6 @@
-/** The virtual time of a world, in ms, and all that is to happen in it. */
+/** The virtual time of a world, in ms, and its planned events. */
 
-/** More events at one time are an endless loop. */
+/** More events than this at one time mean an endless loop. */
 const MOST_AT_ONCE = 100_000;
 
 interface Event {
@@ -12,15 +12,15 @@ interface Event {
 
 export class Clock {
   now = 0;
-  /** How many things have happened. */
+  /** How many events have happened. */
   steps = 0;
-  /** Told before each step that a fault could come before: something arrives, or is committed. */
+  /** Called before each step before which a fault may happen: something arrives, or is committed. */
   onStep: (() => void) | undefined;
   #heap: Event[] = [];
   #planned = 0;
   #atOnce = 0;
 
-  /** Plans something for a time, or for now if that is past. */
+  /** Plans an event for a time, or for now if that has passed. */
   at(time: number, run: () => void): void {
     const heap = this.#heap;
     const event = { time: Math.max(time, this.now), order: this.#planned++, run };
@@ -39,7 +39,7 @@ export class Clock {
     this.at(this.now + delay, run);
   }
 
-  /** Lets the next thing happen; false if nothing is planned, or not until then. */
+  /** Runs the next event; returns false if none is planned until then. */
   step(until: number): boolean {
     const heap = this.#heap;
     const first = heap[0];

@@ -2,15 +2,15 @@
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 
-/** Memory that looks like a disk, where there is such a thing. */
+/** A file system in memory, if there is one. */
 const MEMORY = "/dev/shm";
 
-/** A folder for the files of one world. It is made with the first of them. */
+/** A folder for the files of one world. It is created with the first file. */
 export class Folder implements Disposable {
   #path: string | undefined;
   #files = 0;
 
-  /** A file that is not there yet. */
+  /** The path of a file that does not exist yet. */
   next(): string {
     this.#path ??= fs.mkdtempSync(`${fs.existsSync(MEMORY) ? MEMORY : tmpdir()}/holdfast-sim-`);
     return `${this.#path}/${++this.#files}.db`;
@@ -21,14 +21,14 @@ export class Folder implements Disposable {
   }
 }
 
-/** Copies a database of SQLite, of which its log is a part. */
+/** Copies an SQLite database, with its log. */
 export function copyDatabase(from: string, to: string): void {
   for (const end of ["", "-wal"]) {
     if (fs.existsSync(from + end)) fs.copyFileSync(from + end, to + end);
   }
 }
 
-/** Removes a database of SQLite. */
+/** Removes an SQLite database. */
 export function removeDatabase(path: string): void {
   for (const end of ["", "-wal", "-shm"]) fs.rmSync(path + end, { force: true });
 }

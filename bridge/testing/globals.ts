@@ -1,4 +1,4 @@
-/** The globals that programs in a simulated world have the time, timers and chance by. */
+/** The globals that give programs in a simulated world their time, timers and random numbers. */
 import { running } from "./machine.ts";
 import { BEGINNING } from "./platform.ts";
 import type { Random } from "./random.ts";
@@ -7,14 +7,14 @@ import type { Instead } from "./sealed.ts";
 /** Forgets a timer. */
 export type Cancel = () => void;
 
-/** What the globals need of a world. */
+/** What the globals need from a world. */
 interface Timed {
   readonly now: number;
   readonly random: Random;
   after(ms: number, run: () => void): Cancel;
 }
 
-/** What takes the place of the machine's own, for `sealed`. A timer is forgotten with the process that has set it. */
+/** Replacements for the machine's own globals, for `sealed`. A timer is dropped with the process that has set it. */
 export function insteadOf(world: Timed): Instead {
   const timers = new Map<number, Cancel>();
   let lastTimer = 0;

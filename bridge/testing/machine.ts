@@ -1,4 +1,4 @@
-/** One simulated machine: its program, which can be killed and started again, its files, and its way to others. */
+/** One simulated machine: its program, which can be killed and restarted, its files, and its path to others. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ConnectOptions, Platform, SocketEvents } from "../../server/transport/platform.ts";
 import type { ClientMemory } from "../host/memory.ts";
@@ -13,58 +13,58 @@ import { Process, type Surroundings } from "./process.ts";
 import { SimSocket } from "./socket.ts";
 import { Violation } from "./violation.ts";
 
-/** What a program is given of the machine that it is started on. */
+/** What a program gets from the machine that it is started on. */
 export interface Started {
   /** For `Server.listen` and `new Client`, as their last argument: clock and network. */
   readonly platform: Platform;
-  /** Opens a store in a file of this machine. It is there again after a kill, with all that was committed. */
+  /** Opens a store in a file of this machine. After a kill it still has all that was committed. */
   store(file: string): Store;
   /** Opens a client's memory in a file of this machine, likewise. @param id The client's */
   memory(file: string, id: string): ClientMemory;
 }
 
-/** A program: begins what runs on a machine. It is called for each start. */
+/** A program: starts what runs on a machine. It is called for each start. */
 export type Program<T> = (machine: Started) => T | Promise<T>;
 
 /** A machine of a simulated world. */
 export interface Machine<T> {
-  /** What others connect to, and what it is called in the log. */
+  /** The name to which others connect, and which the log shows. */
   readonly name: string;
   /** Whether its program runs: `start` has resolved, and nothing has killed it since. */
   readonly isOn: boolean;
-  /** What the program has returned at its last start. @throws {Error} it has not been started, or was killed */
+  /** What the program returned at its last start. @throws {Error} it has not been started, or was killed */
   readonly running: T;
   /**
-   * Starts the program. Nothing of an earlier start is left but the files.
+   * Starts the program. Only the files are left from earlier starts.
    *
    * @throws {Error} it runs already; it was killed before the program had returned
    */
   start(): Promise<T>;
-  /** Ends the program at this instant, as SIGKILL does: what it had planned does not happen. */
+  /** Ends the program at this instant, as SIGKILL does: its timers and promises do not run. */
   kill(): void;
-  /** Stops the program for `ms`, as a swapped-out page or a long computation does. Then it does everything late. */
+  /** Stops the program for `ms`, as swapping or a long computation does. Then it does everything late. */
   freeze(ms: number): void;
   /**
-   * Lets something happen to the connections that this machine makes.
+   * Applies a fault to the connections that this machine makes.
    *
-   * @param ms How long it lasts, where it does. Connections are cut at once.
+   * @param ms How long it lasts, if it does: connections are cut at once.
    */
   disturb(fault: PathFault, ms?: number): void;
 }
 
-/** What a machine needs of its world. */
+/** What a machine needs from its world. */
 export interface Surrounding extends Surroundings {
   readonly clock: Clock;
   readonly folder: Folder;
   log(line: string): void;
-  /** Who is called this, or has this address. */
+  /** The machine with this name or address. */
   find(place: string): Host & { readonly address: string; readonly port: number } | undefined;
 }
 
 /** The process whose code runs now. */
 export const running = new AsyncLocalStorage<Process>();
 
-/** A process that is known wherever its code runs, behind promises too. */
+/** A process that is known wherever its code runs, after promises too. */
 class KnownProcess extends Process {
   override enter(run: () => void): void {
     running.run(this, () => super.enter(run));
@@ -75,20 +75,20 @@ class KnownProcess extends Process {
   }
 }
 
-/** Whoever connects to it is refused. */
+/** Refuses all connections. */
 const NOTHING_THERE: Host = { listens: false, accept() {} };
 
 export class SimMachine<T> implements Machine<T>, Wiring, Host {
   readonly clockAhead: number;
   readonly dateAhead = 0;
   readonly gather = 0;
-  /** How many connections it has begun to make. */
+  /** How many connections it has tried to make. */
   connects = 0;
   readonly #world: Surrounding;
   readonly #process: KnownProcess;
   readonly #path: Path;
   readonly #program: Program<T>;
-  /** Where its files are by now: a kill leaves a copy of what was there. */
+  /** Where its files are at present: a kill leaves a copy of them. */
   readonly #files = new Map<string, string>();
   #opened: (MachineStore | MachineMemory)[] = [];
   #platform: SimPlatform | undefined;
@@ -161,7 +161,7 @@ export class SimMachine<T> implements Machine<T>, Wiring, Host {
     if (!this.#platform) return;
     this.#world.log(`${this.name} is killed`);
     this.#process.end();
-    // As the system does when a process ends; nobody says so when the power is cut.
+    // Closes its sockets as the system does when a process ends, or not, as when the power is cut.
     this.#platform.die(this.#world.random.chance(0.7));
     this.#platform = this.#result = undefined;
     this.#giveUp?.();
@@ -211,7 +211,7 @@ export class SimMachine<T> implements Machine<T>, Wiring, Host {
 
   /** Closes its files. */
   close(): void {
-    // SQLite's are closed at once; what a promise of a dead program says does not matter any more.
+    // SQLite's are closed at once; promises of a dead program do not matter any more.
     for (const opened of this.#opened) Promise.resolve(opened.close()).catch(() => {});
     this.#opened = [];
   }

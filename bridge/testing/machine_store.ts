@@ -1,4 +1,4 @@
-/** What a simulated machine keeps for its programs: real stores and memories on files, which a kill leaves as they are. */
+/** A simulated machine's storage: real stores and memories in files, which a kill leaves as they are. */
 import {
   type Acquired,
   type Batch,
@@ -14,10 +14,10 @@ import type { ClientMemory, MemoryChange } from "../host/memory.ts";
 import { MemoryFile } from "../host/memory_file.ts";
 import type { Process } from "./process.ts";
 
-/** Longest time that a commit takes, and that passes until its program hears of it, in ms. */
+/** Longest time that a commit takes, and longest time until its program is told, in ms. */
 const COMMIT_MS = 5;
 
-/** The real store, on a disk that takes its time: the program may be killed before a commit, or before it hears of it. */
+/** The real store, on a slow disk: the program may be killed before a commit, or before it is told of it. */
 export class MachineStore implements Store {
   readonly gathers = true;
   readonly database: Database;
@@ -53,7 +53,7 @@ export class MachineStore implements Store {
     return this.#store.close();
   }
 
-  /** Does something after a while, and lets its program know after another one. Of a dead program nothing is done. */
+  /** Does something after a while, and tells its program after another. For a dead program nothing is done. */
   #later<T>(act: () => Promise<T>): Promise<T> {
     const pause = () => {
       const ms = this.#process.world.random.below(COMMIT_MS + 1);
@@ -63,7 +63,7 @@ export class MachineStore implements Store {
   }
 }
 
-/** The real memory of a client. Nothing that a dead program says is kept. */
+/** The real memory of a client. It keeps nothing that a dead program writes. */
 export class MachineMemory implements ClientMemory {
   readonly #file: MemoryFile;
   readonly #process: Process;

@@ -1,6 +1,6 @@
 /**
  * Tests of your own programs in a simulated world: servers and clients on machines, a network that fails, and a clock
- * that stands still while code runs. It is what Holdfast's own simulator plays with.
+ * that stands still while code runs. Holdfast's own simulator is built on it.
  *
  * @module
  */

@@ -1,21 +1,21 @@
 /**
- * The simulated network: what TCP promises, and nothing more. Bytes of one connection and direction keep
- * their order; when they arrive, in what pieces, and whether an end learns that the other is gone, is
- * drawn. Different connections of one device may overtake each other.
+ * The simulated network: what TCP promises, and nothing more. Bytes of one connection and direction keep their order;
+ * the seed decides when they arrive, in what pieces, and whether an end learns that the other is gone. Different
+ * connections of one device may overtake each other.
  */
 import { concat } from "../../server/protocol/lines.ts";
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
-/** What the way between two machines is like, in ms and bytes. */
+/** Properties of the path between two machines, in ms and bytes. */
 export interface Conditions {
-  /** What each packet takes at least, one way. */
+  /** Minimum delay of each packet, one way. */
   latency: number;
-  /** What it may take beside that: drawn for each. */
+  /** Maximum additional delay, drawn for each packet. */
   jitter: number;
   /** Longest segment, drawn again for each; Infinity: a write arrives in one piece. */
   segment: number;
-  /** What fits between the two programs, per direction. */
+  /** Bytes that fit between the two programs, per direction. */
   capacity: number;
   /** Bytes per ms. */
   rate: number;
@@ -26,39 +26,39 @@ export const UP = 0;
 export const DOWN = 1;
 export type Direction = typeof UP | typeof DOWN;
 
-/** Somebody on the way. */
+/** An attacker on the path. */
 export interface Meddling {
-  /** What passes in place of a piece. */
+  /** The bytes to pass on in place of a piece. */
   pass(direction: Direction, piece: Uint8Array, connection: object): Uint8Array;
 }
 
-/** What a program is told about its end of a connection. */
+/** Callbacks for the owner of one end of a connection. */
 export interface EndOwner {
   opened?(): void;
   readable(): void;
   writable(): void;
-  /** No more comes, and nothing more goes out. */
+  /** Nothing more arrives, and nothing more is sent. */
   ended(): void;
 }
 
 const NEWLINE = 10;
 
-/** A lost packet comes again after this many ms. */
+/** A lost packet is repeated after this many ms. */
 const REPEAT = 1000;
 
-/** The way between one device, or a stranger, and the server. */
+/** The path between one device, or a stranger, and the server. */
 export class Path {
-  /** How new connections fare. */
+  /** What happens to new connections. */
   connecting: "normal" | "refused" | "hanging" = "normal";
   /** Added to every delay. */
   slowness = 0;
   /** A smaller capacity for all its pipes. */
   congestion = Infinity;
-  /** Somebody records what the device sends. */
+  /** An attacker records what the device sends. */
   isOverheard = false;
-  /** Somebody does what he likes to what passes behind a greeting. */
+  /** An attacker who may change anything that passes after a greeting. */
   meddler: Meddling | undefined;
-  /** Who did so last. */
+  /** The last one who did so. */
   stranger: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
@@ -70,7 +70,7 @@ export class Path {
     readonly random: Random,
     readonly conditions: Conditions,
     readonly hostname: string,
-    /** The device whose way it is. */
+    /** The device whose path it is. */
     readonly owner?: string,
   ) {}
 
@@ -95,13 +95,13 @@ export class Path {
     return latency + this.random.below(jitter + 1) + this.slowness;
   }
 
-  /** Something that TCP repeats until it arrives, has arrived. */
+  /** Delivers something that TCP repeats until it arrives. */
   deliver(direction: Direction, run: () => void): void {
     if (this.isOpen(direction)) run();
     else this.#held[direction]!.push(run);
   }
 
-  /** Something that is sent once. */
+  /** Delivers something that is sent once, or loses it. */
   sendOnce(direction: Direction, run: () => void): void {
     this.clock.after(this.delay(), () => {
       if (this.isOpen(direction)) run();
@@ -109,10 +109,10 @@ export class Path {
   }
 }
 
-/** A machine that connections are made to. */
+/** A machine that accepts connections. */
 export interface Host {
   readonly listens: boolean;
-  /** Its system has made a connection: its program may take it. */
+  /** Its system has accepted a connection, which its program may take. */
   accept(end: End): void;
 }
 
@@ -125,7 +125,7 @@ class Pipe {
   #read = 0;
   #lastArrival = 0;
   #blocked = false;
-  #greeting: number; // its lines that are still to come
+  #greeting: number; // lines of the greeting that are still to come
   /** Nothing arrives any more. */
   cut = false;
 
@@ -147,7 +147,7 @@ class Pipe {
     return this.#arrived - this.#read;
   }
 
-  /** Takes what fits. `arrived` is called for each piece that has arrived. */
+  /** Takes what fits. Calls `arrived` for each piece that has arrived. */
   write(bytes: Uint8Array, arrived: () => void): number {
     const n = Math.max(0, Math.min(bytes.length, this.room));
     this.#blocked = n < bytes.length;
@@ -155,7 +155,7 @@ class Pipe {
     return n;
   }
 
-  /** What becomes of bytes on their way; no more than there is room for. */
+  /** The bytes as an attacker passes them on; no more than there is room for. */
   #meddled(bytes: Uint8Array): Uint8Array {
     let end = 0;
     while (this.#greeting > 0 && end < bytes.length) {
@@ -192,14 +192,14 @@ class Pipe {
     clock.at(Math.floor(due), () => {
       this.path.deliver(this.direction, () => {
         clock.onStep?.();
-        if (this.cut || (!isEnd && place <= this.#arrived)) return; // later segments were quicker
+        if (this.cut || (!isEnd && place <= this.#arrived)) return; // a later segment was faster
         this.#arrived = Math.max(this.#arrived, place);
         arrived();
       });
     });
   }
 
-  /** The end of the stream, behind all that was written. */
+  /** Ends the stream, after all that was written. */
   finish(arrived: () => void): void {
     this.#deliver(this.#written, 0, arrived, true);
   }
@@ -212,7 +212,7 @@ class Pipe {
     return this.#bytes.subarray(from, from + n);
   }
 
-  /** Whether the writer waits for room, and there is some; once. */
+  /** Whether the writer waits for room and there is some; true only once. */
   unblocked(): boolean {
     if (!this.#blocked || this.room <= 0) return false;
     this.#blocked = false;
@@ -224,18 +224,18 @@ class Pipe {
 export class End {
   owner: EndOwner | undefined;
   peer!: End;
-  /** The owner has closed it, or is no more. */
+  /** The owner has closed it, or has ended. */
   closed = false;
   /** Nothing works any more. */
   failed = false;
-  /** When something of the other end has arrived last. */
+  /** When something from the other end last arrived. */
   heardAt: number;
-  /** Longest time in which nothing of it has arrived, but for the one since then; in ms. */
+  /** Longest time without an arrival, not counting the current one, in ms. */
   longestSilence = 0;
-  /** When the network has taken something last. */
+  /** When the network last took something. */
   takenAt: number;
   #finished = false; // the other end has closed
-  #saidAll = false; // this one has, or writes nothing more
+  #saidAll = false; // this one has, or will not write any more
 
   constructor(readonly connection: Circuit, readonly input: Pipe, readonly output: Pipe) {
     this.heardAt = this.takenAt = connection.path.clock.now;
@@ -245,7 +245,7 @@ export class End {
     return this.connection.path;
   }
 
-  /** For how long nothing of the other end has arrived, in ms. */
+  /** How long nothing from the other end has arrived, in ms. */
   get silence(): number {
     return this.path.clock.now - this.heardAt;
   }
@@ -294,7 +294,7 @@ export class End {
     return this.failed || (this.#finished && this.input.available === 0);
   }
 
-  /** Nothing more is written; it is read on. */
+  /** Ends writing; reading goes on. */
   finish(): void {
     if (this.closed || this.#saidAll) return;
     this.#saidAll = true;
@@ -317,7 +317,7 @@ export class End {
     this.#reset();
   }
 
-  /** Its program, and perhaps its machine, is no more: nobody says so. */
+  /** Its program, and perhaps its machine, has ended without telling the other end. */
   vanish(): void {
     this.closed = true;
     this.owner = undefined;
@@ -343,7 +343,7 @@ export class End {
   }
 }
 
-/** One TCP connection, from the device's attempt on. */
+/** One TCP connection, from the device's attempt to connect. */
 export class Circuit {
   readonly client: End;
   readonly server: End;
@@ -388,7 +388,7 @@ export class Circuit {
     return this.#up.cut;
   }
 
-  /** Ends it in the network. Who is not told does not notice. */
+  /** Cuts it in the network. An end that is not told does not notice. */
   sever(tellClient: boolean, tellServer: boolean): void {
     this.#up.cut = this.#down.cut = true;
     if (tellClient) this.client.fail();

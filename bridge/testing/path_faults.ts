@@ -1,7 +1,8 @@
-/** What can go wrong between two machines. All of it has an end, but for what it has done. */
+/** Faults between two machines. All of them end; their effects stay. */
 import { DOWN, type Path, UP } from "./network.ts";
 
-/** Its kinds, as tests and traces name them. "The device" is the machine that connects, "the server" the one that listens. */
+/** The kinds, as tests and traces name them. "The device" is the machine that connects, "the server" the one that
+ * listens. */
 export const PATH_FAULTS = [
   "cut",
   "half-open, the server is told",

@@ -1,4 +1,4 @@
-/** A simulated machine for one life of a process: the real drivers of both ends run on it. */
+/** A simulated machine for one run of a process: the real drivers of both ends run on it. */
 import type {
   Boot,
   ConnectOptions,
@@ -13,28 +13,28 @@ import type { End } from "./network.ts";
 import type { Process } from "./process.ts";
 import { SimSocket } from "./socket.ts";
 
-/** Of a name, in ms. */
+/** Longest lookup of a name, in ms. */
 const LONGEST_LOOKUP = 3000;
 
-/** For a program that takes any free port. */
+/** The port for a program that asks for any free one. */
 const DEFAULT_PORT = 8123;
 
-/** Date at the beginning of a world, in ms since 1970. */
+/** The date at the beginning of a world, in ms since 1970. */
 export const BEGINNING = Date.UTC(2030, 0, 1);
 
-/** What a process is part of: how it reaches others, and how others reach it. */
+/** A process's surroundings: how it reaches others, and how others reach it. */
 export interface Wiring {
   /** How far the process's clock is ahead of the world's, in ms. */
   clockAhead: number;
-  /** How far its date is. */
+  /** How far its date is ahead, in ms. */
   dateAhead: number;
   /** How late the end of a turn of its event loop may come, in ms. */
   readonly gather: number;
-  /** What the machine is called, if anybody asks. */
+  /** The machine's host name. */
   readonly name?: string;
   /** Looks a name up. @returns its addresses; undefined: nobody knows it at present */
   resolve(hostname: string): readonly string[] | undefined;
-  /** Makes a connection, whose events go to the socket returned. */
+  /** Makes a connection; its events go to the returned socket. */
   connect(
     platform: SimPlatform,
     options: ConnectOptions,
@@ -43,7 +43,7 @@ export interface Wiring {
 }
 
 export class SimPlatform implements Platform {
-  /** Those that were not closed. */
+  /** The sockets that were not closed. */
   readonly sockets = new Set<SimSocket>();
   #accept: ((socket: Socket) => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
@@ -71,7 +71,7 @@ export class SimPlatform implements Platform {
     return BEGINNING + this.process.world.clock.now + this.wiring.dateAhead;
   }
 
-  /** All processes run on one machine, which is never off. */
+  /** All processes run on one machine, which is never switched off. */
   boot(): Boot {
     return { id: "the only one", uptime: this.process.world.clock.now };
   }
@@ -111,7 +111,7 @@ export class SimPlatform implements Platform {
     return Promise.resolve({ port: this.#port, setTls() {}, close });
   }
 
-  /** Takes its time. */
+  /** Answers after a while. */
   resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void {
     const addresses = this.wiring.resolve(hostname);
     return this.after(this.process.world.random.skewed(1, LONGEST_LOOKUP), () => {
@@ -128,7 +128,7 @@ export class SimPlatform implements Platform {
     return this.#port;
   }
 
-  /** A connection was made to it: the program is given it in its own time. */
+  /** A connection was made to it: the program gets it after a while. */
   accept(end: End, address: string): SimSocket {
     const socket = new SimSocket(this.process, end, address);
     this.sockets.add(socket);
@@ -139,7 +139,7 @@ export class SimPlatform implements Platform {
     return socket;
   }
 
-  /** The system cannot give it a connection. */
+  /** The system fails to accept a connection. */
   fail(error: Error): void {
     this.process.arrive(() => this.#failed?.(error));
   }
@@ -147,7 +147,7 @@ export class SimPlatform implements Platform {
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket {
     const socket = this.wiring.connect(this, options, events);
     if (this.isAlive) this.sockets.add(socket);
-    else socket.die(false); // killed amid what it was doing
+    else socket.die(false); // killed in the middle of its work
     return socket;
   }
 

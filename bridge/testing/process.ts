@@ -1,30 +1,30 @@
-/** A simulated program: what it has planned and what the network brings it, until it is killed. */
+/** A simulated program: its planned events and what the network brings it, until it is killed. */
 import type { Clock } from "./clock.ts";
 import type { Random } from "./random.ts";
 
-/** What a program needs of its world. */
+/** What a program needs from its world. */
 export interface Surroundings {
   readonly clock: Clock;
   readonly random: Random;
-  /** Code of the product runs now: afterwards its promises go on. */
+  /** Called when code of the product runs; afterwards its promises go on. */
   entered(): void;
-  /** Something was thrown where nobody catches it. */
+  /** Called with an uncaught error. */
   failed(error: unknown): void;
 }
 
-/** Most callbacks from sockets between two looks at the timers, when a loop has to catch up. */
+/** Most callbacks from sockets between two checks of the timers, while a loop catches up. */
 const DRIP = 4;
 
 /**
- * A program can be killed: nothing that it has planned happens any more. It can be frozen, as by a debugger, a
- * swapped-out page or a long computation: then it does everything late, as a real event loop does. Timers that have
- * become due come first, and only then, a few at a time, what has arrived at the sockets.
+ * A program can be killed: nothing that it has planned happens any more. It can be frozen, as by a debugger, swapping
+ * or a long computation: then it does everything late, as a real event loop does. Timers that are due run first, and
+ * only then, a few at a time, the events of its sockets.
  */
 export class Process {
   #life = 0;
   #frozenUntil = 0;
   #late: (() => void)[] = []; // timers that came due while it was frozen
-  #unread: (() => void)[] = []; // what the sockets have brought and it has not looked at
+  #unread: (() => void)[] = []; // events of sockets that it has not handled yet
   #isCatchingUp = false;
 
   constructor(readonly world: Surroundings) {}
@@ -43,12 +43,12 @@ export class Process {
     return this.world.clock.now < this.#frozenUntil;
   }
 
-  /** What has arrived at the sockets, and was not handed over yet. */
+  /** Whether events of its sockets were not handed over yet. */
   get isBehind(): boolean {
     return this.#unread.length > 0;
   }
 
-  /** Everything planned so far is forgotten. */
+  /** Drops everything planned so far. */
   end(): void {
     this.#life++;
     this.#frozenUntil = 0;
@@ -57,7 +57,7 @@ export class Process {
     this.#isCatchingUp = false;
   }
 
-  /** Nothing happens in this program until then. */
+  /** Stops this program until then. */
   freeze(until: number): void {
     if (until <= this.#frozenUntil) return;
     this.#frozenUntil = until;
@@ -73,7 +73,7 @@ export class Process {
     this.#catchUp();
   }
 
-  /** Plans something. @returns forgets it */
+  /** Plans something. @returns a function that cancels it */
   after(delay: number, run: () => void): () => void {
     const life = this.#life;
     let cancelled = false;
@@ -88,14 +88,14 @@ export class Process {
     };
   }
 
-  /** The network has something for it. */
+  /** Takes an event from the network. */
   arrive(run: () => void): void {
     if (!this.isFrozen && this.#unread.length === 0) return this.enter(run);
     this.#unread.push(run);
     this.#catchUp();
   }
 
-  /** Runs something when all that the network has for it by now was handed over. */
+  /** Runs something when all current events of the network have been handed over. */
   caughtUp(run: () => void): void {
     if (this.#unread.length > 0) this.#unread.push(run);
     else this.after(0, run);
@@ -122,7 +122,7 @@ export class Process {
     });
   }
 
-  /** Runs code of the product. What a program throws that is killed by it does not matter any more. */
+  /** Runs code of the product. If that kills the program, what it throws does not matter any more. */
   enter(run: () => void): void {
     this.world.entered();
     const life = this.#life;

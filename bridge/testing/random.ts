@@ -1,11 +1,11 @@
-/** The one source of chance in a simulated world: all that is drawn follows from the seed. */
+/** The only source of randomness in a simulated world: everything follows from the seed. */
 export class Random {
   #a: number;
   #b: number;
   #c: number;
   #count = 1;
 
-  /** Begins the series of a seed, an integer from 0 to 2^53 - 1. */
+  /** Starts the sequence of a seed, an integer from 0 to 2^53 - 1. */
   constructor(seed: number) {
     this.#a = 0x9e3779b9 ^ seed;
     this.#b = 0x243f6a88 ^ Math.floor(seed / 4294967296);
@@ -28,12 +28,12 @@ export class Random {
     return Math.floor(this.word() / 4294967296 * n);
   }
 
-  /** From the least to the most, both included. */
+  /** From `least` to `most`, both included. */
   between(least: number, most: number): number {
     return least + this.below(most - least + 1);
   }
 
-  /** Like `between`, but small values come as often as large ones do. */
+  /** Like `between`, but small values are as frequent as large ones. */
   skewed(least: number, most: number): number {
     const low = Math.log(least + 1);
     const share = this.word() / 4294967296;

@@ -1,7 +1,7 @@
-/** What keeps a world apart from the machine that plays it. */
+/** Isolates a world from the machine that runs it. */
 import type { Random } from "./random.ts";
 
-/** By these a program has the time, a timer or chance from the machine. */
+/** The globals that give a program time, timers or random numbers from the machine. */
 const FROM_MACHINE = {
   setTimeout: globalThis,
   clearTimeout: globalThis,
@@ -14,18 +14,18 @@ const FROM_MACHINE = {
   randomUUID: crypto,
 } as const;
 
-/** What a program gets in place of each of them. */
+/** A program's replacement for each of them. */
 export type Instead = Partial<Record<keyof typeof FROM_MACHINE, unknown>>;
 
-/** One world after the other: they share the isolate's source of chance. */
+/** One world after the other: they share the isolate's random source. */
 let last: Promise<unknown> = Promise.resolve();
 
 /**
  * Runs something while `crypto.getRandomValues` gives what the seed gives: epochs, nonces and the core's jitter are the
  * same each time.
  *
- * @param instead What takes the place of the machine's clocks, timers and chance meanwhile.
- * @param drawn Told of each array that `getRandomValues` has filled.
+ * @param instead Replacements for the machine's clocks, timers and random source meanwhile.
+ * @param drawn Called with each array that `getRandomValues` has filled.
  */
 export function sealed<T>(
   random: Random,
@@ -63,7 +63,7 @@ async function seal<T>(
   }
 }
 
-/** @returns puts it back */
+/** @returns a function that restores it */
 function replace(object: object, name: string, value: unknown): () => void {
   const own = Object.getOwnPropertyDescriptor(object, name);
   Object.defineProperty(object, name, { value, configurable: true, writable: true });

@@ -1,19 +1,19 @@
-/** A simulated socket: does what the real one may do, in every way in which it may. */
+/** A simulated socket: behaves in every way in which a real one may. */
 import { PeerError } from "../../server/protocol/errors.ts";
 import type { Socket, SocketEvents } from "../../server/transport/platform.ts";
 import type { End } from "./network.ts";
 import type { Process } from "./process.ts";
 import { Violation } from "./violation.ts";
 
-/** Told of the bytes that pass, before the program sees them or after it has written them. */
+/** Called with the bytes that pass, before the program sees them or after it has written them. */
 export interface Tap {
   wrote(bytes: Uint8Array): void;
   read(bytes: Uint8Array): void;
-  /** The longest time, in ms, in which nothing was read that says anything; undefined: all bytes do. */
+  /** The longest time, in ms, without a read that counts as heard; undefined: all bytes count. */
   quiet?(): number | undefined;
 }
 
-/** What a program gets to see when it looks at bytes that it was not to keep. */
+/** What a program sees if it keeps bytes that it must not keep. */
 const POISON = 0xee;
 
 const NOTHING = new Uint8Array(0);
@@ -22,25 +22,25 @@ const encoder = new TextEncoder();
 
 export class SimSocket implements Socket {
   readonly hostname: string;
-  /** Handed to the program, and neither closed by it nor told of its end. */
+  /** The program has it, has not closed it, and was not told of its end. */
   isOpen = true;
-  /** Since when it is not read. */
+  /** Since when reading is paused. */
   pausedAt: number | undefined;
   readonly madeAt: number;
-  /** Since when it is read. */
+  /** Since when reading goes on. */
   readAt: number;
   /** Bytes that the system has taken. */
   taken = 0;
-  /** When something was written last. */
+  /** When something was last written. */
   wroteAt: number;
-  /** The greeting is over: its owner keeps the link alive, and writes nothing while it has written too much. */
+  /** The greeting is over: its owner keeps the link alive, and does not write while its last write is unfinished. */
   isServing = false;
-  /** When its owner has said that the connection is over, and only waits for the other end to close it. */
+  /** Since when its owner has finished, and only waits for the other end to close the connection. */
   leftAt = -Infinity;
   tap: Tap | undefined;
-  /** Told before each write. */
+  /** Called before each write. */
   onWrite: (() => void) | undefined;
-  /** Since when the system has not taken all; and when it had taken all last. */
+  /** Since when the system has not taken everything; and when it last had taken everything. */
   heldSince = 0;
   takenAllAt = 0;
   #events: (SocketEvents & { opened?(): void }) | undefined;
@@ -48,10 +48,10 @@ export class SimSocket implements Socket {
   #isConnected: boolean;
   #pending: Uint8Array = NOTHING; // written, not taken by the system
   #owesDrained = false;
-  #slips = false; // one more piece comes in spite of `pause`
-  #isDue = false; // it is going to be read
+  #slips = false; // one more piece arrives in spite of `pause`
+  #isDue = false; // a read is planned
 
-  /** @param events Of a connection that is still being made. */
+  /** @param events For a connection that is still being made. */
   constructor(
     readonly process: Process,
     readonly end: End,
@@ -77,12 +77,12 @@ export class SimSocket implements Socket {
     this.readAt = this.wroteAt = this.process.world.clock.now;
   }
 
-  /** Written by the program, and not taken by the system. */
+  /** Bytes that the program has written and the system has not taken. */
   get held(): number {
     return this.#pending.length;
   }
 
-  /** Calls something of the program's, in its own time. */
+  /** Calls something in the program, after a while. */
   #arrive(run: () => void): void {
     this.process.arrive(() => {
       if (this.isOpen) run();
@@ -104,7 +104,7 @@ export class SimSocket implements Socket {
     else this.#look();
   }
 
-  /** Looks whether there is something to read; not from within what the program does. */
+  /** Checks whether there is something to read; not from within the program's code. */
   #look(): void {
     this.process.world.clock.after(0, () => this.#readSoon());
   }
@@ -136,7 +136,7 @@ export class SimSocket implements Socket {
     }
   }
 
-  /** The network says that it is gone. Who does not read may not be told before he writes. */
+  /** The network reports that it is gone. A program that does not read may learn this only when it writes. */
   #fail(): void {
     if (this.pausedAt !== undefined && this.process.world.random.chance(0.5)) return;
     if (this.#started) this.#failSoon();
@@ -174,7 +174,7 @@ export class SimSocket implements Socket {
     else {
       const n = this.end.write(bytes);
       this.taken += n;
-      this.#pending = bytes.subarray(n); // as in a real system, it is not copied
+      this.#pending = bytes.subarray(n); // not copied, as in a real system
     }
     if (this.#pending.length > 0) {
       if (!this.#owesDrained) this.heldSince = this.process.world.clock.now;

@@ -1,7 +1,7 @@
-/** Something that was promised did not hold. */
+/** A promise that was broken. */
 export class Violation extends Error {
   override name = "Violation";
-  /** The first one in this world: it counts, though the product may have caught what was thrown through it. */
+  /** The first one in this world: it counts even if the product has caught the exception. */
   static first: Violation | undefined;
 
   constructor(message: string) {

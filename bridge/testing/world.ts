@@ -22,30 +22,30 @@ const HOME: Conditions = {
 /** Simulated ms after which a test has hung. */
 const LIMIT = 3_600_000;
 
-/** Longest that one fault of `trouble` lasts, and longest pause before the next, in ms. */
+/** Longest fault of `trouble`, and longest pause before the next, in ms. */
 const FAULT_MS = 6000;
 
 const nextTurn = setImmediate;
 
-/** What can be said of a world. */
+/** Options of a world. */
 export interface SimulationOptions {
-  /** All that is left to chance follows from it: a run with the same seed is the same run. Default 1. */
+  /** Everything random follows from it: a run with the same seed is the same run. Default 1. */
   seed?: number;
-  /** Simulated ms after which the test has failed, because it waits for something that does not come. Default 3,600,000. */
+  /** Simulated ms after which the test fails, because it waits for something that does not come. Default 3,600,000. */
   limit?: number;
-  /** Told what happens, a line each, with the time in ms before it. */
+  /** Called with a line for each event, which begins with the time in ms. */
   log?: (line: string) => void;
 }
 
-/** What can be said of a machine. */
+/** Options of a machine. */
 export interface MachineOptions {
-  /** What its way to others is like. Default: 2 to 7 ms one way, and no limit to bytes per ms. */
+  /** Its path to others. Default: 2 to 7 ms one way, and no limit to bytes per ms. */
   network?: Partial<Conditions>;
 }
 
-/** What can go wrong while `World.trouble` goes on. */
+/** Options of `World.trouble`. */
 export interface TroubleOptions {
-  /** Machines whose program may be killed; each is started again. Default: none. */
+  /** Machines whose program may be killed; each is restarted. Default: none. */
   kills?: readonly Machine<unknown>[];
 }
 
@@ -53,34 +53,34 @@ export interface TroubleOptions {
 export interface World {
   /** Simulated ms since the beginning. */
   readonly now: number;
-  /** The world's chance, for what a test itself draws. */
+  /** The world's random numbers, for the test's own use. */
   readonly random: Random;
   /** Adds a machine, which is off. Others connect to it by its name. @param name Not that of another one */
   machine<T>(name: string, program: Program<T>, options?: MachineOptions): Machine<T>;
   /** Lets this many ms pass. */
   pass(ms: number): Promise<void>;
   /**
-   * Lets time pass until something is true. It is looked at after everything that happens.
+   * Lets time pass until a condition is true, which is checked after every event.
    *
    * @param within In ms. Default: as long as the world lasts.
-   * @throws {Error} it has not become true in that time
+   * @throws {Error} it did not become true in that time
    */
   until(condition: () => boolean, within?: number): Promise<void>;
   /**
-   * For this many ms, lets whatever can go wrong do so: connections are cut and lost, packets vanish, the network is slow,
-   * programs stop for a while, and are killed where `kills` says so. When it returns, all of that is over, and all
-   * programs run.
+   * For this many ms, causes all kinds of faults: connections are cut and lost, packets vanish, the network is slow,
+   * programs stop for a while, and those in `kills` are killed. When it returns, all of that is over, and all programs
+   * run.
    */
   trouble(ms: number, options?: TroubleOptions): Promise<void>;
 }
 
 /**
  * Runs a test in a simulated world: programs of yours on machines of their own, joined by a network that can fail in
- * every way. Hours pass in a second, and what is left to chance follows from the seed.
+ * every way. Hours pass in a second, and everything random follows from the seed.
  *
- * Programs get the time, timers and chance of the world: by the platform that they are started with, and by
+ * Programs get the time, timers and random numbers of the world: from the platform that they are started with, and from
  * `setTimeout`, `setInterval`, `setImmediate`, `Date.now`, `performance.now`, `Math.random` and
- * `crypto.getRandomValues`. Real sockets and files are as they are: the world does not wait for them, so do without.
+ * `crypto.getRandomValues`. Real sockets and files are not simulated: the world does not wait for them, so avoid them.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
@@ -222,7 +222,7 @@ class SimWorld implements World, Surrounding {
     await Promise.all(restarts);
   }
 
-  /** Runs a test to its end: lets the next thing happen when all that follows from the last one has. */
+  /** Runs a test to its end: starts the next event when everything that follows from the last one is done. */
   async play(test: (world: World) => Promise<void>): Promise<void> {
     Violation.first = undefined;
     let isOver = false;

@@ -1,4 +1,4 @@
-/** Programs of one's own in simulated worlds: what they survive there, and what a test is told. */
+/** A user's programs in simulated worlds: what they survive, and what the test is told. */
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { type Device, Server } from "../../server/mod.ts";
 import { Client } from "../host/mod.ts";
@@ -6,7 +6,7 @@ import { type Machine, PATH_FAULTS, simulate, type Started, type World } from ".
 
 const SEEDS = [1, 2, 3, 4, 5];
 
-/** A server whose application notes each message in a table of its store, once. */
+/** A server whose application writes each message to a table of its store, once. */
 async function notingServer({ platform, store }: Started): Promise<Server> {
   const app = async (device: Device) => {
     for (;;) await device.consume((line, tx) => tx.run("INSERT INTO noted VALUES (?)", line));
@@ -18,7 +18,7 @@ async function notingServer({ platform, store }: Started): Promise<Server> {
   return server;
 }
 
-/** What is noted, once that is as much as it should be; what is noted twice shows a little later. */
+/** The rows, once there are enough; a duplicate would show a little later. */
 async function noted(world: World, { running }: Machine<Server>, count: number): Promise<string[]> {
   let lines: string[] = [];
   while (lines.length < count) {
@@ -77,7 +77,7 @@ Deno.test("a device that is killed sends what its memory kept, and nothing twice
   }
 });
 
-Deno.test("an application that notes a message in a transaction of its own is found to note one twice", async () => {
+Deno.test("an application that writes a message in a separate transaction is caught writing one twice", async () => {
   const careless = async ({ platform, store }: Started) => {
     const app = async (device: Device, server: Server) => {
       for await (const line of device) {
@@ -108,7 +108,7 @@ Deno.test("an application that notes a message in a transaction of its own is fo
   assert(doubled > 0);
 });
 
-Deno.test("what a program has in its variables alone is gone when it is killed", async () => {
+Deno.test("what a program has only in its variables is gone when it is killed", async () => {
   await simulate({}, async (world) => {
     const counter = world.machine("counter", () => ({ count: 0 }));
     (await counter.start()).count = 5;
@@ -118,7 +118,7 @@ Deno.test("what a program has in its variables alone is gone when it is killed",
   });
 });
 
-/** What happens in a world, line by line. */
+/** The log of a world, line by line. */
 async function trace(seed: number): Promise<string[]> {
   const lines: string[] = [];
   await simulate({ seed, log: (line) => lines.push(line) }, async (world) => {
@@ -132,7 +132,7 @@ async function trace(seed: number): Promise<string[]> {
   return lines;
 }
 
-Deno.test("a seed is the same run each time, and another seed another one", async () => {
+Deno.test("a seed gives the same run each time, and another seed gives another one", async () => {
   const first = await trace(7);
   assert(first.length > 10);
   assertEquals(await trace(7), first);
@@ -192,7 +192,7 @@ Deno.test("a program that was frozen goes on where it stopped", async () => {
   });
 });
 
-Deno.test("timers, clocks and chance are the world's, and a killed program's timers are forgotten", async () => {
+Deno.test("timers, clocks and random numbers are the world's, and a killed program's timers are dropped", async () => {
   const real = [setTimeout, Date.now, performance.now, Math.random, crypto.getRandomValues];
   const play = async (world: World) => {
     const drawn: unknown[] = [];
@@ -228,7 +228,7 @@ Deno.test("timers, clocks and chance are the world's, and a killed program's tim
   assertEquals([setTimeout, Date.now, performance.now, Math.random, crypto.getRandomValues], real);
 });
 
-Deno.test("what a test throws is told with the seed and the time", async () => {
+Deno.test("an error of a test is reported with the seed and the time", async () => {
   const error = await assertRejects(() =>
     simulate({ seed: 3 }, async (world) => {
       await world.pass(1500);
@@ -261,7 +261,7 @@ Deno.test("a test that waits for what never comes ends at its limit", async () =
   );
 });
 
-Deno.test("a machine has a name to itself, and runs one program at a time", async () => {
+Deno.test("a machine's name is unique, and it runs one program at a time", async () => {
   await simulate({}, async (world) => {
     const machine = world.machine(
       "a",
@@ -282,7 +282,7 @@ Deno.test("a machine has a name to itself, and runs one program at a time", asyn
   });
 });
 
-Deno.test("whoever connects where nothing listens is told why", async () => {
+Deno.test("a connection to a machine where nothing listens fails with the reason", async () => {
   await simulate({}, async (world) => {
     const reasons = new Set<string>();
     const server = world.machine("server", notingServer);

@@ -4,7 +4,8 @@ import { image, Rig } from "../../tests/support/deploy_rig.ts";
 import { hashOf, ModelFirmware } from "../../tests/support/model_firmware.ts";
 import { type Random, randomTest } from "../../tests/support/random.ts";
 import { DEPLOY_KINDS, parseDeployWord } from "../protocol/firmware_lines.ts";
-import { imageOf, isDecided, runningOf } from "./deployment.ts";
+import { isDecided } from "./deploy_state.ts";
+import { imageOf, runningOf } from "./deployment.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 

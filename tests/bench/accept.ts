@@ -1,5 +1,5 @@
 /**
- * A thousand devices that connect at once, and what they take when they are idle.
+ * A thousand devices that connect at once, and their memory when they are idle.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export async function measureAccept(loader: Loader, rounds: number): Promise<Sec
 }
 
 async function turn(contestant: Contestant, loader: Loader) {
-  // One that comes and goes first: what starts with the first connection is not counted.
+  // One that connects and leaves first: what starts with the first connection is not counted.
   await loader.open(contestant.port, ["early"]);
   await loader.close();
   const first = await open(contestant, loader, "first");

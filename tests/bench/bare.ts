@@ -1,11 +1,11 @@
 /**
- * The ceiling: what Deno's sockets give when hardly anything is done between them. Answers the first
+ * The ceiling: the rate of Deno's sockets with hardly any work between them. Answers the first
  * line of a connection with a keepalive and every message with its ack: three bytes a line. No
  * duplicates, no inbox, no application, no timeouts, no limits.
  *
  *     deno run -A tests/bench/bare.ts [--port N] [--keepalive MS]
  *
- * Prints `{"port": PORT}` and ends with its input.
+ * Prints `{"port": PORT}` and exits when stdin is closed.
  *
  * @module
  */
@@ -20,8 +20,8 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
   const input = new Uint8Array(READ_BYTES);
   const output = new Uint8Array(READ_BYTES * 2);
   let greeted = false;
-  let column = 0; // in the line that is being read
-  let length = 0; // of the output
+  let column = 0; // in the current line
+  let length = 0; // length of the output
   for (;;) {
     const n = await conn.read(input);
     if (n === null) return;
@@ -40,7 +40,7 @@ async function serve(conn: Deno.TcpConn): Promise<void> {
       column = 0;
     }
     for (let at = 0; at < length;) at += await conn.write(output.subarray(at, length));
-    output.copyWithin(0, length, length + 2); // the digits of a line that is not complete
+    output.copyWithin(0, length, length + 2); // the digits of an incomplete line
     length = 0;
   }
 }

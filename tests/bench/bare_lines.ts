@@ -1,5 +1,5 @@
 /**
- * What the bare servers answer: a keepalive to the first line of a connection, and its ack to every message.
+ * The answers of the bare servers: a keepalive to the first line of a connection, and an ack to every message.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export const KEEPALIVE = new TextEncoder().encode("\n");
 const NOTHING = new Uint8Array(0);
 const LF = 10;
 
-/** `--port N`, 0 unless given: any free one; `--keepalive MS`, between keepalives, 0 unless given: none. */
+/** `--port N`, 0 unless given: any free one; `--keepalive MS`: the interval of keepalives; default 0: none. */
 export function bareOptions(): { port: number; keepalive: number } {
   const { values } = parseArgs({
     args: Deno.args,
@@ -22,17 +22,17 @@ export function bareOptions(): { port: number; keepalive: number } {
   return { port: Number(values.port), keepalive: Number(values.keepalive) };
 }
 
-/** Acks of one piece of input, made here and copied: a connection keeps no buffer. */
+/** Acks for one piece of input, made here and copied: connections have no buffers. */
 const output = new Uint8Array(1 << 17);
 
 /** The lines of one connection. */
 export class Lines {
   #greeted = false;
-  #column = 0; // in the line that is being read
+  #column = 0; // in the current line
   #first = 0; // its first two bytes
   #second = 0;
 
-  /** @returns what to send, the caller's own */
+  /** @returns what to send, in a buffer for the caller */
   answer(input: Uint8Array): Uint8Array {
     let length = 0;
     for (let i = 0; i < input.length; i++) {

@@ -4,7 +4,7 @@
  *
  *     deno run -A tests/bench/bare_net.ts [--port N] [--keepalive MS]
  *
- * Prints `{"port": PORT}` and ends with its input.
+ * Prints `{"port": PORT}` and exits when stdin is closed.
  *
  * @module
  */

@@ -47,7 +47,7 @@ Deno.test("the loader speaks both dialects, to a store on disk too", async () =>
   }
 });
 
-Deno.test("the loader proves its key, and seals what it says", async () => {
+Deno.test("the loader proves its key, and seals its lines", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await using loader = new Loader();
@@ -64,7 +64,7 @@ Deno.test("the loader proves its key, and seals what it says", async () => {
   }
 });
 
-Deno.test("devices report, are set and asked, and of settings in an outage the last ones travel", async () => {
+Deno.test("devices report, and get settings and requests; of the settings in an outage only the last are sent", async () => {
   await using server = await Contestant.script("channels", "channel_server.ts", []);
   await using answerers = await Contestant.script("answerers", "channel_load.ts", []);
   await using loader = new Loader();
@@ -82,7 +82,7 @@ Deno.test("devices report, are set and asked, and of settings in an outage the l
 });
 
 toolTest(
-  "what a broker has acknowledged it has delivered",
+  "a broker has delivered what it acknowledged",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     const folder = await Deno.makeTempDir();
@@ -101,7 +101,7 @@ toolTest(
 );
 
 toolTest(
-  "over the bridge, by npm mqtt and by a plain publisher each message comes to a subscriber once",
+  "over the bridge, npm mqtt and a plain publisher, each message reaches a subscriber once",
   { mosquitto: "mosquitto" },
   async () => {
     const { code, out, err } = await bench("--only", "mqtt", "--rounds", "1", "--json");
@@ -117,7 +117,7 @@ toolTest(
 
 const PACE: Pace = { settle: 400, idle: 400, write: 600, gather: 30_000 };
 
-Deno.test("a herd comes, stays, comes back after a SIGKILL, and its messages are delivered", async () => {
+Deno.test("a herd connects, stays connected, reconnects after a SIGKILL, and its messages are delivered", async () => {
   const folder = await Deno.makeTempDir();
   try {
     for (const runner of runners(200, folder).slice(1)) {
@@ -144,8 +144,8 @@ function stub(...options: string[]): Runner {
   return { name: "stub", start, holdfast: false };
 }
 
-Deno.test("links that a server ends or forgets are counted, and what its log says of them", async () => {
-  // As long as it takes to notice that a server says nothing, before the SIGKILL and after it.
+Deno.test("links that a server ends or forgets are counted, and so are its log's entries about them", async () => {
+  // Long enough to notice that a server is silent, before the SIGKILL and after it.
   const pace = { ...PACE, idle: 3000, settle: 1500 };
   const found = await runHerd(stub("--close", "3", "--mute", "2"), 200, pace);
   assertEquals([found.blamed, found.left], [2 * (1 + 3), 200]);
@@ -159,7 +159,7 @@ Deno.test("a server that acknowledges what was not sent gets no figures", async 
 });
 
 Deno.test({
-  name: "no process of a benchmark outlives it, however it ends",
+  name: "no process of a benchmark outlives the benchmark, however that ends",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     const script = `import { Busy, Contestant, HerdLoader } from "${
@@ -176,7 +176,7 @@ Deno.test({
     const pids: number[] = JSON.parse((await reader.read()).value!);
     const loops = (await Deno.readTextFile(`/proc/${pids[0]}/task/${pids[0]}/children`)).split(" ");
     const files = [...pids, ...loops.filter((pid) => pid !== "")].map((pid) => `/proc/${pid}`);
-    assertEquals(files.length, 6); // the busy loop, and what waits for the end of input
+    assertEquals(files.length, 6); // the busy loop, and the process that waits for the end of input
     child.kill("SIGKILL");
     await reader.cancel();
     await child.status;
@@ -206,7 +206,7 @@ Deno.test("a median is the value in the middle", () => {
   assertEquals(median([]), NaN);
 });
 
-Deno.test("a section is shown as a table, and its budgets with what became of them", () => {
+Deno.test("a section is shown as a table, and its budgets with their results", () => {
   const text = asText([{
     title: "Speeds",
     columns: [{ key: "who", title: "who" }, { key: "rate", title: "rate", digits: 1 }],

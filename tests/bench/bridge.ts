@@ -1,6 +1,6 @@
 /**
- * What the bridge to MQTT costs: from a device to a subscriber, over server and broker, beside a publisher at the broker
- * itself, and beside one that uses the npm package `mqtt`.
+ * The cost of the MQTT bridge: from a device to a subscriber, over server and broker, compared with a publisher at the
+ * broker itself, and with one that uses the npm package `mqtt`.
  *
  * @module
  */
@@ -15,19 +15,19 @@ const TURN_MS = 1000;
 const WARM_UP_MS = 300;
 
 /**
- * Else it waits with what it has to say until the last was acknowledged, which a machine that has nothing to say itself
- * does after 40 ms: now and then these would be all that is measured.
+ * Otherwise it waits with further data until the last was acknowledged, which an idle receiver does after 40 ms: now
+ * and then that would be all that is measured.
  */
 const NO_DELAY = ["set_tcp_nodelay true"];
 
-/** From where to the broker; with a server, devices at it. */
+/** One way to the broker; with a server, over devices at it. */
 interface Way {
   name: string;
   way: "plain" | "package" | "devices";
   server?: Contestant;
 }
 
-/** Lets the ways take turns at one broker; none if there is no broker here. */
+/** Lets the ways take turns at one broker; returns nothing if there is no broker here. */
 export async function measureBridge(rounds: number): Promise<Section[]> {
   const { mosquitto } = locate({ mosquitto: "mosquitto" }).paths;
   if (!mosquitto) {

@@ -1,9 +1,9 @@
 /**
  * Messages to a broker, over several ways, and one subscriber to all of them: QoS 2 both times. Devices and subscriber
- * are one process, so one clock says how long a message takes. Obeys one JSON object a line on stdin
- * ({@linkcode WayOrder}), answers each with one on stdout, and ends with its input.
+ * are one process, so one clock measures the time of a message. Takes one JSON object per line on stdin ({@linkcode
+ * WayOrder}), answers each with one on stdout, and exits when stdin is closed.
  *
- * A message that comes twice, or never, ends it: there are no figures then.
+ * A message that comes twice, or never, ends it without figures.
  *
  * @module
  */
@@ -14,13 +14,15 @@ import type { Run } from "./load.ts";
 import { isSo, measureFor, sleep } from "./measured.ts";
 import { fail, Publisher, Subscriber } from "./mqtt_connection.ts";
 
-/** Its options. */
+/** Its orders. */
 export type WayOrder =
-  /** Connects; `server` is where devices connect, else it is a publisher at the broker itself. */
+  /** Connects: devices to `server`, or else a publisher to the broker itself. */
   | { do: "open"; broker: number; way: "plain" | "package" | "devices"; server?: number }
-  /** Has this many messages on their way for a while; answers with a {@linkcode Run}, a message's time until it arrives. */
+  /**
+   * Keeps this many messages on their way for a while; answers with a {@linkcode Run} of the times until they arrive.
+   */
   | { do: "run"; window: number; warmUpMs: number; ms: number }
-  /** Closes the way, when all that was sent has arrived; answers with how many it was. */
+  /** Closes the way when everything has arrived; answers with the number of messages. */
   | { do: "close" };
 
 const DEVICES = 10;
@@ -33,7 +35,7 @@ interface Sender {
   close(): Promise<void> | void;
 }
 
-/** A publisher that speaks as little MQTT as it takes. */
+/** A publisher with the minimum of MQTT. */
 async function openPlain(port: number): Promise<Sender> {
   const publisher = await Publisher.open(port, "plain");
   return {
@@ -74,7 +76,7 @@ let sender: Sender;
 let subscriber: Subscriber;
 let sent = 0;
 let window = 0;
-const onTheirWay = new Map<string, number>(); // since when
+const onTheirWay = new Map<string, number>(); // with the time of sending
 const times: number[] = [];
 
 function publish(): void {

@@ -1,27 +1,27 @@
 /**
  * Devices that answer: every setting and request with the same value, and every other line with itself. The real host
- * client, in a process of its own. It is told `{"port", "ids"}` on stdin, answers with a line when all are connected,
- * and ends with its input. When it closes them, it tells what settings they were sent.
+ * client, in a process of its own. It gets `{"port", "ids"}` on stdin, answers with a line when all are connected, and
+ * exits when stdin is closed. When it closes them, it reports the settings that they got.
  *
  * @module
  */
 import { TextLineStream } from "@std/streams";
 import { Client } from "../../bridge/host/mod.ts";
 
-/** Its options. */
+/** Its orders. */
 export type AnswererOrder = { do: "open"; port: number; ids: string[] } | { do: "close" };
 
-/** What devices were sent of settings. */
+/** The settings that devices got. */
 export interface Sent {
   messages: number;
-  /** With the two digits and the newline of a message. */
+  /** Bytes, including the two digits and the newline of each message. */
   bytes: number;
 }
 
 let clients: Client[] = [];
 let sent: Sent = { messages: 0, bytes: 0 };
 
-/** Answers whatever comes. */
+/** Answers every message. */
 async function answer(client: Client): Promise<void> {
   for await (const line of client) {
     if (line.startsWith("=")) {

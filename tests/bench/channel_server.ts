@@ -1,6 +1,6 @@
 /**
- * A server with channels under load. What its application does with a device follows from the first word of the
- * device's id. Obeys one JSON object a line on stdin ({@linkcode ChannelOrder}), and answers each with one on stdout.
+ * A server with channels under load. The first word of a device's id says what the application does with it. Takes one
+ * JSON object per line on stdin ({@linkcode ChannelOrder}), and answers each with one on stdout.
  *
  *     deno run -A tests/bench/channel_server.ts [--store FILE] [--durability full|normal]
  *
@@ -10,14 +10,15 @@ import { TextLineStream } from "@std/streams";
 import { parseArgs } from "node:util";
 import { channels, type Device, Server, type Thing } from "../../server/mod.ts";
 
-/** Its options. */
+/** Its orders. */
 export type ChannelOrder =
-  /** Has something answered by these devices for a while, with `window` of it under way to each: {@linkcode Answered}. */
+  /** Lets these devices answer for a while, with `window` lines, settings or requests under way to each: {@linkcode
+   * Answered}. */
   | { do: "lines" | "settings" | "requests"; ids: string[]; window: number; ms: number }
   /** Sets ten channels of an absent device this many times: {@linkcode Set}. */
   | { do: "outage"; id: string; settings: number };
 
-/** What came of it. */
+/** The results. */
 export interface Answered {
   /** Per second. */
   rate: number;
@@ -26,7 +27,7 @@ export interface Answered {
   p99: number;
 }
 
-/** How long the settings took, until all were safe. */
+/** The time until all settings were safe. */
 export interface SetIn {
   ms: number;
 }
@@ -38,7 +39,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Who waits for a line, by what it begins with. */
+/** Those who wait for a line, by its beginning. */
 const waiting = new Map<string, () => void>();
 
 const held = channels({});
@@ -46,7 +47,7 @@ const kept = channels({ temp: {} });
 let handled = 0;
 const handling = channels({ temp: (value) => void (handled += Number(value)) });
 
-/** Takes each line, and does as much with it as an application of channels has to. */
+/** Takes each line, and does the same work as an application of channels. */
 async function consume(device: Device): Promise<void> {
   for (;;) await device.consume(() => {});
 }
@@ -123,7 +124,7 @@ async function drive(
   return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99) };
 }
 
-/** No two settings are the same: what is so already is not sent. */
+/** No two settings are the same: unchanged values are not sent. */
 let counter = 0;
 
 async function outage(id: string, settings: number): Promise<SetIn> {

@@ -1,5 +1,5 @@
 /**
- * What channels cost beside plain lines, and what travels after an outage.
+ * The cost of channels compared with plain lines, and what is sent after an outage.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Answered, ChannelOrder, SetIn } from "./channel_server.ts";
 import { Contestant, Loader } from "./processes.ts";
 import { type Aim, median, progress, type Section } from "./report.ts";
 
-/** What devices report unasked, by the first word of their ids, and what it is compared with. */
+/** What devices report, by the first word of their ids; the first is the reference. */
 const UP = [
   { what: "lines, readline", kind: "lines", says: "lines" },
   { what: "lines, consume", kind: "consumed", says: "lines" },
@@ -16,7 +16,7 @@ const UP = [
   { what: "reports, with a handler", kind: "handled", says: "reports" },
 ] as const;
 
-/** The server's answer. */
+/** What the server sends and gets answered. */
 const DOWN = [
   { what: "lines and their echoes", kind: "lines", do: "lines" },
   { what: "settings, set to met", kind: "things", do: "settings" },
@@ -25,7 +25,7 @@ const DOWN = [
 
 const CONNECTIONS = 100;
 const WINDOW = 16;
-/** Of what is answered: devices, and under way to each. */
+/** For the answered ones: number of devices, and messages under way to each. */
 const ANSWERERS = 20;
 const TO_EACH = 8;
 
@@ -34,7 +34,7 @@ const WARM_UP_MS = 100;
 
 const SETTINGS = 100_000;
 
-/** The least that channels are to reach, to plain lines. */
+/** The least rate of channels, relative to plain lines. */
 const AIM = 0.7;
 
 interface Turn {
@@ -93,7 +93,7 @@ export async function measureChannels(loader: Loader, rounds: number): Promise<S
   ];
 }
 
-/** Each takes its turn, round by round. The first of them is what the others are compared with. */
+/** Each takes its turn, round by round. The first is the reference for the others. */
 async function take<What extends { what: string }>(
   store: string,
   loads: readonly What[],
@@ -146,7 +146,7 @@ async function turnUp(
   return turn;
 }
 
-/** Has these devices answer, with this many requests under way to each. */
+/** Lets these devices answer, with this many requests under way to each. */
 export async function turnDown(
   server: Contestant,
   answerers: Contestant,
@@ -160,7 +160,7 @@ export async function turnDown(
   return turn;
 }
 
-/** A device goes, is set again and again, and comes back. */
+/** A device leaves, its channels are set again and again, and it comes back. */
 export async function outage(
   server: Contestant,
   answerers: Contestant,
@@ -172,7 +172,7 @@ export async function outage(
   await tell<unknown>(answerers, { do: "close" });
   const set = await tell<SetIn>(server, { do: "outage", id: ids[0]!, settings });
   await tell<unknown>(answerers, open);
-  // What is answered was sent behind all that was set.
+  // An answered request was sent after all settings.
   await tell<Answered>(server, { do: "requests", ids, window: 1, ms: 500 });
   const { messages, bytes } = await tell<Sent>(answerers, { do: "close" });
   return { ...set, messages, bytes };

@@ -1,6 +1,6 @@
 /**
- * Several servers on one PostgreSQL: what a second one adds, how long a device is without a server when it moves, and
- * what a message costs when the database knows many devices.
+ * Several servers on one PostgreSQL: the gain of a second one, how long a moving device is without a server, and the
+ * cost of a message when the database knows many devices.
  *
  * @module
  */
@@ -17,13 +17,13 @@ import { inTurns } from "./turn.ts";
 const MOVERS = 20;
 const MOVES = 3;
 
-/** In ms, at both ends. */
+/** Timeout in ms, at both ends. */
 const TIMEOUT = 2000;
 
 /** A server that is stopped sends its devices away within this time, in ms. */
 const SENT_AWAY = 1000;
 
-/** What a transaction sleeps, in s, and how many of them there are, one after the other; and how long that is, in s. */
+/** How long a transaction sleeps, in s, and how many there are, one after the other. */
 const SLOW = [[0, 0], [0.1, 50], [1, 5]] as const;
 const SLOW_TIME = 5;
 
@@ -64,7 +64,7 @@ async function measureServers(database: Postgres, rounds: number): Promise<Secti
   };
 }
 
-/** The same load, shared out among servers. */
+/** The same load, divided among servers. */
 async function turn(servers: readonly Contestant[], loaders: readonly Loader[]): Promise<SafeTurn> {
   const share = 100 / servers.length;
   const runs = await Promise.all(servers.map(async (server, at) => {
@@ -89,7 +89,7 @@ async function turn(servers: readonly Contestant[], loaders: readonly Loader[]):
 /** A device that knows both servers. */
 interface Mover {
   readonly client: Client;
-  /** When its link was lost last. */
+  /** When its link was last lost. */
   lost: number;
 }
 
@@ -137,7 +137,7 @@ async function measureMoves(database: Postgres): Promise<Section> {
     const times: number[] = [];
     for (let n = 0; n < MOVES; n++) {
       progress(`moves, ${how}, ${n + 1} of ${MOVES}`);
-      // A link that has lasted for the timeout is made again without a pause.
+      // A link that has lasted for the timeout reconnects without a pause.
       await pause(TIMEOUT + Math.random() * TIMEOUT);
       times.push(...await leave(how, scene));
     }
@@ -165,7 +165,7 @@ interface Scene {
   readonly ways: readonly FaultProxy[];
   readonly movers: readonly Mover[];
   readonly args: string[];
-  /** At which of them the devices are. */
+  /** The server at which the devices are. */
   at: number;
 }
 
@@ -176,12 +176,12 @@ async function leave(how: "reset" | "stop" | "kill", scene: Scene): Promise<numb
   const gone = servers[at]!;
   let ended: Promise<void> | undefined;
   if (how === "reset") {
-    servers.reverse(); // the address is the same, behind it is the other one
+    servers.reverse(); // the same address leads to the other server now
     for (const [i, way] of ways.entries()) way.retarget(servers[i]!.port);
     for (const way of ways) way.reset();
   } else ended = how === "kill" ? gone.kill() : gone.terminate();
   const times = await Promise.all(movers.map(async (mover) => {
-    // On a busy machine one may have gone to the other server by itself: that one stays.
+    // On a busy machine a device may have moved by itself: it stays there.
     let isLate = false;
     void Promise.resolve(ended).then(() => pause(2 * TIMEOUT)).then(() => isLate = true);
     while (mover.lost < begun && !isLate) await pause(1);
@@ -199,7 +199,7 @@ async function leave(how: "reset" | "stop" | "kill", scene: Scene): Promise<numb
   return times.flat();
 }
 
-/** What another device of the same server waits while an application's transaction is slow. */
+/** How long another device of the same server waits while an application's transaction is slow. */
 async function measureSlow(database: Postgres): Promise<Section> {
   const store = database.url(database.schema());
   await using server = await Contestant.holdfast(["--store", store], "slow", "slow.ts");

@@ -1,6 +1,6 @@
 /**
- * Where the processor time of a message goes on PostgreSQL: what the servers take of it, and what the database's processes
- * do. Other work on the machine makes a message wait, and hardly changes what it costs.
+ * The processor time of a message on PostgreSQL, of the servers and of the database's processes. Other work on the
+ * machine delays a message, but hardly changes its processor time.
  *
  * @module
  */
@@ -13,16 +13,16 @@ import { inTurns, type Turn } from "./turn.ts";
 export const TURN_MS = 1000;
 export const WARM_UP_MS = 200;
 
-/** Where only processor time is asked for, which comes in ticks of 10 ms. */
+/** Turns for processor time only, which is counted in ticks of 10 ms. */
 const COSTS_MS = 4000;
 
 /** How many devices the database knows, and how many of them write. */
 const KNOWN = [10, 100, 1000, 10_000];
 const WRITERS = 10;
 
-/** A load, and what each of its messages took of processors, in µs. */
+/** A load, and the processor time of each of its messages, in µs. */
 type Costs = Pick<Turn, "rate" | "p50"> & {
-  /** Of the servers together. */
+  /** Of all servers together. */
   readonly cpu: number;
   /** Of the database's processes that serve connections, and of all others. */
   readonly database: number;
@@ -53,7 +53,7 @@ async function load(
   return { rate, p50, cpu: cpu!, database: backends!, others: others! };
 }
 
-/** What a message costs where 100 connections have 16 in flight each, at one server and at two. */
+/** Measures a message's cost with 100 connections and 16 in flight on each, at one server and at two. */
 export async function measureCosts(database: Postgres, rounds: number): Promise<Section> {
   await using stack = new AsyncDisposableStack();
   const start = async (store: string, name: string) =>
@@ -90,7 +90,7 @@ export async function measureCosts(database: Postgres, rounds: number): Promise<
   };
 }
 
-/** What a message costs by the devices that the database knows. */
+/** Measures a message's cost by the number of devices that the database knows. */
 export async function measureKnown(database: Postgres, rounds: number): Promise<Section> {
   await using stack = new AsyncDisposableStack();
   const loader = stack.use(new Loader());
@@ -125,7 +125,7 @@ export async function measureKnown(database: Postgres, rounds: number): Promise<
   };
 }
 
-/** So many devices that have been there once, and for which nothing waits. */
+/** SQL that adds this many devices for which nothing waits. */
 function knowing(devices: number): string {
   return `INSERT INTO holdfast_devices (device, id, token, tx_epoch, tx_next, tx_sent, next_id,
       rx_epoch, rx_next, connects, processed)

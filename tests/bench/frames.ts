@@ -1,6 +1,6 @@
 /**
- * Whether the page of many devices scrolls: frames that Chromium draws, and what each costs the page's own thread, as
- * its trace tells. Frames a second are what the machine makes of it; processor time tells more where others use it too.
+ * Whether the page of many devices scrolls: frames that Chromium draws, and the time that each costs the page's own
+ * thread, from its trace. The frame rate depends on the machine; on a busy one processor time says more.
  *
  * @module
  */
@@ -14,12 +14,12 @@ import { progress, quantile, type Section } from "./report.ts";
 const FRAMES = 600;
 const STEP = 20;
 
-/** A screen shows one in this time, in ms. */
+/** Time of one frame on a screen, in ms. */
 const FRAME = 1000 / 60;
 
 const CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline", "toplevel"];
 
-/** Of a trace; times in µs. */
+/** An event of a trace; times in µs. */
 interface TraceEvent {
   readonly name: string;
   readonly ph: string;
@@ -31,7 +31,7 @@ interface TraceEvent {
   readonly tdur?: number;
 }
 
-/** Lets somebody scroll through the page while devices change; nothing if there is no browser here. */
+/** Scrolls through the page while devices change; returns nothing if there is no browser here. */
 export async function measureFrames(): Promise<Section[]> {
   if (!browserIsThere()) {
     progress("no Chromium here: its Debian package is called chromium");

@@ -1,5 +1,5 @@
 /**
- * Thousands of devices that have nothing to say: what they cost, and whether they come and stay.
+ * Thousands of idle devices: their cost, and whether they connect and stay connected.
  *
  * @module
  */
@@ -25,7 +25,7 @@ interface Run {
   found: Found;
 }
 
-/** Who takes part; the store of each is in `folder`. */
+/** The servers; the store of each is in `folder`. */
 export function runners(devices: number, folder: string): Runner[] {
   const keepalive = ["--keepalive", `${TIMEOUT / 4}`];
   const holdfast = ["--timeout", `${TIMEOUT}`, "--store", `${folder}/herd.db`].concat(
@@ -50,7 +50,9 @@ export function runners(devices: number, folder: string): Runner[] {
   ];
 }
 
-/** Runs herds of this many devices, or as many as there may be files open, against one server after the other. */
+/**
+ * Runs herds of this many devices, or as many as the limit of open files allows, against one server after the other.
+ */
 export async function measureHerd(wanted: number): Promise<Section[]> {
   const devices = Math.min(wanted, await mostHandles() - OTHER_HANDLES);
   if (devices < wanted) progress(`${devices} devices: no more files may be open`);
@@ -76,7 +78,7 @@ const who = [
   { key: "beside", title: "beside it" },
 ];
 
-/** Two tables: what idle devices cost, and what messages find among them. */
+/** Two tables: the cost of idle devices, and messages from them. */
 export function report(runs: Run[], devices: number): Section[] {
   const rows = runs.map(({ server, busy, found }) => ({
     ...found,
@@ -122,7 +124,7 @@ export function report(runs: Run[], devices: number): Section[] {
   ];
 }
 
-/** Beside a busy process the machine is another one: there the herd must come and stay, however slowly. */
+/** Beside a busy process the machine is slower: there the herd must connect and stay connected, however slowly. */
 function idleAims({ busy, found }: Run, devices: number): Aim[] {
   const many = `${devices.toLocaleString("en")} devices`;
   const { memory = NaN, idle = NaN, up = NaN, back = NaN } = found;

@@ -1,7 +1,7 @@
 /**
  * One device of a herd: speaks dialect 2 (suite 00) on a raw socket, sends keepalives, and connects again as
- * our client does (`client-as/assembly/core.ts`). It is as lean as can be, so that ten thousand of them leave
- * the machine to the server.
+ * our client does (`client-as/assembly/core.ts`). It is as lean as possible, so that ten thousand of them leave the
+ * machine to the server.
  *
  * @module
  */
@@ -17,54 +17,56 @@ const IDLE = 0, CONNECTING = 1, GREETING = 2, UP = 3;
 
 const LF = 10;
 
-/** Windows of this size are all that one device is asked for. */
+/** The largest window that a device needs. */
 const MOST = 64;
 
 const TEXT_BYTES = 32;
 
-/** Behind its kind: suite 00, seven words and a nonce. */
+/** A welcome after its first byte: suite 00, seven words and a nonce. */
 const WELCOME = /^00[0-9a-f]{88}$/;
 
-/** What all devices of a herd share. */
+/** State shared by all devices of a herd. */
 export interface Herd {
   /** The server's port. */
   port: number;
-  /** Counts the servers there were; 0 between two: what the first has closed is no fault of the second. */
+  /** Number of the current server, 0 between two: connections that the first closed are not the second's fault. */
   server: number;
   /** Whether the server speaks dialect 2. A bare one answers the hello with a keepalive. */
   welcomes: boolean;
-  /** ms, without the time for which this process itself was held up: it must not blame the server. */
+  /**
+   * The time in ms, without the time for which this process itself was held up, for which the server is not to blame.
+   */
   clock: number;
   counts: Counts;
   /** A link is up. */
   came(): void;
   /** A message was acknowledged that was written at this time. */
   acked(writtenAt: number): void;
-  /** The server does what no server may. Its figures are worth nothing. */
+  /** The server breaks the protocol, so its figures are worthless. */
   fail(what: string): void;
 }
 
-/** What has happened to the links of a herd. */
+/** Counts of events on the links of a herd. */
 export interface Counts {
   /** Links that are up. */
   up: number;
   /** Attempts to connect. */
   attempts: number;
-  /** Of these, without an answer, and answered ones without a greeting. */
+  /** Attempts without an answer, and answered ones without a greeting. */
   noAnswer: number;
   noGreeting: number;
   /** Connections that the server closed: before they were up, and after. */
   closedEarly: number;
   closed: number;
-  /** Links on which nothing was heard for the timeout. */
+  /** Links that were silent for the timeout. */
   silent: number;
 }
 
 export class HerdDevice {
   #state = IDLE;
   #socket: Socket | undefined;
-  #server = 0; // who took the connection
-  #since = 0; // of the attempt, then of the greeting, then when last heard of
+  #server = 0; // the server that took the connection
+  #since = 0; // time of the attempt, then of the greeting, then of the last bytes
   #suspect = -1; // when it was first found silent
   #upAt = 0;
   #resumeAt = 0;
@@ -72,7 +74,7 @@ export class HerdDevice {
   #partial = ""; // the beginning of a line
   readonly #epoch = random32() || 1;
   #first = 0; // number of the oldest message without an ack
-  #written: number[] | undefined; // when those without an ack were written
+  #written: number[] | undefined; // writing times of those without an ack
   #peerEpoch = 0;
   #expected = 0;
 
@@ -87,7 +89,7 @@ export class HerdDevice {
     return this.#written?.length ?? 0;
   }
 
-  /** Does what is due while there is no link. Returns whether there was anything. */
+  /** Does what is due while there is no link. Returns whether anything was. */
   step(): boolean {
     const { clock } = this.herd;
     if (this.#state === UP) return false;
@@ -121,7 +123,7 @@ export class HerdDevice {
       if (this.#socket === socket) this.#receive(input as Uint8Array);
     });
     socket.on("error", (error: Error & { code?: string }) => {
-      // Refused and reset are the server's business, all else is ours.
+      // Refused and reset connections are the server's fault, all other errors are ours.
       if (!/^E(CONN|PIPE|TIMEDOUT)/.test(error.code ?? "")) {
         herd.fail(`a device's socket: ${error}`);
       }
@@ -152,7 +154,7 @@ export class HerdDevice {
   #receive(input: Uint8Array): void {
     if (this.#state === UP) this.#since = this.herd.clock;
     if (input.length === 1 && input[0] === LF && this.#partial === "" && this.#state === UP) return;
-    this.#partial += decoder.decode(input); // nothing but ASCII comes
+    this.#partial += decoder.decode(input); // only ASCII arrives
     for (let end; (end = this.#partial.indexOf("\n")) >= 0;) {
       const line = this.#partial.slice(0, end);
       this.#partial = this.#partial.slice(end + 1);
@@ -162,7 +164,7 @@ export class HerdDevice {
     }
   }
 
-  /** The welcome. A message that the server took without its ack reaching us is done. */
+  /** Takes the welcome. A message that the server took is done, even if its ack was lost. */
   #greeted(line: string): void {
     const { herd } = this;
     if (herd.welcomes) {
@@ -190,7 +192,7 @@ export class HerdDevice {
     herd.came();
   }
 
-  /** An ack is for all up to this id. */
+  /** Takes an ack, which covers all messages up to this id. */
   #take(id: string): void {
     const count = ((parseInt(id, 16) - this.#first) & 255) + 1;
     if (!(count <= this.waiting)) return this.herd.fail(`ack ${id} of what was not sent`);
@@ -211,7 +213,7 @@ export class HerdDevice {
     return true;
   }
 
-  /** A new server listens. One that was about to die may still have taken connections before. */
+  /** A new server listens. The old one may still have taken connections before it died. */
   expect(): void {
     if (this.#state >= GREETING && this.#server === 0) this.#server = this.herd.server;
   }
@@ -221,7 +223,7 @@ export class HerdDevice {
     if (this.#state === UP) this.#socket!.write("\n");
   }
 
-  /** What is silent may only be read late: whether it is still silent a little later. */
+  /** A silent link may just be read late: checks whether it is still silent a little later. */
   listen(): void {
     if (this.#state !== UP) return;
     const { clock, counts } = this.herd;
@@ -240,7 +242,7 @@ export class HerdDevice {
       if (clock - this.#upAt >= TIMEOUT) this.#failures = 0;
     }
     this.close();
-    // An attempt that nobody answered was a pause itself.
+    // An unanswered attempt was itself the pause.
     const pause = this.#failures > 0 && (reason === "lost" || reason === "silent")
       ? TIMEOUT >> Math.max(6 - this.#failures, 2)
       : 0;

@@ -1,6 +1,6 @@
 /**
- * The herd: thousands of devices in a process of their own, the same for every server. Obeys one JSON object
- * a line on stdin ({@linkcode Order}), answers each with one on stdout, and ends with its input.
+ * The herd: thousands of devices in a process of their own, the same for every server. Takes one JSON object per line
+ * on stdin ({@linkcode Order}), answers each with one on stdout, and exits when stdin is closed.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import { type Counts, type Herd, HerdDevice, TIMEOUT } from "./herd_device.ts";
 import { quantile } from "./report.ts";
 import { Wheel } from "./wheel.ts";
 
-/** Options of the herd. */
+/** Orders to the herd. */
 export type Order =
-  /** Lets all devices connect at once; they stay, whatever happens. Answers with a {@linkcode State}. */
+  /** Lets all devices connect at once and stay connected, whatever happens. Answers with a {@linkcode State}. */
   | { do: "begin"; port: number; devices: number; welcomes: boolean }
   /** Answers with a {@linkcode State} when all links are up, or `ms` have passed. */
   | { do: "gather"; ms: number }
@@ -21,7 +21,7 @@ export type Order =
   | { do: "pass"; ms: number }
   /** The server is about to be killed: it may end connections. Answers with a {@linkcode State}. */
   | { do: "outlive" }
-  /** Its successor listens, and is to keep what is connected from now on. Answers with a {@linkcode State}. */
+  /** Its successor listens, and must keep all connections from now on. Answers with a {@linkcode State}. */
   | { do: "expect" }
   /** Lets random devices write `rate` messages a second. Answers with a {@linkcode Written}. */
   | { do: "write"; rate: number; ms: number };
@@ -39,7 +39,7 @@ export interface State extends Counts {
 export interface Written extends State {
   /** Messages of this order. */
   written: number;
-  /** Of these, without an ack when the time was over. */
+  /** Messages without an ack when the time was over. */
   missing: number;
   /** From a message's writing to its ack, in ms; undefined: no message was acknowledged. */
   p50?: number;
@@ -49,10 +49,10 @@ export interface Written extends State {
 /** A tick that takes longer counts as this many ms for the devices' clock. */
 const LONGEST_TICK = 50;
 
-/** Devices that connect, or give that up, in a tick: the others' keepalives must not be late for them. */
+/** Devices that connect, or give up connecting, in one tick: this must not delay the others' keepalives. */
 const STEPS = 200;
 
-/** How often devices listen whether there is still somebody, in ms. */
+/** Interval at which devices check for silence, in ms. */
 const LISTEN_MS = 100;
 
 /** How long acks are waited for, in ms. */
@@ -108,7 +108,7 @@ const wheel = new Wheel<HerdDevice>(TIMEOUT / 4, (device) => device.keepAlive(),
   ticked();
 });
 
-let stepped = 0; // the device that is looked at next
+let stepped = 0; // the next device to check
 
 function step(): void {
   if (herd.counts.up === devices.length) return;
@@ -136,7 +136,7 @@ async function gather(ms: number): Promise<State> {
   return state();
 }
 
-/** What devices notice after a time, they have noticed then: that of the machine may be ahead of theirs. */
+/** Lets time pass on the devices' clock, which may lag behind the machine's. */
 async function pass(ms: number): Promise<State> {
   const end = herd.clock + ms;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -154,7 +154,7 @@ async function write(rate: number, ms: number): Promise<Written> {
   ticked = () => {
     const passed = performance.now() - start;
     const due = Math.floor(rate * Math.min(passed, ms) / 1000);
-    // Who has too many on their way already is passed over: the next one writes then.
+    // A device with too many messages on their way is skipped: the next one writes instead.
     while (written < due && devices[Math.floor(Math.random() * devices.length)]!.write()) written++;
     if (passed >= ms && (delays.length >= written || passed >= ms + PATIENCE)) resolve();
   };

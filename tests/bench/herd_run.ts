@@ -9,7 +9,7 @@ import { type Contestant, freePort, HerdLoader } from "./processes.ts";
 
 /** How long each part takes, in ms: `settle` and `idle` on the devices' clock. */
 export interface Pace {
-  /** Until an idle herd counts as idle. */
+  /** Time until a herd counts as idle. */
   settle: number;
   idle: number;
   write: number;
@@ -17,15 +17,15 @@ export interface Pace {
   gather: number;
 }
 
-/** Who takes part. */
+/** A server under test. */
 export interface Runner {
   name: string;
   start(port: number): Promise<Contestant>;
-  /** Whether it is our server: the others welcome nobody, and deliver nothing. */
+  /** Whether it is our server: the others send no welcome, and deliver nothing. */
   holdfast: boolean;
 }
 
-/** What was found out. Times in ms, shares of one core in percent, memory in KB. */
+/** Results. Times in ms, shares of one core in percent, memory in KB. */
 export interface Found {
   /** Of each device; undefined unless all were up. */
   memory: number | undefined;
@@ -40,13 +40,13 @@ export interface Found {
   /** Connections that the server closed before they were up, links that it closed, and links on which it was
    * silent. */
   lost: { early: number; closed: number; silent: number };
-  /** What the server's log says of SILENT, STALLED and NO_HELLO. */
+  /** Number of SILENT, STALLED and NO_HELLO in the server's log. */
   blamed: number;
   p50: number | undefined;
   p99: number | undefined;
   /** Messages without an ack in the end. */
   missing: number;
-  /** The server's share while messages come. */
+  /** The server's share of a core while messages come. */
   writing: number | undefined;
   /** The load's own share of a core: idle, and with messages. */
   herdIdle: number | undefined;
@@ -58,7 +58,7 @@ export interface Found {
 /** Messages per second, of the whole herd. */
 export const RATE = 500;
 
-/** Says that the server had no patience. */
+/** Codes with which the server blames a device. */
 const BLAME = ["SILENT", "STALLED", "NO_HELLO"];
 
 /** Runs a herd of this many devices against one server. */
@@ -81,24 +81,24 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   };
   const gather = async () => look(await herd.order({ do: "gather", ms: pace.gather }));
   const pass = async (ms: number) => look(await herd.order({ do: "pass", ms }));
-  /** Lets messages come. Those that are acknowledged must be delivered. */
+  /** Lets devices write. Acknowledged messages must be delivered. */
   const write = async (ms: number) => {
     const { acked, up } = look(await herd.order({ do: "look" }));
     const before = runner.holdfast && up === devices ? await delivered(port) : undefined;
     const measured = await shares(server, herd, () => herd.write(RATE, ms));
     const written = look(measured.result);
-    const whole = written.up === devices && written.missing === 0; // else the figures tell
+    const whole = written.up === devices && written.missing === 0; // otherwise the figures show it
     if (before !== undefined && whole && await delivered(port) - before !== written.acked - acked) {
       throw new Error(`${written.acked - acked} messages were acknowledged, but fewer delivered`);
     }
     return { ...measured, ...written };
   };
 
-  // What starts with the first connection is not the herd's.
+  // What starts with the first connection is not part of the herd's cost.
   if (runner.holdfast) await delivered(port);
   else await touch(port);
   const empty = await server.usage();
-  await herd.order({ do: "look" }); // it is there
+  await herd.order({ do: "look" }); // the process has started
   const begun = now();
   await herd.order({ do: "begin", port, devices, welcomes: runner.holdfast });
   const first = await gather();
@@ -139,7 +139,7 @@ export async function runHerd(runner: Runner, devices: number, pace: Pace): Prom
   };
 }
 
-/** Share of a core that both use while something is done, in percent. */
+/** Share of a core that both use meanwhile, in percent. */
 async function shares<T>(server: Contestant, herd: HerdLoader, work: () => Promise<T>) {
   const usage = async () => ({ at: now(), of: [await server.usage(), await herd.usage()] });
   const before = await usage();

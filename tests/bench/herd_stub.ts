@@ -1,10 +1,10 @@
 /**
- * A bare server that does what none may, so that a test can see whether it is noticed.
+ * A bare server that misbehaves, so that a test can check that this is noticed.
  *
  *     deno run -A tests/bench/herd_stub.ts --port N --keepalive MS [--close N] [--mute N] [--garble N]
  *
- * The first devices' connections it closes, to the next ones it says nothing more, and the next ones get an ack of
- * something else, each after they were greeted. All others it treats well.
+ * After their greeting, it closes the connections of the first devices, sends nothing more to the next ones, and a
+ * wrong ack to the next. It serves all others correctly.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { parseArgs } from "node:util";
 import { KEEPALIVE, Lines } from "./bare_lines.ts";
 import { Wheel } from "./wheel.ts";
 
-/** How long a connection is treated well in any case, in ms. */
+/** How long every connection is served correctly, in ms. */
 const FIRST_MS = 100;
 
-/** What a device says starts with it. */
+/** First byte of a hello. */
 const HELLO = 1;
 
 const { values } = parseArgs({
@@ -43,7 +43,7 @@ const wheel = new Wheel<Socket>(keepalive, (socket) => socket.write(KEEPALIVE));
 let count = 0;
 const server = createServer({ noDelay: true }, (socket) => {
   const lines = new Lines();
-  let at = -1; // which of those that have sent a hello
+  let at = -1; // number of the current device
   let muted = false;
   socket.on("data", (input) => {
     const output = lines.answer(input as Uint8Array);
@@ -65,7 +65,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 server.listen({ host: "127.0.0.1", port, backlog: 4096 }, () => {
   console.log(JSON.stringify({ port }));
   setTimeout(() => {
-    // As our server's log says that it gave up somebody, and refused three.
+    // Imitates our server's log entries about a device that was given up, and three that were refused.
     console.log(JSON.stringify({ event: "disconnected", code: "SILENT" }));
     console.log(JSON.stringify({ event: "refused", code: "NO_HELLO", unsaid: 2 }));
     console.log(JSON.stringify({ event: "disconnected", code: "LOST" }));

@@ -1,9 +1,9 @@
 /**
  * The load: connections that speak either dialect on raw sockets, in a process of their own, the same for
- * every server. Obeys one JSON object a line on stdin ({@linkcode Command}), answers each with one on
- * stdout, and ends with its input.
+ * every server. Takes one JSON object per line on stdin ({@linkcode Command}), answers each with one on stdout, and
+ * exits when stdin is closed.
  *
- * Every ack is checked to be the one that is due. Who waits is kept alive with keepalives.
+ * Checks that every ack is the expected one. Keepalives keep waiting connections alive.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { Seal, sealKeys } from "../../server/protocol/seal.ts";
 import { helloLine, parseWelcome, proveLine } from "../support/greeting.ts";
 import { measureFor, sleep } from "./measured.ts";
 
-/** Options of the loader. */
+/** Orders to the loader. */
 export type Command =
   /** Connects all ids at once, besides those that are connected; answers with an {@linkcode Opened}. */
   | { do: "open"; port: number; ids: string[]; dialect: 1 | 2; says?: Saying; proof?: Proof }
@@ -22,13 +22,13 @@ export type Command =
   /** Closes all connections; answers with a {@linkcode Closed}. */
   | { do: "close" };
 
-/** What the messages are: plain lines, or reports of a channel, each another value. */
+/** The messages: plain lines, or reports of a channel, each with another value. */
 export type Saying = "lines" | "reports";
 
 /** How a connection of dialect 2 proves its key. */
 export interface Proof {
   suite: "02" | "03" | "04";
-  /** All devices', 64 hex digits. */
+  /** The key of all devices, 64 hex digits. */
   key: string;
 }
 
@@ -53,7 +53,7 @@ export interface Closed {
 const TEXT_BYTES = 32;
 const LINE_BYTES = TEXT_BYTES + 3;
 
-/** How often a connection that waits says so; servers run with a timeout of 2000 ms or more. */
+/** Interval of keepalives of a waiting connection; servers run with a timeout of 2000 ms or more. */
 const KEEPALIVE_MS = 400;
 
 /** Connections whose round trips are sampled. */
@@ -63,11 +63,11 @@ const MOST_WINDOW = 64;
 
 const KEEPALIVE = new TextEncoder().encode("\n");
 
-/** What a connection says: a text for each of the dialect's ids, 16 times another. */
+/** A connection's messages: one for each of the dialect's ids, in 16 variants. */
 interface Script {
-  /** Messages before it begins again. */
+  /** Messages before it repeats. */
   round: number;
-  /** Their lines, and enough of the first ones to go round. */
+  /** Their lines, followed by enough of the first ones to wrap around. */
   lines: Uint8Array;
 }
 
@@ -97,7 +97,7 @@ function hello2(id: string, suite = "00", ephemeral?: Ephemeral): string {
   return helloLine(ephemeral ? { ...said, nonce: ephemeral.publicKey } : said);
 }
 
-/** The device's proof, and what seals all that follows, if anything does. */
+/** The device's proof, and the seal for what follows, if there is one. */
 function prove(
   proof: Proof,
   hello: string,
@@ -117,14 +117,14 @@ const FIRST = new TextEncoder().encode(`00${"message 0".padEnd(TEXT_BYTES, ".")}
 
 class LoadConnection {
   acked = 0;
-  /** When the round trip began that is being measured, and which message's ack ends it. */
+  /** Start of the measured round trip, and the message whose ack ends it. */
   #probe = 0;
   #probed = -1;
   #next = 0; // index in the script of the next message to send
-  #due = 0; // index in the script of the message whose ack is due
+  #due = 0; // index in the script of the message whose ack is next
   #inFlight = 0;
-  #column = 0; // in the line that is being read
-  #first = false; // whether the ack of FIRST is due
+  #column = 0; // in the current line
+  #first = false; // whether the ack of FIRST is next
   #idle = () => {};
   #window = 0;
   #closed = false;
@@ -169,7 +169,7 @@ class LoadConnection {
     return connection;
   }
 
-  /** In dialect 1, says the first message that a device says after its boot, unless it was said. */
+  /** In dialect 1, sends a device's first message after its boot, unless it was sent. */
   async boot(): Promise<void> {
     if (this.acked > 0 || this.dialect === 2) return;
     this.#first = true;
@@ -184,7 +184,7 @@ class LoadConnection {
     this.#send(window);
   }
 
-  /** Sends no more, and waits for the acks that are due. */
+  /** Stops sending, and waits for the missing acks. */
   async stop(): Promise<void> {
     this.#window = 0;
     if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);
@@ -194,7 +194,7 @@ class LoadConnection {
     if (this.#window === 0) this.#write(KEEPALIVE);
   }
 
-  /** Nothing is waited for: what the socket takes is in order. */
+  /** Without waiting: the socket keeps the order. */
   #write(bytes: Uint8Array): void {
     const output = this.seal?.seal(bytes) ?? bytes;
     this.conn.write(output).then((n) => {
@@ -251,7 +251,7 @@ class LoadConnection {
     return acks;
   }
 
-  #id = 0; // of the ack that is being read, in dialect 2
+  #id = 0; // of the current ack, in dialect 2
 
   /** In dialect 2 an ack is for all messages up to it. */
   #addUpAcks(bytes: Uint8Array): number {
@@ -274,7 +274,7 @@ class LoadConnection {
     return acks;
   }
 
-  /** The ack that was due is here. */
+  /** The expected ack has arrived. */
   #passed(): void {
     if (this.#first) {
       this.#first = false;

@@ -1,6 +1,6 @@
 /**
- * What benchmarks of stores have in common: the peers that they start, if they are installed, and the table in which a
- * server stands beside a broker.
+ * Shared by benchmarks of stores: the peers that they start, if installed, and the table that compares servers with a
+ * broker.
  *
  * @module
  */
@@ -18,7 +18,8 @@ export type SafeTurn = Pick<Turn, "rate" | "p50" | "p99"> & {
   alone: number;
 };
 
-/** As it is installed, but for its place: each commit is synced. Undefined, and said so: it is not here. */
+/** PostgreSQL with the installed settings except for its folder: each commit is synced. Undefined, with a note: not
+ * installed. */
 export async function startDatabase(): Promise<Postgres | undefined> {
   const { paths, missing } = locate(POSTGRES);
   if (missing.length > 0) {
@@ -28,7 +29,7 @@ export async function startDatabase(): Promise<Postgres | undefined> {
   return await Postgres.start(paths as Tools<keyof typeof POSTGRES>, ["fsync = on"]);
 }
 
-/** A broker and what loads it, and the name that the table knows it by. Undefined, and said so: it is not here. */
+/** A broker, its loader, and its name in the table. Undefined, with a note: not installed. */
 export async function startBroker(
   folder: string,
   stack: AsyncDisposableStack,

@@ -1,5 +1,5 @@
 /**
- * `deno task bench`: the budgets that are speeds, times and sizes. README.md has the method.
+ * `deno task bench`: the budgets for speed, time and size. README.md has the method.
  *
  * @module
  */
@@ -49,7 +49,7 @@ const PAGE_ROUNDS = 5;
 const HELP = `deno task bench [options]
 
   --only SECTIONS   only these, with commas: ${SECTIONS.join(",")}
-  --devices N       so many devices in the herd, 1 to 20000             (10000)
+  --devices N       devices in the herd, 1 to 20000                     (10000)
   --reference DIR   a checkout of micropython-iot: its server, under python3, takes part
   --rounds N        turns of every server with every load, 1 to 1000    (15)
   --json            the result as one JSON object

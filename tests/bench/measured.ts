@@ -1,6 +1,6 @@
-/** How long is measured, for what takes its orders on stdin. */
+/** Waiting and measuring, for loaders that take orders on stdin. */
 
-/** The longest that anything is waited for, in ms: the machine may have much else to do. */
+/** The longest wait for anything, in ms: the machine may be busy. */
 export const PATIENCE = 30_000;
 
 export function sleep(ms: number): Promise<void> {
@@ -8,7 +8,7 @@ export function sleep(ms: number): Promise<void> {
 }
 
 /**
- * Measures for `ms`, and on until there is something: in a short time, a busy machine may not get to it.
+ * Measures for `ms`, and longer if nothing has been measured yet: a busy machine may need that.
  *
  * @throws {Error} if nothing comes
  */
@@ -17,7 +17,7 @@ export async function measureFor(ms: number, found: () => boolean): Promise<void
   if (!await isSo(found)) throw new Error(`nothing was measured within ${PATIENCE} ms`);
 }
 
-/** Waits until it is so. False: it never was. */
+/** Waits until the condition is true. False: it never was. */
 export async function isSo(condition: () => boolean): Promise<boolean> {
   for (const end = performance.now() + PATIENCE; !condition();) {
     if (performance.now() >= end) return false;

@@ -1,7 +1,7 @@
 /**
  * The same load as `load.ts`, for an MQTT broker: each connection publishes with QoS 2, and one more
- * subscribes to all of it, also with QoS 2. A message counts when it has come to the subscriber. MQTT
- * 3.1.1, as far as this takes.
+ * subscribes to all of it, also with QoS 2. A message counts when it has reached the subscriber. Only the needed part
+ * of MQTT 3.1.1.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const TOPIC = "load";
 /** Connections whose round trips are sampled. */
 const SAMPLED = 10;
 
-/** One that has this many messages in flight. */
+/** A publisher with this many messages in flight. */
 class Load {
   acked = 0;
   #publisher!: Publisher;
@@ -62,7 +62,7 @@ class Load {
     for (let i = 0; i < window; i++) this.#publish();
   }
 
-  /** Sends no more, and waits for the acks that are due. */
+  /** Stops sending, and waits for the missing acks. */
   async stop(): Promise<void> {
     this.#window = 0;
     if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle = resolve);

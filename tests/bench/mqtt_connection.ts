@@ -1,5 +1,5 @@
 /**
- * Connections to a broker on raw sockets, as far as loads take it: MQTT 3.1.1, QoS 2, short packets.
+ * Connections to a broker on raw sockets, with what loads need: MQTT 3.1.1, QoS 2, short packets.
  *
  * @module
  */
@@ -28,7 +28,7 @@ function packet(first: number, ...body: number[]): Uint8Array {
   return Uint8Array.from([first, body.length, ...body]);
 }
 
-/** A connection to a broker: cuts what it reads into packets, and sends what one read brings together. */
+/** A connection to a broker: cuts its input into packets, and sends all answers to one read together. */
 class MqttConnection {
   #conn: Deno.TcpConn;
   #closed = false;
@@ -49,7 +49,7 @@ class MqttConnection {
     this.#output.push(packet);
   }
 
-  /** Sends all that `send` has been given. */
+  /** Sends everything given to `send`. */
   protected flush(): void {
     if (this.#output.length === 0) return;
     const output = new Uint8Array(this.#output.reduce((sum, { length }) => sum + length, 0));
@@ -108,13 +108,13 @@ class MqttConnection {
   }
 }
 
-/** Publishes with QoS 2. What is published in one turn goes out together. */
+/** Publishes with QoS 2. Publications of one turn are sent together. */
 export class Publisher extends MqttConnection {
   readonly #free: number[] = [];
   #next = 1;
   #isDue = false;
 
-  /** @param done Told when the broker has a message: its id is free again then. */
+  /** @param done Called when the broker has a message, whose id is then free again. */
   static async open(
     port: number,
     clientId: string,
@@ -147,7 +147,7 @@ export class Publisher extends MqttConnection {
 
 /** Subscribes with QoS 2. */
 export class Subscriber extends MqttConnection {
-  /** @param take Told of each message. */
+  /** @param take Called with each message. */
   static async open(
     port: number,
     filter: string,
@@ -159,7 +159,7 @@ export class Subscriber extends MqttConnection {
     await one.expect(SUBACK);
     one.got = (first, body) => {
       if (first === PUBLISH) {
-        const at = 2 + (body[0]! << 8 | body[1]!); // behind the topic
+        const at = 2 + (body[0]! << 8 | body[1]!); // after the topic
         one.send(packet(PUBREC, body[at]!, body[at + 1]!));
         take(body.subarray(at + 2));
       } else if (first === PUBREL) one.send(packet(PUBCOMP, body[0]!, body[1]!));

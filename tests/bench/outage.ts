@@ -9,7 +9,7 @@ import { type Aim, median, progress, type Section } from "./report.ts";
 
 const TIMEOUTS = [500, 2000];
 
-/** Links that fall silent, each at another moment of its keepalives. */
+/** Links that fall silent, each at another moment between keepalives. */
 const LINKS = 10;
 
 const KEEPALIVE = new TextEncoder().encode("\n");
@@ -81,7 +81,7 @@ async function byClient(timeout: number): Promise<number[]> {
   }));
 }
 
-/** Keeps a link alive for a while that is another for every `i`. @returns when it fell silent */
+/** Keeps a link alive for a while, which differs for every `i`. @returns when it fell silent */
 async function keepAlive(conn: Deno.Conn, timeout: number, i: number): Promise<number> {
   const interval = timeout / 4;
   const pauses = [...Array(2).fill(interval), interval * (i + 1) / LINKS];

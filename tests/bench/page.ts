@@ -1,5 +1,5 @@
 /**
- * What the page costs: bytes on the wire, and processor time of the server beside the same load without it.
+ * The cost of the page: bytes on the wire, and the server's processor time compared with the same load without it.
  *
  * @module
  */
@@ -12,14 +12,14 @@ export const DEVICES = 1000;
 /** Messages a second, each of another device: this many devices change. */
 export const CHANGES = 100;
 
-/** Of a turn, in ms. */
+/** Length of a turn, in ms. */
 const TURN_MS = 5000;
 const WARM_UP_MS = 2000;
 
-/** Longest time until the page has seen what was said last, in ms. */
+/** Longest time until the page has seen the last message, in ms. */
 const PATIENCE = 30_000;
 
-/** Between two bursts of changes there is more than that, in ms. */
+/** Two bursts of changes are further apart than this, in ms. */
 const REST_MS = 200;
 
 /** A device of dialect 1 that is never silent for long. */
@@ -85,12 +85,12 @@ export class Fleet implements Disposable {
   }
 }
 
-/** A page that is open, as far as the server can tell. */
+/** Imitates an open page. */
 class Page implements AsyncDisposable {
   bytes = 0;
-  /** Until it had seen all devices once. */
+  /** Bytes until it had seen all devices once. */
   all: number | undefined;
-  /** How many messages each device has sent, as it was told last. */
+  /** How many messages each device has sent, as last reported. */
   readonly #received = new Map<string, number>();
   #text = "";
   #came = Promise.withResolvers<void>();
@@ -110,7 +110,7 @@ class Page implements AsyncDisposable {
     const piece = new Uint8Array(256 * 1024);
     const decoder = new TextDecoder();
     for (let length; (length = await this.#conn.read(piece)) !== null;) {
-      // An event ends with an empty line; there is none before in what the server says, but "\r\n\r\n".
+      // An event ends with an empty line; before it the server sends only "\r\n\r\n".
       const end = piece.subarray(0, length).findIndex((byte, at) =>
         byte === 10 && piece[at + 1] === 10
       );
@@ -134,12 +134,12 @@ class Page implements AsyncDisposable {
     }
   }
 
-  /** How many messages devices have sent, as far as it was told. */
+  /** How many messages devices have sent, as far as reported. */
   get received(): number {
     return this.#received.values().reduce((sum, count) => sum + count, 0);
   }
 
-  /** Something has come, and then nothing for a moment: the server tells counts once a second, all that there are. */
+  /** Waits for a burst and a pause after it: the server sends all counts once a second. */
   async rest(): Promise<void> {
     await this.#came.promise;
     for (let isOver = false; !isOver;) {
@@ -157,7 +157,7 @@ class Page implements AsyncDisposable {
 }
 
 interface Turn {
-  /** Of the server, in s of processor time per s. */
+  /** Processor time of the server, in s per s. */
   cpu: number;
   /** Bytes a second. */
   rate: number;
@@ -194,7 +194,7 @@ async function measure(server: Contestant, page: Page | undefined): Promise<Turn
   await page?.rest();
   const [before, bytes, begin] = [await server.usage(), page?.bytes ?? 0, performance.now()];
   await pause(TURN_MS);
-  await page?.rest(); // whole bursts alone: one more or less would be a fifth of all
+  await page?.rest(); // only whole bursts: one more or less would be a fifth of the total
   const seconds = (performance.now() - begin) / 1000;
   const after = await server.usage();
   return {
@@ -203,7 +203,7 @@ async function measure(server: Contestant, page: Page | undefined): Promise<Turn
   };
 }
 
-/** What has changed last is seen as well. @throws there are no figures else */
+/** Checks that the page has seen the last changes. @throws if not, so that there are no figures */
 async function checkSeen(page: Page, { said }: Fleet): Promise<void> {
   for (let waited = 0; page.received !== said && waited < PATIENCE; waited += 10) await pause(10);
   if (page.received === said) return;

@@ -1,6 +1,6 @@
 /**
- * The processes of a benchmark: the servers that are compared, and the loader. None outlives its
- * `close`, nor, as each ends with its input, the benchmark.
+ * The processes of a benchmark: the servers under test, and the loader. None outlives its `close`, or the benchmark,
+ * because each exits when stdin is closed.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import type { Closed, Command, Opened, Proof, Run, Saying } from "./load.ts";
 
 const HERE = import.meta.dirname!;
 
-/** How many files a process may have open at most. */
+/** The limit of open files of a process. */
 export async function mostHandles(): Promise<number> {
   if (Deno.build.os === "windows") return Infinity;
   const { stdout } = await new Deno.Command("sh", { args: ["-c", "ulimit -Hn"] }).output();
-  return Number(new TextDecoder().decode(stdout)) || Infinity; // it says "unlimited"
+  return Number(new TextDecoder().decode(stdout)) || Infinity; // it prints "unlimited"
 }
 
 /**
  * Lets a command have as many files open as the system allows. It keeps its process id.
  *
- * @param niceness how much it steps back behind others, see nice(1)
+ * @param niceness see nice(1)
  */
 function withHandles(command: string, args: string[], niceness: number): [string, string[]] {
   if (Deno.build.os === "windows") return [command, args];
@@ -30,14 +30,14 @@ function withHandles(command: string, args: string[], niceness: number): [string
 }
 
 /**
- * What the load must not wait for: in the field devices have processors of their own. Servers and the busy process
- * beside them have the same, so they share what the load leaves.
+ * Niceness of servers and the busy process, so that the load has priority: in the field devices have processors of
+ * their own. They share what the load leaves.
  */
 const BEHIND_THE_LOAD = 5;
 
 /**
- * A port that is free now, and that the system gives to nobody who connects: else, while there is no server,
- * one of thousands of devices would sooner or later connect to itself.
+ * A free port outside of the range for outgoing connections: otherwise, while there is no server, one of thousands of
+ * devices would sooner or later connect to itself.
  */
 export function freePort(): number {
   for (let port = 20_000 + Deno.pid % 1000 * 10; port < 32_768; port++) {
@@ -51,16 +51,16 @@ export function freePort(): number {
   throw new Error("there is no free port below 32768");
 }
 
-/** A process that is told things on stdin and prints lines. */
+/** A process that takes lines on stdin and prints lines. */
 class Process implements AsyncDisposable {
-  /** Whose `usage` is measured. */
+  /** The process whose `usage` is measured. */
   pid: number;
   #child: Deno.ChildProcess;
   #input: WritableStreamDefaultWriter<Uint8Array>;
   #output: Promise<void>[];
   /** Takes the lines it prints, on stdout or stderr. */
   onLine: (line: string) => void = () => {};
-  #failure: Promise<never>; // if it ends by itself
+  #failure: Promise<never>; // rejects if it ends by itself
   #closed = false;
 
   constructor(readonly name: string, command: string, args: string[], niceness = 0) {
@@ -84,7 +84,7 @@ class Process implements AsyncDisposable {
       await Promise.allSettled(this.#output);
       throw new Error(`${name} ended by itself. It said: ${last}`);
     });
-    this.#failure.catch(() => {}); // those who expect something are told
+    this.#failure.catch(() => {}); // whoever expects something gets the error
   }
 
   /** The first line for which `pick` returns something. */
@@ -99,7 +99,7 @@ class Process implements AsyncDisposable {
     return Promise.race([promise, this.#failure]);
   }
 
-  /** Tells it something, and returns what it answers. */
+  /** Sends it an order, and returns its answer. */
   protected async ask<T>(what: Command | Order | WayOrder): Promise<T> {
     const answer = this.expect((line) => JSON.parse(line) as T | { error: string });
     // If it has ended, the answer says why.
@@ -123,7 +123,7 @@ class Process implements AsyncDisposable {
     await this[Symbol.asyncDispose]();
   }
 
-  /** Ends it as an operator would, in good order. */
+  /** Ends it cleanly, as an operator would. */
   async terminate(): Promise<void> {
     this.#closed = true;
     this.#child.kill("SIGTERM");
@@ -175,14 +175,14 @@ export class Contestant extends Process {
     return Contestant.script("bare, node:net", "bare_net.ts", options);
   }
 
-  /** A server of this folder. It says `{"port": PORT}`, and ends with its input. */
+  /** A server of this folder. It prints `{"port": PORT}`, and exits when stdin is closed. */
   static script(name: string, script: string, options: string[]): Promise<Contestant> {
     const args = ["run", "-A", `${HERE}/${script}`, ...options];
     return Contestant.start(name, Deno.execPath(), args);
   }
 
   /**
-   * Our server as it is run from the command line, with an application that takes all lines.
+   * Our server as run from the command line, with an application that takes all lines.
    *
    * @param options more of the command line
    * @param script another application of this folder
@@ -201,7 +201,7 @@ export class Contestant extends Process {
   }
 
   /**
-   * A broker, nothing of which is on disk; its settings are put into `folder`.
+   * A broker that stores nothing on disk; its settings are written to `folder`.
    *
    * @param more Further settings.
    */
@@ -214,7 +214,7 @@ export class Contestant extends Process {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
     listener.close();
-    // What else would hold it up: it queues and has in flight as much as comes.
+    // Remove its limits: it queues everything and has everything in flight.
     const settings = [`listener ${port} 127.0.0.1`, "allow_anonymous true", "persistence false"]
       .concat(
         "max_queued_messages 0",
@@ -222,9 +222,9 @@ export class Contestant extends Process {
         "connection_messages false",
         ...more,
       );
-    if (Deno.uid() === 0) settings.push("user root"); // else it drops to one who may not read the file
+    if (Deno.uid() === 0) settings.push("user root"); // otherwise it switches to a user who may not read the file
     await Deno.writeTextFile(`${folder}/mosquitto.conf`, settings.join("\n") + "\n");
-    // It does not end with its input by itself.
+    // By itself it does not exit when stdin is closed.
     const script = '"$0" -c "$1" & trap "kill $!" EXIT; echo "pid $!"; cat';
     const args = ["-c", script, command, `${folder}/mosquitto.conf`];
     const broker = new Contestant("mosquitto", "sh", args, BEHIND_THE_LOAD);
@@ -247,7 +247,7 @@ export class Contestant extends Process {
   }
 }
 
-/** The process that makes the load. */
+/** The process that generates the load. */
 export class Loader extends Process {
   /** @param script `load.ts`, or `mqtt.ts` for a broker. */
   constructor(script = "load.ts") {
@@ -306,10 +306,10 @@ export class HerdLoader extends Process {
   }
 }
 
-/** Somebody else's work: keeps one core busy. */
+/** A process that keeps one core busy. */
 export class Busy extends Process {
   constructor() {
-    // The loop ends with the input as well, and when it has had 15 minutes of processor time in any case.
+    // The loop also ends when stdin is closed, and in any case after 15 minutes of processor time.
     const loop = "(ulimit -t 900; while :; do :; done) &";
     const args = ["-c", `${loop} trap "kill $!" EXIT; trap exit INT TERM HUP; cat`];
     super("busy", "sh", args, BEHIND_THE_LOAD);

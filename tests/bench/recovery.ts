@@ -1,6 +1,6 @@
 /**
- * How long it takes until a message is delivered again after an outage: from the moment at which the path
- * is whole again until the writer of a message that waited is told that it is safe at the server.
+ * How long it takes until a message is delivered again after an outage: from the moment when the path works again until
+ * the writer of a waiting message is told that it is safe at the server.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import { type Aim, median, progress, quantile, type Section } from "./report.ts"
 /** Devices of each dialect; each has a cable of its own. */
 const DEVICES = 25;
 
-/** In ms, at both ends. */
+/** Timeout in ms, at both ends. */
 const TIMEOUT = 2000;
 
 const AIM_MS = 1000;
 
-/** In ms: how long a server is away. */
+/** How long a server is away, in ms. */
 const AWAY = 1500;
 
 const DIALECTS = [1, 2] as const;
@@ -78,15 +78,15 @@ export async function measureRecovery(rounds: number): Promise<Section> {
   return report(samples);
 }
 
-/** A link that has lasted for the timeout is made again without a pause. */
+/** A link that has lasted for the timeout reconnects without a pause. */
 function calm(): Promise<void> {
   return pause(TIMEOUT + Math.random() * TIMEOUT);
 }
 
 /**
- * A black hole that lasts until the device has noticed it, and for a while. If what it has swallowed is
- * lost (as when a router has forgotten its connections), an attempt to connect that has begun in it leads
- * nowhere, and has to be given up first. Else it all comes late.
+ * A black hole that lasts until the device has noticed it, and a while longer. With `drop` its bytes are lost (as when
+ * a router has forgotten its connections), so an attempt to connect that began in it fails, and must be given up first.
+ * Otherwise everything arrives late.
  */
 async function swallow(link: CabledClient, drop: boolean, samples: Samples): Promise<void> {
   const { client, cable } = link;
@@ -99,7 +99,7 @@ async function swallow(link: CabledClient, drop: boolean, samples: Samples): Pro
   await Promise.all([lost, recover(link, kind, samples)]);
 }
 
-/** The path is whole. */
+/** The path works again. */
 async function recover(link: CabledClient, kind: string, samples: Samples): Promise<void> {
   const from = performance.now();
   await link.client.write("the first one again");

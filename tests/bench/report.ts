@@ -1,5 +1,5 @@
 /**
- * What a benchmark found out, and how it is shown.
+ * The results of a benchmark, and how they are shown.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 export interface Column {
   key: string;
   title: string;
-  /** Digits behind the point of a number. Default 0. */
+  /** Digits after the decimal point. Default 0. */
   digits?: number;
 }
 
-/** A budget, and whether it is kept. */
+/** A budget, and whether it is met. */
 export interface Aim {
   what: string;
   aim: string;
@@ -67,17 +67,17 @@ function table(rows: string[][]): string {
   return [line(head.map(pad)), line(rule), ...body.map((row) => line(row.map(pad)))].join("\n");
 }
 
-/** The value in the middle; NaN of none. */
+/** The median; NaN if there are no values. */
 export function median(values: number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The value that `share` of all are below; NaN of none. */
+/** The value below which this `share` lies; NaN if there are no values. */
 export function quantile(values: number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? NaN;
 }
 
-/** Says on stderr what is going on. */
+/** Prints progress on stderr. */
 export function progress(text: string): void {
   console.error(`bench: ${text}`);
 }

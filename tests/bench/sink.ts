@@ -1,7 +1,7 @@
 /**
- * The application that the server runs under load: takes all lines of all devices, and answers a line that
- * starts with `total?` with the same line and how many there were. So a benchmark can prove that what was
- * acknowledged was delivered.
+ * The application that the server runs under load: takes all lines of all devices, and answers a line that starts with
+ * `total?` with the same line and the number of lines so far. So a benchmark can prove that acknowledged messages were
+ * delivered.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export default async function sink(device: Device): Promise<void> {
   }
 }
 
-/** The server itself does not end with its input; here it must not outlive who started it. */
+/** The server itself does not exit when stdin is closed; here it must not outlive its parent process. */
 async function endWithInput(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
   Deno.exit();

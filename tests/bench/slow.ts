@@ -1,11 +1,11 @@
 /**
- * An application whose transaction takes its time in the database: what a line says is how long, in s.
+ * An application with slow transactions in the database: each line says how long, in s.
  *
  * @module
  */
 import type { Device } from "../../server/mod.ts";
 
-/** The server itself does not end with its input; here it must not outlive who started it. */
+/** The server itself does not exit when stdin is closed; here it must not outlive its parent process. */
 async function endWithInput(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
   Deno.exit();

@@ -9,16 +9,16 @@ import { Contestant, type Loader } from "./processes.ts";
 import { type Aim, median, progress, quantile, type Section } from "./report.ts";
 import { type Load, type Turn, turn } from "./turn.ts";
 
-/** Loads of which the latency is of interest. */
+/** Loads for which latency matters. */
 export const roundtrip: Load[] = [{ connections: 1, window: 1 }, { connections: 100, window: 1 }];
 
-/** Loads of which the rate is of interest. */
+/** Loads for which the rate matters. */
 export const throughput: Load[] = [
   { connections: 1, window: 16 },
   { connections: 100, window: 16 },
 ];
 
-/** How long one contestant's turn is, in ms: short, so that all meet the same disturbances. */
+/** Length of one contestant's turn, in ms: short, so that all have the same disturbances. */
 const TURN_MS = 250;
 const TURN_WARM_UP_MS = 20;
 
@@ -46,7 +46,7 @@ export async function measureSpeed(
   let acked = 0; // by Holdfast
   const section: Section = { title: "Acknowledged messages", columns, rows: [], aims: [] };
 
-  /** Counts what our server has acknowledged. */
+  /** Counts the messages that our server has acknowledged. */
   async function take(contestant: Contestant, load: Load, ms = TURN_MS): Promise<Turn> {
     const taken = await turn(contestant, loader, load, { warmUpMs: TURN_WARM_UP_MS, ms });
     if (contestant === holdfast) acked += taken.acked;
@@ -81,7 +81,7 @@ export async function measureSpeed(
           });
         }
         if (reference && round < REFERENCE_ROUNDS) {
-          // It keeps polling for clients that are gone, so it is there for its turn only.
+          // It keeps polling for clients that have left, so it runs only for its turn.
           await using contestant = await Contestant.reference(reference, connections);
           keep(contestant.name, await take(contestant, load, TURN_MS * 4));
         }
@@ -139,7 +139,7 @@ function summary({ connections, window }: Load, server: string, own: Measured[],
     p50: middle((turn) => turn.p50),
     p50ToBare: middle((turn, bare) => turn.p50 / bare.p50),
     p99: middle((turn) => turn.p99),
-    // The system counts it in steps of 10 ms: the mean knows more than the median.
+    // The system counts it in steps of 10 ms, so the mean is better than the median.
     cpu: cpu.length > 0 ? cpu.reduce((sum, value) => sum + value) / cpu.length : undefined,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What it costs to make every message safe on disk before it is acknowledged; beside it a broker that
- * keeps everything in memory, with MQTT's promise of exactly once.
+ * The cost of making every message safe on disk before it is acknowledged, compared with a broker that keeps everything
+ * in memory, with MQTT's exactly-once.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { inTurns, turn } from "./turn.ts";
 
 const FULL = { connections: 100, window: 16 };
 
-/** A load of which the latency is of interest: one message at a time. */
+/** A load for latency: one message at a time. */
 const ALONE = { connections: 1, window: 1 };
 
 /** One turn, in ms: longer than those in memory, as disks and garbage collectors come in bursts. */
 const TURN = { warmUpMs: 200, ms: 1000 };
 
-/** The least that the store on disk is to reach, to the broker's rate. */
+/** The least rate of the store on disk, relative to the broker. */
 const AIM = 2;
 
 /** Lets servers take turns with the same load, and the broker, if there is one. */

@@ -1,6 +1,6 @@
 /**
- * What it costs that devices prove their keys (suite 02), that all they say is sealed (suite 03), and that their keys are
- * ephemeral (suite 04), beside links without keys (suite 00).
+ * The cost of proving keys (suite 02), of sealing links (suite 03), and of ephemeral keys (suite 04), compared with
+ * links without keys (suite 00).
  *
  * @module
  */
@@ -17,13 +17,13 @@ const LOADS = [
   { connections: 100, window: 16 },
 ];
 
-/** The load whose rate has an aim, and the least that sealed links are to reach to those of suite 02. */
+/** The load whose rate has a budget, and the least rate of sealed links, relative to suite 02. */
 const FULL = LOADS[2]!;
 const AIM = 0.7;
 
 const TURN = { warmUpMs: 50, ms: 500 };
 
-/** All devices'. */
+/** The key of all devices. */
 export const KEY = "5ea1".repeat(16);
 
 /** Connections that greet at once, to see how much time one of them takes both ends together. */
@@ -101,7 +101,7 @@ const columns = [
   { key: "greeting", title: "a greeting, ms", digits: 2 },
 ];
 
-/** What a server's file of keys says for all of them. */
+/** The content of a server's file of keys for all of them. */
 export function keyFile(suite: Proof["suite"]): string {
   const key = formatDeviceKey({
     bytes: Uint8Array.fromHex(KEY),

@@ -57,7 +57,8 @@ export async function turn(
 }
 
 /**
- * Lets contestants take turns: what disturbs one disturbs all. The round before the first is for their compilers.
+ * Lets contestants take turns, so that a disturbance affects all of them. The round before the first is for their
+ * compilers.
  *
  * @param what Printed meanwhile: what is measured.
  */

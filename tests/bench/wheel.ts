@@ -33,7 +33,7 @@ export class Wheel<T> {
     }, TICK_MS);
   }
 
-  /** When it is late, it visits what is due at once, but nobody twice. */
+  /** If it is late, it visits all members that are due at once, but none twice. */
   #turn(to: number): void {
     const { length } = this.#slots;
     for (let at = Math.max(this.#at, to - length); at < to; at++) {

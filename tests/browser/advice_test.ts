@@ -1,6 +1,6 @@
 /**
- * What the page advises is true: each line that it shows is run as it stands, at a real server in a folder with nothing
- * but the sources, and then the board gets on the server.
+ * The page's advice works: each command that it shows is run unchanged, at a real server in a folder with only the
+ * sources, and then the board connects.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Client } from "../../bridge/host/mod.ts";
@@ -21,7 +21,7 @@ const SUCCESS = "This device is on the server.";
 const MAIN = `${DENO} run -A server/main.ts`;
 const NEWCOMER = `${MAIN} --open --app main`;
 
-/** The terminal of the server's computer, in a fresh clone as far as the server needs it. */
+/** The terminal of the server's computer, in a fresh clone with what the server needs. */
 class Terminal implements AsyncDisposable {
   #server: { child: Deno.ChildProcess; said: string; ended: Promise<unknown> } | undefined;
 
@@ -30,17 +30,17 @@ class Terminal implements AsyncDisposable {
   static async open(): Promise<Terminal> {
     const folder = await Deno.makeTempDir({ prefix: "holdfast-clone-" });
     await clone(folder, ["server", "deno.json"]);
-    // Nobody else has it, as long as the server of this test comes back to it.
+    // Nobody else takes the port between the runs of this test's server.
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
     listener.close();
     return new Terminal(folder, port);
   }
 
-  /** Runs a line; one that starts the server goes on, in place of the server before. */
+  /** Runs a command; one that starts the server keeps running, and replaces the previous server. */
   async run(line: string, typed = ""): Promise<void> {
     assert(line.startsWith(`${MAIN} `), line);
-    // The same Deno as npx would bring, in the same shell.
+    // The Deno that npx would run, in the same shell.
     const command = new Deno.Command("sh", {
       args: ["-c", line.replace(DENO, `exec '${Deno.execPath()}'`)],
       cwd: this.folder,
@@ -83,7 +83,7 @@ class Terminal implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** What the server says to a device with these settings: what its firmware would be told. */
+  /** The server's answer to a device with these settings, as its firmware would get it. */
   readonly answer = async ({ id, key }: Settings): Promise<string | undefined> => {
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     const client: Client = new Client({
@@ -92,7 +92,7 @@ class Terminal implements AsyncDisposable {
       ...(key ? { key } : {}),
       onState(up, reason) {
         if (!up) return resolve(reasonOf(reason!));
-        // The server may still turn it away, unless it takes something from it.
+        // The server may still refuse it, until it has taken a message.
         client.write("[0]").then(() => resolve(undefined), () => {});
       },
     });
@@ -106,7 +106,7 @@ class Terminal implements AsyncDisposable {
   }
 }
 
-/** As the firmware says it. A client calls a connection that was never made lost, too. */
+/** The reason in the firmware's words. A client also uses LOST for a connection that was never made. */
 function reasonOf({ code, message }: Error & { code: string }): string {
   if (code === "LOST") return "NO_ANSWER";
   if (code !== "REFUSED") return code;
@@ -133,7 +133,7 @@ async function setUp() {
   return { terminal, visitor, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** Flashes with a key of the page's, which is looked at, and not given to the server. */
+/** Flashes with a key made by the page, which the server does not get. */
 async function flashWithKey(visitor: Visitor): Promise<{ key: string; lines: string[] }> {
   await visitor.flash({ key: "make" });
   await visitor.page.getByRole("dialog").waitFor();
@@ -144,7 +144,7 @@ async function flashWithKey(visitor: Visitor): Promise<{ key: string; lines: str
   };
 }
 
-/** The lines that the verdict shows, an advice each. */
+/** The commands that the verdict shows, one for each advice. */
 async function advised(visitor: Visitor): Promise<{ words: string; lines: string[] }[]> {
   const tries = visitor.page.locator("#verdict li");
   return await Promise.all((await tries.all()).map(async (item) => ({
@@ -154,7 +154,7 @@ async function advised(visitor: Visitor): Promise<{ words: string; lines: string
 }
 
 browserTest(
-  "the key's dialog, followed to the letter, brings a newcomer's board on the server",
+  "a newcomer who follows the key's dialog exactly gets the board on the server",
   async () => {
     await using place = await setUp();
     const { terminal, visitor } = place;
@@ -163,14 +163,14 @@ browserTest(
     for (const line of lines) await terminal.run(line, key);
     await visitor.press("I have it: go on");
     await visitor.sees(SUCCESS);
-    // Corrected and flashed again, the board keeps its key; the page does not show it again.
+    // When it is corrected and flashed again, the board keeps its key; the page does not show it again.
     await visitor.page.getByText("More settings").click();
     await visitor.page.getByLabel(/^Send what the board prints/).check();
     await visitor.press("Flash the board");
     await visitor.sees("Connecting to the board …");
     await visitor.sees(SUCCESS);
     assertEquals(await visitor.field("I have one").isChecked(), true);
-    // Flashed once more, with another key: the same lines are right again.
+    // When it is flashed once more with another key, the same commands work again.
     const again = await flashWithKey(visitor);
     for (const line of again.lines) await terminal.run(line, again.key);
     await visitor.press("I have it: go on");
@@ -182,12 +182,12 @@ browserTest(
   },
 );
 
-browserTest("a key that the server does not know: each advice is true", async (t) => {
+browserTest("a key that the server does not know: each advice works", async (t) => {
   await using place = await setUp();
   const { terminal, visitor } = place;
   await terminal.run(`${NEWCOMER} --port ${terminal.port}`);
   const { key } = await flashWithKey(visitor);
-  await visitor.press("I have it: go on"); // but it was not given to the server
+  await visitor.press("I have it: go on"); // but the server did not get it
   await visitor.sees(/it does not know this board’s key/);
   const tries = await advised(visitor);
   await visitor.shoot("09-key-unknown");
@@ -212,7 +212,7 @@ browserTest("a key that the server does not know: each advice is true", async (t
   });
 });
 
-browserTest("a server that has keys, and a board without one: each advice is true", async (t) => {
+browserTest("a server that has keys, and a board without one: each advice works", async (t) => {
   for (
     const [id, refusal] of [["hall", /lets in boards with a key only/], [
       "kitchen",
@@ -242,7 +242,7 @@ browserTest("a server that has keys, and a board without one: each advice is tru
   }
 });
 
-browserTest("another key at the server: each advice is true", async () => {
+browserTest("another key at the server: each advice works", async () => {
   await using place = await setUp();
   const { terminal, visitor } = place;
   await terminal.run(`${MAIN} keys add kitchen --key -`, "11".repeat(32));
@@ -254,7 +254,7 @@ browserTest("another key at the server: each advice is true", async () => {
   await visitor.sees(SUCCESS);
 });
 
-browserTest("a server without room for one more: each advice is true", async (t) => {
+browserTest("a server without room for one more device: each advice works", async (t) => {
   for (const way of ["a key", "more room"]) {
     await t.step(way, async () => {
       await using place = await setUp();
@@ -277,7 +277,7 @@ browserTest("a server without room for one more: each advice is true", async (t)
   }
 });
 
-browserTest("no server: the line that starts it is right, with a key and without", async () => {
+browserTest("no server: the command that starts it works, with a key and without", async () => {
   for (const key of ["", "22".repeat(32)]) {
     await using place = await setUp();
     const { terminal, visitor } = place;
@@ -291,30 +291,33 @@ browserTest("no server: the line that starts it is right, with a key and without
   }
 });
 
-browserTest("what cannot work is said beside its field; a space at an end, once", async () => {
-  const fixture = new Fixture();
-  const chip = fixture.add({ flashSize: 1 << 20 });
-  await using visitor = await lab.open({ fixture });
-  const cases: [Parameters<Visitor["flash"]>[0], string, RegExp][] = [
-    [{ server: "localhost" }, "Server address", /the board itself/],
-    [{ server: "127.0.0.1" }, "Server address", /the board itself/],
-    [{ server: "0.0.0.0" }, "Server address", /all of its addresses/],
-    [{ server: "192.168.1.300" }, "Server address", /four numbers/],
-    [{ server: "raspberrypi.local" }, "Server address", /\.local/],
-    [{ password: "z".repeat(64) }, "WiFi password", /hex digits/],
-    [{ ssid: "Home " }, "WiFi name", /a space/],
-    [{ password: " correct horse" }, "WiFi password", /a space/],
-  ];
-  for (const [fields, name, words] of cases) {
-    await visitor.flash(fields);
-    await visitor.sees(words);
-    assertEquals(await visitor.field(name).getAttribute("aria-invalid"), "true");
-    assertEquals(chip.boots.loader, 0);
-  }
-  await visitor.shoot("09-a-space");
-  await visitor.press("Flash the board"); // it is meant
-  await visitor.sees("Connecting to the board …");
-});
+browserTest(
+  "impossible values are refused at their field; a space at an end is questioned once",
+  async () => {
+    const fixture = new Fixture();
+    const chip = fixture.add({ flashSize: 1 << 20 });
+    await using visitor = await lab.open({ fixture });
+    const cases: [Parameters<Visitor["flash"]>[0], string, RegExp][] = [
+      [{ server: "localhost" }, "Server address", /the board itself/],
+      [{ server: "127.0.0.1" }, "Server address", /the board itself/],
+      [{ server: "0.0.0.0" }, "Server address", /all of its addresses/],
+      [{ server: "192.168.1.300" }, "Server address", /four numbers/],
+      [{ server: "raspberrypi.local" }, "Server address", /\.local/],
+      [{ password: "z".repeat(64) }, "WiFi password", /hex digits/],
+      [{ ssid: "Home " }, "WiFi name", /a space/],
+      [{ password: " correct horse" }, "WiFi password", /a space/],
+    ];
+    for (const [fields, name, words] of cases) {
+      await visitor.flash(fields);
+      await visitor.sees(words);
+      assertEquals(await visitor.field(name).getAttribute("aria-invalid"), "true");
+      assertEquals(chip.boots.loader, 0);
+    }
+    await visitor.shoot("09-a-space");
+    await visitor.press("Flash the board"); // confirms it
+    await visitor.sees("Connecting to the board …");
+  },
+);
 
 browserTest(
   "an application is shown with what it does and with the server's half; drivers have links",
@@ -326,13 +329,13 @@ browserTest(
       return await page.locator(`#${id}`).innerText();
     };
     assertMatch(await about(), /^Counts in both directions.* in the server: --app main$/);
-    await visitor.field("Application").selectOption("blink"); // somebody's own
+    await visitor.field("Application").selectOption("blink"); // a user's own
     assertMatch(await about(), /The program that the board runs/);
     await page.getByText("Help: no port in the list").click();
     for (const name of ["CP210x", "CH340 or CH341", "FTDI"]) {
       const link = page.getByRole("link", { name });
       assertMatch((await link.getAttribute("href"))!, /^https:/);
-      assertEquals(await link.getAttribute("target"), "_blank"); // the form is not lost
+      assertEquals(await link.getAttribute("target"), "_blank"); // so the form is not lost
     }
   },
 );

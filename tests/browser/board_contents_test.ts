@@ -33,7 +33,7 @@ function home(): World {
   };
 }
 
-/** A board that has been flashed before, and runs. */
+/** A board that was flashed before and runs. */
 function runningBoard(fixture: Fixture, world = home()): Chip {
   const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   for (const { at, bytes } of flashWith(images, "1MB", "main", encodeSettings(settings))) {
@@ -47,7 +47,7 @@ function sectorOf(chip: Chip): Uint8Array {
   return chip.flash.read(SETTINGS, 4096)!;
 }
 
-/** A file to be chosen. */
+/** A file for a file field. */
 function file(name: string, bytes: Uint8Array) {
   return { name, mimeType: "application/octet-stream", buffer: Buffer.from(bytes) };
 }
@@ -56,7 +56,7 @@ async function openTools(visitor: Visitor): Promise<void> {
   await visitor.page.getByText("Look at, back up or restore what is on this board").click();
 }
 
-browserTest("the present settings are shown, never the secrets", async () => {
+browserTest("a board's settings are shown, but never its secrets", async () => {
   const fixture = new Fixture();
   runningBoard(fixture);
   await using visitor = await lab.open({ fixture });
@@ -78,7 +78,7 @@ browserTest("the present settings are shown, never the secrets", async () => {
   await visitor.shoot("07-present-settings");
 });
 
-browserTest("blank and damaged settings are told apart", async () => {
+browserTest("blank and damaged settings are distinguished", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   await using visitor = await lab.open({ fixture });
@@ -105,7 +105,7 @@ browserTest("settings are kept while firmware and application change", async () 
   assertEquals(chip.flash.erasures[SETTINGS / 4096], 0);
 });
 
-browserTest("settings are erased, and the board then waits for others", async () => {
+browserTest("settings are erased, and the board then waits for new ones", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   await using visitor = await lab.open({ fixture });
@@ -118,7 +118,7 @@ browserTest("settings are erased, and the board then waits for others", async ()
 });
 
 browserTest(
-  "all is erased first, if wanted; the settings stay, if they are kept",
+  "everything is erased first if chosen; settings stay if they are to be kept",
   async () => {
     const fixture = new Fixture();
     const chip = runningBoard(fixture);
@@ -135,7 +135,7 @@ browserTest(
 );
 
 browserTest(
-  "a backup is the whole flash, and restoring it makes the board what it was",
+  "a backup is the whole flash, and restoring it brings the board back to its former state",
   async () => {
     const fixture = new Fixture();
     const chip = runningBoard(fixture);
@@ -178,7 +178,7 @@ browserTest("a backup that loses blocks on the way is read again, until it is ri
   assertEquals(chip.faults.left, 0);
 });
 
-browserTest("a file that is no backup of this board is not restored", async () => {
+browserTest("a file that is not a backup of this board is not restored", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   const before = chip.flash.bytes.slice();
@@ -191,7 +191,7 @@ browserTest("a file that is no backup of this board is not restored", async () =
   assertSameBytes(chip.flash.bytes, before);
 });
 
-browserTest("a file that is missing is asked for, and nobody else is blamed", async () => {
+browserTest("if no file is chosen, the page asks for it and blames nothing else", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
   await using visitor = await lab.open({ fixture });
@@ -233,7 +233,7 @@ browserTest("local files: firmware at its addresses, and an application from a .
 });
 
 browserTest(
-  "files that are not what they should be are refused before anything is erased",
+  "wrong files are refused before anything is erased",
   async (t) => {
     const boot = images.files["boot.bin"]!;
     const damaged = boot.slice();
@@ -267,7 +267,7 @@ browserTest(
 );
 
 browserTest(
-  "an application's file is looked at when it is chosen, and one that the firmware cannot run is not flashed",
+  "an application's file is checked when it is chosen, and one that the firmware cannot run is not flashed",
   async () => {
     const fixture = new Fixture();
     const chip = runningBoard(fixture);
@@ -289,7 +289,7 @@ browserTest(
         Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
         /it does not export registers/,
       ],
-      ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly of version 2/],
+      ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly version 2/],
       ["nothing.wasm", new Uint8Array(0), /neither a \.wasm/],
     ];
     for (const [name, bytes, says] of cases) {
@@ -313,7 +313,7 @@ browserTest(
   },
 );
 
-browserTest("what is typed wrong is said beside its field, and nothing is flashed", async () => {
+browserTest("typing errors are shown at their field, and nothing is flashed", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   await using visitor = await lab.open({ fixture });
@@ -380,7 +380,7 @@ browserTest("another WiFi by Improv-Serial: networks are listed, and the board j
   });
 });
 
-browserTest("another WiFi: a space at either end of the text is asked about once", async () => {
+browserTest("another WiFi: a space at either end of the text is questioned once", async () => {
   const fixture = new Fixture();
   const chip = runningBoard(fixture);
   await using visitor = await lab.open({ fixture });

@@ -1,4 +1,4 @@
-/** The console and Improv-Serial, with an emulated board whose program speaks as the firmware does. */
+/** The console and Improv-Serial, with an emulated board whose program prints what the firmware would. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
 import { encodeApplication } from "../../bridge/formats/application.ts";
@@ -54,7 +54,7 @@ async function listening(firmware: Firmware, settings?: Settings) {
   };
 }
 
-Deno.test("the console shows the program from its first line on, without the ROM's noise", async () => {
+Deno.test("the console shows the program's output from its first line, without the ROM's noise", async () => {
   await using board = await listening(firmwareIn(WORLD), HOME);
   await board.says("app: hello");
   assertEquals(board.lines.filter((line) => !/^(holdfast|app): /.test(line)), []);
@@ -70,7 +70,7 @@ Deno.test("the console shows the program from its first line on, without the ROM
   });
 });
 
-Deno.test("a board that is unplugged is said once, and the port is let go", async () => {
+Deno.test("an unplugged board is reported once, and the port is closed", async () => {
   await using board = await listening(firmwareIn(WORLD), HOME);
   await board.says("boot");
   board.port.cable.unplug();
@@ -115,7 +115,7 @@ Deno.test("other settings are changed by Improv-Serial, too", async () => {
   await board.says("link up");
 });
 
-Deno.test("firmware that does not speak Improv-Serial: no answer, and no end of waiting for one", async () => {
+Deno.test("firmware without Improv-Serial: the wait for an answer ends with an error", async () => {
   await using board = await listening((b) => {
     b.print("hello\r\n");
     return { baud: 115200, receive() {} };
@@ -131,7 +131,7 @@ Deno.test("firmware that does not speak Improv-Serial: no answer, and no end of 
   );
 });
 
-Deno.test("a board that is unplugged while it is restarted: the port is let go", async () => {
+Deno.test("a board that is unplugged while it restarts: the port is closed", async () => {
   const port = new CablePort();
   const opened = port.open.bind(port);
   port.open = async (options) => {
@@ -143,12 +143,12 @@ Deno.test("a board that is unplugged while it is restarted: the port is let go",
   assertEquals([error.code, port.cable.isOpen, port.readable], ["LOST", false, null]);
 });
 
-Deno.test("the speed is changed again while it is being changed: the last one counts", async () => {
+Deno.test("if the speed is changed again during a change, the last one counts", async () => {
   await using board = await listening(firmwareIn(WORLD), HOME);
   await board.says("app: hello");
   const before = board.lines.length;
   const changes = [74880, 115200, 74880].map((baud) => board.console.listenAt(baud, false));
-  await board.console.restart(); // at the firmware's speed, whatever was asked for before
+  await board.console.restart(); // at the firmware's speed, whatever was requested before
   await Promise.all(changes);
   assertEquals(board.lost, []);
   await until(() => board.lines.slice(before).includes("app: hello from the application"), {

@@ -1,4 +1,6 @@
-/** Users who are faster than the page: they press before it has loaded everything, and type while it is busy. */
+/**
+ * Users who are faster than the page: they press buttons before it has loaded everything, and type while it is busy.
+ */
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Locator } from "playwright-core";
@@ -10,7 +12,7 @@ import { useLab } from "./page/browser.ts";
 import { browserTest } from "./page/chromium.ts";
 
 const images = await makeImages(20_000);
-/** For another board: its settings are elsewhere in the flash. */
+/** For another board, with its settings elsewhere in the flash. */
 const other = await makeImages(20_000);
 Object.assign(other.manifest, { board: "other", settings: { offset: 0xe0000, size: 4096 } });
 const lab = useLab(() => Promise.resolve({ nonos: images, other }));
@@ -24,7 +26,7 @@ function hasFocus(thing: Locator): Promise<boolean> {
   return thing.evaluate((it) => it === it.ownerDocument.activeElement);
 }
 
-browserTest("flashing before the list of firmware has come: it is waited for", async () => {
+browserTest("flashing before the list of firmware has arrived: the page waits for it", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   const list = Promise.withResolvers<void>();
@@ -34,7 +36,7 @@ browserTest("flashing before the list of firmware has come: it is waited for", a
   await visitor.sees(STILL_LOADING);
   const described = await flash.getAttribute("aria-describedby");
   assertMatch(await page.locator(`#${described}`).innerText(), STILL_LOADING);
-  // A fault in the form is reported at once, not after the wait.
+  // An error in the form is reported at once, not after the wait.
   await visitor.fill({ server: "localhost" });
   await flash.press("Enter");
   await visitor.sees(/the board itself/);
@@ -68,7 +70,7 @@ browserTest("choosing files ends the wait for the list", async () => {
 });
 
 browserTest(
-  "a list of firmware that does not come keeps nobody from files of one's own",
+  "while the list of firmware does not arrive, the user can flash files",
   async () => {
     const fixture = new Fixture();
     const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
@@ -86,7 +88,7 @@ browserTest(
   },
 );
 
-browserTest("the next board's id that is typed at once stays", async () => {
+browserTest("an id that is typed at once for the next board stays", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   await using visitor = await lab.open({ fixture });
@@ -103,7 +105,7 @@ browserTest("the next board's id that is typed at once stays", async () => {
 });
 
 browserTest(
-  "what was said of a board is gone as soon as nobody listens to it any more",
+  "a board's verdict disappears when its console is closed",
   async () => {
     const fixture = new Fixture();
     fixture.add({ firmware: firmwareIn(world), flashSize: MB });
@@ -127,7 +129,7 @@ browserTest(
   },
 );
 
-browserTest("what is changed while the board is looked for is for the next time", async () => {
+browserTest("changes while the page looks for the board apply to the next time", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   await using visitor = await lab.open({ fixture });
@@ -138,16 +140,16 @@ browserTest("what is changed while the board is looked for is for the next time"
   await visitor.check("Holdfast 0.1.0 (WiFi) for other");
   await page.getByRole("checkbox", { name: /^First save a backup/ }).check();
   goOn();
-  await visitor.sees(SUCCESS); // with the settings where the first choice looks for them
+  await visitor.sees(SUCCESS); // with the settings where the first choice has them
   assertEquals(await page.getByText(/The backup is/).count(), 0);
 });
 
-browserTest("stopped while the board is still looked for: nothing is written", async () => {
+browserTest("stopped while the page still looks for the board: nothing is written", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   await using visitor = await lab.open({ fixture });
   await visitor.flash();
-  await visitor.sees(SUCCESS); // the progress stays, and with it the place of the button
+  await visitor.sees(SUCCESS); // the progress stays, so the button does not move
   const erased = chip.flash.erasures.slice();
   const goOn = fixture.hold("ports");
   await visitor.press("Flash the board");
@@ -157,7 +159,7 @@ browserTest("stopped while the board is still looked for: nothing is written", a
   assertEquals(chip.flash.erasures, erased);
 });
 
-browserTest("a button that says that it has copied says its name again", async () => {
+browserTest("a button shows its name again after it has shown “Copied”", async () => {
   await using visitor = await lab.open();
   const { page } = visitor;
   await page.clock.install();
@@ -173,7 +175,7 @@ browserTest("a button that says that it has copied says its name again", async (
   assertEquals(await copy.innerText(), name);
 });
 
-browserTest("the list of networks takes the focus from nobody who went on", async () => {
+browserTest("the list of networks does not take the focus from a user who went on", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: MB });
   await using visitor = await lab.open({ fixture });

@@ -1,6 +1,6 @@
 /**
  * The emulated chip under Python's esptool: its authors know real chips, and nothing of this project.
- * No package registry that this project builds from has it, so it must be pointed at: see README.md here.
+ * No package registry that this project builds from has it: README.md says how to name a copy.
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { assertSameBytes, differences } from "./firmware/bytes.ts";
@@ -16,22 +16,22 @@ const python = Deno.env.get("HOLDFAST_PYTHON") ?? "python3";
 
 const MB = 1024 * 1024;
 
-/** A run of it that takes longer hangs, in ms. */
+/** A longer run has hung, in ms. */
 const LIMIT = 180_000;
 
-/** A chip on a port, and esptool to be run on it. */
+/** A chip on a port, with esptool to run on it. */
 class Attached implements AsyncDisposable {
   readonly chip: Chip;
   readonly server: Rfc2217Server;
   readonly folder = Deno.makeTempDirSync({ prefix: "holdfast-esptool-" });
 
   constructor(options: ChipOptions = {}) {
-    // Over a network a line changes 100 ms after the other, and both are let go 150 ms later.
+    // Over a network the lines change 100 ms apart, and both are released 150 ms later.
     this.chip = new Chip({ riseTime: 175, ...options });
     this.server = new Rfc2217Server(this.chip);
   }
 
-  /** Runs it with these arguments; both of its outputs. @throws if it ends otherwise than expected */
+  /** Runs it with these arguments, and returns both of its outputs. @throws if it does not end as expected */
   async run(args: string[], succeeds: boolean | "perhaps" = true): Promise<string> {
     const { code, stdout, stderr } = await new Deno.Command(python, {
       args: ["esptool.py", "--chip", "esp8266", "--port", this.server.url, ...args],
@@ -86,30 +86,33 @@ esptoolTest("an image is written compressed, verified, read back, and started", 
   assertMatch(said, /Hash of data verified/);
   assertSameBytes(chip.flash.read(0, boot.length), boot);
   assertSameBytes(chip.flash.read(0x10000, code.length), code);
-  assertEquals(chip.boots.program, 1); // its reset at the end started the image
+  assertEquals(chip.boots.program, 1); // its final reset started the image
   await session.run(["verify_flash", "-fs", "keep", ...places]);
   const back = `${session.folder}/back.bin`;
   await session.run(["-b", "460800", "read_flash", "0", "0x100000", back]);
   assertSameBytes(await Deno.readFile(back), chip.flash.bytes);
 });
 
-esptoolTest("the ROM alone writes uncompressed, whatever its erasing does", async () => {
-  await using session = new Attached();
-  const code = codeLike(70_000, 3);
-  session.chip.flash.program(0, new Uint8Array(4 * MB)); // every bit must be erased first
-  await session.run([
-    "--no-stub",
-    "write_flash",
-    "-fs",
-    "keep",
-    "0x3000",
-    await session.write("code.bin", code),
-  ]);
-  assertSameBytes(session.chip.flash.read(0x3000, code.length), code);
-  assertEquals(session.chip.flash.bytes[0x2fff], 0);
-});
+esptoolTest(
+  "the ROM alone writes uncompressed data right, in spite of its erasing bug",
+  async () => {
+    await using session = new Attached();
+    const code = codeLike(70_000, 3);
+    session.chip.flash.program(0, new Uint8Array(4 * MB)); // so every bit must be erased first
+    await session.run([
+      "--no-stub",
+      "write_flash",
+      "-fs",
+      "keep",
+      "0x3000",
+      await session.write("code.bin", code),
+    ]);
+    assertSameBytes(session.chip.flash.read(0x3000, code.length), code);
+    assertEquals(session.chip.flash.bytes[0x2fff], 0);
+  },
+);
 
-esptoolTest("a region is erased, then all of it", async () => {
+esptoolTest("a region is erased, then the whole flash", async () => {
   await using session = new Attached({ flashSize: MB });
   const { flash } = session.chip;
   flash.program(0, new Uint8Array(MB));
@@ -120,7 +123,7 @@ esptoolTest("a region is erased, then all of it", async () => {
 });
 
 esptoolTest(
-  "a block that is damaged on the line is refused; one in the flash is found out",
+  "a block that is damaged on the line is refused; damage in the flash is detected",
   async () => {
     await using session = new Attached({ flashSize: MB });
     const { chip } = session;
@@ -128,7 +131,7 @@ esptoolTest(
     const args = ["write_flash", "-fs", "keep", "0x10000", await session.write("code.bin", code)];
     chip.faults.arm({ what: "corrupted command", op: Op.flashDeflData, after: 1 });
     const said = await session.run(args, "perhaps");
-    // Version 2 gives up, later ones send it again.
+    // Version 2 gives up, later versions send it again.
     if (/verified/.test(said)) assertSameBytes(chip.flash.read(0x10000, code.length), code);
     else assertMatch(said, /C100/i);
     assertEquals(chip.faults.left, 0);
@@ -138,7 +141,7 @@ esptoolTest(
   },
 );
 
-esptoolTest("a block whose answer was lost is sent twice, and that breaks the stream", async () => {
+esptoolTest("a block whose answer was lost is sent twice, which breaks the stream", async () => {
   await using session = new Attached({ flashSize: MB });
   const { chip } = session;
   const code = codeLike(200_000, 5);
@@ -151,7 +154,7 @@ esptoolTest("a block whose answer was lost is sent twice, and that breaks the st
   assertEquals(chip.faults.left, 0);
 });
 
-esptoolTest("another chip, and one that is not in boot mode, are refused", async () => {
+esptoolTest("another chip and a chip that is not in boot mode are refused", async () => {
   {
     await using session = new Attached({ magic: ESP32_MAGIC });
     assertMatch(await session.run(["read_mac"], false), /ESP32/);

@@ -11,7 +11,7 @@ import { Fixture } from "./page/fixture.ts";
 import { useLab, type Visitor } from "./page/browser.ts";
 import { browserTest } from "./page/chromium.ts";
 
-// Less code than the real firmware has: these tests flash often.
+// Less code than in the real firmware, because these tests flash often.
 const images = await makeImages(70_000);
 const large = await makeImages(241_884, "large");
 const lab = useLab(() => Promise.resolve({ small: images, large }));
@@ -28,7 +28,7 @@ const settings = encodeSettings({
   id: "kitchen",
 });
 
-/** What is on a board's flash when all went well. */
+/** Checks a board's flash after a success. */
 function assertFlashed(chip: Chip, set: Images = images, size: "1MB" | "4MB" = "1MB"): void {
   for (const { at, bytes } of flashWith(set, size, "main", settings)) {
     assertSameBytes(chip.flash.read(at, bytes.length), bytes);
@@ -41,7 +41,7 @@ function boardOn(fixture: Fixture, options: ChipOptions = {}): Chip {
 
 const SUCCESS = "This device is on the server.";
 
-browserTest("faults that pass: the page goes on by itself, and the flash is right", async (t) => {
+browserTest("temporary faults: the page goes on by itself, and the flash is right", async (t) => {
   const passing: Record<string, Fault> = {
     "an answer is lost": { what: "lost reply", op: Op.flashDeflData, after: 2 },
     "a block is damaged on the line": { what: "corrupted command", op: Op.flashDeflData, after: 2 },
@@ -66,10 +66,10 @@ browserTest("faults that pass: the page goes on by itself, and the flash is righ
   }
 });
 
-/** The loader was made faster, and started again without that. */
+/** Checks that the loader was made faster, and restarted at the slow speed. */
 async function assertSlowedDown(chip: Chip, visitor: Visitor): Promise<void> {
   assertEquals(chip.commands.filter((op) => op === Op.changeBaud).length, 1);
-  assertEquals(chip.boots.loader >= 2, true); // more often if the first one was not heard in time
+  assertEquals(chip.boots.loader >= 2, true); // more often if the first start was not noticed in time
   assertEquals(await visitor.fact("Speed").innerText(), "115200 baud");
 }
 
@@ -99,14 +99,14 @@ browserTest(
   },
 );
 
-/** What fails for good, what the page says then, and what helps. */
+/** A lasting fault, the page's words for it, and the remedy. */
 interface Lasting {
   what: string;
   board?: ChipOptions;
   fault?: Fault;
   before?: (fixture: Fixture, chip: Chip) => void;
   says: RegExp[];
-  /** Somebody does what the page says, before trying again. */
+  /** Follows the page's advice, before trying again. */
   mend?: (fixture: Fixture, chip: Chip) => void | Promise<void>;
 }
 
@@ -181,7 +181,7 @@ for (const { what, board, fault, before, says, mend } of lasting) {
   });
 }
 
-/** A board whose lines are not wired must be started with its button. */
+/** Starts a board without wired lines by its button. */
 async function startByHand(visitor: Visitor, fixture: Fixture): Promise<void> {
   await visitor.sees(/Press RESET on the board/);
   await fixture.isHeardAt(115200);
@@ -189,7 +189,7 @@ async function startByHand(visitor: Visitor, fixture: Fixture): Promise<void> {
 }
 
 browserTest(
-  "failure: another chip: it is left alone, and another board can be chosen",
+  "failure: another chip is left alone, and another board can be chosen",
   async () => {
     const fixture = new Fixture();
     const wrong = boardOn(fixture, { magic: ESP32_MAGIC });
@@ -211,7 +211,7 @@ browserTest(
   },
 );
 
-browserTest("failure: a flash that is smaller than it says is found out", async () => {
+browserTest("failure: a flash that is smaller than it claims is detected", async () => {
   const fixture = new Fixture();
   boardOn(fixture, { flashSize: MB / 4, claimedSize: MB });
   await using visitor = await lab.open({ fixture });
@@ -220,7 +220,7 @@ browserTest("failure: a flash that is smaller than it says is found out", async 
   assertMatch(await visitor.fault(), /does not hold what was written/);
 });
 
-browserTest("nobody chooses a port: nothing happens, and it can be chosen then", async () => {
+browserTest("the user chooses no port: nothing happens, and one can be chosen later", async () => {
   const fixture = new Fixture();
   boardOn(fixture);
   await using visitor = await lab.open({ fixture });
@@ -232,10 +232,10 @@ browserTest("nobody chooses a port: nothing happens, and it can be chosen then",
   await visitor.connect();
 });
 
-/** Every block takes the longest time before it counts as lost, so that something can be done meanwhile. */
+/** Every block takes as long as possible without counting as lost, so that a test can act meanwhile. */
 const slowly: Fault = { what: "slow", ms: 2500, ...everyBlock };
 
-browserTest("stopped in the middle: said so, and trying again works", async () => {
+browserTest("stopped in the middle: the page says so, and trying again works", async () => {
   const fixture = new Fixture();
   const chip = boardOn(fixture);
   await using visitor = await lab.open({ fixture });
@@ -250,7 +250,7 @@ browserTest("stopped in the middle: said so, and trying again works", async () =
   assertFlashed(chip);
 });
 
-browserTest("the page is left in the middle: it asks; opened again, it flashes", async () => {
+browserTest("leaving the page in the middle: it asks first; reopened, it flashes", async () => {
   const fixture = new Fixture();
   const chip = boardOn(fixture);
   await using visitor = await lab.open({ fixture });
@@ -271,7 +271,7 @@ browserTest("the page is left in the middle: it asks; opened again, it flashes",
 });
 
 browserTest(
-  "unplugged while the console is open: said so; plugged in again, it goes on",
+  "unplugged while the console is open: the page says so; plugged in again, it goes on",
   async () => {
     const fixture = new Fixture();
     boardOn(fixture);

@@ -1,4 +1,4 @@
-/** Who may open the server's page, and what devices may make of it. */
+/** Who may open the server's page, and that devices cannot inject anything into it. */
 import { assertEquals } from "@std/assert";
 import { channels } from "../../server/mod.ts";
 import { Credentials, hashPassword } from "../../server/web/credentials.ts";
@@ -7,7 +7,7 @@ import { Fleet } from "./page/fleet.ts";
 import { wrongInAnyLook } from "./page/looks.ts";
 
 browserTest(
-  "a password is asked for, the session lasts through a restart, and one can leave",
+  "the page asks for a password, the session survives a restart, and the user can log out",
   async () => {
     const credentials = Credentials.none.withPassword(await hashPassword("correct horse"));
     await using fleet = await Fleet.start({}, { credentials });
@@ -32,11 +32,11 @@ browserTest(
     await visitor.awaits(visitor.field("Password"));
     await page.goto(fleet.web.url);
     await visitor.awaits(visitor.field("Password"));
-    visitor.errors.length = 0; // the browser says what was refused, which is meant
+    visitor.errors.length = 0; // the browser reports what was refused, as expected
   },
 );
 
-browserTest("whatever a device says is text, wherever it is shown", async () => {
+browserTest("whatever a device sends is shown as text everywhere", async () => {
   const markup = `<img src=x onerror="document.title='broken'"><script>alert(1)</script>`;
   const app = channels({ temp: {} });
   await using fleet = await Fleet.start({ app, open: true }, { admin: true });

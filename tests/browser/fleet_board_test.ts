@@ -6,7 +6,7 @@ import { until } from "../support/wait.ts";
 import { browserTest } from "./page/chromium.ts";
 import { Fleet, TIMEOUT } from "./page/fleet.ts";
 
-/** A lamp at pin 5, whose state is taken, and answered. */
+/** An application for a lamp at pin 5. */
 const LAMP = `
   export * from "../assembly/core";
   export { canReceive } from "../assembly/app";
@@ -32,7 +32,7 @@ const descriptions: DescriptionsByName = {
 };
 
 browserTest(
-  "a switch is worked on the page and the board's pin moves; through an outage it waits, and is seen to",
+  "a switch on the page changes the board's pin; in an outage the setting waits, and the page shows that",
   async () => {
     const wasm = await compile(LAMP);
     await using fleet = await Fleet.start(
@@ -46,7 +46,7 @@ browserTest(
       settings: { timeout: TIMEOUT },
     });
     const { board, proxy } = chip;
-    await fleet.server.device("cellar"); // there is no page of a device that has never been there
+    await fleet.server.device("cellar"); // an unknown device has no page
     const visitor = await fleet.visitor({}, "devices/cellar");
     const lamp = visitor.page.getByRole("switch", { name: "Lamp" });
     const row = visitor.page.locator("#channels li").filter({ hasText: "Lamp" });
@@ -59,7 +59,7 @@ browserTest(
     await lamp.click();
     await pin(0);
 
-    // The way is cut: what is wished waits, and one sees that it does.
+    // The path is cut: the setting waits, and the page shows that.
     proxy.blackhole();
     await visitor.awaits(visitor.page.locator("#head").getByText("away", { exact: true }));
     await lamp.click();

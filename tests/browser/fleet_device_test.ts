@@ -1,4 +1,4 @@
-/** The page of one device: what is seen of it, and what can be done. */
+/** The page of one device: what it shows, and what the user can do. */
 import { assertEquals } from "@std/assert";
 import { Channels, type Client, type DeviceChannelsOptions } from "../../bridge/host/mod.ts";
 import { channels } from "../../server/mod.ts";
@@ -20,7 +20,7 @@ const description = {
   },
 };
 
-/** A kitchen with channels, and what it was told. */
+/** A kitchen with channels, and the lines that it got. */
 class Kitchen {
   readonly told: string[] = [];
   readonly channels: Channels;
@@ -89,11 +89,11 @@ browserTest("a device's page shows its channels, its messages and its log, live"
   fleet.network.reset();
   await visitor.field("Only lines with").fill("");
   await visitor.hears(/disconnected .* LOST/);
-  // It may be looked at, and no more.
+  // The page is read-only.
   assertEquals(await visitor.page.getByRole("button").count(), 0);
 });
 
-browserTest("switches, numbers, words and texts are set, and lines sent", async () => {
+browserTest("switches, numbers, enums and texts are set, and lines sent", async () => {
   await using place = await begin(true);
   const { kitchen, visitor } = place;
   const { page } = visitor;
@@ -118,35 +118,38 @@ browserTest("switches, numbers, words and texts are set, and lines sent", async 
   await visitor.press("Send");
   await kitchen.was("hello there");
   assertEquals(await visitor.field("Send a line").inputValue(), "");
-  // A plain line with the mark of a setting is refused by nobody: it is a message like another.
+  // A plain line that looks like a setting is not refused: it is a message like any other.
   await visitor.field("Send a line").fill("x".repeat(100_000));
   await visitor.press("Send");
   await visitor.sees(/^Send: .*too large|^Send: .*bytes/);
-  visitor.errors.length = 0; // the browser says that the line was refused, which is meant
+  visitor.errors.length = 0; // the browser reports that the line was refused, as expected
 });
 
-browserTest("what waits is dropped, and a device is forgotten, if that is meant", async () => {
-  await using place = await begin(true);
-  const { fleet, kitchen, visitor } = place;
-  const { page } = visitor;
-  await kitchen.client.close();
-  await visitor.awaits(page.locator("#head").getByText("away", { exact: true }));
-  await visitor.field("Send a line").fill("for later");
-  await visitor.press("Send");
-  await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 1 to it");
-  await visitor.press("Drop all messages that wait");
-  await visitor.press("Leave it");
-  assertEquals(fleet.server.devices[0]!.outbox, 1);
-  await visitor.press("Drop all messages that wait");
-  await visitor.press("Drop them");
-  await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 0 to it");
-  await visitor.press("Forget the device");
-  await visitor.press("Forget it");
-  assertEquals(/forgotten/.test(await visitor.fault()), true);
-  assertEquals(fleet.server.devices, []);
-});
+browserTest(
+  "waiting messages are dropped, and a device is forgotten, after a confirmation",
+  async () => {
+    await using place = await begin(true);
+    const { fleet, kitchen, visitor } = place;
+    const { page } = visitor;
+    await kitchen.client.close();
+    await visitor.awaits(page.locator("#head").getByText("away", { exact: true }));
+    await visitor.field("Send a line").fill("for later");
+    await visitor.press("Send");
+    await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 1 to it");
+    await visitor.press("Drop all messages that wait");
+    await visitor.press("Leave it");
+    assertEquals(fleet.server.devices[0]!.outbox, 1);
+    await visitor.press("Drop all messages that wait");
+    await visitor.press("Drop them");
+    await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 0 to it");
+    await visitor.press("Forget the device");
+    await visitor.press("Forget it");
+    assertEquals(/forgotten/.test(await visitor.fault()), true);
+    assertEquals(fleet.server.devices, []);
+  },
+);
 
-browserTest("a device's page in every look: nothing for axe to find", async () => {
+browserTest("a device's page in every appearance: axe finds nothing", async () => {
   await using place = await begin(true);
   const { fleet, visitor, kitchen } = place;
   const thing = await fleet.server.thing("hall/kitchen");
@@ -171,7 +174,7 @@ browserTest("a device's page in every look: nothing for axe to find", async () =
 });
 
 browserTest(
-  "a device is given another application from its page, which shows how far that is",
+  "another application is deployed from a device's page, which shows the progress",
   async () => {
     await using stack = new AsyncDisposableStack();
     const fleet = stack.use(await Fleet.start({}, { admin: true }));
@@ -191,7 +194,7 @@ browserTest(
     isBad = false;
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
     await words(/use `again` to try them once more/);
-    visitor.errors.length = 0; // the browser says that it was refused, which is meant
+    visitor.errors.length = 0; // the browser reports that it was refused, as expected
     await visitor.field("also if it is older, or fell back before").check();
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
     await words(/main \d+ was kept\./);
@@ -202,7 +205,7 @@ browserTest(
 );
 
 browserTest(
-  "a group that is given an application is shown until all have it, and why it was stopped",
+  "a group's deploy is shown until all devices have it, or with the reason why it was stopped",
   async () => {
     await using stack = new AsyncDisposableStack();
     const fleet = stack.use(await Fleet.start());
@@ -222,7 +225,7 @@ browserTest(
     const words = (text: string) => visitor.awaits(visitor.page.getByText(text).first());
     await words("main 7: 0 of 3 devices run it, and 2 wait for their turn.");
     await words(
-      "main 7: 1 of 3 devices run it. It was stopped, as b has fallen back (hang): 1 were not begun.",
+      "main 7: 1 of 3 devices run it. It was stopped because b has fallen back (hang): 1 were not started.",
     );
     assertEquals(await wrongInAnyLook(visitor, "26-group"), []);
     await visitor.page.getByRole("link", { name: "c", exact: true }).click();

@@ -1,4 +1,4 @@
-/** The server's page as people see it: devices come and go before their eyes, and so does the server. */
+/** The server's page as users see it: devices and the server come and go while it is open. */
 import { assertEquals } from "@std/assert";
 import { RawPeer } from "../support/raw.ts";
 import { until } from "../support/wait.ts";
@@ -6,7 +6,7 @@ import { browserTest, PATIENCE } from "./page/chromium.ts";
 import { Fleet } from "./page/fleet.ts";
 import { wrongInAnyLook } from "./page/looks.ts";
 
-browserTest("a device comes, goes out and comes back before one's eyes", async () => {
+browserTest("a device connects, leaves and comes back while the page is open", async () => {
   await using fleet = await Fleet.start();
   const visitor = await fleet.visitor();
   await visitor.sees("waits for its first device");
@@ -23,7 +23,7 @@ browserTest("a device comes, goes out and comes back before one's eyes", async (
   );
 });
 
-browserTest("what is said is counted, and what waits", async () => {
+browserTest("messages are counted, and so are waiting ones", async () => {
   await using fleet = await Fleet.start({
     app: async (device) => {
       for await (const line of device) device.write(`echo ${line}`).catch(() => {});
@@ -47,10 +47,10 @@ browserTest("the server is restarted under an open page, which goes on", async (
   await fleet.startServer();
   await visitor.page.getByRole("alert").waitFor({ state: "hidden" });
   await visitor.awaits(visitor.row("kitchen", "up"));
-  // While it was away nobody knows what the device did: that is no outage of the device's.
+  // The device's state while the server was away is unknown: that is not an outage of the device.
   const lane = visitor.row("kitchen").getByRole("img");
   assertEquals(await lane.locator("path.unseen").getAttribute("d") !== "", true);
-  visitor.errors.length = 0; // the browser says that nobody answered, which is meant
+  visitor.errors.length = 0; // the browser reports that nobody answered, as expected
 });
 
 browserTest("two browsers see the same", async () => {
@@ -69,7 +69,7 @@ browserTest("two browsers see the same", async () => {
 });
 
 browserTest(
-  "a thousand devices: all can be reached, those in sight change, others cost nothing",
+  "a thousand devices: all can be reached, visible ones are updated, others cost nothing",
   async () => {
     await using fleet = await Fleet.start({ timeout: 120_000 });
     await using stack = new AsyncDisposableStack();
@@ -86,12 +86,12 @@ browserTest(
     assertEquals(names, ids, "2 comes before 10");
     const shown = (id: string) => visitor.row(id).getByText("up", { exact: true });
     await visitor.awaits(shown("device 0"));
-    // On a machine with too much to do Chromium loses one scroll in five or so: the page hears of the key and of the
-    // scroll's end, and stays where it is. Who sees that presses again.
+    // On a busy machine Chromium loses about one scroll in five: the page gets the key and the end of the scroll, and
+    // stays where it is. A user would press again.
     const last = shown("device 999");
     await until(async () => {
       await page.keyboard.press("End");
-      await last.waitFor({ timeout: 2000 }).catch(() => {}); // then once more
+      await last.waitFor({ timeout: 2000 }).catch(() => {}); // then press once more
       return await last.isVisible();
     }, { timeout: PATIENCE });
     await fleet.server.forget("device 998");
@@ -99,7 +99,7 @@ browserTest(
   },
 );
 
-browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
+browserTest("every state, light and dark, wide and narrow: axe finds nothing", async () => {
   await using fleet = await Fleet.start();
   const visitor = await fleet.visitor();
   const states: [string, () => Promise<unknown>][] = [
@@ -123,7 +123,7 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
     await reach();
     found.push(...await wrongInAnyLook(visitor, `20-${state}`));
   }
-  visitor.errors.length = 0; // the browser says that nobody answered, which is meant
-  await fleet.startServer(); // to be stopped
+  visitor.errors.length = 0; // the browser reports that nobody answered, as expected
+  await fleet.startServer(); // for the clean-up to stop
   assertEquals(found, []);
 });

@@ -1,4 +1,4 @@
-/** esptool-js on an emulated chip: its faults do no harm, and those of the line are found and named. */
+/** esptool-js on an emulated chip: its bugs do no harm, and errors of the line are detected and named. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { until } from "../support/wait.ts";
 import { makeImage } from "./chip/image.ts";
@@ -36,7 +36,7 @@ function assertWritten(port: CablePort, data: Uint8Array, at = AT): void {
   assertEquals(md5(port.chip.flash.bytes.subarray(at, at + data.length)), md5(data));
 }
 
-Deno.test("chip, MAC and size of the flash are right (fault 1: its registers are not there)", async () => {
+Deno.test("chip, MAC and size of the flash are right (fault 1: the chip lacks its registers)", async () => {
   for (const [flashSize, flashId] of [[MB, "14"], [4 * MB, "16"]] as const) {
     await using board = await connected({ flashSize, mac: "5c:cf:7f:01:02:03" });
     const { facts } = board.chip;
@@ -49,7 +49,7 @@ Deno.test("chip, MAC and size of the flash are right (fault 1: its registers are
   }
 });
 
-Deno.test("what is written is in the flash, and comes back when it is read", async () => {
+Deno.test("written data is in the flash, and is read back", async () => {
   await using board = await connected();
   const steps: number[] = [];
   await board.chip.write(AT, DATA, (done) => steps.push(done));
@@ -68,7 +68,7 @@ Deno.test("all of the flash is erased", async () => {
   assert(board.emulated.flash.bytes.every((byte) => byte === 0xff));
 });
 
-Deno.test("a restart runs the program (fault 2: it would stay in reset's reach)", async () => {
+Deno.test("a restart runs the program (fault 2: esptool-js would not reset it)", async () => {
   const port = new CablePort({ flashSize: MB });
   const chip = await openChip(port);
   await chip.write(0, makeImage(0x40100000, [{ address: 0x40100000, data: noise(64) }]));
@@ -77,7 +77,7 @@ Deno.test("a restart runs the program (fault 2: it would stay in reset's reach)"
   await port.open({ baudRate: 115200 });
   await restart(port);
   await until(() => {
-    port.cable.setLines({}); // the emulated board notices the time
+    port.cable.setLines({}); // so that the emulated board learns the time
     return port.chip.boots.program > before.program;
   }, { what: "EN to rise" });
   await port.close();
@@ -85,7 +85,7 @@ Deno.test("a restart runs the program (fault 2: it would stay in reset's reach)"
   assertEquals(port.chip.boots.loader, before.loader);
 });
 
-Deno.test("what the flash took wrongly is written again (fault 3: it would be called a success)", async () => {
+Deno.test("wrong data in the flash is written again (fault 3: it would count as a success)", async () => {
   await using board = await connected();
   board.emulated.faults.arm({ op: Op.flashDeflData, what: "bad flash", after: 1 });
   await board.chip.write(AT, DATA);
@@ -93,7 +93,7 @@ Deno.test("what the flash took wrongly is written again (fault 3: it would be ca
   assertEquals(board.emulated.faults.left, 0);
 });
 
-Deno.test("a flash that never takes it: not verified, with the address", async () => {
+Deno.test("a flash that never keeps the data: not verified, with the address", async () => {
   await using board = await connected();
   board.emulated.faults.arm({ op: Op.flashDeflData, what: "bad flash", after: 5, times: 1000 });
   const error = await assertRejects(() => board.chip.write(AT, DATA), FlashError);
@@ -109,7 +109,7 @@ for (const what of ["corrupted command", "lost reply", "noise"] as const) {
     assertWritten(board.port, DATA);
     assertEquals(board.emulated.faults.left, 0);
     assertEquals(board.chip.baud, 460800);
-    // Three up to the fault, which is not repeated; five for all of the piece, one for the rest.
+    // Three up to the fault, without a repeat; five for the whole piece, one for the rest.
     assertEquals(board.emulated.commands.filter((op) => op === Op.flashDeflData).length, 9);
   });
 }
@@ -135,7 +135,7 @@ Deno.test("the digest of a read block is not taken for an answer (fault 6)", asy
   }
 });
 
-Deno.test("a byte that changes on its way from the board is noticed, and read again", async () => {
+Deno.test("a byte that changes on its way from the board is detected, and read again", async () => {
   await using board = await connected();
   await board.chip.write(AT, DATA);
   board.port.spoil = (bytes) => {
@@ -159,14 +159,14 @@ Deno.test("a line that is not clean at the fast speed: everything goes on at the
   assertEquals(board.chip.baud, 115200);
 });
 
-Deno.test("no attempt is made at the fast speed when the slow one is wanted", async () => {
+Deno.test("the fast speed is not tried when the slow one is chosen", async () => {
   await using board = await connected({}, { baud: 115200 });
   assertEquals(board.port.speeds, [115200]);
   await board.chip.write(AT, DATA.subarray(0, 5000));
   assertWritten(board.port, DATA.subarray(0, 5000));
 });
 
-Deno.test("an answer of the ROM that comes late is waited for (fault 7: it would be after 200 ms)", async () => {
+Deno.test("a late answer of the ROM is waited for (fault 7: esptool-js allows only 200 ms)", async () => {
   const port = new CablePort({ flashSize: MB });
   port.chip.faults.arm({ op: Op.memEnd, what: "slow", ms: 1000 });
   const chip = await openChip(port);
@@ -181,7 +181,7 @@ Deno.test("slow answers are waited for", async () => {
   assertWritten(board.port, DATA);
 });
 
-Deno.test("unplugged while it writes: said at once, with the address, and the port is let go", async () => {
+Deno.test("unplugged while it writes: reported at once, with the address, and the port is closed", async () => {
   await using board = await connected();
   board.emulated.faults.arm({ op: Op.flashDeflData, what: "unplug", after: 5 });
   const error = await assertRejects(() => board.chip.write(AT, DATA), FlashError);
@@ -225,7 +225,7 @@ Deno.test("another chip is refused by name, and nothing is sent to its flash", a
   }
 });
 
-Deno.test("a board that must be put into boot mode by hand, and is not: it talks, or it is silent", async () => {
+Deno.test("a board that must be put into boot mode by hand, and is not: it prints something, or is silent", async () => {
   const silent = new CablePort({ autoReset: false });
   const chattering = new CablePort({
     autoReset: false,

@@ -1,4 +1,4 @@
-/** Firmware that a Pyboard tells its settings, and firmware that has an application of one's own in it. */
+/** Firmware that gets its settings from a Pyboard, and firmware with the user's own application in it. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
 import { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
@@ -28,7 +28,7 @@ const LINK = "Holdfast 0.1.0 (link for a Pyboard)";
 const WAITS = "The firmware runs, and waits for the Pyboard.";
 const ON_SERVER = "The Pyboard is on the server.";
 
-/** What a Pyboard's program says. */
+/** The settings in a Pyboard's program. */
 const CONFIGURATION: Settings = { id: "shed", server: "192.168.1.10" };
 const HOME: Settings = { ssid: "Home", password: "correct horse" };
 
@@ -37,7 +37,7 @@ function world(pyboard: Settings | null, keys?: Record<string, string>): World {
   return { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": server }, pyboard };
 }
 
-/** Compares all of a flash that was blank; `settings` absent: they have never been written. */
+/** Compares all of a flash that was blank; without `settings`, none may have been written. */
 function assertFlash(
   chip: Chip,
   images: Images,
@@ -55,7 +55,7 @@ async function isShown(visitor: Visitor, ...names: string[]): Promise<boolean[]>
 }
 
 browserTest(
-  "a board for a Pyboard is flashed without a word about settings, and waits",
+  "a board for a Pyboard is flashed without filling in settings, and waits",
   async () => {
     const fixture = new Fixture();
     const around = world(null);
@@ -77,7 +77,7 @@ browserTest(
     await visitor.shoot("11-pyboard-waits");
     assertFlash(chip, pyboard, "1MB");
     assertEquals(await visitor.page.getByText("verified: it is as it was sent").count(), 5);
-    // The Pyboard is plugged in meanwhile, and the page tells what comes of it.
+    // The Pyboard is plugged in meanwhile, and the page shows the result.
     around.pyboard = CONFIGURATION;
     await visitor.sees("The Pyboard names no WiFi, and none is stored on this board.");
     around.pyboard = { ...CONFIGURATION, ...HOME };
@@ -89,52 +89,55 @@ browserTest(
   },
 );
 
-browserTest("a Pyboard's board gets WiFi and key, and nothing that it would not use", async () => {
-  const fixture = new Fixture();
-  const keys: Record<string, string> = {};
-  const around = world(CONFIGURATION, keys);
-  const chip = fixture.add({ firmware: firmwareIn(around), flashSize: 4 * MB });
-  await using visitor = await lab.open({ fixture });
-  // Left over from the form for other firmware: not wanted here, and not looked at.
-  await visitor.field("Server address").fill("not an address");
-  await visitor.field("Device id").fill("kitchen");
-  await visitor.check(LINK);
-  await visitor.check("Write these");
-  assertEquals(await isShown(visitor, "WiFi name", "Server address", "Device id"), [
-    true,
-    false,
-    false,
-  ]);
-  await visitor.page.getByText("More settings").click();
-  assertEquals(await isShown(visitor, "Dialect", "Timeout in ms"), [true, false]);
-  await visitor.field("WiFi password").fill("correct horse");
-  await visitor.check(/^Make one/);
-  await visitor.press("Flash the board");
-  await visitor.sees("Enter the name of the WiFi.");
-  assertEquals(chip.flash.bytes.every((byte) => byte === 0xff), true);
-  await visitor.field("WiFi name").fill("Home");
-  await visitor.shoot("12-pyboard-settings");
-  await visitor.press("Flash the board");
-  const dialog = visitor.page.getByRole("dialog", { name: "The key of this board" });
-  await dialog.waitFor();
-  const shown = await dialog.innerText();
-  assertMatch(shown, /keys add ID --key -/);
-  assertMatch(shown, /In place of ID, write the id in the Pyboard’s program/);
-  const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
-  await visitor.press("I have it: go on");
-  // The server does not know it yet: the board's own line names the id, and so does the advice.
-  await visitor.sees(/refuses the board: it does not know this board’s key/);
-  await visitor.sees(/keys add shed --key -/);
-  await visitor.sees(/Server, id and WiFi come from the Pyboard’s configuration/);
-  keys.shed = key;
-  await visitor.sees(ON_SERVER);
-  assertFlash(chip, pyboard, "4MB", { settings: { ...HOME, key: Uint8Array.fromHex(key) } });
-  await visitor.press("Flash another board");
-  await visitor.sees("Everything is kept but the key.");
-});
+browserTest(
+  "a Pyboard's board gets WiFi and key, and no settings that it would not use",
+  async () => {
+    const fixture = new Fixture();
+    const keys: Record<string, string> = {};
+    const around = world(CONFIGURATION, keys);
+    const chip = fixture.add({ firmware: firmwareIn(around), flashSize: 4 * MB });
+    await using visitor = await lab.open({ fixture });
+    // Left over from the form for other firmware, and ignored here.
+    await visitor.field("Server address").fill("not an address");
+    await visitor.field("Device id").fill("kitchen");
+    await visitor.check(LINK);
+    await visitor.check("Write these");
+    assertEquals(await isShown(visitor, "WiFi name", "Server address", "Device id"), [
+      true,
+      false,
+      false,
+    ]);
+    await visitor.page.getByText("More settings").click();
+    assertEquals(await isShown(visitor, "Dialect", "Timeout in ms"), [true, false]);
+    await visitor.field("WiFi password").fill("correct horse");
+    await visitor.check(/^Make one/);
+    await visitor.press("Flash the board");
+    await visitor.sees("Enter the name of the WiFi.");
+    assertEquals(chip.flash.bytes.every((byte) => byte === 0xff), true);
+    await visitor.field("WiFi name").fill("Home");
+    await visitor.shoot("12-pyboard-settings");
+    await visitor.press("Flash the board");
+    const dialog = visitor.page.getByRole("dialog", { name: "The key of this board" });
+    await dialog.waitFor();
+    const shown = await dialog.innerText();
+    assertMatch(shown, /keys add ID --key -/);
+    assertMatch(shown, /In place of ID, write the id in the Pyboard’s program/);
+    const [key] = shown.match(/\b[0-9a-f]{64}\b/)!;
+    await visitor.press("I have it: go on");
+    // The server does not know the key yet: the board's own line names the id, and so does the advice.
+    await visitor.sees(/refuses the board: it does not know this board’s key/);
+    await visitor.sees(/keys add shed --key -/);
+    await visitor.sees(/Server, id and WiFi come from the Pyboard’s configuration/);
+    keys.shed = key;
+    await visitor.sees(ON_SERVER);
+    assertFlash(chip, pyboard, "4MB", { settings: { ...HOME, key: Uint8Array.fromHex(key) } });
+    await visitor.press("Flash another board");
+    await visitor.sees("Everything is kept but the key.");
+  },
+);
 
 browserTest(
-  "all is erased first, what was on the board is not kept as its application, settings are",
+  "everything is erased first: the application on the board is not kept, its settings are",
   async () => {
     const fixture = new Fixture();
     const chip = fixture.add({ firmware: firmwareIn(world(CONFIGURATION)), flashSize: MB });
@@ -152,11 +155,11 @@ browserTest(
 );
 
 browserTest(
-  "damaged settings on a Pyboard's board are said, and erased when that is wanted",
+  "damaged settings on a Pyboard's board are reported, and erased if the user chooses that",
   async () => {
     const fixture = new Fixture();
     const chip = fixture.add({ firmware: firmwareIn(world(null)), flashSize: MB });
-    chip.flash.program(SETTINGS, new Uint8Array(4096)); // as other firmware may have left it
+    chip.flash.program(SETTINGS, new Uint8Array(4096)); // as left by other firmware
     await using visitor = await lab.open({ fixture });
     await visitor.check(LINK);
     await visitor.press("Flash the board");
@@ -170,7 +173,7 @@ browserTest(
 );
 
 browserTest(
-  "another firmware is chosen: what it needs is asked for, what it does not, is not",
+  "when another firmware is chosen, the form asks only for what that needs",
   async () => {
     const fixture = new Fixture();
     fixture.add();
@@ -190,9 +193,9 @@ browserTest(
   },
 );
 
-browserTest("firmware with an application in it is flashed without one beside it", async () => {
+browserTest("firmware with an application in it is flashed without a separate one", async () => {
   const fixture = new Fixture();
-  // What it says of its application is not looked at here, and the stand-in knows only of one in flash.
+  // Its output about the application does not matter here; the stand-in only knows one in flash.
   const chip = fixture.add({ firmware: firmwareIn({ networks: {}, servers: {} }), flashSize: MB });
   await using visitor = await lab.open({ fixture });
   await visitor.check("Holdfast 0.1.0 (WiFi) with its application in it");
@@ -204,7 +207,7 @@ browserTest("firmware with an application in it is flashed without one beside it
 });
 
 toolTest(
-  "the firmware itself says what the page takes for waiting, whatever is in the sector",
+  "the real firmware prints what the page takes for waiting, whatever is in the sector",
   { ...chipTools, wasm2c: "wabt" },
   async () => {
     const elf = await firmware(["-DFLAVOUR_PYBOARD"], application("pyboard"));

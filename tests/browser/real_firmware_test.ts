@@ -1,7 +1,6 @@
 /**
- * The firmware reads what the page has written: the flash of the emulated chip, as the page has left it, is
- * the flash that the firmware's own machine code starts from, with a real application, and it proves itself
- * with the page's key to a real server.
+ * The real firmware reads what the page has written: its machine code starts from the emulated chip's flash as the page
+ * has left it, with a real application, and authenticates to a real server with the page's key.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { APPLICATION_OFFSET, encodeApplication } from "../../bridge/formats/application.ts";
@@ -23,15 +22,15 @@ import { Fixture } from "./page/fixture.ts";
 import { useLab, type Visitor } from "./page/browser.ts";
 import { browserTest } from "./page/chromium.ts";
 
-/** How many times faster than real the chip's clock goes. */
+/** How many times faster than real time the chip's clock runs. */
 const SPEED = 20;
-/** At the server, in ms; the chip's is by its own clock. */
+/** The server's timeout in ms; the chip's is by its own clock. */
 const TIMEOUT = 3000;
 const SUCCESS = "This device is on the server.";
 
 const lab = useLab(async () => ({ nonos: await withRealApplications() }));
 
-/** The firmware's own machine code is the emulator's, so only the applications are real. */
+/** The emulator brings the firmware's machine code, so only the applications are real. */
 async function withRealApplications(): Promise<Images> {
   const images = await makeImages(70_000);
   images.manifest.applications = await Promise.all(["main", "qos"].map((name) => {
@@ -51,7 +50,7 @@ async function serve() {
     port: 0,
     hostname: "127.0.0.1",
     timeout: TIMEOUT,
-    keys: [["garage", "33".repeat(32)]], // of another device: without any it would not start
+    keys: [["garage", "33".repeat(32)]], // of another device: without any key the server would not start
     app: async (device) => {
       void device.write("[4711]");
       for await (const text of device) heard.push(`${device.id}: ${text}`);
@@ -60,7 +59,7 @@ async function serve() {
   return {
     server,
     heard,
-    /** Runs the line that the page shows, in the server's folder; a server reads its keys when told. */
+    /** Runs the command that the page shows, in the server's folder; the server then reloads its keys. */
     async run(line: string, key: string): Promise<void> {
       assert(line.startsWith(`${DENO} run -A server/main.ts keys `), line);
       const args = line.slice(DENO.length + 1).split(" ");
@@ -85,7 +84,7 @@ async function serve() {
   };
 }
 
-/** A board that runs the firmware itself, a server, and the page; `improv` is somebody else on its serial line. */
+/** A board that runs the real firmware, a server, and the page; `improv` is another client on its serial line. */
 async function setUp() {
   const stack = new AsyncDisposableStack();
   try {
@@ -101,7 +100,7 @@ async function setUp() {
         onSerial: (bytes) => {
           for (const frame of frames.push(bytes).frames) improv.receive(frame);
         },
-        // Only what the chip has been told leads to the server.
+        // Only the right address and port lead to the server.
         route: (host, port) => {
           assertEquals([host, port], ["192.168.1.10", 8123]);
           return { hostname: "127.0.0.1", port: end.server.port };
@@ -119,7 +118,7 @@ async function setUp() {
   }
 }
 
-/** Flashes the board with a key of the page's, and gives it to the server. The key, as 64 hex digits. */
+/** Flashes the board with a key made by the page, and gives it to the server. Returns the key, 64 hex digits. */
 async function flashWithKey(visitor: Visitor, end: Awaited<ReturnType<typeof serve>>) {
   const { page } = visitor;
   await page.getByText("More settings").click();
@@ -144,7 +143,7 @@ function chipInBrowserTest(name: string, body: () => Promise<void>): void {
 }
 
 chipInBrowserTest(
-  "what the page has written brings the firmware itself to a real server, with the key that was shown",
+  "the real firmware that the page has flashed connects to a real server, with the key that was shown",
   async () => {
     await using board = await setUp();
     const { end, lines, chip, visitor } = board;
@@ -172,7 +171,7 @@ chipInBrowserTest(
       assertMatch(text, new RegExp(`^kitchen: \\[\\d+,${at},\\d+\\]$`));
     }
 
-    // Another application; the settings stay, and the device is the same to the server.
+    // Another application: the settings stay, and for the server it is the same device.
     const before = sectorOf(chip);
     await visitor.check("Keep them");
     await visitor.page.getByLabel("Application", { exact: true }).selectOption("qos");
@@ -185,7 +184,7 @@ chipInBrowserTest(
 );
 
 chipInBrowserTest(
-  "why the firmware itself is not on the server, and what mends it, in the page's words",
+  "the page says why the real firmware is not on the server, and its advice works",
   async () => {
     await using board = await setUp();
     const { end, lines, visitor } = board;
@@ -206,7 +205,7 @@ chipInBrowserTest(
 );
 
 chipInBrowserTest(
-  "settings are erased: the firmware waits for others, and takes them by Improv-Serial",
+  "settings are erased: the firmware waits for new ones, and takes them over Improv-Serial",
   async () => {
     await using board = await setUp();
     const { end, lines, improv, chip, visitor } = board;
@@ -218,7 +217,7 @@ chipInBrowserTest(
     await visitor.sees("The settings are erased, as you wanted. The board waits for new ones.");
     assertSameBytes(sectorOf(chip), new Uint8Array(SECTOR_BYTES).fill(0xff));
 
-    // The WiFi alone, by Improv-Serial's own command.
+    // First the WiFi alone, with Improv-Serial's own command.
     await visitor.press("Ask the board");
     await visitor.awaits(visitor.field("Network"));
     assertEquals(await visitor.fact("Its firmware").innerText(), "Holdfast 0.1.0");
@@ -226,7 +225,7 @@ chipInBrowserTest(
     await visitor.field("Password of the network").fill("not this one");
     await visitor.press("Join this network");
     await visitor.hears("holdfast: settings incomplete: waiting for settings");
-    // All of them, with the network from the board's scan.
+    // Then all settings, with the network from the board's scan.
     await visitor.press("Fill in its settings");
     await visitor.press("Look for networks");
     await visitor.field("Networks that the board hears").selectOption("Home (good signal)");

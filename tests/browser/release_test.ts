@@ -1,6 +1,6 @@
 /**
- * A release as somebody without a toolchain uses it: its folder as it is on a web server, a board, and an application
- * of one's own from a file.
+ * A release as used without a toolchain: its folder on a web server, a board, and the user's own application from a
+ * file.
  */
 import { assertEquals } from "@std/assert";
 import { readElf } from "../../bridge/esp8266/elf.ts";
@@ -42,14 +42,14 @@ async function compile(folder: string): Promise<string> {
 }
 
 browserTest(
-  "a released page flashes its firmware and an application of one's own, and the board is on the server",
+  "a released page flashes its firmware and a user's application, and the board connects to the server",
   async () => {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "holdfast-release-test-" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     const built = await buildFirmware(["--release", `${folder}/site`]);
     assertEquals([built.code, built.err], [0, ""]);
-    lab.site = filesBelow(`${folder}/site`); // and nothing else: it asks for no other file
+    lab.site = filesBelow(`${folder}/site`); // and no other files: the page requests none
 
     const server = stack.use(await Server.listen({ port: 0, hostname: "127.0.0.1", open: true }));
     const elf = await firmware();
@@ -78,7 +78,7 @@ browserTest(
     const device = await server.device("kitchen");
     assertEquals(await device.readline(), "hello from a file");
 
-    // What runs there is, to the byte, what the page has written.
+    // The running code is, byte for byte, what the page has written.
     const { code, codeOffset } = imagesOf({
       ...readElf(await Deno.readFile(elf)),
       sections: readElf(await Deno.readFile(elf)).sections.filter(({ name }) => name !== ".reset"),

@@ -1,4 +1,4 @@
-/** Boards that do not get as far as the firmware, or not further: the page says why, and never waits for ever. */
+/** Boards that do not start the firmware, or do not get further: the page says why, and never waits for ever. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { encodeSettings } from "../../bridge/formats/settings.ts";
 import { firmwareIn, type World } from "./firmware/stand_in.ts";
@@ -37,14 +37,14 @@ function flashedBoard(fixture: Fixture, firmware: Firmware): Chip {
   return chip;
 }
 
-/** Opens the console; what the page would wait for passes at once. */
+/** Opens the console, and skips the page's waiting times. */
 async function listen(visitor: Visitor): Promise<void> {
   await visitor.page.clock.install();
   await visitor.press("Open the console");
   await visitor.sees(/Waiting for what it says/);
 }
 
-/** Nothing is heard at the firmware's speed, so the page turns to the ROM's. */
+/** Nothing arrives at the firmware's speed, so the page changes to the ROM's. */
 async function turnToRom(visitor: Visitor): Promise<void> {
   await visitor.page.clock.fastForward(8000);
   await visitor.hears("(listening at 74880 baud)");
@@ -55,7 +55,7 @@ function statusLine(visitor: Visitor): Promise<string> {
 }
 
 browserTest(
-  "a board that restarts again and again is told so, with the reason and what to look at",
+  "repeated restarts are reported, with the reason and what to check",
   async (t) => {
     for (
       const [reason, words, advice] of [
@@ -66,7 +66,7 @@ browserTest(
     ) {
       await t.step(reason, async () => {
         const fixture = new Fixture();
-        const world = home({ reason, after: 300 }); // it is on the server by then
+        const world = home({ reason, after: 300 }); // it is on the server before that
         fixture.add({ firmware: firmwareIn(world), flashSize: MB });
         await using visitor = await lab.open({ fixture });
         await visitor.flash();
@@ -78,7 +78,7 @@ browserTest(
         await visitor.sees(
           /read from where no memory is \(exception 28, at 40214b12, address 00000004\)/,
         );
-        // Something mends it, and it goes on for long enough.
+        // The cause is removed, and it runs for long enough.
         world.fails = undefined;
         await visitor.page.clock.install();
         await visitor.press("Restart the board");
@@ -90,7 +90,7 @@ browserTest(
 );
 
 browserTest(
-  "a board that crashes before its first line speaks 74880 baud alone: said so, too",
+  "a board that crashes before its first line prints at 74880 baud only: that is reported, too",
   async () => {
     const fixture = new Fixture();
     const crashing: Firmware = (board) => {
@@ -116,7 +116,7 @@ browserTest(
   },
 );
 
-/** What keeps a chip from its program, and what the page says. */
+/** Reasons why a chip does not start its program, and the page's words. */
 const stuck: Record<string, { prepare: (chip: Chip) => void; says: RegExp; tries: RegExp }> = {
   "GPIO0 at GND": {
     prepare: (chip) => chip.wired = 1,
@@ -168,32 +168,35 @@ const stuck: Record<string, { prepare: (chip: Chip) => void; says: RegExp; tries
   },
 };
 
-browserTest("a board that does not start its program: what its ROM says, in words", async (t) => {
-  for (const [what, { prepare, says, tries }] of Object.entries(stuck)) {
-    await t.step(what, async () => {
-      const fixture = new Fixture();
-      const chip = flashedBoard(fixture, firmwareIn(home()));
-      prepare(chip);
-      await using visitor = await lab.open({ fixture });
-      await listen(visitor);
-      await turnToRom(visitor);
-      if (says.source.includes("nothing more")) {
-        await visitor.hears(/^load /);
-        await visitor.page.clock.fastForward(13_000);
-      }
-      await visitor.sees(says);
-      assertMatch(await visitor.page.locator("#verdict").innerText(), tries);
-      assertMatch(await statusLine(visitor), says);
-      if (chip.wired === undefined) return;
-      // The wire is taken off, and RESET pressed.
-      chip.wired = undefined;
-      fixture.cable().press(false);
-      await visitor.sees(SUCCESS);
-    });
-  }
-});
+browserTest(
+  "a board that does not start its program: the page explains what its ROM prints",
+  async (t) => {
+    for (const [what, { prepare, says, tries }] of Object.entries(stuck)) {
+      await t.step(what, async () => {
+        const fixture = new Fixture();
+        const chip = flashedBoard(fixture, firmwareIn(home()));
+        prepare(chip);
+        await using visitor = await lab.open({ fixture });
+        await listen(visitor);
+        await turnToRom(visitor);
+        if (says.source.includes("nothing more")) {
+          await visitor.hears(/^load /);
+          await visitor.page.clock.fastForward(13_000);
+        }
+        await visitor.sees(says);
+        assertMatch(await visitor.page.locator("#verdict").innerText(), tries);
+        assertMatch(await statusLine(visitor), says);
+        if (chip.wired === undefined) return;
+        // The wire is removed, and RESET pressed.
+        chip.wired = undefined;
+        fixture.cable().press(false);
+        await visitor.sees(SUCCESS);
+      });
+    }
+  },
+);
 
-browserTest("after “Restart the board” the firmware is heard at its own speed again", async () => {
+browserTest("after “Restart the board” the console uses the firmware's speed again", async () => {
   const fixture = new Fixture();
   const chip = flashedBoard(fixture, firmwareIn(home()));
   chip.wired = 1;
@@ -208,7 +211,7 @@ browserTest("after “Restart the board” the firmware is heard at its own spee
 });
 
 browserTest(
-  "rubbish, half lines and silence: said as they are, and not waited for without end",
+  "rubbish, half lines and silence: the page says so, and does not wait endlessly",
   async (t) => {
     const speaks: Record<string, { firmware: Firmware; says: RegExp }> = {
       "a program at 9600 baud": {
@@ -249,9 +252,9 @@ browserTest(
         await using visitor = await lab.open({ fixture });
         await listen(visitor);
         await turnToRom(visitor);
-        // Nothing of the page's time is skipped here: what it says depends on what it hears before.
+        // The page's waiting times are not skipped here: its words depend on earlier output.
         await visitor.sees(says);
-        // It is left alone, and heard at the firmware's speed.
+        // The board is left alone, and listened to at the firmware's speed.
         await visitor.hears("(listening at 115200 baud)");
         await fixture.isHeardAt(115200);
         chip.firmware = firmwareIn(home());
@@ -262,7 +265,7 @@ browserTest(
     await t.step("a board without power", async () => {
       const fixture = new Fixture();
       const chip = flashedBoard(fixture, firmwareIn(home()));
-      chip.setLines = () => {}; // the adapter is there, the chip does not start
+      chip.setLines = () => {}; // the adapter works, the chip does not start
       await using visitor = await lab.open({ fixture });
       fixture.cable().press(true);
       await listen(visitor);
@@ -274,11 +277,11 @@ browserTest(
 );
 
 browserTest(
-  "a port that takes longer to open than a board to speak: nothing is waited for in vain",
+  "a port that opens more slowly than a board prints: the page does not wait in vain",
   async () => {
     const fixture = new Fixture();
     const chip = flashedBoard(fixture, firmwareIn(home()));
-    chip.setLines = () => {}; // nothing will be heard that could hide it
+    chip.setLines = () => {}; // no output can hide it
     await using visitor = await lab.open({ fixture });
     fixture.cable().press(true);
     const goOn = fixture.hold("open");
@@ -291,23 +294,26 @@ browserTest(
   },
 );
 
-browserTest("unplugged while the speed is changed: said once, and the port is let go", async () => {
-  const fixture = new Fixture();
-  const chip = flashedBoard(fixture, firmwareIn(home()));
-  chip.wired = 1;
-  await using visitor = await lab.open({ fixture });
-  await listen(visitor);
-  const goOn = fixture.hold("open");
-  await visitor.page.clock.fastForward(8000);
-  await visitor.hears("(listening at 74880 baud)");
-  await fixture.unplug();
-  goOn();
-  assertMatch(await visitor.fault(), /port could not be opened/);
-  chip.wired = undefined;
-  await fixture.plug();
-  await visitor.press("Try again");
-  await visitor.sees(SUCCESS);
-});
+browserTest(
+  "unplugged while the speed is changed: reported once, and the port is closed",
+  async () => {
+    const fixture = new Fixture();
+    const chip = flashedBoard(fixture, firmwareIn(home()));
+    chip.wired = 1;
+    await using visitor = await lab.open({ fixture });
+    await listen(visitor);
+    const goOn = fixture.hold("open");
+    await visitor.page.clock.fastForward(8000);
+    await visitor.hears("(listening at 74880 baud)");
+    await fixture.unplug();
+    goOn();
+    assertMatch(await visitor.fault(), /port could not be opened/);
+    chip.wired = undefined;
+    await fixture.plug();
+    await visitor.press("Try again");
+    await visitor.sees(SUCCESS);
+  },
+);
 
 browserTest("flashing while the speed is changed: the board is flashed", async () => {
   const fixture = new Fixture();

@@ -1,4 +1,4 @@
-/** The page as such: what it weighs, where it works, who can use it. */
+/** The page itself: its size, where it works, who can use it. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { buildSite, weigh } from "../../bridge/flasher/build.ts";
 import { Op } from "./chip/machine.ts";
@@ -16,7 +16,7 @@ const SUCCESS = "This device is on the server.";
 const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
 
 Deno.test({
-  name: "the page weighs less than 60 KB before it can be used, compressed",
+  name: "the page needs less than 60 KB, compressed, before it can be used",
   sanitizeOps: false, // the bundler's process is shared with the other tests here
   sanitizeResources: false,
   async fn() {
@@ -26,7 +26,7 @@ Deno.test({
   },
 });
 
-browserTest("axe finds a field without a name, so it is not blind", async () => {
+browserTest("axe works: it finds a field without a name", async () => {
   await using visitor = await lab.open();
   await visitor.page.evaluate(() => {
     const { document } = globalThis as unknown as {
@@ -37,15 +37,15 @@ browserTest("axe finds a field without a name, so it is not blind", async () => 
   assertMatch((await violations(visitor.page)).join("\n"), /label/);
 });
 
-/** How the page can look; in each state in all of these ways. */
+/** The page's appearances; each state is checked in all of them. */
 const looks = [
   { colorScheme: "light", width: 1000, picture: true },
-  { colorScheme: "dark", width: 1000, picture: false }, // two of four show all that there is to see
+  { colorScheme: "dark", width: 1000, picture: false }, // pictures of two of the four are enough
   { colorScheme: "dark", width: 320, picture: true },
   { colorScheme: "light", width: 320, picture: false },
 ] as const;
 
-browserTest("every state, light and dark, wide and narrow: nothing for axe to find", async () => {
+browserTest("every state, light and dark, wide and narrow: axe finds nothing", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn({ ...world }), flashSize: 1024 * 1024 });
   const list = Promise.withResolvers<void>();
@@ -74,13 +74,13 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
       await visitor.awaits(page.getByRole("dialog"));
     }],
     ["writing", async () => {
-      // As slow as can be without being taken for lost.
+      // As slow as possible without counting as lost.
       chip.faults.arm({ what: "slow", op: Op.flashDeflData, times: 1000, ms: 2500 });
       await visitor.press("I have it: go on");
       await visitor.seesWriting();
     }],
     ["good", async () => {
-      await visitor.seesWriting(); // it has been looked at until now
+      await visitor.seesWriting(); // it was being checked until now
       chip.faults.disarm();
       await visitor.sees(SUCCESS);
     }],
@@ -106,12 +106,12 @@ browserTest("every state, light and dark, wide and narrow: nothing for axe to fi
   assertEquals(found, []);
 });
 
-browserTest("the keyboard alone is enough", async () => {
+browserTest("the page can be used with the keyboard alone", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
   await using visitor = await lab.open({ fixture });
   const { keyboard } = visitor.page;
-  /** Tabs to what has this name, as somebody who hears the names would. */
+  /** Tabs to the element with this name, as a user of a screen reader would. */
   const tabTo = async (name: RegExp) => {
     for (let presses = 0; presses < 60; presses++) {
       await keyboard.press("Tab");
@@ -132,14 +132,14 @@ browserTest("the keyboard alone is enough", async () => {
   await tabTo(/^Device id$/);
   await keyboard.type("kitchen");
   await visitor.awaits(visitor.page.getByRole("radio", { name: "Holdfast 0.1.0 (WiFi)" }));
-  await keyboard.press("Enter"); // sends the form
+  await keyboard.press("Enter"); // submits the form
   await visitor.awaits(visitor.page.getByRole("dialog"));
   await tabTo(/go on/);
   await keyboard.press("Enter");
   await visitor.sees(SUCCESS);
 });
 
-/** In the page: what a field or button is called. */
+/** Runs in the page: the accessible name of a field or button. */
 function accessibleName(element: unknown): string {
   const { labels, textContent, ariaLabel } = element as {
     labels?: Iterable<{ textContent: string }>;
@@ -150,7 +150,7 @@ function accessibleName(element: unknown): string {
   return (ariaLabel ?? label?.textContent ?? textContent).trim();
 }
 
-browserTest("without a network, once it has been loaded", async () => {
+browserTest("the page works without a network once it was loaded", async () => {
   const fixture = new Fixture();
   fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
   await using visitor = await lab.open({ fixture });
@@ -169,10 +169,10 @@ browserTest("without a network, once it has been loaded", async () => {
   await page.reload();
   await visitor.flash();
   await visitor.sees(SUCCESS);
-  visitor.errors.length = 0; // the browser complains about the network, which is meant
+  visitor.errors.length = 0; // the browser complains about the network, as expected
 });
 
-browserTest("a browser without Web Serial is told so, whatever its name", async () => {
+browserTest("a browser without Web Serial gets a message, whatever its name", async () => {
   await using visitor = await lab.open({ serial: false });
   await visitor.sees("This browser cannot open a serial port");
   const choose = visitor.page.getByRole("button", { name: "Choose port" });
@@ -181,14 +181,14 @@ browserTest("a browser without Web Serial is told so, whatever its name", async 
   await visitor.shoot("11-no-web-serial");
 });
 
-browserTest("a page from elsewhere without HTTPS is told why it cannot reach a board", async () => {
+browserTest("a page from another host without HTTPS says why it cannot reach a board", async () => {
   await using visitor = await lab.open({ host: "elsewhere.test" });
   await visitor.sees("This page was not loaded securely");
   const choose = visitor.page.getByRole("button", { name: "Choose port" });
   assertEquals(await choose.isDisabled(), true);
 });
 
-browserTest("no firmware was built: the page says how to get it, and takes files", async () => {
+browserTest("without built firmware the page says how to get some, and takes files", async () => {
   const empty = await Deno.makeTempDir();
   try {
     await using visitor = await lab.open({ images: empty });
@@ -203,7 +203,7 @@ browserTest("no firmware was built: the page says how to get it, and takes files
   }
 });
 
-browserTest("ESP Web Tools finds what it wants in the manifest", async () => {
+browserTest("ESP Web Tools can use the manifest", async () => {
   await using visitor = await lab.open();
   const manifest = await visitor.page.evaluate(async () =>
     await (await fetch("firmware/nonos/manifest.json")).json()

@@ -1,4 +1,4 @@
-/** The line at the bottom of the window, which says what is going on, and lies over the page. */
+/** The status line at the bottom of the window, which covers a part of the page. */
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "playwright-core";
 import { firmwareIn } from "./firmware/stand_in.ts";
@@ -11,7 +11,7 @@ const images = await makeImages(20_000);
 const lab = useLab(() => Promise.resolve({ nonos: images }));
 const world = { networks: { Home: "correct horse" }, servers: { "192.168.1.10:8123": {} } };
 
-/** What is seen of a thing on the page, as far as it is looked at here. */
+/** The position of an element on the page. */
 interface Thing {
   id: string;
   textContent: string;
@@ -19,7 +19,7 @@ interface Thing {
   getBoundingClientRect(): { top: number; bottom: number; height: number };
 }
 
-/** Goes through the page with Tab, or back. What had the focus, and what of it was behind the line. */
+/** Goes through the page with Tab, or back. Returns what had the focus, and what was behind the line. */
 async function walk(page: Page, key: "Tab" | "Shift+Tab") {
   const reached: string[] = [];
   const hidden: string[] = [];
@@ -34,7 +34,7 @@ async function walk(page: Page, key: "Tab" | "Shift+Tab") {
       if (thing === document.body) return undefined;
       const line = document.querySelector("footer").getBoundingClientRect();
       const { top, bottom, height } = thing.getBoundingClientRect();
-      // What is higher than the space above the line is seen if it begins there.
+      // An element that is higher than the space above the line counts as visible if it begins there.
       const seen = height > line.top ? top < line.top : bottom <= line.top + 0.5 && top >= -0.5;
       const name = thing.id || thing.textContent.trim();
       return {
@@ -44,7 +44,7 @@ async function walk(page: Page, key: "Tab" | "Shift+Tab") {
       };
     });
     if (found === undefined) {
-      if (reached.length > 0) break; // all the way round
+      if (reached.length > 0) break; // back at the start
       continue;
     }
     reached.push(found.name);
@@ -54,7 +54,7 @@ async function walk(page: Page, key: "Tab" | "Shift+Tab") {
 }
 
 browserTest(
-  "nothing that has the focus is behind the status line, however long it is",
+  "a focused element is never behind the status line, however long that is",
   async () => {
     const fixture = new Fixture();
     fixture.add({ firmware: firmwareIn(world), flashSize: 1024 * 1024 });
@@ -68,15 +68,15 @@ browserTest(
     await visitor.awaits(line.getByText(/^Everything is kept but/));
     const { height } = (await line.boundingBox())!;
     assert(height > 64, `a long line at this width, not ${height} px`);
-    const there = await walk(page, "Tab"); // from where “Flash another board” has put the focus
-    const back = await walk(page, "Shift+Tab"); // all of it
+    const there = await walk(page, "Tab"); // from where “Flash another board” put the focus
+    const back = await walk(page, "Shift+Tab"); // the whole page
     for (
       const name of ["connect", "ssid", "key-none", "dialect", "flash", "console", "improv-ask"]
     ) {
       assert(back.reached.includes(name), `${name} among ${back.reached}`);
     }
     assertEquals([...there.hidden, ...back.hidden], []);
-    // The end of the page can be seen, too.
+    // The end of the page is visible, too.
     await page.keyboard.press("Control+End");
     const end = page.getByRole("link", { name: "Licences" });
     await page.waitForFunction(() => {

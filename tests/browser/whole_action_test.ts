@@ -17,7 +17,7 @@ function home(servers: World["servers"] = { "192.168.1.10:8123": {} }): World {
   return { networks: { Home: "correct horse" }, servers };
 }
 
-/** Bytes of the flash that are not as they should be: those of the parts, and all others, which were blank. */
+/** Wrong bytes of the flash: those of the parts, and all others, which were blank. */
 function differing(
   chip: Chip,
   size: "1MB" | "4MB",
@@ -58,7 +58,7 @@ for (const [size, bytes] of [["4MB", 4 * MB], ["1MB", MB]] as const) {
 }
 
 browserTest(
-  "an ESP8285 is told apart, and its image gets the only mode that its flash has",
+  "an ESP8285 is recognised, and its image gets the only mode that its flash has",
   async () => {
     const fixture = new Fixture();
     const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB, embedded: true });
@@ -94,7 +94,7 @@ browserTest(
 );
 
 browserTest(
-  "a second server address, a fixed address and a country are written; what cannot be is said at its field",
+  "a second server address, a fixed address and a country are written; impossible values are refused at their field",
   async () => {
     const fixture = new Fixture();
     const chip = fixture.add({ firmware: firmwareIn(home()) });
@@ -132,7 +132,7 @@ browserTest(
 );
 
 browserTest(
-  "a key is made, shown once, and is the one that the board proves itself with",
+  "a key is made, shown once, and the board authenticates with it",
   async () => {
     const fixture = new Fixture();
     const keys: Record<string, string> = {};
@@ -182,7 +182,7 @@ browserTest("one board after the other: everything stays but the id and its key"
   }
 });
 
-/** Why a board is not on the server, as its console tells it, and the words of the page. */
+/** Reasons why a board is not on the server, in its console's words, and the page's words. */
 const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
   ["the WiFi is not there", { networks: {}, servers: {} }, "", /There is no WiFi called Home/],
   [
@@ -206,23 +206,26 @@ const obstacles: [what: string, world: World, key: string, words: RegExp][] = [
   ],
 ];
 
-browserTest("a board that is not on the server: the exact reason, and what to try", async (t) => {
-  for (const [what, world, key, words] of obstacles) {
-    await t.step(what, async () => {
-      const fixture = new Fixture();
-      fixture.add({ firmware: firmwareIn({ ...world, pace: 200 }) });
-      await using visitor = await lab.open({ fixture });
-      await visitor.check("Keep what is on the board");
-      fixture.cable(0).chip.flash.program(0, images.files["boot.bin"]!);
-      fixture.cable(0).chip.flash.program(0xf0000, images.files["main.app.bin"]!);
-      await visitor.flash({ key });
-      await visitor.sees(words);
-      await visitor.sees("What to try:");
-      await visitor.shoot(`05-${what.replaceAll(" ", "-")}`);
-      // It is mended meanwhile, and the page says so by itself.
-      world.networks.Home = form.password;
-      world.servers["192.168.1.10:8123"] = {};
-      await visitor.sees("This device is on the server.");
-    });
-  }
-});
+browserTest(
+  "a board that is not on the server: the page shows the exact reason, and what to try",
+  async (t) => {
+    for (const [what, world, key, words] of obstacles) {
+      await t.step(what, async () => {
+        const fixture = new Fixture();
+        fixture.add({ firmware: firmwareIn({ ...world, pace: 200 }) });
+        await using visitor = await lab.open({ fixture });
+        await visitor.check("Keep what is on the board");
+        fixture.cable(0).chip.flash.program(0, images.files["boot.bin"]!);
+        fixture.cable(0).chip.flash.program(0xf0000, images.files["main.app.bin"]!);
+        await visitor.flash({ key });
+        await visitor.sees(words);
+        await visitor.sees("What to try:");
+        await visitor.shoot(`05-${what.replaceAll(" ", "-")}`);
+        // The cause is removed meanwhile, and the page notices by itself.
+        world.networks.Home = form.password;
+        world.servers["192.168.1.10:8123"] = {};
+        await visitor.sees("This device is on the server.");
+      });
+    }
+  },
+);

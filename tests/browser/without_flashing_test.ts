@@ -1,4 +1,4 @@
-/** Settings without flashing: networks from the board's scan, and all settings to it, by its serial line. */
+/** Settings without flashing: networks from the board's scan, and all settings to it, over its serial line. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { decodeSettings, encodeSettings, type Settings } from "../../bridge/formats/settings.ts";
 import { firmwareIn, SETTINGS, type World } from "./firmware/stand_in.ts";
@@ -38,7 +38,7 @@ function settingsOf(chip: Chip): Settings {
   return sector.state === "ok" ? sector.settings : {};
 }
 
-browserTest("settings are erased without an alarm, and all of them can be sent then", async () => {
+browserTest("settings are erased without an error, and all of them can then be sent", async () => {
   const fixture = new Fixture();
   const chip = fixture.add({ firmware: firmwareIn(home()), flashSize: MB });
   await using visitor = await lab.open({ fixture });
@@ -53,7 +53,7 @@ browserTest("settings are erased without an alarm, and all of them can be sent t
 
   await visitor.press("Fill in its settings");
   assertEquals(await page.locator(":focus").getAttribute("id"), "ssid");
-  // The board hears its networks, and is not restarted for that.
+  // The board scans for networks, and is not restarted for that.
   const { program } = chip.boots;
   await visitor.press("Look for networks");
   const heard = visitor.field("Networks that the board hears");
@@ -85,7 +85,7 @@ browserTest("settings are erased without an alarm, and all of them can be sent t
 });
 
 browserTest(
-  "settings that a board has are replaced by those that are sent, each of them",
+  "all of a board's settings are replaced by those that are sent",
   async () => {
     const fixture = new Fixture();
     const before = {
@@ -114,7 +114,7 @@ browserTest(
   },
 );
 
-browserTest("what is typed wrong is not sent, and a key that is made is shown before", async () => {
+browserTest("typing errors are not sent, and a new key is shown first", async () => {
   const fixture = new Fixture();
   const chip = board(fixture, firmwareIn(home()));
   await using visitor = await lab.open({ fixture });
@@ -135,44 +135,47 @@ browserTest("what is typed wrong is not sent, and a key that is made is shown be
   assertEquals([settingsOf(chip).key?.toHex(), key === second], [second, false]);
 });
 
-browserTest("a board that cannot do it: said so, and the form stays as it is", async (t) => {
-  const others: Record<string, Firmware> = {
-    "a blank board": () => ({ baud: 115200, receive() {} }),
-    "another program": (board) => {
-      board.print("MicroPython v1.19\r\n>>> ");
-      return { baud: 115200, receive: (bytes) => board.print(bytes) }; // it repeats what it hears
-    },
-    "rubbish in place of an answer": (board) => ({
-      baud: 115200,
-      receive: () =>
-        board.print(Uint8Array.of(0x49, 0x4d, 0x50, 0x52, 0x4f, 0x56, 1, 4, 200, 1, 2)),
-    }),
-  };
-  for (const [what, firmware] of Object.entries(others)) {
-    await t.step(what, async () => {
-      const fixture = new Fixture();
-      const chip = board(fixture, firmware);
-      if (what === "a blank board") chip.flash.eraseSectors(0, 8);
-      await using visitor = await lab.open({ fixture });
-      await visitor.fill();
-      for (const button of ["Look for networks", SEND]) {
-        await visitor.press(button);
-        const said = await visitor.fault();
-        assertMatch(said, /The board does not answer/);
-        assertMatch(said, /flash it first/);
-        await visitor.page.getByRole("alert").waitFor();
-        await visitor.press("Choose port"); // whatever was begun is over
-        await visitor.page.getByRole("alert").filter({ visible: true }).waitFor({
-          state: "hidden",
-        });
-        await visitor.awaits(visitor.fact("Chip"));
-      }
-      assertEquals(await visitor.field("WiFi name").inputValue(), "Home");
-    });
-  }
-});
+browserTest(
+  "a board that cannot do it: the page says so, and the form stays as it is",
+  async (t) => {
+    const others: Record<string, Firmware> = {
+      "a blank board": () => ({ baud: 115200, receive() {} }),
+      "another program": (board) => {
+        board.print("MicroPython v1.19\r\n>>> ");
+        return { baud: 115200, receive: (bytes) => board.print(bytes) }; // it echoes its input
+      },
+      "rubbish in place of an answer": (board) => ({
+        baud: 115200,
+        receive: () =>
+          board.print(Uint8Array.of(0x49, 0x4d, 0x50, 0x52, 0x4f, 0x56, 1, 4, 200, 1, 2)),
+      }),
+    };
+    for (const [what, firmware] of Object.entries(others)) {
+      await t.step(what, async () => {
+        const fixture = new Fixture();
+        const chip = board(fixture, firmware);
+        if (what === "a blank board") chip.flash.eraseSectors(0, 8);
+        await using visitor = await lab.open({ fixture });
+        await visitor.fill();
+        for (const button of ["Look for networks", SEND]) {
+          await visitor.press(button);
+          const said = await visitor.fault();
+          assertMatch(said, /The board does not answer/);
+          assertMatch(said, /flash it first/);
+          await visitor.page.getByRole("alert").waitFor();
+          await visitor.press("Choose port"); // whatever was begun has ended
+          await visitor.page.getByRole("alert").filter({ visible: true }).waitFor({
+            state: "hidden",
+          });
+          await visitor.awaits(visitor.fact("Chip"));
+        }
+        assertEquals(await visitor.field("WiFi name").inputValue(), "Home");
+      });
+    }
+  },
+);
 
-browserTest("a radio that finds nothing, or fails: the name can be typed", async () => {
+browserTest("if the scan finds nothing, or fails, the name can be typed", async () => {
   const fixture = new Fixture();
   const world = home();
   board(fixture, firmwareIn(world));

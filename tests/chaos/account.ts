@@ -1,16 +1,16 @@
 /**
- * What was written and what arrived, of numbered messages: exactly once and in order, or a finding.
+ * Compares numbered messages that were written with those that arrived: exactly once and in order, or a finding.
  *
  * @module
  */
 
-/** The text of a device's message: what it says says where it belongs. */
+/** The text of a device's message, which says where the message belongs. */
 export function numbered(device: string, number: number): string {
   // Of many lengths, so that pieces and pages end anywhere in them.
   return `${device} ${number} ${"x".repeat(number * 37 % 90)}`;
 }
 
-/** What went wrong. */
+/** One thing that went wrong. */
 export interface Finding {
   kind: "lost" | "doubled" | "out of order" | "unknown";
   about: string;
@@ -36,7 +36,7 @@ export class Account {
    */
   constructor(readonly what: string, readonly text: (n: number) => string) {}
 
-  /** How many have arrived that were due. */
+  /** How many of the written ones have arrived. */
   get received(): number {
     return this.arrived - this.#missing.size;
   }
@@ -66,7 +66,7 @@ export class Account {
     }
   }
 
-  /** No more will come. @param written How many were written in all */
+  /** Nothing more will arrive. @param written How many were written in all */
   close(written: number): void {
     const missing = [...this.#missing];
     for (let gap = this.arrived; gap < written; gap++) missing.push(gap);

@@ -1,18 +1,18 @@
-/** The command lines of this folder: each is a table of what its options take. */
+/** The command lines of this folder: each is a table of its options and their values. */
 import { parseArgs } from "node:util";
 
 const EITHER = new Intl.ListFormat("en", { type: "disjunction" });
 
-/** What an option takes. */
+/** A kind of option value. */
 interface Kind<T> {
   readonly type: "string" | "boolean";
   /** Its default, as a user would write it. */
   readonly fallback: string | boolean;
-  /** @throws {Error} one that tells the user what is wrong */
+  /** @throws {Error} with a message for the user */
   read(name: string, given: string | boolean): T;
 }
 
-/** A number with bounds. */
+/** A whole number within limits. */
 export function whole(least: number, most: number, fallback: number): Kind<number> {
   return {
     type: "string",
@@ -30,7 +30,7 @@ export function seed(): Kind<number> {
   return whole(0, 2 ** 32 - 1, Math.floor(Math.random() * 2 ** 32));
 }
 
-/** One of these words; if it is not given, the first. */
+/** One of these words; the first by default. */
 export function word<T extends string>(...words: [T, ...T[]]): Kind<T> {
   return {
     type: "string",
@@ -43,7 +43,7 @@ export function word<T extends string>(...words: [T, ...T[]]): Kind<T> {
   };
 }
 
-/** It is given, or not. */
+/** An option without a value. */
 export const flag: Kind<boolean> = {
   type: "boolean",
   fallback: false,
@@ -52,11 +52,11 @@ export const flag: Kind<boolean> = {
 
 type Kinds = Readonly<Record<string, Kind<unknown>>>;
 
-/** What the options of such a table come to. */
+/** The values of such a table's options. */
 type Values<K extends Kinds> = { [Name in keyof K]: K[Name] extends Kind<infer T> ? T : never };
 
 /**
- * Obeys a command line.
+ * Runs a command line.
  *
  * @param help What `--help` says.
  * @param kinds By the options' names.
@@ -81,7 +81,7 @@ export async function obey<K extends Kinds>(
   return 0;
 }
 
-/** @returns undefined: help is wanted @throws {Error} one that tells the user what is wrong */
+/** @returns undefined: the user asked for help @throws {Error} with a message for the user */
 function parse<K extends Kinds>(kinds: K, args: string[]): Values<K> | undefined {
   const options = Object.entries(kinds).map(([name, { type, fallback }]) =>
     [name, { type, default: fallback }] as const

@@ -1,6 +1,6 @@
 /**
- * The real server's process on a store on disk, killed at random instants while devices write to it
- * through a network that resets, swallows and cuts: nothing may be lost, doubled or out of order.
+ * The real server's process on a store on disk, killed at random instants while devices write to it through a failing
+ * network: nothing may be lost, doubled or out of order.
  *
  * @module
  */
@@ -12,23 +12,23 @@ import { Account, type Finding, numbered } from "./account.ts";
 import { ChaosDevice } from "./device.ts";
 import { ServerProcess, type ServerSettings } from "../support/server_process.ts";
 
-/** How much of it. */
+/** Options of a run. */
 export interface ChaosOptions {
   kills: number;
   devices: number;
   seed: number;
   durability: "full" | "normal";
-  /** In ms, at both ends. */
+  /** Timeout in ms, at both ends. */
   timeout: number;
-  /** Told after each kill. */
+  /** Called after each kill. */
   progress: (state: { kills: number; processed: number }) => void;
 }
 
-/** What came of it. */
+/** The results of a run. */
 export interface ChaosResult {
   seconds: number;
   kills: number;
-  /** Kills of a server that did not listen yet: while it opened its store, for example. */
+  /** Kills of a server that was not listening yet, for example while it opened its store. */
   early: number;
   resets: number;
   holes: number;
@@ -39,34 +39,34 @@ export interface ChaosResult {
   up: number;
   down: number;
   findings: Finding[];
-  /** What no outage explains, and is no finding yet. */
+  /** Events that no outage explains, and that are not findings. */
   complaints: string[];
 }
 
-/** Devices that share a cable, which is what faults happen to. */
+/** Devices that share a cable; faults hit cables. */
 const SHARE = 5;
 
-/** In ms: longest life of a server that listens; of one that may not even get so far. */
+/** Longest life of a server that listens, in ms; and of one that may not even get so far. */
 const LIFE = 1500;
 const EARLY_LIFE = 400;
 
 /** One kill in this many is early. */
 const EARLY = 8;
 
-/** In ms: longest pause between two faults of the network, and longest black hole in timeouts. */
+/** Longest pause between two faults of the network, in ms; and longest black hole, in timeouts. */
 const CALM = 400;
 const HOLE = 2;
 
 /** Messages for each device that a server processes before it may be killed: on a slow machine it must get this far. */
 const WORK = 4;
 
-/** Time after the last fault in which all must be settled, in ms, on a slow machine too. */
+/** Time after the last fault within which everything must be settled, in ms, on a slow machine too. */
 const DRAIN = 60_000;
 
-/** Counts of what was done to the network. */
+/** Counts of the network's faults. */
 export type Faults = Pick<ChaosResult, "resets" | "holes" | "halfOpen">;
 
-/** The world: a folder for what lasts, a server at a time, cables and devices. */
+/** The world: a folder for stored data, one server at a time, cables and devices. */
 class Scene implements AsyncDisposable {
   readonly proxies: FaultProxy[] = [];
   readonly devices: ChaosDevice[] = [];
@@ -116,14 +116,14 @@ class Scene implements AsyncDisposable {
     this.complaints.push(...this.server.complaints);
   }
 
-  /** Another server on the same store; the cables lead to it. */
+  /** Starts another server on the same store, to which the cables then lead. */
   async restart(): Promise<void> {
     this.server = new ServerProcess(this.settings);
     const port = await this.listening();
     for (const proxy of this.proxies) proxy.retarget(port);
   }
 
-  /** Waits until the server has work, so that it is killed amid it. */
+  /** Waits until the server has work, so that it is killed in the middle of it. */
   async work(): Promise<void> {
     const enough = this.processed + WORK * this.devices.length;
     await until(() => this.processed >= enough, { timeout: DRAIN, what: "work for the server" });
@@ -133,7 +133,7 @@ class Scene implements AsyncDisposable {
     return this.devices.reduce((sum, { answers }) => sum + answers.arrived, 0);
   }
 
-  /** Waits for all messages on their way. Those that have not arrived then are findings. */
+  /** Waits for all messages on their way. Messages that are still missing then are findings. */
   async drain(): Promise<void> {
     for (const device of this.devices) await device.stop();
     const settled = () => this.devices.every((device) => device.settled);
@@ -186,7 +186,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** Runs it to its end. */
+/** Runs the test to its end. */
 export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   const started = performance.now();
   const random = new Random(options.seed ^ 0x5eed);
@@ -230,7 +230,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   };
 }
 
-/** Causes one fault of a cable after the other until the signal, and leaves it whole. */
+/** Causes one fault of a cable after the other until the signal, and repairs it at the end. */
 export async function disturb(
   proxy: FaultProxy,
   random: Random,
@@ -257,7 +257,7 @@ export async function disturb(
         await pause(random.int(0, timeout * HOLE), signal);
         proxy.restore({ drop: random.once(2) });
         break;
-      case 3: // a while of peace
+      case 3: // no fault for a while
         await pause(random.int(0, timeout * HOLE), signal);
     }
   }

@@ -18,7 +18,7 @@ Deno.test("a server that is killed under load loses nothing and doubles nothing"
   assert(result.up > 1000, `there was hardly any load: ${result.up} messages`);
 });
 
-/** An account to which these have come, of four that were written. */
+/** An account of four written messages, of which these arrived. */
 function account(...numbers: number[]): string[] {
   const account = new Account("up", (n) => numbered("1", n));
   for (const number of numbers) account.receive(numbered("1", number));
@@ -26,7 +26,7 @@ function account(...numbers: number[]): string[] {
   return account.findings.map(({ kind }) => kind);
 }
 
-Deno.test("an account finds what is lost, doubled, out of order or was never written", () => {
+Deno.test("an account finds messages that are lost, doubled, out of order or were never written", () => {
   assertEquals(account(0, 1, 2, 3), []);
   assertEquals(account(0, 1, 3), ["lost"]);
   assertEquals(account(0, 1, 2), ["lost"]);
@@ -44,7 +44,7 @@ Deno.test("an account finds what is lost, doubled, out of order or was never wri
   assertEquals(strange.findings.map(({ kind }) => kind), Array(5).fill("unknown"));
 });
 
-Deno.test("what was found is told, and is a failure", () => {
+Deno.test("findings are reported, and count as a failure", () => {
   const good: ChaosResult = {
     seconds: 12.34,
     kills: 3,

@@ -1,4 +1,4 @@
-/** A client's process that is killed again and again: what it has kept arrives exactly once. */
+/** A client's process that is killed again and again: every message that it has kept arrives exactly once. */
 import { assert, assertEquals } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { Server } from "../../server/mod.ts";
@@ -11,7 +11,7 @@ const SCRIPT = new URL("../support/client_process.ts", import.meta.url).pathname
 const TIMEOUT = 500;
 const LIVES = 12;
 
-/** A process on a memory, and what it says. */
+/** A process with a memory, and what it prints. */
 class Life implements AsyncDisposable {
   readonly said: string[] = [];
   readonly #process: Deno.ChildProcess;
@@ -42,7 +42,7 @@ class Life implements AsyncDisposable {
     for await (const line of text.pipeThrough(new TextLineStream())) this.said.push(line);
   }
 
-  /** Texts that it says are kept. */
+  /** Texts that it reports as kept. */
   get kept(): string[] {
     return this.said.filter((line) => line.startsWith("kept ")).map((line) => line.slice(5));
   }
@@ -84,13 +84,13 @@ Deno.test("a client that is killed again and again: what it has kept arrives onc
   const reading = (async () => {
     for await (const line of await server.device("1")) heard.push(line);
   })();
-  reading.catch(() => {}); // the server was closed before anybody came
+  reading.catch(() => {}); // the server was closed before anybody connected
   try {
     const kept: string[] = [];
     for (let n = 0; n < LIVES; n++) {
       await using life = new Life(proxy.port, memory, `life${n}`);
       await until(() => life.kept.length > 0, { what: `life ${n}, seed ${seed}` });
-      const hole = random.once(3); // so what it writes then is there for others to send
+      const hole = random.once(3); // so that the next processes have messages to send
       if (hole) proxy.blackhole(random.pick(["up", "down", "both"]));
       await new Promise((resolve) => setTimeout(resolve, random.int(0, 300)));
       if (random.once(3)) proxy.reset();
@@ -110,7 +110,7 @@ Deno.test("a client that is killed again and again: what it has kept arrives onc
       });
       kept.push("the end");
     }
-    // Some of a process's last messages may be there though it was not told.
+    // Some of a process's last messages may have arrived without its being told.
     const found = new Set(heard);
     assertEquals(heard.length, found.size, `something has come twice, seed ${seed}`);
     assertEquals(kept.filter((text) => !found.has(text)), [], `lost, seed ${seed}`);
@@ -134,7 +134,7 @@ function byLifeAndNumber(a: string, b: string): number {
 }
 
 smallDiskTest(
-  "a client's process whose disk is full says so, lives on, and goes on when there is room",
+  "a client's process whose disk is full reports that, keeps running, and goes on when there is room",
   async (disk) => {
     const server = await Server.listen({
       hostname: "127.0.0.1",

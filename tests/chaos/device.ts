@@ -6,7 +6,7 @@
 import { Client, LocalError } from "../../bridge/host/mod.ts";
 import { Account, numbered } from "./account.ts";
 
-/** What an outage or a kill can look like from here; anything else is a fault of the link. */
+/** Reasons that an outage or a kill explains; anything else is an error of the link. */
 const HARMLESS = new Set<string>(["LOST", "NO_ANSWER", "NO_GREETING", "SILENT", "STALLED"]);
 
 /** Messages that wait for their answer, at most: twice the window, so that some wait for credit too. */
@@ -16,7 +16,7 @@ export class ChaosDevice {
   readonly answers: Account;
   /** Messages written. */
   written = 0;
-  /** Messages that are at the server, as far as the device was told. */
+  /** Messages that the server has acknowledged. */
   acknowledged = 0;
   /** Reasons for losing the link that no outage explains. */
   readonly complaints: string[] = [];
@@ -52,7 +52,7 @@ export class ChaosDevice {
     return this.#client.connects;
   }
 
-  /** Whether all that was written is at the server and was answered. */
+  /** Whether all written messages were acknowledged and answered. */
   get settled(): boolean {
     return this.acknowledged === this.written && this.answers.arrived >= this.written;
   }
@@ -65,7 +65,7 @@ export class ChaosDevice {
       }
       const line = numbered(this.id, this.written++);
       this.#client.write(line).then(() => this.acknowledged++, exceptClosed);
-      // In bursts: so many go out together, and then others of the event loop have their turn.
+      // In bursts: several go out together, and then others have their turn in the event loop.
       if (this.written % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 4));
     }
   }
@@ -77,7 +77,7 @@ export class ChaosDevice {
     }
   }
 
-  /** Writes nothing more. */
+  /** Stops writing. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#wake();

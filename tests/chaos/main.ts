@@ -1,5 +1,5 @@
 /**
- * `deno task chaos`: kills the real server under load, as often as wanted, and says what was lost.
+ * `deno task chaos`: kills the real server under load, a given number of times, and reports what was lost.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { chaos, type ChaosResult } from "./chaos.ts";
 
 const HELP = `deno task chaos [options]
 
-  --kills N              kill the server so often, 1 to 1000000            (20)
+  --kills N              how often to kill the server, 1 to 1000000        (20)
   --devices N            devices that write meanwhile, 1 to 500            (50)
-  --seed N               of the instants and the faults, 0 to 4294967295   (a random one)
+  --seed N               of instants and faults, 0 to 4294967295           (a random one)
   --durability full|normal  the server's                                   (full)
   --json                 the result as JSON on stdout
   --help                 this text
 
 Exit code: 0 if every message was processed once and answered once, in order; 1 if not, 2 for wrong
-options. What the seed leaves open is what the operating system does meanwhile.`;
+options. A seed does not repeat what the operating system does meanwhile.`;
 
 /** In ms, at both ends. Short, so that much happens. */
 const TIMEOUT = 600;

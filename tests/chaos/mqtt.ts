@@ -1,7 +1,7 @@
 /**
- * The real server with its bridge, or another one in its place, at a real mosquitto, while the server is killed, the broker is stopped and started,
- * and the devices' network fails: of what devices tell, and of what they are told over MQTT, nothing may be lost,
- * doubled or out of order.
+ * The real server with its bridge, or with a replacement, at a real mosquitto, while the server is killed, the broker
+ * is stopped and started, and the devices' network fails: no event of a device and no setting sent over MQTT may be
+ * lost, doubled or out of order.
  *
  * @module
  */
@@ -15,32 +15,32 @@ import { until } from "../support/wait.ts";
 import { Account, type Finding, numbered } from "./account.ts";
 import { disturb, type Faults } from "./chaos.ts";
 
-/** What is between the server and the broker: the bridge, or the npm package `mqtt` as `mqtt_package.ts` uses it. */
+/** What connects the server and the broker: the bridge, or the npm package `mqtt` as `mqtt_package.ts` uses it. */
 export type Between = "bridge" | "package";
 
-/** How much of it. */
+/** Options of a run. */
 export interface MqttChaosOptions {
   between: Between;
-  /** Its path. */
+  /** mosquitto's path. */
   mosquitto: string;
   version: "3.1.1" | "5";
-  /** Each way. */
+  /** Messages in each direction. */
   messages: number;
   devices: number;
-  /** Of the server, with SIGKILL. */
+  /** Kills of the server, with SIGKILL. */
   kills: number;
-  /** Of the broker. */
+  /** Restarts of the broker. */
   restarts: number;
-  /** How it is stopped: with SIGKILL it forgets. */
+  /** How the broker is stopped: with SIGKILL it forgets. */
   signal: "SIGTERM" | "SIGKILL";
   seed: number;
   /** `max_inflight_messages` of mosquitto. */
   inflight: number;
-  /** Told after each round. */
+  /** Called after each round. */
   progress: (state: MqttChaosState) => void;
 }
 
-/** How far it is. */
+/** Progress of a run. */
 export interface MqttChaosState {
   kills: number;
   restarts: number;
@@ -49,21 +49,21 @@ export interface MqttChaosState {
   down: number;
 }
 
-/** What came of it. */
+/** The results of a run. */
 export interface MqttChaosResult extends MqttChaosState {
   /** Messages that were sent. */
   sent: { up: number; down: number };
   seconds: number;
   faults: Faults;
   findings: Finding[];
-  /** What is no finding, and should not be. */
+  /** Events that are not findings, and should not happen. */
   complaints: string[];
 }
 
-/** Settings that a device has under way at once, each of a channel of its own, at most. */
+/** The most settings under way to a device at once, each for another channel. */
 const MOST_CHANNELS = 100;
 
-/** In ms: between device and server. */
+/** Timeout between device and server, in ms. */
 const TIMEOUT = 500;
 
 /** Silence in ms after which nothing more will arrive, on a slow machine too. */
@@ -76,15 +76,15 @@ function startServer(between: Between, args: string[]): Process {
   return between === "bridge" ? start(...args) : startProgram(PACKAGE, ...args);
 }
 
-/** What a message says. It is never a number and never ends in a space: so it stays as it is. */
+/** The text of a message. It is never a number and never ends in a space, so no value conversion changes it. */
 function text(of: string, n: number): string {
   return `${numbered(of, n)}x`;
 }
 
-/** The settings of one channel, one after the other: the next is made when a state says that the last was taken. */
+/** The settings of one channel, one after the other: the next is made when a state shows that the last was taken. */
 class Setting {
   made = 0;
-  /** The last state that the broker was told. */
+  /** The last state that was published to the broker. */
   shown: string | undefined;
   readonly taken: Account;
 
@@ -97,7 +97,7 @@ class Setting {
   }
 }
 
-/** A device: tells its events one after the other, and notes what it is told. */
+/** A device: sends its events one after the other, and notes the settings that it gets. */
 class ChannelDevice implements AsyncDisposable {
   readonly told: Account;
   readonly settings: Map<string, Setting>;
@@ -129,7 +129,7 @@ class ChannelDevice implements AsyncDisposable {
   }
 }
 
-/** The world: a folder for what lasts, a broker, somebody at it, a server at a time, and devices. */
+/** The world: a folder for stored data, a broker, a peer at it, one server at a time, and devices. */
 class Scene {
   readonly devices = new Map<string, ChannelDevice>();
   readonly faults: Faults = { resets: 0, holes: 0, halfOpen: 0 };
@@ -139,7 +139,7 @@ class Scene {
   readonly #options: MqttChaosOptions;
   readonly #args: string[];
   readonly #ready: Setting[] = [];
-  /** Messages each way that may be under way by now. */
+  /** Messages that may have been sent so far, in each direction. */
   #due = 0;
   #made = 0;
   #told = 0;
@@ -182,7 +182,7 @@ class Scene {
     this.#args = args;
   }
 
-  /** Device by device, as each has channels: so all of them are busy. */
+  /** In turn over the devices, so that all of them are busy. */
   #begin(): void {
     const settings = [...this.devices.values()].map((device) => [...device.settings.values()]);
     for (let n = 0; n < settings[0]!.length; n++) {
@@ -210,7 +210,7 @@ class Scene {
     this.#fill();
   }
 
-  /** Lets this many messages each way be under way. */
+  /** Allows this many messages in each direction. */
   allow(due: number): void {
     this.#due = due;
     const devices = [...this.devices.values()];
@@ -229,7 +229,7 @@ class Scene {
   }
 
   /**
-   * Waits until this many messages of devices have arrived: so it is in the midst of them.
+   * Waits until this many messages of devices have arrived, so that a fault hits in the middle of them.
    *
    * @returns whether they have; false: nothing arrives any more
    */
@@ -243,7 +243,7 @@ class Scene {
     return false;
   }
 
-  /** Kills the server, or restarts the broker, or both: one before the other, or at once. */
+  /** Kills the server, restarts the broker, or both, in either order or at once. */
   async strike(kills: boolean, restarts: boolean, random: Random): Promise<void> {
     const stop = async () => {
       if (restarts) await this.broker.stop(this.#options.signal);
@@ -272,9 +272,9 @@ class Scene {
     this.state.restarts += Number(restarts);
   }
 
-  /** Complaints of a server. */
+  /** Collects a server's complaints. */
   #listen({ log }: Process): void {
-    // UNSAID: the links have failed so often that the log leaves some of it out.
+    // UNSAID: the links have failed so often that the log left out some entries.
     const isBad = ({ event, code }: LogEntry) =>
       (event === "warning" && code !== "UNSAID") || event === "app_failed";
     this.complaints.push(...log.filter(isBad).map((entry) => JSON.stringify(entry)));
@@ -287,7 +287,7 @@ class Scene {
     }));
   }
 
-  /** Waits for all messages on their way. Those that have not arrived then are findings. */
+  /** Waits for all messages on their way. Messages that are still missing then are findings. */
   async drain(): Promise<void> {
     const { messages } = this.#options;
     const isAll = () => {
@@ -308,7 +308,7 @@ class Scene {
     return { up: this.#told, down: this.#made };
   }
 
-  /** Compares what was sent with what has arrived. */
+  /** Compares sent with arrived messages. */
   audit(): Finding[] {
     this.#listen(this.server);
     const findings: Finding[] = [];
@@ -327,7 +327,7 @@ class Scene {
   }
 }
 
-/** Runs it to its end. */
+/** Runs the test to its end. */
 export async function mqttChaos(options: MqttChaosOptions): Promise<MqttChaosResult> {
   const started = performance.now();
   const { messages, kills, restarts, seed, progress } = options;
@@ -364,7 +364,7 @@ export async function mqttChaos(options: MqttChaosOptions): Promise<MqttChaosRes
   };
 }
 
-/** Of this many rounds these are chosen. */
+/** This many rounds, of which some are chosen at random. */
 function shuffled(rounds: number, chosen: number, random: Random): boolean[] {
   const all = Array.from({ length: rounds }, (_, n) => n < chosen);
   for (let n = rounds - 1; n > 0; n--) {

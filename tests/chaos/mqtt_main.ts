@@ -1,6 +1,6 @@
 /**
- * `deno task chaos:mqtt`: kills the real server and stops a real broker under load, as often as wanted, and says what
- * was lost.
+ * `deno task chaos:mqtt`: kills the real server and stops a real broker under load, a given number of times, and
+ * reports what was lost.
  *
  * @module
  */
@@ -16,9 +16,9 @@ const HELP = `deno task chaos:mqtt [options]
   --runs N             with each version, 1 to 1000                          (1)
   --messages N         device -> subscriber, and as many back, 1 to 1000000  (10000)
   --devices N          1 to 100                                              (10)
-  --kills N            kill the server so often, 0 to 1000                   (15)
-  --restarts N         stop the broker and start it so often, 0 to 1000      (10)
-  --broker-killed      the broker is stopped with SIGKILL, so it forgets
+  --kills N            how often to kill the server, 0 to 1000               (15)
+  --restarts N         how often to stop and start the broker, 0 to 1000     (10)
+  --broker-killed      stop the broker with SIGKILL, so that it forgets
   --seed N             of the first run, 0 to 4294967295                     (a random one)
   --inflight N         mosquitto's max_inflight_messages, 0 to 65535         (65534)
   --json               the results as JSON on stdout
@@ -27,7 +27,7 @@ const HELP = `deno task chaos:mqtt [options]
 The devices' network fails all the while. Exit code: 0 if every message arrived once, and in order; 1
 if not, 2 for wrong options or without mosquitto.`;
 
-/** How often it says how far it is, in ms. */
+/** Interval of progress messages, in ms. */
 const OFTEN = 5000;
 
 const OPTIONS = {
@@ -46,7 +46,7 @@ const OPTIONS = {
 
 const KINDS: readonly Finding["kind"][] = ["lost", "doubled", "out of order"];
 
-/** The result of a run for people: a line, and what was found. */
+/** The result of a run for people: a line, and the findings. */
 export function asText(result: MqttChaosResult): string {
   const { up, down, sent, kills, restarts, faults, findings, complaints, seconds } = result;
   const found = (way: "up" | "down") => {

@@ -1,8 +1,7 @@
 /**
  * A server whose devices reach a broker by the npm package `mqtt`, as one would write it without the bridge: QoS 2 both
- * ways, a session that the broker keeps, and no message done before the other side has it. The package's own state is in
- * its memory, as it is unless one writes a store for it. It takes the options of `server/main.ts`, as far as
- * `mqttChaos` uses them.
+ * ways, a session that the broker keeps, and no message done before the other side has it. The package's own state is
+ * in memory, which is its default. It takes the options of `server/main.ts`, as far as `mqttChaos` uses them.
  *
  * @module
  */
@@ -21,7 +20,7 @@ const client = mqtt.connect(values.mqtt!, {
   ...(values["mqtt-version"] === "5" && { properties: { sessionExpiryInterval: 0xffffffff } }),
 });
 
-/** Done when the broker has confirmed it; what is thrown brings the device's message again. */
+/** Resolves when the broker has confirmed it; after an error the device's message comes again. */
 async function publish(topic: string, value: Value | undefined, retain: boolean): Promise<void> {
   const payload = value === undefined ? "" : textOf(value);
   await client.publishAsync(`holdfast/${topic}`, payload, { qos: 2, retain });
@@ -43,13 +42,13 @@ function complain(error: Error): void {
   console.error(JSON.stringify({ event: "warning", code: "MQTT", message: error.message }));
 }
 
-// PUBCOMP goes out when the setting is safe.
+// PUBCOMP is sent when the setting is safe.
 client.handleMessage = ({ topic, payload }, done) => {
   const [, id = "", channel = ""] = topic.split("/");
   const set = async () => await (await server.thing(id)).set(channel, payload.toString());
   set().catch(complain).then(() => done());
 };
-// The connection is lost, and made again.
+// The connection was lost, and is re-established.
 client.on("error", () => {});
 client.on("connect", () => {
   client.subscribeAsync("holdfast/+/+/set", { qos: 2 }).catch(() => {});

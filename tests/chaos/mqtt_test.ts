@@ -1,4 +1,4 @@
-/** The server killed and a real broker stopped and started, in short; `deno task chaos:mqtt` is the long form. */
+/** The server killed and a real broker stopped and started, in a short run; `deno task chaos:mqtt` is the long form. */
 import { assert, assertEquals } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
 import { mqttChaos, type MqttChaosResult } from "./mqtt.ts";
@@ -23,7 +23,7 @@ for (const version of ["3.1.1", "5"] as const) {
 }
 
 toolTest(
-  "the package in the bridge's place brings everything as long as nothing is killed",
+  "the package in place of the bridge delivers everything as long as nothing is killed",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     const messages = 100;
@@ -35,7 +35,7 @@ toolTest(
   },
 );
 
-Deno.test("what was found at the broker is told, and is a failure", () => {
+Deno.test("findings at the broker are reported, and count as a failure", () => {
   const good: MqttChaosResult = {
     kills: 3,
     restarts: 2,

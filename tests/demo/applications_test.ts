@@ -12,7 +12,7 @@ import { until } from "../support/wait.ts";
 
 const TIMEOUT = 400;
 
-/** A board that runs a demonstration at 250 times its pace, behind a network that can fail. */
+/** A board that runs a demonstration at 250 times its speed, behind a network that can fail. */
 async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2) {
   const stack = new AsyncDisposableStack();
   const proxy = stack.use(await FaultProxy.start({ target: { port } }));
@@ -40,7 +40,7 @@ async function plugIn(name: string, id: string, port: number, dialect: 1 | 2 = 2
   return { board, proxy, logged, outage, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("main: four devices exchange counters with the server, and miss none in an outage", async () => {
+Deno.test("main: four devices exchange counters with the server, and lose none in an outage", async () => {
   const printed: string[] = [];
   await using demo = await serve(
     main({ interval: 10, print: (line) => printed.push(line) }),

@@ -4,7 +4,7 @@ import { door, logger, type Part, type PlugIn, thermostat } from "../support/cha
 import { FaultProxy } from "../support/proxy.ts";
 import { until } from "../support/wait.ts";
 
-/** A board, and how many times faster than it asks for its application ticks. */
+/** A board whose application ticks this many times faster than it asks for. */
 function plugInAt(name: string, speed: number): PlugIn {
   return async (port, timeout) => {
     const proxy = await FaultProxy.start({ target: { port } });
@@ -44,7 +44,7 @@ Deno.test("thermostat: it heats by its target through outages and resets, and th
   await thermostat(plugInAt("thermostat", 250));
 });
 
-Deno.test("door: it opens once, is busy then, and tells its contact", async () => {
+Deno.test("door: it opens once, is then busy, and reports its contact", async () => {
   await door(plugInAt("door", 10));
 });
 

@@ -5,7 +5,7 @@ import { FaultProxy } from "../support/proxy.ts";
 import { Sequence } from "./sequence.ts";
 import { seconds, type View } from "./view.ts";
 
-/** A fault that a device notices sooner than in this many ms speaks for itself. */
+/** A fault that a device notices within this many ms needs no message. */
 const NOTICED_AT_ONCE = 500;
 
 /**
@@ -42,10 +42,10 @@ export class Conversation implements AsyncDisposable {
   }
 
   private constructor(readonly number: number, cable: FaultProxy, view: View) {
-    // Not "1", which somebody's board may be called.
+    // Not "1", which may be the name of a user's board.
     this.id = `demo-${number}`;
     this.name = `device ${number}`;
-    this.#interval = 180 + 10 * number; // they need not march in step
+    this.#interval = 180 + 10 * number; // so that they do not write in step
     this.cable = cable;
     this.#view = view;
     this.#client = new Client({
@@ -84,7 +84,7 @@ export class Conversation implements AsyncDisposable {
   /** The server's application for this device, until the server is closed. */
   async runServer(device: Device): Promise<void> {
     const timer = setInterval(() => {
-      // A message accepted before the server is closed stays in its store, and goes out later.
+      // A message accepted before the server is closed stays in its store, and is sent later.
       if (this.#writing) device.write(this.toDevice.next()).catch(exceptClosed);
     }, this.#interval);
     for await (const text of device) {
@@ -110,12 +110,12 @@ export class Conversation implements AsyncDisposable {
     this.#up = up;
   }
 
-  /** A fault begins. */
+  /** Called when a fault begins. */
   breaks(): void {
     this.#broken = { connects: this.#client.connects, at: performance.now() };
   }
 
-  /** The fault is over: the path is back. */
+  /** Called when the fault is over: the path is back. */
   mended(): void {
     if (this.#broken) this.#broken.mended = performance.now();
   }
@@ -135,12 +135,12 @@ export class Conversation implements AsyncDisposable {
     this.#view.note(`${this.name} is back: first message ${recovery} ms after the path`);
   }
 
-  /** Both applications write no more. */
+  /** Stops the writing of both applications. */
   stopWriting(): void {
     this.#writing = false;
   }
 
-  /** Whether all that the device wrote has arrived at the server, and the device knows it. */
+  /** Whether everything that the device wrote was acknowledged. */
   get allSent(): boolean {
     return this.toServer.lost === 0 && this.#unacknowledged === 0;
   }
@@ -153,7 +153,7 @@ export class Conversation implements AsyncDisposable {
   }
 }
 
-/** Who waits for an ack is told when the end is closed; that is no surprise here. */
+/** Ignores CLOSED, which pending writes get when their end is closed. */
 function exceptClosed(error: unknown): void {
   if (!(error instanceof LocalError && error.code === "CLOSED")) throw error;
 }

@@ -1,22 +1,22 @@
-/** What goes wrong in the demo, and when. */
+/** The faults of the demo, and when they happen. */
 import { until } from "../support/wait.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Scene } from "./scene.ts";
 import type { View } from "./view.ts";
 
-/** Ms without a fault between two of them: a link that fails sooner is made again less hastily. */
+/** Ms between two faults: a link that fails sooner reconnects after longer pauses. */
 const CALM = 2200;
 
 /** Longer than the silence which either end takes for an outage (2 s). In ms. */
 const HOLE = 3500;
 
 interface Fault {
-  /** What is done to a device, in plain words. */
+  /** What is done to a device, in words. */
   begins: (name: string) => string;
   begin: (talk: Conversation, scene: Scene) => void | Promise<void>;
   /** The server's faults concern all devices. */
   everybody?: true;
-  /** In ms; without: it is over at once, and its traces are what matters. */
+  /** Its length in ms; without: it is over at once, and only its consequences matter. */
   lasts?: number;
   ends?: (name: string) => string;
   end?: (talk: Conversation, scene: Scene) => void | Promise<void>;
@@ -62,7 +62,7 @@ const FAULTS: Fault[] = [
   },
 ];
 
-/** Causes one fault after the other until the signal, leaves nothing broken, and returns how many. */
+/** Causes one fault after the other until the signal, repairs everything, and returns the number of faults. */
 export async function injectFaults(scene: Scene, view: View, signal: AbortSignal): Promise<number> {
   let count = 0;
   for (;; count++) {

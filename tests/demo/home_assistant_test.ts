@@ -1,6 +1,6 @@
 /**
- * The README's example, as it is there: two boards with the compiled applications of bridge/mqtt/examples, the server's
- * command line with their descriptions, a broker, and somebody who does there what Home Assistant would do.
+ * The README's example, exactly: two boards with the compiled applications of bridge/mqtt/examples, the server's
+ * command line with their descriptions, a broker, and a peer there that acts like Home Assistant.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Board, loadModule } from "../../bridge/host/mod.ts";
@@ -15,16 +15,16 @@ import { until } from "../support/wait.ts";
 const ROOT = new URL("../../", import.meta.url);
 const EXAMPLES = new URL("bridge/mqtt/examples/", ROOT);
 const RELAY = 5;
-/** In ms. */
+/** Timeout in ms. */
 const TIMEOUT = 500;
 
-/** A board that runs an example, at a pace of 100 times its own. */
+/** A board that runs an example, 100 times faster. */
 function plugIn(name: string, port: number): Board {
   const application = loadModule(new URL(`client-as/build/${name}.wasm`, ROOT));
   return new Board({ application, id: name, port, timeout: TIMEOUT, speed: 100 });
 }
 
-/** The only entity of a device but for diagnostics, as Home Assistant discovers it. */
+/** The only entity of a device besides diagnostics, as Home Assistant discovers it. */
 async function discovered(peer: MqttPeer, id: string): Promise<Component> {
   const topic = `homeassistant/device/holdfast__${id}/config`;
   const payload = await until(() => peer.at(topic).at(-1), { what: topic });
@@ -36,7 +36,7 @@ async function discovered(peer: MqttPeer, id: string): Promise<Component> {
 }
 
 toolTest(
-  "a thermometer and a plug appear in Home Assistant, and keep their word through restarts and outages",
+  "a thermometer and a plug appear in Home Assistant, and keep working through restarts and outages",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     await using stack = new AsyncDisposableStack();
@@ -87,7 +87,7 @@ toolTest(
     assertEquals(plug.pin(RELAY), 0);
     await peer.shows(String(temp.state_topic), "50");
 
-    // It is told again after a reset what it was told.
+    // After a reset it gets its setting again.
     turn("on");
     await peer.shows(String(power.state_topic), "1");
     await plug.close();
@@ -96,7 +96,7 @@ toolTest(
   },
 );
 
-Deno.test("the README shows the examples as they are, and none has more than twelve lines", async () => {
+Deno.test("the README shows the examples unchanged, and none has more than twelve lines", async () => {
   const readme = await Deno.readTextFile(new URL("bridge/mqtt/README.md", ROOT));
   for (const name of ["thermometer", "plug"]) {
     const source = await Deno.readTextFile(new URL(`${name}.ts`, EXAMPLES));

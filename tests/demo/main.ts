@@ -1,7 +1,6 @@
 /**
- * `deno task demo`: what this project is for, to look at. A server, four devices that run the compiled
- * client core, and a network between them that fails in every way there is; at the end a table of what
- * was sent and what arrived.
+ * `deno task demo` shows what this project does: a server, four devices that run the compiled client core, and a
+ * network between them that fails in every way; at the end a table of what was sent and what arrived.
  *
  * @module
  */
@@ -23,7 +22,7 @@ const HELP = `deno task demo [options]
 
 Exit code: 0 if every message arrived once and in order, 1 if not, 2 for wrong options.`;
 
-/** What is on its way when time is up may take this many ms more. */
+/** Messages that are on their way at the end may take this many ms more. */
 const DRAIN = 15_000;
 
 interface Options {
@@ -34,7 +33,7 @@ interface Options {
   json: boolean;
 }
 
-/** @throws {Error} one that tells the user what is wrong */
+/** @throws {Error} with a message for the user */
 function parse(args: string[]): Options | "help" {
   const { values } = parseArgs({
     args,
@@ -71,7 +70,7 @@ interface Report extends Table {
   faults: number;
 }
 
-/** Returns once everything has been delivered that can be. */
+/** Returns when everything that can be delivered was delivered. */
 async function run({ seconds, port, web, json }: Options): Promise<Report> {
   const output = json ? Deno.stderr : Deno.stdout;
   const print = (text: string) => write(output, text);
@@ -109,12 +108,12 @@ function write(output: typeof Deno.stdout, text: string): void {
       bytes = bytes.subarray(output.writeSync(bytes));
     }
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(1); // nobody reads on: `... | head`
+    if (error instanceof Deno.errors.BrokenPipe) Deno.exit(1); // nobody reads any more: `... | head`
     throw error;
   }
 }
 
-/** How others can join. */
+/** How to join from another terminal. */
 function guide(port: number): string {
   return `To join from another terminal (each line is echoed, through the server's outages too):
 
@@ -123,7 +122,7 @@ function guide(port: number): string {
 `;
 }
 
-/** A fault that the user can correct, in words; undefined for a bug. */
+/** A message for an error that the user can correct; undefined for a bug. */
 function explain(error: unknown, { port }: Options): string | undefined {
   if (error instanceof LocalError) return error.message;
   const { code } = error as { code?: string };

@@ -96,7 +96,7 @@ for (
   });
 }
 
-Deno.test("demo --port of somebody else: told so", async () => {
+Deno.test("demo --port with a port in use: the user is told", async () => {
   using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = other.addr;
   const { code, stderr } = await run("--port", String(port));

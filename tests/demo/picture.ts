@@ -12,7 +12,7 @@ import { PlainView } from "./view.ts";
 
 const PICTURE = new URL("../../server/pictures/page.png", import.meta.url);
 
-/** So long the demo runs before the picture, in ms: enough for an outage of each device. */
+/** How long the demo runs before the picture, in ms: enough for an outage of each device. */
 const RUN = 40_000;
 
 const view = new PlainView((text) => console.log(text.trimEnd()));

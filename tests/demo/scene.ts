@@ -9,7 +9,7 @@ const DEVICES = 4;
 /** A server, its devices, and the cables between them. */
 export class Scene implements AsyncDisposable {
   readonly conversations: Conversation[] = [];
-  #folder: string; // of the store, which outlives each server
+  #folder: string; // folder of the store, which outlives each server
   #server: Server | undefined;
   #web: Web | undefined;
   #port: number;
@@ -77,16 +77,16 @@ export class Scene implements AsyncDisposable {
     return talk ? talk.runServer(device) : this.#serveGuest(device);
   }
 
-  /** Somebody else's client or board: answers `echo x` to `x`. */
+  /** Serves a user's own client or board: answers `echo x` to `x`. */
   async #serveGuest(device: Device): Promise<void> {
     this.#view.note(`a guest has connected: ${quoted(device.id)}`);
     for await (const line of device) {
       this.#view.note(`guest ${quoted(device.id)} says ${quoted(line)}`);
-      device.write(`echo ${line}`).catch(() => {}); // the server is closed, or the guest is gone for long
+      device.write(`echo ${line}`).catch(() => {}); // the server is closed, or the guest is away for too long
     }
   }
 
-  /** Waits until all that was written has arrived and is acknowledged; not for ever, but for `limit` ms. */
+  /** Waits until everything written has arrived and is acknowledged, for at most `limit` ms. */
   async drain(limit: number): Promise<void> {
     for (const talk of this.conversations) talk.stopWriting();
     const isIdle = (id: string) =>
@@ -95,7 +95,7 @@ export class Scene implements AsyncDisposable {
       this.conversations.every(({ id, allSent, toDevice }) =>
         allSent && toDevice.lost === 0 && isIdle(id)
       );
-    await until(quiet, { timeout: limit }).catch(() => {}); // what is missing will be counted
+    await until(quiet, { timeout: limit }).catch(() => {}); // missing messages will be counted
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

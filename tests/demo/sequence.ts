@@ -15,19 +15,19 @@
 export class Sequence {
   /** Messages written. */
   sent = 0;
-  /** Messages that arrived, whatever is wrong with them. */
+  /** Messages that arrived, right or wrong. */
   received = 0;
-  /** Messages that had arrived before, or that nobody ever sent: a changed one is also lost. */
+  /** Messages that had arrived before, or that nobody sent: a changed one also counts as lost. */
   duplicates = 0;
   /** Messages that arrived after a later one. */
   outOfOrder = 0;
   #highest = 0;
-  #missing = new Set<number>(); // below the highest
+  #missing = new Set<number>(); // numbers below the highest
 
-  /** @param text What message number n says; it starts with its number. */
+  /** @param text The text of message n, which starts with its number. */
   constructor(readonly text: (n: number) => string) {}
 
-  /** Messages that did not arrive (yet). */
+  /** Messages that have not arrived (yet). */
   get lost(): number {
     return this.#missing.size + this.sent - this.#highest;
   }

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Sequence } from "./sequence.ts";
 
-/** The verdict on five messages sent, of which these arrived. */
+/** The verdict on five sent messages, of which these arrived. */
 function verdict(...arrived: (number | string)[]) {
   const sequence = new Sequence((n) => `${n} bottles`);
   for (let n = 1; n <= 5; n++) sequence.next();
@@ -35,7 +35,7 @@ Deno.test("a late one that comes twice is late once, and doubled", () => {
   assertEquals(verdict(1, 3, 2, 2, 4, 5), { duplicates: 1, lost: 0, outOfOrder: 1 });
 });
 
-Deno.test("what nobody sent: another number, another text, no number at all", () => {
+Deno.test("messages that nobody sent: a wrong number, a wrong text, no number at all", () => {
   assertEquals(verdict(1, 2, 3, 4, 5, 6), { duplicates: 1, lost: 0, outOfOrder: 0 });
   assertEquals(verdict(1, "2 bottle", 3, 4, 5), { duplicates: 1, lost: 1, outOfOrder: 0 });
   assertEquals(verdict(1, 2, 3, 4, 5, "", "0 bottles", "-1 bottles"), {

@@ -1,8 +1,8 @@
-/** The demo's verdict: what was sent, and what became of it. */
+/** The demo's verdict: what was sent, and what arrived. */
 import type { Conversation } from "./conversation.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** What went wrong between two applications, and how much went right. */
+/** Counts of right and wrong messages between two applications. */
 export type Counts = Pick<Sequence, "sent" | "received" | "duplicates" | "lost" | "outOfOrder">;
 
 export interface Row extends Counts {

@@ -28,7 +28,7 @@ Deno.test("a table adds up both directions and all devices", () => {
   ]);
 });
 
-Deno.test("no recovery at all is no number", () => {
+Deno.test("without a recovery there is no time", () => {
   const conversations = [{ id: "a", toServer: fine, toDevice: fine, outages: 0 }];
   const { total } = toTable(conversations.map((talk) => ({ ...talk, longestRecovery: undefined })));
   assertEquals(total.longestRecovery, null);

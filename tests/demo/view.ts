@@ -1,15 +1,15 @@
-/** What one sees while the demo runs. */
+/** What the user sees while the demo runs. */
 import type { Sequence } from "./sequence.ts";
 
-/** How a note is meant: something is broken, something works again, or just so. */
+/** The kind of a note: something is broken, something works again, or neither. */
 export type Mood = "fault" | "repair" | "plain";
 
-/** A device, as the view calls it. */
+/** A device with its name in the view. */
 export interface Named {
   readonly name: string;
 }
 
-/** Is told what happens, and shows it. */
+/** Shows what happens. */
 export interface View {
   /** A device sends or receives a message. */
   message(device: Named, action: "sends" | "receives", text: string): void;
@@ -34,7 +34,7 @@ export class PlainView implements View {
   }
 }
 
-/** What a live view needs to know of its terminal. */
+/** What a live view needs to know about its terminal. */
 export interface Terminal {
   print: Print;
   colors: boolean;
@@ -65,19 +65,19 @@ export class LiveView implements View {
   #seconds: number;
   #started = performance.now();
   #notes: { time: string; text: string; mood: Mood }[] = [];
-  #height = 0; // of the picture on the screen
+  #height = 0; // height of the picture on the screen
   #conversations: Shown[] = [];
   #port = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param seconds How long the demo is to run; Infinity: until it is stopped. */
+  /** @param seconds How long the demo runs; Infinity: until it is stopped. */
   constructor(terminal: Terminal, seconds: number) {
     this.#terminal = terminal;
     this.#seconds = seconds;
   }
 
   message(): void {
-    // The last ones stand in each picture.
+    // The last notes are in each picture.
   }
 
   note(text: string, mood: Mood = "plain"): void {
@@ -85,7 +85,7 @@ export class LiveView implements View {
     this.#notes.splice(0, this.#notes.length - MOST_NOTES);
   }
 
-  /** Draws from now on. */
+  /** Starts drawing. */
   show(conversations: Shown[], port: number): void {
     this.#conversations = conversations;
     this.#port = port;
@@ -102,7 +102,7 @@ export class LiveView implements View {
     const { columns, rows } = this.#terminal.size();
     const picture = this.#picture(rows).map((line) => `${clip(line, columns - 1)}\x1b[K\n`);
     const up = this.#height > 0 ? `\x1b[${this.#height}A` : "";
-    // What is left below if the picture was higher before is erased too.
+    // Lines left below from a higher picture are erased too.
     this.#terminal.print(`${up}${picture.join("")}\x1b[J`);
     this.#height = picture.length;
   }
@@ -172,7 +172,7 @@ export function clip(line: string, columns: number): string {
   }).join("");
 }
 
-/** A stranger's text: on one line, and without what a terminal would obey. */
+/** A stranger's text: on one line, without control characters. */
 export function quoted(text: string): string {
   return JSON.stringify(text.replace(/\p{C}/gu, "?"));
 }

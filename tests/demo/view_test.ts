@@ -44,11 +44,11 @@ Deno.test("the live view of a small terminal is short and narrow", async () => {
   for (const line of lines) assert([...line.replace(/\x1b\[\d*\w/g, "")].length < 40, line);
 });
 
-Deno.test("colours are closed again even where a line is cut", () => {
+Deno.test("colours are reset even where a line is cut", () => {
   assertEquals(clip("\x1b[31mfault\x1b[0m of device", 3), "\x1b[31mfau\x1b[0m");
   assertEquals(clip("\x1b[31m°C°C\x1b[0m°C", 5), "\x1b[31m°C°C\x1b[0m°");
 });
 
-Deno.test("a stranger's text commands no terminal", () => {
+Deno.test("a stranger's text cannot control the terminal", () => {
   assertEquals(quoted('a "b" \x1b[2J \u009b2J \u202e'), '"a \\"b\\" ?[2J ?2J ?"');
 });

@@ -14,7 +14,7 @@ function listen(port = 0): Promise<Server> {
   return Server.listen({ port, hostname: "127.0.0.1", timeout: TIMEOUT, open: true });
 }
 
-/** A port on which nobody listens. */
+/** A port on which nothing listens. */
 async function deserted(): Promise<number> {
   const server = await listen();
   const { port } = server;
@@ -22,7 +22,7 @@ async function deserted(): Promise<number> {
   return port;
 }
 
-/** A board that knows both addresses. @param portOf Where such an address is, on this machine. */
+/** A board that knows both addresses. @param portOf The port on this machine for an address. */
 function plugInAt(portOf: (host: string) => number): Promise<Emulator> {
   return plugIn({
     port: 8123,
@@ -35,7 +35,7 @@ function plugInAt(portOf: (host: string) => number): Promise<Emulator> {
 }
 
 chipTest(
-  "the other address has its turn when one brings no link; a lost link is sought where it was",
+  "after a failed attempt the next one goes to the other address; after a lost link, to the same address",
   async () => {
     await using server = await listen();
     const nobody = await deserted();
@@ -52,7 +52,7 @@ chipTest(
     await until(() => isUp(board), { what: "the link" });
     assertEquals(tried(), [FIRST, SECOND]);
 
-    // It is lost, and found again where it was.
+    // The link is lost, and comes back at the same address.
     board.loseWifi();
     await until(() => connects(board) === 2, { what: "the link to be back" });
     assertEquals(tried(), [FIRST, SECOND, SECOND]);
@@ -66,7 +66,7 @@ chipTest(
 );
 
 chipTest(
-  "of two names, one that nobody knows keeps no board from the other",
+  "of two names, one that cannot be looked up does not keep the board from the other",
   async () => {
     await using server = await listen();
     await using board = await plugIn({
@@ -89,7 +89,7 @@ chipTest(
 );
 
 chipTest(
-  "a server that is about to stop sends its board to the other address at once; both of them in turn have it wait",
+  "a server that is about to stop sends its board to the other address at once; if both do, the board waits",
   async () => {
     const servers = [await listen(), await listen()];
     await using board = await plugInAt((host) => servers[host === FIRST ? 0 : 1]!.port);
@@ -97,7 +97,7 @@ chipTest(
       await until(() => isUp(board), { what: "the link" });
       await servers[0]!.sendAway(0);
       await until(() => connects(board) === 2, { what: "the link at the other address" });
-      // With its first line the board has confirmed the link, and none of it lies unread when the connection ends.
+      // With its first line the board has confirmed the link, and nothing is unread when the connection ends.
       const device = await servers[1]!.device("1");
       await device.readline();
       await servers[1]!.sendAway(0);

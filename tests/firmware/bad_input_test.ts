@@ -1,4 +1,4 @@
-/** What a chip makes of settings, applications and bytes that are not what they should be. */
+/** How a chip handles wrong settings, applications and bytes. */
 import { assert, assertEquals } from "@std/assert";
 import { encodeApplication } from "../../bridge/formats/application.ts";
 import {
@@ -25,7 +25,7 @@ import { application, chipTest, firmware, isUp, line, plugIn } from "./support.t
 
 const SETTINGS = 0xfa000;
 
-/** A server that takes what comes, and a list of that. */
+/** A server that takes all messages, and a list of them. */
 async function listen() {
   const heard: string[] = [];
   const server = await Server.listen({
@@ -39,7 +39,7 @@ async function listen() {
   return { server, heard, port: server.port, [Symbol.asyncDispose]: () => server.close() };
 }
 
-/** A chip's frames on its serial line. */
+/** Collects a chip's frames on its serial line. */
 function frames() {
   const reader = new FrameReader();
   const seen: Frame[] = [];
@@ -189,7 +189,7 @@ const broken: [
   [
     "one with data that is longer than all of it, by as much as addresses have",
     () =>
-      // Memory 0, at 0x10000010, of 0xF0000000 bytes.
+      // Data for memory 0, at 0x10000010, 0xF0000000 bytes long.
       encodeApplication(
         "x",
         Uint8Array.of(
@@ -229,7 +229,7 @@ function change(area: Uint8Array, at: number): Uint8Array {
   return area;
 }
 
-chipTest("an application that cannot be: the chip says why, and can still be reached", async () => {
+chipTest("an impossible application: the chip says why, and can still be reached", async () => {
   for (const [what, area, said] of broken) {
     const { onSerial, answer } = frames();
     const bytes = await area();
@@ -252,7 +252,7 @@ chipTest("an application that cannot be: the chip says why, and can still be rea
 for (const aot of [false, true]) {
   const how = aot ? " in the firmware" : "";
   chipTest(
-    `an application${how} that traps: the chip says so and starts it again, and does not spin`,
+    `an application${how} that traps: the chip reports it and restarts it, with pauses`,
     async () => {
       await using end = await listen();
       const wasm = await compile(`
@@ -273,7 +273,7 @@ for (const aot of [false, true]) {
       });
       await line(board, "holdfast: application failed: [trap] unreachable executed");
       const from = board.lines.length;
-      board.type(encodeCommand(Command.info)); // it can still be reached
+      board.type(encodeCommand(Command.info)); // the chip can still be reached
       await answer(Command.info);
       await line(board, "reset=software", from); // 5 s of its clock later
       await line(board, "holdfast: link up", from);
@@ -317,7 +317,7 @@ chipTest("a chip that hangs is reset by its watchdog, and goes on", async () => 
   });
 });
 
-chipTest("garbage on the serial line changes nothing, and frames behind it are found", async () => {
+chipTest("garbage on the serial line changes nothing, and frames after it are found", async () => {
   await using end = await listen();
   const { onSerial, answer, seen } = frames();
   await using board = await plugIn({
@@ -335,9 +335,9 @@ chipTest("garbage on the serial line changes nothing, and frames behind it are f
     board.type(random.bytes(200));
     const frame = encodeChanges({ id: "evil" })[0]!;
     frame[n % frame.length]! ^= 1 << n % 8;
-    if (n % frame.length < frame.length - 1) board.type(frame); // its newline is not looked at
+    if (n % frame.length < frame.length - 1) board.type(frame); // its newline is not checked
   }
-  board.type(new Uint8Array(600)); // whatever seemed to have begun is over
+  board.type(new Uint8Array(600)); // ends any frame that seemed to have begun
   const from = seen.length;
   board.type(encodeCommand(Command.info));
   await answer(Command.info, from);
@@ -347,7 +347,7 @@ chipTest("garbage on the serial line changes nothing, and frames behind it are f
 });
 
 chipTest(
-  "a network that is not there, or does not let the chip in, is said, and tried again",
+  "a network that is missing or does not admit the chip is reported, and tried again",
   async () => {
     await using end = await listen();
     await using board = await plugIn({
@@ -362,7 +362,7 @@ chipTest(
       board.loseWifi();
       await line(board, `holdfast: wifi down reason=${outcome}`);
     }
-    board.wifi = "silent"; // and neither success nor failure is told
+    board.wifi = "silent"; // it reports neither success nor failure
     const joins = board.joins;
     await until(() => board.joins > joins + 1, { what: "a join given up" });
     board.wifi = "up";
@@ -377,7 +377,7 @@ for (const closes of [false, true]) {
   chipTest(
     `a server that talks on behind a line that ends the link, ${what}: the chip drops it, and tries again`,
     async () => {
-      // As a web server would: an error page. It does not say that it is none of ours.
+      // Answers like a web server, with an error page.
       await using server = new RawServer(async (peer) => {
         await peer.sayIfHeard(`zz\n${"x".repeat(1457)}`);
         if (closes) peer.close();

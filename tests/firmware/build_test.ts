@@ -1,4 +1,4 @@
-/** `deno task firmware`, as one calls it: what it makes, says, and refuses. */
+/** `deno task firmware` as a command: what it builds, prints, and refuses. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
 import { measure, showMeasured } from "../../bridge/esp8266/measure.ts";
@@ -44,7 +44,7 @@ chipTest("the same sources give the same bytes, wherever they are built", async 
   });
 });
 
-chipTest("firmware --json: the files are there, and nothing else is said", async () => {
+chipTest("firmware --json: the files are listed, and nothing else is printed", async () => {
   await inFolder(async (folder) => {
     const { code, out, err } = await call("bridge/esp8266/build.ts", [
       "--out",
@@ -84,7 +84,7 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   }
 });
 
-Deno.test("run.ts: wrong arguments are told before a chip is started", async () => {
+Deno.test("run.ts: wrong arguments are reported before a chip is started", async () => {
   await inFolder(async (folder) => {
     const app = `${folder}/app.wasm`;
     await Deno.writeFile(app, Uint8Array.of(0));
@@ -111,7 +111,7 @@ Deno.test("run.ts: wrong arguments are told before a chip is started", async () 
   });
 });
 
-chipTest("firmware: a tool or an application that is missing is named, with the fix", async () => {
+chipTest("firmware: a missing tool or application is named, with the remedy", async () => {
   await inFolder(async (folder) => {
     const app = await call("bridge/esp8266/build.ts", ["--out", folder, "--app", "nonsense"]);
     assertEquals(app.code, 1);
@@ -153,11 +153,11 @@ toolTest(
   },
 );
 
-chipTest("firmware: an interpreter that is not the reviewed one is refused", async () => {
+chipTest("firmware: an interpreter other than the reviewed one is refused", async () => {
   await inFolder(async (cache) => {
     const name = "react-native-webassembly-0.3.3";
     const home = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME")}/.cache`;
-    await firmware(); // by now it is there
+    await firmware(); // it is built already
     const from = `${home}/holdfast/${name}/package/cpp`;
     const to = `${cache}/holdfast/${name}/package/cpp`;
     await Deno.mkdir(to, { recursive: true });
@@ -173,7 +173,7 @@ chipTest("firmware: an interpreter that is not the reviewed one is refused", asy
   });
 });
 
-Deno.test("a change to the interpreter that finds its place gone is an error", () => {
+Deno.test("a change to the interpreter whose place is gone is an error", () => {
   let said = "";
   try {
     patchWasm3(new Map([["m3_core.h", "something else"]]));
@@ -183,7 +183,7 @@ Deno.test("a change to the interpreter that finds its place gone is an error", (
   assertStringIncludes(said, "a patch does not fit m3_core.h, which has this 0 times, not 1");
 });
 
-Deno.test("operations: a call at the end becomes a jump, and a frame without use is left out", () => {
+Deno.test("operations: a final call becomes a jump, and an unused frame is left out", () => {
   const assembly = `	.section	.text.op_Add,"ax",@progbits
 op_Add:
 	l32i.n	a8, a2, 0
@@ -217,11 +217,11 @@ other:
 	ret.n
 `,
   );
-  assertStringIncludes(rewritten, "other:\n\tcallx0\ta8\n\tret.n"); // no operation: as it was
+  assertStringIncludes(rewritten, "other:\n\tcallx0\ta8\n\tret.n"); // not an operation: unchanged
   assert(rewritten.startsWith('\t.section\t.text.m3_operations,"ax",@progbits'));
 });
 
-Deno.test("operations: a frame that is used stays, and is popped before the jump", () => {
+Deno.test("operations: a used frame stays, and is popped before the jump", () => {
   const rewritten = rewriteOperations(`op_Call:
 	addi	sp, sp, -32
 	s32i.n	a0, sp, 28
@@ -245,14 +245,14 @@ Deno.test("operations: a frame that is used stays, and is popped before the jump
   );
 });
 
-/** What becomes of the instructions of an operation. */
+/** Rewrites the instructions of an operation. */
 function rewrite(...instructions: string[]): string[] {
   const lines = instructions.map((one) => /^\.L/.test(one) ? one : `\t${one.replace(" ", "\t")}`);
   const all = rewriteOperations(["op_X:", ...lines, "\t.size\top_X, .-op_X"].join("\n"));
   return all.split("\n").slice(5, -1).map((line) => line.trim().replace("\t", " "));
 }
 
-Deno.test("operations: an offset goes into the load, unless something else needs the sum", () => {
+Deno.test("operations: an offset is moved into the load, unless something else needs the sum", () => {
   assertEquals(
     rewrite("addi.n a6, a2, 2", "addx4 a5, a5, a3", "l16ui a6, a6, 0"),
     ["addx4 a5, a5, a3", "l16ui a6, a2, 2"],
@@ -261,17 +261,17 @@ Deno.test("operations: an offset goes into the load, unless something else needs
   for (
     const kept of [
       ["addi.n a6, a2, 2", "s32i.n a6, a3, 0", "l16ui a6, a6, 0"], // used
-      ["addi.n a6, a2, 2", "addi.n a2, a2, 4", "l16ui a6, a6, 0"], // of what is another by then
-      ["addi.n a6, a2, 2", ".L3:", "l16ui a6, a6, 0"], // something jumps in
+      ["addi.n a6, a2, 2", "addi.n a2, a2, 4", "l16ui a6, a6, 0"], // the register has changed by then
+      ["addi.n a6, a2, 2", ".L3:", "l16ui a6, a6, 0"], // a jump target in between
       ["addi.n a6, a2, 2", "bltu a6, a5, .L3", "l16ui a6, a6, 0"],
       ["addi.n a6, a2, 2", "beqz.n a5, .L3", "l16ui a6, a6, 0"],
       ["addi.n a6, a2, 2", "l16ui a7, a6, 0"], // a6 may be used later
-      ["addi.n a6, a2, -2", "l16ui a6, a6, 0"], // a load has no such offset
+      ["addi.n a6, a2, -2", "l16ui a6, a6, 0"], // loads have no negative offset
     ]
   ) assertEquals(rewrite(...kept), kept);
 });
 
-Deno.test("operations: a sign is extended by the load, unless something else needs the half word", () => {
+Deno.test("operations: the load extends the sign, unless something else needs the half word", () => {
   const extend = (to: string, from: string) => `slli ${to}, ${from}, 16 ; srai\t${to}, ${to}, 16`;
   assertEquals(
     rewrite("l16ui a7, a2, 0", extend("a6", "a7"), "l32i.n a7, a6, 0"),
@@ -285,7 +285,7 @@ Deno.test("operations: a sign is extended by the load, unless something else nee
     const kept of [
       ["l16ui a7, a2, 0", extend("a6", "a7"), "add.n a7, a7, a6"], // used
       ["l16ui a7, a2, 0", extend("a6", "a7"), "l32i.n a7, a7, 0"],
-      ["l16ui a7, a2, 0", extend("a6", "a7"), "jx a6"], // may be used behind
+      ["l16ui a7, a2, 0", extend("a6", "a7"), "jx a6"], // may be used after it
       ["l16ui a7, a2, 0", "mov.n a5, a7", extend("a6", "a7"), "movi.n a7, 0"],
       ["l16ui a7, a2, 0", "mov.n a5, a6", extend("a6", "a7"), "movi.n a7, 0"], // the old a6
       ["l16ui a7, a2, 0", ".L3:", extend("a7", "a7")],
@@ -294,7 +294,7 @@ Deno.test("operations: a sign is extended by the load, unless something else nee
 });
 
 toolTest(
-  "measured: a message costs at most 14 times what the fastest compiled code does, or 3 ahead of time",
+  "measured: a message costs at most 14 times as much as in the fastest compiled code, or 3 times ahead of time",
   { ...chipTools, wasm2c: "wabt" },
   async () => {
     await inFolder(async (folder) => {
@@ -352,7 +352,7 @@ toolTest(
 );
 
 chipTest(
-  "run.ts: an application in a terminal, worked from stdin, until it is interrupted",
+  "run.ts: an application in a terminal, controlled from stdin, until it is interrupted",
   async () => {
     const child = new Deno.Command(Deno.execPath(), {
       args: [

@@ -4,7 +4,7 @@ import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
 import { application, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
 
-/** A chip, and how many times faster than real its clock goes. */
+/** A chip whose clock runs this many times faster than real time. */
 function plugInAt(name: string, speed: number, elf?: string): PlugIn {
   return async (port, timeout) => {
     const chip = await plugInBehindProxy({

@@ -1,4 +1,4 @@
-/** What a chip tells: its console, the same lines at the server, and the hello's metadata. */
+/** What a chip reports: its console, the same lines at the server, and the hello's metadata. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type LogEntry, Server } from "../../server/mod.ts";
 import { compile } from "../support/compile.ts";
@@ -33,7 +33,7 @@ async function listen() {
   };
 }
 
-chipTest("the console tells the start, WiFi and link in this order, and no secret", async () => {
+chipTest("the console shows the start, WiFi and link in this order, and no secret", async () => {
   await using end = await listen();
   await using board = await plugIn({
     port: end.port,
@@ -55,7 +55,7 @@ chipTest("the console tells the start, WiFi and link in this order, and no secre
     "holdfast: link up connects=1",
   ]);
   assert(!board.lines.join().includes("secret"));
-  assertEquals(end.lines(), []); // it was not asked to
+  assertEquals(end.lines(), []); // this was not enabled
 });
 
 chipTest(
@@ -86,7 +86,7 @@ chipTest(
 );
 
 chipTest(
-  "an application that logs without end: it is shown, some of it at the server, which is told how much it misses",
+  "an application that logs without end: the console shows it, the server gets some of it and the number of missing lines",
   async () => {
     await using end = await listen();
     const wasm = await compile(`

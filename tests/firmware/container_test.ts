@@ -1,6 +1,6 @@
 /**
- * The container file, as far as it can be tried without a container: what it installs is all that is needed and is
- * there in Debian, and its steps, done here to a copy of the tree, give the same release as the tree itself.
+ * The container file, tested without a container: it installs everything needed, from Debian, and its steps, applied
+ * here to a copy of the tree, give the same release as the tree itself.
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { buildFirmware, filesBelow, RELEASE_TOOLS } from "../support/release.ts";
@@ -10,7 +10,7 @@ import { chipTools } from "./support.ts";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const FILE = `${ROOT}bridge/esp8266/Containerfile`;
 
-/** The instructions, with what they are given. */
+/** The instructions with their arguments. */
 function instructions(): [name: string, value: string][] {
   const text = Deno.readTextFileSync(FILE).replace(/^#.*\n/gm, "").replace(/\\\n\s*/g, "");
   return Array.from(text.matchAll(/^([A-Z]+) (.*)$/gm), ([, name, value]) => [name!, value!]);
@@ -20,19 +20,19 @@ function all(name: string): string[] {
   return instructions().filter(([it]) => it === name).map(([, value]) => value);
 }
 
-/** Packages that it installs. */
+/** The packages that it installs. */
 function packages(): string[] {
   const [, list] = all("RUN")[0]!.match(/install -y --no-install-recommends ([^&]*) &&/)!;
   return list!.trim().split(/\s+/);
 }
 
-Deno.test("the container file installs what a release is built with, and the Deno of the gate", () => {
+Deno.test("the container file installs the tools for a release, and the gate's Deno", () => {
   const wanted = Object.values({ ...chipTools, ...RELEASE_TOOLS })
     .filter((name) => name !== "qemu-system-misc" && name !== "tar");
   for (const name of wanted) assert(packages().includes(name), name);
   const [, version] = all("RUN")[1]!.match(/ deno@([\d.]+)$/)!;
   assertStringIncludes(Deno.readTextFileSync(`${ROOT}.ci/run`), `deno@${version}\n`);
-  // It takes nothing of the vendor's along, and what it does with it is up to who runs it.
+  // It contains nothing of the vendor's; whoever runs it provides the SDK.
   assertEquals(all("CMD"), ['["--board", "nonos", "--sdk", "/sdk", "--release", "/release"]']);
   assertEquals(all("COPY"), [". ."]);
 });
@@ -61,8 +61,8 @@ toolTest(
       assert(success, new TextDecoder().decode(stderr));
       const here = await buildFirmware(["--release", `${folder}/here`]);
       assertEquals([here.code, here.err], [0, ""]);
-      // The bundler names the page's pieces by the paths of what is in them, in a tree: where packages are linked from
-      // another place, those differ.
+      // The bundler names the page's chunks by the paths of their modules, which differ if packages are linked from
+      // another place.
       const linked = Deno.lstatSync(`${ROOT}node_modules`).isSymlink;
       const compared = (place: string) =>
         [...filesBelow(`${folder}/${place}`)].filter(([path]) =>
@@ -75,7 +75,7 @@ toolTest(
   },
 );
 
-/** What a line of the list of ignored files stands for. */
+/** The pattern of a line in the list of ignored files. */
 function pattern(line: string): RegExp {
   const anywhere = line.startsWith("**/");
   const path = (anywhere ? line.slice(3) : line).replaceAll(".", "\\.").replaceAll("*", "[^/]*");

@@ -10,12 +10,12 @@ import { until } from "../support/wait.ts";
 import { toolTest } from "../support/tools.ts";
 import { application, chipTest, chipTools, firmware, isUp, plugInBehindProxy } from "./support.ts";
 
-/** Of the server, in ms. */
+/** The server's timeout in ms. */
 const TIMEOUT = 1000;
-/** So many times faster than real the chips' clocks go. */
+/** How many times faster than real time the chips' clocks run. */
 const SPEED = 50;
 
-/** The application is in flash, unless the firmware has it. */
+/** Starts a chip with the application in flash, or in the firmware. */
 function start(name: string, id: string, port: number, dialect: 1 | 2 = 2, firmware?: string) {
   return plugInBehindProxy({
     ...(firmware === undefined ? { application: application(name) } : { firmware }),
@@ -35,7 +35,7 @@ function logged({ board }: Started): string[] {
 }
 
 chipTest(
-  "main: a chip exchanges counters with the server, and misses none in an outage",
+  "main: a chip exchanges counters with the server, and loses none in an outage",
   async () => {
     const printed: string[] = [];
     await using demo = await serve(
@@ -58,7 +58,7 @@ chipTest(
 );
 
 chipTest(
-  "remote: a switch on a chip works an LED on another, also after outages of either",
+  "remote: a switch on a chip controls an LED on another, also after outages of either",
   async () => {
     const printed: string[] = [];
     await using demo = await serve(remote({ print: (line) => printed.push(line) }), TIMEOUT);

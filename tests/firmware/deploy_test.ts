@@ -18,7 +18,7 @@ import {
 } from "./deploying.ts";
 import { application, chipTest, firmware, line, plugIn } from "./support.ts";
 
-/** As the flasher of before has written it: version 1. */
+/** The application area as an older flasher wrote it: version 1. */
 function areaOfBefore(name: string, wasm: Uint8Array): Uint8Array {
   const area = new Uint8Array(48 + Math.ceil(wasm.length / 4) * 4).fill(0xff);
   const view = new DataView(area.buffer);
@@ -33,7 +33,7 @@ function areaOfBefore(name: string, wasm: Uint8Array): Uint8Array {
 }
 
 chipTest(
-  "an application travels while the old one runs, is tried, kept, and what starts",
+  "an application arrives while the old one runs, is tried, kept, and then started at boot",
   async () => {
     const random = new Random(1);
     const [old, next, third] = [1, 2, 3].map(() => random);
@@ -54,20 +54,20 @@ chipTest(
     assertEquals(keptOf(roof.board)!.wasm, second);
     assertEquals(slotsOf(roof.board).length, 2, "the old one is there, too");
     assert(roof.got.length > 2 && roof.got.every((text) => /^\d+$/.test(text)), roof.got.join(" "));
-    // The same again is there already; an older one is refused, unless it is told.
+    // The same one is there already; an older one is refused, unless forced.
     await device.deploy(second, { name: "new", version: 7 });
     const why = await assertRejects(
       () => device.deploy(first, { name: "old", version: 6 }),
       LocalError,
     );
     assertEquals(why.code, "DEPLOY_REFUSED");
-    assertStringIncludes(why.message, "it is older than the one that runs");
+    assertStringIncludes(why.message, "its version is lower than the running one's");
     await device.deploy(first, { name: "old", version: 6, older: true });
     assertEquals(keptOf(roof.board)!.wasm, first);
     await roof.reset("power-on");
     await roof.up();
     await until(() => device.runs?.name === "old" && device.connected);
-    // An application flashed over the cable is the one that runs.
+    // An application that is flashed over the cable runs.
     const cabled = variant(good, third!);
     roof.board.flash.set(encodeApplication("cabled", cabled), 0xf0000);
     await roof.reset("external");
@@ -76,7 +76,7 @@ chipTest(
   },
 );
 
-/** A chip is given an application whose trial ends so: the old one comes back, and the server is told. */
+/** Deploys an application whose trial ends in this way: the old one must come back, and the server be told. */
 async function fallsBack(reason: string): Promise<void> {
   const good = await once(GOOD);
   await using roof = await Roof.start({
@@ -91,7 +91,7 @@ async function fallsBack(reason: string): Promise<void> {
   await until(() => device.runs?.name === "good" && device.connected);
   assertStringIncludes(device.metadata, "reset=rollback ");
   assertEquals(keptOf(roof.board)!.wasm, good);
-  // Not again; nor does the chip try it, whatever the server thinks.
+  // It is not tried again, even if the server has forgotten.
   assertEquals((await assertRejects(deploy, LocalError)).code, "DEPLOY_REFUSED");
   const isTold = () => slotsOf(roof.board).some(({ state }) => (state & Mark.told) === 0);
   await until(isTold, { what: "the server's ack to reach the chip" });
@@ -103,20 +103,20 @@ async function fallsBack(reason: string): Promise<void> {
 chipTest(
   "an application that traps, hangs, takes too much memory, refuses itself or cannot be compiled: the old one comes back",
   async () => {
-    // Compiling stops the clock of all: so it comes first. Then a chip for each, as most of their time is waiting.
+    // Compiling blocks everything, so it comes first. Then one chip for each, because most of their time is waiting.
     for (const source of [GOOD, ...Object.values(BAD)]) await once(source);
     await Promise.all(Object.keys(BAD).map(fallsBack));
   },
 );
 
-/** Looks for a server where there is no server. */
+/** An application that looks for a server where there is none. */
 const NOWHERE = `
   export * from "../assembly/core";
   import { configure, every } from "../assembly/app";
   export function onStart(): void { every(100); }
   export function onTick(): void { configure(memory.data<u8>([4, 2, 1, 0]), 4); every(0); }`;
 
-/** A chip that is given an application; `meddle` is done once that is on trial. Returns why it falls back. */
+/** Deploys an application to a chip; `meddle` runs once it is on trial. Returns why it falls back. */
 async function comesBack(wasm: Uint8Array, speed: number, meddle: (roof: Roof) => void) {
   const application = { name: "good", wasm: await once(GOOD) };
   await using roof = await Roof.start({ application, speed });
@@ -135,14 +135,14 @@ chipTest(
     const [good, nowhere] = [await once(GOOD), await once(NOWHERE)];
     const reasons = await Promise.all([
       comesBack(variant(good, new Random(2)), 20, ({ board }) => board.reset("exception")),
-      comesBack(nowhere, 60, () => {}), // it is given five minutes
+      comesBack(nowhere, 60, () => {}), // it gets five minutes
     ]);
     assertEquals(reasons, ["crash", "link"]);
   },
 );
 
 chipTest(
-  "a board whose application is part of its firmware says that it cannot, at once",
+  "a deploy to a board whose application is part of its firmware fails at once",
   async () => {
     const built = application("qos");
     await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
@@ -161,11 +161,11 @@ chipTest(
   },
 );
 
-/** Each waits most of the time: for a link, for an outage to be noticed, for a trial to be over. */
+/** Each waits most of the time: for a link, for an outage to be noticed, for a trial to end. */
 const CHIPS = 4;
 
 chipTest(
-  "20 applications, one after the other on each of four chips, with something that happens at any moment: the right one runs",
+  "20 applications, one after the other on each of four chips, with faults at random moments: the right one runs",
   async () => {
     const seed = Number(Deno.env.get("HOLDFAST_SEED") ?? Math.floor(Math.random() * 2 ** 31));
     const said: string[] = [];
@@ -175,7 +175,7 @@ chipTest(
       (_, n) =>
         deployAll(20 / CHIPS, new Random(seed + n), (line) => said.push(`chip ${n}: ${line}`)),
     );
-    const ends = await Promise.allSettled(chips); // none of them is left behind
+    const ends = await Promise.allSettled(chips); // so that none is left running
     const failed = ends.find((end) => end.status === "rejected");
     if (failed) {
       throw new Error(`HOLDFAST_SEED=${seed}\n${said.join("\n")}`, { cause: failed.reason });

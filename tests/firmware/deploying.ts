@@ -1,5 +1,5 @@
 /**
- * A chip, and a server that gives it one application after the other: through whatever happens to either.
+ * A chip, and a server that deploys one application after the other to it, through faults of either.
  *
  * @module
  */
@@ -19,21 +19,21 @@ import type { Random } from "../support/random.ts";
 import { until } from "../support/wait.ts";
 import { connects, isUp, line, plugIn } from "./support.ts";
 
-/** Of the server, in ms. */
+/** The server's timeout in ms. */
 const TIMEOUT = 2000;
-/** Of the chip's clock: 30 s of link are one and a half. */
+/** Speed of the chip's clock: 30 s of link take 1.5 s. */
 const SPEED = 20;
-/** After which a chip that hangs is reset, in ms: what a busy machine may take the processor away for is less. */
+/** The watchdog's limit in ms: longer than a busy machine may take the processor away. */
 export const WATCHDOG = 5000;
 
-/** An application that is well, and says so to the server once a second. */
+/** A working application, which reports to the server once a second. */
 export const GOOD = `
   export * from "../assembly/core";
   import { begin, every, millis, number, QOS, send } from "../assembly/app";
   export function onStart(): void { every(1000); }
   export function onTick(): void { begin(11); number(millis()); send(QOS); }`;
 
-/** Applications that are not, by what becomes of them. */
+/** Failing applications, by the way in which they fail. */
 export const BAD: Readonly<Record<string, string>> = {
   trap: `
     export * from "../assembly/core";
@@ -59,15 +59,15 @@ export const BAD: Readonly<Record<string, string>> = {
     unreachable();`,
 };
 
-/** The same application, to be told from others: more bytes in it, and another hash. */
+/** A variant of an application: with more bytes, and another hash. */
 export function variant(wasm: Uint8Array, random: Random, more = 200): Uint8Array<ArrayBuffer> {
   const bytes = random.bytes(more);
-  const size = bytes.length + 2; // a name of one letter, and then anything
+  const size = bytes.length + 2; // a name of one letter, then random bytes
   assert(size > 127 && size < 16384);
   return Uint8Array.of(...wasm, 0, size & 127 | 128, size >> 7, 1, 0x78, ...bytes);
 }
 
-/** What a chip's flash holds: what runs, and what is kept. */
+/** The slots in a chip's flash. */
 export function slotsOf(board: Emulator) {
   return [0, 1].flatMap((slot) => {
     const from = APPLICATION_OFFSET + slot * SLOT_BYTES;
@@ -79,18 +79,18 @@ export function slotsOf(board: Emulator) {
   });
 }
 
-/** The application that is kept, and newest. */
+/** The newest kept application. */
 export function keptOf(board: Emulator) {
   return slotsOf(board).filter(({ state }) => (state & Mark.kept) === 0)
     .sort((a, b) => b.sequence - a.sequence)[0];
 }
 
-/** A deploy that nothing more comes of. */
+/** Whether a deploy has its outcome. */
 export function isDecided({ phase }: Deploy): boolean {
   return !["waits", "offered", "sending", "checking", "trial"].includes(phase);
 }
 
-/** A board on a roof: nobody goes there with a cable. */
+/** A board on a roof, where nobody can go with a cable. */
 export class Roof implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   readonly #folder = Deno.makeTempDirSync();
@@ -98,7 +98,7 @@ export class Roof implements AsyncDisposable {
   #stores = 0;
   board!: Emulator;
   proxy!: FaultProxy;
-  /** What the server's application has got. */
+  /** Messages that the server's application has received. */
   readonly got: string[] = [];
 
   private constructor(readonly key: Uint8Array | undefined) {}
@@ -151,7 +151,7 @@ export class Roof implements AsyncDisposable {
     return `${this.#folder}/${this.#stores}.db`;
   }
 
-  /** The link is up, and stays so for a moment. */
+  /** Waits until the link is up, and stays up for a moment. */
   async up(): Promise<void> {
     await until(() => (this.board.check(), isUp(this.board)), {
       what: () => `the link to be up:\n  ${this.board.lines.slice(-8).join("\n  ")}`,
@@ -163,7 +163,7 @@ export class Roof implements AsyncDisposable {
     return await this.#server.device("roof");
   }
 
-  /** The server is killed, and another starts on what it has left. */
+  /** Kills the server, and starts another on its store. */
   async killServer(): Promise<void> {
     this.proxy.blackhole();
     const left = image(this.#path);
@@ -175,7 +175,7 @@ export class Roof implements AsyncDisposable {
     this.proxy.restore({ drop: true });
   }
 
-  /** Nothing passes until both ends have noticed. */
+  /** Cuts the link until both ends have noticed. */
   async outage(): Promise<void> {
     this.proxy.blackhole();
     await until(() => !isUp(this.board), { what: "the outage to be noticed" });
@@ -199,7 +199,7 @@ export class Roof implements AsyncDisposable {
     });
   }
 
-  /** Waits until the server knows what has become of a deploy. */
+  /** Waits until the server knows the outcome of a deploy. */
   async decided(): Promise<Deploy> {
     let said = "";
     return await until(async () => {
@@ -237,8 +237,8 @@ export const FAULTS: Readonly<Record<string, (roof: Roof) => Promise<void>>> = {
 };
 
 /**
- * Deploys so many applications, one after the other, each with something that happens at a random moment. In the end of
- * each the right one runs: the new one, or the one before if the new one is not well.
+ * Deploys this many applications, one after the other, each with a fault at a random moment. At the end of each the
+ * right one must run: the new one, or the previous one if the new one fails.
  */
 export async function deployAll(
   count: number,
@@ -247,7 +247,7 @@ export async function deployAll(
 ): Promise<void> {
   const good = await once(GOOD);
   const bad = Object.entries(BAD);
-  for (const [, source] of bad) await once(source); // all that takes long, before there is a chip
+  for (const [, source] of bad) await once(source); // everything slow comes first, before there is a chip
   let runs = { name: "first", wasm: variant(good, random) };
   await using roof = await Roof.start({ application: runs, watchdog: WATCHDOG });
   for (let n = 1; n <= count; n++) {
@@ -255,7 +255,7 @@ export async function deployAll(
     const [reason, source] = n % 4 === 0 ? random.pick(bad) : [undefined, GOOD];
     const wasm = variant(await once(source), random, 200 + random.int(0, 3000));
     const name = `number-${n}`;
-    // By how much has arrived, or by the time since then, as the trial and its end are as likely.
+    // The moment is drawn by the bytes that have arrived, or by time, so that the trial and its end are as likely.
     const wait = random.once(2) ? random.int(0, wasm.length - 1) : undefined;
     const device = await roof.device();
     await device.deploy(wasm, { name, version: n, until: "accepted" });
@@ -277,7 +277,7 @@ export async function deployAll(
       runs = { name, wasm };
     } else {
       assertEquals(phase, "fell_back", told);
-      // What the power has ended more than once may be told as a crash.
+      // A trial that a power cut has ended more than once may be reported as a crash.
       assert([reason, "crash", "unknown"].includes(why!), told);
     }
     await roof.up();
@@ -287,7 +287,7 @@ export async function deployAll(
     }, { what: () => `the right one to run, ${told}` });
     assertEquals(keptOf(roof.board)!.wasm, runs.wasm, told);
   }
-  // And it is what starts by itself.
+  // It must also start by itself.
   await roof.reset("power-on");
   await line(roof.board, `application name=${runs.name}`, roof.board.lines.length - 1);
   await roof.up();

@@ -1,6 +1,6 @@
 /**
- * `deno task deploys`: an emulated chip is given one application after the other, each while something happens to it or
- * to the server. See `deploying.ts`.
+ * `deno task deploys`: deploys one application after the other to an emulated chip, each with a fault of the chip or
+ * the server. See `deploying.ts`.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A thousand messages each way between the real server's process and a chip, through all that may happen to
- * either. What must come of it is in the table of promises (client-as/PROMISES.md).
+ * A thousand messages each way between the real server's process and a chip, through all kinds of faults. The table of
+ * promises (client-as/PROMISES.md) says what must hold.
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
@@ -14,13 +14,13 @@ import { until } from "../support/wait.ts";
 import { chipTest, connects, isUp, plugIn } from "./support.ts";
 
 const MESSAGES = 1000;
-/** Of the server, in ms. */
+/** The server's timeout in ms. */
 const TIMEOUT = 1000;
 const SPEED = 20;
 
 /**
- * Sends a number every 200 ms, which is 10 ms here, as long as fewer than 8 are on their way; logs what it gets.
- * The numbers start over with each boot, and are told apart by what the boot has drawn.
+ * Sends numbers every 200 ms, which are 10 ms here, as long as fewer than 8 are on their way; logs what it gets. The
+ * numbers restart with each boot, which a random number identifies.
  */
 const APPLICATION = `
 export * from "../assembly/core";
@@ -44,9 +44,9 @@ export function onTick(): void {
 export function onMessage(ptr: usize, length: i32): void { log(ptr, length); }
 `;
 
-/** What both ends have seen. */
+/** Messages that both ends have seen. */
 interface Account {
-  /** What the server has processed, in order: "boot number". Each was answered in the same transaction. */
+  /** Messages that the server has processed, in order: "boot number". Each was answered in the same transaction. */
   processed: string[];
   /** For each boot of the chip, the answers that its application got. */
   answered: string[][];
@@ -58,11 +58,11 @@ interface World {
   board: Emulator;
   proxy: FaultProxy;
   random: Random;
-  /** Kills the server amid everything, and starts another on its store. */
+  /** Kills the server in the middle of its work, and starts another on its store. */
   killServer: () => Promise<void>;
 }
 
-/** Something that happens; resolves when it is over. */
+/** A fault; resolves when it is over. */
 type Fault = (world: World) => Promise<void> | void;
 
 const faults: Record<string, Fault> = {
@@ -119,7 +119,7 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
   const first = start();
   stack.defer(() => server[Symbol.asyncDispose]());
   const proxy = stack.use(await FaultProxy.start({ target: { port: await first } }));
-  proxy.delay(20); // so that there are always acks on their way
+  proxy.delay(20); // so that acks are always on their way
   let total = 0;
   const board = stack.use(
     await plugIn({
@@ -152,7 +152,7 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
   if (reset) {
     const chipReset: Fault = async () => {
       const before = answered.length;
-      proxy.reset(); // the acks on their way are lost: what the chip forgets shows
+      proxy.reset(); // the acks on their way are lost, so that what the chip forgets becomes visible
       board.reset("watchdog", { keep: reset === "kept" });
       await until(() => answered.length > before, { what: "the chip to boot" });
     };
@@ -169,7 +169,7 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
     await fault(world);
     board.check();
   }
-  // Those that came twice do not count.
+  // Duplicates do not count.
   await answers(MESSAGES + 100, "at the end");
   await stop("stop");
   using db = new DatabaseSync(store, { readOnly: true });
@@ -177,7 +177,7 @@ async function run(folder: string, reset?: "kept" | "lost", key?: string): Promi
   return { processed: rows.map(({ line }) => String(line)), answered, kills };
 }
 
-/** From the chip: of what a boot has written, the end may be missing if it was reset, and nothing else. */
+/** Messages from the chip: only the last ones of a boot may be missing, if it was reset. */
 function checkProcessed({ processed, answered, kills }: Account): void {
   assert(kills > 1 && processed.length >= MESSAGES);
   assert(checkBoots(processed) <= answered.length);
@@ -209,7 +209,7 @@ chipTest(
     assert(answered.length > 4);
     let taken = 0;
     for (const got of answered) {
-      // One that was with the application when the chip was reset, before its position was kept, comes again.
+      // A message that the application had when the chip was reset, before its position was saved, comes again.
       if (taken > 0 && got[0] === processed[taken - 1]) taken--;
       assertEquals(got, processed.slice(taken, taken += got.length));
     }
@@ -226,6 +226,6 @@ chipTest(
     assert(answered.length > 4);
     const { taken, again } = checkTakenAgain(processed, answered);
     assert(taken >= MESSAGES);
-    assert(again > answered.length, "more comes again than where the position is kept");
+    assert(again > answered.length, "more messages come again than with a kept position");
   },
 );

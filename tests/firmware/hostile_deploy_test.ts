@@ -1,4 +1,4 @@
-/** What a chip makes of messages for its firmware, and of applications, that no server of ours would send. */
+/** How a chip handles messages for its firmware, and applications, that our server would never send. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { createHash } from "node:crypto";
 import type { Emulator } from "../../bridge/esp8266/emulator/emulator.ts";
@@ -8,7 +8,7 @@ import { until } from "../support/wait.ts";
 import { keptOf } from "./deploying.ts";
 import { application, chipTest, line, plugIn } from "./support.ts";
 
-/** A server that says what the test wants, in dialect 2 without keys. */
+/** A server that sends what the test wants, in dialect 2 without keys. */
 class Talker {
   readonly #heard: string[] = [];
   #sent = 0;
@@ -23,19 +23,19 @@ class Talker {
       return end < 0 ? undefined : peer.heard.slice(0, end);
     }, { what: "a hello" });
     const word = (at: number) => hello.slice(3 + at * 8, 11 + at * 8);
-    const epoch = `0000000${connection + 1}`; // a stream of its own
+    const epoch = `0000000${connection + 1}`; // a new stream for each connection
     const words = [epoch, "00000000", word(0), word(1), "00000040", "00010000", "00000200"];
     await peer.say(`\x0200${words.join("")}${"0".repeat(32)}\n`);
     return new Talker(peer, board);
   }
 
-  /** Says it, in a message. */
+  /** Sends a text as a message. */
   async say(text: string): Promise<void> {
     const id = (this.#sent++ & 255).toString(16).padStart(2, "0");
     await this.peer.say(`${id}${text}\n`);
   }
 
-  /** What the firmware has answered since the last time; acknowledged. */
+  /** Takes and acknowledges the firmware's answers since the last call. */
   async #take(): Promise<string | undefined> {
     const lines = this.peer.heard.split("\n").slice(0, -1);
     for (; this.#read < lines.length; this.#read++) {
@@ -54,7 +54,7 @@ class Talker {
     });
   }
 
-  /** Sends all of an application. Returns what comes behind the offer's answer. */
+  /** Sends a whole application. Returns what comes after the answer to the offer. */
   async give(wasm: Uint8Array, { hash = hashOf(wasm), name = "x" } = {}): Promise<string> {
     await this.say(`\x02o ${hash} ${wasm.length} 9 2 ${name}`);
     assertStringIncludes(await this.hear(), `\x02o ${hash.slice(0, 8)} `);
@@ -132,7 +132,7 @@ const MALFORMED = [
 ];
 
 chipTest(
-  "messages that are none: the chip says so on its console, and nothing else comes of it",
+  "malformed messages: the chip reports them on its console, and ignores them",
   async () => {
     await using it = await scene();
     const { board, talker } = it;
@@ -141,12 +141,12 @@ chipTest(
     await until(() => said() === MALFORMED.length, {
       what: () => `${MALFORMED.length} lines: ${board.lines.slice(-40).join("\n")}`,
     });
-    // The link is well, and what follows is understood.
+    // The link still works, and later messages are understood.
     for (const [size, why] of [[0, "size"], [20_385, "size"], [4_294_967_295, "size"]] as const) {
       await talker.say(`\x02o ${HASH} ${size} 9 0 x`);
       assertEquals(await talker.hear(), `\x02n ${HASH.slice(0, 8)} ${why}`);
     }
-    // What the firmware has not is refused by its number before anything is kept, or erased.
+    // A missing import is refused by its number before anything is stored or erased.
     const before = board.flash.slice();
     for (const [needs, lacks] of [[2 ** 20, 20], [2 ** 32 - 1, 20], [2 ** 31, 31]]) {
       await talker.say(`\x02i ${needs}`);
@@ -154,13 +154,13 @@ chipTest(
       assertEquals(await talker.hear(), `\x02n ${HASH.slice(0, 8)} import ${lacks}`);
     }
     assertEquals(board.flash, before);
-    await talker.say("\x02p 0 AAAA"); // without an offer: said once
+    await talker.say("\x02p 0 AAAA"); // without an offer: reported once
     await talker.say("\x02p 4 AAAA");
     assertEquals(await talker.hear(), "\x02n -------- offer");
-    await talker.say(`\x02o ${HASH} 100 9 0 x`); // of an older server, which has not said what it needs
+    await talker.say(`\x02o ${HASH} 100 9 0 x`); // from an older server, which does not send `needs`
     assertEquals(await talker.hear(), `\x02o ${HASH.slice(0, 8)} 0`);
-    await talker.say("\x02p 0 AAAAAAA"); // 5 bytes, and more are to come
-    await talker.say("\x02p 96 AAAAAAAA"); // beyond the end, and beyond the place
+    await talker.say("\x02p 0 AAAAAAA"); // 5 bytes, and not the last piece
+    await talker.say("\x02p 96 AAAAAAAA"); // beyond the end, and not the expected offset
     await talker.say("\x02p 4 AAAAAAAAAAAAAAAA");
     assertEquals(await talker.hear(), `\x02n ${HASH.slice(0, 8)} gap`);
     await talker.say("\x02x");
@@ -170,42 +170,45 @@ chipTest(
   },
 );
 
-chipTest("applications that are none: refused by name, or the one before comes back", async () => {
-  const main = application("main").wasm;
-  const foreign = await compile(`
+chipTest(
+  "invalid applications are refused with a reason, or the previous one comes back",
+  async () => {
+    const main = application("main").wasm;
+    const foreign = await compile(`
     export * from "../assembly/core";
     @external("board", "fly") declare function fly(height: i32): void;
     export function onTick(): void { fly(3); }`);
-  const wide = await compile(`
+    const wide = await compile(`
     export * from "../assembly/core";
     let sum: i64 = 1;
     export function onTick(): void { sum += sum; }`);
-  // Compiling stops the clock of all: so it comes first.
-  await using it = await scene();
-  const { server, board, talker } = it;
-  const cases: [wasm: Uint8Array, says: string][] = [
-    [new TextEncoder().encode("<html>no application</html>"), "module"],
-    [main.slice(0, 3000), "module"],
-    [Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), "module"],
-    [
-      Uint8Array.of(...main.slice(0, 8), 7, 0xff, 0xff, 0xff, 0xff, 0x0f, ...main.slice(8)),
-      "module",
-    ],
-    [foreign, "import board.fly"],
-  ];
-  for (const [wasm, says] of cases) {
-    assertEquals(await talker.give(wasm), `\x02n ${hashOf(wasm).slice(0, 8)} ${says}`);
-  }
-  const other = hashOf(foreign.slice(1));
-  assertEquals(await talker.give(main, { hash: other }), `\x02n ${other.slice(0, 8)} hash`);
-  assertEquals(board.boots, 1);
-  // In form, and what the interpreter does not know.
-  assertEquals(await talker.give(wide), `\x02g ${hashOf(wide).slice(0, 8)}`);
-  await line(board, "application fell back reason=load");
-  const again = await Talker.meet(server, board, 1);
-  assertStringIncludes(again.peer.heard, "reset=rollback ");
-  await again.say(`\x02o ${hashOf(wide)} ${wide.length} 9 0 x`);
-  assertEquals(await again.hear(), `\x02r ${hashOf(wide).slice(0, 8)} load`);
-  assertEquals(await again.hear(), `\x02n ${hashOf(wide).slice(0, 8)} failed`);
-  assertEquals(keptOf(board)!.wasm, main);
-});
+    // Compiling blocks everything, so it comes first.
+    await using it = await scene();
+    const { server, board, talker } = it;
+    const cases: [wasm: Uint8Array, says: string][] = [
+      [new TextEncoder().encode("<html>no application</html>"), "module"],
+      [main.slice(0, 3000), "module"],
+      [Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0), "module"],
+      [
+        Uint8Array.of(...main.slice(0, 8), 7, 0xff, 0xff, 0xff, 0xff, 0x0f, ...main.slice(8)),
+        "module",
+      ],
+      [foreign, "import board.fly"],
+    ];
+    for (const [wasm, says] of cases) {
+      assertEquals(await talker.give(wasm), `\x02n ${hashOf(wasm).slice(0, 8)} ${says}`);
+    }
+    const other = hashOf(foreign.slice(1));
+    assertEquals(await talker.give(main, { hash: other }), `\x02n ${other.slice(0, 8)} hash`);
+    assertEquals(board.boots, 1);
+    // Well-formed, but with something that the interpreter does not know.
+    assertEquals(await talker.give(wide), `\x02g ${hashOf(wide).slice(0, 8)}`);
+    await line(board, "application fell back reason=load");
+    const again = await Talker.meet(server, board, 1);
+    assertStringIncludes(again.peer.heard, "reset=rollback ");
+    await again.say(`\x02o ${hashOf(wide)} ${wide.length} 9 0 x`);
+    assertEquals(await again.hear(), `\x02r ${hashOf(wide).slice(0, 8)} load`);
+    assertEquals(await again.hear(), `\x02n ${hashOf(wide).slice(0, 8)} failed`);
+    assertEquals(keptOf(board)!.wasm, main);
+  },
+);

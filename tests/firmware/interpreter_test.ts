@@ -1,4 +1,4 @@
-/** What is compiled for the interpreter in a way of its own computes on the chip what it computes on a PC. */
+/** Code that the interpreter compiles in a special way computes the same on the chip as on a PC. */
 import { assert, assertEquals } from "@std/assert";
 import { compile } from "../support/compile.ts";
 import { chipTest, line, plugIn } from "./support.ts";
@@ -67,7 +67,7 @@ const SOURCE = `
   }`;
 
 chipTest(
-  "the interpreter: branches, tables and constants are on the chip what they are on a PC",
+  "the interpreter: branches, tables and constants work on the chip as on a PC",
   async () => {
     const wasm = await compile(SOURCE);
     const expected: string[] = [];

@@ -11,7 +11,7 @@ function listen(): Promise<Server> {
   return Server.listen({ port: 0, hostname: "127.0.0.1", timeout: TIMEOUT, open: true });
 }
 
-chipTest("a name that is looked up slowly is no attempt that fails", async () => {
+chipTest("a slow lookup of a name does not count as a failed attempt", async () => {
   await using server = await listen();
   const { promise: answer, resolve: found } = Promise.withResolvers<string>();
   await using board = await plugIn({
@@ -24,7 +24,7 @@ chipTest("a name that is looked up slowly is no attempt that fails", async () =>
   });
   const connecting = `holdfast: link connecting server=server.lan:${server.port}`;
   await line(board, connecting);
-  // Its attempt would be over by now, and the next one, too.
+  // An attempt would have ended by now, and the next one, too.
   await new Promise((resolve) => setTimeout(resolve, TIMEOUT));
   found("127.0.0.1");
   await until(() => isUp(board), { what: "the link" });

@@ -1,26 +1,26 @@
 /**
- * What can be told of a firmware for the chip without one: from its machine code, as `objdump` shows it.
+ * Checks of a firmware's machine code without a chip, from the output of `objdump`.
  *
  * @module
  */
 
-/** An instruction that the chip would fault at. */
+/** An instruction at which the chip would fault. */
 export interface Fault {
   function: string;
   instruction: string;
 }
 
-/** Where the flash is seen in memory. */
+/** The flash's address range. */
 const FLASH = { start: 0x40200000, end: 0x40300000 };
 
-/** Loads of less than a word: from flash they are faults, and the firmware's constants are in flash. */
+/** Loads of less than a word: they fault on flash, where the firmware's constants are. */
 export function subWordLoads(disassembly: string): Fault[] {
   return [...instructions(disassembly)].filter(({ instruction }) =>
     /^(l8ui|l16ui|l16si)\b/.test(instruction)
   ).map(faultOf);
 }
 
-/** Instructions of functions that call, or point, into the flash: not to be had while it cannot be read. */
+/** Instructions of these functions that call or point into the flash, which cannot be read at that time. */
 export function flashReferences(disassembly: string, functions: string[]): Fault[] {
   return [...instructions(disassembly)].filter((fault) => {
     if (!functions.includes(fault.function)) return false;
@@ -32,12 +32,12 @@ export function flashReferences(disassembly: string, functions: string[]): Fault
   }).map(faultOf);
 }
 
-/** Where the chip's registers begin. What lies below, and is no memory, cannot be written. */
+/** The chip's first register. Lower addresses outside of memory cannot be written. */
 const FIRST_REGISTER = 0x3ff00000;
 
 /**
- * Stores to an address that is a number in the code and too small to be one: what a macro without brackets makes of a
- * register's offset. Only where no jump leads in between, so that the number is certain.
+ * Stores to a constant address that is too small: a macro without brackets makes this of a register's offset. Only
+ * where no jump leads in between, so that the constant is certain.
  */
 export function storesToNowhere(disassembly: string): Fault[] {
   const all = [...instructions(disassembly)];
@@ -62,7 +62,7 @@ export function storesToNowhere(disassembly: string): Fault[] {
   return faults;
 }
 
-/** Names of the functions that a disassembly has. */
+/** Names of the functions in a disassembly. */
 export function functionsOf(disassembly: string): string[] {
   return [...disassembly.matchAll(/^[0-9a-f]+ <(\w+)>:$/gm)].map(([, name]) => name!);
 }

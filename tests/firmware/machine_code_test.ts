@@ -26,7 +26,7 @@ Deno.test("loads of less than a word are found, with their function", () => {
   ]);
 });
 
-Deno.test("calls and pointers into flash are found in the functions asked for", () => {
+Deno.test("calls and pointers into flash are found in the given functions", () => {
   assertEquals(flashReferences(DISASSEMBLY, ["on_timer"]).map(({ instruction }) => instruction), [
     "l32r a2, 40100044 <y> (402140a0 <table+0x10>)",
     "call0 40210000 <in_flash>",
@@ -34,7 +34,7 @@ Deno.test("calls and pointers into flash are found in the functions asked for", 
   assertEquals(flashReferences(DISASSEMBLY, ["in_flash"]).length, 1);
 });
 
-Deno.test("stores to a register's offset, in place of the register, are found", () => {
+Deno.test("stores to a register's offset instead of the register are found", () => {
   const disassembly = `
 0000001c <pins_output>:
   20:\tf2ff\tl32r\ta2, 10 <x> (60000304 <y>)

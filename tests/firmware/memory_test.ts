@@ -1,4 +1,4 @@
-/** What the firmware needs of a chip's memory, against the budgets, and that it reads flash as the chip can. */
+/** The firmware's use of memory against the budgets, and that it reads flash only in whole words. */
 import { assert, assertEquals } from "@std/assert";
 import { BUDGET, heapLeft } from "../../bridge/esp8266/targets/nonos/build.ts";
 import { buildEmulator } from "../../bridge/esp8266/targets/emulator/build.ts";
@@ -24,7 +24,7 @@ const TIMEOUT = 2000;
 const SPEED = 20;
 /** Bytes. */
 const LIMIT = { heap: 16 * 1024, stack: 3 * 1024 };
-/** An application with five channels, and all that channels can do: read, set, ask and be asked, tell what happens. */
+/** An application with five channels that uses everything: reports, settings, requests both ways, events. */
 const FIVE_CHANNELS = `
   export * from "../assembly/core";
   export { canReceive } from "../assembly/app";
@@ -104,7 +104,7 @@ async function inFolder<T>(fn: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs an application through all that a chip does, under the eyes of the plugin; what it says of its memory. */
+/** Runs an application through everything that a chip does, watched by the plugin; returns its report on memory. */
 async function observe(
   { name, wasm }: ReturnType<typeof application>,
   gcc: string,
@@ -121,7 +121,7 @@ async function observe(
     app: async (device) => {
       for await (const _ of device) {
         got++;
-        // As long as a chip takes it, and in a burst. Who knows of channels answers.
+        // The longest text that a chip takes, and a burst. Applications with channels answer.
         for (const text of ["x".repeat(512), "[1]", "y".repeat(100), "=none.1 1"]) {
           device.write(text, { wait: false }).catch(() => {});
         }
@@ -136,22 +136,22 @@ async function observe(
     id: "chip",
     port: server.port,
     speed: SPEED,
-    settings: { timeout: TIMEOUT * SPEED, key, suite: 4, log: true }, // what takes the most stack
+    settings: { timeout: TIMEOUT * SPEED, key, suite: 4, log: true }, // which takes the most stack
     arguments: watch.arguments,
   });
   const { board } = chip;
   let level = 0;
   const messages = (least: number) =>
     until(() => {
-      board.setPin(0, level ^= 1); // remote_tx has nothing else to say
+      board.setPin(0, level ^= 1); // remote_tx sends nothing else
       return isUp(board) && got >= least;
     }, { what: () => `message ${least} of ${name}:\n${board.lines.slice(-5).join("\n")}` });
-  const some = name === "remote_rx" ? 1 : 3; // it speaks once for each link
+  const some = name === "remote_rx" ? 1 : 3; // it sends once for each link
   await messages(some);
   const before = got;
   await chip.outage();
   board.type(crypto.getRandomValues(new Uint8Array(300)));
-  // Settings are read, and changed to what is refused: then the chip is not restarted.
+  // Settings are read, and changed to refused values, so that the chip is not restarted.
   board.type(encodeCommand(Command.get));
   board.type(encodeCommand(Command.set, Uint8Array.of(4, 2, 0, 0)));
   await messages(before + some);
@@ -225,10 +225,10 @@ function assertWithin(
   assertEquals(table.get("given"), table.get("used"), `${name}: just what it takes is taken`);
   within("c-stack-start", stack);
   within("c-stack", stack);
-  within("refused", 0); // nothing was asked for after the start
+  within("refused", 0); // no memory was requested after the start
 }
 
-toolTest("memory: a firmware that reads bytes from flash is found out", tools, async ({ gcc }) => {
+toolTest("memory: a firmware that reads bytes from flash is detected", tools, async ({ gcc }) => {
   await inFolder(async (folder) => {
     await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
     const elf = await firmware(["-mno-force-l32"]);
@@ -246,7 +246,7 @@ toolTest("memory: a firmware that reads bytes from flash is found out", tools, a
 });
 
 toolTest(
-  "memory: a byte that is stored where only words can be is found out",
+  "memory: a byte stored to memory for words is detected",
   tools,
   async ({ gcc }) => {
     await inFolder(async (folder) => {
@@ -274,7 +274,7 @@ toolTest(
 );
 
 toolTest(
-  "memory: blocks as deep as may be take no more stack than the start has, deeper ones are refused",
+  "memory: blocks of the maximum depth fit into the start's stack, deeper ones are refused",
   tools,
   async () => {
     const elf = await firmware(["-DMEASURE"]);
@@ -320,11 +320,11 @@ toolTest(
 );
 
 toolTest(
-  "memory: where the heap is nearly full or in pieces, an application loads or is refused by name",
+  "memory: with a nearly full or fragmented heap, an application loads or is refused with a reason",
   tools,
   async () => {
     await inFolder(async (folder) => {
-      // With ever less memory in one piece. What it takes is never more than that, nor more than it needs.
+      // With less and less memory in one piece. It never takes more than there is, nor more than it needs.
       const text = `
         #include "application.h"
         #include "arena.h"

@@ -5,7 +5,7 @@ import { until } from "../support/wait.ts";
 import { chipTest, plugIn } from "./support.ts";
 
 chipTest(
-  "an application works pins, reads them and the analogue input; pins that are not its are left alone",
+  "an application writes and reads pins and the analogue input; other pins are left alone",
   async () => {
     const wasm = await compile(`
     export * from "../assembly/core";

@@ -1,4 +1,4 @@
-/** An application that is deployed while the power fails, at any word and sector of the flash: units/power_cuts.c. */
+/** Deploys with a power cut at every word and sector of the flash: units/power_cuts.c. */
 import { assert } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
 import { ask, compileC, FIRMWARE } from "./fuzz/compile.ts";
@@ -7,7 +7,7 @@ const SOURCE = new URL("units/power_cuts.c", import.meta.url).pathname;
 const PARTS = ["bytes.c", "crc32.c", "hmac.c", "module.c", "text.c", "words.c"];
 
 toolTest(
-  "power lost at any word that a deploy or a trial writes: what starts is whole, and the right one in the end",
+  "power lost at any word that a deploy or a trial writes: a complete application starts, and in the end the right one",
   { gcc: "gcc" },
   async ({ gcc }) => {
     const folder = await Deno.makeTempDir();

@@ -1,4 +1,4 @@
-/** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server behind all that. */
+/** The Pyboard link on a chip: its machine code, its own I2C driver, the wires, and a real server. */
 import { assert, assertEquals } from "@std/assert";
 import { BUDGET, heapLeft } from "../../bridge/esp8266/targets/nonos/build.ts";
 import { Server } from "../../server/mod.ts";
@@ -11,9 +11,9 @@ import { tool, toolTest } from "../support/tools.ts";
 import { application, chipTools, firmware } from "./support.ts";
 import { Watch } from "./watched.ts";
 
-/** The flavour's own tool, beside those of the firmware. */
+/** The flavour's own tool, besides those of the firmware. */
 const WASM2C = { wasm2c: "wabt" };
-/** In ms, for the other board: a `pb_link` waits longer for some things, and a machine can be busy. */
+/** The other board's timeout in ms: a `pb_link` waits longer for some things, and a machine can be busy. */
 const PATIENCE = 3000;
 
 toolTest(

@@ -1,4 +1,5 @@
-/** The README's way of a changed application to a board on the roof, as it is there, but for ports and folders. */
+/** The README's commands for sending a changed application to a board on the roof, unchanged except for ports and
+ * folders. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { folder, Process, start } from "../support/main_process.ts";
 import { until } from "../support/wait.ts";
@@ -15,7 +16,7 @@ async function commands(heading: string): Promise<string[]> {
   return section.split("\n").filter((line) => line.startsWith("    ")).map((line) => line.trim());
 }
 
-chipTest("a changed example reaches a board on the roof, as the README has it", async () => {
+chipTest("a changed example reaches a board on the roof with the README's commands", async () => {
   const lines = await commands("A changed application, over the link");
   assertEquals(lines.length, 6);
   const [build, serve, run, change, compile, deploy] = lines as [string, ...string[]];
@@ -32,7 +33,7 @@ chipTest("a changed example reaches a board on the roof, as the README has it", 
   await using server = start("--open", "--store", store, "--timeout", "10000");
   const port = await server.port();
   await until(() => isListening(controlPath(store)));
-  const speed = 20; // 30 s on trial are one and a half
+  const speed = 20; // 30 s on trial take 1.5 s
   const settings = { timeout: 10_000 * speed };
   await using board = await plugIn({
     port,

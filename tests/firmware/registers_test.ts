@@ -1,4 +1,4 @@
-/** What the firmware's C says of the core is what the core is compiled with. */
+/** The firmware's C has the same numbers for the core as the core itself. */
 import { assert, assertEquals } from "@std/assert";
 import { chipSize } from "../../bridge/host/core_size.ts";
 import * as registers from "../../client-as/assembly/registers.ts";
@@ -52,11 +52,11 @@ Deno.test("the console names the reasons in the order of registers.ts", () => {
   const names = [...list!.matchAll(/"(\w+)"/g)].map(([, name]) => name!);
   assertEquals(names.length, registers.BAD_PROOF + 1);
   for (const [number, name] of names.entries()) {
-    if (number > 0) assertEquals(numbers[name], number, name); // 0: there was none
+    if (number > 0) assertEquals(numbers[name], number, name); // 0: no reset reason
   }
 });
 
-Deno.test("a chip's core has the same memory on a PC", () => {
+Deno.test("a chip's core has the same memory layout on a PC", () => {
   const sizes = ["line", "outbox", "inbox", "recent", "window"] as const;
   for (const name of sizes) assertEquals(defined(name.toUpperCase()), chipSize[name], name);
 });

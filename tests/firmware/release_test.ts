@@ -1,4 +1,4 @@
-/** A release: complete, the same wherever it is built, and with the licences of all that is in it. */
+/** A release: complete, the same wherever it is built, and with the licences of everything in it. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   checkPart,
@@ -34,7 +34,7 @@ toolTest(
       await Deno.mkdir(`${folder}/elsewhere`);
       const first = await buildFirmware(["--board", "emulator", "--release", `${folder}/a`]);
       assertEquals([first.code, first.err], [0, ""]);
-      // A path from another folder, and over an earlier release: of that nothing is left.
+      // With a relative path, and over an earlier release, of which nothing must be left.
       await Deno.mkdir(`${folder}/elsewhere/b/firmware`, { recursive: true });
       await Deno.writeTextFile(`${folder}/elsewhere/b/firmware/old.bin`, "old");
       await Deno.writeTextFile(
@@ -47,7 +47,7 @@ toolTest(
       assertEquals(filesBelow(`${folder}/elsewhere/b`), files);
       assertEquals(JSON.parse(again.out).files, [...files.keys()]);
 
-      // Every file but one is in the list of checksums, and is what it says.
+      // Every file but one is in the list of checksums, and matches it.
       await run("sha256sum", ["--check", "--strict", "--quiet", "SHA256SUMS"], `${folder}/a`);
       const summed = text(files.get("SHA256SUMS")).trim().split("\n").map((line) => line.slice(66));
       assertEquals(summed, [...files.keys()].filter((name) => name !== "SHA256SUMS"));
@@ -80,7 +80,7 @@ toolTest(
         ]
       ) assertStringIncludes(licences, name);
       assertStringIncludes(text(files.get("index.html")), 'href="licences.txt"');
-      // Nothing of this computer is in it.
+      // It contains no paths of this computer.
       for (const [path, bytes] of files) {
         const content = new TextDecoder("latin1").decode(bytes);
         for (const place of [folder, Deno.cwd(), "/tmp/holdfast"]) {
@@ -91,7 +91,7 @@ toolTest(
   },
 );
 
-Deno.test("a release: arguments that do not go together, and folders with something else in them", async () => {
+Deno.test("a release: arguments that exclude each other, and folders with other files, are refused", async () => {
   await inFolder(async (folder) => {
     const wrong: [args: string[], code: number, says: string][] = [
       [["--flavour", "pyboard"], 2, "leave out --flavour"],
@@ -120,7 +120,7 @@ Deno.test("a release: arguments that do not go together, and folders with someth
 Deno.test("licences of an SDK are those that it brings, and without one there is no release", async () => {
   await inFolder(async (folder) => {
     assertThrows(() => firmwareLicences("nonos", folder), BuildError, "has no file License");
-    // “MIT” in quotation marks of the encoding that the vendor's file has.
+    // “MIT” in quotation marks, in the encoding of the vendor's file.
     const licence = Uint8Array.of(0xa1, 0xb0, 0x4d, 0x49, 0x54, 0xa1, 0xb1);
     await Deno.writeFile(`${folder}/License`, licence);
     assertStringIncludes(firmwareLicences("nonos", folder)[0]!, "“MIT”");
@@ -131,7 +131,7 @@ Deno.test("licences of an SDK are those that it brings, and without one there is
     for (
       const [path, content] of [
         ["lwip/core/tcp.c", notice("Adam", " * ") + "int a;"],
-        ["lwip/core/udp.c", notice("Adam", "   ")], // the same, but for its looks
+        ["lwip/core/udp.c", notice("Adam", "   ")], // the same, formatted differently
         ["include/lwip/dhcp.h", "#ifndef X\n" + notice("Leon", " * ")],
         ["include/lwip/short.h", "/* copyright Eve */"],
         ["mbedtls/aes.c", notice("Eve", " * ")], // is not linked

@@ -1,6 +1,6 @@
 /**
- * A module that runs on the emulated chip and on the host at once: each call is made on both, and both must answer
- * alike and leave the same memory behind, to the byte.
+ * A module that runs on the emulated chip and on the host at once: each call is made on both, and both must return the
+ * same and leave the same memory, byte for byte.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import { EMULATOR } from "../../bridge/esp8266/emulator/processor.ts";
 import { frame, FrameReader, u16, u32 } from "../../bridge/esp8266/emulator/frames.ts";
 
-/** Bytes of memory that are compared: all that a module has on the chip. */
+/** Bytes of memory to compare: all of a module's memory on the chip. */
 const MEMORY = 4096;
 
-/** By any name that a module may have. */
+/** The names of exports that a module may have. */
 const EXPORTS: readonly string[] = CORE_EXPORTS;
 
-/** The emulator, talked to without a pause: a call returns when the chip has answered. */
+/** The emulator, used synchronously: a call returns when the chip has answered. */
 export class RemoteChip implements Disposable {
   /** Calls made on it so far. */
   calls = 0;
@@ -68,7 +68,7 @@ export class RemoteChip implements Disposable {
     this.#process.kill("SIGKILL");
   }
 
-  /** Resolves when nothing is left of it. */
+  /** Resolves when it has ended completely. */
   async ended(): Promise<void> {
     await this.#process.status;
   }
@@ -100,12 +100,12 @@ function twin(
   const complaint = new TextDecoder().decode(chip.next().payload);
   if (complaint !== "") throw new Error(`the chip says: ${complaint}`);
   const memory = new Uint8Array((exports.memory as WebAssembly.Memory).buffer);
-  let there = new Uint8Array(MEMORY); // what the chip has
-  there.set(memory.subarray(0, MEMORY)); // the module's data, which both have put there
+  let there = new Uint8Array(MEMORY); // the chip's memory
+  there.set(memory.subarray(0, MEMORY)); // the module's data, which both have initialised
   const hmac = imports.host!.hmac as (at: number, length: number, to: number) => void;
   const call = (name: string, args: number[]): number => {
     const [a = 0, b = 0] = args;
-    // What the host has written into its memory since the last call.
+    // The range that the host has written since the last call.
     let from = 0, end = MEMORY;
     while (from < end && there[from] === memory[from]) from++;
     while (end > from && there[end - 1] === memory[end - 1]) end--;
@@ -114,7 +114,7 @@ function twin(
     chip.send(frame("X", EXPORTS.indexOf(name), u32(a), u32(b), u32(from), changed));
     const local = Number((exports[name] as (...args: number[]) => number)(...args) ?? 0) | 0;
     let answer = chip.next();
-    while (answer.type === "h") { // the same is asked of the host's, so it is answered from its arguments
+    while (answer.type === "h") { // the host's module makes the same call, so its arguments give the answer
       const view = new DataView(answer.payload.buffer);
       const shadow = answer.payload.slice(12);
       const kept = memory.slice(0, MEMORY);

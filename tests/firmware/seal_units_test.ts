@@ -50,7 +50,7 @@ toolTest("sums and streams: RFC 8439, and any lengths", { gcc: "gcc" }, async ({
 });
 
 toolTest(
-  "X25519: RFC 7748, keys of small order, and any numbers",
+  "X25519: RFC 7748, keys of small order, and random numbers",
   { gcc: "gcc" },
   async ({ gcc }) => {
     const random = new Random(2);
@@ -75,7 +75,7 @@ toolTest(
   },
 );
 
-toolTest("a whole session of suite 04 is that of the vectors", { gcc: "gcc" }, async ({ gcc }) => {
+toolTest("a whole session of suite 04 matches the vectors", { gcc: "gcc" }, async ({ gcc }) => {
   const { key, hello, welcome, proof, line, records, deviceSecret } = ephemeral;
   const lines = records.map(({ to, text, sealed }) =>
     to === "toServer" ? `send ${hex(text)}` : `receive ${sealed}`
@@ -92,7 +92,7 @@ toolTest("a whole session of suite 04 is that of the vectors", { gcc: "gcc" }, a
 });
 
 toolTest(
-  "an ephemeral key that is none or of small order breaks the seal, and a secret serves once",
+  "an invalid ephemeral key or one of small order breaks the seal, and a secret is used once",
   {
     gcc: "gcc",
   },
@@ -111,7 +111,7 @@ toolTest(
     ]);
     const own = hello.slice(59, 123);
     assertEquals(answers, [...bad.flatMap(() => ["", own, "", " broken"]), "", "", " broken"]);
-    // Without a new one, the secret is zeros: another key than the vector's.
+    // Without a new one, the secret is zeros, so the key differs from the vector's.
     const again = [
       ...begin,
       derive(welcome),
@@ -125,7 +125,7 @@ toolTest(
   },
 );
 
-toolTest("a whole session's records are those of the vectors", { gcc: "gcc" }, async ({ gcc }) => {
+toolTest("a whole session's records match the vectors", { gcc: "gcc" }, async ({ gcc }) => {
   const lines = session.records.map(({ to, text, sealed }) =>
     to === "toServer" ? `send ${hex(text)}` : `receive ${sealed}`
   );
@@ -136,7 +136,7 @@ toolTest("a whole session's records are those of the vectors", { gcc: "gcc" }, a
   assertEquals(answers, ["", "", hex(proof), ...expected]);
 });
 
-toolTest("the greeting is in the clear, and what follows the welcome is not", {
+toolTest("the greeting is in the clear, and everything after the welcome is not", {
   gcc: "gcc",
 }, async ({ gcc }) => {
   const answers = await ask(gcc, [
@@ -161,7 +161,7 @@ toolTest("the greeting is in the clear, and what follows the welcome is not", {
   ]);
 });
 
-toolTest("records arrive however they are cut, and wherever the core wants them meanwhile", {
+toolTest("records arrive however they are cut, and wherever the core's buffer is meanwhile", {
   gcc: "gcc",
 }, async ({ gcc }) => {
   const random = new Random(7);
@@ -183,7 +183,7 @@ toolTest("records arrive however they are cut, and wherever the core wants them 
   assertEquals((await ask(gcc, [...begin, ...lines])).slice(begin.length).join(""), expected);
 });
 
-toolTest("a record waits for its room, and is taken then", { gcc: "gcc" }, async ({ gcc }) => {
+toolTest("a record waits for room, and is then taken", { gcc: "gcc" }, async ({ gcc }) => {
   const record = session.records.find(({ to }) => to === "toDevice")!;
   const size = record.text.length;
   const answers = await ask(gcc, [
@@ -202,7 +202,7 @@ toolTest("a record waits for its room, and is taken then", { gcc: "gcc" }, async
 });
 
 toolTest(
-  "what was changed, repeated, mirrored, too long or nothing breaks the seal, and delivers nothing",
+  "a changed, repeated, mirrored, too long or empty record breaks the seal, and delivers nothing",
   {
     gcc: "gcc",
   },

@@ -1,17 +1,17 @@
-/** The chip's sealed links, with somebody on the way who has no key. */
+/** The chip's sealed links, with an attacker on the path who has no key. */
 import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { Relay } from "../support/relay.ts";
 import { until } from "../support/wait.ts";
 import { application, chipTest, connects, isUp, plugIn } from "./support.ts";
 
-/** The server's, in ms. The chip's clock runs faster. */
+/** The server's timeout in ms. The chip's clock runs faster. */
 const TIMEOUT = 1000;
 const SPEED = 2;
 
 for (const suite of [3, 4] as const) {
   chipTest(
-    `what is put in a word between chip and server is taken by neither, and nothing is lost, in suite 0${suite}`,
+    `bytes inserted between chip and server are accepted by neither, and nothing is lost, in suite 0${suite}`,
     async () => {
       const key = crypto.getRandomValues(new Uint8Array(32));
       await using server = await Server.listen({
@@ -32,7 +32,7 @@ for (const suite of [3, 4] as const) {
       const first = await device.readline();
       await until(() => isUp(board));
       const before = connects(board);
-      // A record of another's, which is complete: its tag tells.
+      // A complete record of another sender: its tag is wrong.
       await relay.say("toDevice", Uint8Array.of(0, 1, ...new Uint8Array(17)));
       await until(() => connects(board) > before, { what: "another link" });
       assert(

@@ -1,4 +1,4 @@
-/** Deep sleep on a chip: what waits, whose number and time it has, and how the WiFi is joined after it. */
+/** Deep sleep on a chip: waiting messages with their numbers and times, and how the WiFi is joined afterwards. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Emulator, EmulatorOptions } from "../../bridge/esp8266/emulator/emulator.ts";
 import { channels, type Device, Server, type ServerEvent } from "../../server/mod.ts";
@@ -12,12 +12,12 @@ const ROOT = new URL("../../", import.meta.url);
 
 const TEN_MINUTES = 600_000;
 
-/** Longer than any of what a chip does that has been woken. */
+/** Longer than anything that a woken chip does. */
 const AWAKE = 60_000;
 
-/** Sleeps of a chip that take as long as a test wants. */
+/** A chip's sleeps, whose length the test controls. */
 class Nights {
-  /** How long each was to be, in ms. */
+  /** The requested length of each, in ms. */
   readonly ms: number[] = [];
   #morning: (() => void) | undefined;
 
@@ -40,13 +40,13 @@ class Nights {
     });
   }
 
-  /** It is over. */
+  /** Ends the sleep. */
   wake(): void {
     this.#morning?.();
   }
 }
 
-/** A board that sleeps: the thermometer on a battery, or another application. */
+/** A sleeping board: the thermometer on a battery, or another application. */
 async function sleeper(
   port: number,
   { source, ...options }: Partial<EmulatorOptions> & { source?: string } = {},
@@ -65,7 +65,7 @@ async function sleeper(
   return { board, nights, [Symbol.asyncDispose]: () => board[Symbol.asyncDispose]() };
 }
 
-/** A server, all that happens at it, and what the chip has told it. */
+/** A server, its events, and the chip's messages. */
 async function listen() {
   const told: string[] = [];
   const app = async (device: Device) => {
@@ -94,7 +94,7 @@ function readings(lines: readonly string[]): { stamp: number; value: number }[] 
   });
 }
 
-/** Each was taken so much after the one before. */
+/** Checks that each was taken this long after the previous one. */
 function checkTimes(all: readonly { stamp: number }[], ms: number): void {
   for (const [n, { stamp }] of all.entries()) {
     if (n === 0) continue;
@@ -103,7 +103,7 @@ function checkTimes(all: readonly { stamp: number }[], ms: number): void {
   }
 }
 
-Deno.test("the README shows the example as it is", async () => {
+Deno.test("the README shows the example unchanged", async () => {
   const example = await Deno.readTextFile(new URL("client-as/examples/battery.ts", ROOT));
   const start = example.slice(example.indexOf("export function onStart"));
   const readme = await Deno.readTextFile(new URL("client-as/README.md", ROOT));
@@ -111,7 +111,7 @@ Deno.test("the README shows the example as it is", async () => {
 });
 
 chipTest(
-  "a reading is told, then the chip sleeps; after it the stream and the time go on",
+  "a reading is sent, then the chip sleeps; afterwards its stream and time go on",
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
@@ -304,7 +304,7 @@ chipTest("what is set while the chip sleeps arrives when it wakes", async () => 
   assertEquals(board.lines.filter((line) => line.startsWith("app: ")), ["app: hello"]);
 });
 
-chipTest("a sleep that is longer than the chip can is made of several", async () => {
+chipTest("a sleep that is too long for the chip is divided into several", async () => {
   await using all = await listen();
   await using chip = await sleeper(all.port, {
     source: `
@@ -331,9 +331,9 @@ chipTest("a sleep that is longer than the chip can is made of several", async ()
 });
 
 chipTest(
-  "applications come over the link to one that sleeps, and one that sleeps does not before it is kept",
+  "deploys reach a chip that sleeps, and an application on trial does not sleep before it is kept",
   async () => {
-    const speed = 20; // a trial takes 30 s of the chip's
+    const speed = 20; // a trial takes 30 s on the chip's clock
     await using all = await listen();
     const nights = new Nights();
     await using board = await plugIn({
@@ -355,8 +355,8 @@ chipTest(
     await nights.asleep(board, 2);
     assertEquals(readings(all.lines()).length, 1);
     assertMatch(device.metadata, /reset=wake .*app=battery\/2\//);
-    // One that comes to it while it sleeps keeps it awake when it wakes, as long as something of it comes: half a second
-    // at this speed. What is there then need not come again.
+    // A deploy that waits for a sleeping chip keeps it awake after it wakes, as long as pieces arrive: half a second at
+    // this speed. Pieces that have arrived need not come again.
     await until(() => device.asleepUntil, { what: "the server to know that it sleeps" });
     const deployed = device.deploy(application("main").wasm, { name: "main", version: 3 });
     let isKept = false;
@@ -375,7 +375,7 @@ chipTest(
 );
 
 toolTest(
-  "what is kept over a sleep is read and written in words, as the chip can",
+  "memory that is kept over a sleep is read and written in words, as the chip requires",
   { ...chipTools, gcc: "gcc", "xtensa-lx106-elf-nm": "binutils-xtensa-lx106" },
   async ({ gcc }) => {
     const folder = await Deno.makeTempDir();
@@ -385,7 +385,7 @@ toolTest(
       await using chip = await sleeper(all.port, { arguments: watch.arguments });
       const { board, nights } = chip;
       const look = () => {
-        const { stores, illegal, where } = watch.counters; // of this life of the chip
+        const { stores, illegal, where } = watch.counters; // of this run of the chip
         assert(stores > 100, `only ${stores} stores to memory for words were seen`);
         assertEquals(illegal, 0, `${illegal} accesses that the chip cannot do, the last ${where}`);
       };
@@ -405,7 +405,7 @@ toolTest(
 );
 
 chipTest(
-  "what does not fit into what is kept keeps the chip awake, and the application knows",
+  "messages that do not fit into the kept memory keep the chip awake, and the application is told",
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port, {

@@ -1,5 +1,5 @@
 /**
- * What the tests of the firmware share: a build, and a chip that runs it behind a network that can fail.
+ * Shared by tests of the firmware: a build, and a chip that runs it behind a network that can fail.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { until } from "../support/wait.ts";
 const ROOT = new URL("../../", import.meta.url);
 const ESP8266 = new URL("bridge/esp8266/", ROOT);
 
-/** The programs that a chip is built and run with, and Debian's packages for them. */
+/** The programs for building and running a chip's firmware, with their Debian packages. */
 export const chipTools = {
   "xtensa-lx106-elf-gcc": "gcc-xtensa-lx106",
   "xtensa-lx106-elf-size": "binutils-xtensa-lx106",
@@ -34,8 +34,8 @@ export function chipTest(
 
 /**
  * The path of the firmware's ELF file, built from the sources as they are, with the application in it if one is
- * given. Test files run in parallel and want
- * the same: each builds in a folder of its own, and the first to be done gives it the name that all look for.
+ * given. Test files run in parallel and need the same build: each builds in a folder of its own, and the first to
+ * finish gives it the common name.
  */
 export async function firmware(
   defines: string[] = [],
@@ -58,7 +58,7 @@ export async function firmware(
   return `${folder}/emulator.elf`;
 }
 
-/** Names a state of all sources, so that an old build is never taken for a new one. */
+/** A hash of all sources, so that an old build is never taken for a new one. */
 function sourcesHash(defines: string[], aot?: ReturnType<typeof application>): string {
   const hash = createHash("sha256").update(JSON.stringify(defines));
   if (aot) hash.update(aot.name).update(aot.wasm);
@@ -92,7 +92,7 @@ export async function plugIn(
   { port, id, settings, ...options }: Partial<EmulatorOptions> & {
     port: number;
     id: string;
-    /** Beside WiFi, server and id. `timeout` is in the chip's ms: the server's times `speed`. */
+    /** Besides WiFi, server and id. `timeout` is in ms of the chip's clock: the server's times `speed`. */
     settings?: Settings;
   },
 ): Promise<Emulator> {
@@ -113,7 +113,7 @@ export async function line(board: Emulator, wanted: string | RegExp, from = 0): 
   }, { what: () => `the line ${wanted}, after:\n  ${board.lines.slice(-12).join("\n  ")}` });
 }
 
-/** Whether a chip's link is up, by its console. */
+/** Whether a chip's link is up, according to its console. */
 export function isUp(board: Emulator): boolean {
   const last = board.lines.findLast((l) => /^holdfast: (link (up|down)|boot)/.test(l));
   return last?.startsWith("holdfast: link up") ?? false;

@@ -1,5 +1,5 @@
 /**
- * Parts of the firmware on this machine: a program of `units/` that answers lines.
+ * Parts of the firmware on this machine, in a program of `units/` that answers lines.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { run } from "../../bridge/esp8266/toolchain.ts";
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url).pathname;
 const UNITS = new URL("units/", import.meta.url).pathname;
 
-/** Gives the program's answer to each line. */
+/** Returns the program's answer to each line. */
 export type Ask = (gcc: string, lines: string[]) => Promise<string[]>;
 
 /**
- * To be called once in a file of tests: the program is compiled, with checks for undefined behaviour, when a test first
- * asks it something, and removed behind the last test.
+ * Call it once in a test file: the program is compiled, with checks for undefined behaviour, when a test first uses it,
+ * and removed after the last test.
  *
  * @param name Of the program in `units/`.
  * @param parts Of the firmware.

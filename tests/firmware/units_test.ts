@@ -58,7 +58,7 @@ toolTest("HMAC-SHA256: RFC 4231, and any lengths", { gcc: "gcc" }, async ({ gcc 
     ...RFC4231.map(([k, d]) => [k, d]),
     ...others.map(([k, d]) => [k.toHex(), d.toHex()]),
   ];
-  // An empty key cannot be told in a line; a "-" is no hex digit, and stands for none.
+  // An empty key cannot be written in a line; "-", which is not a hex digit, stands for it.
   const answers = await ask(gcc, cases.map(([k, d]) => `hmac ${k || "-"} ${d || "-"}`));
   const expected = [
     ...RFC4231.map(([, , digest]) => digest),
@@ -67,7 +67,7 @@ toolTest("HMAC-SHA256: RFC 4231, and any lengths", { gcc: "gcc" }, async ({ gcc 
   assertEquals(answers, expected);
 });
 
-toolTest("CRC-32 in C is that of TypeScript", { gcc: "gcc" }, async ({ gcc }) => {
+toolTest("CRC-32 in C gives the same as in TypeScript", { gcc: "gcc" }, async ({ gcc }) => {
   const random = new Random(2);
   const pieces = [1, 2, 3, 4, 100, 1000].map((length) => random.bytes(length));
   const answers = await ask(gcc, [
@@ -77,7 +77,7 @@ toolTest("CRC-32 in C is that of TypeScript", { gcc: "gcc" }, async ({ gcc }) =>
   assertEquals(answers, ["cbf43926", ...pieces.map((p) => crc32(p).toString(16).padStart(8, "0"))]);
 });
 
-toolTest("bytes that are written as words, anywhere, also over themselves", {
+toolTest("bytes are copied in words to any place, also when they overlap", {
   gcc: "gcc",
 }, async ({ gcc }) => {
   const random = new Random(3);
@@ -96,20 +96,20 @@ toolTest("bytes that are written as words, anywhere, also over themselves", {
 });
 
 /**
- * A story, as what happens and what the policy does then; it is not asked where more happens at once: "down+ 20".
+ * Plays events, with the policy's expected reactions; "down+ 20": a further event follows before it is asked.
  */
 async function tell(gcc: string, story: [happens: string, does?: string][]): Promise<void> {
   const answers = await ask(gcc, story.map(([happens]) => happens));
   assertEquals(answers, story.flatMap(([, does]) => does ?? []));
 }
 
-toolTest("WiFi: joins at once, and is content while it is up, however long the server is gone", {
+toolTest("WiFi: joins at once, and does nothing while it is up, however long the server is away", {
   gcc: "gcc",
 }, async ({ gcc }) => {
   await tell(gcc, [
     ["start 0", "join wait 15000"],
     ["up 900", "wait 60000"],
-    // The server's host answers, but with a refusal: something is heard.
+    // The server's host answers with a refusal, so something is heard.
     ...Array.from(
       { length: 40 },
       (_, n): [string, string] => ["heard " + (1000 + n), "wait 60000"],
@@ -118,7 +118,7 @@ toolTest("WiFi: joins at once, and is content while it is up, however long the s
   ]);
 });
 
-toolTest("WiFi: lost, it is left and joined at once; then with pauses of 0.5 to 8 s", {
+toolTest("WiFi: after a loss it is left and joined at once; then with pauses of 0.5 to 8 s", {
   gcc: "gcc",
 }, async ({ gcc }) => {
   await tell(gcc, [
@@ -140,13 +140,13 @@ toolTest("WiFi: lost, it is left and joined at once; then with pauses of 0.5 to 
     ["down 21100", "leave wait 8000"],
     ["at 29100", "join wait 15000"],
     ["up 29200", "wait 60000"],
-    ["heard 29300", "wait 60000"], // now it is proven, and the pauses start over
+    ["heard 29300", "wait 60000"], // now it has proven itself, and the pauses start over
     ["down 30000", "leave join wait 15000"],
   ]);
 });
 
 toolTest(
-  "WiFi: a join that leads to nothing is given up after 15 s",
+  "WiFi: a join without a result is given up after 15 s",
   { gcc: "gcc" },
   async ({ gcc }) => {
     await tell(gcc, [
@@ -154,7 +154,7 @@ toolTest(
       ["at 14999", "wait 1"],
       ["at 15000", "give-up join wait 15000"],
       ["at 30000", "give-up wait 500"],
-      ["up 30100", "wait 400"], // too late: it was left
+      ["up 30100", "wait 400"], // too late: it was left already
       ["in 30200", "wait 300"],
       ["at 30500", "join wait 15000"],
     ]);
@@ -162,7 +162,7 @@ toolTest(
 );
 
 toolTest(
-  "WiFi: that lets the board in has as long again to give it an address, once",
+  "WiFi: after it admits the board it has as long again to give it an address, once",
   { gcc: "gcc" },
   async ({ gcc }) => {
     await tell(gcc, [
@@ -180,13 +180,13 @@ toolTest(
 );
 
 toolTest(
-  "WiFi: joined in a hurry, where and as it was, is looked for at once if that is no use",
+  "WiFi: a quick join with the old access point and address falls back to a normal one if it fails",
   { gcc: "gcc" },
   async ({ gcc }) => {
     const hurried: [string, string?][] = [["start+ 0"], ["hurry 0", "join wait 3000"]];
     await tell(gcc, [
       ...hurried,
-      ["down 200", "leave join wait 15000"], // it is no failure, so the next one is not followed by a pause
+      ["down 200", "leave join wait 15000"], // this is not a failure, so there is no pause after the next one
       ["down 400", "leave join wait 15000"],
       ["down 600", "leave wait 500"],
     ]);
@@ -204,14 +204,14 @@ toolTest(
     await tell(gcc, [
       ...hurried,
       ["up 300", "wait 60000"],
-      ["heard 400", "wait 60000"], // it is of use: from now on it is a WiFi like any other
+      ["heard 400", "wait 60000"], // it works: from now on it is a WiFi like any other
       ["silence 1000", "wait 60000"],
     ]);
   },
 );
 
 toolTest(
-  "WiFi: on which nothing answers is suspect, less often each time",
+  "WiFi: if nothing answers on it, it is rejoined, less often each time",
   { gcc: "gcc" },
   async ({ gcc }) => {
     const silences = (from: number, count: number): [string, string][] =>
@@ -234,7 +234,7 @@ toolTest(
 );
 
 toolTest(
-  "WiFi: stopped, it is left, and nothing more is done; the clock may wrap",
+  "WiFi: when stopped it is left, and nothing more is done; the clock may wrap",
   { gcc: "gcc" },
   async ({ gcc }) => {
     await tell(gcc, [
@@ -251,13 +251,13 @@ toolTest(
 );
 
 toolTest(
-  "WiFi: told to start or to stop before it has left: it leaves all the same, before it joins another",
+  "WiFi: a start or stop before it has left: it still leaves before it joins another",
   { gcc: "gcc" },
   async ({ gcc }) => {
     await tell(gcc, [
       ["start 0", "join wait 15000"],
       ["up 10", "wait 60000"],
-      ["down+ 20"], // it is to leave, and pauses
+      ["down+ 20"], // it leaves, and pauses
       ["start 21", "leave join wait 15000"],
       ["down+ 30"],
       ["stop 31", "leave wait 60000"],

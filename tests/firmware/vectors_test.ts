@@ -1,4 +1,4 @@
-/** The shared vectors on the chip: the interpreter does to the byte what the host's engine does. */
+/** The shared vectors on the chip: the interpreter does the same as the host's engine, byte for byte. */
 import { assert, assertThrows } from "@std/assert";
 import { coreModule } from "../../bridge/host/core.ts";
 import { replayClient, type Vector } from "../vectors/replay.ts";
@@ -53,11 +53,11 @@ for (const aot of [false, true]) {
   );
 }
 
-chipTest("vectors on the chip: a difference is noticed", async (tools) => {
+chipTest("vectors on the chip: a difference is detected", async (tools) => {
   await withChip(tools["qemu-system-xtensa"], { aot: false }, (chip) => {
     const send = chip.send.bind(chip);
     chip.send = (bytes) => {
-      if (bytes[0] === "X".charCodeAt(0)) bytes[4]! ^= 1; // the clock reaches the chip damaged
+      if (bytes[0] === "X".charCodeAt(0)) bytes[4]! ^= 1; // corrupts the clock on its way to the chip
       send(bytes);
     };
     const { client }: Vector = JSON.parse(

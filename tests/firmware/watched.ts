@@ -1,24 +1,24 @@
 /**
- * A chip whose emulator counts and watches: see plugin/plugin.c.
+ * A chip whose emulator counts instructions and checks memory accesses: see plugin/plugin.c.
  *
  * @module
  */
 import { run } from "../../bridge/esp8266/toolchain.ts";
 
-/** What was counted so far. */
+/** The counts so far. */
 export interface Counters {
   instructions: number;
   /** Loads from flash and instruction memory. */
   loads: number;
   /** Stores to instruction memory. */
   stores: number;
-  /** Those of them that the chip cannot do: of less than a word. */
+  /** Those of less than a word, which the chip cannot do. */
   illegal: number;
-  /** Where the last of these was, and what it wanted to load or store; for people. */
+  /** Where the last of these was, and which address it used; for people. */
   where: string;
 }
 
-/** Watches a chip from its start. Put `arguments` into its options. */
+/** Watches a chip from its start. Add `arguments` to its options. */
 export class Watch {
   readonly arguments: string[];
 
@@ -26,7 +26,7 @@ export class Watch {
     this.arguments = ["-plugin", `${folder}/plugin.so,counters=${folder}/counters,from=0x${from}`];
   }
 
-  /** Compiles the plugin into `folder`. `elf`: the firmware that will be watched, once it gets to `start`. */
+  /** Compiles the plugin into `folder`. `elf`: the firmware to watch, from `start` on. */
   static async prepare(
     gcc: string,
     folder: string,

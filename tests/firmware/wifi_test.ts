@@ -1,4 +1,4 @@
-/** A chip and its WiFi: what it is told, and what it says when that comes to nothing. */
+/** A chip and its WiFi: its settings, and its messages when it cannot join. */
 import { assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { encodeChanges, encodeWifi } from "../../bridge/formats/improv.ts";
@@ -25,7 +25,7 @@ function plugInTo(server: Server, settings: Settings = {}) {
 }
 
 chipTest(
-  "a static address and a country are what the radio is told, and go with their WiFi",
+  "the radio gets the static address and the country, which belong to their WiFi",
   async () => {
     await using server = await listen();
     const ip = {
@@ -48,7 +48,7 @@ chipTest(
       country: "DE",
       ip: undefined,
     });
-    // It can be given one over the serial line.
+    // A static address can be set over the serial line.
     for (const frame of encodeChanges({ ip: { ...ip, address: "192.168.7.51" } })) {
       board.type(
         frame,
@@ -61,13 +61,13 @@ chipTest(
 const reasons: [outcome: WifiOutcome, reason: string][] = [
   ["wrong-password", "wrong-password"],
   ["no-dhcp", "no-dhcp"],
-  ["associated", "no-dhcp"], // let in, and then nothing: the SDK's DHCP may try for longer than we wait
+  ["associated", "no-dhcp"], // admitted, and then nothing: the SDK's DHCP may try for longer than we wait
   ["silent", "no-answer"],
 ];
 
 for (const [outcome, reason] of reasons) {
   chipTest(
-    `a WiFi that cannot be joined (${outcome}) is said to be down, with the reason, and tried again`,
+    `a WiFi that cannot be joined (${outcome}) is reported as down, with the reason, and tried again`,
     async () => {
       await using server = await listen();
       await using board = await plugInTo(server);
@@ -80,7 +80,7 @@ for (const [outcome, reason] of reasons) {
   );
 }
 
-chipTest("a static address that gets no further is not blamed on DHCP", async () => {
+chipTest("a failure with a static address is not blamed on DHCP", async () => {
   await using server = await listen();
   const ip = { address: "192.168.7.50", netmask: "255.255.255.0" };
   await using board = await plugInTo(server, { ip });

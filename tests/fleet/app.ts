@@ -1,12 +1,12 @@
 /**
- * The application on the servers of a fleet: it notes every message that it processes, and answers it. Message, note and
- * answer are one transaction.
+ * The application on the servers of a fleet: it writes every message that it processes to a table, and answers it.
+ * Message, row and answer are one transaction.
  *
  * @module
  */
 import type { Device } from "../../server/mod.ts";
 
-/** Made by whoever starts the fleet. Rows of a device are in the order in which they were processed. */
+/** Created by the program that starts the fleet. A device's rows are in the order of processing. */
 export const TABLE =
   "CREATE TABLE processed (at BIGINT GENERATED ALWAYS AS IDENTITY, device TEXT, line TEXT)";
 

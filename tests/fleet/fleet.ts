@@ -13,41 +13,41 @@ import { ServerProcess, type ServerSettings } from "../support/server_process.ts
 import { until } from "../support/wait.ts";
 import { TABLE } from "./app.ts";
 
-/** How much of it. */
+/** Options of a run. */
 export interface FleetOptions {
   readonly servers: number;
   readonly devices: number;
   /** Faults of servers, of the database's backends, and of the network, one after the other. */
   readonly kills: number;
-  /** Among them the database is stopped, as in a crash, and started so often. */
+  /** How often among them the database is stopped, as in a crash, and started. */
   readonly crashes: number;
   readonly seed: number;
-  /** In ms, at both ends. */
+  /** Timeout in ms, at both ends. */
   readonly timeout: number;
-  /** Told after each fault. */
+  /** Called after each fault. */
   progress(state: { faults: number; kind: FaultKind; processed: number }): void;
 }
 
-/** What goes wrong, beside crashes of the database. */
+/** The faults besides crashes of the database. */
 const KILLS = [
   "kill", // SIGKILL of a server
-  "stop", // it is ended in good order
+  "stop", // a clean stop
   "freeze", // SIGSTOP, for longer than a lease or not
   "reset", // all connections to it
   "backends", // the database ends all of its connections
   "frozen backend", // SIGSTOP of one of the database's processes
-  "killed backend", // SIGKILL: the database begins all of them again
+  "killed backend", // SIGKILL: the database restarts all of them
 ] as const;
 
 export type FaultKind = typeof KILLS[number] | "crash";
 
-/** What came of it. */
+/** The results of a run. */
 export interface FleetResult {
   readonly seconds: number;
   readonly faults: Readonly<Record<FaultKind, number>>;
   /** Connections that devices made. */
   readonly connects: number;
-  /** How often a device was moved to another server, beside the faults. */
+  /** How often a device was moved to another server, besides the faults. */
   readonly moves: number;
   /** Messages processed, and answers that came back. */
   readonly up: number;
@@ -56,26 +56,26 @@ export interface FleetResult {
   readonly complaints: readonly string[];
 }
 
-/** In ms: all must be settled so long after the last fault, on a slow machine too. */
+/** Time after the last fault within which everything must be settled, in ms, on a slow machine too. */
 const DRAIN = 120_000;
 
 /** Messages for each device that are processed before the next fault. */
 const WORK = 2;
 
-/** Between two moves of devices, at most, in ms. */
+/** Longest time between two moves of devices, in ms. */
 const STAY = 500;
 
-/** A server: its process and its port may be others each time. */
+/** A server, whose process and port change with each restart. */
 interface Place {
   server: ServerProcess;
   port: number;
 }
 
-/** A device and its ways: it knows an address for each server, and which one is behind it changes. */
+/** A device and its paths: it knows one address for each server, and which server an address leads to changes. */
 interface Mover {
   readonly device: ChaosDevice;
   readonly ways: readonly FaultProxy[];
-  /** The first way leads to this place, the second to the next one. */
+  /** The first path leads to this place, the second to the next one. */
   at: number;
 }
 
@@ -98,7 +98,7 @@ class Scene implements AsyncDisposable {
       timeout,
       durability: "full",
       app: new URL("./app.ts", import.meta.url).pathname,
-      // Devices move, the database is away now and then, and whoever knocks at a server that is paused waits too long.
+      // Devices move, the database is away now and then, and connections to a paused server wait too long.
       expects: ["FENCED", "LEASE_FAILED", "STORE_FAILED", "TOO_MANY_CONNECTIONS", "store"],
     };
   }
@@ -125,7 +125,7 @@ class Scene implements AsyncDisposable {
     return this.movers.map(({ device }) => device);
   }
 
-  /** Its ways lead where they should, by the ports that servers have now. */
+  /** Points its paths to the current ports of the servers. */
   #direct({ ways, at }: Mover): void {
     for (const [i, way] of ways.entries()) {
       way.retarget(this.places[(i + at) % this.places.length]!.port);
@@ -159,7 +159,7 @@ class Scene implements AsyncDisposable {
     await until(() => this.processed >= enough, { timeout: DRAIN, what: "work for the fleet" });
   }
 
-  /** Another process in the place of one that has ended. */
+  /** Starts another process in place of one that has ended. */
   async replace(place: Place): Promise<void> {
     this.complaints.push(...place.server.complaints);
     place.server = new ServerProcess(this.settings);
@@ -167,7 +167,7 @@ class Scene implements AsyncDisposable {
     for (const mover of this.movers) this.#direct(mover);
   }
 
-  /** One of the database's processes that serve the servers. */
+  /** One of the database's processes that serve connections. */
   #backend(random: Random): Promise<number> {
     const sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'holdfast'";
     return until(() => {
@@ -217,14 +217,14 @@ class Scene implements AsyncDisposable {
     }
   }
 
-  /** Lets all that is on its way arrive. What has not arrived then is a finding. */
+  /** Lets everything arrive. Messages that are still missing then are findings. */
   async drain(): Promise<void> {
     for (const device of this.devices) await device.stop();
     const settled = () => this.devices.every((device) => device.settled);
     await until(settled, { timeout: DRAIN }).catch(() => {});
   }
 
-  /** Stops everything, and compares what was written with what was noted and answered. */
+  /** Stops everything, and compares written messages with rows and answers. */
   async audit(): Promise<Pick<FleetResult, "up" | "down" | "findings">> {
     for (const { server } of this.places) {
       await server.stop();
@@ -265,7 +265,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** What goes wrong, in this order: each kind at least once, if there are so many. */
+/** The faults, in order: each kind at least once, if there are enough. */
 function faultsOf({ kills, crashes }: FleetOptions, random: Random): FaultKind[] {
   const faults: FaultKind[] = Array.from({ length: kills }, (_, n) => {
     return n < KILLS.length ? KILLS[n]! : random.pick(KILLS);
@@ -274,7 +274,7 @@ function faultsOf({ kills, crashes }: FleetOptions, random: Random): FaultKind[]
   return faults;
 }
 
-/** Runs it to its end. */
+/** Runs the test to its end. */
 export async function fleet(database: Postgres, options: FleetOptions): Promise<FleetResult> {
   const started = performance.now();
   const random = new Random(options.seed);

@@ -1,5 +1,5 @@
 /**
- * `deno task fleet`: three real servers on one real PostgreSQL, with as many faults as wanted.
+ * `deno task fleet`: three real servers on one real PostgreSQL, with a given number of faults.
  *
  * @module
  */
@@ -13,7 +13,7 @@ const HELP = `deno task fleet [options]
 
   --kills N              servers and processes of the database that are killed, stopped or
                          paused, connections that are reset; 0 to 1000000  (200)
-  --crashes N            the database is stopped at once and started, 0 to 1000000  (20)
+  --crashes N            crashes and starts of the database, 0 to 1000000  (20)
   --servers N            servers, 2 to 8                                   (3)
   --devices N            devices that write meanwhile, 1 to 500            (60)
   --seed N               of the faults, 0 to 4294967295                    (a random one)
@@ -23,7 +23,7 @@ const HELP = `deno task fleet [options]
 Exit code: 0 if every message was processed once and answered once, in order; 1 if not, 2 for wrong
 options. It needs Debian's package postgresql.`;
 
-/** In ms, at both ends. */
+/** Timeout in ms, at both ends. */
 const TIMEOUT = 1500;
 
 const OPTIONS = {

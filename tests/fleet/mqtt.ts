@@ -1,7 +1,7 @@
 /**
  * Two real servers on one real PostgreSQL, each with the bridge to a real mosquitto, while the one that has the
- * connection is killed, paused or stopped: of what devices tell, and of what they are told over MQTT, nothing may be
- * lost, doubled or out of order.
+ * connection is killed, paused or stopped: no event of a device and no setting sent over MQTT may be lost, doubled or
+ * out of order.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import type { Postgres } from "../support/postgres.ts";
 import { FaultProxy } from "../support/proxy.ts";
 import { until } from "../support/wait.ts";
 
-/** What happens to the server that has the connection. */
+/** Faults for the server that has the connection. */
 export type MqttFault = "kill" | "pause" | "stop";
 
-/** How much of it. */
+/** Options of a run. */
 export interface MqttFleetOptions {
   /** mosquitto's path. */
   readonly mosquitto: string;
@@ -26,38 +26,39 @@ export interface MqttFleetOptions {
   readonly faults: readonly MqttFault[];
 }
 
-/** What came of it. */
+/** The results of a run. */
 export interface MqttFleetResult {
-  /** Events that devices have told, and settings that they have taken. */
+  /** Events that devices have sent, and settings that they have taken. */
   readonly up: number;
   readonly down: number;
-  /** From each fault to the moment at which another server has the connection, in ms. */
+  /** Time from each fault until another server has the connection, in ms. */
   readonly moves: readonly number[];
   readonly findings: readonly Finding[];
   readonly complaints: readonly string[];
 }
 
-/** In ms: between device and server. */
+/** Timeout between device and server, in ms. */
 const TIMEOUT = 1000;
 
-/** In ms: nothing arrives for so long only if nothing ever will, on a slow machine too. */
+/** If nothing arrives for this many ms, nothing ever will, on a slow machine too. */
 const DRAIN = 60_000;
 
-/** For longer than the bridge's lease, in ms. */
+/** A pause longer than the bridge's lease, in ms. */
 const PAUSE = 9000;
 
 /** Events of each device, and settings, between two faults. */
 const WORK = 20;
 
-/** What a server may warn of as devices move and it is killed. */
+/** Warnings that moves and kills may cause. */
 const HARMLESS = ["UNSAID", "FENCED", "LEASE_FAILED"];
 
-/** What a message says. It is never a number and never ends in a space: so it stays as it is. */
+/** The text of a message. It is never a number and never ends in a space, so no value conversion changes it. */
 function text(of: string, n: number): string {
   return `${numbered(of, n)}x`;
 }
 
-/** A device: tells numbered events, and notes what one channel is set to; the next setting is made when it shows the last. */
+/** A device: sends numbered events, and notes the settings of one channel; the next is made when the device reports the
+ * last. */
 class Teller {
   readonly told: Account;
   readonly taken: Account;
@@ -91,7 +92,7 @@ class Teller {
   }
 }
 
-/** A server's place: its process may be another one each time, its address stays. */
+/** A server's place: its process changes with each restart, its address stays. */
 interface Place {
   readonly proxy: FaultProxy;
   process: Process;
@@ -134,13 +135,13 @@ class Scene {
       proxy.retarget(await process.port());
     }
     for (let n = 0; n < devices; n++) {
-      // Half of them begin with the one, half with the other.
+      // Half of them start with one address, half with the other.
       const at = scene.places.map((_, i) => `127.0.0.1:${scene.places[(i + n) % 2]!.proxy.port}`);
       const teller = new Teller(`device${n}`, at);
       stack.defer(() => teller.close());
       scene.tellers.set(teller.id, teller);
     }
-    // Before, nobody knows them.
+    // Before that, no server knows them.
     for (const id of scene.tellers.keys()) {
       await peer.shows(`holdfast/${id}/availability`, "online");
     }
@@ -161,7 +162,7 @@ class Scene {
     this.#peer.publish(`holdfast/${teller.id}/c/set`, text("c", teller.made++));
   }
 
-  /** Something for each device to tell, and to be told. */
+  /** Makes each device send an event, and sends it a setting. */
   begin(): void {
     this.#settings += WORK;
     for (const teller of this.tellers.values()) {
@@ -180,7 +181,7 @@ class Scene {
     return [...this.tellers.values()].reduce((sum, { told, made }) => sum + told.arrived + made, 0);
   }
 
-  /** Waits until some of it has been done. */
+  /** Waits until some of that is done. */
   async some(): Promise<void> {
     const enough = this.#arrivals + this.tellers.size;
     await until(() => this.#arrivals >= enough || this.isDone, { timeout: DRAIN });
@@ -249,7 +250,7 @@ function isOfBroker({ event }: LogEntry): boolean {
   return event === "broker";
 }
 
-/** Runs it to its end. */
+/** Runs the test to its end. */
 export async function mqttFleet(
   database: Postgres,
   options: MqttFleetOptions,

@@ -6,7 +6,7 @@ import { mqttFleet } from "./mqtt.ts";
 
 withPostgres("the MQTT bridge of several servers", (server) => {
   toolTest(
-    "the server with the MQTT bridge is killed, paused and stopped: another one has it, and every message is there once",
+    "the server with the MQTT bridge is killed, paused and stopped: another one takes over, and every message arrives once",
     { mosquitto: "mosquitto", ...POSTGRES },
     async ({ mosquitto }) => {
       const faults = ["kill", "pause", "stop"] as const;

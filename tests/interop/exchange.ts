@@ -1,5 +1,5 @@
 /**
- * Numbered messages both ways at once, through one outage after the other, and the account of them.
+ * Numbered messages in both directions at once, through one outage after the other, and the check of what arrived.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { assertEquals } from "@std/assert";
 import type { Arrival, FaultProxy, SplitOptions } from "../support/proxy.ts";
 import { until } from "../support/wait.ts";
 
-/** An application at one end of the link, whatever the link is made of. */
+/** An application at one end of the link, whatever implements the link. */
 export interface End {
   /** Lines it has received, without their newline. */
   readonly heard: readonly string[];
@@ -15,22 +15,22 @@ export interface End {
   readonly acked: readonly string[];
   /** Whether its end of the link says that it is connected. */
   readonly linked: boolean;
-  /** Has it write the texts one after the other; does not wait for that. */
+  /** Lets it write the texts one after the other; does not wait for that. */
   write(texts: readonly string[]): void;
-  /** What is known about its fate: shown when a test waits in vain. */
+  /** What is known about its state, shown when a test waits in vain. */
   story(): string;
-  /** Throws if it can take no further part. */
+  /** Throws if it cannot go on. */
   check(): void;
 }
 
-/** What a Holdfast client and a server's device have in common. */
+/** The common part of a Holdfast client and a server's device. */
 export interface Endpoint {
   readonly connected: boolean;
   readline(): Promise<string | undefined>;
   write(text: string, options?: { readonly wait: boolean }): Promise<unknown>;
 }
 
-/** The application on an end of Holdfast's own. */
+/** The application on one of our own ends. */
 export class Application implements End {
   readonly heard: string[] = [];
   readonly acked: string[] = [];
@@ -58,7 +58,7 @@ export class Application implements End {
     this.#guard(this.#writing);
   }
 
-  /** Writes the texts without waiting for acks in between, so that nothing is said about their order. */
+  /** Writes the texts without waiting for acks in between, so their order is not guaranteed. */
   writeAtOnce(texts: readonly string[]): void {
     for (const text of texts) this.#guard(this.#write(text, false));
   }
@@ -71,7 +71,7 @@ export class Application implements End {
     if (this.#failure) throw new Error("the link failed its application", { cause: this.#failure });
   }
 
-  /** Reads no further until `resume`, though a line that it is waiting for already still arrives. */
+  /** Stops reading until `resume`, although a line that it already waits for still arrives. */
   pause(): void {
     this.#reading ??= Promise.withResolvers();
   }
@@ -81,7 +81,7 @@ export class Application implements End {
     this.#reading = undefined;
   }
 
-  /** To be called before the link is closed: from now on errors are what one expects. */
+  /** Call it before the link is closed: from now on errors are expected. */
   stop(): void {
     this.#stopped = true;
   }
@@ -105,12 +105,12 @@ export class Application implements End {
   }
 }
 
-/** One thing that happens to the link, while a batch of messages is on its way in each direction. */
+/** One event on the link, while a batch of messages is on its way in each direction. */
 export interface Phase {
   readonly name: string;
-  /** Cuts all that passes during this phase into pieces. */
+  /** Cuts the stream into pieces during this phase. */
   readonly split?: SplitOptions & { readonly maxBytes: number };
-  /** Called at the arrival of a message or an ack in the middle of the batch, which is the first victim. */
+  /** Called when a message or an ack in the middle of the batch arrives, which is the first to be hit. */
   readonly strike?: (proxy: FaultProxy) => void;
   /** Brings the network back. */
   readonly recover?: (proxy: FaultProxy, client: End, server: End) => Promise<void>;
@@ -119,7 +119,7 @@ export interface Phase {
 const nobodyLinked = (client: End, server: End) =>
   until(() => !client.linked && !server.linked, { what: "both ends to notice the outage" });
 
-/** Outages of every kind the proxy knows. */
+/** Outages of every kind that the proxy offers. */
 export const outages: readonly Phase[] = [
   { name: "a reset", strike: (proxy) => proxy.reset() },
   {
@@ -157,12 +157,12 @@ export const outages: readonly Phase[] = [
   { name: "a client that vanished from its connection", strike: (proxy) => proxy.halfOpen() },
 ];
 
-/** `count` texts that tell where they come from and which they are, from `first` on. */
+/** `count` texts with their origin and number, from `first` on. */
 export function numbered(origin: string, count: number, first = 0): string[] {
   return Array.from({ length: count }, (_, index) => `${origin} ${first + index}`);
 }
 
-/** A client and a server with a proxy between them, and all they have said to each other. */
+/** A client and a server with a proxy between them, and all bytes that they exchanged. */
 export class Exchange {
   /** What the client and the server have been asked to write so far. */
   readonly sent = { up: [] as string[], down: [] as string[] };
@@ -192,7 +192,7 @@ export class Exchange {
     this.#proxy.split(undefined);
   }
 
-  /** Each end has heard what the other has written: nothing lost, nothing doubled, all in order. */
+  /** Checks that each end has received what the other wrote: nothing lost or doubled, all in order. */
   assertExact(): void {
     assertEquals(this.#server.heard, this.sent.up);
     assertEquals(this.#client.heard, this.sent.down);
@@ -200,7 +200,7 @@ export class Exchange {
     assertEquals(this.#server.acked, this.sent.down);
   }
 
-  /** Waits; if in vain, shows what became of both ends and the last that was on the wire. */
+  /** Waits; if in vain, shows the state of both ends and the last bytes on the wire. */
   async until(condition: () => unknown, what: string): Promise<void> {
     const ends = [this.#client, this.#server];
     const story = () =>
@@ -227,7 +227,7 @@ export class Exchange {
     );
   }
 
-  /** Strikes when a quarter of the batch has passed: the acks are among the arrivals. */
+  /** Strikes after a quarter of the batch; acks count as arrivals, too. */
   #strikeLater(phase: Phase, count: number): { done: boolean } {
     const state = { done: phase.strike === undefined };
     const seen = { up: 0, down: 0 };

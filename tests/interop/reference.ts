@@ -2,7 +2,7 @@
  * The reference (micropython-iot), unmodified, as processes that a test starts, drives and kills.
  *
  * Its client runs in a Unix MicroPython (`device.py` and `shims/`), its server in CPython
- * (`stock_server.py`). Nothing of it is in this repository: README.md says how to point at a copy.
+ * (`stock_server.py`). None of it is in this repository: README.md says how to name a copy.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const reference = Deno.env.get("HOLDFAST_REFERENCE");
 const micropython = Deno.env.get("HOLDFAST_MICROPYTHON");
 const library = Deno.env.get("HOLDFAST_MICROPYTHON_LIB");
 
-/** The id under which the device of a test connects. */
+/** The id of the test's device. */
 export const ID = "1";
 
 /** Registers a test that needs the reference's client, server or both; without them it is ignored. */
@@ -32,7 +32,7 @@ export function referenceTest(
   Deno.test({ name: ignore ? name + how : name, ignore, fn: body });
 }
 
-/** One end of the reference, with an application on it that does as it is told. */
+/** One end of the reference, with an application that follows the test's commands. */
 export class Stock implements End, AsyncDisposable {
   readonly heard: string[] = [];
   readonly acked: string[] = [];
@@ -82,12 +82,12 @@ export class Stock implements End, AsyncDisposable {
     ]);
   }
 
-  /** Has the application write the texts one after the other. */
+  /** Lets the application write the texts one after the other. */
   write(texts: readonly string[]): void {
     for (const text of texts) this.#command({ write: text });
   }
 
-  /** Has it write without waiting for acks in between. Only the client's application can. */
+  /** Lets it write without waiting for acks in between. Only the client's application can. */
   writeAtOnce(texts: readonly string[]): void {
     for (const text of texts) this.#command({ write: text, wait: false });
   }
@@ -107,7 +107,7 @@ export class Stock implements End, AsyncDisposable {
     if (!this.#alive) throw new Error(`the process of the reference has ended:\n${this.story()}`);
   }
 
-  /** Cuts its power. */
+  /** Kills it. */
   async kill(): Promise<void> {
     if (this.#alive) this.#process.kill("SIGKILL");
     await this.#commands.abort().catch(() => {});
@@ -120,7 +120,7 @@ export class Stock implements End, AsyncDisposable {
 
   #command(command: unknown): void {
     const line = new TextEncoder().encode(JSON.stringify(command) + "\n");
-    // It fails when the process has ended, which `check` reports.
+    // It fails if the process has ended, which `check` reports.
     this.#commands.write(line).catch(() => {});
   }
 
@@ -147,7 +147,7 @@ export class Stock implements End, AsyncDisposable {
   }
 }
 
-/** What the applications print. */
+/** A line that the applications print. */
 interface Event {
   readonly port: number;
   readonly linked: boolean;

@@ -5,7 +5,7 @@ import { until } from "../support/wait.ts";
 import { Application, Exchange, numbered, outages } from "./exchange.ts";
 import { referenceTest, Stock } from "./reference.ts";
 
-/** In ms. The stock client needs 3.5 s and two timeouts for a new connection, so a short one is kind. */
+/** Timeout in ms: short, because the stock client needs 3.5 s and two timeouts for a new connection. */
 const TIMEOUT = 1000;
 
 /** Small enough that lines, ids and characters are all cut. */
@@ -17,7 +17,7 @@ class Scene implements AsyncDisposable {
   readonly proxy: FaultProxy;
   /** The application on the server's side of the link. */
   readonly device: Application;
-  /** The device that is switched on. */
+  /** The current device. */
   client: Stock;
 
   static async start(limits: Partial<Limits> = {}): Promise<Scene> {
@@ -39,7 +39,7 @@ class Scene implements AsyncDisposable {
     this.device = device;
   }
 
-  /** Takes the device's power away, and switches it on again: its memory is empty, its ids start at 00. */
+  /** Power-cycles the device: its memory is empty, its ids start at 00. */
   async reboot(): Promise<void> {
     await this.client.kill();
     this.client = Stock.client(this.proxy.port, TIMEOUT);
@@ -78,7 +78,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a stock client that reboots while it is sending: what it had sent arrived once, what it sends now does",
+  "a stock client that reboots while it is sending: messages from before and after arrive once",
   ["client"],
   async () => {
     await using scene = await Scene.start();
@@ -100,7 +100,7 @@ referenceTest(
     await scene.until(() => scene.client.heard.length === 30, "the application to read them");
     const two = scene.client;
     assertEquals(two.heard, down.slice(30, 60));
-    // This time the server is left with a connection on which nobody will ever speak again.
+    // This time the server keeps a connection on which nothing will ever arrive again.
     scene.proxy.halfOpen();
     await scene.reboot();
 
@@ -116,7 +116,7 @@ referenceTest(
       ...second.slice(0, fromSecond),
       ...third,
     ]);
-    // The message whose ack was on its way to the device may be the last of its life.
+    // The ack of the last message may have been on its way to the device.
     assert(fromFirst - one.acked.length <= 1 && fromFirst >= one.acked.length, `${fromFirst}`);
     assert(fromSecond - two.acked.length <= 1 && fromSecond >= two.acked.length, `${fromSecond}`);
     assert(fromFirst < 500 && fromSecond < 500, "it was switched off too late");
@@ -124,7 +124,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a stock client that says the same after a reboot as before: all of it is heard again",
+  "a stock client that sends the same texts after a reboot as before: all of them arrive again",
   ["client"],
   async () => {
     await using scene = await Scene.start();
@@ -139,7 +139,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a stock client whose first message after a reboot is lost: none of the next is taken for an old one",
+  "a stock client whose first message after a reboot is lost: later messages are not taken for repeats",
   ["client"],
   async () => {
     await using scene = await Scene.start();
@@ -155,14 +155,14 @@ referenceTest(
       proxy.reset();
     };
     await scene.until(() => scene.client.acked.length === 15, "all acks after the reboot");
-    // They were written without waiting: nothing is promised about their order.
+    // They were written without waiting, so their order is not guaranteed.
     assertEquals(device.heard.slice(0, 20), before);
     assertEquals(device.heard.slice(20).toSorted(), after.toSorted());
   },
 );
 
 referenceTest(
-  "a burst to a stock client: it has room for 20 lines, and acknowledges what it cannot take",
+  "a burst to a stock client, which has room for 20 lines and acknowledges those that it cannot take",
   ["client"],
   async () => {
     await using scene = await Scene.start();

@@ -9,23 +9,23 @@ import { ID, referenceTest, Stock } from "./reference.ts";
 const TIMEOUT = 1000;
 
 /**
- * Where a segment to the stock server may end. It takes a newline at the start of a segment for a
- * keepalive, though it ends a line, and a cut through a character stops its reader for good: no client
- * can help that, so such cuts are not made. What comes back to us is cut anywhere.
+ * Where a segment to the stock server may end. It takes a newline at the start of a segment for a keepalive, even if it
+ * ends a line, and a cut through a character stops its reader for good. No client can avoid that, so such cuts are not
+ * made. The stream to us is cut anywhere.
  */
 function mayCut(bytes: Uint8Array, at: number, direction: Direction): boolean {
   const isNewline = bytes[at] === 10, isInsideCharacter = (bytes[at]! & 0xc0) === 0x80;
   return direction === "down" || (!isNewline && !isInsideCharacter);
 }
 
-/** The stock server polls every 50 ms, and would see pieces that come faster as one. */
+/** The stock server polls every 50 ms, and would read faster pieces together. */
 const SPLIT = { maxBytes: 8, gap: 60, mayCut };
 
 /** A stock server, a proxy in front of it, and a client of ours behind that. */
 class Scene implements AsyncDisposable {
   readonly proxy: FaultProxy;
   server: Stock;
-  /** The client that is switched on, and the application on it. */
+  /** The current client, and its application. */
   client: Client;
   application: Application;
 
@@ -42,7 +42,7 @@ class Scene implements AsyncDisposable {
     this.application = new Application(this.client);
   }
 
-  /** Ends the client in the middle of what it does, and starts another that remembers nothing. */
+  /** Ends the client in the middle of its work, and starts another that remembers nothing. */
   async rebootClient(): Promise<void> {
     this.application.stop();
     await this.client.close();
@@ -92,7 +92,7 @@ referenceTest(
 );
 
 referenceTest(
-  "our client is restarted while it is sending: what it sent before and what it sends now arrives once",
+  "our client is restarted while it is sending: messages from before and after arrive once",
   ["server"],
   async () => {
     await using scene = await Scene.start();
@@ -112,14 +112,14 @@ referenceTest(
     const arrived = server.heard.length - second.length;
     assertEquals(server.heard, [...first.slice(0, arrived), ...second]);
     assertEquals(scene.application.heard, down.slice(15));
-    // The message whose ack was on its way may be the last of its life.
+    // The ack of the last message may have been on its way.
     assert(arrived >= one.acked.length && arrived - one.acked.length <= 1, `${arrived}`);
     assert(arrived < 200, "it was ended too late");
   },
 );
 
 referenceTest(
-  "a stock server that was restarted says the same as before: our client hears all of it again",
+  "a restarted stock server sends the same texts as before: our client receives all of them again",
   ["server"],
   async () => {
     await using scene = await Scene.start();
@@ -159,7 +159,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a long burst to a stock server, which reads 4096 bytes at a time and cannot stand a cut character",
+  "a long burst to a stock server, which reads 4096 bytes at a time and fails at a cut character",
   ["server"],
   async () => {
     await using scene = await Scene.start();

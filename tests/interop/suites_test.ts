@@ -1,6 +1,7 @@
 /**
- * Every end of ours with every kind of key, and somebody on the way who records: which suite the two speak, that lines go
- * both ways, and that a sealed link shows none of them. An end that does not seal is refused where a key is for that alone.
+ * Each of our ends with every kind of key, and a recorder on the path: checks which suite they use, that lines go both
+ * ways, and that a sealed link shows none of them. An end that does not seal is refused if its key is for sealed links
+ * only.
  */
 import { assert, assertEquals } from "@std/assert";
 import { Client } from "../../bridge/host/mod.ts";
@@ -14,25 +15,25 @@ import { Relay } from "../support/relay.ts";
 import { toolTest } from "../support/tools.ts";
 import { until } from "../support/wait.ts";
 
-/** In ms; a chip's clock runs at the same speed. */
+/** Timeout in ms; a chip's clock runs at the same speed. */
 const TIMEOUT = 2000;
 const ID = "board";
 const KEY = "3c".repeat(32);
 
-/** What a server has for the device: nothing, a key, or a key for sealed links alone, or for ephemeral keys alone. */
+/** The server's key for the device: none, any, one for sealed links only, or one for ephemeral keys only. */
 const KEYS = { none: undefined, "02": KEY, "03": `03:${KEY}`, "04": `04:${KEY}` } as const;
 type Kind = keyof typeof KEYS;
 
-/** Starts an end, with the key if there is one. It writes something, and takes what it is told. */
+/** Starts an end, with a key if given. It writes a line, and reads one. */
 type Start = (port: number, key: string | undefined) => Promise<AsyncDisposable>;
 
-/** By the server's kind of key: the suite that is spoken, or the refusal. */
+/** For each kind of key at the server: the suite that is used, or the refusal. */
 type Outcomes = Partial<
   Record<Kind, "00" | "02" | "03" | "04" | "refusal 08" | "refusal 09">
 >;
 
 const SEALS: Outcomes = { none: "00", "02": "03", "03": "03", "04": "refusal 09" };
-/** The same, of an end that is told not to seal, or to use ephemeral keys: without a key it is as above. */
+/** The same for an end that is told not to seal, or to use ephemeral keys; without a key it is as above. */
 const TOLD: Outcomes = { "02": "02", "03": "refusal 08", "04": "refusal 09" };
 const EPHEMERAL: Outcomes = { "02": "04", "03": "04", "04": "04" };
 

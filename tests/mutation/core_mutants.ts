@@ -1,5 +1,6 @@
 /**
- * Mutants of the client core. It is AssemblyScript, in which no mutant can sleep: each is a module of its own.
+ * Mutants of the client core. It is AssemblyScript, where mutants cannot be switched on and off: each is a module of
+ * its own.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import process from "node:process";
 import { compile } from "../sim/mutants.ts";
 import { type Mutant, numbered } from "./tree.ts";
 
-/** Stryker's instrumenter uses the same one. Nothing of the project needs it, so it is in no list of imports. */
+/** Stryker's instrumenter uses the same one. Nothing else in the project needs it, so it is not in the import map. */
 const PARSER = "npm:@babel/parser@7.29.15";
 
 /** The core. */
@@ -17,8 +18,8 @@ export const CORE = "client-as/assembly/core.ts";
 const DECORATOR = /^@\w+(\(.*\))?$/gm;
 
 /**
- * What becomes of operators: as Stryker has it for TypeScript; and where parts of a condition do nothing, the core joins
- * them by `&` and `|`.
+ * Replacements of operators, as in Stryker for TypeScript; conditions without side effects are joined by `&` and `|` in
+ * the core.
  */
 const OPERATORS: Readonly<Record<string, string[]>> = {
   "+": ["-"],
@@ -43,7 +44,7 @@ const OPERATORS: Readonly<Record<string, string[]>> = {
   "--": ["++"],
 };
 
-/** So many characters around an operator are given with it, as far as they are of its expression. */
+/** How many characters around an operator are shown, within its expression. */
 const AROUND = 30;
 
 /** A node of Babel's syntax tree. */
@@ -62,10 +63,10 @@ interface Node {
   value?: unknown;
 }
 
-/** A change: of these characters to that. */
+/** A change of a range of characters. */
 type Change = [kind: string, from: number, to: number, after: string];
 
-/** @param source The core's. */
+/** @param source The core's source. */
 export async function coreMutants(source: string): Promise<Mutant[]> {
   const { parse } = await import(PARSER);
   const content = source.replace(DECORATOR, (decorator) => " ".repeat(decorator.length));
@@ -143,7 +144,7 @@ function* changes(node: Node, source: string): Generator<Change> {
   }
 }
 
-/** A loop that goes on for this many rounds in the life of a core has no end. */
+/** More rounds of a loop than this in a core's life are endless. */
 const ROUNDS = 50_000_000;
 
 const GUARD = `
@@ -153,7 +154,7 @@ function turn(): void {
 }
 `;
 
-/** A core whose loops end: a module that does not return could only be ended together with its process. */
+/** A core whose loops are bounded: a module that does not return could only be ended together with its process. */
 export function bounded(source: string): string {
   return source
     .replace(/\bwhile \(/g, "while (turn(), ")
@@ -164,9 +165,9 @@ export function bounded(source: string): string {
 }
 
 /**
- * Compiles a core, so that its loops end.
+ * Compiles a core with bounded loops.
  *
- * @param source With a mutant, or without.
+ * @param source With or without a mutant.
  * @throws {Error} if it does not compile
  */
 export async function compileCore(source: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,10 +1,10 @@
-/** Changes that no test finds, and why none should: `survivors.txt`. */
+/** Changes that no test finds, with the reason why none should: `survivors.txt`. */
 import type { Mutant } from "./tree.ts";
 
-/** So many characters of a change are shown. */
+/** How many characters of a change are shown. */
 const SHOWN = 70;
 
-/** What is changed into what, on one line. */
+/** Describes a change on one line. */
 export function describeChange({ before, after }: Pick<Mutant, "before" | "after">): string {
   return `${brief(before)} -> ${brief(after)}`;
 }
@@ -21,12 +21,12 @@ function flat(code: string): string {
 /** A change, and why it may survive. */
 export interface Explanation {
   file: string;
-  /** As `describeChange` has it: wherever in the file it lies. */
+  /** As described by `describeChange`, wherever in the file it is. */
   change: string;
   why: string;
 }
 
-/** All that are written down. */
+/** All written explanations. */
 export class Explanations {
   readonly #of = new Map<string, Explanation>();
 
@@ -38,7 +38,7 @@ export class Explanations {
   constructor(text: string) {
     let file: string | undefined;
     let why = "";
-    let isOpen = false; // the reason may go on
+    let isOpen = false; // the reason may continue
     for (const line of text.split("\n")) {
       if (line.startsWith("#") || line.trim() === "") continue;
       if (/^(server|bridge|client-as)\/\S+\.ts$/.test(line)) {
@@ -73,13 +73,13 @@ export class Explanations {
     return this.#of.values();
   }
 
-  /** Why this change may survive; undefined: there is no explanation. */
+  /** Why this change may survive; undefined: not explained. */
   of(mutant: Pick<Mutant, "file" | "before" | "after">): string | undefined {
     return this.#of.get(keyOf(mutant.file, describeChange(mutant)))?.why;
   }
 }
 
-/** Whether a file has what an explanation says is changed there. */
+/** Whether a file contains the code that an explanation is about. */
 export function isOf(source: string, { change }: Explanation): boolean {
   const before = change.slice(0, change.indexOf(" -> ")).replace(/…$/, "");
   return flat(source).includes(before);

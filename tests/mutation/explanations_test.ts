@@ -19,7 +19,7 @@ It costs.
   a < b -> true
 `;
 
-Deno.test("a change that survives is explained in its file, wherever it lies there", () => {
+Deno.test("a surviving change is explained in its file, wherever it is there", () => {
   const explanations = new Explanations(TEXT);
   const why = (file: string, before: string, after: string) =>
     explanations.of({ file, before, after });
@@ -29,12 +29,12 @@ Deno.test("a change that survives is explained in its file, wherever it lies the
   assertEquals(why("client-as/b.ts", "a < b", "true"), "It costs.");
 });
 
-Deno.test("of a long change the beginning is told", () => {
+Deno.test("of a long change the beginning is shown", () => {
   const before = `f(${"a, ".repeat(100)})`;
   assertEquals(describeChange({ before, after: "g()" }), `${before.slice(0, 70)}… -> g()`);
 });
 
-Deno.test("what explains nothing, or twice, is refused", () => {
+Deno.test("an explanation of nothing, or a second one, is refused", () => {
   const refused = (text: string) => assertThrows(() => new Explanations(text), Error).message;
   assertEquals(refused("  a -> b"), "whose, or why, is a -> b?");
   assertEquals(refused("server/a.ts\n  a -> b"), "whose, or why, is a -> b?");
@@ -45,7 +45,7 @@ Deno.test("what explains nothing, or twice, is refused", () => {
   );
 });
 
-Deno.test("each explanation is of something that is there", async () => {
+Deno.test("each explanation is about code that exists", async () => {
   const gone: string[] = [];
   for (const explanation of await Explanations.read()) {
     const path = new URL(`../../${explanation.file}`, import.meta.url);

@@ -1,5 +1,5 @@
 /**
- * `deno task mutation`: which lines does no test hold?
+ * `deno task mutation`: finds lines that no test checks.
  *
  * @module
  */
@@ -20,7 +20,7 @@ async function main(): Promise<number> {
       console.log(HELP);
       return 0;
     }
-    // One that copies files has replaced /dev/null.
+    // A changed server that copies files once replaced /dev/null.
     if (Deno.uid() === 0 && !options.list) {
       throw new Error("not as root: a changed server may do anything");
     }
@@ -68,7 +68,7 @@ async function main(): Promise<number> {
   return stop.signal.aborted ? 130 : 0;
 }
 
-/** What all trials share. */
+/** Shared by all trials. */
 interface Trial {
   tree: Tree;
   results: Results;

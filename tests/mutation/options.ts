@@ -4,29 +4,28 @@ import { CORE } from "./core_mutants.ts";
 
 export const HELP = `deno task mutation [options] [files and folders]
 
-Changes the source in one small way after the other, and runs the tests that pass through that
-place. A change that all of them pass has survived: a line that no test holds.
+Makes one small change of the source after the other, and runs the tests that execute the changed place.
+If all of them pass, the change has survived: no test checks that line.
 
-  --jobs N     changes tried at the same time  (one a processor)
-  --seeds N    of the simulator, for what has survived the tests; 0: without  (300)
-  --budget MS  of processor time, for all tests that are run for a change, as they take without one  (8000)
-  --tests P    files and folders of tests, with commas, in place of all: sooner begun, and less is found
+  --jobs N     changes tried at the same time  (one for each processor)
+  --seeds N    seeds of the simulator, for changes that survive the tests; 0: none  (300)
+  --budget MS  processor time for the tests of one change, as measured without it  (8000)
+  --tests P    only these files and folders of tests, with commas: starts sooner, finds less
   --every N    only each Nth change: a sample  (1)
-  --results F  each result is added to this file, as a line of JSON, and what is there is not tried again: a run
-               that was stopped goes on. A change is known by its file and text, wherever it lies there now
-  --survivors  only what has survived according to --results, again; but what tests/mutation/survivors.txt
-               explains
-  --list       instead: the changes that would be tried
+  --results F  add each result to this file, as a line of JSON, and skip those that are there: a stopped run
+               continues. A change is identified by its file and text, wherever it is there now
+  --survivors  retry only the survivors in --results, except those that tests/mutation/survivors.txt explains
+  --list       instead, list the changes that would be tried
   --help       this text
 
 Files and folders of the source: those whose code is changed (server/link server/protocol
 server/admission server/runtime server/store server/channels client-as/assembly/core.ts). The tests that
-run are those that pass the place and are likely to find something, as far as --budget goes: those beside
-the file, of its room, the fast ones elsewhere. What they miss is a survivor: look at it with a larger
-budget. Of client-as nothing else can be changed.
+run are those that execute the place and are likely to find something, within --budget: those beside the
+file, in its folder, and fast ones elsewhere. What they miss survives: try it with a larger budget. In
+client-as only the core can be changed.
 
-A changed server may do anything to files that its user may: run it as a user of its own, who has a copy of
-the tree and of node_modules. As root it does not begin.
+A changed server may do anything to files that its user may: run it as a user of its own, with a copy of
+the tree and of node_modules. As root it refuses to start.
 
 Exit code: 0 if it could measure, whatever has survived; 1 if the tests fail without any change, 2 for
 wrong options.`;
@@ -40,21 +39,21 @@ export interface Options {
   /** Files and folders whose code is changed. */
   source: string[];
   jobs: number;
-  /** Of the tests for a change, in ms. */
+  /** Processor time of the tests for a change, in ms. */
   budget: number;
-  /** Files and folders of tests, in place of all. */
+  /** Files and folders of tests, instead of all. */
   tests?: string[];
   /** One of this many changes is tried. */
   every: number;
   seeds: number;
-  /** The file in which results are kept. */
+  /** The file for results. */
   results?: string;
-  /** Only those that have survived according to it, and are not explained. */
+  /** Only mutants that have survived according to that file, and are not explained. */
   survivors: boolean;
   list: boolean;
 }
 
-/** @throws {Error} one that tells the user what is wrong */
+/** @throws {Error} with a message for the user */
 export function parse(args: string[]): Options | "help" {
   const { values, positionals } = parseArgs({
     args,
@@ -90,7 +89,7 @@ export function parse(args: string[]): Options | "help" {
 function checkSource(path: string): string {
   if (path === CORE) return path;
   if (!/^(server|bridge\/host)(\/|$)/.test(path)) {
-    throw new Error(`only what lies in server/ and bridge/host/, and ${CORE}, is changed`);
+    throw new Error(`only files in server/ and bridge/host/, and ${CORE}, can be changed`);
   }
   return checkThere(path);
 }

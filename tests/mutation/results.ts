@@ -1,8 +1,8 @@
-/** What became of the mutants, in a file to which each is added as it comes: a run that was stopped goes on from there. */
+/** Results of the mutants, in a file to which each is added at once: a stopped run continues from there. */
 import type { Mutant } from "./tree.ts";
 import type { Fate, Verdict } from "./trials.ts";
 
-/** A mutant, and what became of it. */
+/** A mutant and its result. */
 export type Result = Omit<Mutant, "core"> & Verdict;
 
 export const SURVIVED: Fate[] = ["survived", "passed by no test"];
@@ -11,14 +11,14 @@ export const SURVIVED: Fate[] = ["survived", "passed by no test"];
 export class Results {
   readonly #of = new Map<string, Result>();
 
-  /** @param path undefined: they are kept nowhere. */
+  /** @param path undefined: they are not stored. */
   private constructor(readonly path: string | undefined) {}
 
   /** @param path The file, a line of JSON for each result. It may be missing. @throws {Error} if it holds something else */
   static async open(path?: string): Promise<Results> {
     const results = new Results(path);
     if (path === undefined) return results;
-    await Deno.writeTextFile(path, "", { append: true }); // not to learn after an hour that it cannot be written to
+    await Deno.writeTextFile(path, "", { append: true }); // so that an unwritable file is noticed now, not after an hour
     const text = await Deno.readTextFile(path);
     const whole = text.slice(0, text.lastIndexOf("\n") + 1);
     // A run that was killed may have left a part of a line.
@@ -45,7 +45,7 @@ export class Results {
   }
 }
 
-/** The same for the same change of the same file, wherever it lies there now. */
+/** Equal for the same change of the same file, wherever it is there now. */
 function key({ file, kind, before, after, nth }: Omit<Mutant, "core">): string {
   return JSON.stringify([file, kind, before, after, nth]);
 }

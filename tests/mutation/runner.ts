@@ -1,6 +1,6 @@
 /**
- * Runs tests one by one in this process, with another mutant awake each time: to start a process for each takes longer
- * than most tests do. Asked on stdin, answers on stdout, each a line of JSON; what tests print goes by.
+ * Runs tests one by one in this process, with another mutant active each time: starting a process for each would take
+ * longer than most tests. Questions on stdin, answers on stdout, each a line of JSON; output of tests is ignored.
  *
  * @module
  */
@@ -8,19 +8,19 @@ import process from "node:process";
 import { compileCore } from "./core_mutants.ts";
 import type { Answer, Measured, Question } from "./test_process.ts";
 
-/** Begins an answer. */
+/** Marks an answer. */
 const MARK = "@mutation ";
 
-/** What the instrumenter's code throws when the mutant that is awake was passed more often than `hitLimit`. */
+/** The instrumenter's error when the active mutant was executed more often than `hitLimit`. */
 const HIT_LIMIT = "Hit count limit reached";
 
-/** What a core throws that was compiled with mutants, when a loop in it has no end. */
+/** The error of a mutated core with an endless loop. */
 const UNREACHABLE = /^RuntimeError: unreachable/;
 
-/** Where the tree's `coreModule` looks first. */
+/** The place where the tree's `coreModule` looks first. */
 const cores = globalThis as { holdfastCore?: WebAssembly.Module };
 
-/** What the instrumenter's code looks at. */
+/** The state that the instrumenter's code reads. */
 interface Stryker {
   activeMutant?: string | undefined;
   currentTestId?: string | undefined;
@@ -41,7 +41,7 @@ interface Test {
 const stryker: Stryker = (globalThis as { __stryker__?: Stryker }).__stryker__ ??= {};
 const loaded = new Map<string, Test[]>();
 let loading: Test[] = [];
-/** An error that was not caught. */
+/** An uncaught error. */
 let stray: { error: unknown } | undefined;
 
 Object.defineProperty(Deno, "test", {
@@ -50,12 +50,12 @@ Object.defineProperty(Deno, "test", {
 });
 
 function catchStray(event: ErrorEvent | PromiseRejectionEvent): void {
-  if (event.defaultPrevented) return; // it was meant for somebody else
+  if (event.defaultPrevented) return; // another listener has handled it
   event.preventDefault();
   stray ??= { error: event instanceof ErrorEvent ? event.error : event.reason };
 }
 
-/** To be told after all others. */
+/** Registers behind all other listeners. */
 function listen(): void {
   for (const type of ["error", "unhandledrejection"]) {
     removeEventListener(type, catchStray as EventListener);
@@ -73,7 +73,7 @@ async function load(file: string): Promise<Test[]> {
   return tests;
 }
 
-/** @returns what it fails with; undefined: nothing; null: it does not end */
+/** @returns its error; undefined: it passes; null: it does not end */
 async function run(
   { ignore, fn }: Test,
   limit: number,
@@ -86,7 +86,7 @@ async function run(
   try {
     const ended = await Promise.race([late, Promise.try(() => fn({})).then(() => undefined)]);
     if (ended === null) return stray ?? null;
-    await new Promise((resolve) => setTimeout(resolve, 0)); // what it has left comes to light
+    await new Promise((resolve) => setTimeout(resolve, 0)); // errors that it left behind appear
     return stray;
   } catch (error) {
     return { error };
@@ -134,7 +134,7 @@ async function attempt(
     try {
       failed = await run((await load(file))[index]!, limit);
     } catch (error) {
-      failed = { error }; // to load it fails
+      failed = { error }; // loading it fails
     }
     if (failed === undefined) continue;
     const by = { by: `${file}: ${loaded.get(file)?.[index]?.name}` };
@@ -148,7 +148,7 @@ async function attempt(
   return why === undefined ? { fate: "survived" } : { fate: "found by the simulator", why };
 }
 
-/** Plays worlds of the simulator. @returns what is found in one of them */
+/** Runs worlds of the simulator. @returns what is found in one of them */
 async function play(seeds: number): Promise<string | undefined> {
   const { playSeed } = await import("../sim/run.ts");
   for (let seed = 1; seed <= seeds; seed++) {

@@ -1,26 +1,26 @@
 /**
- * The core's specs. They are compiled together with it, which takes its time, so they are run last, for what has
- * survived everything else.
+ * The core's specs. They are compiled together with it, which is slow, so they run last, for mutants that have survived
+ * everything else.
  *
  * @module
  */
 import { bounded, CORE } from "./core_mutants.ts";
 import { copy } from "./tree.ts";
 
-/** What as-pect needs of the tree. */
+/** What as-pect needs from the tree. */
 const NEEDED = ["client-as", "deno.json"];
 
-/** Those of what applications import: the core is no part of it. */
+/** Specs of modules for applications, which do not contain the core. */
 const OF_APPLICATIONS = /^app_/;
 
-/** Specs that take longer, in ms, do not end. */
+/** Specs that take longer than this, in ms, do not end. */
 const LONGEST = 600_000;
 
 /** A place where specs are run with a changed core. */
 export class Specs {
   #folder: string | undefined;
 
-  /** @param tree Where the source is. It gets another copy of what is needed. */
+  /** @param tree The source. What is needed is copied from it. */
   constructor(readonly tree: string, readonly stop: AbortSignal) {}
 
   /** Whether all of them pass with this core. */

@@ -1,51 +1,51 @@
-/** A process that runs tests with mutants awake (`runner.ts`), seen from outside. */
+/** Controls a process that runs tests with mutants (`runner.ts`). */
 
-/** A test: where it is, how long it takes, and how often it passes which mutants. */
+/** A test: its place, its duration, and how often it executes which mutants. */
 export interface Measured {
   file: string;
-  /** Among the file's tests. */
+  /** Its index among the file's tests. */
   index: number;
   name: string;
   ms: number;
-  /** Of those it has the processor, in ms: on a busy machine that is less. */
+  /** Its processor time in ms, which is less than its duration on a busy machine. */
   cost: number;
   passes: Record<string, number>;
   /** It fails without any change. */
   error?: string;
 }
 
-/** What the runner is asked: to measure a file, or to run tests and worlds of the simulator with a mutant awake. */
+/** A question to the runner: to measure a file, or to run tests and worlds of the simulator with an active mutant. */
 export interface Question {
   file?: string;
   mutant?: string;
-  /** The mutant is one of the core: its source. */
+  /** The core's source, if the mutant is one of the core. */
   core?: string;
-  /** Worlds of the simulator to play after the tests. */
+  /** Worlds of the simulator to run after the tests. */
   seeds?: number;
-  /** With the ms that each takes, and after which it does not end. */
+  /** With the usual duration of each, and the limit after which it does not end, in ms. */
   tests: { file: string; index: number; ms: number; limit: number }[];
-  /** A mutant that is passed more often than that has made a loop without an end. */
+  /** A mutant that is executed more often than this has made an endless loop. */
   mostPasses: number;
 }
 
-/** What it answers. */
+/** The runner's answer. */
 export interface Answer {
   measured?: Measured[];
-  /** Mutants that are passed while the file is loaded. */
+  /** Mutants that are executed while the file is loaded. */
   loading?: string[];
   fate?: "killed" | "endless" | "hung" | "found by the simulator" | "survived" | "does not compile";
-  /** The test that has found it. */
+  /** The test that found it. */
   by?: string;
   why?: string;
-  /** Nobody had caught the error: perhaps it is another mutant's. */
+  /** The error was uncaught, so it may come from another mutant. */
   isStray?: boolean;
 }
 
 const MARK = "\n@mutation ";
 
 /**
- * Beyond this many ms, enough to start on a busy machine, and this many for each world of the simulator and for all tests of a file that is measured, a mutant
- * holds up the event loop itself.
+ * Time limits in ms after which a mutant is blocking the event loop: for starting on a busy machine, for each world of
+ * the simulator, and for all tests of a measured file.
  */
 const PATIENCE = 60_000;
 const WORLD = 1000;
@@ -58,7 +58,7 @@ export class TestProcess implements AsyncDisposable {
   readonly #reader: ReadableStreamDefaultReader<string>;
   #heard = "";
 
-  /** @param asleep Otherwise this mutant is awake from the start, while files are loaded. */
+  /** @param asleep If given, this mutant is active from the start, while files are loaded. */
   constructor(folder: string, asleep?: string) {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "tests/mutation/runner.ts"],
@@ -72,10 +72,10 @@ export class TestProcess implements AsyncDisposable {
     this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** @returns undefined: it has ended, or holds still */
+  /** @returns undefined: it has ended, or hangs */
   async ask(question: Question): Promise<Answer | undefined> {
     const { file, tests, seeds = 0 } = question;
-    // One test that does not end is the last one.
+    // After a test that does not end, no others run.
     const longest = Math.max(0, ...tests.map(({ limit }) => limit));
     const usual = tests.reduce((sum, { ms }) => sum + ms, 0);
     const patience = PATIENCE + 3 * usual + longest + seeds * WORLD + (file ? MEASURING : 0);

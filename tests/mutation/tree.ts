@@ -1,13 +1,13 @@
 /**
- * A copy of the source that holds all mutants at once, each asleep until the environment names it. The mutants are
- * made by Stryker's instrumenter.
+ * A copy of the source with all mutants at once, each inactive until it is selected. The mutants are made by Stryker's
+ * instrumenter.
  */
-/** In no list of imports, and so not in deno.lock: what is there, everybody downloads who builds. */
+/** Not in the import map, and so not in deno.lock, whose packages everybody downloads who builds. */
 const INSTRUMENTER = "npm:@stryker-mutator/instrumenter@9.6.1";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** What tests and the simulator load. */
+/** Files that tests and the simulator load. */
 const COPIED = [
   "server",
   "bridge",
@@ -18,15 +18,15 @@ const COPIED = [
   "asconfig.json",
 ];
 
-/** What is there already, or has no end. */
+/** Folders that exist already, or are huge. */
 const LEFT_OUT = new Set(["node_modules", "screenshots"]);
 
-/** Of messages and patterns most changes are changes of words. */
+/** Kinds of changes that would mostly change words of messages and patterns. */
 const EXCLUDED = ["StringLiteral", "Regex", "ObjectLiteral"];
 
 /**
- * What is different in the copy, beside the mutants: `coreModule` gives the mutant of the core that is awake, if one is;
- * and `until` and a scene say sooner what is waited for in vain.
+ * Differences in the copy besides the mutants: `coreModule` returns the active mutant of the core, if any; and `until`
+ * and scenes have shorter timeouts.
  */
 const CHANGED: [file: string, before: string, after: string][] = [
   [
@@ -43,19 +43,19 @@ const CHANGED: [file: string, before: string, after: string][] = [
 export interface Mutant {
   id: string;
   file: string;
-  /** Counted from 1. */
+  /** Line number, from 1. */
   line: number;
-  /** What kind of change. */
+  /** The kind of change. */
   kind: string;
   before: string;
   after: string;
-  /** Which one, if the file can be changed so in several places. */
+  /** Its number, if the same change is possible in several places of the file. */
   nth: number;
-  /** The source with the change in it, if it is of the core, where none can sleep. */
+  /** The changed source, if it is a mutant of the core, which cannot be switched. */
   core?: string;
 }
 
-/** Counts those that change the same in the same file in the same way. */
+/** Numbers equal changes of the same file. */
 export function numbered<Any extends Omit<Mutant, "nth">>(
   mutants: readonly Any[],
 ): (Any & Mutant)[] {
@@ -69,13 +69,13 @@ export function numbered<Any extends Omit<Mutant, "nth">>(
   });
 }
 
-/** Where the mutants are. */
+/** The copy with the mutants. */
 export interface Tree extends AsyncDisposable {
   folder: string;
   mutants: Mutant[];
 }
 
-/** What is used of Stryker's. */
+/** The part of Stryker's instrumenter that is used. */
 interface Instrumenter {
   instrument(
     files: { name: string; content: string; mutate: boolean }[],
@@ -93,13 +93,13 @@ interface Instrumenter {
   }>;
 }
 
-/** Counted from 0. */
+/** From 0. */
 interface Position {
   line: number;
   column: number;
 }
 
-/** It asks before it says anything. */
+/** Stryker asks which levels are enabled before it logs. */
 const logger = {
   isDebugEnabled: () => false,
   debug: () => {},
@@ -133,7 +133,7 @@ export async function plant(source: readonly string[]): Promise<Tree> {
   return {
     folder,
     mutants: numbered(
-      made.mutants.filter(({ status }) => status !== "Ignored") // these are of the excluded kinds
+      made.mutants.filter(({ status }) => status !== "Ignored") // ignored ones are of the excluded kinds
         .map(({ id, fileName, location: { start, end }, mutatorName, replacement }) => ({
           id,
           file: fileName,

@@ -1,32 +1,33 @@
-/** Runs tests, and worlds of the simulator, with one mutant awake. */
+/** Runs tests, and worlds of the simulator, with one active mutant. */
 import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
 
-/** Where tests are that need nothing but this process and its files: of the server, of the host client, of the core. */
+/** Folders of tests that only need this process and its files: of the server, of the host client, of the core. */
 export const SERVER_TESTS = ["server", "tests/vectors"];
 export const CLIENT_TESTS = ["bridge/host", "tests/vectors"];
 export const CORE_TESTS = ["tests/vectors"];
 
-/** Those that import these run the server in another process, in which no mutant is awake. */
+/** Tests that import these run the server in another process, in which no mutant is active. */
 const ELSEWHERE = /\/(main_process|server_process|syncs)\.ts"/;
 
 /**
- * Beyond this many times its usual duration, and this many ms, a test waits for ever; or, run alone, this many ms longer, as
- * Deno ends one for which nothing can happen any more.
+ * A test waits for ever if it takes this many times its usual duration plus this many ms; run alone, this many ms
+ * longer, because Deno ends a test for which nothing can happen any more.
  */
 const PATIENCE = { times: 5, ms: 2000 };
 
 const ALONE = 20_000;
 
-/** A loop has no end if a mutant in it is passed this many times as often as usual, and this many times more. */
+/** A loop is endless if a mutant in it is executed this many times as often as usual, plus this many times. */
 const ENDLESS = { times: 100, more: 1_000_000 };
 
-/** Number of found mutants after which the process may hold too much that they have left. */
+/** Number of found mutants after which the process is replaced, because of what they leave behind. */
 const FOUND = 25;
 
-/** What became of a mutant. "endless": it made a loop without an end, which any test notices that reaches it, and the
- * gate has a bound for those that never let the event loop go. "hung": a test found it by waiting for ever. "does not compile": it is none. */
+/** The result of a mutant. "endless": it made an endless loop, which every test notices that reaches it; the gate has a
+ * limit for those that never yield to the event loop. "hung": a test found it by waiting for ever. "does not compile":
+ * it does not count. */
 export type Fate =
   | "killed"
   | "endless"
@@ -36,14 +37,14 @@ export type Fate =
   | "passed by no test"
   | "does not compile";
 
-/** The same, and who has found it. */
+/** The result, and what found it. */
 export interface Verdict {
   fate: Fate;
   by?: string;
   why?: string;
 }
 
-/** All test files of the tree below folders of it, or these files. */
+/** All test files below folders of the tree, or these files. */
 async function testFiles(folder: string, tests: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   const walk = async (path: string) => {
@@ -58,10 +59,10 @@ async function testFiles(folder: string, tests: readonly string[]): Promise<stri
   return found.sort();
 }
 
-/** The tests, and what each passes. */
+/** The tests, and the mutants that each executes. */
 export class Trials implements AsyncDisposable {
   readonly #tests: Measured[] = [];
-  /** Mutants that are passed when files are loaded: they must be awake before. */
+  /** Mutants that are executed while files are loaded: they must be active before. */
   readonly #loading = new Set<string>();
   readonly #specs: Specs;
   #process: TestProcess | undefined;
@@ -85,7 +86,7 @@ export class Trials implements AsyncDisposable {
   }
 
   /**
-   * Runs all tests with all mutants asleep.
+   * Runs all tests without an active mutant.
    *
    * @param jobs Files at the same time.
    * @param told Of each file, and of tests that fail, which are left out.
@@ -119,7 +120,7 @@ export class Trials implements AsyncDisposable {
     for (const id of loading) this.#loading.add(id);
   }
 
-  /** The same measurements for other trials of the same mutants. */
+  /** Shares the measurements with other trials of the same mutants. */
   share(): Trials {
     const trials = new Trials(this.folder, this.tests, this.budget, this.seeds, this.stop);
     trials.#tests.push(...this.#tests);
@@ -127,14 +128,16 @@ export class Trials implements AsyncDisposable {
     return trials;
   }
 
-  /** Tries a mutant: with the tests that pass it, then in worlds of the simulator; the core's with its specs, too. */
+  /**
+   * Tries a mutant: with the tests that execute it, then in worlds of the simulator; the core's also with its specs.
+   */
   async attempt(mutant: Mutant): Promise<Verdict> {
     const { id, file, core } = mutant;
     const isLoading = this.#loading.has(id);
     const tests = likely(
       file,
       this.budget,
-      // All tests pass the core.
+      // All tests execute the core.
       this.#tests.filter(({ passes }) => core || isLoading || passes[id] !== undefined),
     );
     const usual = Math.max(0, ...tests.map(({ passes }) => passes[id] ?? 0));
@@ -158,7 +161,7 @@ export class Trials implements AsyncDisposable {
       if (!isHarmless) this.#found++;
       const isSpent = answer?.fate !== "killed" || answer.isStray || this.#found >= FOUND;
       if (!isHarmless && isSpent) await this.#renew();
-      // It may be what another mutant has left.
+      // The error may come from another mutant.
       if (answer?.isStray && !isFresh) return await this.attempt(mutant);
     }
     if (!answer?.fate) return { fate: "endless", why: "the event loop stands still, or has ended" };
@@ -205,7 +208,8 @@ export class Trials implements AsyncDisposable {
   }
 }
 
-/** Those of the tests that are likely to find something: those beside the file, in its room, elsewhere; fast ones first. */
+/** The tests that are likely to find something: first those beside the file, then in its folder, then elsewhere; fast
+ * ones first. */
 function likely(file: string, budget: number, tests: readonly Measured[]): Measured[] {
   const own = file.replace(/\.ts$/, "_test.ts");
   const room = file.split("/").slice(0, 2).join("/") + "/";

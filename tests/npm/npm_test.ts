@@ -1,6 +1,6 @@
 /**
- * The npm package as somebody uses it who has Node and no clone: installed in an empty project with an empty HOME,
- * its types read by TypeScript's compiler, both ends run by Node.
+ * The npm package as used with Node and without a clone: installed in an empty project with an empty HOME, type-checked
+ * by TypeScript's compiler, both ends run by Node.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const ROOT = new URL("../../", import.meta.url);
 const PROGRAM = new URL("program/", import.meta.url);
 const CONFIG = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
 
-/** A program that takes longer hangs. */
+/** A program that takes longer has hung. */
 const LIMIT_MS = 180_000;
 
 interface Command {
@@ -24,7 +24,7 @@ interface Command {
   cwd: string;
 }
 
-/** Starts a program with nothing of this machine's but where its programs are. */
+/** Starts a program with only the PATH of this machine's environment. */
 function spawn({ program, cwd }: Command, ...args: string[]): Deno.ChildProcess {
   return new Deno.Command(program, {
     args,
@@ -38,7 +38,7 @@ function spawn({ program, cwd }: Command, ...args: string[]): Deno.ChildProcess 
   }).spawn();
 }
 
-/** What a program prints that ends well. */
+/** The output of a program that must succeed. */
 async function output(command: Command, ...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await spawn(command, ...args).output();
   const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
@@ -46,7 +46,7 @@ async function output(command: Command, ...args: string[]): Promise<string> {
   return said!;
 }
 
-/** A server under Node, which says as a line of JSON how it began. */
+/** A server under Node, which prints a line of JSON when it has started. */
 class NodeServer implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly said: Promise<{ port: number; code?: string; message?: string }>;
@@ -66,7 +66,7 @@ class NodeServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.said.catch(() => {}); // a test that waits for it has heard of it
+    await this.said.catch(() => {}); // a test that waits for it gets the error
     try {
       this.#child.kill("SIGKILL");
     } catch {
@@ -131,7 +131,7 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     await using proxy = await FaultProxy.start({
       target,
       onBytes({ direction, bytes }) {
-        // An answer is lost in its middle, three times.
+        // Three times an answer is cut off in the middle.
         const text = new TextDecoder().decode(bytes);
         if (direction === "down" && left > 0 && text.includes(`answer to line ${(4 - left) * 7}`)) {
           left--;
@@ -146,18 +146,21 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     assertEquals([connects, left], [4, 0]);
   });
 
-  await t.step("both ends meet in a simulated world, which is the same each time", async () => {
+  await t.step("both ends run in a simulated world, the same way each time", async () => {
     const { lines, isSame, steps } = JSON.parse(await output(here(node), "world.js"));
     assertEquals(lines, Array.from({ length: 10 }, (_, n) => `line ${n}`));
     assertEquals([isSame, steps], [true, true]);
   });
 
-  await t.step("a promise that an application drops is that application's failure", async () => {
-    const { code, stdout, stderr } = await spawn(here(node), "dropping.js").output();
-    const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assertEquals([code, said], [1, "Error: dropped by the application\n"]);
-    assertMatch(wrong!, /Error: dropped elsewhere/);
-  });
+  await t.step(
+    "a rejected promise that an application drops counts as that application's failure",
+    async () => {
+      const { code, stdout, stderr } = await spawn(here(node), "dropping.js").output();
+      const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+      assertEquals([code, said], [1, "Error: dropped by the application\n"]);
+      assertMatch(wrong!, /Error: dropped elsewhere/);
+    },
+  );
 
   const { paths, missing } = locate(POSTGRES);
   await t.step({
@@ -166,7 +169,7 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     async fn() {
       await using postgres = await Postgres.start(paths as Tools<keyof typeof POSTGRES>, []);
       const url = postgres.url(postgres.schema());
-      for (let time = 0; time < 2; time++) { // the second one loads what the first has left
+      for (let time = 0; time < 2; time++) { // the second one loads what the first has stored
         await using server = new NodeServer(here(node), "server.js", url);
         const { port, message } = await server.said;
         assertEquals(typeof port, "number", message);
@@ -176,7 +179,7 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
     },
   });
 
-  await t.step("a store in SQLite works, or is refused with what to do", async () => {
+  await t.step("a store in SQLite works, or is refused with the remedy", async () => {
     const isThere =
       'console.log("setAuthorizer" in (process.getBuiltinModule?.("node:sqlite")?.DatabaseSync.prototype ?? {}))';
     const has = (await output(here(node), "-e", isThere)).trim() === "true";
@@ -201,7 +204,7 @@ toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t)
 // esbuild keeps a thread for the next call.
 const THREAD = { sanitizeResources: false };
 
-Deno.test("what Node 20 does not know is replaced", THREAD, () => {
+Deno.test("syntax and calls that Node 20 does not know are replaced", THREAD, () => {
   const code = forNode(
     "const { promise } = Promise.withResolvers(); using file = Deno.openSync(path);",
     "../npm/node.js",
@@ -217,7 +220,7 @@ Deno.test("what Node 20 does not know is replaced", THREAD, () => {
 });
 
 Deno.test(
-  "a call that is not there under Node 20 keeps the package from being made",
+  "packing fails if there is a call that Node 20 does not have",
   THREAD,
   () => {
     const error = assertThrows(() => forNode("Deno.serve({});", "./node.js"), Error);

@@ -1,4 +1,4 @@
-/** The server's address. Those of a fleet follow it. */
+/** The server's address. Further servers of a fleet have the next addresses. */
 export const SERVER = "10.0.1.1";
 
 /** An address without a machine: a connection to it is refused, or never answered. */

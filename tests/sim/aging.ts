@@ -1,9 +1,9 @@
-/** Messages of a device that are of use for a time only: what it may say has become of them, and until when it sends. */
+/** Messages of a device with a deadline: which outcomes it may report, and until when it may send them. */
 import type { OlderStore } from "./older.ts";
 import { type Message, type Stream } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** Whose messages they are. */
+/** The device that writes the messages. */
 interface Writer {
   readonly id: string;
   readonly mayBeFirst: boolean;
@@ -15,25 +15,25 @@ interface Writer {
 const decoder = new TextDecoder();
 
 export class Aging {
-  /** The device's date was set, or its clock: what it knows of the times of an earlier process may be wrong. */
+  /** The device's date or clock was set, so it may be wrong about the times of an earlier process. */
   isDateSet = false;
   /** The server has forgotten the device. */
   isForgotten = false;
   readonly #from: Writer;
-  /** By how much the clock went ahead, and until when its application may not have looked since; in ms. */
+  /** By how much the clock jumped ahead, and until when its application may not have looked since, in ms. */
   #ahead = 0;
   #aheadUntil = -Infinity;
-  /** A welcome has named a stream to it, and the server's store knows nothing of that; and so it was when it connected. */
+  /** A welcome has named a stream that the server's store does not know; and whether that was so when it connected. */
   #isNamed = false;
   #wasNamed = false;
-  /** What it may have sent on the connection of such a welcome: the next one names another stream. */
+  /** Messages that it may have sent on the connection of such a welcome: the next welcome names another stream. */
   readonly #doubtful = new Set<Message>();
 
   constructor(from: Writer) {
     this.#from = from;
   }
 
-  /** The device's clock jumps. @param seen When its application has looked since, by the world's clock */
+  /** The device's clock jumps. @param seen When its application last looked, by the world's clock */
   jumps(ms: number, seen: number): void {
     this.isDateSet = true;
     const isOver = this.#aheadUntil < this.#from.now();
@@ -42,7 +42,7 @@ export class Aging {
     for (const message of this.#from.fromDevice.all()) message.expires -= ms;
   }
 
-  /** It connects. @param isStored Whether the server's store knows it */
+  /** It connects. @param isStored Whether the server's store knows the device */
   connects(isStored: boolean): void {
     this.#wasNamed = this.#isNamed &&= !isStored;
   }
@@ -67,7 +67,7 @@ export class Aging {
     const isSure = message.epoch === boot || !this.isDateSet;
     if (isSure && message.expires - 2 > now()) this.#fail(message, "expires too early");
     message.excused = true;
-    if (older.isReplaced || this.isForgotten) return; // by a server that does not know what was there
+    if (older.isReplaced || this.isForgotten) return; // by a server that does not know what had arrived
     if (isKnown) {
       if (message.safe) this.#fail(message, "expires, and the server has it");
       message.gone = true;
@@ -76,7 +76,7 @@ export class Aging {
     }
   }
 
-  /** What the memory of a client need not hold any more. */
+  /** Whether a client's memory may drop this message. */
   isOver({ epoch, expires }: Message, boot: number): boolean {
     return expires <= this.#from.now() + 2 ||
       (this.isDateSet && epoch !== boot && expires < Infinity);
@@ -85,7 +85,7 @@ export class Aging {
   /**
    * The device has written to its socket.
    *
-   * @param latest Until when its application or its system may have had no chance to do so earlier, in ms from now
+   * @param latest Until when its application or system may have been unable to write, in ms from now
    */
   sent(bytes: Uint8Array, boot: number, latest: number): void {
     const { fromDevice, mayBeFirst, now } = this.#from;

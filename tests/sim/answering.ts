@@ -1,4 +1,5 @@
-/** The moment in which a device answers a welcome: it goes by that from now on, and the server does not know it yet. */
+/** The moment when a device answers a welcome: from now on it uses what the welcome said, and the server does not know
+ * that yet. */
 import type { End } from "../../bridge/testing/network.ts";
 
 const NEWLINE = 10;

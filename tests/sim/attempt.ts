@@ -1,27 +1,27 @@
-/** What an application on the server tries, for the books. */
+/** Writes and transactions of an application on the server, as the books record them. */
 import type { WriteOptions } from "../../server/link/outbox.ts";
 import type { Books } from "./books.ts";
 import type { Message } from "./promises.ts";
 import type { Transfer } from "./transfers.ts";
 
-/** How a message is sent. */
+/** How a message is written. */
 export interface Sending extends WriteOptions {
   qos: boolean;
   wait: boolean;
 }
 
 export interface Answering extends Sending {
-  /** It answers one that was seen. */
+  /** It answers a message that was seen. */
   isAnswer: boolean;
 }
 
-/** A message to a device, as the books have it. */
+/** A message to a device, as the books record it. */
 export interface Entry {
   books: Books;
   message: Message;
 }
 
-/** What a transaction consists of. */
+/** The parts of a transaction. */
 export interface Attempt {
   transfer: Transfer;
   entries: Entry[];

@@ -1,4 +1,4 @@
-/** The books of one device: what was written in both directions, what was seen, and who was told what. */
+/** The books of one device: what was written in either direction, what was seen, and which outcomes were reported. */
 import { printable } from "../../server/observe/log.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
 import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
@@ -12,25 +12,25 @@ import { Violation } from "../../bridge/testing/violation.ts";
 export class Books {
   readonly fromDevice: Stream;
   readonly toDevice: Stream;
-  /** What the device logs at the server. */
+  /** Lines that the device logs at the server. */
   readonly log: Stream;
   /** Whether the server says that its store is old. */
   readonly older: OlderStore;
-  /** Its messages that are of use for a time only. */
+  /** Messages to the device that have a deadline. */
   readonly expiring: Expiring;
-  /** Likewise of the device's. */
+  /** Messages of the device that have one. */
   readonly aging: Aging;
   /** Messages that the operator has told the server to drop. */
   readonly dropped = new Dropped();
-  /** Messages that `readline` has handed to the server's application, and that are not safely processed yet. */
+  /** Messages that `readline` has handed to the server's application, and whose processing is not safe yet. */
   #handedOut: Message[] = [];
-  /** Lines that the server has logged, without having made that safe. */
+  /** Lines that the server has logged, and whose acknowledgement is not safe yet. */
   #logged: Message[] = [];
   /** Effects of the applications' statements in the commit under way. */
   #effects = new Set<string>();
-  /** How often the server's application was given each message. */
+  /** How often the server's application got each message. */
   #attempts = new Map<string, number>();
-  /** Messages that an application had in its hands when it failed: they come again. */
+  /** Messages that an application was processing when it failed: they must come again. */
   #owed = new Set<string>();
   /** Dead letters of the commit under way. */
   #buried = new Set<string>();
@@ -39,8 +39,8 @@ export class Books {
   #boot = 0;
 
   /**
-   * @param mayBeFirst Whether the device speaks dialect 1, or may some day.
-   * @param attempts How often an application must have had a message before it may be given up.
+   * @param mayBeFirst Whether the device speaks dialect 1, or may do so later.
+   * @param attempts How often an application must have failed with a message before it may be given up.
    * @param now The time, in ms.
    */
   constructor(
@@ -57,7 +57,7 @@ export class Books {
     this.aging = new Aging(this);
   }
 
-  /** @param logs It is a line of the log, where such are known. */
+  /** @param logs Whether it is a line of the log, if the dialect has these. */
   deviceWrote(text: string, boot: number, manner: Manner, logs = false): Message {
     if (!logs) return this.fromDevice.accepted(text, boot, manner);
     const message = this.log.accepted(printable(text.slice(LOGGED.length)), boot, manner);
@@ -79,13 +79,13 @@ export class Books {
   deviceTold(message: Message): void {
     if (message.gone) throw this.#violation("told that", message, "arrived: it was refused");
     message.told = true;
-    if (message.lost) message.excused = true; // by a server that is another one now
+    if (message.lost) message.excused = true; // by a server that has lost its store since
     if (message.qos && !message.safe && !message.excused && !message.doubtful) {
       throw this.#violation("told that", message, "arrived: it is not safe");
     }
   }
 
-  /** A device's writer is told that its message will not arrive: it is longer than the server takes. */
+  /** A device's writer is told that its message will not arrive because it is longer than the server takes. */
   deviceFailed(message: Message, lineBytes: number): void {
     if (message.bytes <= lineBytes) {
       throw this.#violation("", message, "was refused, and is not too long");
@@ -98,18 +98,18 @@ export class Books {
     if (!message.kept) throw this.#violation("told that", message, "is kept: it is not");
   }
 
-  /** The memory of the device's client has it. */
+  /** The memory of the device's client has the message. */
   deviceKept(text: string): void {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} is kept, not written`);
     message.kept = message.held = true;
   }
 
-  /** The memory of the device's client has it no longer. @param lineBytes What the server takes */
+  /** The memory of the device's client has dropped the message. @param lineBytes What the server takes */
   deviceForgot(text: string, lineBytes: number): void {
     const message = this.fromDevice.find(text)!;
     message.held = false;
-    if (message.lost) message.excused = true; // by a server that is another one now
+    if (message.lost) message.excused = true; // by a server that has lost its store since
     if (message.safe || message.excused || message.doubtful) return;
     if (message.bytes <= lineBytes && !this.aging.isOver(message, this.#boot)) {
       throw this.#violation("", message, "is forgotten, and the server does not have it");
@@ -134,7 +134,7 @@ export class Books {
     return message;
   }
 
-  /** @param knows It will come back with its position, and use it. */
+  /** @param knows Whether it will come back with its position. */
   deviceDied(knows: boolean): void {
     this.#boot++;
     if (!knows) this.expiring.forgot();
@@ -154,13 +154,13 @@ export class Books {
     this.older.welcomed();
   }
 
-  /** The server has let the device in. */
+  /** The server has admitted the device. */
   admitted(connection: object | undefined): void {
     if (connection) this.expiring.admitted(connection);
     this.dropped.admitted();
   }
 
-  /** The server's application writes. Where it comes in the order shows in the store. */
+  /** The server's application writes. The store shows the message's place in the order. */
   serverWrites(text: string, manner: Manner): Message {
     return this.toDevice.offered(text, this.#stores, { ...manner, since: this.expiring.known });
   }
@@ -198,12 +198,12 @@ export class Books {
     else message.gone = true;
   }
 
-  /** The server's writer is told that the server has lost the device: what is not in the store never comes there. */
+  /** The server's writer is told that the server has lost the device: what is not in the store never will be. */
   serverLost(message: Message): void {
     if (!message.safe) message.gone = true;
   }
 
-  /** The server's writer is told that its message was dropped. If the server is killed now, perhaps it was not. */
+  /** The server's writer is told that its message was dropped. If the server is killed now, that may be undone. */
   serverCleared(message: Message): void {
     if (message.safe) message.excused = true;
     else message.gone = true;
@@ -224,7 +224,7 @@ export class Books {
   /**
    * `consume` offers a message to the server's application: it is seen if that succeeds.
    *
-   * @param mayBePast To a process that has lost the device and does not know it yet: nothing of that is committed.
+   * @param mayBePast To a process that has lost the device without knowing it: nothing of that is committed.
    */
   offered(text: string, mayBePast = false): void {
     const message = this.fromDevice.find(text);
@@ -235,7 +235,7 @@ export class Books {
     this.#attempted(text);
   }
 
-  /** The application fails with a message in its hands. */
+  /** The application fails while it processes a message. */
   owes(text: string): void {
     this.#owed.add(text);
   }
@@ -245,7 +245,7 @@ export class Books {
     this.#attempts.set(text, (this.#attempts.get(text) ?? 0) + 1);
   }
 
-  /** The effect of a message that the server's application consumes has become safe. */
+  /** The effect of a consumed message has become safe. */
   effect(text: string): void {
     this.#seenByServer(text);
     this.#effects.add(text);
@@ -257,7 +257,7 @@ export class Books {
     return message;
   }
 
-  /** The store knows of a message from the device. */
+  /** A message from the device is in the store. */
   received(text: string): void {
     const message = this.fromDevice.find(text);
     if (!message) return;
@@ -265,14 +265,14 @@ export class Books {
     message.lost = false;
   }
 
-  /** The server's application has failed in the middle of the message that it was handed last: it comes again. */
+  /** The server's application has failed while it processed its last message, which must come again. */
   appFailed(): void {
     this.fromDevice.readerBegins();
     const last = this.#handedOut.at(-1);
     if (last) last.repeats = Math.max(1, last.repeats);
   }
 
-  /** The store knows a message as a dead letter. Nobody is going to see it, or see it again. */
+  /** The store has a message as a dead letter. No application will get it, or get it again. */
   buried(text: string): void {
     const message = this.fromDevice.find(text);
     if (!message) return;
@@ -286,7 +286,7 @@ export class Books {
     this.#buried.add(text);
   }
 
-  /** The store knows that a message was processed. */
+  /** A message is processed, according to the store. */
   processed(text: string): void {
     if (this.#owed.has(text) && !this.#buried.has(text) && this.dropped.orders.size === 0) {
       throw new Violation(
@@ -295,7 +295,7 @@ export class Books {
     }
     const isKnown = this.#effects.delete(text) || this.#buried.delete(text);
     const isNext = this.#handedOut[0]?.text === text;
-    // Consumed, or given up, though an earlier run of the application was handed it.
+    // Consumed, or given up, although an earlier run of the application had received it.
     if (!isNext && (isKnown || this.dropped.leaves(this.fromDevice.find(text)!))) return;
     const message = this.#handedOut.shift();
     if (message && !message.copied) message.repeats = 0;
@@ -310,7 +310,7 @@ export class Books {
     this.toDevice.place(message);
   }
 
-  /** The store's copy is gone: the message has arrived, or the device can never take it and its writer may be gone. */
+  /** The store has dropped the message: it has arrived, or can never be delivered and its writer may have ended. */
   withdrawn(text: string, lineBytes: number): void {
     const message = this.toDevice.find(text);
     if (!message?.qos) return;
@@ -318,7 +318,7 @@ export class Books {
       message.settled = true;
       return;
     }
-    if (message.told) { // in dialect 1 it overtook others, and waits for them to leave the outbox
+    if (message.told) { // in dialect 1 it has overtaken others, and leaves the outbox after them
       message.settled = true;
       return;
     }
@@ -333,11 +333,11 @@ export class Books {
     if (!message) return;
     message.settled = true;
     const isDropped = this.dropped.withdraws(message);
-    if (!this.expiring.isOfUse(message)) message.excused = true; // it was withdrawn, perhaps, while nobody was here
-    else if (!isDropped && !message.held) message.repeats = message.extra; // its reader has kept that it has it, or it may be on its way
+    if (!this.expiring.isOfUse(message)) message.excused = true; // it may have been withdrawn while no server ran
+    else if (!isDropped && !message.held) message.repeats = message.extra; // its reader has it, or it may be on its way
   }
 
-  /** A commit is done: all that the server knew at its beginning is safe. */
+  /** A commit is done: everything that the server knew when it began is safe. */
   committed(): void {
     for (const text of this.#effects) {
       throw new Violation(
@@ -353,7 +353,7 @@ export class Books {
     message.safeAt = Math.min(message.safeAt, this.now());
   }
 
-  /** @param replacement Given if the store is another one: an empty one, or an old copy. */
+  /** @param replacement Given if the store was replaced, by an empty one or an old copy. */
   serverDied(replacement?: Replacement): void {
     this.#sessionEnds();
     if (!replacement) { for (const message of this.#handedOut) message.repeats = 1; }
@@ -366,7 +366,7 @@ export class Books {
     this.#handedOut = [];
   }
 
-  /** As the operator wants it, the store has forgotten the device in the commit under way. */
+  /** On the operator's order, the current commit has removed the device from the store. */
   forgotten(): void {
     this.#sessionEnds();
     this.#effects.clear();
@@ -378,8 +378,8 @@ export class Books {
   }
 
   /**
-   * The server has forgotten the device, which the store perhaps never knew: nobody knows what it has had logged. A device
-   * that was greeted meanwhile may still be told that it was.
+   * The server has forgotten the device, which may never have been in the store: nobody knows which of its lines were
+   * logged. A device that has greeted meanwhile may still get acks for them.
    */
   logsForgotten(): void {
     this.log.readerBegins();
@@ -388,7 +388,7 @@ export class Books {
     }
   }
 
-  /** All that the server has of the device outside its store is gone. */
+  /** The server loses everything about the device that is not in its store. */
   #sessionEnds(): void {
     this.expiring.forgot();
     this.#owed.clear();
@@ -412,7 +412,7 @@ export class Books {
       else {
         message.settled = message.dropped = false;
         message.copied = true;
-        // What was granted before, and is still on its way, is on the one connection that is going to end.
+        // Repeats that were allowed before, and are still on their way, are on the one connection that will end.
         if (message.qos) message.repeats = Math.min(message.repeats, 1) + 1;
       }
     }

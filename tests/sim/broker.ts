@@ -1,6 +1,6 @@
 /**
- * The model of an MQTT broker, on a machine of its own: the real `MqttBridge` talks to it. It can be stopped, be killed,
- * and forget; it can be far away, refuse, or say nothing.
+ * The model of an MQTT broker, on a machine of its own: the real `MqttBridge` talks to it. It can be stopped, be
+ * killed, and forget; it can be slow, refuse, or fall silent.
  */
 import { Decoder, encode, type Packet } from "../../bridge/mqtt/codec.ts";
 import { type MqttOptions } from "../../bridge/mqtt/mod.ts";
@@ -17,7 +17,7 @@ import { Process } from "../../bridge/testing/process.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { SimSocket } from "../../bridge/testing/socket.ts";
 
-/** Silence, in the client's keepalives, after which the broker drops a client. */
+/** Silence, in multiples of the client's keepalive, after which the broker drops a client. */
 const PATIENCE = 1.5;
 
 /** "No subscription existed". */
@@ -43,7 +43,7 @@ export function makeBroker(world: Place): ModelBroker | undefined {
 
 type Connect = Extract<Packet, { cmd: "connect" }>;
 
-/** What outlives a kill. */
+/** The state that survives a kill. */
 interface Saved {
   readonly session: BrokerSession<Publication> | undefined;
   readonly retained: ReadonlyMap<string, Message>;
@@ -51,12 +51,12 @@ interface Saved {
 
 const NOTHING: Saved = { session: undefined, retained: new Map() };
 
-/** Of one connection. */
+/** One connection. */
 interface Guest {
   readonly socket: SimSocket;
   readonly decoder: Decoder;
   heardAt: number;
-  /** Since it was accepted as a client. */
+  /** Set when it is accepted as a client. */
   client: Connect | undefined;
 }
 
@@ -64,13 +64,13 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   readonly process: Process;
   readonly path: Path;
   isConfused = false;
-  /** Whoever has connected to it last. */
+  /** The process that connected last. */
   lastClient: Process | undefined;
   #isUp = true;
   #refusesUntil = 0;
   #session: BrokerSession<Publication> | undefined;
   #clientId: string | undefined;
-  /** It had a session of the bridge's once, and has forgotten it. */
+  /** It once had a session of the bridge, and has forgotten it. */
   #hasForgotten = false;
   #retained = new Map<string, Message>();
   #saved = NOTHING;
@@ -111,7 +111,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     return { hostname: "broker.lan", version, prefix: PREFIX, ...more };
   }
 
-  /** People begin to publish, and things to go wrong. */
+  /** Starts the publishers and the faults. */
   start(): void {
     this.#people.start();
     this.faults.start();
@@ -218,7 +218,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     }
   }
 
-  /** Who says nothing is gone. */
+  /** Drops a silent client. */
   #watch(connection: Guest, keepalive: number): void {
     const patience = PATIENCE * keepalive * 1000;
     const look = () => {
@@ -309,7 +309,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   // People.
 
-  /** They ask devices again and again. @param ms For how long */
+  /** Users send requests to devices again and again. @param ms For how long */
   ask(ms: number): void {
     this.#people.askFor(ms);
   }
@@ -323,7 +323,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     this.#retained.set(message.topic, message);
   }
 
-  /** Something is published, and goes to the bridge if that has asked for it. */
+  /** Publishes something, which goes to the bridge if that has subscribed to it. */
   offer(message: Publication): void {
     const session = this.#session;
     if (!session || ![...session.filters].some((filter) => matches(filter, message.topic))) return;
@@ -334,17 +334,17 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   // What goes wrong.
 
-  /** Its state comes to its disk. */
+  /** Saves its state to its disk. */
   save(): void {
     this.#saved = { session: this.#session?.copy(), retained: new Map(this.#retained) };
   }
 
-  /** It refuses all connections until then. */
+  /** Refuses all connections until then. */
   refuses(until: number): void {
     this.#refusesUntil = until;
   }
 
-  /** It ends, and comes back. */
+  /** Ends, and comes back. */
   stop(time: number): void {
     if (!this.#isUp) return;
     this.#isUp = false;
@@ -359,7 +359,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
     });
   }
 
-  /** Everything that is not on its disk is gone. */
+  /** Loses everything that is not on its disk. */
   forget(way: "nothing" | "all" | "what is new"): void {
     if (!this.#isUp) return;
     this.world.log?.(`the broker forgets ${way}`);
@@ -380,7 +380,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
 
   // The end.
 
-  /** What is left to be done, or not as it should be. */
+  /** What is left to do, or wrong; undefined: nothing. */
   unfinished(): string | undefined {
     if (!this.#isUp) return "the broker is away";
     if (!this.#current) return "the bridge has no connection to the broker";
@@ -394,7 +394,7 @@ export class ModelBroker implements Host, SessionHost<Publication> {
   }
 }
 
-/** Whether a topic is one of those that are asked for. */
+/** Whether a topic matches a filter. */
 function matches(filter: string, topic: string): boolean {
   const [wanted, levels] = [filter.split("/"), topic.split("/")];
   return wanted.length === levels.length &&

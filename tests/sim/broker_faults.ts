@@ -1,4 +1,4 @@
-/** What goes wrong with the model of a broker, and the way to it. */
+/** Faults of the model of a broker, and of the path to it. */
 import {
   type BrokerFault,
   type FleetBrokerFault,
@@ -9,38 +9,38 @@ import { DOWN, type Path, UP } from "../../bridge/testing/network.ts";
 import type { BrokerWorld } from "./people.ts";
 import type { Process } from "../../bridge/testing/process.ts";
 
-/** A device that is to report something has done so by then, or the broker does not wait for it any more, in ms. */
+/** How long the broker waits for a device's report, in ms. */
 const LONGEST_WAIT = 3000;
 
-/** Share of the worlds at whose end the broker forgets all once more. */
+/** Share of the worlds at whose end the broker forgets everything once more. */
 const LAST_ACTS = 0.5;
 
-/** What they happen to. */
+/** The broker that has the faults. */
 interface Broker {
   readonly world: BrokerWorld;
   readonly plan: MqttPlan;
   readonly process: Process;
   readonly path: Path;
-  /** Its state comes to its disk. */
+  /** Saves its state to its disk. */
   save(): void;
-  /** What it has not on its disk is gone. */
+  /** Loses what is not on its disk. */
   forget(way: "nothing" | "all" | "what is new"): void;
-  /** It ends, and comes back. */
+  /** Ends, and comes back. */
   stop(time: number): void;
-  /** It refuses all connections until then. */
+  /** Refuses all connections until then. */
   refuses(until: number): void;
 }
 
 export class BrokerFaults {
   readonly #broker: Broker;
-  /** What is to happen soon after the next packet. */
+  /** The fault that happens soon after the next packet. */
   #atPacket: (() => void) | undefined;
-  /** What strikes the server of a fleet to which the next publication goes. */
+  /** The fault that hits the server of a fleet to which the next publication goes. */
   #atSending: FleetBrokerFault | undefined;
   /** When a device's next answer to a request is safe, the server dies soon after that commit or the next one. */
   #killsAtAnswer = false;
   #commitsToGo = 0;
-  /** Soon after it has missed a device that sleeps for too long. */
+  /** The server dies soon after it has missed a device that sleeps for too long. */
   #killsAtMiss = false;
   /** The next connection is greeted when a device has reported something. */
   #waitsForReport = false;
@@ -125,7 +125,7 @@ export class BrokerFaults {
     }
   }
 
-  /** A packet is on its way, and what follows from it will be. */
+  /** A packet is on its way, and its consequences will follow. */
   packet(): void {
     const strike = this.#atPacket;
     this.#atPacket = undefined;
@@ -140,7 +140,7 @@ export class BrokerFaults {
     if (kind) this.#broker.world.strikeBridge(kind);
   }
 
-  /** A device's answer to a request that somebody has published is safe, and that it is to be published is not yet. */
+  /** A device's answer to a published request is safe; its publication is not safe yet. */
   answered(): void {
     if (!this.#killsAtAnswer) return;
     this.#killsAtAnswer = false;
@@ -171,7 +171,7 @@ export class BrokerFaults {
     return gather + storeTime;
   }
 
-  /** The broker and the bridge start again, and all devices are announced while the state of one of them changes. */
+  /** The broker and the bridge restart, and all devices are announced while the state of one of them changes. */
   #forgetAll(): void {
     this.#waitsForReport = true;
     this.#broker.forget("all");
@@ -197,7 +197,8 @@ export class BrokerFaults {
     if (this.#greeting) process.after(world.random.below(2 * this.#commit + 3), this.#greeting);
   }
 
-  /** All is done: the broker forgets it once more, and it is announced for the last time. @returns whether it does */
+  /** At the end the broker forgets everything once more, and everything is announced for the last time. @returns
+   * whether it does */
   lastAct(): boolean {
     const { world, world: { random } } = this.#broker;
     const isOver = this.#wasLast || !random.chance(LAST_ACTS);

@@ -14,29 +14,29 @@ export interface Message {
   readonly payload: string | Uint8Array;
   readonly qos: 0 | 1 | 2;
   readonly retain: boolean;
-  /** When its time is up, in ms. */
+  /** When it expires, in ms. */
   readonly expiresAt?: number;
-  /** Where an answer is wanted, and with what. */
+  /** Topic of the answer, and its correlation data. */
   readonly responseTopic?: string;
   readonly correlation?: string;
 }
 
 type Published = Extract<Packet, { cmd: "publish" }>;
 
-/** Around it. `M` is what other clients publish. */
+/** The session's surroundings. `M` is what other clients publish. */
 export interface SessionHost<M extends Message> {
-  /** When a message of the client's goes to its subscribers: when it comes, or when it is released. */
+  /** When a message from the client goes to subscribers: when it arrives, or when it is released. */
   readonly routesAt: "publish" | "pubrel";
-  /** Messages of the client's that it takes at once. */
+  /** Messages from the client that it takes at once (receive maximum). */
   readonly takes: number;
   /** Messages to the client that are under way at once. */
   readonly sends: number;
-  /** It has gone back to an earlier state, and does not know by now what it has said. */
+  /** It has gone back to an earlier state, and does not know what it has sent since. */
   readonly isConfused: boolean;
-  /** In ms. */
+  /** The time, in ms. */
   readonly now: number;
   say(packet: Packet): void;
-  /** A message of the client's goes to its subscribers. */
+  /** A message from the client goes to its subscribers. */
   route(message: Message): void;
   /** A message goes to the client, for the first time. */
   goes(message: M, id: number): void;
@@ -55,20 +55,20 @@ interface Flight<M> {
 
 export class BrokerSession<M extends Message> {
   readonly filters = new Set<string>();
-  /** Ids of messages that have come, and were not released. */
+  /** Ids of messages that have arrived, and were not released. */
   readonly #arrived = new Map<number, Message>();
-  /** Ids of all that ever came, and which it was. */
+  /** Ids of all that ever arrived, with their place in the order. */
   readonly #orders = new Map<number, number>();
   #count = 0;
   #flights: Flight<M>[] = [];
   #queue: M[] = [];
-  // Of the connection:
+  // Of the current connection:
   readonly #underWay = new Set<number>();
   #lastAgain = 0;
 
   constructor(readonly host: SessionHost<M>) {}
 
-  /** What it is now. */
+  /** A copy of the current state. */
   copy(): BrokerSession<M> {
     const copy = new BrokerSession<M>(this.host);
     for (const filter of this.filters) copy.filters.add(filter);
@@ -85,12 +85,12 @@ export class BrokerSession<M extends Message> {
     return this.#flights;
   }
 
-  /** All that is for the client. */
+  /** All messages for the client. */
   get publications(): M[] {
     return [...this.#flights.map(({ message }) => message), ...this.#queue];
   }
 
-  /** What is left to be done. */
+  /** What is left to do. */
   unfinished(): string | undefined {
     if (this.#flights.length + this.#queue.length > 0) return "the broker has settings left";
     // The client may have finished what the restored session still holds.
@@ -98,7 +98,7 @@ export class BrokerSession<M extends Message> {
     return undefined;
   }
 
-  /** The client is there again: what was under way comes again. */
+  /** The client is back: sends again what was under way. */
   resumes(): void {
     this.#underWay.clear();
     this.#lastAgain = 0;
@@ -125,7 +125,7 @@ export class BrokerSession<M extends Message> {
     }
   }
 
-  /** The lowest one: so each is soon used again. */
+  /** The lowest free id, so that each is soon used again. */
   #freeId(): number {
     let id = 1;
     while (this.#flights.some((flight) => flight.id === id)) id++;
@@ -152,7 +152,7 @@ export class BrokerSession<M extends Message> {
     });
   }
 
-  /** The client has said something about a message. */
+  /** Takes a client's packet about a message. */
   take(packet: Packet): void {
     const { messageId: id = 0 } = packet;
     switch (packet.cmd) {
@@ -235,7 +235,7 @@ export class BrokerSession<M extends Message> {
 
   #completed(id: number): void {
     const flight = this.#flights.find((flight) => flight.id === id);
-    // Who was told PUBREL twice says so twice; by then the id may be another message's.
+    // A client that got PUBREL twice answers twice; by then the id may belong to another message.
     if (!flight?.isReleased) return;
     this.#flights = this.#without(id);
     this.host.freed(id);

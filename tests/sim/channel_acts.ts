@@ -11,10 +11,10 @@ import type { ThingBooks } from "./thing_books.ts";
 
 const NAMES = Object.keys(RULES);
 
-/** With which some ask devices that are elsewhere, in ms: in that time the answer can be told. */
+/** A deadline for requests to devices at other servers, in ms, long enough for the answer to arrive. */
 const PATIENCE = 12_000;
 
-/** A program in one life of a process. */
+/** A program in one run of a process. */
 export interface Program {
   readonly world: Surroundings & {
     readonly scenario: { readonly timeout: number };
@@ -27,7 +27,7 @@ export interface Program {
   readonly server: Server;
 }
 
-/** Whether the device is the server's own, as far as that knows, in the moment in which something is wanted of it. */
+/** Whether this server has the device, as far as it knows, at the moment of a request. */
 function fromOf({ server, platform }: Program, id: string): From {
   return { process: platform, isDistant: server.known(id)?.server !== server.name };
 }
@@ -45,7 +45,7 @@ export async function set(program: Program, thing: Thing): Promise<void> {
     await thing.set(channel, value);
   } catch (error) {
     world.log?.(`server is told that ${channel} ${value} was not set: ${error}`);
-    // Of what was posted, or was about to be, nobody has said what became of it.
+    // The outcome of what was posted, or about to be, is unknown.
     const isOpen = from.isDistant && error instanceof LocalError && error.code === "CLOSED";
     if (!isOpen) books.failed(setting);
     throw error;
@@ -53,7 +53,7 @@ export async function set(program: Program, thing: Thing): Promise<void> {
   books.safe(setting);
 }
 
-/** Asks a device. @throws what no outcome is */
+/** Asks a device. @throws an error that is not an outcome */
 export async function ask(program: Program, thing: Thing): Promise<void> {
   const { platform, world, world: { clock, random } } = program;
   const begun = clock.now;
@@ -74,7 +74,7 @@ export async function ask(program: Program, thing: Thing): Promise<void> {
   }
 }
 
-/** The transaction sets channels of some devices. */
+/** Sets channels of some devices in the transaction. */
 export function setSome(program: Program, tx: Transaction, attempt: Attempt, chance: number): void {
   const { world, world: { random } } = program;
   for (const [id, books] of world.channels!.things) {
@@ -82,7 +82,7 @@ export function setSome(program: Program, tx: Transaction, attempt: Attempt, cha
     const channel = random.pick(NAMES);
     const value = valueFrom(books.count(), random);
     const from = fromOf(program, id);
-    if (from.isDistant && !program.server.known(id)) continue; // nobody has shown it yet
+    if (from.isDistant && !program.server.known(id)) continue; // no server has shown it yet
     try {
       tx.set(id, channel, value);
     } catch (error) {

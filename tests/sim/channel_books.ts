@@ -1,16 +1,16 @@
 /**
- * The books of channels. What they hold, for every seed and every fault:
+ * The books of channels. They check, for every seed and every fault:
  *
- * - What a device is set to, somebody has set: nothing of a transaction that has failed, nothing that a killed server
- *   did not know safely, and nothing older than what the device has answered since it was started.
- * - One setting of a channel is on its way at most.
- * - What `set` has said to be safe is in the store, or something newer; what the store has is there after a kill.
- * - What the server shows of a channel, and what the store has, the device has said.
- * - What a handler does becomes safe with its message: its row, its settings, its answer; or nothing of it.
- * - When all faults have ended, the device has what is desired, and says so; or why not.
+ * - A device is sent only settings that somebody has made: none of a failed transaction, none that was not safe when
+ *   its server was killed, and none older than one that the device has answered since its start.
+ * - At most one setting of a channel is on its way.
+ * - A setting that `set` has reported as safe is in the store, or a newer one; what the store has survives a kill.
+ * - The values that the server shows and stores are ones that the device has reported.
+ * - The work of a handler becomes safe with its message, all of it or nothing: its row, its settings, its answer.
+ * - When all faults have ended, the device has the desired values and has reported them, or why not.
  *
- * An operator who drops messages, or has a device forgotten, takes what is in them with him; what is desired is sent
- * again then.
+ * An operator who drops messages, or has a device forgotten, drops their settings too; desired values are then sent
+ * again.
  */
 import type { Books } from "./books.ts";
 import { Attempt, type Setting } from "./channel_settings.ts";
@@ -22,13 +22,13 @@ import { type Owner, ThingBooks } from "./thing_books.ts";
 /** The books of all devices of a world. */
 export class ChannelBooks implements Owner {
   readonly things = new Map<string, ThingBooks>();
-  /** In a world with a broker. */
+  /** The books of MQTT, in a world with a broker. */
   mqtt: MqttBooks | undefined;
   readonly #attempts = new Map<string, Attempt>();
-  readonly #processing = new Map<string, Attempt>(); // by device, its newest
-  readonly #touched = new Set<Attempt>(); // in the commit under way
+  readonly #processing = new Map<string, Attempt>(); // the newest of each device
+  readonly #touched = new Set<Attempt>(); // in the current commit
   readonly #changed = new Set<string>(); // channels whose desired value has changed since the last commit
-  /** Settings whose mail has ended in the commit under way. */
+  /** Settings whose mail has ended in the current commit. */
   readonly #ended = new Set<Setting>();
   #time = 0;
   committedAt = 0;
@@ -39,7 +39,7 @@ export class ChannelBooks implements Owner {
     return thing;
   }
 
-  /** A number that grows. */
+  /** A number that grows with each call. */
   tick(): number {
     return ++this.#time;
   }
@@ -66,7 +66,7 @@ export class ChannelBooks implements Owner {
     this.mqtt?.processed(id, text);
   }
 
-  /** Somebody at a broker has something told to the device. @returns until when that is of use */
+  /** Somebody at a broker sends something to the device. @returns its deadline */
   errand(id: string, line: string): number {
     if (!this.mqtt) throw new Violation(`${id}: who has written ${JSON.stringify(line)}?`);
     return this.mqtt.errands.written(id, line);
@@ -77,20 +77,20 @@ export class ChannelBooks implements Owner {
     this.mqtt.errands.posted(id, line);
   }
 
-  /** The device is forgotten in the commit under way, together with the answer that waited for it. */
+  /** The device is forgotten in the current commit, together with the answer that waited for it. */
   forgive(id: string): void {
     this.mqtt?.forgets(id);
     for (const attempt of this.#touched) if (attempt.of === id) attempt.asked = undefined;
   }
 
-  /** A device's report is in the store, as a part of the processing of its message. */
+  /** A device's report is in the store, in the transaction that processes its message. */
   told(id: string): void {
     const attempt = this.#processing.get(id);
     if (!attempt) throw new Violation(`${id}: something is known of it that it has not said`);
     this.#touched.add(attempt);
   }
 
-  /** When all is over, what is shown is what is in the store. */
+  /** At the end, the server must show what is in the store. */
   look(): void {
     for (const books of this.things.values()) books.look(books.thing!, true);
   }
@@ -149,7 +149,7 @@ export class ChannelBooks implements Owner {
     return !isKept && !isForgotten && !this.#changed.has(`${id}\0${channel}`);
   }
 
-  /** A process of a fleet is no more. */
+  /** A process of a fleet has ended. */
   died(process: object): void {
     for (const thing of this.things.values()) thing.ends((from) => from.process === process);
   }
@@ -160,7 +160,7 @@ export class ChannelBooks implements Owner {
     this.mqtt?.lost(id);
   }
 
-  /** Everything that the server has not made safe is gone. */
+  /** The server has died, and lost everything that was not safe. */
   serverDied(): void {
     this.mqtt?.serverDied();
     this.#attempts.clear();

@@ -26,17 +26,17 @@ interface Machine extends Stamping {
 }
 
 export class ChannelDevice {
-  /** What its channels are. */
+  /** The values of its channels. */
   readonly values = new Map<string, unknown>();
   #queue: string[] = [];
-  #late: string[] = []; // answers that it takes its time for
-  #toSay: number; // unasked
+  #late: string[] = []; // answers that it sends later
+  #toSay: number; // reports and events still to send
 
   constructor(readonly device: Machine, readonly books: ThingBooks) {
     this.#toSay = device.talk.messages;
   }
 
-  /** It boots: what it knew is gone. */
+  /** It boots, and has lost its values. */
   start(): void {
     this.values.clear();
     this.#queue = [];
@@ -48,7 +48,7 @@ export class ChannelDevice {
     for (const line of ownStart(this.device.world.random, this.books)) this.#push(line);
   }
 
-  /** It wakes: some applications keep what they know over a sleep, others start as after a reset. */
+  /** It wakes: some applications keep their values over a sleep, others start as after a reset. */
   wake(): void {
     if (this.device.world.random.chance(0.5)) return;
     this.values.clear();
@@ -56,7 +56,7 @@ export class ChannelDevice {
     this.#push(`@sim ${this.device.boot + 1}`);
   }
 
-  /** Whether there is an answer, or a start, that it has not said yet. */
+  /** Whether it still has to send an answer or its start. */
   get owes(): boolean {
     return this.#queue.length + this.#late.length > 0;
   }
@@ -66,7 +66,7 @@ export class ChannelDevice {
     this.device.talk.messages++;
   }
 
-  /** What its application says next. */
+  /** The next line of its application. */
   draft() {
     const { random } = this.device.world;
     const isLate = this.#late.length > 0 && (this.#toSay === 0 || random.chance(0.3));
@@ -75,7 +75,7 @@ export class ChannelDevice {
     return { text, qos: true, wait: random.chance(this.device.talk.waits), expires: Infinity };
   }
 
-  /** Says something unasked. */
+  /** Reports something, or sends an event or request. */
   #speak(): string {
     const { random, scenario } = this.device.world;
     this.#toSay = Math.max(0, this.#toSay - 1);
@@ -96,7 +96,7 @@ export class ChannelDevice {
     }
   }
 
-  /** A channel that no application knows, or a line of no channel. */
+  /** A line about an unknown channel, or about no channel. */
   #saySomethingElse(): string {
     const name = `x${this.books.count()}`;
     if (this.device.world.random.chance(0.5)) return `${name} 1`;
@@ -104,7 +104,7 @@ export class ChannelDevice {
     return `=${name} 1`;
   }
 
-  /** Somebody turns a knob at the device, and it says so. */
+  /** Somebody turns a knob at the device, and it reports that. */
   turnKnob(): void {
     this.#push(this.#change());
   }
@@ -126,7 +126,7 @@ export class ChannelDevice {
     return line;
   }
 
-  /** A message has come. */
+  /** Takes a message. */
   take(text: string): void {
     const marked = parseMarked(text);
     const { random } = this.device.world;
@@ -151,7 +151,7 @@ export class ChannelDevice {
     this.books.settingSeen(name, value);
     const verdict = verdictOf(value);
     if (verdict === "bad_value") {
-      // Each line is another one, for the books.
+      // Each line is different, for the books.
       return this.#push(`~${name}.${tag} bad_value ${text}`);
     }
     this.values.set(name, verdict.value);

@@ -1,4 +1,4 @@
-/** Worlds in which devices speak of channels: which there are, and what a device makes of what it is told. */
+/** Worlds in which devices use channels: which ones there are, and how a device reacts to settings. */
 import type { LocalRule } from "../../server/channels/states.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import type { Random } from "../../bridge/testing/random.ts";
@@ -7,18 +7,18 @@ import type { DeviceTalk, Scenario } from "./scenario.ts";
 /** One seed in this many is such a world. */
 const SHARE = 6;
 
-/** What is set, and what a change at the device comes to. */
+/** The channels that are set, and the rule for a change at the device. */
 export const RULES: Readonly<Record<string, LocalRule>> = { led: "wins", fan: "loses" };
 
-/** A channel that a device reports, and nobody sets. */
+/** A channel that is only reported. */
 export const READING = "temp";
 
 /** Requests to a device. */
 export const ASKED = "adc";
 
 /**
- * With these the store is another one, or an old one: nobody knows then what anybody has said. Or what the device says
- * is refused: nobody is told then.
+ * With these, the store is replaced, so that nobody knows what was said before; or the device's own messages are
+ * refused, without anybody being told.
  */
 const OUT: readonly FaultKind[] = [
   "store lost",
@@ -32,24 +32,24 @@ const SLEEPY = 0.3;
 /** Shortest line of such a device, in bytes. */
 const LINE = 60;
 
-/** Whether a seed's devices speak of channels. */
+/** Whether a seed's devices use channels. */
 export function speaksChannels(seed: number): boolean {
   return seed % SHARE === 0;
 }
 
 /** Makes a scenario one of channels, and nothing else. */
 export function addChannels(scenario: Scenario, random: Random): void {
-  if (scenario.siege) return; // is about something else
+  if (scenario.siege) return; // those are about something else
   const faults = scenario.faults.filter((kind) => !OUT.includes(kind));
   scenario.faults = faults.length > 0 ? faults : ["cut"];
   if (random.chance(SLEEPY)) scenario.faults.push("device sleeps", "device sleeps");
   speakOfChannels(scenario, random);
 }
 
-/** Its devices and applications speak of nothing else. */
+/** Makes devices and applications use channels only. */
 export function speakOfChannels(scenario: Scenario, random: Random): void {
   scenario.channels = true;
-  scenario.deadLetters = false; // who drops what a device says, drops its state
+  scenario.deadLetters = false; // a dropped message would drop a state
   for (const { talk, serverTalk, size } of scenario.devices) {
     size.line = Math.max(size.line, LINE);
     size.outbox = Math.max(size.outbox, LINE + 7);
@@ -69,19 +69,19 @@ export function valueFrom(count: number, random: Random): number | string {
   return random.chance(0.7) ? count : `s${count}`;
 }
 
-/** What a device makes of a setting: this is what it has then, if it takes it. */
+/** A device's reaction to a setting: the value that it has then, if it accepts it. */
 export function verdictOf(value: unknown): { value: unknown } | "bad_value" {
   const count = Number(String(value).replace("s", ""));
   if (count % 10 === 9) return "bad_value";
   return { value: count % 10 >= 7 && Number.isInteger(count) ? count + 0.5 : value };
 }
 
-/** A value, or the text of one that is no value to compare. */
+/** A value, or its text if it cannot be compared. */
 export function plain(value: unknown): unknown {
   return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
 }
 
-/** Whether a device takes a value as it is. */
+/** Whether a device accepts a value unchanged. */
 export function takes(value: unknown): boolean {
   const verdict = verdictOf(value);
   return verdict !== "bad_value" && verdict.value === value;

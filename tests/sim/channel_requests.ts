@@ -1,4 +1,4 @@
-/** The books of requests: each has one outcome, and that is the right one. */
+/** The books of requests: each must have one outcome, the right one. */
 import { FaultError } from "../../server/protocol/fault.ts";
 import type { Marked, Value } from "../../server/protocol/channel_lines.ts";
 import type { LocalError } from "../../server/protocol/errors.ts";
@@ -12,35 +12,35 @@ export interface Request {
   readonly value: number;
   readonly expires: number;
   readonly from: From;
-  /** For the process that has the device. */
+  /** It was posted for the process that has the device. */
   isPosted: boolean;
-  /** Somebody has published it at a broker, who sends it until the server has it, or even again. */
+  /** Somebody has published it at a broker, which sends it until the server has it, and maybe again. */
   isPublished: boolean;
   mayRepeat: boolean;
-  /** What the device has answered, if it has. */
+  /** The device's answers, if any. */
   readonly answers: Set<unknown>;
   readonly faults: Set<string>;
   tag: string | undefined;
   message: Message | undefined;
-  /** When an answer was processed first, in ms, and how often one was: a device that has died may give another one. */
+  /** When the first answer was processed, in ms, and how many were: a device that has died may answer again. */
   answeredAt: number;
   timesAnswered: number;
-  /** It is not waited for any more: it has an outcome, or its caller is gone. */
+  /** Nobody waits for it any more: it has an outcome, or its caller has ended. */
   isOver: boolean;
   /** It was never written. */
   isRefused: boolean;
-  /** The server has lost the device: what was decided just before is told still. */
+  /** The server has lost the device; an outcome from just before may still be reported. */
   isLost: boolean;
 }
 
-/** The caller's server is gone, so the outcome of the request is open. */
+/** The caller's server has lost the device or ended, so the outcome of the request is open. */
 const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
 
-/** Whom they are made to. */
+/** The device to which they are made. */
 interface Addressee {
   readonly id: string;
   readonly books: Books;
-  /** A number that nobody else says. */
+  /** A number that nobody else uses. */
   count(): number;
 }
 
@@ -74,7 +74,7 @@ export class RequestBooks {
     return request;
   }
 
-  /** It lies in the store for the process that has the device. */
+  /** It is in the store, posted for the process that has the device. */
   posted(value: unknown): void {
     const request = this.#requests.get(value);
     if (!request) throw new Violation(`${this.of.id}: nobody has asked ${value}`);
@@ -83,7 +83,7 @@ export class RequestBooks {
     request.isPosted = true;
   }
 
-  /** It is in the store. @returns until when it is of use */
+  /** It is in the store. @returns its deadline */
   written({ tag, value }: Extract<Marked, { mark: "ask" }>, text: string): number {
     const request = this.#requests.get(Number(value));
     if (!request) throw new Violation(`${this.of.id}: nobody has asked ${text}`);
@@ -131,7 +131,7 @@ export class RequestBooks {
     }
   }
 
-  /** It has an outcome, whichever. */
+  /** It has some outcome. */
   ends(request: Request): void {
     if (request.isOver && !request.isLost) throw this.#violation(request, "has two outcomes");
     request.isOver = true;
@@ -139,7 +139,7 @@ export class RequestBooks {
   }
 
   /**
-   * @param tellsIn How long it may take until whoever asks is told what was answered elsewhere, in ms.
+   * @param tellsIn How long it may take until an answer at another server is reported to the caller, in ms.
    * @returns whether this is one of the outcomes that a request may have
    */
   failed(request: Request, error: LocalError, tellsIn = 0): boolean {
@@ -191,12 +191,12 @@ export class RequestBooks {
   late(tag: string): void {
     const request = this.#byTag.get(tag);
     if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;
-    // What has become of one that was published is known only when the broker tells it.
+    // The outcome of a published one is known only when the broker reports it.
     if (request.isPublished && request.timesAnswered > 1) return;
     throw this.#violation(request, "is answered late, and waits");
   }
 
-  /** Some are no more who wait. */
+  /** Some callers have ended. */
   ended(isOver: (from: From) => boolean): void {
     for (const request of this.#requests.values()) {
       if (!isOver(request.from)) continue;

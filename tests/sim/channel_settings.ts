@@ -1,30 +1,30 @@
-/** What somebody wants channels to be, and what is to become safe together. */
+/** Settings of channels, and what must become safe together. */
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** Whose channels they are. */
+/** The device with the channels. */
 export interface Subject {
   readonly id: string;
-  /** It is said to be safe. */
+  /** The caller is told that it is safe. */
   safe(setting: Setting): void;
-  /** It is said that it was not set. */
+  /** The caller is told that it was not set. */
   failed(setting: Pick<Setting, "channel" | "value">): void;
 }
 
-/** Which process wants something of a device. */
+/** Which process acts on a device. */
 export interface From {
-  /** In one life; undefined: nobody's. */
+  /** One run of a process; undefined: none of ours. */
   readonly process: object | undefined;
-  /** It did not have the device then, as far as it knew: that is posted. */
+  /** It did not have the device at that time, as far as it knew, so the act is posted. */
   readonly isDistant: boolean;
 }
 
-/** Of somebody who is no process of ours. */
+/** Somebody who is not one of our processes. */
 export const NOBODY: From = { process: undefined, isDistant: false };
 
-/** Whatever has the device does it. */
+/** Matches every process. */
 export const ALL = (): boolean => true;
 
-/** What somebody wants a channel to be. */
+/** A setting of a channel. */
 export interface Setting {
   readonly books: Subject;
   readonly channel: string;
@@ -33,24 +33,24 @@ export interface Setting {
   readonly isLocal: boolean;
   readonly from: From;
   readonly attempt: Attempt | undefined;
-  /** When that was said, or counts as said, and when it was known to be safe: numbers that grow. */
+  /** When it was set, or counts as set, and when it was known to be safe: growing numbers. */
   calledAt: number;
   safeAt: number;
-  /** Its number among all that was posted, if it was. From then on it is accepted. */
+  /** Its number in the mail, if it was posted. From then on it is accepted. */
   postedAt: number | undefined;
-  /** The store has had it, or a message with it. */
+  /** It was in the store, or a message with it. */
   isKept: boolean;
   /** It has never been. */
   hasFailed: boolean;
-  /** The device was forgotten, and with it what it should be. */
+  /** The device was forgotten, and with it its desired values. */
   isForgotten: boolean;
-  /** Somebody has published it at a broker, who sends it again until the server has it. */
+  /** Somebody has published it at a broker, which sends it again until the server has it. */
   readonly isPublished: boolean;
-  /** And may do so once too often. */
+  /** And the broker may send it once too often. */
   mayRepeat: boolean;
 }
 
-/** What is to become safe in one step. */
+/** Effects that must become safe in one step. */
 export class Attempt {
   readonly settings: Setting[] = [];
   /** Tag of the device's question. */
@@ -58,7 +58,7 @@ export class Attempt {
   isEffectKept = false;
   hasFailed = false;
 
-  /** @param of The device whose message is processed by this, if one is. */
+  /** @param of The device whose message this processes, if any. */
   constructor(readonly name: string, readonly of?: string) {}
 
   /** Its application is told that nothing of it has happened. */

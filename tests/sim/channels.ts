@@ -1,4 +1,4 @@
-/** An application of channels on the server: what it does with one device, in one life of the server. */
+/** An application of channels on the server: its work with one device, in one run of the server. */
 import { channels } from "../../server/channels/app.ts";
 import type { Told } from "../../server/channels/channel.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
@@ -30,8 +30,8 @@ export class ChannelTalk {
   readonly #random: Random;
   #isReading = true;
   #pending = 0;
-  #attempt: Attempt | undefined; // of the message that is processed
-  #offered = ""; // its text
+  #attempt: Attempt | undefined; // of the current message
+  #offered = ""; // the current message's text
   #hasFailed = false;
 
   constructor(
@@ -80,12 +80,12 @@ export class ChannelTalk {
   #isOver(error: unknown): boolean {
     if (error instanceof FencedError) return error.device === this.device.id;
     if (!(error instanceof LocalError)) return false;
-    // One that is closed does not wait until its store works again.
+    // A server that is closed does not wait until its store works again.
     if (error.code === "STORE_FAILED") return this.world.serverIsDown;
     return error.code === "CLOSED" || error.code === "FORGOTTEN";
   }
 
-  /** Whether no other process of a fleet has the device: what is done then commits nothing. */
+  /** Whether no other process of a fleet has the device; if one has, nothing done here is committed. */
   get #isCurrent(): boolean {
     return this.world.server.conversations.get(this.device.id) === this;
   }
@@ -98,14 +98,14 @@ export class ChannelTalk {
     return new Promise((resolve) => void this.platform.after(ms, resolve));
   }
 
-  /** Takes its time. */
+  /** Works for a while. */
   async #work(): Promise<void> {
     const { clock, serverBusyUntil } = this.world;
     const time = Math.max(this.#random.below(this.#talk.busy + 1), serverBusyUntil - clock.now);
     if (time > 0) await this.#pause(time);
   }
 
-  /** The device as the application has it, with an effect of each message that is processed. */
+  /** The device for the application, which adds an effect for each processed message. */
   get #watched(): Device {
     const { device } = this;
     const consume: Device["consume"] = (use) => this.#consume(use);
@@ -124,7 +124,7 @@ export class ChannelTalk {
         this.#attempt = this.#takes(text, tx, attempts);
         this.#offered = text;
         const collector = tx as Collector;
-        collector.take = () => { // a further message is processed by this transaction
+        collector.take = () => { // this transaction processes a further message
           this.#takes(collector.next!, tx, attempts);
           Collector.prototype.take.call(collector);
         };
@@ -137,7 +137,7 @@ export class ChannelTalk {
         this.#log(`is told that ${attempt.name} has failed: ${error}`);
         attempt.fail();
       }
-      // A statement of the application's.
+      // An error of a statement of the application.
       if (!(error instanceof LocalError || error instanceof AppFailure)) {
         if (!String(error).includes("NOT NULL")) throw error;
         throw new AppFailure(attempts[0]!.name);
@@ -150,7 +150,7 @@ export class ChannelTalk {
     }
   }
 
-  /** A message is processed by a transaction, which has an effect of it. */
+  /** A transaction processes a message, and has an effect for it. */
   #takes(text: string, tx: Transaction, attempts: Attempt[]): Attempt {
     const attempt = this.#begin(text);
     attempts.push(attempt);
@@ -174,20 +174,20 @@ export class ChannelTalk {
     for (const setting of attempt.settings) setting.books.safe(setting);
   }
 
-  /** A reading has the time at which it was taken. */
+  /** Checks that a reading has the time at which it was taken. */
   #checkTime(told: Told): void {
     const device = this.world.devices.find(({ id }) => id === this.device.id)!;
     this.#books.readings.told(this.#offered, told, this.platform.date(), device);
   }
 
-  /** A report, or an event. */
+  /** Handles a report or an event. */
   async #handle(_: unknown, tx: Transaction): Promise<void> {
     if (this.#random.chance(0.3)) await this.#work();
     this.#setTo(tx, this.#attempt!, 0.2);
     if (this.#fails()) throw new AppFailure(this.#attempt!.name);
   }
 
-  /** A question of the device. */
+  /** Answers a request of the device. */
   #answer(value: unknown, tx: Transaction): unknown {
     if (value !== "interval") throw new Violation(`${value} is asked for`);
     const attempt = new Attempt("what is refused");
@@ -197,19 +197,19 @@ export class ChannelTalk {
     throw new FaultError("busy", `until ${this.#books.count()}`);
   }
 
-  /** Whether this fails as a whole, which does not happen for ever. */
+  /** Whether this fails as a whole, now and then. */
   #fails(): boolean {
     if (this.#talk.failures <= 0 || !this.#random.chance(0.1)) return false;
     this.#talk.failures--;
     return true;
   }
 
-  /** The transaction sets channels of this device, and of others. */
+  /** Sets channels of this device and of others in the transaction. */
   #setTo(tx: Transaction, attempt: Attempt, chance: number): void {
     setSome(this, tx, attempt, chance);
   }
 
-  /** What it does unasked. */
+  /** Acts on its own. */
   async #act(thing: Thing): Promise<void> {
     const talk = this.#talk;
     while (talk.messages > 0) {

@@ -1,4 +1,4 @@
-/** An application on a chip: it is given a message, and has processed it when it returns. */
+/** An application on a chip: it gets a message, and has processed it when it returns. */
 import { type Core, coreModule, type Position } from "../../bridge/host/core.ts";
 import { ClientDriver } from "../../bridge/host/driver.ts";
 import { Sleep } from "../../bridge/host/sleep.ts";
@@ -19,12 +19,12 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Chip implements Program {
   #driver: ClientDriver;
-  #accepted: (Message | undefined)[]; // by this boot's core, or by those before its sleeps; undefined: the firmware's
+  #accepted: (Message | undefined)[]; // by this core or those before its sleeps; undefined: the firmware's
   #first: number; // number of its first message
   #settled: number;
-  #next: Draft | undefined; // did not fit yet
+  #next: Draft | undefined; // a draft that did not fit yet
   #writesAt = 0;
-  /** Messages that are of use for a time only, with their numbers. */
+  /** Messages with a deadline, with their numbers. */
   #aging: { number: number; message: Message }[] = [];
   #withdrawn = new Set<Message>();
   readonly #sleep: Sleep;
@@ -114,7 +114,7 @@ export class Chip implements Program {
     return core.queued === core.done;
   }
 
-  /** The server says something to its firmware. */
+  /** The server sends a message to its firmware. */
   #told(text: string): boolean {
     const { device, device: { firmware, plan } } = this;
     if (!this.platform.isAlive || (device.meetsImpostor && !plan.key)) return true;
@@ -138,7 +138,7 @@ export class Chip implements Program {
     }
   }
 
-  /** An application of channels has something to say that is not in the outbox: it would not say it after the sleep. */
+  /** An application of channels still has to send something, which it would not send after the sleep. */
   get #owes(): boolean {
     const { channels } = this.device;
     return channels !== undefined && (channels.owes || this.#next !== undefined);
@@ -150,7 +150,7 @@ export class Chip implements Program {
     return this.#sleep.isAsked;
   }
 
-  /** It is to sleep for this many ms. A message with a deadline would have nobody who withdraws it. */
+  /** It should sleep for this many ms. Not with a message that has a deadline: nobody would withdraw it. */
   sleepSoon(ms: number): boolean {
     if (this.#aging.length > 0 || !this.#sleep.ask(ms)) return false;
     this.#pump();
@@ -162,14 +162,14 @@ export class Chip implements Program {
     this.#setAlarm();
   }
 
-  /** When the application has something to do without being asked. */
+  /** Sets the time when the application acts by itself. */
   #setAlarm(): void {
     const { device } = this;
     let due = Infinity;
     if (device.busyUntil > this.#now) due = device.busyUntil;
     if (device.talk.messages > 0 && this.#writesAt > this.#now) due = Math.min(due, this.#writesAt);
     due = Math.min(due, this.#ticksAt);
-    if (this.#wakesAt <= due) return; // it looks again then
+    if (this.#wakesAt <= due) return; // it looks again at that time
     this.#wakesAt = due;
     this.platform.after(due - this.#now, () => {
       this.#wakesAt = Infinity;
@@ -197,7 +197,7 @@ export class Chip implements Program {
     this.device.firmware?.up(() => this.#pump());
   }
 
-  /** The application learns what has arrived. */
+  /** Tells the application what has arrived. */
   #settle(core: Core): void {
     for (; this.#settled !== core.done; this.#settled = (this.#settled + 1) >>> 0) {
       const message = this.#accepted[(this.#settled - this.#first) >>> 0];
@@ -205,10 +205,10 @@ export class Chip implements Program {
     }
   }
 
-  /** The application learns what the server has become too small for. */
+  /** Tells the application which messages have become too long for the server. */
   #refuse(core: Core): void {
     const { device } = this;
-    if (device.meetsImpostor) return; // without a key it may say anything
+    if (device.meetsImpostor) return; // without a key an impostor may say anything
     for (const message of this.#accepted.slice((this.#settled - this.#first) >>> 0)) {
       if (message && message.bytes > core.longest) {
         device.books.deviceFailed(message, device.leastLine);
@@ -216,7 +216,7 @@ export class Chip implements Program {
     }
   }
 
-  /** The application learns what has arrived, and writes what it has to. */
+  /** Tells the application what has arrived, and lets it write. */
   #exchange(core: Core): void {
     const { device, platform } = this;
     if (!platform.isAlive) return;
@@ -239,7 +239,7 @@ export class Chip implements Program {
     this.#setAlarm();
   }
 
-  /** The application looks whether the time of its messages is up, as in `client-as/assembly/deadlines.ts`. */
+  /** The application checks the deadlines of its messages, as in `client-as/assembly/deadlines.ts`. */
   #tick(core: Core): void {
     const { device, device: { world } } = this;
     this.#aging = this.#aging.filter(({ number, message }) => {

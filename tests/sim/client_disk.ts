@@ -1,14 +1,14 @@
 /**
- * A client's memory without a file: what was committed, and what a commit that fails leaves.
+ * A client's memory without a file: keeps what was committed, and simulates commits that fail.
  *
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { ClientMemory, MemoryChange, Remembered } from "../../bridge/host/memory.ts";
 
-/** What outlives a client's process. */
+/** The state that outlives a client's process. */
 export class ClientDisk {
-  /** What was committed last. */
+  /** The last committed state. */
   state: Remembered | undefined;
   /** Nothing can be written. */
   full = false;
@@ -16,7 +16,7 @@ export class ClientDisk {
   /** How many processes have it open. */
   users = 0;
 
-  /** For one process. */
+  /** Opens it for one process. */
   open(): ClientMemory {
     this.users++;
     return {

@@ -1,4 +1,4 @@
-/** An application on the server with one device, in one life of the server. */
+/** An application on the server: its work with one device, in one run of the server. */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { RunFailed } from "../../server/runtime/application.ts";
@@ -22,11 +22,11 @@ export class Conversation {
   readonly #talk: DeviceTalk | undefined;
   readonly #random: Random;
   readonly #misconduct: Misconduct | undefined;
-  #isReading = true; // waits for the next message, or has not begun
-  #pending = 0; // writes that have not been answered
+  #isReading = true; // it waits for the next message, or has not begun
+  #pending = 0; // writes without an outcome yet
   #toAnswer = 0;
   #isWriting = false;
-  #failedAt: number | undefined; // the step in which this run of the application has failed: what it says is refused
+  #failedAt: number | undefined; // the step in which this run of the application has failed: its writes are refused
   #readsAhead = false;
 
   constructor(
@@ -91,7 +91,7 @@ export class Conversation {
     return error.code === "CLOSED" || (error.code === "FORGOTTEN" && !this.#isCurrent);
   }
 
-  /** This run has failed before, perhaps after its device was lost; what it still wanted was not begun. */
+  /** This run has failed before, perhaps after its device was lost; what it still tried was not begun. */
   #isLeft(error: unknown): boolean {
     return (this.#failedAt !== undefined || !this.#isCurrent) && error instanceof RunFailed;
   }
@@ -100,7 +100,7 @@ export class Conversation {
     return new Promise((resolve) => void this.platform.after(ms, resolve));
   }
 
-  /** Reads in the way that this life of the server has. */
+  /** Reads in the way that was drawn for this run of the server. */
   #read(): Promise<void> {
     switch (this.#random.pick(this.world.scenario.reads)) {
       case "readline":
@@ -144,7 +144,7 @@ export class Conversation {
     }
   }
 
-  /** Nothing is given to what is left of a run that has failed. */
+  /** Checks that code left from a failed run gets nothing. */
   #checkServed(what: string): void {
     if (this.#failedAt === undefined || this.#failedAt === this.world.clock.steps) return;
     throw new Violation(`what is left of a failed application ${what}`);
@@ -156,17 +156,17 @@ export class Conversation {
     this.#log(`sees ${JSON.stringify(line)} of ${this.device.id}`);
     this.world.messages++;
     this.#books!.handedOut(line);
-    // It was on its way to this run when that failed.
+    // The message was on its way to this run when the run failed.
     if (this.#failedAt !== undefined) this.#books!.appFailed();
     if (this.#misconduct!.fails()) {
-      // Who has asked for the next one already has perhaps said that this one is done with.
+      // An application that has asked for the next one may have marked this one as processed.
       if (!this.#readsAhead) this.#books!.owes(line);
       throw new AppFailure(`with ${line}`);
     }
     this.#answer();
   }
 
-  /** A message has been seen: perhaps it wants an answer. */
+  /** A message was seen: perhaps answers it. */
   #answer(): void {
     const talk = this.#talk!;
     if (talk.answers <= 0) return;
@@ -175,7 +175,7 @@ export class Conversation {
     this.#run(this.#send({ qos: true, wait: true, isAnswer: true }));
   }
 
-  /** Takes its time. */
+  /** Works for a while. */
   async #work(): Promise<void> {
     const { clock, serverBusyUntil } = this.world;
     const time = Math.max(this.#random.below(this.#talk!.busy + 1), serverBusyUntil - clock.now);
@@ -247,8 +247,8 @@ export class Conversation {
   }
 
   /**
-   * Whether the device has not been lost since, and come back: a slow answer of the store may come later than that.
-   * What is seen and done then commits nothing.
+   * Whether the device was not lost and regained meanwhile: a slow answer of the store may come later than that. If it
+   * was, nothing seen or done here is committed.
    */
   get #isCurrent(): boolean {
     return this.world.server.conversations.get(this.device.id) === this;
@@ -258,7 +258,7 @@ export class Conversation {
     return { transfer: this.world.transfers.begin(name), entries: [] };
   }
 
-  /** The transaction writes, to this device and to others. */
+  /** Writes to this device and to others in the transaction. */
   #writeTo(tx: Transaction, attempt: Attempt): void {
     for (const id of this.world.books.keys()) {
       if (!this.#random.chance(0.3)) continue;
@@ -270,7 +270,7 @@ export class Conversation {
         tx.write(id, text, options);
       } catch (error) {
         if (!(error instanceof LocalError)) throw error;
-        // It need not have connected yet, and its line may be shorter than what is known here.
+        // It may not have connected yet, and may take shorter lines than is known here.
         if (error.code !== "BAD_TEXT" && error.code !== "UNKNOWN_DEVICE") throw error;
         entry.books.serverRefused(entry.message);
         continue;
@@ -280,7 +280,7 @@ export class Conversation {
     }
   }
 
-  /** Nothing of a transaction has happened. */
+  /** A transaction had no effect. */
   #failed(attempt: Attempt | undefined, error: unknown): void {
     const known = error instanceof ChangedItsMind || error instanceof AppFailure ||
       (error instanceof LocalError && this.#mayFail(error)) || this.#isLeft(error) ||
@@ -292,9 +292,9 @@ export class Conversation {
     for (const { books, message } of attempt.entries) books.serverRefused(message);
   }
 
-  /** Whether a transaction may fail with this. */
+  /** Whether a transaction may fail with this error. */
   #mayFail({ code }: LocalError): boolean {
-    // One that is closed does not wait until its store works again.
+    // A server that is closed does not wait until its store works again.
     if (code === "STORE_FAILED") return this.world.serverIsDown;
     return FAILURES.has(code);
   }
@@ -325,13 +325,13 @@ export class Conversation {
     this.#isWriting = false;
   }
 
-  /** How long the next message is of use, if for a time only. */
+  /** The deadline of the next message, if it has one. */
   get #expiring(): { expires?: number } {
     if (!this.#random.chance(this.#talk!.expiring)) return {};
     return { expires: 1 + this.#random.skewed(0, 2 * this.world.scenario.timeout) };
   }
 
-  /** What nobody waits for. */
+  /** Runs something that nobody waits for. */
   #run(work: Promise<void>): void {
     work.catch((error) => {
       if (!this.#isOver(error)) this.world.failed(error);
@@ -364,7 +364,7 @@ export class Conversation {
     }
   }
 
-  /** Thinks of a text for a device; undefined: none that would fit. */
+  /** Makes up a text for a device; undefined: none that fits. */
   #enter(id: string, { qos, wait, expires = Infinity }: Sending): Entry | undefined {
     const { world } = this;
     const books = world.books.get(id)!;
@@ -375,7 +375,7 @@ export class Conversation {
     return { books, message: world.serverWrites(this.platform, books, text, manner) };
   }
 
-  /** Writes a message; if it is refused, another one later. */
+  /** Writes a message; if it is refused, writes another one later. */
   async #send(manner: Answering): Promise<void> {
     const { device, world } = this;
     const entry = this.#enter(device.id, manner);
@@ -387,7 +387,7 @@ export class Conversation {
       this.#pending--;
     }
     if (!isDone) {
-      // Not at once, or not always: what is full will be so for a while.
+      // Not at once, or not always: a full queue stays full for a while.
       this.#pending++;
       await this.#insist(() => device.write(""));
       await this.#insist(() => this.server.transaction(() => {}));

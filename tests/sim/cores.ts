@@ -6,18 +6,18 @@ import { TX_FIRST, TX_NEXT } from "../../client-as/assembly/registers.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
-/** Bytes behind the name in the core's memory, and of each text that it remembers. */
+/** Bytes after the name in the core's memory, and for each text that it remembers. */
 const FRAME = 64;
 const RECENT = 4;
 
-/** Watches the cores that are booted from now on. */
+/** Watches all cores that boot from now on. */
 export function hookCores(world: World): Disposable & { check(): void } {
   const boot = Core.prototype.boot;
   const ends = new Map<string, { core: Core; end: number }>();
   Core.prototype.boot = function (this: Core, options: CoreOptions, now: number): void {
     boot.call(this, options, now);
     const plan = world.planOf(options.id);
-    // A `Client` counts from its own beginning.
+    // A `Client` starts at its own number.
     if (options.dialect === 2 && plan?.kind === "chip" && !options.stream) {
       setFirstNumber(this, plan.firstNumber);
     }

@@ -1,4 +1,4 @@
-/** What one server of a fleet does with devices, whichever server has them, as long as that one lives. */
+/** The acts of one server of a fleet on devices, whichever server has them, as long as it lives. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Server } from "../../server/server.ts";
 import type { Books } from "./books.ts";
@@ -11,11 +11,11 @@ import { BROKEN } from "./statements.ts";
 import { newText } from "./text.ts";
 import type { World } from "./world.ts";
 
-/** Most that it waits for at a time. */
+/** The most acts that it waits for at a time. */
 const MOST = 10;
 
 export abstract class Correspondent {
-  /** Of what it has begun, what it waits for. */
+  /** How many acts it waits for. */
   pending = 0;
 
   constructor(
@@ -78,7 +78,7 @@ export class Writer extends Correspondent {
       const isSent = await device.write(text, options);
       if (qos) books.serverTold(message);
       else if (isSent) books.serverSent(message);
-      else message.gone = true; // it was posted, perhaps, and not sent
+      else message.gone = true; // it may have been posted and not sent
     } catch (error) {
       this.#failed(books, message, error);
     }
@@ -114,7 +114,7 @@ export class Writer extends Correspondent {
   }
 }
 
-/** What whoever sets a channel or asks a device may be told, and nobody is at fault. */
+/** Errors that a setting or request may have without anybody's fault. */
 const REFUSALS: ReadonlySet<string> = new Set([
   "CLOSED",
   "FENCED",
@@ -123,7 +123,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_DEVICE",
 ]);
 
-/** Sets their channels, asks them, and looks at what is known of them. */
+/** Sets their channels, asks them, and looks at what is known about them. */
 export class ControlPanel extends Correspondent {
   protected override async act(id: string): Promise<void> {
     const { world, world: { random } } = this;

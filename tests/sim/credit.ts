@@ -1,6 +1,6 @@
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** What was sent in one direction and not acknowledged. */
+/** Lines that were sent in one direction and not acknowledged. */
 export class Credit {
   #lines: { id: number; bytes: number }[] = [];
   #bytes = 0;

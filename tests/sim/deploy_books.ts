@@ -1,6 +1,6 @@
 /**
- * The checker of deploys: who gives devices other applications, and what must come of it. What travels between server
- * and firmware is no message of an application; that no application sees any is in the books of messages.
+ * Makes deploys, and checks them. Messages between server and firmware are not an application's; the books of messages
+ * check that no application sees any.
  */
 import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
@@ -21,7 +21,7 @@ const NOT_BEGUN: ReadonlySet<string> = new Set([
   "UNSUPPORTED",
 ]);
 
-/** Where the server forgets what it knew, or goes back to what it was. */
+/** Faults that make the server forget, or go back to an earlier state. */
 const FORGETS: readonly FaultKind[] = [
   "store lost",
   "old copy of the store",
@@ -35,22 +35,22 @@ interface Begun {
   readonly app: SimApp;
   readonly older: boolean;
   readonly again: boolean;
-  /** With a group: that was given up if another server has taken one of its devices before it was safe. */
+  /** In a group: given up if another server took one of its devices before the deploy was safe. */
   mayBeGivenUp?: boolean;
 }
 
-/** Of one device. */
+/** The books of one device. */
 export class DeviceBooks {
   firmware!: ModelFirmware;
   /** Deploys that may have been begun, in this order. */
   readonly begun: Begun[] = [];
   /** How many of them were accepted, and which was the last. */
   accepted = 0;
-  /** Hashes that fell back, and were not tried since; and those that must be tried again. */
+  /** Hashes that fell back, and were not tried since; and hashes that must be tried again. */
   readonly #fallen = new Set<string>();
   readonly #again = new Set<string>();
   readonly #kept = new Set<string>();
-  /** It has had a firmware for a while that knows nothing of deploys. */
+  /** For a while it had a firmware that knows nothing of deploys. */
   wasOld = false;
 
   constructor(readonly id: string, readonly plan: DeployPlan, readonly isExcused: boolean) {}
@@ -66,7 +66,7 @@ export class DeviceBooks {
     if (begun.again) this.#again.add(begun.app.hash);
   }
 
-  /** An application is started on trial. @param isFresh And was not on trial when the device ended. */
+  /** An application is started on trial. @param isFresh It was not on trial when the device ended. */
   tried(hash: string, isFresh: boolean): void {
     if (!isFresh || this.isExcused) return;
     if (!this.#fallen.delete(hash)) return;
@@ -75,7 +75,7 @@ export class DeviceBooks {
     }
   }
 
-  /** The device has started: what has failed since is known. */
+  /** The device has started, so it is known what has failed. */
   fellOrNot(): void {
     for (const { hash, state } of this.firmware.slots) {
       if (state === "failed") this.#fallen.add(hash);
@@ -92,14 +92,14 @@ export class DeviceBooks {
     throw new Violation(`${this.id}: told that ${hash} is kept, and it never was`);
   }
 
-  /** What is not as it should be by now; undefined: nothing. */
+  /** What is wrong at this point; undefined: nothing. */
   unfinished(device: Device | undefined): string | undefined {
     const { deployment } = device ?? {};
     if (!deployment) return undefined;
     return UNDECIDED.includes(deployment.phase) ? `a deploy is ${deployment.phase}` : undefined;
   }
 
-  /** All is over. @throws {Violation} */
+  /** Checks everything at the end. @throws {Violation} */
   check(device: Device | undefined, mayBeFirst: boolean, keysChange: boolean): void {
     const { deployment, runs } = device ?? {};
     const { firmware, id } = this;
@@ -139,7 +139,7 @@ export class DeviceBooks {
         return;
     }
     if (runsIt) fail("it is said to be refused, and runs");
-    // Which of those that have begun it was the last to be taken is not known.
+    // It is not known which of the begun ones was taken last.
     const asked = this.begun.slice(Math.max(0, this.accepted - 1)).filter((each) =>
       each.app.hash === app.hash
     );
@@ -160,16 +160,17 @@ export class DeviceBooks {
   }
 }
 
-/** What waits of the server's to a firmware at most: offers of one connection and what they need, a deploy given up, pieces. */
+/** The most messages of a server that wait for a firmware: offers of one connection with their needs, a deploy that is
+ * given up, pieces. */
 export const FIRMWARE_MESSAGES = 20;
 
-/** Of a world. */
+/** The books of a world. */
 export class DeployBooks {
   readonly devices = new Map<string, DeviceBooks>();
   readonly #world: World;
   #planned = 0;
   #waiting = 0;
-  /** Applications that groups are given. */
+  /** The applications of the groups. */
   readonly #groups = new Map<number, Begun>();
 
   constructor(world: World, readonly plan: DeployPlan) {
@@ -182,7 +183,7 @@ export class DeployBooks {
     }
   }
 
-  /** Begins to deploy, at any time. */
+  /** Starts deploys at random times. */
   start(): void {
     for (const id of this.devices.keys()) this.#next(id, this.plan.deploys);
   }
@@ -228,7 +229,7 @@ export class DeployBooks {
     });
   }
 
-  /** All devices are given the same. */
+  /** Deploys the same to all devices. */
   #rollOut(): void {
     const { server: { server, process }, random, log } = this.#world;
     const ids = [...this.devices.keys()].filter((id) => server?.known(id));
@@ -255,7 +256,7 @@ export class DeployBooks {
           for (const [books, place] of places) books.begun[place - 1]!.mayBeGivenUp = false;
           return;
         }
-        // It may be the group that is given the same already.
+        // It may be the group that already gets the same.
         const it = this.#groups.get(id!) ?? { app, ...how };
         this.#groups.set(id!, it);
         for (const [books, place] of places) {
@@ -269,7 +270,8 @@ export class DeployBooks {
     });
   }
 
-  /** No more of a group are under way than was said, and none waits for its turn when one has not taken it. */
+  /** Checks that no more of a group are under way than was asked for, and that none waits for its turn after one has
+   * failed. */
   look(): void {
     const { server } = this.#world.server;
     for (const { id, step, state, devices } of server?.rollouts ?? []) {
@@ -297,7 +299,7 @@ export class DeployBooks {
     return this.#waiting > 0 ? `${this.#waiting} deploys are waited for` : undefined;
   }
 
-  /** All is over. @throws {Violation} */
+  /** Checks everything at the end. @throws {Violation} */
   check(): void {
     const { server, scenario: { faults } } = this.#world;
     for (const [id, books] of this.devices) {

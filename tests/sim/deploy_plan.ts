@@ -1,4 +1,4 @@
-/** Worlds in which devices are given other applications: which there are, and what these applications are. */
+/** Worlds with deploys to devices: which seeds have them, and which applications there are. */
 import { createHash } from "node:crypto";
 import { CORE_EXPORTS } from "../../server/protocol/module.ts";
 import type { FaultKind } from "./fault_kinds.ts";
@@ -11,10 +11,10 @@ const PLACE = 5;
 /** An application that may be deployed. */
 export interface SimApp {
   readonly wasm: Uint8Array<ArrayBuffer>;
-  /** As an offer says it. */
+  /** As in an offer. */
   readonly hash: string;
   readonly version: number;
-  /** Why it falls back, whenever it is tried; undefined: it is good. */
+  /** Why it falls back whenever it is tried; undefined: it works. */
   readonly falls: "trap" | "hang" | "heap" | undefined;
   /** The firmware lacks something that it needs. */
   readonly isUnfit: boolean;
@@ -54,7 +54,7 @@ export const FIRST_VERSION = 3;
 /** Least inbox of a core whose hello says what it runs, in bytes. */
 const INBOX = 700;
 
-/** Whether a seed's devices are given other applications. */
+/** Whether a seed has deploys. */
 export function deploysThere(seed: number): boolean {
   return seed % SHARE === PLACE;
 }
@@ -92,7 +92,7 @@ function drawApp(random: Random): SimApp {
   };
 }
 
-/** The smallest module that passes for an application, and behind it a section for nobody. */
+/** The smallest module that passes for an application, followed by a section that nobody reads. */
 function moduleOf(random: Random): Uint8Array<ArrayBuffer> {
   const section = (id: number, ...bytes: number[]) => [id, ...leb(bytes.length), ...bytes];
   const name = (text: string) => [text.length, ...new TextEncoder().encode(text)];

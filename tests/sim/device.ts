@@ -1,6 +1,6 @@
 /**
- * A simulated device: boots, dies and boots again, as a chip or as a program on a host. What it boots is the real
- * driver of the core, or the real `Client`.
+ * A simulated device: boots, dies and boots again, as a chip or as a program on a host. It runs the real driver of the
+ * core, or the real `Client`.
  */
 import type { Asleep } from "../../bridge/host/sleep.ts";
 import type { Progress } from "../../bridge/host/handout.ts";
@@ -32,9 +32,9 @@ import type { World } from "./world.ts";
 
 /** How a device ends. */
 export interface Death {
-  /** Its position is there when it boots again. */
+  /** It still has its position when it boots again. */
   keepsMemory: boolean;
-  /** The operating system says goodbye for it. */
+  /** The operating system closes its connections. */
   closes: boolean;
   /** ms until it boots again. */
   off: number;
@@ -42,14 +42,14 @@ export interface Death {
   dialect: 1 | 2;
 }
 
-/** What a chip sleeps with. */
+/** The state that a chip keeps over a sleep. */
 interface Night {
   readonly asleep: Asleep;
-  /** What waits, as the books have it; undefined: a message of the firmware's. */
+  /** The waiting messages in the books; undefined: a message of the firmware. */
   readonly waiting: (Message | undefined)[];
 }
 
-/** What an honest server is never accused of. */
+/** Errors that a device must never report about an honest server. */
 const ACCUSATIONS: ReadonlySet<string> = new Set([
   "BAD_GREETING",
   "BAD_LINE",
@@ -65,43 +65,43 @@ export class SimDevice implements Wiring {
   readonly process: Process;
   readonly talk: DeviceTalk;
   dialect: 1 | 2;
-  /** Boots so far. Names the stream of its messages. */
+  /** Boots so far: the epoch of its messages in the books. */
   boot = 0;
   clockAhead: number;
   dateAhead = 0;
   /** Somebody has set its date. */
   isDateSet = false;
-  /** Dies when its application has another message: before or after it acts on it, in any case before it can keep
-   * its position; or soon after it has. */
+  /** Dies at its application's next message: before or after the application acts, in either case before its position
+   * is saved; or soon after. */
   dies: "before acting" | "after acting" | "soon" | undefined;
-  /** It dies of this when it has seen a message that may expire, and the server has no ack of it. */
+  /** How it dies when it has seen a message that may expire, and the server has no ack for it. */
   atDeadline: (() => void) | undefined;
   readonly answering = new Answering();
-  /** The application takes nothing until then. */
+  /** The application takes no messages until then. */
   busyUntil = 0;
-  /** Until when it need not notice that the other end is gone: its clock was set back. */
+  /** Until when it need not notice that the other end is gone, because its clock was set back. */
   deafUntil = 0;
   /** Answers in the server's place. */
   impostor: Host | undefined;
-  /** What outlives a reset of a chip: RTC memory. */
+  /** RTC memory, which outlives a reset of a chip. */
   memory: Progress | undefined;
-  /** What it goes on with when it wakes. */
+  /** The state with which it wakes. */
   night: Night | undefined;
   readonly naps: Naps;
-  /** For how long it sleeps next, in ms, whatever it has said. */
+  /** How long it really sleeps next, in ms, whatever it has announced. */
   #sleepsFor = 0;
-  /** What outlives a program on a host. */
+  /** The memory that outlives a program on a host. */
   disk: SimMemory;
-  /** The next commit to the disk is its last act. */
+  /** It dies in its next commit to the disk. */
   tears: Torn | undefined;
   program: Program | undefined;
-  /** What it does in a world of channels. */
+  /** Its channels, in a world that has them. */
   readonly channels: ChannelDevice | undefined;
-  /** In a world of deploys, what takes them. */
+  /** Its firmware, in a world of deploys. */
   readonly firmware: SimFirmware | undefined;
   /** The connection is one to an impostor. */
   meetsImpostor = false;
-  /** Shortest line that a server may have named on this connection, and on the one before. */
+  /** Shortest `line` that a server may have sent on this connection, and on the previous one. */
   #least = Infinity;
   #leastBefore = Infinity;
   #platform: SimPlatform | undefined;
@@ -133,13 +133,13 @@ export class SimDevice implements Wiring {
     return 0;
   }
 
-  /** Its milliseconds: a chip's begin again with each boot, and come round soon. */
+  /** Its milliseconds: on a chip they restart at each boot, and soon wrap around. */
   get ms(): number {
     if (this.plan.kind === "chip") return this.msIn(this.boot);
     return Math.floor(this.#platform!.date()) % 2 ** 32;
   }
 
-  /** The chip's position now, if that boot is its present one. */
+  /** The chip's position now, if this is its current boot. */
   msIn(boot: number): number {
     return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
@@ -168,12 +168,12 @@ export class SimDevice implements Wiring {
     return this.program?.connects ?? 0;
   }
 
-  /** Shortest line that a server may have named, as far as writers or the client's memory are not done with it. */
+  /** Shortest `line` that a server may have sent and that writers or the client's memory may still apply. */
   get leastLine(): number {
     return Math.min(this.#least, this.#leastBefore);
   }
 
-  /** From now on the server names another limit: what it said before may still be on its way. */
+  /** From now on the server sends another limit; the previous one may still be on its way. */
   lineChanges(lineBytes: number): void {
     this.#least = Math.min(this.#least, lineBytes);
   }
@@ -192,7 +192,7 @@ export class SimDevice implements Wiring {
     this.night = undefined;
   }
 
-  /** Knows nothing now and then. */
+  /** Fails now and then. */
   resolve(): readonly string[] | undefined {
     return this.world.random.chance(0.2) ? undefined : [SERVER];
   }
@@ -239,8 +239,8 @@ export class SimDevice implements Wiring {
     if (this.meetsImpostor) return;
     if (this.dialect === 2) this.answering.writes(this.#socket!.end);
     this.naps.wrote(bytes);
-    // Its socket may take nothing for the timeout. A chip's application looks now and then only; so for what expires
-    // while it is frozen, it may look later.
+    // Its socket may take nothing for the timeout. A chip's application only checks now and then, so it may notice
+    // later what expires while it is frozen.
     const pause = this.plan.kind === "chip" ? timeout / LOOKS : 0;
     const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil - pause);
     this.books.aging.sent(bytes, this.boot, clock.now - since);
@@ -263,7 +263,7 @@ export class SimDevice implements Wiring {
       judgeEnd(this.world, this.#socket, reason!.code, `the link of ${this.id}`);
     }
     if (reason!.code === "REFUSED" && this.world.mayRefuse) return;
-    // An honest server is never accused.
+    // A device must not accuse an honest server.
     if (this.meetsImpostor || !ACCUSATIONS.has(reason!.code)) return;
     throw new Violation(`${this.id} accuses the server: ${reason}`);
   }
@@ -273,11 +273,11 @@ export class SimDevice implements Wiring {
     this.clockAhead += ms;
     const { clock, scenario: { timeout } } = this.world;
     this.books.aging.jumps(ms, clock.now + timeout / LOOKS);
-    // What it was about to do at a certain time, a keepalive for example, it does later.
+    // Work that was due at a certain time, such as a keepalive, comes later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }
 
-  /** What its application says next; undefined: no text was found that fits. */
+  /** The next message of its application; undefined: no text was found that fits. */
   draft(): Draft | undefined {
     if (this.channels) return this.channels.draft();
     const { random, lineBytes } = this.world;
@@ -303,15 +303,15 @@ export class SimDevice implements Wiring {
   }
 
   /**
-   * Its application is given a message.
+   * Its application gets a message.
    *
-   * @returns false if it dies of it
+   * @returns false if the device dies at it
    */
   see(text: string): boolean {
-    if (this.meetsImpostor && !this.plan.key) return true; // nobody can promise anything
+    if (this.meetsImpostor && !this.plan.key) return true; // nothing is promised
     const { world, books } = this;
     if (this.dies === "before acting") {
-      // Who acknowledges what is handed out may miss it.
+      // A client that acknowledges what it hands out may miss the message.
       if (this.program!.mayMiss) books.toDevice.find(text)!.excused = true;
       this.dieOf("death before the application acts");
       return false;
@@ -341,7 +341,7 @@ export class SimDevice implements Wiring {
     return true;
   }
 
-  /** Whether it keeps its position, as long as nobody takes its memory away. */
+  /** Whether it keeps its position, unless its memory is lost. */
   get remembers(): boolean {
     return this.dialect === 2 && this.plan.kind !== "host";
   }
@@ -351,7 +351,7 @@ export class SimDevice implements Wiring {
     return this.dialect === 2 && this.plan.kind === "host with memory";
   }
 
-  /** The position is kept, and the ack is on its way. */
+  /** The position is saved, and the ack is on its way. */
   #dieSoon(): void {
     const { boot, world, plan: { conditions: { latency } } } = this;
     world.clock.after(world.random.below(2 * latency + 5), () => {
@@ -361,12 +361,12 @@ export class SimDevice implements Wiring {
     });
   }
 
-  /** Whether it can sleep: a chip, awake, with a stream that goes on. */
+  /** Whether it can sleep: a chip that is awake, with a stream that goes on. */
   get canSleep(): boolean {
     return this.dialect === 2 && !this.firmware?.isOld && this.program?.sleepSoon !== undefined;
   }
 
-  /** Is to sleep. @param ms What it says. @param off For how long it does. */
+  /** Makes it sleep. @param ms The announced time. @param off The real time. */
   sleepSoon(ms: number, off: number): void {
     this.process.enter(() => {
       if (!this.program?.sleepSoon?.(ms)) return;
@@ -375,7 +375,7 @@ export class SimDevice implements Wiring {
     });
   }
 
-  /** Sleeps, and goes on with what waits. */
+  /** Sleeps, and wakes with the waiting messages. */
   sleeps(asleep: Asleep, waiting: Night["waiting"]): void {
     const { world, naps } = this;
     const off = this.#sleepsFor;
@@ -400,7 +400,7 @@ export class SimDevice implements Wiring {
     });
   }
 
-  /** As after any loss of power: a battery that was empty for a moment. */
+  /** It wakes as after a loss of power, such as a battery that was empty for a moment. */
   #wakesWithoutMemory(): void {
     this.world.count("device loses its memory in a sleep");
     this.night = this.memory = undefined;
@@ -408,7 +408,7 @@ export class SimDevice implements Wiring {
     this.boot++;
   }
 
-  /** Dies of something that was waiting for it. */
+  /** Dies from a planned fault. */
   dieOf(kind: string, keepsMemory = this.world.random.chance(0.7)): void {
     this.world.count(kind);
     this.die({ keepsMemory, closes: false, off: 10, dialect: this.dialect });
@@ -428,7 +428,7 @@ export class SimDevice implements Wiring {
     this.busyUntil = 0;
     this.dies = this.tears = undefined;
     this.disk.die();
-    // Dialect 1 has no use for a disk: who comes back to dialect 2 begins again.
+    // Dialect 1 does not use the disk: a device that returns to dialect 2 starts afresh.
     if (!keepsMemory || dialect === 1) this.disk = new SimMemory(this, this.world.folder, 0);
     if (!keepsMemory) this.memory = undefined;
     this.books.deviceDied(keepsMemory && this.remembers && dialect === 2);

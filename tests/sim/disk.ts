@@ -1,4 +1,4 @@
-/** The disk of the simulated store: rows, as any real store has them. */
+/** The disk of the simulated store: rows, as in any real store. */
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { Noted } from "../../server/link/duplicates.ts";
 import {
@@ -22,33 +22,33 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import { Tables } from "./tables.ts";
 
-/** Told what becomes safe with a commit. */
+/** Called with what becomes safe in a commit. */
 export interface DiskWatcher {
   /** An application's statement was executed. */
   effect(device: string, text: string): void;
   received(id: string, text: string): void;
   processed(id: string, text: string): void;
-  /** A message is a dead letter. Told before all else of its commit. */
+  /** A message is a dead letter. Called before everything else of its commit. */
   buried(id: string, text: string): void;
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
-  /** @param text undefined: it is gone */
+  /** @param text undefined: it was deleted */
   memo(id: string, key: string, text: string | undefined): void;
-  /** So many messages of the device have been received and processed, and were never in the store. */
+  /** This many messages of the device were received and processed without ever being in the store. */
   vanished(id: string, count: number): void;
-  /** The device is forgotten. @param waits What waits for it, or of it, if anything does */
+  /** The device is forgotten. @param waits What waits for it or from it, if anything */
   forgotten(id: string, waits: string | undefined): void;
 }
 
-/** A server tries again after a commit has failed; in ms, and a little more. */
+/** After how many ms a server retries a failed commit, and a little more. */
 const RETRY = 300;
 
 /** One device's rows. Times of messages are on the world's clock. */
 export interface Rows {
   positions: Positions;
   sent: number;
-  /** Number of the first message in the inbox, and in the outbox. */
+  /** Numbers of the first message in the inbox and in the outbox. */
   inboxFirst: number;
   outboxFirst: number;
   inbox: string[];
@@ -56,7 +56,7 @@ export interface Rows {
   heard: (Noted | undefined)[];
   letters: DeadLetter[];
   memos: Map<string, string>;
-  /** The world has made it up: no commit has written it. */
+  /** The world has created these rows, not a commit. */
   isMadeUp?: boolean;
 }
 
@@ -65,14 +65,14 @@ export type Row = { [Name in keyof RowWriter]: [Name, ...Parameters<RowWriter[Na
   keyof RowWriter
 ];
 
-/** What outlives a server that is killed. */
+/** Storage that outlives a killed server. */
 export class Disk {
   devices = new Map<string, Rows>();
-  /** Rows of the applications' table: how often each effect is there. */
+  /** Rows of the applications' table: the number of each effect. */
   effects = new Map<string, number>();
-  /** Those of others. */
+  /** Other tables. */
   readonly tables = new Tables();
-  /** When it was copied from another one, in ms. */
+  /** When it was copied from another disk, in ms. */
   madeAt = -Infinity;
   /** Nothing can be written. */
   full = false;
@@ -80,22 +80,22 @@ export class Disk {
   slowUntil = 0;
   slowness = 0;
 
-  /** A commit is under way, and not among the rows yet. */
+  /** A commit is under way, and not in the rows yet. */
   isCommitting = false;
-  /** When a commit failed last. */
+  /** When a commit last failed. */
   failedAt = -Infinity;
 
-  /** When the last slow commit has ended, or one that was tried again after a failure. */
+  /** When the last slow or retried commit ended. */
   get troubleEnd(): number {
     return Math.max(this.slowUntil, this.failedAt + RETRY) + this.slowness;
   }
 
-  /** Another one of its kind, with nothing on it. */
+  /** An empty disk of the same kind. */
   empty(): Disk {
     return new Disk();
   }
 
-  /** What it holds now, on a disk that works. */
+  /** A copy of its rows, on a working disk. */
   copy(): Disk {
     const disk = this.empty();
     this.copyTo(disk);
@@ -110,7 +110,7 @@ export class Disk {
   /** A process begins to use it. */
   open(_platform: SimPlatform): void {}
 
-  /** @returns what the store answers */
+  /** @returns the store's answer */
   acquire(_id: string, acquired: Acquired): Acquired | Promise<Acquired> {
     return acquired;
   }
@@ -128,17 +128,17 @@ export class Disk {
   /**
    * Its process is killed.
    *
-   * @param torn Given if a commit under way is to leave nothing.
+   * @param torn Given if the current commit should leave nothing.
    * @returns whether it leaves nothing
    */
   die(torn: Random | undefined): boolean {
     return torn !== undefined;
   }
 
-  /** Nobody uses it any more. */
+  /** Ends its use. */
   close(): void {}
 
-  /** Rows that a query finds in what is safe. */
+  /** The safe rows that match a query. */
   query(sql: string, params: readonly SqlInput[]): SqlRow[] | Promise<SqlRow[]> {
     return this.tables.query(sql, ...params);
   }
@@ -179,14 +179,14 @@ export class Disk {
     watcher.forgotten(id, waits);
   }
 
-  /** @throws {Violation} if what it has of a device is not what the server takes for safe */
+  /** @throws {Violation} if its rows of a device are not what the server takes for safe */
   compare({ id, state }: Change): void {
     const rows = this.devices.get(id);
     const differs = rows ? differenceOf(rows, state) : "it is not there";
     if (differs) throw new Violation(`the store of ${id} is not what is in memory: ${differs}`);
   }
 
-  /** A device's state, as a server is given it. @param ahead How far the world's clock is ahead of the server's. */
+  /** A device's state, as a server gets it. @param ahead How far the world's clock is ahead of the server's. */
   stateOf(id: string, ahead: number): DeviceState | undefined {
     const rows = this.devices.get(id);
     if (!rows) return undefined;
@@ -201,7 +201,7 @@ export class Disk {
       })),
       heard: rows.heard.flatMap((noted, id) => noted ? [[id, noted] as [number, Noted]] : []),
       ...(rows.letters.length > 0 && { deadLetters: [...rows.letters] }),
-      ...(rows.memos.size > 0 && { memos: [...rows.memos].sort() }), // as SQLite has them
+      ...(rows.memos.size > 0 && { memos: [...rows.memos].sort() }), // in SQLite's order
     };
   }
 }
@@ -242,7 +242,7 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
       if (old === undefined) checkNumber(number, rows.outboxFirst + rows.outbox.length);
       else if (message.text !== old && isTheirs(old)) watcher.withdrawn(id, old);
       rows.outbox[at] = message;
-      // It is written again where it is when more is known of it.
+      // It is written again in its place when more is known about it.
       if (isOfApplication(message) && message.text !== old) watcher.written(id, message.text);
       return;
     }
@@ -282,7 +282,7 @@ function checkNumber(number: number, expected: number): void {
   }
 }
 
-/** What lies behind the outbox means the same as its front. */
+/** A position beyond the outbox means the same as one at its front. */
 function sentOf(
   { positions: { txSent, txNext }, outbox }: Pick<Rows, "positions" | "outbox">,
 ): number {
@@ -322,7 +322,7 @@ function differenceOf(rows: Rows, state: DeviceState): string | undefined {
   return altered ? "a message in the outbox" : undefined;
 }
 
-/** Whether it is no message to the firmware: these are in the books of deploys. */
+/** Whether it is not a message to the firmware: those are in the books of deploys. */
 function isTheirs(text: string): boolean {
   return !text.startsWith(FIRMWARE);
 }

@@ -1,15 +1,15 @@
-/** Messages that an operator has dropped: which may be missing now, and which must not arrive any more. */
+/** Messages that an operator has dropped: which may be missing, and which must not arrive any more. */
 import { isMissing, type Message, type Stream } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
 export class Dropped {
   /** `clear`s under way. */
   readonly orders = new Set<object>();
-  #lately: Message[] = []; // to the device: they may be on their way still
+  #lately: Message[] = []; // to the device: they may still be on their way
   #doubtful = new Set<Message>(); // from the device: some of these were dropped before they were in the store
   #vanished = 0;
 
-  /** A message from the device has left the store unseen. @returns whether it may have */
+  /** A message from the device has left the store unseen. @returns whether that is allowed */
   leaves(message: Message): boolean {
     if (this.orders.size === 0) return false;
     message.excused = message.dropped = true;
@@ -23,7 +23,7 @@ export class Dropped {
     return true;
   }
 
-  /** The store has a message to the device no longer. */
+  /** The store no longer has a message to the device. */
   forgets(message: Message): void {
     message.excused ||= message.seen === 0;
     this.#lately.push(message);
@@ -32,7 +32,7 @@ export class Dropped {
   /** It is written once more. @param loose In any order */
   again(message: Message, loose: boolean): void {
     Object.assign(message, { loose, dropped: false, settled: false });
-    // When the one before has expired, nobody has seen it: this one is as good as the first.
+    // If the previous one has expired, nobody has seen it, and this one counts as the first.
     if (message.gone) Object.assign(message, { gone: false, excused: false });
     else Object.assign(message, { repeats: message.repeats + 1, extra: message.extra + 1 });
     this.#lately = this.#lately.filter((one) => one !== message);
@@ -43,7 +43,7 @@ export class Dropped {
     for (const message of this.#lately.splice(0)) message.dropped = true;
   }
 
-  /** So many messages of the device have been received and dropped, and the store has never had them. */
+  /** This many messages of the device were received and dropped without ever being in the store. */
   vanished(count: number, { name, messages }: Stream): void {
     if (this.orders.size === 0) throw new Violation(`${name}: ${count} messages vanish`);
     this.#vanished += count;
@@ -54,7 +54,7 @@ export class Dropped {
     }
   }
 
-  /** One that is missing and was not dropped. @param epoch Of the device's life of now */
+  /** A message that is missing and was not dropped. @param epoch The device's current boot */
   missing(epoch: number): Message | undefined {
     const missing = [...this.#doubtful].filter((message) =>
       isMissing({ ...message, doubtful: false }, epoch)
@@ -66,7 +66,7 @@ export class Dropped {
     this.orders.clear();
   }
 
-  /** The store is another one: messages that were dropped in the old one may come all the same. */
+  /** The store was replaced: messages that were dropped in the old one may come after all. */
   storeReplaced(): void {
     this.#lately = [];
     for (const message of this.#doubtful) message.excused = true;

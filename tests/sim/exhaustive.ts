@@ -1,6 +1,6 @@
 /**
- * A small world, and everything that can happen to it: three messages each way, and before each arrival
- * and each commit every kind of fault; then every two of them. Nothing is drawn here.
+ * A small world, and everything that can happen to it: three messages each way, and every kind of fault before each
+ * arrival and each commit; then every two of them. Nothing is random here.
  */
 import { defaultLimits } from "../../server/link/limits.ts";
 import { DOWN, UP } from "../../bridge/testing/network.ts";
@@ -15,7 +15,7 @@ interface Variant {
   name: string;
   dialect: 1 | 2;
   key?: Uint8Array;
-  /** Shares of the messages that wait, and that have no qos. */
+  /** Shares of the messages that wait, and of those without qos. */
   waits: number;
   qosOff: number;
   kind?: DeviceKind;
@@ -23,7 +23,7 @@ interface Variant {
   transactions?: number;
   /** Share of those from the device that are lines of its log. */
   logs: number;
-  /** Share of those to the device that are of use for a time only. */
+  /** Share of those to the device that have a deadline. */
   expiring?: number;
 }
 
@@ -78,7 +78,7 @@ function hole(...directions: (typeof UP | typeof DOWN)[]): Blow {
   };
 }
 
-/** What can happen at a step. */
+/** The faults that can happen at a step. */
 export const BLOWS: Readonly<Record<string, Blow>> = {
   "cut": sever(true, true),
   "cut, the device is not told": sever(false, true),
@@ -111,7 +111,7 @@ interface Run {
   violation: string | undefined;
 }
 
-/** Plays a variant with faults before certain steps. */
+/** Runs a variant with faults before certain steps. */
 export async function explore(variant: Variant, plan: readonly Planned[]): Promise<Run> {
   let steps = 0;
   const prepare = (world: World) => {
@@ -182,10 +182,10 @@ function scenarioOf(
   };
 }
 
-/** So many steps until all has arrived, if nothing goes wrong; then the link is only kept alive. */
+/** Steps until everything has arrived if nothing goes wrong; then the link is only kept alive. */
 const BUSY_STEPS = 26;
 
-/** So many steps after a fault the second one comes at the latest: until then it is mended. */
+/** The second fault comes at most this many steps after the first, which has ended by then. */
 const MENDING_STEPS = 20;
 
 /** One share of the work: a variant with each kind of fault at one step. */
@@ -201,7 +201,7 @@ export interface Explored {
   found: string[];
 }
 
-/** All the work there is. */
+/** All shares of the work. */
 export function shares(depth: 1 | 2): Share[] {
   return VARIANTS.flatMap((_, variant) =>
     Array.from({ length: BUSY_STEPS }, (_, step) => ({ variant, step, depth }))

@@ -1,9 +1,9 @@
-/** Messages to a device whose time is up: what the server may say has become of them. */
+/** Messages to a device with a deadline: which outcomes the server may report. */
 import type { OlderStore } from "./older.ts";
 import { type Message, type Stream } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** Whose messages they are. */
+/** The device to which the messages go. */
 interface Addressee {
   readonly id: string;
   readonly mayBeFirst: boolean;
@@ -17,19 +17,19 @@ export class Expiring {
   #doubts = 0;
   /** The same at the hello of the last connection that the server has admitted. */
   known = 0;
-  /** Somebody else says hello in the device's name, perhaps, and that it knows nothing. */
+  /** A stranger may have sent a hello in the device's name, with an unknown position. */
   isClaimed = false;
   readonly #to: Addressee;
-  /** What it was at each greeting, and what the greeting denied. */
+  /** The doubts at each greeting, and what the greeting denied. */
   readonly #greeted = new WeakMap<object, { doubts: number; undone: Message[] }>();
-  /** The message that its application had not finished when it died: the server was told that it has not arrived. */
+  /** The message that its application had not finished when it died: the server was told that it had not arrived. */
   readonly #undone = new Set<Message>();
 
   constructor(to: Addressee) {
     this.#to = to;
   }
 
-  /** The device has forgotten what it has, or the server, whether it may have. */
+  /** The device has forgotten what it has, or the server has forgotten whether that may be so. */
   forgot(): void {
     this.#doubts++;
   }
@@ -61,7 +61,7 @@ export class Expiring {
     return expires - 2 > this.#to.now();
   }
 
-  /** The server says that a message was not delivered in time. @param isKnown And that it never will be */
+  /** The server reports that a message was not delivered in time. @param isKnown And that it never will be */
   expired(message: Message, isKnown: boolean): void {
     const { id, mayBeFirst, older } = this.#to;
     const fail = (what: string) => {
@@ -70,7 +70,7 @@ export class Expiring {
     if (this.isOfUse(message)) fail("expires too early");
     message.excused = true;
     older.expired();
-    if (older.isReplaced) return; // by a store that does not know what became of it
+    if (older.isReplaced) return; // by a store that does not know its outcome
     if (!isKnown) {
       if (mayBeFirst || this.isClaimed || message.since !== this.#doubts) return;
       fail("is undecided, and the device can say what it has");

@@ -1,4 +1,4 @@
-/** What can go wrong: `faults.ts` lets it happen. */
+/** The kinds of faults; `faults.ts` causes them. */
 import { PATH_FAULTS } from "../../bridge/testing/path_faults.ts";
 
 export const FAULTS = [
@@ -37,7 +37,7 @@ export const FAULTS = [
   "hostile path",
 ] as const;
 
-/** What strikes at one moment, in worlds of its own: `moments.ts`. */
+/** Faults that are aimed at one moment, in worlds of their own: `moments.ts`. */
 export const MOMENTS = [
   "device boots, its answer on the way",
   "server killed amid long transactions",

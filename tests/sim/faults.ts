@@ -1,4 +1,4 @@
-/** What can go wrong, one entry a kind. All of it has an end, but for what it has done. */
+/** The faults, one entry for each kind. All of them end; their effects stay. */
 import type { SimDevice } from "./device.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { Meddler } from "./meddler.ts";
@@ -8,13 +8,13 @@ import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-/** Those who come while the store is full. */
+/** How many connect while the store is full. */
 const FLOOD = 100;
 
-/** Later than any server's patience with one that sleeps for so short a time, in ms. */
+/** More than the margin of any server for such a short sleep, in ms. */
 const LATE = 33_000;
 
-/** They count when they have happened. */
+/** Faults that are counted when they take effect. */
 const WAITING: readonly FaultKind[] = [
   "device boots, an ack on its way",
   "device killed in a commit",
@@ -24,7 +24,7 @@ const WAITING: readonly FaultKind[] = [
   "store slow, a device is not read",
 ];
 
-/** Lets one happen. */
+/** Causes a fault. */
 export function cause(world: World, kind: FaultKind): void {
   const { random, scenario, clock } = world;
   const { timeout } = scenario;
@@ -63,7 +63,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "device sleeps":
       return sleeper(world)?.sleepSoon(time, time);
     case "device oversleeps":
-      // Where the world is patient enough for the margin that it is given.
+      // Only if the world lasts long enough for the margin.
       if (timeout === 2000) sleeper(world)?.sleepSoon(time, time + LATE);
       return;
     case "device killed in a commit":
@@ -141,7 +141,7 @@ export function cause(world: World, kind: FaultKind): void {
     case "hostile path":
       // Unsealed links cannot defend themselves.
       if (device.dialect === 1 || !device.plan.key || device.plan.suite === 2) return;
-      path.meddler = path.stranger ??= new Meddler(random); // who remembers what has passed before
+      path.meddler = path.stranger ??= new Meddler(random); // it remembers what has passed before
       return until(() => path.meddler = undefined);
     case "impostor":
       device.impostor = new Impostor(world, device.plan);
@@ -153,15 +153,15 @@ function isOfPath(kind: FaultKind): kind is PathFault {
   return (PATH_FAULTS as readonly FaultKind[]).includes(kind);
 }
 
-/** One that can sleep. */
+/** A device that can sleep. */
 function sleeper({ random, devices }: World): SimDevice | undefined {
   const all = devices.filter(({ canSleep }) => canSleep);
   return all.length === 0 ? undefined : random.pick(all);
 }
 
 /**
- * Copies the store, and puts the copy back later. One in which something waits for the server's application is
- * waited for a while: on that one it writes before the device is there.
+ * Copies the store, and puts the copy back later. Waits a while for a moment when something waits for the server's
+ * application: on such a copy it writes before the device is there.
  */
 function putBack(world: World, tries: number): void {
   const { random, scenario: { timeout }, clock, server } = world;
@@ -176,7 +176,7 @@ function putBack(world: World, tries: number): void {
   });
 }
 
-/** The operator gives a device another key, and it boots with that. */
+/** The operator gives a device another key, and it boots with it. */
 function changeKey(world: World, device: SimDevice): void {
   const { random } = world;
   if (device.plan.key) {

@@ -9,7 +9,7 @@ export class SimFirmware {
   readonly #device: SimDevice;
   readonly #books: DeviceBooks;
   #unsaid: string[] = [];
-  #tellsFall = false; // and waits for the ack
+  #tellsFall = false; // until that is acknowledged
   #isDying = false;
   #wasBooted = false;
   /** This boot's firmware is an older one, which knows nothing of deploys. */
@@ -34,7 +34,7 @@ export class SimFirmware {
     books.firmware = this.model;
   }
 
-  /** What its hello says of it. */
+  /** Its part of the hello's metadata. */
   get metadata(): string {
     return this.isOld ? "reset=power" : this.model.metadata;
   }
@@ -47,7 +47,7 @@ export class SimFirmware {
     return isSilent && !this.model.onTrial && !this.#isDying;
   }
 
-  /** It is not to sleep: a trial is on, or it has something to say. */
+  /** It must not sleep: a trial is under way, or it has something to send. */
   get isBusy(): boolean {
     return this.model.onTrial || this.#isDying || this.#unsaid.length > 0;
   }
@@ -69,19 +69,19 @@ export class SimFirmware {
     this.#books.fellOrNot();
   }
 
-  /** The device is dead: what was being written to its flash may be there in part. */
+  /** The device has died: a write to its flash may be incomplete. */
   died(): void {
     const { random } = this.#device.world;
     if (random.chance(0.3)) this.model.tear(random.below(30));
   }
 
-  /** The server says something. */
+  /** Takes a message of the server. */
   hears(text: string): void {
     this.#unsaid.push(...this.model.hears(text));
     if (this.model.restarts) this.#restart();
   }
 
-  /** What it has to say next, if anything. */
+  /** The next message that it has to send, if any. */
   get next(): string | undefined {
     return this.#unsaid[0];
   }
@@ -90,14 +90,14 @@ export class SimFirmware {
     this.#unsaid.shift();
   }
 
-  /** All that it has said was acknowledged. */
+  /** Everything that it sent was acknowledged. */
   heard(): void {
     if (!this.#tellsFall || this.#unsaid.length > 0) return;
     this.model.told();
     this.#tellsFall = false;
   }
 
-  /** The link has come up. @param pump There may be something to be said. */
+  /** The link has come up. @param pump Called when there may be something to send. */
   up(pump: () => void): void {
     if (this.isOld) return;
     const owed = this.model.up();

@@ -1,4 +1,4 @@
-/** The modelled database of a fleet: besides the devices' rows it has leases, processes, and notes for them. */
+/** The modelled database of a fleet: besides the devices' rows it has leases, processes, and notes to them. */
 import {
   type Answer,
   type Around,
@@ -19,15 +19,15 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import { Disk, type DiskWatcher } from "./disk.ts";
 import { PostgresTables } from "./postgres.ts";
 
-/** Told what a process does with devices. */
+/** Called with a process's actions on devices. */
 export interface FleetWatcher extends DiskWatcher {
-  /** A process takes a device. @param from Who had it */
+  /** A process takes a device. @param from The process that had it */
   taken(id: string, by: string, from: string | undefined): void;
   /** A device has greeted a process that does not have it. @param isKnown To the store */
   lookedAt(id: string, by: string, isKnown: boolean): void;
   /** Mail is posted. */
   posted(post: Post): void;
-  /** Mail ends in the commit under way, which does what it says. @param text As in `Post` */
+  /** Mail ends in the current commit, which carries it out. @param text As in `Post` */
   mailEnds(id: string, text: string): void;
 }
 
@@ -47,9 +47,9 @@ interface ProcessRow {
   hint: () => void;
 }
 
-/** What a process shows of a device. */
+/** What a process shows the others about a device. */
 interface SightRow extends Sight {
-  /** A number of the process. */
+  /** The process's number. */
   readonly process: number;
   /** Grows from one to the next of that process. */
   readonly version: number;
@@ -63,7 +63,7 @@ interface MailRow {
   postedAt: number;
 }
 
-/** Most that a beat brings of each kind: the model cuts short early. */
+/** The most that a heartbeat brings of each kind: the model's limits are low. */
 const MOST = 3;
 
 export class FleetDisk extends Disk {
@@ -71,7 +71,7 @@ export class FleetDisk extends Disk {
   readonly leases = new Map<string, Lease>();
   readonly #processes = new Map<string, ProcessRow>();
   readonly #sights = new Map<string, SightRow>();
-  /** Of all processes that there ever were, in this order, and what they call themselves. */
+  /** The names of all processes so far, in order. */
   readonly #names: string[] = [];
   readonly #labels = new Map<string, string>();
   #mail: MailRow[] = [];
@@ -79,7 +79,7 @@ export class FleetDisk extends Disk {
   /** Until when some transactions of applications take up to `slowTransaction`, in ms. */
   slowTransactionsUntil = -Infinity;
   slowTransaction = 0;
-  /** Until when some process may find nothing but trouble here, in ms. */
+  /** Until when some process may only get errors here, in ms. */
   troubledUntil = -Infinity;
 
   /** @param lease In ms. */
@@ -107,8 +107,8 @@ export class FleetDisk extends Disk {
   }
 
   /**
-   * @param seen The last version that was seen of each process; undefined: nothing was.
-   * @returns what there is, and the versions that the caller has seen once this reaches it
+   * @param seen The last version seen of each process; undefined: none. @returns what is new, and the versions that the
+   * caller has seen when this reaches it
    */
   exchange(
     name: string,
@@ -195,7 +195,7 @@ export class FleetDisk extends Disk {
     return { isOurs, state, looks: lease.looks };
   }
 
-  /** What there is of devices, for whoever looks. */
+  /** What the store has about devices, for the page. */
   read(ids: readonly string[], ahead: number): Map<string, Kept> {
     const states = ids.map((id) => [id, this.stateOf(id, ahead)] as const);
     return new Map(states.flatMap(([id, state]) => {
@@ -218,14 +218,14 @@ export class FleetDisk extends Disk {
     return { state: this.stateOf(id, ahead), token, mail, looks: lease.looks };
   }
 
-  /** As `take`, unless another living process has it. */
+  /** Like `take`, unless another living process has the device. */
   adopt(name: string, id: string, ahead: number, now: number, watcher: FleetWatcher) {
     const { process } = this.#leaseOf(id);
     if (process !== name && this.isAlive(process, now)) return undefined;
     return this.take(name, id, ahead, now, watcher);
   }
 
-  /** The change of a device that another process has by now. */
+  /** The first change of a device that another process has by now. */
   fenced(changes: Iterable<Pick<Change, "id" | "token">>): string | undefined {
     for (const { id, token } of changes) {
       if (token !== this.#leaseOf(id).token) return id;
@@ -243,7 +243,7 @@ export class FleetDisk extends Disk {
     this.#processes.get(name)!.committed = number;
   }
 
-  /** Finds out about a commit whose answer was lost. If it has not been executed by now, it never will be. */
+  /** Says whether a commit whose answer was lost was executed. If it was not, it never will be. */
   decide(name: string, number: number): boolean {
     const row = this.#processes.get(name)!;
     row.barred = number;
@@ -270,7 +270,7 @@ export class FleetDisk extends Disk {
     watcher.posted(post);
   }
 
-  /** Applies what a change does to mail. */
+  /** Applies a change's effect on mail. */
   sort(
     { id, mail, removed }: Pick<Change, "id" | "mail" | "removed">,
     watcher: FleetWatcher,

@@ -1,7 +1,7 @@
 /** Plans of fleet worlds, and the faults that can happen there. */
 import { SERVER } from "./addresses.ts";
 
-/** What can go wrong, beside what is between a device and its server. */
+/** The faults of a fleet, besides those between a device and its server. */
 export const FLEET_FAULTS = [
   "a device moves",
   "a device moves",
@@ -21,7 +21,7 @@ export const FLEET_FAULTS = [
   "applications' transactions are slow",
 ] as const;
 
-/** In some worlds as well: what comes at one moment only. */
+/** In some worlds also faults that are aimed at one moment. */
 export const STRIKES = [
   "a device that greets goes elsewhere",
   "a device that was taken is away for long",
@@ -31,7 +31,7 @@ export const STRIKES = [
   "the store is slow, and then a server is cut off from it",
 ] as const;
 
-/** What an operator does at any server. It weakens what is promised: these have worlds of their own. */
+/** An operator's orders at any server. They weaken the promises, so they have worlds of their own. */
 export const ORDERS = ["any server clears a device", "any server forgets a device"] as const;
 
 export type FleetFault =

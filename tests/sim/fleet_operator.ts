@@ -9,14 +9,14 @@ import type { World } from "./world.ts";
 
 type Kind = "clear" | "forget";
 
-/** An order that the operator has given, and of which nobody has said yet what has become of it. */
+/** An order of the operator without a reported outcome. */
 interface Order {
   readonly id: string;
   readonly kind: Kind;
   readonly process: FleetServer["process"];
 }
 
-/** Mail with an order that ends in the commit under way, and where the device's queues ended before it. */
+/** Mail with an order that ends in the current commit, and where the device's queues ended before it. */
 interface Ending {
   readonly id: string;
   readonly kind: Kind;
@@ -24,7 +24,7 @@ interface Ending {
   readonly outboxEnd: number;
 }
 
-/** Codes with which an order may fail: nothing of it has happened, or nobody can say. */
+/** Codes with which an order may fail: it had no effect, or nobody knows. */
 const REFUSALS: ReadonlySet<string> = new Set([
   ...["CLOSED", "FENCED", "FORGOTTEN", "OUTBOX_FULL", "STORE_FAILED", "UNKNOWN_DEVICE"],
 ]);
@@ -36,10 +36,10 @@ export function isOrder(errand: Errand): errand is Extract<Errand, Clearing | Fo
 
 export class FleetOperator extends Operator {
   readonly #orders = new Set<Order>();
-  /** Mail that has still to be done, by device. */
+  /** Mail that still has to be carried out, by device. */
   readonly #mail: Record<Kind, Map<string, number>> = { clear: new Map(), forget: new Map() };
   #endings: Ending[] = [];
-  /** What a device whose messages may be dropped has among its orders. */
+  /** Marks, among a device's orders, that its messages may be dropped. */
   readonly #mark = {};
 
   constructor(override readonly world: World & { readonly fleet: FleetServers }) {
@@ -59,12 +59,12 @@ export class FleetOperator extends Operator {
     return this.#waits("forget", id);
   }
 
-  /** Whether what waits for a device may be dropped now. */
+  /** Whether waiting messages of a device may be dropped now. */
   clears(id: string): boolean {
     return this.#waits("clear", id);
   }
 
-  /** Another process has the device, perhaps: what was ordered is still to be done. */
+  /** Another process may have the device: the order still has to be carried out. */
   look(id: string): void {
     const { orders } = this.world.books.get(id)!.dropped;
     if (this.clears(id)) orders.add(this.#mark);
@@ -93,7 +93,7 @@ export class FleetOperator extends Operator {
       world.log?.(`operator: ${kind} ${id}: ${error ?? "done"}`);
       world.disturb(world.clock.now);
       const code = error instanceof LocalError ? error.code : undefined;
-      // A server that is closed may have done it with its last commit: that is known when it has ended.
+      // A server that is closed may have carried it out in its last commit: that is known when it has ended.
       if (code !== "CLOSED") this.#orders.delete(order);
       this.look(id);
       if (error === undefined || (code !== undefined && REFUSALS.has(code))) return;
@@ -107,7 +107,7 @@ export class FleetOperator extends Operator {
     });
   }
 
-  /** A process is no more: what it has not posted is not done any more. */
+  /** A process has ended: what it has not posted will not be done. */
   died({ process }: SimPlatform): void {
     for (const order of this.#orders) {
       if (order.process !== process) continue;
@@ -133,14 +133,14 @@ export class FleetOperator extends Operator {
     this.world.disturb(this.world.clock.now);
   }
 
-  /** All mail of a device goes with it. */
+  /** A forgotten device's mail is removed with it. */
   forgotten(id: string): void {
     for (const mail of Object.values(this.#mail)) mail.delete(id);
     this.#endings = this.#endings.filter((it) => it.id !== id);
     this.look(id);
   }
 
-  /** What has ended was done: nothing that waited before is there any more. */
+  /** Checks that ended orders were carried out: nothing that waited before is left. */
   override committed(): void {
     for (const { id, kind, inboxEnd, outboxEnd } of this.#endings.splice(0)) {
       const mail = this.#mail[kind];

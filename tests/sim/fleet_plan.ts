@@ -5,7 +5,7 @@ import { addFleetBroker } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import { drawScenario, type Scenario } from "./scenario.ts";
 
-/** Of the faults of other worlds, those that are played here. */
+/** The faults of other worlds that also happen here. */
 const SHARED = [
   "cut",
   "half-open, the server is told",
@@ -21,7 +21,7 @@ const SHARED = [
   "server's application busy",
 ] as const;
 
-/** Share of the worlds in which hardly anything goes wrong but one of the strikes. */
+/** Share of the worlds with one aimed fault and hardly any others. */
 const STRUCK = 0.2;
 
 export function drawFleetScenario(random: Random): Scenario {
@@ -29,13 +29,13 @@ export function drawFleetScenario(random: Random): Scenario {
   do scenario = drawScenario(random); while (!isFit(scenario));
   for (const plan of scenario.devices) {
     plan.kind = random.pick(["host", "host with memory", "host with memory"]);
-    plan.talk.logs = 0; // a chip's
+    plan.talk.logs = 0; // only chips have them
     for (const talk of [plan.talk, plan.serverTalk]) {
       talk.messages += 10;
       talk.pause = Math.min(talk.pause, Math.floor(scenario.timeout / 4));
     }
   }
-  // Else other faults hide what they lead to.
+  // Otherwise other faults would hide their effects.
   const strike = random.chance(STRUCK) ? random.pick(STRIKES) : undefined;
   Object.assign(scenario.limits, { connections: 2000, totalText: 1024 * 1024 });
   return {
@@ -57,7 +57,7 @@ export function drawFleetScenario(random: Random): Scenario {
   };
 }
 
-/** What moves the connection to a broker, and has servers that do not know yet what they have lost. */
+/** Faults that move the connection to a broker, and leave servers that do not know yet what they have lost. */
 const OF_BRIDGES: readonly FleetFault[] = [
   "a device moves",
   "a server is closed",
@@ -67,10 +67,10 @@ const OF_BRIDGES: readonly FleetFault[] = [
   "the store is slow",
 ];
 
-/** Of so many seeds of fleets one is a world of channels. */
+/** One seed of a fleet in this many is a world of channels. */
 const SHARE = 3;
 
-/** Whether the devices of a fleet's seed speak of channels. */
+/** Whether the devices of a fleet's seed use channels. */
 export function fleetSpeaksChannels(seed: number): boolean {
   return seed % SHARE === 0;
 }
@@ -80,7 +80,7 @@ export function fleetHasBridges(seed: number): boolean {
   return seed % (2 * SHARE) === SHARE;
 }
 
-/** Of so many worlds that are not of channels, in one an operator gives orders at any server. */
+/** In one world without channels in this many an operator gives orders at any server. */
 const ORDERED = 4;
 
 /** Whether an operator has devices cleared and forgotten in a fleet's seed. */

@@ -16,34 +16,34 @@ import type { World } from "./world.ts";
 /** Longest time that something may wait for its commit while nothing is committed, in ms. */
 const MOST_WAIT = 1000;
 
-/** Between two starts of a process whose store does not answer, in ms. */
+/** Pause before a process whose store does not answer is restarted, in ms. */
 const AGAIN = 300;
 
-/** Beside a lease, what it takes at most to tell a server what is safe, in ms. */
+/** The longest time, besides a lease, until a server is told what is safe, in ms. */
 const TELLING = 1500;
 
-/** The world that they are in. */
+/** Their world. */
 export type FleetSurroundings = World & FleetStoreWorld & {
-  /** A process is no more, or another one has its device: what it had of it outside the store is gone. */
+  /** A process has ended, or another one has its device: what it knew about it outside the store is lost. */
   leaves(id: string): void;
-  /** The same of all that a process has written. */
+  /** The same for everything that a process has written. */
   dies(platform: SimPlatform): void;
 };
 
-/** One of them. */
+/** One server of a fleet. */
 export class FleetServer extends ServerProcess {
-  /** Of this life. */
+  /** The store of this run. */
   store: FleetStore | undefined;
   readonly way: Way = { cutUntil: -Infinity, deafUntil: -Infinity, failsUntil: -Infinity };
   override readonly conversations: ServerProcess["conversations"];
-  /** In this life. */
+  /** The process's name in this run. */
   name = "";
   isDown = false;
-  /** Until then it cannot know that its lease is over: its clock stood still. */
+  /** Until when it cannot know that its lease has ended, because its clock stood still. */
   deceivedUntil = -Infinity;
-  /** Since when nothing has kept it from its work. */
+  /** Since when nothing has prevented it from working. */
   wellSince = -Infinity;
-  /** How many commits had begun when something began to wait for one, and since when that is so. */
+  /** How many commits had begun when something started to wait for one, and when that was. */
   #commits = 0;
   #heldSince = -Infinity;
   #lives = 0;
@@ -74,7 +74,7 @@ export class FleetServer extends ServerProcess {
     });
   }
 
-  /** What the statements of a transaction take, some of them for long. */
+  /** How long the statements of a transaction take, sometimes very long. */
   get #executionTime(): number {
     const { clock, random } = this.world;
     const isSlow = clock.now < this.disk.slowTransactionsUntil && random.chance(0.5);
@@ -93,18 +93,18 @@ export class FleetServer extends ServerProcess {
     return this.wellSince <= since ? this.disk.lease + TELLING : Infinity;
   }
 
-  /** Whether it shows who has a device, and that it is there. */
+  /** Whether it shows who has a device, and that the device is connected. */
   shows(id: string, holder: FleetServer): boolean {
     const device = this.server?.known(id);
     return device?.connected === true && device.server?.startsWith(`${holder.name}:`) === true;
   }
 
-  /** Whether it waits for what has become of a message. */
+  /** Whether it waits for the outcome of a message. */
   get waits(): boolean {
     return this.server !== undefined && (this.#correspondent?.pending ?? 0) > 0;
   }
 
-  /** Its supervisor starts it again. */
+  /** Its supervisor restarts it. */
   protected override bridgeFails(error: unknown): void {
     if (error instanceof LocalError && error.code === "CLOSED") return;
     this.failsToStart(error);
@@ -121,21 +121,21 @@ export class FleetServer extends ServerProcess {
     return this.disk.leases.get(id)?.process === this.name;
   }
 
-  /** That of another process, which has the device by now, goes on. */
+  /** The application of another process, which has the device by now, goes on. */
   protected override appFails(id: string): void {
     const own = this.#own.get(id);
     if (own && own === this.conversations.get(id)) super.appFails(id);
     else own?.failed();
   }
 
-  /** Whether it looks after a device that is its own: whose messages wait for an application, which has begun. */
+  /** Whether it serves a device that it has: if messages wait, the application must have been started. */
   attends(id: string): boolean {
     const device = this.has(id) ? this.server?.known(id) : undefined;
     const isHere = device?.server?.startsWith(`${this.name}:`) === true; // and it knows that
     return isHere && (device!.inbox === 0 || device!.app !== "none");
   }
 
-  /** Looks whether anything keeps it from its work now. */
+  /** Checks whether anything prevents it from working now. */
   look(): void {
     const { clock } = this.world;
     const { cutUntil, deafUntil, failsUntil } = this.way;
@@ -145,7 +145,7 @@ export class FleetServer extends ServerProcess {
     this.#lookAtLink();
   }
 
-  /** Whether the link goes on while an application's transaction is under way. */
+  /** Checks that commits go on while an application's transaction is under way. */
   #lookAtLink(): void {
     const { store, server, world: { clock } } = this;
     const isHeld = store?.isExecuting && server && server.waiting > 0 && this.wellSince < clock.now;
@@ -163,9 +163,9 @@ export class FleetServer extends ServerProcess {
   }
 
   /**
-   * The `Device` that an application is given. A process that has lost the device and does not know it yet may hand out
-   * messages: the other one does as well, so what its application does with `readline` is as if it had been killed with
-   * them. But it hands out nothing when it can know that others may take it for dead.
+   * The `Device` for an application. A process that has lost the device and does not know it yet may hand out messages,
+   * as the new one does; for its application's `readline` this counts as if it had been killed with them. But it must
+   * hand out nothing once it can know that others may take it for dead.
    */
   protected override handTo(device: Device): Device {
     const check = (line: string): boolean => {
@@ -208,7 +208,7 @@ export class FleetServer extends ServerProcess {
     });
   }
 
-  /** The world has known since another process has taken it. */
+  /** The world has known that since another process took it. */
   protected override lost(id: string): void {
     this.world.log?.(`${this.name} knows that it has lost ${id}`);
   }
@@ -225,7 +225,7 @@ export class FleetServer extends ServerProcess {
   }
 }
 
-/** All of them, where other worlds have one server. */
+/** All servers, in the place where other worlds have one. */
 export class FleetServers extends ServerProcess {
   readonly all: FleetServer[];
 

@@ -1,7 +1,7 @@
 /**
  * A process's connection to the modelled database. It is serialisable: each request is executed at one instant, or not
- * at all. Requests and answers take their time, and are lost where the way is cut. A commit whose answer was lost is
- * found out about, as `Store.commit` promises: a process is never told that it has failed if it has not.
+ * at all. Requests and answers take their time, and are lost when the path is cut. If a commit's answer was lost, the
+ * process finds out the outcome, as `Store.commit` promises: it is never told that a commit has failed if it has not.
  */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { Fleet } from "../../server/store/fleet.ts";
@@ -26,17 +26,17 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import { COUNT, EFFECT } from "./statements.ts";
 import { check, execute, Recorder } from "./store.ts";
 
-/** What it needs of its world. */
+/** What it needs from its world. */
 export interface FleetStoreWorld extends FleetWatcher {
-  /** Something is going to be executed, or not: a fault may come here. */
+  /** Something is about to be executed: a fault may happen here. */
   step(): void;
-  /** All that was said to become safe, is. */
+  /** Everything announced in this commit is safe now. */
   committed(): void;
-  /** Something has happened that is worth counting. */
+  /** Counts an event. */
   count(kind: string): void;
 }
 
-/** How the way to the database is at present. */
+/** The current state of the path to the database. */
 export interface Way {
   /** Nothing arrives. */
   cutUntil: number;
@@ -46,27 +46,27 @@ export interface Way {
   failsUntil: number;
 }
 
-/** What the database takes its time for. */
+/** Requests that take the database some time. */
 export type Taking = "commit" | "acquire" | "execute";
 
-/** A connection that gives no answer for this time, in ms, is taken for lost. */
+/** A connection without an answer for this long, in ms, counts as lost. */
 const PATIENCE = 200;
 
-/** Of hints, the share that gets lost; and of moments in which one comes for nothing. */
+/** Share of hints that get lost; and of moments with a hint for nothing. */
 const LOST_HINTS = 0.6;
 const EMPTY_HINTS = 0.1;
 
-/** Of commits, the share that is asked a second time what is different. */
+/** Share of commits that are asked for their changes a second time. */
 const ASKS_AGAIN = 0.3;
 
-/** Of transactions whose statements are executed, the share that are lost before their commit. */
+/** Share of transactions with executed statements that are lost before their commit. */
 const LOST_EXECUTIONS = 0.03;
 
-/** A transaction of the database, whose works are executed and not committed. */
+/** A transaction of the database whose works are executed and not committed. */
 interface Open extends Execution {
   /** Whether the database still has it. */
   isOpen: boolean;
-  /** Numbers of rows that it has drawn. */
+  /** The row numbers that it has drawn. */
   readonly drawn: readonly number[];
 }
 
@@ -75,13 +75,13 @@ type Result = { readonly refused: ReadonlyMap<Work, unknown> } | { readonly erro
 
 /** A commit that the process waits for. */
 interface Pending {
-  /** Among those of this process. */
+  /** Its number among the commits of this process. */
   readonly number: number;
   readonly batch: Batch;
-  /** The works of its execution, if it has one, and its own. */
+  /** The works executed ahead, if any, and its own. */
   readonly works: readonly Work[];
   readonly open: Open | undefined;
-  /** As soon as it was executed. */
+  /** Set when it was executed. */
   result: Result | undefined;
   end(result: Result): void;
 }
@@ -98,8 +98,7 @@ export class FleetStore implements Store {
   #seen: Map<number, number> | undefined;
 
   /**
-   * @param name Of the process, in this life.
-   * @param time Draws how long something takes, in ms.
+   * @param name The process's name in this run. @param time Draws how long something takes, in ms.
    */
   constructor(
     readonly name: string,
@@ -154,7 +153,7 @@ export class FleetStore implements Store {
     });
   }
 
-  /** Something comes to the process by its connection. */
+  /** Delivers something to the process over its connection. */
   #come(run: () => void): void {
     if (!this.#isDead) this.platform.process.arrive(() => this.#isDead || run());
   }
@@ -233,7 +232,7 @@ export class FleetStore implements Store {
     return this.#commits;
   }
 
-  /** In a transaction of its own: rows that it writes are seen when it is committed. */
+  /** Runs in a transaction of its own: its rows are visible when it is committed. */
   async executeAhead(works: readonly Work[]): Promise<Execution> {
     if (++this.#executing + this.#open.size > MOST_EXECUTIONS) {
       throw new Violation("more is executed than there are connections");
@@ -257,7 +256,7 @@ export class FleetStore implements Store {
       if (error && !refused.has(work)) refused.set(work, error);
     }
     const left = works.filter((work) => !refused.has(work));
-    // Some may be left for another time.
+    // Some may be left for later.
     const executed = this.#random.chance(0.9) ? left : left.slice(0, 1);
     const open: Open = {
       works: executed,
@@ -289,7 +288,7 @@ export class FleetStore implements Store {
       this.world.step();
       if (this.#isDead) return;
       if (this.#now < this.way.cutUntil) {
-        // It may lie in the network, and arrive when the connection is lost already.
+        // It may be delayed in the network, and arrive after the connection was lost.
         if (this.#random.chance(0.3)) {
           clock.after(
             this.#random.below(2 * PATIENCE),
@@ -314,7 +313,7 @@ export class FleetStore implements Store {
     pending.result ??= this.#execute(pending);
   }
 
-  /** The answer was lost: asks until somebody says whether it was executed. */
+  /** The answer was lost: asks until it is known whether the commit was executed. */
   #findOut(pending: Pending): void {
     const { disk, name, platform: { process } } = this;
     this.#ask(() => disk.decide(name, pending.number)).then(
@@ -335,7 +334,7 @@ export class FleetStore implements Store {
     const { disk, name, world } = this;
     if (open && !open.isOpen) return { error: refusal() };
     if (open) open.isOpen = false;
-    // What others have done meanwhile may be in its way: then the database gives it up.
+    // It may conflict with what others have done meanwhile: then the database aborts it.
     const failed = open && disk.tables.execute(open.works, open.drawn);
     if (failed && failed.size > 0) return { error: refusal() };
     const refused = new Map<Work, unknown>();
@@ -380,7 +379,7 @@ export class FleetStore implements Store {
     return all;
   }
 
-  /** As a store does that has to begin its transaction again. */
+  /** Asks again, like a store that has to restart its transaction. */
   #askAgain(batch: Batch, refused: ReadonlyMap<Work, unknown>, first: Map<string, Row[]>): void {
     const [before, after] = [first, this.#collect(batch.changes(refused))].map((it) =>
       JSON.stringify([...it].filter(([_, rows]) => rows.length > 0))

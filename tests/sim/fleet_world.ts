@@ -17,36 +17,36 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import type { ServerProcess } from "./server.ts";
 import { World } from "./world.ts";
 
-/** Between two looks at who looks after the devices, and what more than two leases that may take, in ms. */
+/** Interval between two checks of who serves the devices, and the margin beyond two leases, in ms. */
 const LOOK = 100;
 const SLACK = 1500;
 
-/** A store that is so slow that the lease for the broker may be up while it is renewed: so many of its times are a lease. */
+/** For a store so slow that the broker's lease may end while it is renewed: how many of its delays make a lease. */
 const RENEWALS = [6, 8, 10, 12];
 
-/** Nobody answers there. */
+/** A host that does not answer. */
 const NOWHERE: Host = { listens: false, accept() {} };
 
-/** What happens to a device that greets a server. */
+/** A fault for a device that greets a server. */
 type Strike = (device: SimDevice, server: FleetServer, from: FleetServer | undefined) => unknown;
 
 export class FleetWorld extends World implements FleetStoreWorld {
-  /** Pairs of a device and a server between which nothing passes, and until when. */
+  /** Pairs of a device and a server that cannot reach each other, and until when. */
   readonly #apart = new Map<string, number>();
-  /** Devices without a server that looks after them, and since when. */
+  /** Devices that no server serves, and since when. */
   readonly #leftSince = new Map<string, number>();
-  /** What applications have written, by their process. */
+  /** Messages that applications have written, by process. */
   readonly #written = new Map<SimPlatform, Message[]>();
-  /** What happens to the next devices that greet, and to the next one that is taken. */
+  /** Faults for the next device that greets, and for the next one that is taken. */
   #atGreeting: Strike | undefined;
   #atTaking: Strike | undefined;
   #posts = 0;
-  /** Devices that have greeted, and were not known. */
+  /** Devices that have greeted and were unknown. */
   readonly #strangers = new Set<string>();
 
   override readonly operator: FleetOperator = new FleetOperator(this);
 
-  // It does not matter what a closed process does, or fails with: another one goes on.
+  // It does not matter what a closed process does, or how it fails: another one goes on.
   override serverIsDown = true;
 
   override run(): Promise<void> {
@@ -55,9 +55,9 @@ export class FleetWorld extends World implements FleetStoreWorld {
   }
 
   /**
-   * Looks again and again whether somebody looks after each device for which something waits, or which a living server
-   * has taken: where a server can do its work, it does so within two leases, though the device does not connect. The work
-   * on a device of a server that lives is nobody else's, whatever keeps that one from it.
+   * Checks again and again that some server serves each device for which something waits, or which a living server has
+   * taken: a server that can work must do so within two leases, even if the device does not connect. Nobody else may
+   * serve the device of a living server, even if that one is prevented from working.
    */
   #watch(): void {
     const { clock, fleet: { all, disk } } = this;
@@ -77,7 +77,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
       if (!able || since === undefined || clock.now - since <= patience) continue;
       throw new Violation(`nobody looks after ${id} since ${since}, and ${able.name} could`);
     }
-    // A server that lost the device may have been refused a report and put it back: it may never be reported.
+    // If a server that lost the device failed to write a report, that may never be reported.
     const { faultsEnd, timeout } = this.scenario;
     if (clock.now > faultsEnd + 20 * timeout) {
       for (const talk of this.serverTalks.values()) talk.messages = 0;
@@ -115,7 +115,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return drawn;
   }
 
-  /** A device may be anywhere, and is found again by and by. */
+  /** A device may be at any server, and is found again after a while. */
   override expectRecovery(): void {}
 
   leaves(id: string): void {
@@ -135,7 +135,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return message;
   }
 
-  /** A process is no more, and the store's connection with it: what it has written and is not safe never was. */
+  /** A process has ended, and its connection to the store: what it wrote and is not safe never will be. */
   dies(platform: SimPlatform): void {
     for (const message of this.#written.get(platform) ?? []) if (!message.safe) message.gone = true;
     this.#written.delete(platform);
@@ -143,7 +143,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.channels?.died(platform);
   }
 
-  /** The one that has the connection to the broker, most likely. Or it stands until another one has that. */
+  /** Kills a server, most likely the one with the connection to the broker; or pauses it until another one has that. */
   override killServer(): void {
     const { random, scenario: { timeout } } = this;
     if (random.chance(0.5)) return this.#kill(this.#leader, random.skewed(1, 2 * timeout));
@@ -155,7 +155,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return all.find(({ process }) => process === this.broker?.lastClient) ?? random.pick(all);
   }
 
-  /** The server with the connection stands until another one has that. @param leases At least */
+  /** Pauses the server with the connection until another one has that. @param leases For at least this many */
   #standsFor(leases: number): void {
     const lease = this.scenario.mqtt!.lease!;
     const time = leases * lease + this.random.below(2 * lease);
@@ -166,16 +166,16 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   override strikeBridge(kind: FleetBrokerFault): void {
     const { clock, random, fleet: { disk }, scenario: { mqtt } } = this;
-    // What it is sent, it finds when it goes on, and another one has had it meanwhile.
+    // It reads what it is sent only when it goes on, after another server has had it.
     if (kind === "server stands as it is sent something") return this.#standsFor(2);
-    // Its time is up while it renews the lease, and nobody else wants that yet: see `Lease`.
+    // The lease ends while it is renewed, and no other server wants it yet: see `Lease`.
     disk.slowness = Math.ceil(mqtt!.lease! / random.pick(RENEWALS));
     disk.slowUntil = clock.now + 3 * mqtt!.lease!;
     this.disturb(disk.troubleEnd);
     this.broker!.ask(3 * mqtt!.lease!);
   }
 
-  /** Or a device moves meanwhile; and the server that had it stands, and knows only later what it has lost. */
+  /** Or a device moves meanwhile, and its former server is paused, and learns later what it has lost. */
   override turnKnob(): boolean {
     const { random, clock, scenario: { fleet } } = this;
     const device = random.pick(this.devices);
@@ -191,7 +191,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return true;
   }
 
-  /** A server is paused, and its clock stands. */
+  /** Pauses a server and its clock. */
   #stand(server: FleetServer, time: number): void {
     const { now } = this.clock;
     const until = now + time;
@@ -210,7 +210,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.#strike(act, id, by, from);
   }
 
-  /** Something happens to a device just after the store was asked about it. */
+  /** Applies a fault to a device just after the store was asked about it. */
   #strike(act: Strike | undefined, id: string, by: string, from?: string): void {
     const device = this.devices.find((device) => device.id === id);
     const server = this.fleet.all.find(({ name }) => name === by);
@@ -218,7 +218,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     if (act && device && server) this.clock.after(0, () => act(device, server, former));
   }
 
-  /** A device goes back to the server that it was taken from, which has not heard of that yet, and then away. */
+  /** A device goes back to the server that it was taken from, which does not know of that yet, and then away. */
   readonly #goesBack: Strike = (device, server, from) => {
     if (!from || from === server) return void (this.#atTaking ??= this.#goesBack);
     const { timeout } = this.scenario;
@@ -228,17 +228,17 @@ export class FleetWorld extends World implements FleetStoreWorld {
   };
 
   lookedAt(id: string, by: string, isKnown: boolean): void {
-    this.broker?.faults.received(); // what waits for a report may come as a device moves
+    this.broker?.faults.received(); // faults that wait for a report may come when a device moves
     this.#strike(this.#atGreeting, id, by);
     if (this.#atGreeting && this.random.chance(0.3)) this.#atGreeting = undefined;
     const books = this.books.get(id);
     if (isKnown) books?.expiring.forgot();
-    // Of a stream that was never safe the next greeting knows nothing.
+    // The next greeting does not know a stream that was never safe.
     else if (books && this.#strangers.has(id)) books.aging.isForgotten = true;
     this.#strangers.add(id);
   }
 
-  /** Nobody takes it back any more. It comes to the outbox later, and only if the device has room for it. */
+  /** Nobody withdraws it any more. It goes to the outbox later, and only if there is room. */
   posted({ device: id, text }: Post): void {
     const errand: Errand = JSON.parse(text);
     this.count("mail");
@@ -249,7 +249,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.transfers.safe(`${id}\0${write}`);
     const message = this.books.get(id)!.toDevice.find(write)!;
     message.safe = true;
-    message.gone = false; // the server that has taken the device since will have it
+    message.gone = false; // the server that has taken the device will have it
     const isOnce = options.qos === false;
     if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
   }
@@ -259,7 +259,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.log?.(`mail of ${id} ends: ${text}`);
     if (isOrder(errand)) return this.operator.mailEnds(id, errand);
     if (this.channels) this.channels.things.get(id)!.mailEnds(errand);
-    else if (this.operator.clears(id)) this.#excuse(id, (errand as Writing).write); // it was dropped, perhaps
+    else if (this.operator.clears(id)) this.#excuse(id, (errand as Writing).write); // it may have been dropped
   }
 
   #excuse(id: string, text: string): void {
@@ -269,7 +269,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   override forgotten(id: string, waits: string | undefined): void {
     super.forgotten(id, waits);
-    // What was posted for it is dropped as well.
+    // Mail for it is dropped as well.
     for (const { safe, text } of this.books.get(id)!.toDevice.all()) {
       if (safe) this.#excuse(id, text);
     }
@@ -315,7 +315,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
       case "a device forgets what may expire, and greets another server":
         return void (device.atDeadline = () => {
           const holder = this.#holderOf(device);
-          // It is told the name of its stream there, and cannot confirm that.
+          // It gets the name of its stream there, and cannot confirm it.
           this.#atGreeting = (device, server) => {
             if (server === holder) return;
             device.path.unplug(UP);
@@ -335,7 +335,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
         return this.#close(server, time);
       case "a server sends its devices away": {
         const over = random.below(timeout);
-        server.process.enter(() => void server.server?.sendAway(over).catch(() => {})); // it may be killed
+        server.process.enter(() => void server.server?.sendAway(over).catch(() => {})); // the server may be killed
         return clock.after(over, () => this.#close(server, time));
       }
       case "a server is paused":
@@ -380,7 +380,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return this.fleet.all.find((server) => server.has(id));
   }
 
-  /** A device is switched off for longer than others may take to look after it. */
+  /** Switches a device off for longer than others may take to serve it. */
   #leave(device: SimDevice): void {
     const off = 4 * this.scenario.fleet!.lease + this.random.below(4 * SLACK);
     this.disturb(this.clock.now + off);
@@ -393,7 +393,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.disturb(disk.troubleEnd);
   }
 
-  /** Nothing passes between the two for a while, and what there was is gone. */
+  /** Cuts the two off from each other for a while, and their connection. */
   #part(device: SimDevice, server: FleetServer, time: number): void {
     this.#apart.set(`${device.id} ${server.address}`, this.clock.now + time);
     const tells = this.random.chance(0.5);

@@ -10,7 +10,7 @@ import type { Reading } from "./scenario.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** How it knows its server; at one of these addresses is nobody. */
+/** Ways in which it knows its server; one of these addresses does not answer. */
 export const HOSTS: (string | string[])[] = [SERVER, "server.lan", [SERVER, "server.lan"], [
   NOBODY,
   "server.lan",
@@ -21,9 +21,9 @@ export const HOSTS: (string | string[])[] = [SERVER, "server.lan", [SERVER, "ser
 
 export class HostProgram implements Program {
   #client: Client;
-  #pending = 0; // writes without an answer
-  #asked = 0; // messages that the application waits for
-  #handed: Message | undefined; // what the application may still be busy with
+  #pending = 0; // writes without an outcome
+  #asked = 0; // reads that the application waits for
+  #handed: Message | undefined; // the message that the application may still be busy with
   #remembers: boolean;
   readonly #way: Reading;
   #iterator: AsyncIterator<string>;
@@ -65,7 +65,7 @@ export class HostProgram implements Program {
     this.#run(this.#writeAll());
   }
 
-  /** Who asks for several messages says that each is done with in advance. */
+  /** An application that asks for several messages marks each as processed in advance. */
   get asksAhead(): boolean {
     return this.#way === "ahead";
   }
@@ -92,7 +92,7 @@ export class HostProgram implements Program {
     if (handed && (handed.qos || handed.held)) handed.repeats = 1;
   }
 
-  /** Nothing that a dead program has begun matters any more. */
+  /** Runs something; for a dead program, its result does not matter any more. */
   #run(work: Promise<void>): void {
     work.catch((error) => {
       if (this.platform.isAlive) this.device.world.failed(error);
@@ -103,7 +103,7 @@ export class HostProgram implements Program {
     return new Promise((resolve) => void this.platform.after(ms, resolve));
   }
 
-  /** Asks for a message. @returns whether the device lives when it has come */
+  /** Asks for a message. @returns whether the device is alive when it has come */
   async #ask(): Promise<boolean> {
     const { device, platform } = this;
     const text = await this.#next();
@@ -132,9 +132,9 @@ export class HostProgram implements Program {
     }
   }
 
-  /** Asking for the next message says that the previous one is done with. Now that is safe. */
+  /** Asking for the next message marks the previous one as processed. Now that is safe. */
   #committed({ progress }: MemoryChange): void {
-    // A message that the memory holds comes again, though the server knows that it has arrived.
+    // A message that the memory holds comes again, although the server knows that it has arrived.
     if (this.#handed) this.#handed.held = progress?.held !== undefined;
     if (this.#asked > 0 && progress?.held === undefined) this.#handed = undefined;
   }
@@ -221,7 +221,7 @@ export class HostProgram implements Program {
   }
 }
 
-/** Whether the client's memory has failed. */
+/** Whether this is an error of the client's memory. */
 function isOfMemory(error: unknown): boolean {
   return error instanceof LocalError && error.code === "STORE_FAILED";
 }

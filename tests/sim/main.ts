@@ -1,6 +1,6 @@
 /**
- * `deno task sim`: the real server and the real clients in simulated worlds, in which everything goes wrong
- * that can. `promises.ts` says what must hold nevertheless.
+ * `deno task sim`: the real server and the real clients in simulated worlds with every kind of fault. `promises.ts`
+ * says what must hold nevertheless.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { Progress } from "./progress.ts";
 import { playFleetSeed, playSeed } from "./run.ts";
 import { addSummary, describeSummary, emptySummary, type Summary } from "./summary.ts";
 
-/** Seeds that a worker plays in one go. */
+/** Seeds in a worker's batch. */
 const BATCH = 50;
 
-/** Number of violations after which no more seeds are played. */
+/** Number of violations after which no more seeds are run. */
 const ENOUGH = 10;
 
-/** Plays a range of seeds, or what of it there is time for until `stop`. */
+/** Runs a range of seeds, or as many of them as there is time for until `stop`. */
 export async function playRange(
   { from, seeds, jobs, fleet = false }:
     & Pick<Options, "from" | "seeds" | "jobs">
@@ -52,15 +52,15 @@ export async function playRange(
   return sum;
 }
 
-/** How soon a known bug is found. */
+/** How soon a known bug was found. */
 export interface Sighting {
   name: string;
-  /** Seeds played until then; undefined: not found. */
+  /** Seeds run until then; undefined: not found. */
   after: number | undefined;
   violation: string;
 }
 
-/** Switches known bugs on, one at a time, and plays until they are found. */
+/** Switches known bugs on, one at a time, and runs seeds until they are found. */
 export async function hunt(
   { from, limit, only, jobs }: Pick<Options, "from" | "limit" | "only" | "jobs">,
   found: (sighting: Sighting) => void,
@@ -95,7 +95,7 @@ export async function hunt(
   return sightings;
 }
 
-/** Plays the small world with every fault, and with every two faults, at every step. */
+/** Runs the small world with every fault, and with every two faults, at every step. */
 export async function exploreAll(depth: 1 | 2, jobs: number): Promise<Explored> {
   const waiting = shares(depth);
   const total = waiting.length;
@@ -154,7 +154,7 @@ async function exhaustive({ jobs }: Options, say: Say): Promise<Result> {
 async function range(options: Options, say: Say): Promise<Result> {
   const begun = performance.now();
   const stop = new AbortController();
-  Deno.addSignalListener("SIGINT", () => stop.abort()); // and sum up what was done
+  Deno.addSignalListener("SIGINT", () => stop.abort()); // and report what was done
   const sum = await playRange(options, say, stop.signal);
   const seconds = (performance.now() - begun) / 1000;
   const isGood = sum.found.length === 0;

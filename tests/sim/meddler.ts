@@ -1,10 +1,10 @@
-/** Somebody on the way of one device, who has no key, and does to records whatever can be done to bytes. */
+/** An attacker on the path of one device, without a key, who does to records whatever can be done to bytes. */
 import { concat } from "../../server/protocol/lines.ts";
 import { LENGTH_BYTES, RECORD } from "../../server/protocol/seal.ts";
 import { type Direction, DOWN, type Meddling, UP } from "../../bridge/testing/network.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 
-/** Pieces that are remembered, to be said again. */
+/** Pieces that are remembered for replay. */
 const KEPT = 40;
 
 /** Connections whose records are remembered. */
@@ -12,13 +12,13 @@ const CONNECTIONS = 10;
 
 const NOTHING = new Uint8Array(0);
 
-/** Records of one end on a connection, after its greeting. */
+/** Records that one end has sent on a connection, after its greeting. */
 class Said {
-  /** By their numbers. */
+  /** Indexed by their numbers. */
   readonly records: Uint8Array<ArrayBuffer>[] = [];
   #rest: Uint8Array = NOTHING;
 
-  /** Takes what is said next. Returns the number of the first record in it; undefined: it is not whole records. */
+  /** Takes the next piece. Returns the number of the first record in it; undefined: it is not whole records. */
   add(piece: Uint8Array): number | undefined {
     const first = this.records.length;
     const isBegun = this.#rest.length > 0;
@@ -34,14 +34,14 @@ class Said {
   }
 }
 
-/** A connection, as somebody sees it who cannot read it. */
+/** A connection, as seen without the key. */
 interface Seen {
   connection: object;
   said: Record<Direction, Said>;
 }
 
 export class Meddler implements Meddling {
-  /** What has passed before, also on other connections. */
+  /** Earlier pieces, also of other connections. */
   readonly #kept: Uint8Array<ArrayBuffer>[][] = [[], []];
   /** Newest first. */
   readonly #seen: Seen[] = [];
@@ -67,9 +67,9 @@ export class Meddler implements Meddling {
       case 0: // changed
         bytes[at]! ^= 1 << random.below(8);
         return bytes;
-      case 1: // said again
+      case 1: // repeated
         return concat(bytes, bytes);
-      case 2: // an old one, first
+      case 2: // an old one before it
         return concat(random.pick(kept), bytes);
       case 3: // an old one, in its place
         return random.pick(kept);
@@ -77,10 +77,10 @@ export class Meddler implements Meddling {
         return concat(bytes.subarray(at), bytes.subarray(0, at));
       case 5: // cut off, or left out
         return bytes.subarray(0, at);
-      case 6: // what the other end has said
-        // The newest: as many records have passed one way as the other, perhaps.
+      case 6: // a piece of the other end
+        // The newest: perhaps as many records have passed in either direction.
         return others.length > 0 ? random.pick(others.slice(-3)) : bytes;
-      case 7: // the records of the same numbers that the other end has said
+      case 7: // the other end's records with the same numbers
         return sameNumbers(seen.said[direction === UP ? DOWN : UP], first) ?? bytes;
       case 8: // the same of an earlier connection
       case 9:
@@ -95,7 +95,7 @@ export class Meddler implements Meddling {
     }
   }
 
-  /** What was said on this connection, and on those before. */
+  /** The pieces of this connection, and of earlier ones. */
   #see(connection: object): [Seen, ...Seen[]] {
     if (this.#seen[0]?.connection !== connection) {
       this.#seen.unshift({ connection, said: { [UP]: new Said(), [DOWN]: new Said() } });

@@ -1,4 +1,4 @@
-/** What a simulated host keeps beyond the end of its process: the client's memory, on a file in a share of the worlds. */
+/** The client's memory of a simulated host, which outlives its process; in a share of the worlds on a file. */
 import type { ClientMemory, MemoryChange, Remembered } from "../../bridge/host/memory.ts";
 import { MemoryFile } from "../../bridge/host/memory_file.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
@@ -12,12 +12,12 @@ import { read, tear } from "./sqlite.ts";
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export class SimMemory {
-  /** What is safe. */
+  /** The committed state. */
   readonly #disk = new ClientDisk();
   #path: string | undefined;
   #file: MemoryFile | undefined;
 
-  /** @param first Number of the first message, as after a long life. */
+  /** @param first Number of the first message, as after a long time. */
   constructor(readonly device: SimDevice, readonly folder: Folder | undefined, first: number) {
     this.#path = folder?.next();
     if (first === 0 || folder) return;
@@ -32,7 +32,7 @@ export class SimMemory {
     this.#disk.full = full;
   }
 
-  /** A process begins to use it. @param committed Told when it has committed something */
+  /** Opens it for a process. @param committed Called after each commit */
   open(platform: SimPlatform, committed: (change: MemoryChange) => void): ClientMemory {
     if (this.#path !== undefined) {
       this.#file = new MemoryFile(this.#path, this.device.id);
@@ -53,14 +53,14 @@ export class SimMemory {
   #commit(change: MemoryChange, platform: SimPlatform): void {
     const { device, device: { world } } = this;
     world.step();
-    if (!platform.isAlive) return; // killed before it
+    if (!platform.isAlive) return; // killed before the commit
     if (this.#disk.full) throw new LocalError("STORE_FAILED", "the memory is full");
     const { tears } = device;
     device.tears = undefined;
     if (tears === "before" && !this.#path) return device.dieOf("device killed in a commit");
     const before = tears === "before" ? read(`${this.#path}-wal`) : undefined;
     this.#file?.commit(change);
-    // A commit that is not in the log as a whole does not count.
+    // A commit that is not complete in the log does not count.
     if (tears === "before" && this.#kill((path) => tear(`${path}-wal`, before!, below))) {
       return device.dieOf("device killed in a commit");
     }
@@ -78,12 +78,12 @@ export class SimMemory {
     }
   }
 
-  /** Its process is killed: the next one finds what is there now. */
+  /** Its process is killed: the next one finds the current state. */
   die(): void {
     this.#kill(() => true);
   }
 
-  /** @param change What is done to what is left. @returns what that says */
+  /** @param change Changes what is left. @returns its result */
   #kill(change: (path: string) => boolean): boolean {
     const path = this.#path;
     if (path === undefined || !this.#file) return true;

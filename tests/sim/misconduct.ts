@@ -5,25 +5,25 @@ import type { Random } from "../../bridge/testing/random.ts";
 import type { DeviceTalk } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-/** An application fails, or something that it has dropped does. */
+/** The error of an application, or of a promise that it has dropped. */
 export class AppFailure extends Error {
   override name = "AppFailure";
 }
 
-/** Its own reason to have a transaction fail. */
+/** An application's own reason to let a transaction fail. */
 export class ChangedItsMind extends Error {}
 
-/** Results that come while nothing else happens: more are an endless loop that holds up everybody. */
+/** Results while nothing else happens: more than this are an endless loop that holds up everybody. */
 const MOST_AT_ONCE = 500;
 
-/** Failures of an application with one message: a real one may go on for ever, but a world must come to its end. */
+/** Failures of an application with one message: a real one may fail for ever, but a world must end. */
 const MOST_FAILURES = 3;
 
 export class Misconduct {
-  /** It returns at once, and what it has begun goes on. */
+  /** It returns at once, and its loops go on. */
   readonly returns: boolean;
   readonly #random: Random;
-  #failing = { text: "", times: 0 }; // the message that it has failed with last
+  #failing = { text: "", times: 0 }; // the message with which it failed last
   #spins = { steps: -1, times: 0 };
 
   constructor(
@@ -35,7 +35,7 @@ export class Misconduct {
     this.returns = this.#random.chance(world.scenario.returns);
   }
 
-  /** Perhaps it drops a promise that fails. */
+  /** Now and then drops a promise that fails. */
   drop(): void {
     const { talk } = this;
     if (talk.dropped <= 0 || !this.#random.chance(0.2)) return;
@@ -59,7 +59,7 @@ export class Misconduct {
     return true;
   }
 
-  /** Whether it fails with this message, which happens with this chance, but not for ever. */
+  /** Whether it fails with this message: with this probability, but not for ever. */
   failsWith(text: string, chance: number): boolean {
     if (this.#failing.text !== text) this.#failing = { text, times: 0 };
     if (this.#failing.times >= MOST_FAILURES || !this.#random.chance(chance)) return false;
@@ -72,7 +72,7 @@ export class Misconduct {
     return this.#random.chance(this.world.scenario.stubborn);
   }
 
-  /** Something has come back to it. @throws {Violation} if nothing else has had a turn for too long */
+  /** It got a result. @throws {Violation} if nothing else has had a turn for too long */
   spin(): void {
     const { steps } = this.world.clock;
     if (this.#spins.steps !== steps) this.#spins = { steps, times: 0 };
@@ -80,7 +80,7 @@ export class Misconduct {
     throw new Violation("an application holds up everything else");
   }
 
-  /** Perhaps it does something again and again for a while, whatever comes of it. */
+  /** Now and then repeats something for a while, whatever the result. */
   async insist(tries: () => Promise<unknown>, isOver: (error: unknown) => boolean): Promise<void> {
     const { clock, scenario: { timeout } } = this.world;
     if (!this.isStubborn) return;

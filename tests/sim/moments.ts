@@ -1,10 +1,10 @@
-/** Worlds in which one fault strikes at one moment, beside hardly any other: elsewhere that moment is too rare. */
+/** Worlds in which one fault is aimed at one moment, with hardly any others: elsewhere that moment is too rare. */
 import { type Moment, MOMENTS } from "./fault_kinds.ts";
 import type { Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 import type { SimDevice } from "./device.ts";
 
-/** Of so many seeds one is a world of each of them. */
+/** For each of them, one seed in this many is such a world. */
 const SHARE = 25;
 
 /** The moment of a seed's world, if it is one of these. */
@@ -12,7 +12,7 @@ export function momentOf(seed: number): Moment | undefined {
   return MOMENTS[seed % SHARE];
 }
 
-/** Makes a scenario one of these, unless its own faults would hide what the moment leads to. */
+/** Makes a scenario one of these, unless its own faults would hide the effects. */
 export function addMoment(scenario: Scenario, kind: Moment): void {
   const { faults, timeout } = scenario;
   if (scenario.siege || faults.includes("old copy of the store")) return;
@@ -28,8 +28,8 @@ export function addMoment(scenario: Scenario, kind: Moment): void {
 }
 
 /**
- * A transaction begins for a message that a killed server has left, writes as much as the server takes, and goes on when
- * the device is back, which takes less.
+ * A transaction begins for a message that a killed server has left, writes as much as the server takes, and goes on
+ * when the device is back, which takes less.
  */
 function consumeLong(scenario: Scenario): void {
   const { limits, lines, timeout } = scenario;
@@ -39,17 +39,19 @@ function consumeLong(scenario: Scenario): void {
   for (const { serverTalk } of scenario.devices) serverTalk.long = 0.8;
 }
 
-/** Inboxes are full, and one message more was read: when there is room for it, the device is read again. */
+/** Fills inboxes and has one more message read: when there is room for it, the device is read again. */
 function fillInboxes({ limits, devices, timeout }: Scenario): void {
   limits.inbox = 1;
   for (const { serverTalk, size } of devices) {
     size.window = Math.max(2, size.window);
     serverTalk.busy = timeout / 4;
-    serverTalk.messages = serverTalk.answers = 0; // a device whose acks are to come is read all the time
+    serverTalk.messages = serverTalk.answers = 0; // a device that owes acks is always read
   }
 }
 
-/** A device dies when it has answered a welcome, and boots; the answer may arrive behind those of its next connection. */
+/**
+ * A device dies when it has answered a welcome, and boots; the answer may arrive after those of its next connection.
+ */
 export function bootAnswering(world: World, device: SimDevice): void {
   const { clock, random, scenario: { timeout } } = world;
   device.answering.strike = () => {
@@ -66,7 +68,7 @@ export function bootAnswering(world: World, device: SimDevice): void {
   device.path.connections.at(-1)?.sever(true, true);
 }
 
-/** A device takes the next welcome, and its server does not learn it. */
+/** A device takes the next welcome without its server learning of it. */
 export function loseAnswer({ clock, random }: World, device: SimDevice): void {
   device.answering.strike = ({ connection }) => {
     clock.after(0, () => connection.sever(true, random.chance(0.5)));

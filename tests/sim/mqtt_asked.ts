@@ -1,4 +1,4 @@
-/** The books of requests from a broker to devices: each request has one answer. See `mqtt_books.ts`. */
+/** The books of requests from a broker to devices: each request must get one answer. See `mqtt_books.ts`. */
 import { valueOf } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
@@ -12,29 +12,29 @@ export interface Asked {
   readonly request: Request;
   /** It has gone to the bridge. */
   isGone: boolean;
-  /** The bridge has said that it has it. */
+  /** The bridge has acknowledged it. */
   isTaken: boolean;
   isAnswered: boolean;
-  /** There may have been no room for any answer, and the server may have died before it said so. */
+  /** There may have been no room for an answer, and the server may have died before it reported that. */
   isUnsaid: boolean;
 }
 
-/** Why nobody was asked: that may be so at any time. */
+/** Reasons why the device was not asked, which may occur at any time. */
 const NOT_ASKED = ["BROKER_BEHIND", "CLOSED", "FENCED", "FORGOTTEN", "UNKNOWN_DEVICE"];
 
 export class AskedBooks {
-  readonly #asked = new Map<string, Asked>(); // by what goes with it
+  readonly #asked = new Map<string, Asked>(); // by correlation data
   /** Answers that do not say to which request they belong: MQTT 3.1.1. */
   readonly #unknown = new Map<ThingBooks, Unknown>();
-  /** Requests that can have no answer, as too much waits. */
+  /** Number of requests without an answer because too much waits. */
   #excused = 0;
-  /** The broker has gone back: what it had is lost, or comes again. */
+  /** The broker has gone back to an earlier state: messages are lost, or come again. */
   #isLoose = false;
 
   /**
-   * @param marks Whether answers say what they answer: MQTT 5.
+   * @param marks Whether answers name their request: MQTT 5.
    * @param isTight Whether there may be no room for an answer.
-   * @param isShared Whether the device may be elsewhere, so that its answer takes its time to whoever asks.
+   * @param isShared Whether the device may be at another server, so that its answer takes longer.
    */
   constructor(readonly marks: boolean, readonly isTight: boolean, readonly isShared: boolean) {}
 
@@ -85,7 +85,7 @@ export class AskedBooks {
       if (!isKnown) throw new Violation(`${books.id}: a request is answered with ${code}`);
       return;
     }
-    const isLost = request.isLost; // the server that was to ask is no more
+    const isLost = request.isLost; // the server that should ask has ended
     requests.ends(request);
     const isOver = request.expires - 2 <= books.books.now();
     if (!isOver && !(isLost && code === "UNDECIDED")) {
@@ -93,7 +93,7 @@ export class AskedBooks {
     }
   }
 
-  /** There are no more answers than requests. */
+  /** Checks that there are no more answers than requests. */
   #comesUnknown(books: ThingBooks, isAgain: () => boolean): void {
     const { length: open } = [...this.#asked.values()].filter((it) =>
       it.books === books && it.isGone && !it.isAnswered
@@ -105,12 +105,12 @@ export class AskedBooks {
     throw new Violation(`${books.id}: there are more answers than requests`);
   }
 
-  /** The bridge warns that something cannot be answered. */
+  /** The bridge warns that it cannot publish an answer. */
   excuse(): void {
     this.#excused++;
   }
 
-  /** A request that the server has taken, and not asked, is never asked. */
+  /** A request that the server has taken but not sent to its device is never sent. */
   serverDied(): void {
     for (const asked of this.#asked.values()) {
       const { request, isGone, isTaken } = asked;
@@ -140,16 +140,16 @@ export class AskedBooks {
 interface Unknown {
   /** Requests that they may answer. */
   readonly came: number;
-  /** Those that cannot be one which has come before: of these there are no more than requests. */
+  /** Answers that cannot be repeats: there are no more of these than requests. */
   readonly isNew: number;
 }
 
-/** An answer, as it comes to the broker. */
+/** An answer as it arrives at the broker. */
 interface Answer {
   readonly text: string;
-  /** What was published with the request, if the answer says. */
+  /** Correlation data of the request, if the answer has it. */
   readonly correlation: string | undefined;
-  /** Whether it may come a second time. */
+  /** Whether it may be a repeat. */
   isAgain(): boolean;
 }
 

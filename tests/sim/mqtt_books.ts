@@ -1,9 +1,9 @@
 /**
- * The books of a bridge between the server and an MQTT broker. What they hold, for every seed and every fault:
+ * The books of a bridge between the server and an MQTT broker. They check, for every seed and every fault:
  *
  * - An event that the server has processed comes to a subscriber once, in the order in which it was processed; none
  *   comes that was not safe by then.
- * - What is published as the state of a channel, the device has said, and the server knows it safely.
+ * - What is published as the state of a channel was reported by the device, and is safe at the server.
  * - A setting that somebody has published with QoS 2 takes effect once, in the order in which it was published; it has
  *   when the bridge says that it has it. With QoS 1 it may take effect again, with QoS 0 not at all.
  * - When all faults have ended, the retained topics say what the server shows of each channel, that each device is
@@ -35,13 +35,13 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
-/** What somebody publishes. */
+/** A message that somebody publishes. */
 export interface Publication extends Message {
-  /** What it is to set; undefined: it sets nothing. */
+  /** The channel that it sets; undefined: it sets nothing. */
   readonly target?: { readonly id: string; readonly channel: string; readonly value: unknown };
-  /** As soon as it was sent. */
+  /** Set when it was sent. */
   setting?: Setting;
-  /** Or it is told to devices, or asks one. */
+  /** Or it is a message or request to devices. */
   readonly errand?: Errand;
   readonly asked?: Asked;
 }
@@ -58,13 +58,13 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_TOPIC",
 ]);
 
-/** So many messages and bytes to devices no world has waiting. */
+/** More waiting messages to devices, and more bytes, than any world has. */
 const ROOM_FOR_MESSAGES = 1000;
 
 /** Messages that devices hold back until there is room. */
 const WAIT_FOR_ROOM = "retain = 0 AND (topic LIKE '%/event/%' OR topic LIKE '%/out')";
 
-/** What can be known of the server. */
+/** The server, as seen from outside. */
 export interface ServerView {
   readonly server: Server | undefined;
   readonly tables: Tables;
@@ -76,31 +76,31 @@ export class MqttBooks {
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly errands: ErrandBooks;
-  /** Told when a device's answer to a request that somebody has published is safe. */
+  /** Called when a device's answer to a published request is safe. */
   answered: (() => void) | undefined;
   /** Settings that were sent, and that the bridge has not acknowledged. */
   readonly #outstanding = new Set<Setting>();
-  /** Settings that have taken effect with the commit under way. */
+  /** Settings that take effect in the current commit. */
   readonly #keptNow = new Set<Setting>();
-  /** When the newest setting of each channel was sent, of those that have taken effect. */
+  /** For each channel, when the newest setting that has taken effect was sent. */
   readonly #newest = new Map<string, number>();
-  /** The bridge has connected to a broker that has forgotten it, and has not said so. */
+  /** The bridge has connected to a broker that has forgotten it, and has not warned yet. */
   #owesWarning = false;
   /** The bridge knows that a broker that has forgotten it had a session. */
   #isKnown = false;
-  /** Retained topics that it was told since it went back. */
+  /** Retained topics that were published since it went back. */
   #fresh: Set<string> | undefined;
   /** Ids that were in use when it forgot the session. */
   #forgottenIds: readonly number[] = [];
-  /** The bridge may say so, or not: the connection was lost on which it was told. */
+  /** The bridge may warn or not: the connection on which it was told was lost. */
   #mayWarn = false;
-  /** Ids that the bridge may take for those of messages that the broker does not know any more. */
+  /** Ids that the bridge may confuse with those of messages that the broker no longer knows. */
   readonly #haunted = new Set<number>();
 
-  /** Devices that the server has not known for a while: what their topics say may be taken back. */
+  /** Devices that the server did not know for a while: their retained values may be removed. */
   readonly #absent = new Set<string>();
   #knowsRows = false;
-  /** With which a server of a fleet has the connection. */
+  /** The lease token of the server of a fleet that has the connection. */
   #token = 0;
 
   constructor(
@@ -116,7 +116,7 @@ export class MqttBooks {
     this.errands = new ErrandBooks(now, isTight);
   }
 
-  // What the devices say.
+  // Messages of the devices.
 
   /** A message was processed. */
   processed(id: string, text: string): void {
@@ -127,7 +127,7 @@ export class MqttBooks {
     if (isAnswer && this.things.get(id)!.requests.isPublished(marked.tag)) this.answered?.();
   }
 
-  /** The broker gives something to its subscribers. */
+  /** The broker delivers something to its subscribers. */
   routed(message: Message): void {
     const { topic, payload, correlation } = message;
     const [root, id = "", ...rest] = topic.split("/");
@@ -146,14 +146,14 @@ export class MqttBooks {
     books?.reported(decodeURIComponent(rest[0]!), valueOf(text));
   }
 
-  // What others want.
+  // Messages to the devices.
 
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
     const { target, qos, errand, asked } = publication;
     if (publication.topic === STARTED) this.discovery.goes(publication);
     const { server, disk } = this.view;
-    // One that is not running yet will know those that its store has.
+    // A server that is not running yet will know the devices in its store.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
     const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
     if (errand) return this.errands.goes(errand, qos, packet, isKnown);
@@ -166,7 +166,7 @@ export class MqttBooks {
     if (qos > 0) this.#outstanding.add(setting);
   }
 
-  /** The bridge says that it has it. */
+  /** The bridge acknowledges it. */
   taken(publication: Publication): void {
     const { topic, setting, errand, asked } = publication;
     if (topic === STARTED) return this.discovery.starts(publication);
@@ -180,7 +180,7 @@ export class MqttBooks {
   kept(setting: Setting): void {
     const { books: { id }, channel, calledAt, mayRepeat, postedAt } = setting;
     this.#keptNow.add(setting);
-    if (postedAt !== undefined) return; // it comes when its device's server has it
+    if (postedAt !== undefined) return; // it takes effect when the device's server has it
     const key = `${id}/${channel}`;
     if (!mayRepeat && calledAt < (this.#newest.get(key) ?? 0)) {
       throw new Violation(`${key} is what somebody has published before something else`);
@@ -188,7 +188,7 @@ export class MqttBooks {
     this.#newest.set(key, Math.max(calledAt, this.#newest.get(key) ?? 0));
   }
 
-  /** It takes effect, and has done so before; perhaps in the same commit. */
+  /** It takes effect again, perhaps in the same commit. */
   again(setting: Setting): void {
     if (setting.mayRepeat || this.#keptNow.has(setting)) return;
     const { books: { id }, channel, value } = setting;
@@ -200,14 +200,14 @@ export class MqttBooks {
     this.#keptNow.clear();
     if (!this.#hasRows) return;
     if (this.plan.lease !== undefined) this.#lookAtLease();
-    // Each device may be one message above the bound, and all of them by half of it; wills, welcomes and answers have
-    // another one.
+    // Each device may exceed the limit by one message, and all together by half of it; wills, welcomes and answers have
+    // a limit of their own.
     const events = this.view.tables.count("mqtt_out", `WHERE ${WAIT_FOR_ROOM}`);
     const most = Math.floor(this.plan.mostRows * 1.5) + this.things.size;
     if (events > most) throw new Violation(`${events} events wait for the broker, not ${most}`);
   }
 
-  /** Another server has the connection to the broker: what the one before was asked, it says no more. */
+  /** If another server has the connection to the broker, the previous one does not answer its requests any more. */
   #lookAtLease(): void {
     const token = Number(this.view.tables.query("SELECT token FROM mqtt_lease")[0]!.token);
     if (token === this.#token) return;
@@ -215,13 +215,13 @@ export class MqttBooks {
     for (const thing of this.things.values()) thing.ends(({ process }) => process === undefined);
   }
 
-  /** Whether there is the bridge's table. */
+  /** Whether the bridge's table exists. */
   get #hasRows(): boolean {
     const sql = "WHERE name = 'mqtt_out'";
     return this.#knowsRows ||= this.view.tables.count("sqlite_master", sql) > 0;
   }
 
-  /** The server does not know a device any more: what is set until it comes back has no effect. */
+  /** The server does not know a device any more: settings have no effect until it comes back. */
   lost(id: string): void {
     this.#absent.add(id);
     for (const setting of this.#outstanding) {
@@ -230,21 +230,21 @@ export class MqttBooks {
     this.errands.excuse(({ due }) => due.delete(id));
   }
 
-  /** The operator has the server forget a device: what its topics say is taken back. */
+  /** The operator has the server forget a device: its retained values are removed. */
   forgets(id: string): void {
     this.#absent.add(id);
     this.told.forgets(id);
     this.errands.forgets(id);
   }
 
-  /** An id is not in use any more, on either side. */
+  /** An id is no longer in use, on either side. */
   freed(packet: number): void {
     this.#haunted.delete(packet);
   }
 
-  // What the bridge says.
+  // Warnings of the bridge.
 
-  /** @returns whether this is a warning of the bridge's, and true */
+  /** @returns whether this is a true warning of the bridge */
   warned({ code, device, topic }: Extract<ServerEvent, { event: "warning" }>): boolean {
     if (code === "BROKER_FORGOT") {
       if (!this.#owesWarning && !this.#mayWarn) {
@@ -253,7 +253,7 @@ export class MqttBooks {
       this.#owesWarning = false;
       return true;
     }
-    if (topic?.split("/")[2] === "request") this.asked.excuse(); // not even an answer has room
+    if (topic?.split("/")[2] === "request") this.asked.excuse(); // there is not even room for an answer
     if (code === "FORGOTTEN") return this.#absent.has(device ?? topic?.split("/")[1] ?? "");
     if (code === "OUTBOX_FULL") {
       this.errands.excuse((errand) => {
@@ -264,7 +264,7 @@ export class MqttBooks {
     return code === "BROKER_BEHIND" || REFUSALS.has(code);
   }
 
-  /** The server is killed, and cannot say any more what it has not said. */
+  /** The server is killed, and cannot report what it has not reported yet. */
   serverDied(): void {
     this.#owesWarning = false;
     this.asked.serverDied();
@@ -273,9 +273,9 @@ export class MqttBooks {
     if (this.#hasRows) this.errands.serverDied(isKept);
   }
 
-  // The broker's doings.
+  // Events of the broker.
 
-  /** It has lost the session. @param ids That were in use. @param isKnown The bridge knows that it had one */
+  /** It has lost the session. @param ids Those in use. @param isKnown Whether the bridge knows that it had one */
   forgot(ids: readonly number[], isKnown: boolean): void {
     if (isKnown) this.#isKnown = true;
     else this.#mayWarn = true;
@@ -285,9 +285,9 @@ export class MqttBooks {
     this.told.forgot(this.#underWay(), false);
   }
 
-  /** The bridge meets a broker that has no session of it, though there was one. */
+  /** The bridge connects to a broker that has lost its session. */
   metAgain(): void {
-    // Of several servers one may have met it that has lost the connection by then.
+    // With several servers, the one that noticed may have lost the connection by then.
     if (this.plan.lease === undefined) this.#owesWarning = this.#isKnown;
     else this.#mayWarn = true;
   }
@@ -297,14 +297,14 @@ export class MqttBooks {
     this.#forgottenIds = [];
   }
 
-  /** The bridge was told that the session is a new one, and may not know that: now it is told that it has one. */
+  /** The bridge was told that the session is new, and may have missed it: now it is told that one exists. */
   mistaken(): void {
     this.#mayWarn = true;
     this.#owesWarning = false;
     this.wentBack([], this.#forgottenIds);
   }
 
-  /** It is what it was before, with these messages under way. @param ids That were in use just now */
+  /** It has gone back to an earlier state, with these messages under way. @param ids Those in use just before */
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
     this.told.forgot(this.#underWay(), true);
     this.discovery.wentBack();
@@ -320,7 +320,7 @@ export class MqttBooks {
     this.#fresh = new Set();
   }
 
-  /** Messages that the broker has been told of, and that are not over for the bridge. */
+  /** Messages that were sent to the broker, and that the bridge has not finished. */
   #underWay(): string[] {
     const { tables } = this.view;
     if (!this.#hasRows) return [];
@@ -330,7 +330,7 @@ export class MqttBooks {
 
   // The end.
 
-  /** What is not as it should be, when all is over. */
+  /** What is wrong at the end; undefined: nothing. */
   unfinished(
     retained: ReadonlyMap<string, string>,
     filters: ReadonlySet<string>,

@@ -1,4 +1,4 @@
-/** What a simulated device says of topics of its own, where the server has a bridge to a broker. */
+/** A simulated device's lines about topics of its own, in worlds with a bridge to a broker. */
 import { inboxOf, KEPT, LIFE, NEWS, OWN } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import type { ThingBooks } from "./thing_books.ts";
@@ -16,7 +16,7 @@ export function ownStart(random: Random, books: Own): string[] {
   return random.chance(0.5) ? lines : [...lines, hears(random, books)];
 }
 
-/** What it says now and then. */
+/** A line that it sends now and then. */
 export function ownMessage(random: Random, books: Own): string {
   const { id } = books;
   switch (random.pick(["out", "out", "kept", "hears", "hears"])) {

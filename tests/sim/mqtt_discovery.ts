@@ -1,31 +1,31 @@
 /**
- * The books of announcements to Home Assistant, and a model of what it shows. It shows what a device has
- * until it is told that this is gone: a component without anything but its platform is, and so is all of a device of
- * which the topic says nothing. See `mqtt_books.ts`.
+ * The books of announcements to Home Assistant, and a model of what it shows. It shows a component until it is told
+ * that the component is gone: one with nothing but its platform is, and so are all components of a device whose topic
+ * is empty. See `mqtt_books.ts`.
  */
 import type { DescriptionsByName } from "../../server/mod.ts";
 import type { Message } from "./broker_session.ts";
 import { PREFIX } from "./mqtt_plan.ts";
 import type { ThingBooks } from "./thing_books.ts";
 
-/** Its topics begin with it. */
+/** Prefix of its topics. */
 export const HOME = "homeassistant";
 
-/** There it says that it has started. */
+/** The topic at which it says that it has started. */
 export const STARTED = `${HOME}/status`;
 
-/** The second version lacks a channel: so a device that boots gains and loses one. */
+/** The second version lacks a channel, so that a booting device may gain or lose one. */
 export const DESCRIPTIONS: DescriptionsByName = {
   "sim": { channels: { temp: { kind: "sensor" }, button: { kind: "event" } } },
   "sim@2": { channels: { temp: { kind: "sensor" } } },
 };
 
-/** What it shows of each version. */
+/** The components that it shows for each version. */
 function shownOf(version: string): readonly string[] {
   return version === "2" ? ["sensor__temp"] : ["event__button", "sensor__temp"];
 }
 
-/** A diagnostic that devices have which have told their time. */
+/** A diagnostic component of devices that have sent their milliseconds. */
 const TOLD_BY_HELLO = "sensor___started";
 
 interface Config {
@@ -34,19 +34,19 @@ interface Config {
 }
 
 export class DiscoveryBooks {
-  /** What it shows, by the topics at which it was told. */
+  /** The shown components, by the topics that announced them. */
   readonly #shown = new Map<string, Set<string>>();
-  /** When it was told of them last: numbers that grow. */
+  /** When it was last told of them: growing numbers. */
   readonly #toldAt = new Map<string, number>();
-  /** When the bridge was sent each message with which it says that it has started. */
+  /** When each of its start messages was sent to the bridge. */
   readonly #startedAt = new WeakMap<Message, number>();
   #count = 0;
-  /** Of these it has not been told since it has started. */
+  /** Devices of which it has not been told since it started. */
   readonly #owed = new Set<string>();
-  /** The broker has gone back: something that Home Assistant was told may never have come. */
+  /** The broker has gone back to an earlier state: an announcement may never have arrived. */
   #isLoose = false;
 
-  /** It is told something. */
+  /** It receives a message. */
   comes({ topic, payload }: Message): void {
     this.#owed.delete(topic);
     this.#toldAt.set(topic, ++this.#count);
@@ -54,17 +54,17 @@ export class DiscoveryBooks {
     const shown = this.#shown.get(topic) ?? new Set();
     this.#shown.set(topic, shown);
     for (const [name, component] of Object.entries(parse(String(payload)).cmps)) {
-      if (isGone(component)) shown.delete(name); // if it has ever been told of it
+      if (isGone(component)) shown.delete(name); // if it was ever announced
       else shown.add(name);
     }
   }
 
-  /** The bridge is sent the message that Home Assistant has started, and perhaps sent it again when it has acted on it. */
+  /** The start message is sent to the bridge, and perhaps again after the bridge has acted on it. */
   goes(message: Message): void {
     if (!this.#startedAt.has(message)) this.#startedAt.set(message, ++this.#count);
   }
 
-  /** The bridge has it that Home Assistant has started. */
+  /** The bridge has taken the start message. */
   starts(message: Message): void {
     const at = this.#startedAt.get(message)!;
     for (const topic of this.#shown.keys()) {
@@ -78,7 +78,7 @@ export class DiscoveryBooks {
     this.#owed.clear();
   }
 
-  /** What is not as it should be, when all is over, where devices are described. */
+  /** What is wrong at the end, in worlds with descriptions; undefined: nothing. */
   unfinished(
     retained: ReadonlyMap<string, string>,
     things: ReadonlyMap<string, ThingBooks>,

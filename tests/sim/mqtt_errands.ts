@@ -8,32 +8,32 @@ import { Violation } from "../../bridge/testing/violation.ts";
 
 /** A message for a device. */
 export interface Errand {
-  /** How the device is told. */
+  /** The line that the device gets. */
   readonly line: string;
   readonly topic: string;
-  /** The device; undefined: all that hear the topic. */
+  /** The device; undefined: all that listen to the topic. */
   readonly to: string | undefined;
-  /** Until then it is of use at least. */
+  /** The earliest time at which it may expire. */
   expires: number;
-  /** When it went to the bridge: numbers that grow. */
+  /** When it went to the bridge: growing numbers. */
   order: number;
-  /** Its id then; 0: it has none that is kept. */
+  /** Its packet id then; 0: none that is kept. */
   packet: number;
-  /** Devices that must be told, and since when they have heard the same. */
+  /** Devices that must get it, and since when they have listened to the same topics. */
   readonly due: Map<string, number>;
   readonly told: Set<string>;
-  /** Devices for which it was posted, as they are elsewhere. */
+  /** Devices at other servers, for which it was posted. */
   readonly posted: Set<string>;
   mayRepeat: boolean;
 }
 
-/** What one device hears. */
+/** The topics to which one device listens. */
 interface Hearing {
   filters: readonly string[];
-  /** How often it has said so. */
+  /** How often it has changed them. */
   times: number;
   readonly ever: Set<string>;
-  /** The newest errand that it was told. */
+  /** The newest errand that it got. */
   newest: number;
 }
 
@@ -45,7 +45,7 @@ export class ErrandBooks {
 
   /**
    * @param now The time, in ms.
-   * @param isTight Whether a device may have no room for one.
+   * @param isTight Whether a device may lack room for one.
    */
   constructor(readonly now: () => number, readonly isTight: boolean) {}
 
@@ -100,11 +100,11 @@ export class ErrandBooks {
     return errand;
   }
 
-  /** It goes to the bridge, for the first time as far as the broker knows. @param isDue Whether a device can be told */
+  /** It goes to the bridge, for the first time as far as the broker knows. @param isDue Whether a device can get it */
   goes(errand: Errand, qos: number, packet: number, isDue: (id: string) => boolean): void {
     errand.order = ++this.#count;
     errand.packet = qos === 2 ? packet : 0;
-    errand.mayRepeat ||= qos === 1; // a broker that went back may not know that it went already
+    errand.mayRepeat ||= qos === 1; // a broker that went back may not know that it was sent already
     if (qos === 0) return;
     this.#outstanding.add(errand);
     const all = errand.to === undefined
@@ -114,18 +114,18 @@ export class ErrandBooks {
     for (const id of all) if (isDue(id)) errand.due.set(id, this.#of(id).times);
   }
 
-  /** The bridge says that it has it. */
+  /** The bridge acknowledges it. */
   taken(errand: Errand): void {
     if (!this.#outstanding.delete(errand) || errand.expires - 2 <= this.now()) return;
     for (const [id, times] of errand.due) {
-      // One that has said something else since may hear it, or not.
+      // A device that has changed its topics since may get it or not.
       if (errand.told.has(id) || errand.posted.has(id)) continue;
       if (errand.to === undefined && this.#of(id).times !== times) continue;
       throw new Violation(`${id}: ${errand.line} is taken, and is not safe`);
     }
   }
 
-  /** It is posted for a device that is elsewhere. */
+  /** It is posted for a device at another server. */
   posted(id: string, line: string): void {
     const errand = this.#errands.get(line);
     if (errand?.to !== id) throw new Violation(`${id}: who has posted ${line}?`);
@@ -135,7 +135,7 @@ export class ErrandBooks {
     errand.posted.add(id);
   }
 
-  /** A device is told. @returns until when that is of use */
+  /** A device gets it. @returns its deadline */
   written(id: string, line: string): number {
     const errand = this.#errands.get(line);
     const hearing = this.#of(id);
@@ -154,7 +154,7 @@ export class ErrandBooks {
   }
 
   /**
-   * The server is killed. When there was no room for something, it has kept that it has it, and perhaps not said so.
+   * The server is killed. If there was no room for something, it has stored its id, and may not have acknowledged it.
    *
    * @param isKept Whether the store has an id.
    */
@@ -166,7 +166,7 @@ export class ErrandBooks {
     });
   }
 
-  /** What is under way need not be told to a device, or any. */
+  /** What is under way need not reach a device, or any. */
   excuse(which: (errand: Errand) => void): void {
     this.#outstanding.forEach(which);
   }

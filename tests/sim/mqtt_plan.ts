@@ -1,4 +1,4 @@
-/** Worlds in which the server has a bridge to an MQTT broker: which there are, and what is drawn for them. */
+/** Worlds in which the server has a bridge to an MQTT broker: which seeds have them, and what is drawn for them. */
 import type { FaultKind } from "./fault_kinds.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 
@@ -6,26 +6,26 @@ import type { Random } from "../../bridge/testing/random.ts";
 const SHARE = 12;
 const PLACE = 3;
 
-/** Topics of the bridge begin with it, and those of the devices' own with that, which is a channel as well. */
+/** The prefix of the bridge's topics; and that of the devices' own topics, which is a channel as well. */
 export const PREFIX = "holdfast";
 export const OWN = "mqtt";
 
-/** Of a device's own: a retained one, and one at which it says that it comes and goes. */
+/** Topics of a device's own: a retained one, and one for its will and welcome. */
 export const KEPT = "kept";
 export const LIFE = "life";
 
-/** A topic that all devices may hear. */
+/** A topic to which all devices may listen. */
 export const NEWS = "news";
 
-/** One that is a device's alone. */
+/** A topic for one device. */
 export function inboxOf(id: string): string {
   return `${OWN}/${id}/in`;
 }
 
-/** Orders for a device. */
+/** The channel for orders to a device. */
 export const DEED = "door";
 
-/** What can go wrong with a broker and the way to it: `broker_faults.ts` lets it happen. */
+/** The faults of a broker and of the path to it; `broker_faults.ts` causes them. */
 export const BROKER_FAULTS = [
   "broker stops",
   "broker crashes",
@@ -42,7 +42,7 @@ export const BROKER_FAULTS = [
   "server killed when it misses a device",
 ] as const;
 
-/** The same where several servers have a bridge: what strikes the one with the connection as it is sent something. */
+/** Faults for several servers with a bridge: they hit the one with the connection as it is sent something. */
 export const FLEET_BROKER_FAULTS = [
   "server stands as it is sent something",
   "the store is slow as the lease is renewed",
@@ -55,7 +55,7 @@ export type BrokerFault = typeof BROKER_FAULTS[number] | FleetBrokerFault;
 /** Longest time that the broker is away or silent, in ms: longer than the bridge waits for an answer. */
 export const LONGEST_AWAY = 15_000;
 
-/** So many rows no world ever has. */
+/** More rows than any world has. */
 export const ROOM_FOR_ALL = 10_000;
 
 /** Length of a world that must see keepalives, in ms. */
@@ -64,7 +64,7 @@ const LONG = 70_000;
 /** Share of these worlds in which devices sleep for too long as often as two other faults happen. */
 const SLEEPY = 0.2;
 
-/** The way to the broker: see `Conditions` of a scenario. */
+/** The path to the broker: see `Conditions` of a scenario. */
 interface Way {
   latency: number;
   jitter: number;
@@ -86,30 +86,30 @@ interface World {
 }
 
 export interface MqttPlan {
-  /** Of MQTT: 4 is 3.1.1. */
+  /** The version of MQTT; 4 is 3.1.1. */
   version: 4 | 5;
   /** The bridge's options. */
   mostRows: number;
   offlineAfter: number;
   deadline: number;
-  /** When the broker gives a message of QoS 2 to its subscribers: when it comes, or when it is released. */
+  /** When the broker delivers a message of QoS 2 to its subscribers: when it arrives, or when it is released. */
   routesAt: "publish" | "pubrel";
-  /** Messages of the bridge that it takes at once. 3.1.1: it cannot say so. */
+  /** Messages of the bridge that it takes at once. In 3.1.1 it cannot tell the bridge. */
   takes: number;
   /** Messages that it has under way to the bridge at once. */
   sends: number;
-  /** What it wants in place of the bridge's keepalive, in s. */
+  /** The keepalive that it demands instead of the bridge's, in s. */
   keepalive: number | undefined;
   conditions: Way;
   /** Messages that people publish, and the longest pause between them, in ms. */
   messages: number;
   pause: number;
   faults: readonly BrokerFault[];
-  /** Mean time between two of them, in ms. */
+  /** Mean time between two faults, in ms. */
   faultPause: number;
-  /** Devices publish to topics of their own, and hear some. */
+  /** Devices publish to topics of their own, and listen to some. */
   hasOwnTopics: boolean;
-  /** Of several servers, when one that has the connection is taken for dead, in ms; undefined: there is one. */
+  /** With several servers, when the one with the connection counts as dead, in ms; undefined: there is only one. */
   lease: number | undefined;
   /** Devices have descriptions, and are announced to Home Assistant. */
   isDescribed: boolean;
@@ -155,17 +155,17 @@ export function addBroker(scenario: World, random: Random): void {
   };
 }
 
-/** The same, where each server of a fleet has a bridge. There are no topics of devices' own. */
+/** The same for a fleet in which each server has a bridge. There are no topics of devices' own. */
 export function addFleetBroker(scenario: World, random: Random): void {
   const { gather = 0, storeTime = 0 } = scenario;
   addBroker(scenario, random);
   const { faults } = scenario.mqtt!;
   Object.assign(scenario.mqtt!, {
     faults: [...faults, ...FLEET_BROKER_FAULTS.filter(() => random.chance(0.5))],
-    mostRows: ROOM_FOR_ALL, // each server counts for itself
+    mostRows: ROOM_FOR_ALL, // each server counts separately
     isDescribed: false,
     hasOwnTopics: false,
-    // To renew it takes several transactions, one after the other.
+    // Renewing it takes several transactions, one after the other.
     lease: random.pick([1, 2, 8]) * (500 + 10 * (gather + storeTime)),
   });
 }

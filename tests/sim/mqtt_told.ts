@@ -1,6 +1,6 @@
 /**
- * The books of what devices send, as it reaches subscribers: events, messages to topics of their own, wills and
- * welcomes. See `mqtt_books.ts`.
+ * The books of devices' messages that reach subscribers: events, messages to topics of their own, wills and welcomes.
+ * See `mqtt_books.ts`.
  */
 import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { Message } from "./broker_session.ts";
@@ -9,29 +9,29 @@ import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Messages of one device. */
 interface Told {
-  /** In the order in which it was processed. */
+  /** In the order of processing. */
   readonly safe: string[];
-  /** How much of it has come. */
+  /** How many of them have arrived. */
   came: number;
-  /** What it has said of its retained topic, and what last. */
+  /** The values of its retained topic, and the newest. */
   readonly kept: Set<string>;
   newest: string | undefined;
   /** Messages to publish when it comes and goes. */
   readonly will: Set<string>;
   readonly welcome: Set<string>;
-  /** It had said its will when it said its welcome. */
+  /** It had set its will before its welcome. */
   isOrdered: boolean;
-  /** Which of the two has come last. */
+  /** Which of the two arrived last. */
   life: "will" | "welcome" | undefined;
-  /** The operator has the server forget it: it may be welcomed again. */
+  /** The operator had it forgotten, so it may be welcomed again. */
   isForgotten: boolean;
 }
 
 export class ToldBooks {
   readonly #devices = new Map<string, Told>();
-  /** What was under way when the broker forgot it: it may come again. */
+  /** What was under way when the broker forgot it, and may come again. */
   readonly #again: string[] = [];
-  /** The same when it went back: it may be lost, too. */
+  /** The same when it went back, which may also be lost. */
   readonly #lost = new Set<string>();
 
   #of(id: string): Told {
@@ -75,7 +75,7 @@ export class ToldBooks {
     told.welcome.clear();
   }
 
-  /** Something that a device has told comes to subscribers. */
+  /** A device's message reaches subscribers. */
   comes(id: string, { topic, payload }: Message): void {
     const message = `${topic} ${payload}`;
     if (topic === `${OWN}/${id}/${LIFE}`) return this.#lives(id, message);
@@ -93,14 +93,14 @@ export class ToldBooks {
     throw new Violation(`${id}: a subscriber is told ${message}, which ${what}`);
   }
 
-  /** It may come again, and does. */
+  /** Whether this is an allowed repeat. */
   isAgain(message: string): boolean {
     const again = this.#again.indexOf(message);
     if (again >= 0) this.#again.splice(again, 1);
     return again >= 0;
   }
 
-  /** A will or a welcome. After the first welcome they take turns. */
+  /** A will or a welcome. After the first welcome they alternate. */
   #lives(id: string, message: string): void {
     const told = this.#of(id);
     const life = message.includes("gone") ? "will" : "welcome";
@@ -114,14 +114,14 @@ export class ToldBooks {
     if (told.life !== undefined || life === "welcome") told.life = life;
   }
 
-  /** The broker has forgotten what was under way. @param isLost And the bridge cannot know */
+  /** The broker has forgotten what was under way. @param isLost Whether the bridge cannot know that */
   forgot(underWay: readonly string[], isLost: boolean): void {
     this.#again.push(...underWay);
     for (const told of this.#devices.values()) told.newest = undefined; // it is not sent again
     if (isLost) { for (const message of underWay) this.#lost.add(message); }
   }
 
-  /** What is not as it should be, when all is over. */
+  /** What is wrong at the end; undefined: nothing. */
   unfinished(retained: ReadonlyMap<string, string>, isFresh: (topic: string) => boolean) {
     for (const [id, { safe, came, newest, welcome, life }] of this.#devices) {
       const missing = safe.slice(came).find((message) => !this.#lost.has(message));

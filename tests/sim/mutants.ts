@@ -18,10 +18,10 @@ const FOLDERS = [
 ];
 
 const CORE_FOLDER = "client-as/assembly/";
-/** The module that has the compiled core in it. */
+/** The module that contains the compiled core. */
 const EMBEDDED = "client-as/core_wasm.ts";
 
-/** How the compiler makes the module that is flashed, and how the same one quickly, larger. */
+/** Compiler options for the flashed module, and for the same one compiled quickly, which is larger. */
 const SMALL = ["--config", "asconfig.json", "--target", "core"];
 const QUICKLY = ["--runtime", "stub", "--noAssert", "--initialMemory", "1"]
   .concat(...["abort=", "DEADLINES=1"].map((alias) => ["--use", alias]));
@@ -32,7 +32,7 @@ export interface Tree extends AsyncDisposable {
   readonly worker: URL;
 }
 
-/** Makes a tree. @throws {Error} if the source has changed and the bug no longer fits */
+/** Creates a copy. @throws {Error} if the source has changed and the bug no longer fits */
 export async function plant({ edits }: Mutation): Promise<Tree> {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-sim-" });
   const tree = new URL(`file://${folder}/`);
@@ -62,8 +62,7 @@ async function copy(folder: string, tree: URL, changed: Map<string, string>): Pr
 }
 
 /**
- * @param source What earlier edits have made of the file.
- * @throws {Error} if there is not one place to edit
+ * @param source The file after earlier edits. @throws {Error} if there is not exactly one place to edit
  */
 export async function apply({ file, find, replace }: Edit, source?: string): Promise<string> {
   const text = source ?? await Deno.readTextFile(new URL(file, ROOT));
@@ -75,8 +74,8 @@ export async function apply({ file, find, replace }: Edit, source?: string): Pro
 /**
  * Compiles the core.
  *
- * @param changed Its sources that are not as they lie there.
- * @param quickly Without looking for the smallest module.
+ * @param changed Its changed sources.
+ * @param quickly Without optimising for size.
  * @throws {Error} if it does not compile
  */
 export async function compile(

@@ -19,11 +19,11 @@ import { SLEEP_BUGS } from "./bugs/sleep.ts";
 export interface Mutation {
   name: string;
   edits: readonly Edit[];
-  /** It shows where several servers have one store. */
+  /** It can be found where several servers have one store. */
   fleet: boolean;
 }
 
-/** Those that show where several servers have one store. */
+/** The bugs that can be found where several servers have one store. */
 const OF_FLEETS = { ...FLEET_BUGS, ...FLEET_CHANNEL_BUGS, ...FLEET_MQTT_BUGS };
 
 export const MUTATIONS: readonly Mutation[] = Object.entries({

@@ -3,13 +3,13 @@ import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { SimDevice } from "./device.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** A server is as patient, in ms, and for 1/20 of the sleep: see `server/link/nap.ts`. */
+/** A server's margin, in ms, besides 1/20 of the sleep: see `server/link/nap.ts`. */
 const MARGIN = 30_000;
 
-/** What its own delays may add to that, in ms. */
+/** What the server's own delays may add, in ms. */
 const SLACK = 2000;
 
-/** What it says before it sleeps begins so, behind its number. */
+/** The start of its message before a sleep, after the id. */
 const SLEEPING = `${FIRMWARE}s `;
 
 const decoder = new TextDecoder();
@@ -19,16 +19,17 @@ export class Naps {
   /** It sleeps. */
   #isAsleep = false;
   #began = 0;
-  /** When it has said so on this connection, and on those before that the server may go by; the server counts from then. */
+  /** When it announced the sleep on this connection, and on earlier ones that the server may use; the server counts
+   * from then. */
   #saidAt = Infinity;
   #saidBefore = Infinity;
   #since = 0;
-  /** As it has said, in ms. */
+  /** The announced time, in ms. */
   #ms = 0;
-  /** The server knows, and has it in its store. */
+  /** The server knows of the sleep, and has stored it. */
   #isKnown = false;
   #wasMissed = false;
-  /** It has wanted to, and the server has not seen it awake since. */
+  /** It has announced a sleep, and the server has not seen it awake since. */
   #mayBe = false;
 
   constructor(device: SimDevice) {
@@ -54,22 +55,22 @@ export class Naps {
     this.#saidAt = Math.min(this.#saidAt, this.#device.world.clock.now);
   }
 
-  /** The server says that it has connected. */
+  /** The server reports that it has connected. */
   connected(): void {
     this.#saidBefore = Infinity;
     const { isUp, program } = this.#device;
-    // Without a link it is a connection from before the sleep that the server speaks of.
+    // Without a link, the server means a connection from before the sleep.
     this.#mayBe &&= this.#isAsleep || !isUp || (program?.wantsSleep ?? false);
   }
 
-  /** The server says that it sleeps. */
+  /** The server reports that it sleeps. */
   fellAsleep(): void {
     this.#device.world.count("a device sleeps, and is not missed");
     if (this.#mayBe) return;
     throw new Violation(`${this.#device.id} is said to sleep, and does not`);
   }
 
-  /** @param isTold The server has acknowledged that it sleeps. */
+  /** @param isTold Whether the server has acknowledged the sleep. */
   begins(ms: number, off: number, isTold: boolean): void {
     const { world } = this.#device;
     world.count(off > ms ? "device oversleeps" : "device sleeps");
@@ -97,19 +98,19 @@ export class Naps {
     }
   }
 
-  /** The store that knew is another one now, or the device is another server's. */
+  /** The store that knew was replaced, or another server has the device. */
   forgotten(): void {
     this.#isKnown = false;
   }
 
-  /** The server says that its connection was lost. */
+  /** The server reports that its connection was lost. */
   disconnected(): void {
     if (!this.#isAsleep || !this.#isKnown || this.#isUncertain) return;
     if (this.#passed > this.#ms) return;
     throw new Violation(`${this.#device.id} sleeps, and that is taken for an outage`);
   }
 
-  /** The server says that it misses it. */
+  /** The server reports it as overdue. */
   missed(): void {
     const { id, world } = this.#device;
     world.count("a device that sleeps for too long is missed");
@@ -121,7 +122,7 @@ export class Naps {
     throw new Violation(`${id} is missed after ${this.#passed} ms of ${this.#ms}`);
   }
 
-  /** It may be missed. */
+  /** Whether it may be reported as overdue. */
   get #isOver(): boolean {
     return this.#device.world.clock.now - this.#since >= this.#ms + MARGIN - SLACK;
   }
@@ -130,7 +131,7 @@ export class Naps {
     return this.#device.world.clock.now - this.#began;
   }
 
-  /** The server's date decides, and somebody has set that. */
+  /** The server's date decides, and somebody has set it. */
   get #isUncertain(): boolean {
     return this.#device.world.server.isDateSet;
   }

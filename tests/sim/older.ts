@@ -1,25 +1,25 @@
 /**
- * Checks that the server reports a store that is older than what a device was told, and reports nothing of the kind
- * otherwise. It is known here from what was told, not from the positions in the greeting.
+ * Checks that the server reports a store that is older than what a device was told, and only then. It decides this from
+ * the acks, not from the positions in the greeting.
  */
 import type { Rows } from "./disk.ts";
 import { type Stream } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** A store that takes the place of another one. */
+/** A store that replaces another one. */
 export interface Replacement {
   /** When it was copied, in ms. */
   madeAt: number;
-  /** What the lost one held of the device, and what this one holds. */
+  /** The device's rows in the lost store, and in this one. */
   before: Rows | undefined;
   found: Rows | undefined;
 }
 
 export class OlderStore {
-  /** The device knows that the store lacks what it sent, or what it took. */
+  /** The device knows that the store lacks messages that it sent, or that it took. */
   #sent = false;
   #taken = false;
-  /** The store has never confirmed the device, so that it cannot know the streams that its own welcomes have named. */
+  /** The store has never confirmed the device, so it cannot know the streams named in its own welcomes. */
   #isNew = false;
   /** The device has taken a welcome, and the server does not know it yet. */
   #isWelcomed = false;
@@ -33,21 +33,21 @@ export class OlderStore {
     return this.#memory;
   }
 
-  /** Whether a store has taken the place of another one. */
+  /** Whether a store was replaced. */
   get isReplaced(): boolean {
     return this.#replacements > 0;
   }
 
-  /** @param knows It will come back with its position, and use it. */
+  /** @param knows Whether it will come back with its position. */
   deviceDied(knows: boolean): void {
-    this.#sent = false; // what it was told of its earlier stream dies with it
+    this.#sent = false; // the acks for its earlier stream are lost with it
     if (knows) return;
     this.#taken = false;
     this.#memory++;
   }
 
   /**
-   * @param boot Of the device that lives now.
+   * @param boot The device's current boot.
    * @param up What it has written.
    * @param down What was written to it.
    */
@@ -59,7 +59,7 @@ export class OlderStore {
   ): void {
     this.#sent = this.#taken = this.#isWelcomed = false;
     this.#isNew = found?.positions.connects === 0;
-    // Where several stores have taken turns, nobody need find out which of them told what.
+    // If several stores have replaced each other, nobody needs to find out which one sent which ack.
     if (this.#replacements++ > 0 || !found || !before) return;
     const { positions } = found;
     if (positions.rxEpoch === before.positions.rxEpoch) {
@@ -76,25 +76,25 @@ export class OlderStore {
     }
   }
 
-  /** The store has forgotten the device: it knows nothing that could be older than what the device was told. */
+  /** The store has forgotten the device, so it has nothing that could be too old. */
   forgotten(): void {
     this.#sent = this.#taken = this.#isWelcomed = false;
     this.#isNew = true;
   }
 
-  /** A message has expired. Numbers that the device knows of the lost store may have gone to such, and be passed over. */
+  /** A message has expired. The store may have reused numbers that the device knows for such messages. */
   expired(): void {
     this.#taken = false;
   }
 
-  /** The device has a link: from now on it goes by the stream that the welcome has named. */
+  /** The device has a link: from now on it uses the stream named in the welcome. */
   welcomed(): void {
-    // The welcome before this one was never confirmed. It showed what the device has, and nothing proved it.
+    // The previous welcome was never confirmed, so what its hello showed was never proven.
     if (this.#isNew && this.#isWelcomed) this.#taken = false;
     this.#isWelcomed = true;
   }
 
-  /** The server has said it. */
+  /** The server has reported it. */
   said(): void {
     if (this.#replacements === 0) {
       throw new Violation(`${this.id}: the store is said to be old, and it is the only one`);
@@ -102,7 +102,7 @@ export class OlderStore {
     this.#sent = this.#taken = false;
   }
 
-  /** The device was let in. If there is something to be said, it was. */
+  /** The device was admitted. If there is something to report, it must have been reported. */
   admitted(): void {
     this.#isNew = this.#isWelcomed = false;
     if (this.#sent) {

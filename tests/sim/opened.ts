@@ -1,4 +1,4 @@
-/** What passes on a sealed connection, for watchers that have the device's key. */
+/** Decrypts a sealed connection, for watchers that have the device's key. */
 import { EPHEMERAL, HELLO, SEALED } from "../../server/protocol/greeting.ts";
 import { concat } from "../../server/protocol/lines.ts";
 import { Seal, sealKeys } from "../../server/protocol/seal.ts";
@@ -11,7 +11,7 @@ import { sharedOf, stealKeys, useOnce } from "./thief.ts";
 const SUITES = [`${HELLO}0${SEALED}`, `${HELLO}0${EPHEMERAL}`];
 const SUITE_BYTES = 3;
 
-/** Where a greeting of suite 4 has its key. */
+/** The position of the key in a greeting of suite 4. */
 const [KEY, KEY_END] = [59, 123];
 
 const NEWLINE = 10;
@@ -26,21 +26,21 @@ const decoder = new TextDecoder();
 /** How much of a greeting has passed in one direction. */
 interface Passed {
   clear: Uint8Array;
-  /** Lines of the greeting that are still to come. */
+  /** Lines of the greeting that have not passed yet. */
   left: number;
 }
 
-/** Shows a tap the lines of a connection, whether it is sealed or not. */
+/** Passes the lines of a connection to a tap, whether it is sealed or not. */
 export class OpenedTap implements Tap {
   readonly #tap: Tap;
   readonly #plan: DevicePlan | undefined;
-  /** The direction in which its end writes. */
+  /** The direction in which this end writes. */
   readonly #writes: Direction;
   readonly #passed: Passed[] = [{ clear: NOTHING, left: 2 }, { clear: NOTHING, left: 1 }];
-  #isSealed: boolean | undefined; // the hello says so
-  #key: Uint8Array | undefined; // when the welcome was said
+  #isSealed: boolean | undefined; // as the hello says
+  #key: Uint8Array | undefined; // set when the welcome was sent
   #seals: Seal[] | undefined;
-  #isBroken = [false, false]; // what passes means nothing to its receiver
+  #isBroken = [false, false]; // the receiver cannot decrypt what passes
   readonly #now: () => number;
   readonly #raw: ((written: Uint8Array) => void) | undefined;
   #shownAt: number;
@@ -96,7 +96,7 @@ export class OpenedTap implements Tap {
     if (opened.length > 0) this.#show(direction, opened);
   }
 
-  /** One that opens each direction; undefined: the greeting was an impostor's, and leads to nothing. */
+  /** A decrypter for each direction; undefined: the greeting was an impostor's, and fails. */
   #make(key: Uint8Array): Seal[] | undefined {
     const [up, down] = this.#passed as [Passed, Passed];
     const hello = up.clear.subarray(0, up.clear.indexOf(NEWLINE) + 1);

@@ -3,7 +3,7 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
 
-/** A device is not this server's any more: another one has it, or the operator has had it forgotten. */
+/** Whether a device is lost to this server: another one has it, or the operator had it forgotten. */
 export function isLost(error: unknown): boolean {
   return error instanceof LocalError && (error.code === "FENCED" || error.code === "FORGOTTEN");
 }
@@ -12,23 +12,23 @@ export function isLost(error: unknown): boolean {
 const ENDS: ReadonlySet<string> = new Set(["CLOSED", "STORE_FAILED"]);
 
 export class Operator {
-  /** Devices that the server that runs now has been told to forget; an entry for each time. */
+  /** Devices that the current server was told to forget; one entry for each order. */
   #forgets: string[] = [];
   #clears = 0;
 
   constructor(readonly world: World) {}
 
-  /** Nothing that was ordered is still to be done. */
+  /** Whether no order is left to carry out. */
   get isIdle(): boolean {
     return this.#forgets.length + this.#clears === 0;
   }
 
-  /** Whether the server is to forget this device. */
+  /** Whether the server has an order to forget this device. */
   forgets(id: string): boolean {
     return this.#forgets.includes(id);
   }
 
-  /** The server is gone, and with it what it was told. */
+  /** The server has died, and its orders are lost. */
   serverDied(): void {
     this.#forgets = [];
     this.#clears = 0;
@@ -66,14 +66,14 @@ export class Operator {
     this.world.channels?.things.get(id)?.dropped();
     this.#clears++;
     this.#order(`clear ${id}`, () => device.clear(), (error) => {
-      // A server that is closed may have done it, and not say so.
+      // A server that is closed may have carried it out without reporting it.
       if (error?.code !== "CLOSED") dropped.orders.delete(order);
       this.#clears--;
       return error?.code === "FENCED" || error?.code === "FORGOTTEN";
     });
   }
 
-  /** @param over Told of the end, and why it failed, if it did. Returns whether it may have. */
+  /** @param over Called at the end, with the error if it failed. Returns whether that is allowed. */
   #order(
     what: string,
     run: () => Promise<unknown>,

@@ -3,16 +3,16 @@ import { parseArgs } from "node:util";
 
 export const HELP = `deno task sim [options]
 
-  --seeds COUNT  how many seeds to play  (2000)
+  --seeds COUNT  how many seeds to run  (2000)
   --from FIRST   the first of them  (1)
   --seed N       only this one; with --trace, line by line
-  --trace        what happens in it, the same each time
-  --fleet        of worlds with several servers on one store, which have seeds of their own
-  --exhaustive   instead: a small world with every fault, and every two faults, at every step
-  --mutations    instead: switches known bugs on, one at a time, and shows how soon each is found
+  --trace        print what happens in it, the same each time
+  --fleet        run worlds with several servers on one store, which have seeds of their own
+  --exhaustive   run instead a small world with every fault, and every two faults, at every step
+  --mutations    instead, switch known bugs on, one at a time, and show how soon each is found
   --limit COUNT  seeds after which a bug counts as not found  (10000)
-  --only TEXT    of the bugs, those whose names contain this
-  --jobs N       workers  (one a processor)
+  --only TEXT    with --mutations: only bugs whose names contain this
+  --jobs N       workers  (one for each processor)
   --json         the result as JSON on stdout; everything else on stderr
   --help         this text
 
@@ -30,7 +30,7 @@ export interface Options {
   fleet: boolean;
 }
 
-/** @throws {Error} one that tells the user what is wrong */
+/** @throws {Error} with a message for the user */
 export function parse(args: string[]): Options | "help" {
   const { values } = parseArgs({
     args,

@@ -1,6 +1,6 @@
 /**
- * The checker of what a page shows: its timeline says exactly the outages that were, and messages are told each once,
- * in order, and once they are safe.
+ * Checks what a page shows: its timeline must show exactly the real outages, and each message once, in order, and only
+ * when it is safe.
  */
 import { waitFor } from "../../server/transport/wait_for.ts";
 import type { Server } from "../../server/mod.ts";
@@ -20,26 +20,26 @@ interface Time {
   to?: number;
 }
 
-/** A link, which may have ended as the device sleeps. */
+/** A link, which may have ended because the device sleeps. */
 interface LinkTime extends Time {
   sleeps?: boolean;
-  /** When the sleep was reported as too long: then it is an outage from its beginning. */
+  /** When the sleep was reported as too long: then it counts as an outage from its beginning. */
   overdueAt?: number;
 }
 
-/** A life of the server, and from when on what it has noted may be lost with it. */
+/** A run of the server, and from when its notes may be lost with it. */
 interface Life extends Time {
   lost?: number;
 }
 
-/** What is known of a device. */
+/** The facts about a device. */
 class Lane {
   /** Its links, oldest first. */
   readonly links: LinkTime[] = [];
-  /** It was forgotten in this life of the server; and ever. */
+  /** When it was forgotten in this run of the server; and ever. */
   forgottenAt: number | undefined;
   forgottenEver = -Infinity;
-  /** Messages that became safe in this life since they are watched, and how many of them were told. */
+  /** Messages that became safe in this run while they were watched, and how many of them were reported. */
   readonly safe: Record<"in" | "out", string[]> = { in: [], out: [] };
   readonly told: Record<"in" | "out", number> = { in: 0, out: 0 };
   isWatched = false;
@@ -55,7 +55,7 @@ class Lane {
     else this.links.push({ from: died, to: died, sleeps: true });
   }
 
-  /** The server's life has ended. */
+  /** The server's run has ended. */
   ended(at: number): void {
     const last = this.links.at(-1);
     if (last) last.to ??= at;
@@ -78,9 +78,9 @@ export class PageBooks {
   readonly #lanes = new Map<string, Lane>();
   #platform: SimPlatform | undefined;
   #history: History | undefined;
-  /** It knows what an earlier server has noted. */
+  /** It has read the notes of earlier servers. */
   #isRead = false;
-  /** When the store or the process was in trouble last: what is noted may be written later then. */
+  /** When the store or the process last had trouble: notes may then be written later. */
   #trouble = -Infinity;
 
   constructor(world: World) {
@@ -94,7 +94,7 @@ export class PageBooks {
     this.#platform = platform;
     this.#lives.push({ from: platform.date() });
     for (const [id, lane] of this.#lanes) {
-      // In the commit in which the server was killed.
+      // It was forgotten in the commit in which the server was killed.
       if (!server.known(id)) lane.forgottenEver = platform.date();
     }
     for (const { id, connected, since, asleepUntil } of server.devices) {
@@ -111,10 +111,10 @@ export class PageBooks {
         if (platform === this.#platform) this.#isRead = true;
       },
       (error) => {
-        if (platform === this.#platform) this.#world.failed(error); // not one that is closed
+        if (platform === this.#platform) this.#world.failed(error); // not from one that is closed
       },
     );
-    // Before they are watched: what is safe must be known as that when it is told.
+    // Before the watching starts: the books must know that a message is safe when it is reported.
     server.events.subscribe((event) => platform === this.#platform && this.#happened(event));
     const all = { device: () => true, event: () => true, messages: true };
     watchMessages(server, all, ({ device, way, text }) => {
@@ -175,7 +175,7 @@ export class PageBooks {
     if (way === "in" && at > lane.told.in) {
       throw new Violation(`${id}: ${JSON.stringify(safe[lane.told.in])} was not told`);
     }
-    lane.told[way] = at + 1; // of those to it some were withdrawn
+    lane.told[way] = at + 1; // some of those to the device were withdrawn
   }
 
   #happened(event: ServerEvent): void {
@@ -199,11 +199,11 @@ export class PageBooks {
       lane.unwatched();
     } else if (event.event === "moved" || event.event === "warning" && event.code === "FENCED") {
       lane.unwatched();
-      if (last) last.to ??= now; // whatever else is told
+      if (last) last.to ??= now; // whatever else is reported
     }
   }
 
-  /** Looks at what is shown, again and again. */
+  /** Checks what is shown, again and again. */
   #look(): void {
     const { clock, scenario, server } = this.#world;
     clock.after(Math.max(1, Math.floor(scenario.timeout / 3)), () => {
@@ -238,14 +238,14 @@ export class PageBooks {
     };
     const { forgottenAt = -Infinity } = lane;
     if (links.some(({ from }) => from < forgottenAt)) wrong("its past was forgotten");
-    // Messages that were certainly written are shown.
+    // Links that were certainly written must be shown.
     const sure = lane.links.find(({ from }) =>
       from >= lane.forgottenEver &&
       this.#lives.some((life) => isIn(from, life) && from < (life.lost ?? Infinity))
     );
     if (sure && !(links[0] && links[0].from <= sure.from)) wrong("a link is missing");
     for (const span of spansOf(links, history.served, { from: 0, to: now })) {
-      if (span.to - span.from <= 1) continue; // of a moment, whose time is read twice
+      if (span.to - span.from <= 1) continue; // a moment whose time was read twice
       const isTrue = span.state === "up"
         ? isWithin(span, lane.links)
         : span.state === "away"
@@ -258,14 +258,14 @@ export class PageBooks {
     }
   }
 
-  /** When a device slept, as far as a server that was killed may have noted. */
+  /** When a device slept, as far as a killed server may have noted it. */
   #mayBeSleeps(lane: Lane): Time[] {
     const isLost = (at: number) =>
       this.#lives.some(({ lost = Infinity, to = Infinity }) => at >= lost && at <= to);
     return sleepsOf(lane, ({ overdueAt }) => isLost(overdueAt!));
   }
 
-  /** Nobody looked, or what was seen was not written. */
+  /** Whether it may be unknown: no server ran, or its notes were not written. */
   #mayBeUnseen(span: Span): boolean {
     return isBeside(
       span,
@@ -273,7 +273,7 @@ export class PageBooks {
     );
   }
 
-  /** Nothing is under way. @throws {Violation} */
+  /** Checks everything when nothing is under way. @throws {Violation} */
   settled(): void {
     this.check();
     for (const [id, { safe, told }] of this.#lanes) {
@@ -297,7 +297,8 @@ function isIn(at: number, { from, to = Infinity }: Time): boolean {
   return at >= from && at <= to;
 }
 
-/** Whether all of a time is in some, which are in order and may touch. A ms more is none, as times are told in whole ones. */
+/** Whether a time is covered by others, which are in order and may touch. 1 ms is tolerated, because times are in whole
+ * ms. */
 function isWithin({ from, to }: Required<Time>, times: readonly Time[]): boolean {
   let at = from;
   for (const { from, to: end = Infinity } of times) {

@@ -14,7 +14,7 @@ import {
 } from "./mqtt_plan.ts";
 import type { Surroundings } from "../../bridge/testing/process.ts";
 
-/** What a broker needs of its world. */
+/** What a broker needs from its world. */
 export interface BrokerWorld extends Surroundings {
   readonly scenario: {
     readonly faultsEnd: number;
@@ -24,23 +24,23 @@ export interface BrokerWorld extends Surroundings {
   readonly log?: ((line: string) => void) | undefined;
   count(kind: string): void;
   killServer(): void;
-  /** Something happens to the server of a fleet that has the connection to the broker. */
+  /** Applies a fault to the server of a fleet that has the connection to the broker. */
   strikeBridge(kind: FleetBrokerFault): void;
   /** Somebody changes a channel at some device that has a link, which will report it. @returns whether there is one */
   turnKnob(): boolean;
 }
 
-/** Of what they publish, the share that sets nothing, and the share that is retained. */
+/** Share of publications that set nothing, and share that is retained. */
 const ODD = 0.1;
 const RETAINED = 0.05;
 
-/** And the share with which Home Assistant says that it has started. */
+/** Share of publications that say that Home Assistant has started. */
 const STARTS = 0.1;
 
-/** Most that they say in addition to a broker that has forgotten the bridge. */
+/** The most additional publications to a broker that has forgotten the bridge. */
 const MORE = 4;
 
-/** So many do they ask at a time. */
+/** How many requests they make at a time. */
 const QUESTIONS = 20;
 
 /** Where they publish. */
@@ -56,7 +56,7 @@ interface Broker {
 }
 
 export class People {
-  /** How much they have still to say. */
+  /** How much they still have to publish. */
   toPublish: number;
   #isWaiting = false;
 
@@ -70,7 +70,7 @@ export class People {
     this.#isWaiting = true;
     clock.after(1 + random.below(plan.pause + 1), () => {
       this.#isWaiting = false;
-      if (broker.takesPublications) { // else they come later
+      if (broker.takesPublications) { // otherwise they come later
         this.toPublish--;
         this.#publish();
       }
@@ -78,13 +78,13 @@ export class People {
     });
   }
 
-  /** The bridge hears them again, after the broker has forgotten that it does. */
+  /** Publishes more, when the bridge has subscribed again after the broker has forgotten. */
   sayMore(): void {
     this.toPublish += this.broker.world.random.below(MORE + 1);
     this.start();
   }
 
-  /** Devices are asked again and again, for this many ms. */
+  /** Sends requests to devices again and again, for this many ms. */
   askFor(ms: number): void {
     const { broker, broker: { books: { things }, world: { clock, random } } } = this;
     for (let i = 1; i <= QUESTIONS; i++) {
@@ -116,7 +116,7 @@ export class People {
     const message = { topic, payload: textOf(value), qos, retain };
     log?.(`somebody publishes ${topic} ${message.payload}, QoS ${qos}`);
     if (retain) broker.keep(message);
-    // Version 5 says that it was; 3.1.1 says so only to those who subscribe later.
+    // Version 5 tells subscribers that it was retained; 3.1.1 only tells later subscribers.
     if (retain && plan.version === 5) return broker.offer(message);
     broker.offer({ ...message, retain: false, target: { id, channel, value } });
   }
@@ -126,7 +126,7 @@ export class People {
     this.broker.offer({ topic: STARTED, payload: "online", qos, retain: false });
   }
 
-  /** In version 5 it may say for how long it is of use, in whole seconds. @returns in ms */
+  /** The message's expiry, possible in version 5 only, in whole seconds. @returns in ms */
   #patience(): number | undefined {
     const { world: { random }, plan: { version } } = this.broker;
     return version === 5 && random.chance(0.3) ? 1000 * (1 + random.skewed(0, 10)) : undefined;
@@ -144,7 +144,7 @@ export class People {
     });
   }
 
-  /** Devices are to hear something. */
+  /** Publishes something to devices that listen. */
   #tell(id: string, qos: 0 | 1 | 2): void {
     const { books, world: { random } } = this.broker;
     const topic = random.chance(0.5) ? NEWS : inboxOf(id);
@@ -177,7 +177,7 @@ export class People {
     broker.offer({ topic, payload, qos, retain: false, errand, ...expires });
   }
 
-  /** A device is asked something. */
+  /** Sends a request to a device. */
   #ask(id: string, qos: 0 | 2): void {
     const {
       broker,
@@ -201,7 +201,7 @@ export class People {
   }
 }
 
-/** What sets nothing. */
+/** A publication that sets nothing. */
 function odd(id: string, qos: 0 | 1 | 2, way: number): Publication {
   const topic = [
     `${PREFIX}/nobody/led/set`,

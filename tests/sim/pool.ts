@@ -1,4 +1,4 @@
-/** Workers, one a processor, that play batches of seeds. */
+/** Workers, one for each processor, that run batches of seeds. */
 import type { Explored, Share } from "./exhaustive.ts";
 import type { Summary } from "./summary.ts";
 import type { Batch } from "./worker.ts";
@@ -8,13 +8,13 @@ export class Pool implements Disposable {
   #idle: Worker[];
   #waiting: ((worker: Worker) => void)[] = [];
 
-  /** @param module Of the workers: in another tree, they play another source. */
+  /** @param module The workers' module: one in another tree runs another source. */
   constructor(readonly size: number, module = new URL("worker.ts", import.meta.url)) {
     this.#workers = Array.from({ length: size }, () => new Worker(module, { type: "module" }));
     this.#idle = [...this.#workers];
   }
 
-  /** Plays a batch as soon as a worker is free. */
+  /** Runs a batch as soon as a worker is free. */
   play(batch: Batch): Promise<Summary> {
     return this.#ask<Summary>(batch);
   }

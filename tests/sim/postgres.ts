@@ -1,18 +1,18 @@
 /**
- * The tables that programs have in the modelled database of a fleet: SQLite, which is told in its own words what they say
- * in PostgreSQL's. So the statements of the bridge to MQTT run as they are.
+ * The tables of programs in the modelled database of a fleet: SQLite, for which PostgreSQL's statements are translated.
+ * So the statements of the MQTT bridge run as they are.
  *
- * All of a commit is executed at one instant, though its statements were tried before. Numbers of rows are the exception:
- * a transaction has drawn them when its statements were tried, and may become safe after others.
+ * A commit is executed at one instant, although its statements were tried before. Row numbers are the exception: a
+ * transaction draws them when its statements are tried, and may become safe after others.
  */
 import type { SqlInput, SqlRow, Work } from "../../server/store/store.ts";
 import { CREATE, EFFECT } from "./statements.ts";
 import { Tables } from "./tables.ts";
 
-/** Of a column whose numbers the database gives. */
+/** A column whose numbers the database draws. */
 const IDENTITY = "BIGINT GENERATED ALWAYS AS IDENTITY";
 
-/** What is said otherwise. */
+/** PostgreSQL's words, and SQLite's. */
 const WORDS: readonly [RegExp, string][] = [
   [/^SELECT pg_advisory_xact_lock\(.*$/, "SELECT 1"],
   [/^ALTER TABLE .* IF NOT EXISTS .*$/, "SELECT 1"],
@@ -30,7 +30,7 @@ const WORDS: readonly [RegExp, string][] = [
   [/(FROM own)(\s+ON CONFLICT)/, "$1 WHERE true$2"],
 ];
 
-/** What draws a number of the table of publications. */
+/** Matches statements that draw a number of the table of publications. */
 const DRAWS = /INSERT INTO mqtt_out\b/;
 
 /** SQLSTATE: SQLite has NULL there. */
@@ -39,7 +39,7 @@ class DivisionByZero extends Error {
 }
 
 export class PostgresTables extends Tables {
-  /** In ms. */
+  /** The time, in ms. */
   now = 0;
   readonly #translated = new Map<string, string>();
   #numbers = 0;
@@ -57,7 +57,7 @@ export class PostgresTables extends Tables {
     return ++this.#numbers;
   }
 
-  /** Draws the numbers of rows that a transaction is going to add. */
+  /** Draws the numbers of the rows that a transaction will add. */
   draw(works: readonly Work[]): number[] {
     const adding = works.flatMap(({ statements }) => statements).filter(({ sql }) =>
       DRAWS.test(sql)
@@ -65,7 +65,7 @@ export class PostgresTables extends Tables {
     return adding.map(() => this.#draw());
   }
 
-  /** Looks which works would fail now. @returns why */
+  /** Finds out which works would fail now. @returns why */
   tries(works: readonly Work[], now: number): Map<Work, unknown> {
     this.now = now;
     const failed = this.execute(works, []);
@@ -95,7 +95,7 @@ export class PostgresTables extends Tables {
     return failed;
   }
 
-  /** The transaction is committed, or nothing of it has happened. */
+  /** Commits the transaction or rolls it back. */
   end(isCommitted: boolean): void {
     if (this.#isOpen) super.run(isCommitted ? "COMMIT" : "ROLLBACK", []);
     this.#isOpen = false;

@@ -1,28 +1,28 @@
-/** What a device of a world runs, chip or host. */
+/** The program of a device, on a chip or a host. */
 
-/** What a device's application writes next. */
+/** The next message of a device's application. */
 export interface Draft {
   text: string;
   qos: boolean;
   wait: boolean;
-  /** For how long it is of use, in ms; Infinity: always. */
+  /** Its deadline in ms; Infinity: none. */
   expires: number;
 }
 
-/** What runs on a device between a boot and its end. */
+/** A program between a boot and its end. */
 export interface Program {
   /** The link is up. */
   readonly isUp: boolean;
   /** How often it came up. */
   readonly connects: number;
-  /** Nothing is left to be written or told. */
+  /** Nothing is left to write or to report. */
   readonly isIdle: boolean;
-  /** A message is acknowledged when it is handed out. */
+  /** It acknowledges a message when it hands it out, so it may miss one. */
   readonly mayMiss: boolean;
   /** Asks it to sleep for this many ms as soon as it can. @returns whether it will */
   sleepSoon?(ms: number): boolean;
   /** Whether it wants to sleep. */
   readonly wantsSleep?: boolean;
-  /** The device is no more. @param closes It was told so. */
+  /** The device has died. @param closes The system closed its connections. */
   died(closes: boolean): void;
 }

@@ -1,4 +1,4 @@
-/** For runs that take a while: a bar on a terminal, elsewhere a line a minute. Both on stderr. */
+/** Progress of long runs: a bar on a terminal, elsewhere a line every minute. Both on stderr. */
 
 const WIDTH = 30;
 

@@ -1,21 +1,20 @@
 /**
- * What is promised, as the checker sees it. A stream is one device's messages in one direction. What is
- * written below about each message holds for every seed and every fault; the rows of the table are all
- * the exceptions there are.
+ * The promises, as they are checked. A stream is one device's messages in one direction. The following holds for each
+ * message, for every seed and every fault; the table has all exceptions.
  *
  * Always:
  * - nothing arrives that was not written, nor at the wrong end or from the wrong device;
  * - a message with qos arrives once; one without, at most once;
  * - in order: all of them, but to a device in dialect 1, where one that waits arrives after all earlier ones
  *   that have qos, and others may overtake;
- * - who was told "arrived" has arrived: the other application has it, or the server's store;
+ * - a message reported as arrived is there: the other application has it, or the server's store;
  * - what was refused, or belongs to a transaction that has failed, is never seen; a transaction's messages and
  *   statements become safe all at once;
- * - nothing is shown to a device, or acknowledged, that a killed server would not know any more;
- * - when all faults have ended, everything that was accepted arrives, and its writer is told.
+ * - nothing is sent to a device or acknowledged that a killed server would lose;
+ * - when all faults have ended, everything accepted arrives, and its writer is told.
  *
- * `silence.ts` has what is promised about the link itself: a dead end is noticed in time, a living one is not taken
- * for dead, and each end keeps the link alive.
+ * `silence.ts` checks the promises about the link itself: a dead end is noticed in time, a living one is not taken for
+ * dead, and each end keeps the link alive.
  *
  * | what happens                                | what is weaker then, and for which messages            |
  * | ------------------------------------------- | ------------------------------------------------------ |
@@ -62,28 +61,28 @@
 import { byteLength } from "../../server/protocol/lines.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** One message in the books of the checker. */
+/** One message in the books. */
 export interface Message {
   readonly text: string;
-  /** Of the text as it is sent. */
+  /** Size of the text as it is sent. */
   bytes: number;
-  /** Its place in the stream; -1 as long as it has none. */
+  /** Its place in the stream; -1: none yet. */
   index: number;
   /** Boot of the writer. */
   readonly epoch: number;
   readonly qos: boolean;
   readonly waits: boolean;
-  /** It may overtake others, as it was sent at once while they were waiting. */
+  /** It may overtake others, because it was sent at once while they were waiting. */
   readonly loose: boolean;
   /** How often the other application has seen it. */
   seen: number;
-  /** How often it may be seen once more. */
+  /** How many more times it may be seen. */
   repeats: number;
-  /** So many of these as it was written again: each of them may expire, too. */
+  /** How many of these are because it was written again: each of them may also expire. */
   extra: number;
   /** An old copy that was put back holds it: it may come after newer ones. */
   copied: boolean;
-  /** The store that had it was lost before it was seen. If its writer is told that it arrived, it is gone. */
+  /** The store that had it was lost before it was seen. If its writer was told that it arrived, it is lost. */
   lost: boolean;
   /** It need not arrive any more. */
   excused: boolean;
@@ -91,9 +90,9 @@ export interface Message {
   gone: boolean;
   /** It is a dead letter. */
   isBuried: boolean;
-  /** The operator has had the server drop it, and nothing of it is on its way. */
+  /** The operator had it dropped, and it is not on its way. */
   dropped: boolean;
-  /** It may be one of several that the operator has had the server drop: see `Dropped`. */
+  /** It may be one of several that the operator had dropped: see `Dropped`. */
   doubtful: boolean;
   /** The server's store has it, or had it. */
   safe: boolean;
@@ -103,13 +102,13 @@ export interface Message {
   expires: number;
   /** To the device: see `Books`. */
   readonly since: number;
-  /** To the device: the store knows that it has arrived. */
+  /** To the device: it has arrived, according to the store. */
   settled: boolean;
-  /** To the device: how often it had lost its position when it saw this last. */
+  /** To the device: how often the device had lost its position when it last saw this. */
   memory: number;
   /** Its writer was told. */
   told: boolean;
-  /** From the device: it was in the memory of its client, and must arrive if its writer is no more. */
+  /** From the device: it was in its client's memory, and must arrive even if its writer has ended. */
   kept: boolean;
   /** It is in there now; to the device: its client's memory holds it for the application. */
   held: boolean;
@@ -126,17 +125,17 @@ export interface Manner {
 
 /** The messages of one device in one direction. */
 export class Stream {
-  /** In their order, as far as that is known. */
+  /** In order, as far as that is known. */
   readonly messages: Message[] = [];
   readonly #byText = new Map<string, Message>();
-  readonly #placeless = new Set<Message>(); // accepted, but who knows after which others
-  #firstMissing = 0; // all before it have been seen, need not be, or belong to an earlier epoch
-  #last = -1; // the last one seen since the reader began again
+  readonly #placeless = new Set<Message>(); // accepted, but their place is unknown
+  #firstMissing = 0; // all before it were seen, need not be, or belong to an earlier epoch
+  #last = -1; // the last one seen since the reader restarted
   #newest = -1; // the newest one seen ever
-  #beginnings = 0; // how often what a copy holds may still come from its beginning
-  #copiedUntil = 0; // what is written from here on, no copy holds
+  #beginnings = 0; // how often a copy's messages may still come from its beginning
+  #copiedUntil = 0; // no copy has the messages from here on
 
-  /** @param name What to call it in violations. */
+  /** @param name Its name in violations. */
   constructor(readonly name: string) {}
 
   /** How many messages were ever written. */
@@ -156,7 +155,7 @@ export class Stream {
     return this.#byText.values();
   }
 
-  /** Somebody writes a message whose place `place` tells later, if it gets one. */
+  /** Somebody writes a message; `place` gives it its place later, if it gets one. */
   offered(text: string, epoch: number, manner: Manner): Message {
     const { qos, waits, loose = false, expires = Infinity, since = 0 } = manner;
     const message: Message = {
@@ -192,7 +191,7 @@ export class Stream {
     return message;
   }
 
-  /** The message is the next one. */
+  /** The message gets the next place. */
   place(message: Message): void {
     if (message.index >= 0) return;
     message.index = this.messages.length;
@@ -206,14 +205,14 @@ export class Stream {
     return message;
   }
 
-  /** The reader begins again: it may see again what was granted to it. */
+  /** The reader restarts, and may see the allowed repeats. */
   readerBegins(): void {
     this.#last = -1;
   }
 
   /**
-   * The writer has only an old copy of what it knew: once, what the copy holds may come from its beginning. If
-   * that happens again at once, what the one before had sent may still be on its way, on one connection.
+   * The writer is on an old copy: the copy's messages may come once from its beginning. If that happens again at once,
+   * messages of the previous writer may still be on their way, on one connection.
    */
   writerForgets(): void {
     this.#beginnings = Math.min(2, this.#beginnings + 1);
@@ -243,7 +242,7 @@ export class Stream {
       this.#beginnings--;
       this.#last = -1;
     }
-    // A writer that sends in order has sent by now all that the copy holds.
+    // A writer that sends in order has by now sent everything in the copy.
     if (ordered && index >= this.#copiedUntil) this.#beginnings = 0;
     if (message.seen === 1 && !message.copied) {
       const newest = this.messages[this.#newest];
@@ -267,7 +266,7 @@ export class Stream {
     return message;
   }
 
-  /** The first message with qos that has not been seen and should be, if only those from `epoch` on count. */
+  /** The first message with qos, from `epoch` on, that should have been seen and was not. */
   #missing(epoch: number): Message | undefined {
     for (;; this.#firstMissing++) {
       const message = this.messages[this.#firstMissing];
@@ -276,7 +275,7 @@ export class Stream {
     }
   }
 
-  /** What has still to arrive, if anything. */
+  /** A message that still has to arrive, if any. */
   missing(epoch: number): Message | undefined {
     const missing = this.#missing(epoch);
     if (missing || this.#placeless.size === 0) return missing;

@@ -1,4 +1,4 @@
-/** The books of one device's readings: when each was taken, and when the server says that it was. */
+/** The books of one device's readings: when each was taken, and the time that the server gives it. */
 import type { Moment } from "../../server/channels/thing.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
@@ -17,14 +17,14 @@ export interface Stamping {
   };
 }
 
-/** What is true of a reading. */
+/** The facts about a reading. */
 interface Taken {
   /** When, by the world's clock. */
   readonly at: number;
   readonly dialect: 1 | 2;
 }
 
-/** Boots of which the server may have forgotten the clock. */
+/** After this many boots the server may have forgotten a boot's clock. */
 const MANY_BOOTS = 8;
 
 export class ReadingBooks {
@@ -33,17 +33,17 @@ export class ReadingBooks {
 
   constructor(readonly id: string) {}
 
-  /** The device reads its sensor. @returns what it stamps that with, if it does */
+  /** The device reads its sensor. @returns the stamp, if it stamps */
   stamp({ ms }: Stamping): { stamp?: number } {
     return this.#count++ % 3 === 2 ? {} : { stamp: ms };
   }
 
-  /** It says so in this line. */
+  /** It reports the reading in this line. */
   says(line: string, { world, dialect }: Stamping): void {
     this.#taken.set(line, { at: world.clock.now, dialect });
   }
 
-  /** The server's application is given a reading. @param date The server's, in ms since 1970. */
+  /** The server's application gets a reading. @param date The server's date, in ms since 1970. */
   told(line: string, { at, isStamped }: Moment, date: number, device: Stamping): void {
     const { world, boot } = device;
     const taken = this.#taken.get(line)!;
@@ -70,5 +70,6 @@ export class ReadingBooks {
   }
 }
 
-/** A hello says the time at which it was made; the server notes it when it knows who that is. In timeouts. */
+/** A hello has the time at which it was written; the server notes its arrival when it has identified the device. In
+ * timeouts. */
 const LATEST = 1;

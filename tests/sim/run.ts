@@ -1,4 +1,4 @@
-/** Plays one seed. */
+/** Runs one seed. */
 import { PeerError } from "../../server/protocol/errors.ts";
 import { caller } from "../../server/runtime/run.ts";
 import { addChannels, speaksChannels } from "./channel_plan.ts";
@@ -29,18 +29,18 @@ export interface Outcome {
   /** Simulated ms. */
   time: number;
   devices: number;
-  /** They speak of channels. */
+  /** Whether the devices use channels. */
   channels: boolean;
-  /** And the server has a bridge to a broker. */
+  /** Whether the server has a bridge to a broker. */
   mqtt: boolean;
   /** Messages seen by applications. */
   messages: number;
   faults: ReadonlyMap<string, number>;
 }
 
-/** What can be changed about a world. */
+/** Options for running a world. */
 export interface Props {
-  /** Told what happens, line by line. */
+  /** Called with a line for each event. */
   log?: ((line: string) => void) | undefined;
   /** Called before it starts. */
   prepare?: (world: World) => void;
@@ -69,7 +69,7 @@ export function playSeed(seed: number, props: Props = {}): Promise<Outcome> {
   return playWorld(random, scenario, props);
 }
 
-/** Code of the product must get time and chance from the platform. */
+/** Code of the product must get time and random numbers from the platform. */
 const FORBIDDEN: Instead = Object.fromEntries(
   ["setTimeout", "setInterval", "setImmediate", "now", "date", "random"].map(
     (name) => [name, () => {
@@ -78,7 +78,7 @@ const FORBIDDEN: Instead = Object.fromEntries(
   ),
 );
 
-/** Plays a scenario to its end, or to a violation: whatever is thrown is one. */
+/** Runs a scenario to its end, or to a violation: anything thrown counts as one. */
 export function playWorld(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
   const randomUUID = () => `${random.word()}-${random.word()}`;
   const instead = { ...FORBIDDEN, randomUUID };
@@ -92,7 +92,7 @@ export function playWorld(random: Random, scenario: Scenario, props: Props): Pro
 async function play(random: Random, scenario: Scenario, props: Props): Promise<Outcome> {
   const { log, prepare } = props;
   const depth = Error.stackTraceLimit;
-  if (!log) Error.stackTraceLimit = 0; // errors are part of the game; a replay has their stacks
+  if (!log) Error.stackTraceLimit = 0; // errors are normal here; a replay has their stacks
   Violation.first = undefined;
   const stamp = log && ((line: string) => log(`${String(world.clock.now).padStart(7)} ${line}`));
   const Kind = scenario.fleet ? FleetWorld : World;

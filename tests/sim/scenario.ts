@@ -1,4 +1,4 @@
-/** What one seed plays: the devices, the server's limits, the network, and which faults there will be. */
+/** One seed's scenario: the devices, the server's limits, the network, and the faults. */
 import { type Limits } from "../../server/link/limits.ts";
 import type { KeyedSuite } from "../../server/protocol/greeting.ts";
 import type { CoreSize } from "../../bridge/host/core_size.ts";
@@ -9,7 +9,7 @@ import type { FleetPlan } from "./fleet_kinds.ts";
 import type { MqttPlan } from "./mqtt_plan.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 
-/** How an application talks. */
+/** How an application behaves. */
 export interface DeviceTalk {
   /** Messages to write. */
   messages: number;
@@ -19,15 +19,15 @@ export interface DeviceTalk {
   qosOff: number;
   /** Share of those that wait for the earlier ones. */
   waits: number;
-  /** On the server: share of those with qos that are of use for a time only. */
+  /** On the server: share of those with qos that have a deadline. */
   expiring: number;
-  /** Longest time that it takes over a message seen, in ms. */
+  /** Longest time that it takes to process a message, in ms. */
   busy: number;
   /** Share of those that are lines of a device's log. Dialect 2. */
   logs: number;
-  /** Share of the texts that are as long as they may be. */
+  /** Share of the texts that have the maximum length. */
   long: number;
-  /** How many of the messages that it sees it answers. */
+  /** Share of the messages seen that it answers. */
   answers: number;
   /** On the server: how often it fails, and how many failing promises it drops. */
   failures: number;
@@ -37,8 +37,8 @@ export interface DeviceTalk {
 }
 
 /**
- * An application on a chip is given a message, which is processed when it returns. One on a host asks for it: with a
- * memory it is processed when the next one is asked for, without when it is handed out.
+ * An application on a chip has processed a message when it returns. One on a host asks for messages: with a memory, a
+ * message is processed when the next one is asked for; without, when it is handed out.
  */
 export type DeviceKind = "chip" | "host" | "host with memory";
 
@@ -46,7 +46,7 @@ export interface DevicePlan {
   id: string;
   dialect: 1 | 2;
   key: Uint8Array | undefined;
-  /** What it speaks with a key. */
+  /** Its suite with a key. */
   suite: KeyedSuite;
   /** What it says about itself in dialect 2; "": nothing. */
   metadata: string;
@@ -62,7 +62,7 @@ export interface DevicePlan {
   kind: DeviceKind;
 }
 
-/** How an application reads; "ahead": it asks for the next message before it is done with the one that it has. */
+/** How an application reads; "ahead": it asks for the next message before it has processed the current one. */
 export type Reading = "readline" | "ahead" | "for await" | "consume";
 
 export interface Scenario {
@@ -72,43 +72,43 @@ export interface Scenario {
   lines: readonly number[];
   devices: DevicePlan[];
   open: boolean;
-  /** All devices have keys, and strangers want all that the server has. */
+  /** All devices have keys, and strangers try to use up the server. */
   siege: boolean;
   stock: string[];
   /** Longest turn of the server before its commit, in ms. */
   gather: number;
-  /** Longest time that a commit takes, in ms; undefined: none at all, as with SQLite in the same thread. */
+  /** Longest time that a commit takes, in ms; undefined: no time, as with SQLite in the same thread. */
   storeTime: number | undefined;
   /** Longest time that the store takes to find a device, in ms; undefined: as for a commit. */
   acquireTime: number | undefined;
-  /** An application on the server has something to commit all the time: one commit follows the other. */
+  /** An application on the server commits all the time, one commit after the other. */
   churns: boolean;
-  /** The real SQLite on a file keeps what the simulated disk keeps. */
+  /** Real SQLite on a file runs beside the simulated disk. */
   onFile: boolean;
-  /** How the server's application reads; drawn for each device and each life of the server. */
+  /** How the server's application reads; drawn for each device and each run of the server. */
   reads: readonly Reading[];
-  /** Share of what it writes that is in a transaction, and of its transactions that it has fail. */
+  /** Share of its writes in a transaction, and share of its transactions that it lets fail. */
   transactions: number;
   failures: number;
-  /** Longest time that a transaction which consumes a message takes when it has written, in ms; while faults happen. */
+  /** Longest time that a consuming transaction takes after its writes, in ms, while faults happen. */
   ponders?: number;
-  /** Share of the lives of an application in which it returns at once, and leaves its loops behind. */
+  /** Share of an application's runs in which it returns at once, while its loops go on. */
   returns: number;
   /** Share of refusals and failures after which it tries again at once. */
   stubborn: number;
   /** A message with which an application has failed `limits.attempts` times is given up. */
   deadLetters: boolean;
-  /** Devices may come back from a death with the other dialect. */
+  /** Devices may come back with the other dialect after they died. */
   changesDialect: boolean;
-  /** Devices and applications speak of channels, and of nothing else. */
+  /** Devices and applications use channels only. */
   channels?: boolean;
   /** The server has a bridge to an MQTT broker. Only with channels. */
   mqtt?: MqttPlan;
-  /** The server has a page, and somebody looks. */
+  /** The server has a page that somebody watches. */
   page?: boolean;
   /** Several servers have one store: a `FleetWorld`. */
   fleet?: FleetPlan;
-  /** Devices are given other applications. Not together with channels. */
+  /** There are deploys to devices. Not together with channels. */
   deploys?: DeployPlan;
   faults: FaultKind[];
   /** Mean time between two faults, and when they end, in ms. */
@@ -116,10 +116,10 @@ export interface Scenario {
   faultsEnd: number;
 }
 
-/** What a server takes, in bytes. */
+/** Longest texts that a server may take, in bytes. */
 const LINES = [150, 200, 400];
 
-/** What a core of dialect 2 must have, in bytes, for the greeting. */
+/** Shortest `line` of a core in dialect 2, in bytes, because of the greeting. */
 const LEAST_LINE = 121;
 const LEAST_EPHEMERAL_LINE = 153;
 const LEAST_INBOX = 350;
@@ -129,7 +129,7 @@ export function drawScenario(random: Random): Scenario {
   const long = random.chance(0.01);
   const lineBytes = random.pick(LINES);
   const siege = random.chance(0.06);
-  const hostile = !siege && random.chance(0.06); // all devices seal their links, and somebody is on the way
+  const hostile = !siege && random.chance(0.06); // all devices seal their links, and an attacker is on the path
   const changesDialect = !siege && !hostile && random.chance(0.05);
   const count = long ? 1 : random.pick([1, 1, 1, 2, 3]);
   const devices: DevicePlan[] = [];
@@ -168,10 +168,10 @@ export function drawScenario(random: Random): Scenario {
       deadLetters: 2,
       totalText: siege ? 4000 : random.pick([1, 500, 1024 * 1024, 1024 * 1024]),
       connections: siege ? random.pick([12, 16]) : random.pick([2000, 2000, 8]),
-      devices: siege ? random.pick([4, 40]) : 1000, // strangers, too
+      devices: siege ? random.pick([4, 40]) : 1000, // including strangers
       forgetAfter: timeout,
     },
-    // In dialect 1 nobody could tell a device.
+    // In dialect 1 a device cannot be told.
     lines: devices.every(({ dialect }) => dialect === 2) && !changesDialect ? LINES : [],
     devices,
     open: true,
@@ -206,10 +206,10 @@ export function drawScenario(random: Random): Scenario {
 
 const names = ["A", "B", "C"];
 
-/** Weakens what is promised, and hides most other faults: it has worlds of its own. */
+/** It weakens the promises, and hides most other faults, so it has worlds of its own. */
 const OLD_COPY = "old copy of the store";
 
-/** Likewise: what they drop, nobody misses. */
+/** Likewise: nobody misses what they drop. */
 const OPERATOR: FaultKind[] = ["operator clears a device", "operator forgets a device"];
 
 /** Shares of the seeds in which these happen beside others. */
@@ -220,12 +220,12 @@ const RARE: ReadonlyMap<FaultKind, number> = new Map([
   [OPERATOR[1]!, 0.05],
 ]);
 
-/** A path that does anything to what passes, beside two others. */
+/** A hostile path, and two other faults. */
 function drawHostile(random: Random): FaultKind[] {
   return ["hostile path", "hostile path", random.pick(FAULTS), random.pick(FAULTS)];
 }
 
-/** Each kind in half of the seeds: what one fault hides, another seed shows. */
+/** Each kind is in half of the seeds: what one fault hides, another seed shows. */
 function drawFaults(random: Random): FaultKind[] {
   if (random.chance(0.03)) return [];
   if (random.chance(0.07)) return [OLD_COPY, OLD_COPY, random.pick(FAULTS), random.pick(FAULTS)];
@@ -281,14 +281,14 @@ function drawDevice(random: Random, frame: DeviceFrame): DevicePlan {
   };
 }
 
-/** @param hostile The key of a device in a hostile world, where each seals its link. */
+/** @param hostile The key of a device in a hostile world, where all links are sealed. */
 function drawSuite(random: Random, line: number, hostile: Uint8Array | undefined): KeyedSuite {
   const suites = [2, 3, 3, 4] as const;
   const suite = hostile ? suites[2 + hostile[0]! % 2]! : random.pick(suites);
   return suite === 4 && line < LEAST_EPHEMERAL_LINE ? 3 : suite;
 }
 
-/** Both ends have something to write for a long time, and the server's application something to read; or only one. */
+/** Makes both ends write for a long time, and the server's application read; or only one of them. */
 function talksOn({ talk, serverTalk }: DevicePlan, timeout: number, random: Random): void {
   talk.messages += 20;
   serverTalk.messages += 20;
@@ -319,7 +319,7 @@ function drawTalk(random: Random, timeout: number, long: boolean): DeviceTalk {
   };
 }
 
-/** A way on which everything in flight at one time passes within a quarter of the timeout. */
+/** Draws a path on which everything in flight arrives within a quarter of the timeout. */
 function drawConditions(
   random: Random,
   timeout: number,

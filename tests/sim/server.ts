@@ -1,7 +1,7 @@
 /**
  * The simulated server's process: the real `Server`, on a machine that can be killed at any time.
  *
- * Long because all that a server says goes from here to the books.
+ * Long because all events of a server go from here to the books.
  */
 import { MqttBridge } from "../../bridge/mqtt/mod.ts";
 import { declareParts } from "../../server/channels/table.ts";
@@ -30,7 +30,7 @@ import type { Tables } from "./tables.ts";
 import { wireOf } from "./wire.ts";
 import type { World } from "./world.ts";
 
-/** What an honest device is never accused of. */
+/** Errors that a server must never report about an honest device. */
 const ACCUSATIONS: ReadonlySet<string> = new Set([
   "BAD_GREETING",
   "BAD_HELLO",
@@ -48,7 +48,7 @@ const ACCUSATIONS: ReadonlySet<string> = new Set([
 /** Accusations allowed for connections made before the keys were changed. */
 const KEY_CHANGED: ReadonlySet<string> = new Set(["BAD_PROOF", "NOT_ADMITTED"]);
 
-/** Most that the application of one device does at a time. */
+/** The most that the application of one device does at a time. */
 const WRITES = 20;
 
 /** Its store, as the world sees it. */
@@ -64,9 +64,9 @@ export class ServerProcess implements Host, Wiring {
   dateAhead = 0;
   /** Somebody has set its date. */
   isDateSet = false;
-  /** The system has no more files for connections until then. */
+  /** Until then the system has no files left for connections. */
   fullUntil = 0;
-  /** The connections of this life by the other end's address. */
+  /** The connections of this run, by the other end's address. */
   readonly sockets = new Map<string, SimSocket>();
   server: Server | undefined;
   #startedAt = 0;
@@ -76,9 +76,9 @@ export class ServerProcess implements Host, Wiring {
   #store: ServerStore | undefined;
   #ports = 0;
   #keysChangedAt = -Infinity;
-  /** When each device was let in last. */
+  /** When each device was last admitted. */
   readonly #admittedAt = new Map<string, number>();
-  /** The store takes long over the next commit during which a device is not read. */
+  /** The store is slow in the next commit during which a device is not read. */
   slowsUnread = false;
 
   constructor(readonly world: World, disk: Disk) {
@@ -94,7 +94,7 @@ export class ServerProcess implements Host, Wiring {
     return this.#platform?.listens ?? false;
   }
 
-  /** Tables of applications that are safe. */
+  /** The safe tables of applications. */
   get tables(): Tables {
     return this.disk.tables;
   }
@@ -152,24 +152,24 @@ export class ServerProcess implements Host, Wiring {
     return new SimStore(this.disk, this.world, platform, (what) => this.timeOf(what));
   }
 
-  /** It has started. */
+  /** Called when it has started. */
   protected serves(_server: Server, _platform: SimPlatform): void {}
 
   protected failsToStart(error: unknown): void {
     this.world.failed(error);
   }
 
-  /** Its bridge does not start. */
+  /** Called when its bridge does not start. */
   protected bridgeFails(error: unknown): void {
     if (!this.world.serverIsDown) this.world.failed(error);
   }
 
-  /** The `Device` that an application is given. */
+  /** The `Device` for an application. */
   protected handTo(device: Device): Device {
     return device;
   }
 
-  /** Whether the store says that a device is this process's. */
+  /** Whether this process has a device, according to the store. */
   has(_id: string): boolean {
     return true;
   }
@@ -182,7 +182,7 @@ export class ServerProcess implements Host, Wiring {
     return this.world.scenario.devices.flatMap(({ id, key }) => key ? [[id, key]] : []);
   }
 
-  /** The operator has changed a key, or says the same ones again. */
+  /** The operator has changed a key, or gives the same ones again. */
   changeKeys(changed?: DevicePlan): void {
     // Greetings under way use the old key.
     this.#keysChangedAt = this.world.clock.now;
@@ -203,7 +203,7 @@ export class ServerProcess implements Host, Wiring {
     return most === undefined ? undefined : random.below(most + 1);
   }
 
-  /** If a device is not read, the commit that begins takes longer than the device may be silent. */
+  /** If a device is not read, the commit that begins takes longer than a device may be silent. */
   #slowUnread(): void {
     const { sockets, disk, world } = this;
     const { clock, random, scenario: { timeout } } = world;
@@ -265,7 +265,7 @@ export class ServerProcess implements Host, Wiring {
     });
   }
 
-  /** Peers that have gone must not wait for anything. */
+  /** Checks that peers that have gone do not wait for anything. */
   #checkWaiting(): void {
     const { waiting = 0, devices = [] } = this.server ?? {};
     const most = this.world.scenario.limits.connections + WRITES * devices.length;
@@ -347,10 +347,10 @@ export class ServerProcess implements Host, Wiring {
       case "reported":
         return world.channels?.things.get(event.device)?.reported(event.channel, event.value);
       case "met":
-        if (!this.has(event.device)) return; // it has learned late that this is safe; the books see the new server's
+        if (!this.has(event.device)) return; // it learns late that this is safe; the books follow the new server
         return world.channels?.things.get(event.device)?.met(event.channel);
       case "late_answer":
-        if (world.serverIsDown) return; // callers are about to be told that it is closed
+        if (world.serverIsDown) return; // callers will soon be told that it is closed
         return world.channels?.things.get(event.device)?.requests.late(event.tag);
       case "plain_line":
         return world.channels?.things.get(event.device)?.plainLine(event.message);
@@ -383,7 +383,7 @@ export class ServerProcess implements Host, Wiring {
     this.world.books.get(id)?.appFailed();
   }
 
-  /** A welcome that was sent before the device was let in on another connection is not true any more. */
+  /** Checks that a welcome does not admit a device that was admitted on another connection since. */
   #checkWelcome(id: string, dialect: 1 | 2, socket: SimSocket | undefined): void {
     const before = this.#admittedAt.get(id) ?? -Infinity;
     if (dialect === 2 && socket && socket.wroteAt < before) {
@@ -392,20 +392,20 @@ export class ServerProcess implements Host, Wiring {
     this.#admittedAt.set(id, this.world.clock.now);
   }
 
-  /** Dialect 1 has no positions to show it by. */
+  /** Dialect 1 has no positions that would show it. */
   #checkOlder(id: string): void {
     const books = this.world.books.get(id);
     if (books && !books.mayBeFirst) books.older.admitted();
   }
 
-  /** Another server has taken a device. It comes back to this one, which loads it from the store again. */
+  /** Another server has taken a device. When it comes back, this server loads it from the store again. */
   protected lost(id: string): void {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
     this.#admittedAt.delete(id);
     const books = this.world.books.get(id);
     books?.serverDied();
-    // Of a stream that was never safe the next greeting knows nothing.
+    // The next greeting does not know a stream that was never safe.
     if (books && !this.disk.devices.has(id)) books.aging.isForgotten = true;
     this.world.channels?.lost(id);
   }
@@ -419,7 +419,7 @@ export class ServerProcess implements Host, Wiring {
   #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
     const plan = this.world.planOf(id);
     if (!plan) return;
-    // Behind them the device's time, if there is room.
+    // The metadata end with the device's time, if there is room.
     const [, metadata, ms] = said.match(/^(.*?)(?: ?ms=(\d{10}))?$/)!;
     const isOwn = dialect === 2 && this.world.deploys?.devices.has(id);
     if (
@@ -437,7 +437,7 @@ export class ServerProcess implements Host, Wiring {
         .map((ago) => ago < 0 ? ago + 2 ** 32 : ago),
     );
     const { clock, scenario: { timeout } } = this.world;
-    // A hello lies unread while the server stands, or a commit is under way.
+    // A hello stays unread while the server is frozen, or a commit is under way.
     const busyUntil = Math.max(this.process.frozenUntil, this.disk.troubleEnd);
     const isLate = clock.now - busyUntil < Math.max(timeout, ago);
     if (ago > 2 * timeout && !isLate) {
@@ -449,7 +449,7 @@ export class ServerProcess implements Host, Wiring {
     return this.world.devices.find((device) => device.id === id);
   }
 
-  /** It was started a moment ago, and has perhaps not looked at everything yet. */
+  /** Whether it was started a moment ago, and may not have processed everything yet. */
   get isFresh(): boolean {
     return this.world.clock.now - this.#startedAt < this.world.scenario.timeout;
   }
@@ -469,7 +469,7 @@ export class ServerProcess implements Host, Wiring {
     }
   }
 
-  /** @param disk What it finds instead of its own when it is started again. */
+  /** @param disk The disk that it finds instead of its own when it is restarted. */
   kill(torn: Torn | undefined, disk: Disk | undefined, closes: boolean): void {
     const { world } = this;
     world.log?.(`the server is killed${disk ? ", its store is another one" : ""}`);
@@ -500,7 +500,7 @@ export class ServerProcess implements Host, Wiring {
     this.disk.tables.close();
   }
 
-  /** Ends the process as an operator does. @param done Called when it has ended */
+  /** Stops the process as an operator does. @param done Called when it has ended */
   stop(done: () => void): void {
     const { server, world } = this;
     if (!server) return;
@@ -520,7 +520,7 @@ export class ServerProcess implements Host, Wiring {
     });
   }
 
-  /** Nothing is left to be done for this device. */
+  /** Whether nothing is left to do for this device. */
   isIdle(id: string): boolean {
     const rows = this.disk.devices.get(id);
     const device = this.server?.devices.find((device) => device.id === id);

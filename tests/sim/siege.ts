@@ -1,4 +1,4 @@
-/** Strangers who say names, and want everything that an open server gives: connections, places, memory. */
+/** Strangers who send names, and try to use up what an open server offers: connections, places, memory. */
 import { MESSAGE } from "../../server/link/pool.ts";
 import { isOfApplication } from "../../server/link/record.ts";
 import { frame } from "../../server/protocol/lines.ts";
@@ -14,7 +14,7 @@ const NAMES = 40;
 
 const encoder = new TextEncoder();
 
-/** They come, talk, acknowledge nothing, go, and come again under another name, until the world ends. */
+/** They connect, talk, acknowledge nothing, leave, and come back under another name, until the world ends. */
 export function besiege(world: World): void {
   for (let n = 0; n < STRANGERS; n++) comeAgain(world);
 }
@@ -55,8 +55,9 @@ function come(world: World, name: string): void {
 }
 
 /**
- * @param longest Text that the server has ever taken, in bytes: what waits was perhaps taken before it took less.
- * @throws {Violation} if more waits in the store than all devices, or those that just say a name, may have
+ * @param longest Longest text that the server has ever taken, in bytes: waiting texts may be from before its limit was
+ * lowered.
+ * @throws {Violation} if more waits in the store than all devices, or those without a key, may have
  */
 export function checkQueues(
   { limits: { totalText }, devices, siege }: Scenario,

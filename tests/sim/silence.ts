@@ -1,12 +1,11 @@
 /**
- * Watches what an end takes for an outage: a peer that is there is never taken for dead, and one that is not is
- * noticed in time.
+ * Checks how an end judges outages: it must never take a living peer for dead, and must notice a dead one in time.
  */
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { SimSocket } from "../../bridge/testing/socket.ts";
 import type { World } from "./world.ts";
 
-/** Judges what the server says of a connection that it has ended. @throws {Violation} */
+/** Checks the server's reason for ending a connection. @throws {Violation} */
 export function judgeEnd(world: World, socket: SimSocket, reason: string, whose: string): void {
   const { end, process } = socket;
   const { clock, scenario: { timeout } } = world;
@@ -36,13 +35,13 @@ export interface Patience {
   stall: number;
   /** To send a keepalive when there is nothing else to send. */
   keepalive: number;
-  /** @returns when it was able to do something last */
+  /** @returns until when it was prevented from acting */
   busyUntil(): number;
 }
 
 /**
- * Looks, for as long as a socket is open, whether its owner notices in time that the other end is gone, and keeps
- * the link alive itself.
+ * Checks, while a socket is open, that its owner notices in time when the other end is gone, and keeps the link alive
+ * itself.
  */
 export function watchSocket(
   { clock }: World,

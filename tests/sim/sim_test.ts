@@ -1,6 +1,6 @@
 /**
- * The simulator itself: some seeds, the whole small world with one fault at a time, that a seed replays
- * exactly, and that known bugs are found. `deno task sim` plays more of everything.
+ * Tests of the simulator: some seeds, the whole small world with one fault at a time, exact replay of a seed, and the
+ * finding of known bugs. `deno task sim` runs more of everything.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { playSeed } from "./run.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 
-/** Seeds of the quality gate where nothing is installed; `.ci/run` plays 2000, the nightly ones are more. */
+/** Seeds of the quality gate without installed tools; `.ci/run` runs 2000, and more at night. */
 const SEEDS = 200;
 
 Deno.test("every promise holds in some hundred worlds", async () => {
@@ -26,7 +26,7 @@ Deno.test("every promise holds in some hundred worlds", async () => {
   assertEquals(sum.seeds, SEEDS);
 });
 
-Deno.test("a seed replays line by line, in whatever order seeds are played", async () => {
+Deno.test("a seed replays line by line, in whatever order seeds are run", async () => {
   const trace = async (seed: number) => {
     const lines: string[] = [];
     const { violation, ...outcome } = await playSeed(seed, { log: (line) => lines.push(line) });
@@ -58,7 +58,7 @@ for (const [variant, { name }] of VARIANTS.entries()) {
   });
 }
 
-/** Seeds after which each of these must have been found. */
+/** Number of seeds within which each of these must be found. */
 const SOON = 1000;
 
 /** One of each kind, and a seed from which it is soon found; `deno task sim --mutations` hunts for all, from 1. */
@@ -79,7 +79,7 @@ const QUICK: Readonly<Record<string, number>> = {
 
 for (const [name, from] of Object.entries(QUICK)) {
   Deno.test(`a known bug is found: ${name}`, async () => {
-    // In a program of its own: workers of this one have their types checked, which takes longer than all else.
+    // In a process of its own: workers of this one would be type-checked, which takes longer than everything else.
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "-q", "-A", "--no-check", MAIN, "--mutations", "--only", name]
         .concat("--from", `${from}`, "--limit", `${SOON}`, "--jobs", "1", "--json"),
@@ -105,7 +105,7 @@ Deno.test("every known bug has its one place in the source", async () => {
   }
 });
 
-Deno.test("workers play what one program plays", async () => {
+Deno.test("workers give the same results as a single process", async () => {
   const seeds = 60;
   const sum = await playRange({ from: 1, seeds, jobs: 2 }, () => {});
   assertEquals([sum.found, sum.seeds], [[], seeds]);
@@ -123,7 +123,7 @@ function written(...seen: string[]): Stream {
   return stream;
 }
 
-Deno.test("the books know what is lost, doubled, invented and out of order", () => {
+Deno.test("the books notice lost, doubled, invented and reordered messages", () => {
   assertThrows(() => written().seen("2", true), Violation, "came before");
   assertThrows(() => written("1").seen("1", true), Violation, "seen twice");
   assertThrows(() => written().seen("0", true), Violation, "never written");
@@ -133,7 +133,7 @@ Deno.test("the books know what is lost, doubled, invented and out of order", () 
   assertEquals(written("1", "2", "3").missing(0), undefined);
 });
 
-Deno.test("the books know what may come once more, and only once", () => {
+Deno.test("the books allow what may come once more, and only once", () => {
   const stream = written("1");
   stream.readerBegins();
   stream.find("1")!.repeats = 1;
@@ -141,7 +141,7 @@ Deno.test("the books know what may come once more, and only once", () => {
   assertThrows(() => stream.seen("1", true), Violation, "seen twice");
 });
 
-Deno.test("the books know that a message with QoS 1 which has expired may be written again", () => {
+Deno.test("the books allow an expired message with QoS 1 to be written again", () => {
   let now = 0;
   const books = new Books("A", false, 3, () => now);
   const write = () => {
@@ -172,7 +172,7 @@ Deno.test("the books know that a message with QoS 1 which has expired may be wri
   assertThrows(expires, Violation, "expires, and was seen");
 });
 
-Deno.test("wrong options are named", () => {
+Deno.test("errors about options name the option", () => {
   assertEquals(parse(["--help"]), "help");
   assertThrows(() => parse(["--seeds", "0"]), Error, "--seeds");
   assertThrows(() => parse(["--trace"]), Error, "--seed");

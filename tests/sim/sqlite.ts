@@ -1,4 +1,4 @@
-/** The real `SqliteStore` on files, beside the rows of the simulated disk: both must have the same. */
+/** The real `SqliteStore` on files, beside the rows of the simulated disk: both must have the same content. */
 import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
 import type {
   Acquired,
@@ -15,7 +15,7 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import { CREATE } from "./statements.ts";
 
-/** How exact times are in a file, in ms: each process that opens it rounds. */
+/** Precision of times in a file, in ms: each process that opens it rounds. */
 const ROUNDED = 20;
 
 const NOTHING = new Uint8Array(0);
@@ -38,7 +38,7 @@ export class SqliteDisk extends Disk {
     const work: Work = { statements: [{ sql: CREATE, params: [] }] };
     this.#store.commit({
       works: [work],
-      // Those whom the world has made up are new to it.
+      // Devices that the world has created are new to it.
       changes: () =>
         this.devices.entries().filter(([, { isMadeUp }]) => isMadeUp).map(([id, rows]) => {
           rows.isMadeUp = false;
@@ -57,7 +57,7 @@ export class SqliteDisk extends Disk {
     const disk = new SqliteDisk(this.folder);
     this.copyTo(disk);
     copyDatabase(this.#path, disk.#path);
-    // A commit under way is not among the rows yet.
+    // The current commit is not in the rows yet.
     if (this.isCommitting) tear(`${disk.#path}-wal`, this.#log.bytes, () => 0);
     return disk;
   }
@@ -92,7 +92,7 @@ export class SqliteDisk extends Disk {
 
   override async query(sql: string, params: readonly SqlInput[]): Promise<SqlRow[]> {
     const known = this.tables.query(sql, ...params);
-    if (this.isCommitting) return known; // in the file there is more already
+    if (this.isCommitting) return known; // the file already has more
     const real = await this.#store!.query(sql, params, "all");
     const [left, right] = [known, real].map((rows) => JSON.stringify(rows));
     if (left !== right) throw new Violation(`${sql} finds ${right} in the file, and not ${left}`);
@@ -100,9 +100,9 @@ export class SqliteDisk extends Disk {
   }
 
   /**
-   * The process is killed. The next one finds the file as it was left.
+   * The process is killed; the next one finds the file as it was left.
    *
-   * @param cut Draws how much of the last commit has come to the log; undefined: all.
+   * @param cut Draws how much of the last commit has reached the log; undefined: all.
    */
   override die(cut: Random | undefined): boolean {
     const path = this.folder.next();
@@ -121,19 +121,19 @@ export class SqliteDisk extends Disk {
   }
 }
 
-/** Of a write-ahead log, in bytes: see https://sqlite.org/fileformat2.html#walformat. */
+/** Sizes in a write-ahead log, in bytes: see https://sqlite.org/fileformat2.html#walformat. */
 const HEADER = 32;
 const FRAME = 24 + 4096;
 
 /**
- * A copy of SQLite's log, which follows it without reading all of it again: what was committed stays as it is until the
- * log begins again, and has other salts then.
+ * A copy of SQLite's log, updated without reading all of it again: committed frames stay until the log restarts, which
+ * changes its salts.
  */
 class Log {
   #copy = NOTHING;
   #size = 0;
   #salts = "";
-  /** Place behind the last commit in the log of these salts. */
+  /** End of the last commit in the log with these salts. */
   #end = 0;
 
   get bytes(): Uint8Array {
@@ -178,14 +178,14 @@ class Log {
   }
 }
 
-/** When a message was written, and when it expires, is kept in whole ms, and so is how far the file's clock is. */
+/** The file has a message's time and deadline in whole ms, and its own clock as well. */
 function timeless(name: string, value: unknown): unknown {
   return name === "written" || name === "expires" ? undefined : value;
 }
 
 /**
- * Takes back the end of what a commit wrote into the log: a part of what was appended, or, if the log was begun
- * again, of what lies over that which is in the file by now. Returns whether there is anything to take back.
+ * Tears the last commit in the log: removes a part of what was appended, or, if the log was restarted, of what
+ * overwrote frames that are in the file by now. Returns whether there is anything to remove.
  */
 export function tear(path: string, before: Uint8Array, below: (n: number) => number): boolean {
   const after = read(path);

@@ -1,7 +1,7 @@
-/** What the applications on the server say to the store's database. */
+/** The SQL statements of the applications on the server. */
 export const CREATE =
   "CREATE TABLE IF NOT EXISTS effects (device TEXT NOT NULL, text TEXT NOT NULL)";
-/** The application has done something with a message of a device. */
+/** Notes that the application has processed a device's message. */
 export const EFFECT = "INSERT INTO effects (device, text) VALUES (?, ?)";
 /** One that fails when it is executed. */
 export const BROKEN = "INSERT INTO effects (device, text) VALUES (NULL, ?)";

@@ -1,6 +1,6 @@
 /**
- * A store that takes its time, and whose disk outlives the server: what the last commit left is what the next server
- * finds. A commit under way may be torn by the server's end: then all of it is there, or nothing.
+ * A slow store whose disk outlives the server: the next server finds the last commit. If the server is killed during a
+ * commit, all of it is there, or nothing.
  */
 import { LocalError } from "../../server/protocol/errors.ts";
 import {
@@ -24,21 +24,21 @@ import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { BROKEN, COUNT, CREATE, EFFECT } from "./statements.ts";
 
-/** What the store needs of its world. */
+/** What the store needs from its world. */
 export interface StoreWorld extends DiskWatcher {
-  /** A commit is going to be in the store, or not: a fault may come here. */
+  /** A commit is about to reach the store: a fault may happen here. */
   step(): void;
-  /** All that was said to become safe, is. */
+  /** Everything announced in this commit is safe now. */
   committed(): void;
-  /** How the server is to be killed in this commit, if it is. */
+  /** How the server must be killed in this commit, if at all. */
   tears(): Torn | undefined;
   tear(torn: Torn): void;
 }
 
-/** What a kill leaves of the commit under way: nothing, or all of it. */
+/** What a kill leaves of the current commit: nothing, or all of it. */
 export type Torn = "before" | "after";
 
-/** What is known of a commit under way. */
+/** The state of the current commit. */
 interface Pending {
   batch: Batch;
   works: readonly Work[];
@@ -50,7 +50,7 @@ interface Pending {
   fails: boolean;
 }
 
-/** Of commits that take time, the share that is asked a second time what is different. */
+/** Share of the slow commits that are asked for their changes a second time. */
 const ASKS_AGAIN = 0.3;
 
 export class SimStore implements Store {
@@ -130,7 +130,7 @@ export class SimStore implements Store {
   }
 
   #end(resolve: (refused: Pending["refused"]) => void, reject: (error: LocalError) => void): void {
-    // A commit that the real store has is not taken back.
+    // A commit that the real store has is not undone.
     const { isWritten, fails } = this.#pending!;
     const fenced = isWritten ? undefined : this.#fenced();
     if (!fenced && !fails && (!this.disk.full || isWritten)) return resolve(this.#finish());
@@ -168,7 +168,7 @@ export class SimStore implements Store {
     return changes;
   }
 
-  /** Why another server has the device of a change by now. */
+  /** The error, if another server has the device of a change by now. */
   #fenced(): FencedError | undefined {
     for (const [id, { token }] of this.#pending!.changes) {
       if (token !== this.#tokens.get(id)) return new FencedError(id);
@@ -176,7 +176,7 @@ export class SimStore implements Store {
     return undefined;
   }
 
-  /** All of it is safe. */
+  /** Makes all of it safe. */
   #finish(): Pending["refused"] {
     const { batch, refused, changes } = this.#pending!;
     if (this.#random.chance(ASKS_AGAIN)) this.#askAgain(this.#pending!);
@@ -189,7 +189,7 @@ export class SimStore implements Store {
     return refused;
   }
 
-  /** As a store does that has to begin its transaction again. */
+  /** Asks again, like a store that has to restart its transaction. */
   #askAgain({ batch, refused, changes }: Pending): void {
     const [before, after] = [changes, this.#collect(batch, refused)].map((it) =>
       JSON.stringify([...it].filter(([_, { rows }]) => rows.length > 0))
@@ -258,7 +258,7 @@ export function check(sql: string): void {
   if (/holdfast_/.test(sql)) throw new LocalError("BAD_ARGUMENT", "this table is the store's");
 }
 
-/** Copies what it is told. */
+/** Records the rows that are written to it. */
 export class Recorder implements RowWriter {
   readonly rows: Row[] = [];
 

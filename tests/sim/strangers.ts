@@ -1,4 +1,4 @@
-/** Who else is on the network: programs that connect to the server, or answer in its place, and mean no good. */
+/** Hostile programs on the network that connect to the server, or answer in its place. */
 import { proofOf } from "../../server/protocol/proof.ts";
 import { EPHEMERAL, formatWelcome, HELLO, PROOF } from "../../server/protocol/greeting.ts";
 import { frame } from "../../server/protocol/lines.ts";
@@ -17,7 +17,7 @@ export type Stranger =
   | "wrong key"
   | "replay"
   | "loud"
-  | "deaf" // is answered, and reads nothing
+  | "deaf" // gets an answer, and reads nothing
   | "gone"; // resets the connection at once
 
 export const STRANGERS: readonly Stranger[] = [
@@ -31,16 +31,16 @@ export const STRANGERS: readonly Stranger[] = [
   "gone",
 ];
 
-/** Those who come where there is a key: they try that more often. */
+/** Strangers where there is a key, who try that more often. */
 export const THIEVES: readonly Stranger[] = [...STRANGERS, "wrong key", "wrong key", "replay"];
 
-/** Where strangers come from. */
+/** The strangers' address. */
 export const ELSEWHERE = "10.9.9.9";
 
-/** The name that the server knows a loud stranger by. */
+/** The name of a loud stranger at the server. */
 export const LOUD = "Z";
 
-/** A stranger connects to the server, says its piece, and goes after a while. */
+/** A stranger connects to the server, sends its bytes, and leaves after a while. */
 export function strangerConnects(world: World, stranger: Stranger, plan: DevicePlan): void {
   const { random, clock } = world;
   const conditions = { ...plan.conditions, segment: Infinity };
@@ -49,7 +49,7 @@ export function strangerConnects(world: World, stranger: Stranger, plan: DeviceP
   const key = Uint8Array.from({ length: 32 }, () => random.word());
   const say = (bytes: Uint8Array) => void socket.write(bytes);
   const hello = helloOf(world, plan);
-  for (const books of world.books.values()) books.expiring.isClaimed = true; // it may repeat what any device has said
+  for (const books of world.books.values()) books.expiring.isClaimed = true; // it may replay any device's hello
   let number = 0;
   const speak = () => {
     if (socket.closed || socket.failed) return;
@@ -140,7 +140,7 @@ function forgedWelcome(hello: string): string {
     bytes: 2000,
     line: 500,
   };
-  // Of a suite with ephemeral keys in the same one: what is sealed behind it must not be taken either.
+  // For a suite with ephemeral keys, answers in the same suite: what is sealed after it must not be accepted either.
   const isEphemeral = hello.startsWith(`${HELLO}0${EPHEMERAL}`);
   const suite = isEphemeral ? EPHEMERAL : 2;
   return `${formatWelcome(suite, greeting, "6".repeat(isEphemeral ? 64 : 32))}${"7".repeat(32)}\n`;

@@ -1,4 +1,4 @@
-/** What many seeds came to. */
+/** The results of many seeds. */
 import type { Outcome } from "./run.ts";
 
 export interface Found {
@@ -6,10 +6,10 @@ export interface Found {
   violation: string;
 }
 
-/** Can be sent between workers. */
+/** A summary, which can be sent between workers. */
 export interface Summary {
   seeds: number;
-  /** Worlds in which devices speak of channels. */
+  /** Worlds in which devices use channels. */
   channels: number;
   /** Of these, with a bridge to a broker. */
   mqtt: number;

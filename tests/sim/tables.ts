@@ -6,7 +6,7 @@ export class Tables {
   #db: DatabaseSync | undefined;
   readonly #statements = new Map<string, StatementSync>();
 
-  /** @param functions That its SQL has beside SQLite's. */
+  /** @param functions Functions that its SQL has besides SQLite's. */
   constructor(readonly functions: Readonly<Record<string, () => number>> = {}) {}
 
   run(sql: string, params: readonly SqlInput[]): void {
@@ -17,13 +17,13 @@ export class Tables {
     return this.#prepare(sql).all(...params);
   }
 
-  /** What a query counts; 0 if it has no table. */
+  /** The number of rows that match; 0 if there is no such table. */
   count(table: string, where = ""): number {
     if (!this.#db) return 0;
     return Number(this.query(`SELECT count(*) AS n FROM ${table} ${where}`)[0]!.n);
   }
 
-  /** Whether anything was ever made. */
+  /** Whether any table was ever created. */
   get exist(): boolean {
     return this.#db !== undefined && this.query("SELECT 1 FROM sqlite_master").length > 0;
   }

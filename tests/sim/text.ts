@@ -1,4 +1,4 @@
-/** Texts for the simulated applications: each once in its stream, of all lengths, and of all widths of UTF-8. */
+/** Texts for the simulated applications: unique in their stream, of all lengths, and of all widths of UTF-8. */
 import type { Stream } from "./promises.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 
@@ -7,9 +7,9 @@ const DIGITS =
 const FILLERS = ["x", "0a", "7f ", "ä", "€", "😀", "\t", "\u0001", "\u007f", "\r", "\ufeff"];
 
 /**
- * A text that the stream does not have; undefined if none was found that fits.
+ * A text that is not in the stream yet; undefined if none was found that fits.
  *
- * @param long Share of those that are as long as they may be.
+ * @param long Share of texts of the maximum length.
  * @param count A number that no other text of the stream has.
  */
 export function newText(

@@ -1,6 +1,6 @@
 /**
- * What a simulated world knows of ephemeral keys: the secrets, as it has seen them drawn; that none is used twice; and that
- * whoever has recorded a greeting, and learns the device's key later, does not have the keys of its records.
+ * Checks of ephemeral keys: notes the secrets as they are drawn; checks that none is used twice, and that somebody who
+ * has recorded a greeting and learns the device's key later cannot derive the keys of its records.
  */
 import { createHash, hkdfSync } from "node:crypto";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
@@ -12,7 +12,7 @@ const BYTES = 32;
 
 const NOTHING = new Uint8Array(0);
 
-/** By their public keys; those that were not asked for yet have none. */
+/** The drawn secrets; each gets its public key when it is first needed. */
 let drawn: { secret: Uint8Array; pair?: Ephemeral }[] = [];
 let used = new Set<string>();
 
@@ -29,12 +29,12 @@ export function noteDraw(array: ArrayBufferView): void {
 }
 
 /**
- * What a device and its server share, by their public keys; undefined: an impostor's is no key.
+ * The shared secret of a device and its server, by their public keys; undefined: the impostor's is not a key.
  *
  * @throws {Violation} nobody has drawn the device's secret
  */
 export function sharedOf(device: string, server: string): Uint8Array | undefined {
-  // The newest first: making a pair takes its time, and a crowd draws many.
+  // The newest first: computing a pair is slow, and a crowd draws many.
   const own = drawn.findLast((draw) =>
     (draw.pair ??= new Ephemeral(draw.secret)).publicKey === device
   );
@@ -42,7 +42,7 @@ export function sharedOf(device: string, server: string): Uint8Array | undefined
   return own.pair!.share(server);
 }
 
-/** A connection is sealed. @throws {Violation} one of its ephemeral keys was on an earlier one */
+/** Notes the keys of a sealed connection. @throws {Violation} an earlier connection had one of them */
 export function useOnce(...publicKeys: string[]): void {
   for (const key of publicKeys) {
     if (used.has(key)) throw new Violation(`the ephemeral key ${key} is used again`);
@@ -50,7 +50,7 @@ export function useOnce(...publicKeys: string[]): void {
   }
 }
 
-/** @throws {Violation} the keys of the records come of the device's key and the greeting alone */
+/** @throws {Violation} the keys of the records follow from the device's key and the greeting alone */
 export function stealKeys(key: Uint8Array, greeting: Uint8Array, keys: SealKeys): void {
   const info = concat(
     new TextEncoder().encode("holdfast 04"),

@@ -19,32 +19,32 @@ import { differs, type Truth } from "./thing_truth.ts";
 
 /** The books of all devices. */
 export interface Owner {
-  /** A number that grows. */
+  /** A number that grows with each call. */
   tick(): number;
   /** The number when the last commit was done. */
   readonly committedAt: number;
   /** A setting is in the store. */
   kept(setting: Setting): void;
-  /** A setting lies in the store for the process that has the device. */
+  /** A setting is in the store, posted for the process that has the device. */
   posted(setting: Setting): void;
-  /** It does so no longer. */
+  /** It is no longer posted. */
   mailEnds(setting: Setting): void;
-  /** It is, and something that was published takes effect again. */
+  /** A setting is in the store that was published and takes effect again. */
   again(setting: Setting): void;
   /** A device's report is in the store. */
   told(id: string): void;
-  /** The device is forgotten in the commit under way. */
+  /** The device is forgotten in the current commit. */
   forgive(id: string): void;
-  /** Somebody at a broker has something told to it. @returns until when that is of use */
+  /** Somebody at a broker sends something to it. @returns its deadline */
   errand(id: string, line: string): number;
-  /** The same, and the device is elsewhere. */
+  /** The same, for a device at another server. */
   errandPosted(id: string, line: string): void;
 }
 
 export class ThingBooks {
   readonly requests: RequestBooks;
   readonly readings: ReadingBooks;
-  /** Tags of the device's questions whose answers are in the store, or were. */
+  /** Tags of the device's requests whose answers are or were in the store. */
   readonly answers = new Set<string>();
   /** What the server's application shows. */
   thing: Thing | undefined;
@@ -53,11 +53,11 @@ export class ThingBooks {
   readonly settings = new Map<string, Setting>(); // by channel and value
   #kept = new Map<string, ChannelState>(); // in the store
   #shown = new Map<string, Set<unknown>>(); // see #show
-  #toldAt = new Map<string, number>(); // when the newest of the settings that were known to be safe was said
-  #answeredAt = new Map<string, number>(); // the same of those that the device has seen since it was started
+  #toldAt = new Map<string, number>(); // when the newest setting that was known to be safe was set
+  #answeredAt = new Map<string, number>(); // the same for settings that the device has seen since its start
   readonly #lines = new Set<string>();
   readonly #plain = new Set<string>();
-  #isDropped = false; // something that the device has said
+  #isDropped = false; // a message of the device was dropped
   #count = 0;
 
   constructor(readonly id: string, readonly all: Owner, readonly books: Books) {
@@ -65,7 +65,7 @@ export class ThingBooks {
     this.readings = new ReadingBooks(id);
   }
 
-  /** A number that nobody else says. */
+  /** A number that nobody else uses. */
   count(): number {
     return ++this.#count;
   }
@@ -74,7 +74,7 @@ export class ThingBooks {
     return this.#lines.has(line);
   }
 
-  /** The same to say, and a line that the device has not said before: the books know messages by their texts. */
+  /** A line with the same meaning that the device has not sent before: the books identify messages by their texts. */
   unique(line: string): string {
     if (this.hasSaid(line)) {
       const [head, value] = [line.replace(/ .*/, ""), line.replace(/^\S* /, "")];
@@ -85,7 +85,7 @@ export class ThingBooks {
     return line;
   }
 
-  // The device's doings.
+  // Events of the device.
 
   deviceStarts(): void {
     this.#answeredAt.clear();
@@ -95,7 +95,7 @@ export class ThingBooks {
     if (!parseMarked(text)) this.#plain.add(text);
   }
 
-  /** A channel of the device is something else now, and it will say so. */
+  /** A channel has changed at the device, which will report it. */
   changedThere(channel: string, value: unknown): void {
     this.#says(channel, value);
     if (!(channel in RULES)) return;
@@ -128,7 +128,7 @@ export class ThingBooks {
     };
   }
 
-  /** The device is given a setting, and answers it. */
+  /** The device gets a setting, and answers it. */
   settingSeen(channel: string, value: unknown): void {
     const setting = this.#find(channel, value);
     if (!setting || setting.hasFailed) {
@@ -147,16 +147,16 @@ export class ThingBooks {
     return this.requests.seen(...seen);
   }
 
-  /** The device is given an answer, or told that there is none. */
+  /** The device gets an answer, or a fault. */
   deviceAnswered({ name, tag }: Extract<Marked, { mark: "answer" | "fault" }>): void {
     if (tag === undefined ? !name.startsWith("x") : !this.answers.has(tag)) {
       throw new Violation(`${this.id}: an answer of ${name} that nobody has given`);
     }
   }
 
-  // The doings of the server's application.
+  // Events of the server's application.
 
-  /** Somebody wants a channel to be another. */
+  /** Somebody sets a channel. */
   sets(
     channel: string,
     value: unknown,
@@ -168,12 +168,12 @@ export class ThingBooks {
     return setting;
   }
 
-  /** Somebody at a broker wants it. */
+  /** Somebody at a broker sets it. */
   published(channel: string, value: unknown): Setting {
     return this.sets(channel, value, { isPublished: true });
   }
 
-  /** A process has posted something, for the one that has the device. @param number Of what was posted, which grows */
+  /** A process has posted something for the one that has the device. @param number Number of the mail, which grows */
   posted(errand: Errand, number: number): void {
     if ("write" in errand) return this.#messagePosted(errand.write);
     if (!("set" in errand)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
@@ -193,7 +193,7 @@ export class ThingBooks {
     this.requests.posted(valueOf(marked.value));
   }
 
-  /** What was posted has ended in the commit under way. */
+  /** Mail has ended in the current commit. */
   mailEnds(errand: Errand): void {
     if ("set" in errand) this.all.mailEnds(this.#find(errand.set, errand.value)!);
   }
@@ -202,7 +202,7 @@ export class ThingBooks {
     return this.settings.get(key(channel, value));
   }
 
-  /** It is said to be safe. */
+  /** The caller is told that it is safe. */
   safe(setting: Setting): void {
     const { channel, value, calledAt } = setting;
     const { desired } = this.#kept.get(channel) ?? {};
@@ -211,12 +211,12 @@ export class ThingBooks {
     if (!isAccepted && !setting.isForgotten && (!newer || newer.safeAt < calledAt)) {
       throw this.#violation(channel, value, "is said to be set safely, and is not");
     }
-    if (isAccepted && !setting.isKept) return; // it counts as newer when it is done
+    if (isAccepted && !setting.isKept) return; // it counts as newer when it is carried out
     setting.safeAt = this.all.tick();
     this.#toldAt.set(channel, Math.max(calledAt, this.#toldAt.get(channel) ?? 0));
   }
 
-  /** It is said that it was not set. */
+  /** The caller is told that it was not set. */
   failed({ channel, value }: Pick<Setting, "channel" | "value">): void {
     const setting = this.#find(channel, value)!;
     setting.hasFailed = true;
@@ -240,14 +240,14 @@ export class ThingBooks {
     if (setting?.isKept) setting.safeAt = Math.min(setting.safeAt, this.all.tick());
   }
 
-  /** A value may be told: it was in the store, or its message was processed with one that says another. */
+  /** A value may be reported: it was in the store, or its message was processed together with a newer one. */
   #show(channel: string, value: Value): void {
     this.#shown.set(channel, (this.#shown.get(channel) ?? new Set()).add(plain(value)));
   }
 
-  // What the server tells.
+  // Reports of the server.
 
-  /** The server says what the device has reported. */
+  /** The server reports a value of the device. */
   reported(channel: string, value: Value): void {
     if (!this.#shown.get(channel)?.has(plain(value))) {
       throw this.#violation(channel, value, "is told, and is not safe");
@@ -264,7 +264,7 @@ export class ThingBooks {
     if (!this.#plain.has(text)) throw new Violation(`${this.id}: nobody has said ${text}`);
   }
 
-  /** Looks at what the server shows. @param isStill And that is what the store has */
+  /** Checks what the server shows. @param isStill Whether that must be what the store has */
   look(thing: Thing, isStill = false): void {
     for (const channel of [...Object.keys(RULES), READING]) {
       const reported = thing.reported(channel)?.value;
@@ -327,7 +327,7 @@ export class ThingBooks {
   #keeps(setting: Setting): void {
     if (setting.isKept) return;
     setting.isKept = true;
-    // What was posted comes behind all that was done with the device before.
+    // Mail comes after everything done with the device before.
     if (setting.postedAt !== undefined) setting.calledAt = this.all.committedAt;
     this.all.kept(setting);
   }
@@ -360,7 +360,7 @@ export class ThingBooks {
         throw new Violation(`${this.id}: who has written ${JSON.stringify(text)}?`);
     }
     const known = toDevice.find(text);
-    // A device that was forgotten may be answered again what it says again, and told again what has QoS 1.
+    // A forgotten device may get the answer to a repeated line again, and messages with QoS 1 again.
     if (known) this.books.dropped.again(known, marked.mark === "event");
     else this.books.serverWrites(text, { qos: true, waits: true, expires });
   }
@@ -373,7 +373,7 @@ export class ThingBooks {
     }
   }
 
-  /** All that the server has not made safe is gone, or it has lost the device. */
+  /** The server has died and lost everything that was not safe, or it has lost the device. */
   serverDied(): void {
     this.thing = undefined;
     this.ends(ALL);
@@ -382,13 +382,13 @@ export class ThingBooks {
     }
   }
 
-  /** Another process of a fleet has the device: what is wanted where that is not is wanted still. */
+  /** Another process of a fleet has the device now: acts of processes that do not have it stay open. */
   left(): void {
     this.thing = undefined;
     this.ends(({ isDistant }) => !isDistant);
   }
 
-  /** Some who want something are no more: what is not accepted never is. */
+  /** Some callers have ended: their acts that were not accepted never will be. */
   ends(isOver: (from: From) => boolean): void {
     this.requests.ended(isOver);
     for (const setting of this.settings.values()) {
@@ -415,7 +415,7 @@ export class ThingBooks {
 
   // The end.
 
-  /** What is not as it should be, when all is over. */
+  /** What is wrong at the end; undefined: nothing. */
   unfinished(): string | undefined {
     const { thing, device } = this;
     if (!thing || !device) return "no application is there";

@@ -1,13 +1,13 @@
-/** What a device's channels are when all is over, beside what the server shows of them. */
+/** Compares a device's channels at the end with what the server shows. */
 import type { Thing } from "../../server/channels/thing.ts";
 import { takes, verdictOf } from "./channel_plan.ts";
 
-/** What a device is, and not only the server's view of it. */
+/** The real state of a device, not just the server's view of it. */
 export interface Truth {
   readonly values: ReadonlyMap<string, unknown>;
 }
 
-/** How a channel is not as it should be; undefined: it is. @param isDropped Something that the device has said was dropped */
+/** What is wrong with a channel; undefined: nothing. @param isDropped A message of the device was dropped */
 export function differs(
   channel: string,
   thing: Thing,

@@ -1,4 +1,4 @@
-/** The books of transactions: what belongs together becomes safe in one commit, or never. */
+/** The books of transactions: the parts of one must become safe in one commit, or never. */
 import { Violation } from "../../bridge/testing/violation.ts";
 
 /** One transaction of an application. */
@@ -36,7 +36,7 @@ export class Transfer {
     return this.#safe.size === this.#parts.size;
   }
 
-  /** It was said to be safe. */
+  /** Its application is told that it is safe. */
   told(): void {
     if (!this.isWhole) throw new Violation(`${this.name} is said to be safe, and is not`);
   }
@@ -59,7 +59,7 @@ export class Transfers {
     this.#byPart.set(part, transfer);
   }
 
-  /** The commit under way makes this safe, which may belong to a transaction. */
+  /** The current commit makes this safe, which may belong to a transaction. */
   safe(part: string): void {
     const transfer = this.#byPart.get(part);
     if (!transfer) return;

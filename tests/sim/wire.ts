@@ -1,4 +1,4 @@
-/** Watches that neither end of a connection sends more than the other has said it takes. Dialect 2. */
+/** Checks that neither end of a connection sends more than the other's credit. Dialect 2. */
 import { byteLength, concat, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { HELLO, WELCOME } from "../../server/protocol/greeting.ts";
 import { Credit } from "./credit.ts";
@@ -7,7 +7,7 @@ import { OpenedTap } from "./opened.ts";
 import type { DevicePlan } from "./scenario.ts";
 import type { Tap } from "../../bridge/testing/socket.ts";
 
-/** Bytes of a hello before its window, and of that. */
+/** Bytes of a hello before its window, and bytes of the window. */
 const WINDOW = 3 + 4 * 8;
 const WORD = 8;
 
@@ -33,7 +33,7 @@ class Lines {
   }
 }
 
-/** A connection as it passes at the server. */
+/** A connection as seen at the server. */
 class Wire implements Tap {
   #up = new Lines();
   #down = new Lines();
@@ -75,12 +75,12 @@ class Wire implements Tap {
   }
 }
 
-/** What watches the server's end of a connection. */
+/** A watcher for the server's end of a connection. */
 export function wireOf(plan: DevicePlan | undefined, clock: { readonly now: number }): Tap {
   return new OpenedTap(new Wire(plan), plan, DOWN, clock);
 }
 
-/** What the line says that its sender takes. */
+/** The credit that a greeting's sender gives. */
 function creditOf(who: string, line: string): Credit {
   const word = (at: number) => parseInt(line.slice(at, at + WORD), 16);
   return new Credit(who, word(WINDOW), word(WINDOW + WORD));

@@ -1,13 +1,13 @@
-/** How long what is left to do may take. */
+/** Estimates how long the remaining work may take. */
 import type { Scenario } from "./scenario.ts";
 
-/** A broker is away for a while, and the bridge looks for it after pauses; in ms. */
+/** A broker is away for a while, and the bridge reconnects after pauses; in ms. */
 const BROKER = 150_000;
 
 /** Length of a pause of a fleet's server, or of a device's absence, in leases. */
 const AWAY = 12;
 
-/** A time in which all that may be left to do can be done, in ms. */
+/** A time in which all remaining work can be done, in ms. */
 export function workOf(
   { gather, storeTime = 0, acquireTime = 0, timeout, devices, mqtt, fleet }: Scenario,
 ): number {

@@ -1,14 +1,14 @@
-/** Plays batches of seeds for the pool. */
+/** Runs batches of seeds for the pool. */
 import { exploreShare, type Share } from "./exhaustive.ts";
 import { playFleetSeed, playSeed } from "./run.ts";
 import { addOutcome, emptySummary, type Summary } from "./summary.ts";
 
-/** A worker's task: to play seeds from the first on, all of them or until a violation. */
+/** A worker's task: to run all these seeds, or until a violation. */
 export interface Batch {
   from: number;
   count: number;
   stops: boolean;
-  /** Of worlds of a fleet. */
+  /** Whether they are seeds of fleets. */
   fleet: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * One seed's world: a clock, a server, its devices, the networks between them, and the faults.
  *
- * Long because it is what all of these know of each other.
+ * Long because it connects all of these.
  */
 import { newState } from "../../server/link/record.ts";
 import { Books } from "./books.ts";
@@ -34,19 +34,19 @@ import { Transfers } from "./transfers.ts";
 import { workOf } from "./work.ts";
 import type { FleetBrokerFault } from "./mqtt_plan.ts";
 
-/** Time after the last fault in which everything must arrive, in timeouts, without the time for each message. */
+/** Time after the last fault within which everything must arrive, in timeouts, plus time for each message. */
 const PATIENCE = 60;
 
 /** Time after a fault in which nothing is expected, in timeouts. */
 const CALM = 3;
 
-/** Time in which a device that was told of the end of its connection must have the next one, in timeouts. */
+/** Time within which a device that was told of the end of its connection must have the next one, in timeouts. */
 const RECOVERY = 0.9;
 
 /** Time in which an outage must be noticed, in timeouts. */
 const NOTICED = 1.1;
 
-/** Runs after everything else of this turn. The real one: in a world it is replaced. */
+/** Runs after everything else of this turn. The real `setImmediate`, which worlds replace. */
 const later = setImmediate;
 
 export class World implements Surroundings, StoreWorld, Disposable {
@@ -55,20 +55,20 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
-  // Each in worlds of its kind.
+  // These exist in worlds of their kind.
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
   readonly page: PageBooks | undefined;
   readonly deploys: DeployBooks | undefined;
   readonly operator = new Operator(this);
-  /** What the server's application has still to write to each device. */
+  /** What the server's application still has to write to each device. */
   readonly serverTalks = new Map<string, DeviceTalk>();
   serverBusyUntil = 0;
-  /** The server is not running, or about to end. */
+  /** The server is not running, or about to stop. */
   serverIsDown = false;
-  /** Seen by either application. */
+  /** Number of messages that either application has seen. */
   messages = 0;
-  /** What a device of the simulation sent on one of its connections, for those who replay it. */
+  /** What a device sent on one of its connections, for strangers to replay. */
   overheard: Uint8Array[] = [];
   readonly faults = new Map<string, number>();
   #entered = false;
@@ -79,10 +79,10 @@ export class World implements Surroundings, StoreWorld, Disposable {
   #overheard: SimSocket | undefined;
   /** Longest text that the server has ever taken, in bytes. */
   #longest: number;
-  /** For what is on files. */
+  /** Folder for stores and memories on files. */
   readonly folder: Folder | undefined;
 
-  /** @param log Told what happens, if somebody wants to know. */
+  /** @param log Called with a line for each event, if given. */
   constructor(
     readonly random: Random,
     readonly scenario: Scenario,
@@ -114,7 +114,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return new ServerProcess(this, disk);
   }
 
-  /** Servers send their devices away. */
+  /** Whether servers send their devices away. */
   get mayRefuse(): boolean {
     return false;
   }
@@ -124,43 +124,43 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return books.serverWrites(text, manner);
   }
 
-  /** How long it may take until a server knows what has become safe, if nothing has kept it from that since then, in ms. */
+  /** How long it may take until a server learns what has become safe, in ms, if nothing has prevented it since then. */
   tellsIn(_platform: SimPlatform, _since: number): number {
     return 0;
   }
 
-  /** Longest time that a transaction takes now when it has written, in ms; 0: none at all. */
+  /** Longest time that a transaction takes at present after its writes, in ms; 0: none. */
   get ponders(): number {
     const { faultsEnd, ponders = 0 } = this.scenario;
     return this.clock.now < faultsEnd ? ponders : 0;
   }
 
-  /** Who listens at an address of the server's. */
+  /** The host at an address of the server. */
   hostAt(_address: string, _device: SimDevice): Host {
     return this.server;
   }
 
-  /** How a host knows its server. */
+  /** Draws the addresses by which a host knows its server. */
   drawHosts(): string | string[] {
     return this.random.pick(HOSTS);
   }
 
-  /** Leaves nothing behind. */
+  /** Removes all files. */
   [Symbol.dispose](): void {
     this.server.end();
     for (const device of this.devices) device.disk.die();
     this.folder?.[Symbol.dispose]();
   }
 
-  /** Longest text that the server takes, or will when it has come back. */
+  /** Longest text that the server takes, or will take when it is back. */
   get lineBytes(): number {
     return this.scenario.limits.lineBytes;
   }
 
-  /** How long the server may take. */
+  /** The server's time limits. */
   get serverPatience(): Patience {
     const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
-    // Its driver looks every 1/40 of the timeout; a commit may be under way, and another one follow.
+    // Its driver checks every 1/40 of the timeout; a commit may be under way, and another one may follow.
     const driver = timeout / 20 + 2 * (gather + storeTime) + 10;
     const busyUntil = () => this.server.disk.troubleEnd;
     const outage = NOTICED * timeout + driver;
@@ -172,19 +172,19 @@ export class World implements Surroundings, StoreWorld, Disposable {
     };
   }
 
-  /** The same for a device. In dialect 1 it waits longer for the first sign of life. */
+  /** A device's time limits. In dialect 1 it waits longer for the first bytes. */
   devicePatience(device: SimDevice): Patience {
     const { timeout } = this.scenario;
     return {
       silence: (NOTICED + 2 - device.dialect) * timeout + 10,
-      // What has waited for its turn shows the core only at its next keepalive that something was taken.
+      // After a delay the core learns only at its next keepalive that something was taken.
       stall: (NOTICED + 1 / 4) * timeout + 10,
       keepalive: timeout / 4 + 20,
       busyUntil: () => device.deafUntil,
     };
   }
 
-  /** Plays the scenario to its end. @throws {Violation} */
+  /** Runs the scenario to its end. @throws {Violation} */
   async run(): Promise<void> {
     const { clock, scenario, devices } = this;
     const { timeout, faultsEnd } = scenario;
@@ -210,7 +210,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       const connects = devices.map((device) => device.connects);
       await this.#runUntil(clock.now + timeout);
       if (!this.#isDone() || this.broker?.faults.lastAct()) continue;
-      // What comes too late or too often would show now; and nothing may disturb the link any more.
+      // Late or repeated messages would show now; and nothing may disturb the link any more.
       await this.#runUntil(clock.now + timeout);
       stable = this.#isDone() && devices.every((device, i) => device.connects === connects[i]);
     }
@@ -220,7 +220,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     while (this.clock.step(time)) {
       if (this.#entered) {
         this.#entered = false;
-        // All promises that can be kept by now are.
+        // Let all promises that can settle do so.
         await new Promise(later);
       }
       // A violation counts even if the product has caught it.
@@ -283,13 +283,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
     throw new Violation("links are lost again and again without a fault");
   }
 
-  /** Until then the faults of now have an effect, and for a while after. */
+  /** The current faults have an effect until then, and for a while after. */
   disturb(until: number): void {
     this.#disturbedUntil = Math.max(this.#disturbedUntil, until + CALM * this.scenario.timeout);
     this.#disturbances++;
   }
 
-  /** A device has learnt that its connection is gone. If nothing else is wrong, it has a new one soon. */
+  /** A device has learnt that its connection is gone. If nothing else is wrong, it must soon have a new one. */
   expectRecovery(device: SimDevice): void {
     const { clock, scenario: { timeout } } = this;
     if (
@@ -297,7 +297,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       this.devices.some((it) => it.isCursed)
     ) return;
     const { boot } = device;
-    const disturbances = this.#disturbances + 1; // by what has just happened
+    const disturbances = this.#disturbances + 1; // including the current one
     clock.after(RECOVERY * timeout, () => {
       if (this.#disturbances !== disturbances || this.#torn) return;
       if (device.isUp || device.boot !== boot || device.isCursed) return;
@@ -323,7 +323,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return this.scenario.devices.find((device) => device.id === id);
   }
 
-  /** A device to which many messages were written once: its numbers are about to wrap. */
+  /** Creates a device to which many messages were written before: its numbers will soon wrap. */
   #meetBefore({ id, firstServerNumber }: DevicePlan): void {
     if (firstServerNumber === 0) return;
     const { positions, sent } = newState(firstServerNumber, { txEpoch: this.random.word() || 1 });
@@ -335,12 +335,12 @@ export class World implements Surroundings, StoreWorld, Disposable {
     return this.planOf(id)!.size.line;
   }
 
-  /** Whether a device speaks dialect 1, or may some day. */
+  /** Whether a device speaks dialect 1, or may do so later. */
   mayBeFirst(id: string): boolean {
     return this.scenario.changesDialect || this.planOf(id)!.dialect === 1;
   }
 
-  /** Somebody listens to what a device with a key sends on one connection. */
+  /** An attacker records what a device with a key sends on one connection. */
   overhear(socket: SimSocket, bytes: Uint8Array): void {
     if (socket !== this.#overheard) {
       if (!socket.end.path.isOverheard) return;
@@ -350,7 +350,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     if (this.overheard.length < 4) this.overheard.push(bytes.slice());
   }
 
-  /** @param disk What it finds instead of its own when it is started again. */
+  /** @param disk The disk that it finds instead of its own when it is restarted. */
   killServer(torn?: Torn, disk?: Disk): void {
     if (this.serverIsDown) return;
     const { random, scenario } = this;
@@ -369,13 +369,13 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.clock.after(pause, () => {
       this.serverIsDown = false;
       this.server.start();
-      // Who puts a copy back restarts it more than once.
+      // After a copy was put back, restarts it more than once.
       if (!disk || random.chance(0.5)) return;
       this.clock.after(random.below(scenario.timeout / 4), () => this.killServer());
     });
   }
 
-  /** Ends the server as an operator does, and starts it again. */
+  /** Stops the server as an operator does, and restarts it. */
   stopServer(): void {
     if (this.serverIsDown || !this.server.server) return;
     this.serverIsDown = true;
@@ -390,7 +390,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     });
   }
 
-  /** The server is told of another key, and the device boots with it. */
+  /** The server gets another key for a device, which boots with it. */
   setKey(id: string, key: Uint8Array): void {
     const plan = this.planOf(id)!;
     plan.key = key;
@@ -416,7 +416,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     }
   }
 
-  /** The server is killed in its next commit. */
+  /** Kills the server in its next commit. */
   tearNextCommit(torn: Torn = this.random.pick(["before", "after"])): void {
     this.#torn = torn;
   }

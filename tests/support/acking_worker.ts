@@ -1,6 +1,6 @@
 /**
  * A worker with a server of dialect 1 that acknowledges everything and sends a keepalive every 20 ms, whatever the
- * thread of the test does. Tells its port.
+ * test's thread does. Reports its port.
  */
 declare const self: { postMessage(port: number): void };
 

@@ -1,5 +1,5 @@
 /**
- * A server with a bridge to an MQTT broker that a test has somewhere.
+ * A server with a bridge to a test's MQTT broker.
  *
  * @module
  */
@@ -24,8 +24,8 @@ export class AtBroker implements AsyncDisposable {
 
   /**
    * @param options `hostname` is this machine by default.
-   * @param platform Of the bridge; the server has the real one.
-   * @param path Of the store; a new one by default.
+   * @param platform The bridge's platform; the server has the real one. @param path The store's path; a new one by
+   * default.
    */
   static async start(
     options: Partial<MqttOptions> & { port: number },
@@ -50,7 +50,7 @@ export class AtBroker implements AsyncDisposable {
     return bridged;
   }
 
-  /** What was told of the broker, when one of it says this; undefined: it is there. */
+  /** Waits for a broker event with this code; undefined: connected. */
   async tells(code: string | undefined): Promise<Extract<ServerEvent, { event: "broker" }>> {
     const found = () =>
       this.events.find((event) => event.event === "broker" && event.code === code);
@@ -65,7 +65,7 @@ export class AtBroker implements AsyncDisposable {
     );
   }
 
-  /** Rows that a query finds. */
+  /** The rows that match a query. */
   async rows(sql: string): Promise<Record<string, unknown>[]> {
     let found: Record<string, unknown>[] = [];
     await this.server.transaction(async (tx) => void (found = await tx.all(sql)));

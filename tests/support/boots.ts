@@ -1,7 +1,8 @@
-/** What must hold of messages "boot number" that a board sends and gets back, through all of its boots. */
+/** Checks messages "boot number" that a board sends and gets back, through all of its boots. */
 import { assert, assertEquals } from "@std/assert";
 
-/** Each boot's messages are there from 0 on without a gap, one boot after the other. @returns how many boots there are */
+/** Checks that each boot's messages are there from 0 without a gap, one boot after the other. @returns how many boots
+ * there are */
 export function checkBoots(processed: readonly string[]): number {
   const boots = Map.groupBy(processed, (line) => line.split(" ")[0]!);
   assertEquals(processed, [...boots.values()].flat(), "one boot after the other");
@@ -12,8 +13,8 @@ export function checkBoots(processed: readonly string[]): number {
 }
 
 /**
- * Nothing is missing in what each boot got, and what comes again is a piece of the end: it was taken before the reset,
- * and the server did not know.
+ * Checks that each boot got everything, and that repeats come only from the end: those were taken before the reset, and
+ * the server did not know.
  *
  * @returns how many different ones were taken, and how many came again
  */

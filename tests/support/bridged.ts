@@ -1,5 +1,5 @@
 /**
- * A real broker, a peer at it, and a server with a bridge between them that can be started again on its store.
+ * A real broker, a peer at it, and a server with a bridge that can be restarted on its store.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export class Bridged implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** @param subscribes What the peer wants to hear of. It speaks the bridge's version. */
+  /** @param subscribes The peer's topic filter. The peer uses the bridge's version of MQTT. */
   static async begin(
     mosquitto: string,
     options: Partial<MqttOptions> = {},
@@ -42,7 +42,7 @@ export class Bridged implements AsyncDisposable {
     return all;
   }
 
-  /** Starts a server where the last one was. @param more Other options, from now on. */
+  /** Starts a server on the store of the last one. @param more Other options, from now on. */
   async start(more: Partial<MqttOptions> = {}, serverOptions: ServerOptions = {}): Promise<void> {
     this.#options = { ...this.#options, ...more };
     const at = { hostname: "127.0.0.1", port: this.broker.port };

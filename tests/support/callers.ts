@@ -1,5 +1,5 @@
 /**
- * Devices that call at the server of a {@linkcode Scene}: clients, and peers that greet in dialect 2.
+ * Devices that connect to the server of a {@linkcode Scene}: clients, and peers that greet in dialect 2.
  *
  * @module
  */
@@ -19,15 +19,15 @@ import { until } from "./wait.ts";
 export const KEY = "a1b2c3d4e5f60718".repeat(4);
 export const OTHER_KEY = "0f1e2d3c4b5a6978".repeat(4);
 
-/** Where a quarter of the timeout is waited for, in ms: short, and a link lives with it on a busy machine. */
+/** Timeout for tests that wait for a quarter of it, in ms: short, but a link survives it on a busy machine. */
 export const SHORT = 4000;
-/** Where all of it is. */
+/** Timeout for tests that wait for all of it. */
 export const SHORTEST = 2000;
 
-/** Of a server where only device "1" may connect, with its key. */
+/** Options of a server to which only device "1" may connect, with its key. */
 export const locked: ServerOptions = { open: false, keys: [["1", KEY]] };
 
-/** A client, and why its link was lost or could not be made, each time. */
+/** A client, and the reason each time that its link was lost or could not be made. */
 export function dial(
   { port }: { port: number },
   options: Partial<ClientOptions> = {},
@@ -43,7 +43,7 @@ export function dial(
   return [client, reasons];
 }
 
-/** Says hello, hears the welcome, and proves itself if there is a key. */
+/** Sends a hello, reads the welcome, and proves its key if there is one. */
 export async function greet(
   scene: Scene,
   { key, ...said }: Partial<Said> & { key?: string } = {},
@@ -55,7 +55,7 @@ export async function greet(
   return peer;
 }
 
-/** Waits for the end of a connection that is turned away. */
+/** Waits for the end of a refused connection. */
 export async function turnedAway(scene: Scene, peer: RawPeer, code: string): Promise<string> {
   await peer.end();
   await scene.logs("refused", code);

@@ -5,7 +5,7 @@ import { assert } from "@std/assert";
 export interface CertificateOptions {
   /** Common name. Default "holdfast test". */
   name?: string;
-  /** What it is valid for. Default "IP:127.0.0.1". */
+  /** The addresses or names for which it is valid. Default "IP:127.0.0.1". */
   altName?: string;
 }
 
@@ -31,8 +31,8 @@ export async function makeExpired(openssl: string, key: string): Promise<string>
 }
 
 /**
- * A certificate that vouches for itself, and its private key, in PEM. It is none of an authority, as openssl makes
- * them otherwise: no server may show such a one.
+ * A self-signed certificate and its private key, in PEM. It is not an authority's, which openssl would make by default:
+ * servers must not use such a one.
  *
  * @param openssl Path of the program, see `toolTest`.
  */

@@ -1,6 +1,6 @@
 /**
- * The examples with channels, on a PC and on a chip: what each must do with a server that has channels, through an outage
- * and a reset.
+ * Tests of the examples with channels, on a PC and on a chip: what each must do with a server, through an outage and a
+ * reset.
  *
  * @module
  */
@@ -21,20 +21,20 @@ export interface Part {
   pin(pin: number): number;
   setPin(pin: number, level: number): void;
   setAnalogue(value: number): void;
-  /** An outage begins, and is noticed. */
+  /** Starts an outage, and waits until it is noticed. */
   cut(): Promise<void>;
-  /** It ends: the link is back. */
+  /** Ends the outage, and waits until the link is back. */
   mend(): Promise<void>;
-  /** The board is reset; what it keeps through that stays. */
+  /** Resets the board; what it keeps over a reset stays. */
   reset(): Promise<void>;
 }
 
-/** Plugs a board in, which finds its server at this port; a link is lost after `timeout` ms. */
+/** Starts a board with its server at this port; `timeout` in ms. */
 export type PlugIn = (port: number, timeout: number) => Promise<Part & AsyncDisposable>;
 
 const TIMEOUT = 1000;
 const ID = "1";
-/** Where the examples have the heater and the lock, and the door's contact. */
+/** The examples' pins for the heater and the lock, and for the door's contact. */
 const OUTPUT = 5;
 const CONTACT = 4;
 
@@ -55,7 +55,7 @@ async function met(thing: Thing, channel: string, value: unknown): Promise<void>
   });
 }
 
-/** The heater follows the target and the temperature, with a link, without one, and after a reset. */
+/** The heater must follow the target and the temperature, with a link, without one, and after a reset. */
 export async function thermostat(plugIn: PlugIn): Promise<void> {
   await using server = await listen(channels({ heater: {}, temp: {}, target: {} }));
   await using part = await plugIn(server.port, TIMEOUT);
@@ -86,7 +86,7 @@ export async function thermostat(plugIn: PlugIn): Promise<void> {
   const { value } = thing.reported("target")!;
   assertEquals(value, 900);
   await part.cut();
-  await part.reset(); // nobody tells it the target now
+  await part.reset(); // now nobody sends it the target
   part.setAnalogue(901);
   await heats(0);
   part.setAnalogue(899);
@@ -95,7 +95,7 @@ export async function thermostat(plugIn: PlugIn): Promise<void> {
   await told(thing, "temp", 899);
 }
 
-/** The lock opens once, is busy then, and closes by itself; the contact is told. */
+/** The lock must open once, then be busy, and close by itself; the contact must be reported. */
 export async function door(plugIn: PlugIn): Promise<void> {
   const events: unknown[] = [];
   await using server = await listen(
@@ -130,7 +130,7 @@ export async function door(plugIn: PlugIn): Promise<void> {
   assertEquals(part.pin(OUTPUT), 0);
 }
 
-/** Each reading is told once, in order, with its time; those of an outage when the link is back. */
+/** Each reading must be reported once, in order, with its time; those of an outage when the link is back. */
 export async function logger(plugIn: PlugIn): Promise<void> {
   const lines: string[] = [];
   await using server = await listen(async (device) => {

@@ -1,5 +1,5 @@
 /**
- * Lines about channels that mean no good, and what a chip is to make of them.
+ * Hostile lines about channels, and how a chip must treat them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Random } from "./random.ts";
 
 const decoder = new TextDecoder();
 
-/** Lines that are almost of the grammar, and others. */
+/** Lines that almost fit the grammar, and others. */
 export function almostMarked(random: Random): string {
   if (random.once(6)) return decoder.decode(noise(random, 60));
   const parts = ["=", "!", "?", ":", "~", "@", " ", ".", "/", "led", "a-b_c", "X", "é"];
@@ -30,7 +30,7 @@ export function almostMarked(random: Random): string {
   ).join("");
 }
 
-/** What a chip makes of a line: it looks at no code of a fault, and knows neither stamps nor boots. */
+/** How a chip reads a line: it does not check the code of a fault, and knows neither stamps nor boots. */
 export function heardByChip(line: string): { value: string; answers: boolean } | undefined {
   const isFault = line.startsWith("~");
   const marked = parseMarked(isFault ? `:${line.slice(1)}` : line);

@@ -1,5 +1,5 @@
 /**
- * A server in the hands of a test, with an application of channels and a board.
+ * A server controlled by the test, with an application of channels and a board.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
 import { LineBoard } from "./line_board.ts";
 import { ManualServer } from "./manual_server.ts";
 
-/** Begins with a board that is connected, and notes what happens. */
+/** Starts with a connected board, and notes what happens. */
 export async function beginChannels(
   definitions: Channels,
   options: ChannelsOptions = {},

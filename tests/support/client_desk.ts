@@ -13,7 +13,7 @@ import { ClientMachine, TIMEOUT } from "./manual_client.ts";
 /** In which time passes until the client connects again, in ms. */
 const STEP = 5;
 
-/** On a machine of its own. */
+/** The client, on a machine of its own. */
 export class Desk implements AsyncDisposable {
   readonly states = new States();
   readonly client: Client;
@@ -63,7 +63,7 @@ export class Desk implements AsyncDisposable {
     return words.map((word) => parseInt(word, 16));
   }
 
-  /** The server welcomes it. @param rxNext What it expects next; default: what the client has first */
+  /** The server welcomes it. @param rxNext The number that it expects next; default: the client's first */
   async welcome(rxNext?: number, line = 500): Promise<void> {
     await this.answer(await this.hello(), rxNext, line);
     assertEquals(this.states.seen.at(-1), "up");
@@ -78,7 +78,7 @@ export class Desk implements AsyncDisposable {
     return this.#sent.split("\n").slice(1).filter((line) => line !== "");
   }
 
-  /** Its process is killed: what was not committed is gone. */
+  /** Kills its process: what was not committed is lost. */
   kill(): void {
     this.machine.socket.close();
   }
@@ -89,7 +89,7 @@ export class Desk implements AsyncDisposable {
   }
 }
 
-/** What becomes of a write: "true", or the code of its error. */
+/** The outcome of a write: "true", or the code of its error. */
 export function fate(write: Promise<boolean>): Promise<string> {
   return write.then(String, (error: LocalError) => error.code);
 }

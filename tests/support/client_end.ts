@@ -1,5 +1,5 @@
 /**
- * The client's end of a link in the hands of a test.
+ * The client's end of a link, controlled by the test.
  *
  * @module
  */
@@ -21,10 +21,10 @@ export interface ClientSettings {
   recent: number;
   window: number;
   timeout: number;
-  /** Spoken with a key. */
+  /** The suite with a key. */
   suite: 2 | 3;
   seed: number;
-  /** Name of the first stream, 8 hex digits; each boot has the next. */
+  /** Epoch of the first stream, 8 hex digits; each boot has the next. */
   epoch: string;
   /** The position at the first boot: an epoch of 8 hex digits, and a number. */
   rxEpoch: string;
@@ -52,12 +52,12 @@ export const clientSettings: Readonly<ClientSettings> = {
 /** From this state on there is a connection. */
 const GREETING = 2;
 
-/** A core that asks for more than that at one time would do so for ever. */
+/** A core that asks for more steps than this at one time would never stop. */
 const MOST_STEPS = 10_000;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The core that is flashed, and what carries out what it asks for. */
+/** The core that is flashed, and a host that does what it asks for. */
 export class ClientEnd extends End {
   readonly settings: ClientSettings;
   #core: Core;
@@ -79,7 +79,7 @@ export class ClientEnd extends End {
     return this.#random.during(() => new Core(this.module, {}, options, this.now));
   }
 
-  /** The core's. */
+  /** The core's state. */
   get state(): number {
     return this.#core.state;
   }
@@ -132,7 +132,7 @@ export class ClientEnd extends End {
     return this.#core.write(bytesOf(text), qos);
   }
 
-  /** The time of a message is up. Returns what the core says to that. */
+  /** A message's deadline has passed. Returns the core's answer. */
   expire(number: number): string {
     const fate = this.#core.expire(number) ?? "open";
     this.settle();

@@ -1,8 +1,8 @@
 /**
- * A process with a client that has a memory, to be killed. For each line on stdin that is empty it asks for a message,
- * says "asked" when that is safe, and then what it got; any other line it writes, and says "kept" or the error's code,
- * and the line. With a third argument it writes by itself, in bursts, "ARGUMENT 0", "ARGUMENT 1" and so on without
- * end. Arguments: the port, and the file of the memory.
+ * A process with a client that has a memory, to be killed. For each empty line on stdin it asks for a message, prints
+ * "asked" when that is safe, and then the message; any other line it writes, and prints "kept" or the error's code, and
+ * the line. With a third argument it writes "ARGUMENT 0", "ARGUMENT 1" and so on by itself, in bursts, without end.
+ * Arguments: the port, and the file of the memory.
  */
 import { createInterface } from "node:readline";
 import { Client, LocalError } from "../../bridge/host/mod.ts";
@@ -15,7 +15,7 @@ const client = new Client({
   port: Number(port),
   timeout: 500,
   memory: memory!,
-  size: { window: prefix === undefined ? 1 : 64 }, // 1: nothing comes before what is here was acknowledged
+  size: { window: prefix === undefined ? 1 : 64 }, // 1: nothing comes before the current message was acknowledged
 });
 
 /** @returns whether it was kept */
@@ -33,7 +33,7 @@ async function write(text: string): Promise<boolean> {
 
 async function ask(): Promise<void> {
   const line = client.readline();
-  // The message before is done with now, and safe when something that was kept later is: till then a kill undoes it.
+  // The previous message is processed now, and that is safe once a later write is kept: until then a kill undoes it.
   await client.write("asked", { until: "kept" });
   console.log("asked");
   try {
@@ -50,7 +50,7 @@ if (prefix !== undefined) {
     for (let kept = false; !kept;) {
       const before = await Promise.all(texts.map(write));
       kept = before[0]!;
-      if (!kept) await new Promise((resolve) => setTimeout(resolve, 20)); // it is full
+      if (!kept) await new Promise((resolve) => setTimeout(resolve, 20)); // the memory is full
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Clients of servers in this process, good and bad, with what they have told.
+ * Clients of servers in this process, good and bad, with the states that they have reported.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { FaultProxy } from "./proxy.ts";
 import { type RawPeer, RawServer } from "./raw.ts";
 import { until } from "./wait.ts";
 
-/** What is promised of a good server holds in both. */
+/** The promises of a good server hold in both. */
 export const DIALECTS = [1, 2] as const;
 
 /** For tests in which silence does not matter: long, but pauses between attempts grow with it. */
 export const PATIENT = 5000;
 
-/** What a client has told about its link: "up", or the code of the reason why it is down. */
+/** The states of a client's link: "up", or the code of the reason why it is down. */
 export class States {
   readonly seen: string[] = [];
   readonly reasons: (PeerError | LocalError)[] = [];
@@ -25,7 +25,7 @@ export class States {
     if (reason) this.reasons.push(reason);
   };
 
-  /** Waits until this was told, `times` times. */
+  /** Waits until this state was reported `times` times. */
   async tells(state: string, times = 1): Promise<void> {
     const what = () => `${state} ${times} times in ${this.seen.join()}`;
     await until(() => this.seen.filter((seen) => seen === state).length >= times, { what });
@@ -60,7 +60,7 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-/** A client of a server that does what the test says, in dialect 1: that is soon said. */
+/** A client of a server that the test controls, in dialect 1, which is shorter to write. */
 export function dial(server: RawServer, options: Partial<ClientOptions> = {}): [Client, States] {
   const states = new States();
   const { onState } = states;
@@ -78,7 +78,7 @@ export function quietServer(): RawServer {
   });
 }
 
-/** The connection to such a server, on which the client's first message is done: the next id is 01. */
+/** A connection to such a server on which the client's first message was acknowledged: the next id is 01. */
 export async function booted(server: RawServer, client: Client): Promise<RawPeer> {
   const written = client.write("boot");
   written.catch(() => {});
@@ -89,7 +89,7 @@ export async function booted(server: RawServer, client: Client): Promise<RawPeer
   return peer;
 }
 
-/** The messages among the lines that a server has heard, with their ids; without what `booted` sent. */
+/** The messages among the lines that a server has received, with their ids; without the one of `booted`. */
 export function messages(peer: RawPeer): string[] {
   return peer.lines.slice(1).filter((line) => line.length > 2 && line !== "00boot");
 }
@@ -102,7 +102,7 @@ export function numbers(count: number, prefix = ""): string[] {
   return Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 }
 
-/** Writes all of them; the result is that of all, and nobody need wait for it if a test has failed. */
+/** Writes all of them; the result covers all, and need not be awaited if a test has failed. */
 export function writeAll(end: Client | Device, texts: string[], wait = true): Promise<boolean[]> {
   const written = Promise.all(texts.map((text) => end.write(text, { wait })));
   written.catch(() => {});
@@ -126,7 +126,7 @@ export async function readAll(end: Client | Device, count: number): Promise<stri
   return lines;
 }
 
-/** Registers a test of a situation in which both dialects must give the same. */
+/** Registers a test of a situation in which both dialects must give the same result. */
 export function inBothDialects(name: string, run: (dialect: 1 | 2) => Promise<void>): void {
   for (const dialect of DIALECTS) Deno.test(`dialect ${dialect}: ${name}`, () => run(dialect));
 }

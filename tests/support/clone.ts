@@ -1,8 +1,8 @@
-/** A fresh clone of the sources, as somebody has it who has not built or installed anything. */
+/** A fresh clone of the sources, with nothing built or installed. */
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** What is made, and not cloned. */
+/** Folders that are built, not cloned. */
 const MADE = ["build", "node_modules", "screenshots"];
 
 /** Copies files and folders of the project into an empty folder. */

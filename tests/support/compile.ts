@@ -13,7 +13,7 @@ export async function compile(source: string): Promise<Uint8Array<ArrayBuffer>> 
       try {
         return await Deno.readTextFile(`${folder}/${file}`);
       } catch {
-        return null; // it looks in several places
+        return null; // the compiler looks in several places
       }
     },
     writeFile: (_file, contents) => void (wasm = contents),

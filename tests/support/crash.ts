@@ -1,5 +1,5 @@
 /**
- * What a kill or a power cut leaves of an `SqliteStore`'s files, while the store that wrote them is still open in this
+ * Imitates what a kill or a power cut leaves of an `SqliteStore`'s files, while the store is still open in this
  * process.
  *
  * @module
@@ -12,11 +12,10 @@ export interface Image {
 }
 
 /**
- * What a kill would leave now. After a commit that has returned it has that commit. On a disk of its own (/dev/shm)
+ * What a kill would leave now, including every commit that has returned. On a disk of its own (/dev/shm)
  * this costs some 10 µs and a copy of the bytes.
  *
- * To read a file drops the lock that this process has on it (POSIX locks are so), so nothing but this process may be
- * interested in the path.
+ * Reading a file drops this process's lock on it (as POSIX locks do), so no other process may use the path.
  */
 export function image(path: string): Image {
   return { db: Deno.readFileSync(path), log: readIfThere(`${path}-wal`) };
@@ -28,15 +27,15 @@ export function restore(path: string, { db, log }: Image): void {
   Deno.writeFileSync(`${path}-wal`, log);
 }
 
-/** A difference between two images of a store, in bytes of its log that were written in between. */
+/** The range of the log that was written between two images of a store, in bytes. */
 export interface Tear {
-  /** Where the log begins to differ. */
+  /** Where the difference begins. */
   from: number;
-  /** Where it ends to differ. */
+  /** Where the difference ends. */
   to: number;
 }
 
-/** Where a commit has written, of which these are images before and after. undefined: it was none. */
+/** Where a commit has written, from images before and after it; undefined: nowhere. */
 export function tear(before: Image, after: Image): Tear | undefined {
   const [a, b] = [before.log, after.log];
   let from = 0;
@@ -48,8 +47,8 @@ export function tear(before: Image, after: Image): Tear | undefined {
 }
 
 /**
- * What the power leaves if it fails while the log is written between two images: the bytes before `at` are new, those
- * from there on are old. The database itself is as before, as it is touched only when the log is on the disk.
+ * What a power cut leaves while the log is written between two images: the bytes before `at` are new, those from there
+ * on are old. The database itself is unchanged, because it is only touched when the log is on the disk.
  */
 export function torn(before: Image, after: Image, at: number): Image {
   const log = new Uint8Array(Math.max(at, before.log.length));
@@ -61,13 +60,13 @@ export function torn(before: Image, after: Image, at: number): Image {
 /**
  * Closes a store as if its process had been killed: without a checkpoint, the files stay as they are now.
  *
- * SQLite moves its log into the database when it closes that, unless the database was renamed meanwhile: then it could
- * no longer tell whose log it is.
+ * SQLite moves its log into the database when it closes it, unless the database was renamed meanwhile: then it cannot
+ * tell whose log it is.
  */
 export function abandon(store: { readonly path: string; close(): Promise<void> }): Promise<void> {
   const moved = `${store.path}.abandoned`;
   Deno.renameSync(store.path, moved);
-  const closed = store.close(); // which does all at once
+  const closed = store.close(); // which does everything synchronously
   Deno.renameSync(moved, store.path);
   return closed;
 }

@@ -1,8 +1,8 @@
-/** What the tests of the demonstrations share, on a PC and on a chip. */
+/** Support for tests of the demonstrations, on a PC and on a chip. */
 import { Sequence } from "../../server/apps/sequence.ts";
 import { type App, Server } from "../../server/mod.ts";
 
-/** Runs an application on a server, in ms of `timeout`, and says when all that it has started is over. */
+/** Runs an application on a server with this `timeout` in ms, and says when everything that it started is over. */
 export async function serve(app: App, timeout: number) {
   const runs: Promise<unknown>[] = [];
   const server = await Server.listen({
@@ -18,12 +18,12 @@ export async function serve(app: App, timeout: number) {
   });
   const stop = async () => {
     await server.close();
-    await Promise.all(runs); // those that sleep look round once more
+    await Promise.all(runs); // sleeping ones check once more
   };
   return { server, port: server.port, [Symbol.asyncDispose]: stop };
 }
 
-/** The n-th numbers of lines that end in a JSON array. */
+/** The n-th numbers of the JSON arrays at the ends of lines. */
 export function column(lines: string[], n: number): number[] {
   return lines.filter((line) => line.endsWith("]")).map((line) =>
     JSON.parse(line.slice(line.indexOf("[")))[n]

@@ -1,5 +1,5 @@
 /**
- * A deploy and a model of the device's firmware, on a link in the hands of a test.
+ * A deploy and a model of the device's firmware, on a link that the test controls.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export function image(size: number, seed = 1): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, n) => (n * 31 + seed * 17) & 255);
 }
 
-/** A server's deploy and a device on a link in the hands of the test. */
+/** A server's deploy and a device, on a link that the test controls. */
 export class Rig implements Line {
   readonly link = new Dialect2Rig();
   device: ModelFirmware;
@@ -29,9 +29,9 @@ export class Rig implements Line {
   readonly phases: string[] = [];
   /** Lines of the server. */
   readonly said: string[] = [];
-  #id = 0; // of the device's next message
+  #id = 0; // id of the device's next message
   #boots = 0;
-  /** Whether the device sees the ack when it has said that it fell back. */
+  /** Whether the device gets the ack after it has reported that it fell back. */
   hearsOfFalls = true;
 
   constructor(options: ModelOptions = {}) {
@@ -71,13 +71,13 @@ export class Rig implements Line {
     this.deployment.begin(offer, base64(bytes));
   }
 
-  /** The server is started again on what it remembers. */
+  /** Restarts the server with what it remembers. */
   restart(): void {
     this.link.session.disconnect();
     this.deployment = new Deployment(this);
   }
 
-  /** The device connects. @param keeps It knows what it has taken. */
+  /** The device connects. @param keeps Whether it still has its position. */
   connect(keeps = true): void {
     const { record } = this.link;
     const { txEpoch, rxNext } = record.positions;
@@ -109,7 +109,7 @@ export class Rig implements Line {
     }
   }
 
-  /** A message of the device is taken. */
+  /** The server takes a message of the device. */
   deviceSays(text: string): void {
     this.link.hears(`${(this.#id++ & 255).toString(16).padStart(2, "0")}${text}\n`);
   }
@@ -136,7 +136,7 @@ export class Rig implements Line {
     return count > 0;
   }
 
-  /** The device does as it wants: restarts into the new one, which is good or not. */
+  /** The device restarts into the new application, which works or not. */
   run(fall?: string): void {
     this.carry();
     while (this.device.restarts) {

@@ -17,20 +17,20 @@ import { TIMEOUT } from "./session_rig.ts";
 
 const encoder = new TextEncoder();
 
-/** What became of a write. */
+/** The outcome of a write. */
 export interface Written {
   accepted: boolean;
   arrived: number;
   failed: LocalError | undefined;
 }
 
-/** A session in dialect 2, and the test in the place of its device, of its store and of the clock. */
+/** A session in dialect 2; the test takes the place of device, store and clock. */
 export class Dialect2Rig {
   readonly store = new Records();
   readonly record = this.store.create("1");
   session: Session;
   now = 5000;
-  /** What the device says of itself. It takes over what it gets, so that it can come back. */
+  /** The device's hello. It is updated with what the device gets, so that it can reconnect. */
   hello: Hello2 = { ...saidAtFirst, suite: 0, txEpoch: 77, metadata: "" };
   #sent = "";
   #splitter!: LineSplitter;
@@ -67,7 +67,7 @@ export class Dialect2Rig {
     this.flush();
   }
 
-  /** The device comes back after it has got so far in our stream. */
+  /** The device comes back after it has received our stream up to here. */
   resume(rxNext: number, txFirst = this.record.positions.rxNext) {
     return this.connect({ rxEpoch: this.record.positions.txEpoch, rxNext, txFirst });
   }
@@ -87,7 +87,7 @@ export class Dialect2Rig {
     this.#sent += this.session.transmit(this.now);
   }
 
-  /** What was sent since the last look, keepalives left out. */
+  /** What was sent since the last call, without keepalives. */
   said(): string[] {
     const lines = this.#sent.split("\n").filter((line) => line !== "");
     this.#sent = "";
@@ -123,12 +123,12 @@ export class Dialect2Rig {
   }
 }
 
-/** A line as either end sends it; without a text, an ack. */
+/** A line of either end; without a text, an ack. */
 export function frame(number: number, text = ""): string {
   return `${(number & 255).toString(16).padStart(2, "0")}${text}`;
 }
 
-/** Messages in a row, as the device sends them. */
+/** Consecutive messages of the device. */
 export function lines(from: number, count: number): string {
   return Array.from({ length: count }, (_, n) => `${frame(from + n, `text ${from + n}`)}\n`).join(
     "",

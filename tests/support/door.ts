@@ -1,5 +1,5 @@
 /**
- * Admission without a server: a door, and guests that knock.
+ * Admission without a server: a door, and guests that connect.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { parseKey } from "../../server/protocol/proof.ts";
 import { helloLine, parseWelcome, proveLine, type Said, type Welcome } from "./greeting.ts";
 import { Records } from "./records.ts";
 
-/** Of device "1", where it has one. */
+/** The key of device "1", where it has one. */
 export const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 export const key = parseKey("1", KEY);
 
 const encoder = new TextEncoder();
 
-/** A server's door, without the server. */
+/** A server's admission, without the server. */
 export class Door {
   readonly store = new Records();
   readonly access: Access;
@@ -59,13 +59,13 @@ export class Door {
     return new Guest(new Admission(host, hostname), this.store);
   }
 
-  /** A session for the record, as the server has one. */
+  /** A session for the record, as in the server. */
   session(id = "1"): Session {
     return new Session(this.record(id), 2000, this.limits);
   }
 }
 
-/** One connection that is not let in yet. */
+/** A connection that is not admitted yet. */
 export class Guest {
   heard = "";
   admitted: Admitted | undefined;
@@ -84,14 +84,14 @@ export class Guest {
     this.admitted = admitted;
   }
 
-  /** Says hello, and returns the welcome. */
+  /** Sends a hello, and returns the welcome. */
   greets(said: Partial<Said> = {}): Welcome {
     this.#hello = helloLine(said);
     this.says(`${this.#hello}\n`);
     return parseWelcome(this.heard, key);
   }
 
-  /** The line that proves who says it, unless it has another key than the server's. */
+  /** The `prove` line; it is wrong if `own` is not the server's key. */
   proof(own = key): string {
     return proveLine(own, this.#hello, this.heard.trimEnd());
   }
@@ -100,14 +100,14 @@ export class Guest {
     return { hello: this.#hello, welcome: this.heard.trimEnd() };
   }
 
-  /** Says something for which it is turned away; returns why, and what it is told. */
+  /** Sends something that is refused; returns the reason, and what it receives. */
   turnedAway(text: string | Uint8Array): [code: string, told: string] {
     const error = assertThrows(() => this.says(text), PeerError);
     return [error.code, this.admission.farewell(error)];
   }
 }
 
-/** A record in the middle of its life: rx 7 taken of stream 77, tx 3, 4 and 5 wait for their acks. */
+/** A record in use: rx 7 of stream 77 was taken, tx 3, 4 and 5 wait for their acks. */
 export function lively(door: Door): DeviceRecord {
   const record = door.store.create("1", newState(3, { rxEpoch: 77, rxNext: 7, txEpoch: 99 }));
   for (const text of ["three", "four", "five"]) {

@@ -1,7 +1,7 @@
 /**
- * What the two ends of a link have in common when a test holds them: each has a host around it, but neither
- * socket nor clock. The test says what arrives and when, and finds what came of it in `take`.
- * `client_end.ts` and `server_end.ts` are the two.
+ * The common part of the two ends of a link that a test controls: each has a host around it, but neither socket nor
+ * clock. The test says what arrives and when, and gets the output from `take`. `client_end.ts` and `server_end.ts` are
+ * the two.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface Outcome {
   out: string;
   /** What the application got. */
   messages: string[];
-  /** `connect`; `close` or `failed` and the reason; `log`, `firmware` or `metadata` and what it says. */
+  /** `connect`; `close` or `failed` and the reason; `log`, `firmware` or `metadata` and the text. */
   events: string[];
 }
 
@@ -41,20 +41,20 @@ export interface WriteOptions {
   wait?: boolean;
 }
 
-/** What the two have in common. */
+/** The common part of both ends. */
 export abstract class End {
-  /** The time in ms, set by the one who lets it pass. */
+  /** The time in ms, set by whoever lets it pass. */
   now = 0;
-  /** When bytes went out last. */
+  /** When bytes were last sent. */
   sent = 0;
   abstract readonly timeout: number;
   /** Longest time in ms in which the end may send nothing; Infinity while it need not say anything. */
   abstract readonly longestPause: number;
-  /** Messages that were written and are done with. */
+  /** Number of written messages that are done. */
   abstract readonly done: number;
   /** When it must be woken. */
   abstract readonly deadline: number;
-  /** Bytes that arrived and were not read yet, for want of room. */
+  /** Bytes that arrived and were not read yet, because there was no room. */
   protected unread = new Uint8Array(0) as Uint8Array;
   protected holding = false;
   #outcome: Outcome = { out: "", messages: [], events: [] };
@@ -66,7 +66,7 @@ export abstract class End {
     return outcome;
   }
 
-  /** Something happens, by its name in `tests/vectors/README.md`. Returns false if it is not for this end. */
+  /** An input, by its name in `tests/vectors/README.md`. Returns false if it is not for this end. */
   input(name: string, value?: string | number): boolean {
     switch (name) {
       case "in":
@@ -138,7 +138,7 @@ export abstract class End {
     }
   }
 
-  /** What only one of the two knows. */
+  /** Inputs that only one of the two ends knows. */
   protected abstract happen(name: string): boolean;
   protected abstract accept(text: string, options: WriteOptions): boolean;
   /** Does all that can be done at this time. */

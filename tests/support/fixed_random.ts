@@ -1,5 +1,5 @@
 /**
- * What is random on the wire, epochs and nonces, as a test wants it.
+ * Fixed values for the random parts of the wire, epochs and nonces.
  *
  * @module
  */
@@ -9,12 +9,12 @@ export class FixedRandom {
   #words: number[] = [];
   #nonce: number;
 
-  /** @param nonce The first nonce is 16 bytes of this value; each further one is of the next. */
+  /** @param nonce The first nonce is 16 bytes of this value; each further one uses the next value. */
   constructor(nonce: number) {
     this.#nonce = nonce;
   }
 
-  /** Words to be given out next; the last one is followed by its successors. */
+  /** The next words; after the last one, it counts up. */
   set words(words: readonly number[]) {
     this.#words = [...words];
   }
@@ -28,7 +28,7 @@ export class FixedRandom {
     try {
       return run();
     } finally {
-      // What the prototype has shows again.
+      // Now the prototype's method is visible again.
       delete (crypto as Partial<Crypto>).getRandomValues;
     }
   }

@@ -1,12 +1,12 @@
 /**
- * A device's half of dialect 2's greeting, in the hands of a test: right, or wrong in whatever way it says.
+ * A device's half of dialect 2's greeting for tests: right, or wrong in any way.
  *
  * @module
  */
 import { proofOf } from "../../server/protocol/proof.ts";
 import { type Greeting, HELLO, PROOF, REFUSAL, WELCOME } from "../../server/protocol/greeting.ts";
 
-/** What a hello says unless a test says otherwise. */
+/** A hello's default fields. */
 export interface Said extends Greeting {
   suite: string;
   nonce: string;
@@ -34,7 +34,7 @@ export function helloLine(said: Partial<Said> = {}): string {
   return `${HELLO}${all.suite}${words.join("")}${all.nonce}${all.id}`;
 }
 
-/** What a welcome says. */
+/** A welcome's fields. */
 export interface Welcome extends Greeting {
   suite: string;
   nonce: string;
@@ -43,8 +43,7 @@ export interface Welcome extends Greeting {
 }
 
 /**
- * @param line With its newline or without.
- * @param key What shows the positions of suite 02; without, they are as they came.
+ * @param line With or without its newline. @param key Unmasks the positions of suite 02; without it they stay masked.
  */
 export function parseWelcome(line: string, key?: Uint8Array): Welcome {
   const text = line.trimEnd();
@@ -79,12 +78,12 @@ export function welcomeProof(key: Uint8Array, hello: string, welcome: string): s
   return proofOf(key, `${hello}\n${welcome.slice(0, endOfNonce(welcome.slice(1, 3)))}`);
 }
 
-/** Where the nonce of a greeting ends: in suite 04 it is a key. */
+/** The end of a greeting's nonce, which is a key in suite 04. */
 function endOfNonce(suite: string): number {
   return suite === "04" ? 123 : 91;
 }
 
-/** A refusal as it is heard. */
+/** A refusal as received. */
 export function refusal(code: string): string {
   return `${REFUSAL}${code}\n`;
 }

@@ -1,6 +1,6 @@
 /**
- * What Home Assistant takes as a payload of device-based MQTT discovery, by its documentation: stricter, in that members
- * which it would ignore are refused. And where its own code checks more than one member at once, the same here.
+ * What Home Assistant accepts as a payload of device-based MQTT discovery, according to its documentation. Stricter:
+ * members that it would ignore are refused. Where its own code checks several members together, so does this.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { type Schema, Validator } from "@cfworker/json-schema";
 
 const text: Schema = { type: "string", minLength: 1 };
 const template = text;
-/** Where it subscribes or publishes: no wildcards, no NUL. */
+/** A topic to subscribe or publish to: no wildcards, no NUL. */
 const topic: Schema = { type: "string", pattern: "^[^+#\\u0000]{1,65535}$" };
 const flag: Schema = { type: "boolean" };
 const natural: Schema = { type: "integer", minimum: 0 };
@@ -57,7 +57,7 @@ const set: Record<string, Schema> = {
   retain: flag,
 };
 
-/** Units of what is measured, and the statistics that it may have. */
+/** The units of each device class, and its allowed statistics. */
 const CLASSES: Readonly<Record<string, { units: string; states: string }>> = {
   apparent_power: { units: "mVA VA kVA", states: "measurement" },
   conductivity: { units: "S/cm mS/cm µS/cm", states: "measurement" },
@@ -229,7 +229,7 @@ const frame = new Validator({
 /** A part of a payload. */
 export type Part = Record<string, unknown>;
 
-/** What Home Assistant would not take of this, with the place; an empty list: it takes it. */
+/** What Home Assistant would not accept, with the place; an empty list: it accepts all. */
 export function wrongDiscovery(topic: string, payload: string): string[] {
   const wrong: string[] = [];
   if (!/^[^+#]+\/device\/[a-zA-Z0-9_-]+\/config$/.test(topic)) wrong.push(`topic: ${topic}`);
@@ -260,7 +260,7 @@ function said(place: string, validator: Validator, json: unknown): string[] {
   );
 }
 
-/** What fits only with something else. */
+/** Checks members that must fit together. */
 function together(component: Part): string[] {
   const { p, device_class, unit_of_measurement, state_class, min = 0, max = 100 } = component;
   const wrong: string[] = [];
@@ -280,13 +280,13 @@ function together(component: Part): string[] {
   return wrong;
 }
 
-/** What templates need: for `toolTest`. */
+/** The tools for templates: for `toolTest`. */
 export const JINJA = {
   "/usr/bin/python3": "python3",
   "/usr/lib/python3/dist-packages/jinja2/__init__.py": "python3-jinja2",
 };
 
-/** Renders as Home Assistant does: a payload that is JSON is there as `value_json`, too. */
+/** Renders like Home Assistant: a JSON payload is also available as `value_json`. */
 const RENDER = `
 import json, sys
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -302,7 +302,7 @@ for template, value in json.load(sys.stdin):
 json.dump(rendered, sys.stdout)
 `;
 
-/** What becomes of payloads, each by its template. */
+/** Renders payloads, each with its template. */
 export async function render(
   pairs: readonly [template: string, value: string][],
 ): Promise<string[]> {

@@ -1,12 +1,12 @@
 /**
- * A board of dialect 1 on a server in the hands of a test: it acknowledges what it is sent, and says what the test wants.
+ * A board of dialect 1 on a server controlled by the test: it acknowledges its messages, and sends what the test wants.
  *
  * @module
  */
 import type { ManualSocket } from "./manual_platform.ts";
 import type { ManualServer } from "./manual_server.ts";
 
-/** Number of messages, each sent when the previous one was acknowledged, that counts as endless. */
+/** More messages than this, each sent when the previous one was acknowledged, count as endless. */
 const RESTLESS = 10_000;
 
 export class LineBoard {
@@ -34,12 +34,12 @@ export class LineBoard {
     await this.scene.platform.turn();
   }
 
-  /** Its application begins again: it was restarted. Dialect 1 says so with the first id, 00. */
+  /** Restarts it; dialect 1 shows that by the first id, 00. */
   reboot(): void {
     this.#next = 0;
   }
 
-  /** Says messages, in one piece, and acknowledges whatever comes of them. */
+  /** Sends messages in one piece, and acknowledges whatever the server sends then. */
   async says(...texts: string[]): Promise<void> {
     let piece = "";
     for (const text of texts) {
@@ -50,13 +50,13 @@ export class LineBoard {
     await this.settle();
   }
 
-  /** Says that it is there, which it must again and again. */
+  /** Sends a keepalive, as it must again and again. */
   async isHere(): Promise<void> {
     await this.scene.says(this.#socket!, "\n");
     await this.settle();
   }
 
-  /** Takes what has come, until nothing more comes. */
+  /** Takes everything until nothing more comes. */
   async settle(): Promise<void> {
     await this.scene.platform.turn();
     for (let taken = 0; this.takes && this.#socket;) {

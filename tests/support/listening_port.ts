@@ -1,4 +1,4 @@
-/** The port on which a process, or one that it has started, listens on IPv4: where its log is out of reach. Linux. */
+/** The IPv4 port on which a process or a child of it listens, for when its log cannot be read. Linux. */
 export function listeningPort(pid: number): number | undefined {
   const family = [pid];
   for (const parent of family) family.push(...childrenOf(parent));
@@ -29,7 +29,7 @@ function socketsOf(pid: number): string[] {
       if (inode) found.push(inode);
     }
   } catch {
-    // Something was closed, or it has ended: the caller will ask again.
+    // Something was closed, or the process has ended: the caller will ask again.
   }
   return found;
 }

@@ -1,7 +1,9 @@
-/** A process for `server/transport/node_test.ts`: echoes, and says its port and why it could not accept a connection. */
+/**
+ * A process for `server/transport/node_test.ts`: echoes, and prints its port and why it could not accept a connection.
+ */
 import { nodePlatform } from "../../server/transport/node.ts";
 
-// Deno takes file handles for signals late, and panics if there are none.
+// Deno allocates file handles for signals late, and panics if there are none left.
 Deno.addSignalListener("SIGUSR2", () => {});
 
 const { port } = await nodePlatform.listen(

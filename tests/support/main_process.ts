@@ -33,7 +33,7 @@ export class Process implements AsyncDisposable {
     args: string[],
     { cwd, files, main = MAIN, env }: ProcessOptions = {},
   ) {
-    // Quiet: stderr is the server's alone. Deno says there that it waits for another of its processes.
+    // Quiet: only the server may write to stderr, where Deno says that it waits for another Deno process.
     const deno = [Deno.execPath(), "run", "-q", "-A", "--no-check", main, ...args];
     const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
     const [program, ...rest] = files === undefined ? deno : limited;
@@ -81,7 +81,7 @@ export class Process implements AsyncDisposable {
     try {
       this.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // The process has ended.
     }
     await this.ended;
   }
@@ -91,12 +91,12 @@ export function start(...args: string[]): Process {
   return new Process(locally(args));
 }
 
-/** The same with something in its environment. */
+/** The same with additional environment variables. */
 export function startWith(env: Record<string, string>, ...args: string[]): Process {
   return new Process(locally(args), { env });
 }
 
-/** The same for another program than the server's that takes its options. */
+/** The same for another program with the server's options. */
 export function startProgram(main: string, ...args: string[]): Process {
   return new Process(locally(args), { main });
 }
@@ -112,21 +112,21 @@ export async function run(...args: string[]): Promise<[number, string, string]> 
   return [code, process.stdout, process.stderr];
 }
 
-/** What a command that must not fail says on stdout. */
+/** The stdout of a command that must not fail. */
 export async function says(...args: string[]): Promise<string> {
   const [code, out, err] = await run(...args);
   assertEquals(code, 0, err);
   return out;
 }
 
-/** The exit code of a server that does not start, and what it says. */
+/** The exit code of a server that does not start, and its message. */
 export async function fails(...args: string[]): Promise<[number, string]> {
   const [code, out, err] = await run(...args);
   assertEquals(out, "");
   return [code, err];
 }
 
-/** A folder that is gone when the test is over. */
+/** A folder that is removed at the end of the test. */
 export function folder(): Disposable & { path: string } {
   const path = Deno.makeTempDirSync();
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };

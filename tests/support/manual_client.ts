@@ -1,5 +1,5 @@
 /**
- * A client on a machine in the hands of a test, and the sockets that it makes.
+ * A client on a machine that the test controls, and its sockets.
  *
  * @module
  */
@@ -19,18 +19,18 @@ export const TIMEOUT = 1000;
 
 type Events = SocketEvents & { opened(): void };
 
-/** A socket that takes and gives what the test says. */
+/** A socket whose input and output the test controls. */
 export class TestSocket implements Socket {
   readonly address = "192.0.2.1:8123";
   readonly hostname = "192.0.2.1";
   taken = 0;
   paused = false;
   closed = false;
-  /** What was written, as it is now. */
+  /** What was written; the buffers may have changed since. */
   readonly written: Uint8Array[] = [];
-  /** Whether all is taken at once. */
+  /** Whether it takes everything at once. */
   takes = true;
-  /** What has come, and lies unread. */
+  /** Unread events. */
   unread: (() => void)[] = [];
 
   constructor(readonly options: ConnectOptions, readonly events: Events) {}
@@ -67,12 +67,12 @@ export class TestSocket implements Socket {
     return this.written.map((bytes) => decoder.decode(bytes)).join("");
   }
 
-  /** Bytes come, but are not read yet. */
+  /** Adds an event that is not read yet. */
   comes(what: (events: Events) => void): void {
     this.unread.push(() => what(this.events));
   }
 
-  /** Somebody looks. */
+  /** Reads the events. */
   read(): void {
     for (const event of this.unread.splice(0)) if (!this.closed) event();
   }
@@ -80,11 +80,11 @@ export class TestSocket implements Socket {
   gives(text: string): void {
     const bytes = new TextEncoder().encode(text);
     this.events.data(bytes);
-    bytes.fill(0); // they were valid until then
+    bytes.fill(0); // they were valid only until now
   }
 }
 
-/** A name that is being looked up, until somebody answers. */
+/** A pending lookup of a name. */
 export interface Lookup {
   readonly hostname: string;
   ended(found: readonly string[] | PeerError): void;
@@ -92,7 +92,7 @@ export interface Lookup {
 
 export class ClientMachine extends ManualClock implements Platform {
   readonly sockets: TestSocket[] = [];
-  /** Names that are being looked up. */
+  /** Pending lookups. */
   lookups: Lookup[] = [];
 
   connect(options: ConnectOptions, events: Events): Socket {
@@ -113,7 +113,7 @@ export class ClientMachine extends ManualClock implements Platform {
     return () => void (this.lookups = this.lookups.filter((other) => other !== lookup));
   }
 
-  /** The oldest lookup has an answer. */
+  /** Answers the oldest lookup. */
   finds(found: readonly string[] | PeerError): void {
     this.lookups.shift()!.ended(found);
   }
@@ -122,18 +122,18 @@ export class ClientMachine extends ManualClock implements Platform {
     return this.sockets.at(-1)!;
   }
 
-  /** Time passes, and then the timers that are due come first: the loop was busy meanwhile. */
+  /** Lets time pass as in a busy loop: then the timers that are due run first. */
   wakesUpAfter(ms: number): void {
     this.stall(ms);
   }
 
-  /** Reads what has come, and tells those who waited for it. */
+  /** Reads all events, and notifies those who waited. */
   looks(): void {
     this.sockets.at(-1)?.read();
     for (const run of this.looking.splice(0)) run();
   }
 
-  /** Time passes in small steps, and everything is read in time. */
+  /** Lets time pass in small steps, and reads everything in time. */
   passes(ms: number): void {
     for (let passed = 0; passed < ms; passed += 5) {
       this.stall(5);

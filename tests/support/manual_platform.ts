@@ -1,5 +1,5 @@
 /**
- * A platform in the hands of a test: time passes and bytes come when the test says so.
+ * A platform that the test controls: time passes and bytes arrive when the test says so.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type {
   SocketEvents,
 } from "../../server/transport/platform.ts";
 
-/** Number of consecutive turns, and of timers within a time, that counts as endless. */
+/** More consecutive turns than this, or timers within a time, count as endless. */
 const MOST_TURNS = 1000;
 const MOST_TIMERS = 10_000;
 
@@ -21,12 +21,12 @@ interface Timer {
   run: () => void;
 }
 
-/** A clock that stands until it is advanced. */
+/** A clock that stands still until it is advanced. */
 export class ManualClock implements Clock {
   #now = 0;
   #timers = new Set<Timer>();
   #soon: (() => void)[] = [];
-  /** Who waits until everything was read. */
+  /** Those who wait until everything was read. */
   readonly looking: (() => void)[] = [];
 
   now = (): number => this.#now;
@@ -47,7 +47,7 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Ends this turn of the event loop, and those that follow from it. Commits to memory are done afterwards. */
+  /** Runs this turn of the event loop and those that follow from it. Then commits to memory are done. */
   async turn(): Promise<void> {
     let turns = 0;
     do {
@@ -63,7 +63,7 @@ export class ManualClock implements Clock {
     await this.turn();
   }
 
-  /** Lets time pass, in which a loop that is not late reads all that arrives. */
+  /** Lets time pass, during which everything that arrives is read in time. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await this.turn();
@@ -90,7 +90,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** A socket without a network: what it gives, takes and fails with is up to the test. */
+/** A socket without a network: the test decides what it reads, takes and fails with. */
 export class ManualSocket implements Socket {
   readonly address = "192.0.2.1:4711";
   readonly hostname = "192.0.2.1";
@@ -100,7 +100,7 @@ export class ManualSocket implements Socket {
   /** Nothing more is written. */
   finished = false;
   paused = true;
-  /** Bytes that came while nobody read. */
+  /** Bytes that arrived while nobody read. */
   waiting = "";
   #events: SocketEvents | undefined;
   #takes = true;
@@ -123,7 +123,7 @@ export class ManualSocket implements Socket {
     }
     const bytes = new TextEncoder().encode(text);
     this.#events!.data(bytes);
-    bytes.fill(0xff); // they were valid until then
+    bytes.fill(0xff); // they were valid only until now
   }
 
   fails(error: Error): void {
@@ -134,7 +134,7 @@ export class ManualSocket implements Socket {
     this.#takes = false;
   }
 
-  /** Some of what was written was taken, but not all. */
+  /** Takes some of what was written, but not all. */
   takesSome(): void {
     this.taken++;
   }
@@ -171,7 +171,7 @@ export class ManualSocket implements Socket {
   }
 }
 
-/** A machine whose only network is the sockets that a test knocks with. */
+/** A machine whose only network is the sockets with which a test connects. */
 export class ManualPlatform extends ManualClock implements Platform {
   #accept: ((socket: Socket) => void) | undefined;
   isListening = false;

@@ -1,5 +1,5 @@
 /**
- * A server on a machine in the hands of a test: nothing happens but what the test makes happen.
+ * A server on a machine that the test controls: nothing happens by itself.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export class ManualServer implements AsyncDisposable {
     return new ManualServer(platform, server);
   }
 
-  /** Somebody connects, and says this. */
+  /** Somebody connects, and sends this. */
   async knock(text = ""): Promise<ManualSocket> {
     const socket = this.platform.knock();
     if (text !== "") socket.gives(text);
@@ -36,7 +36,7 @@ export class ManualServer implements AsyncDisposable {
     return socket;
   }
 
-  /** A device that was here, and is not now. */
+  /** A device that was connected, and no longer is. */
   async away(id: string): Promise<Device> {
     const socket = await this.knock(`${id}\n\n`);
     socket.fails(new Error("reset"));
@@ -44,7 +44,7 @@ export class ManualServer implements AsyncDisposable {
     return await this.server.device(id);
   }
 
-  /** A device is forgotten, and that is safe. */
+  /** Forgets a device, and makes that safe. */
   async forgets(id: string): Promise<void> {
     const forgotten = this.server.forget(id);
     await this.platform.turn();

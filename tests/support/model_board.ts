@@ -11,10 +11,10 @@ import type { BootOptions } from "../../bridge/host/options.ts";
 import { ModelFirmware, type ModelOptions } from "./model_firmware.ts";
 
 export interface BoardOptions extends ModelOptions {
-  /** What becomes of an application on trial, by its bytes; undefined: it is kept. Default: it is kept. */
+  /** Why an application on trial falls back, by its bytes; undefined: it is kept. Default: it is kept. */
   falls?: (wasm: Uint8Array) => string | undefined;
   timeout?: number;
-  /** Waits before the trial is over, in ms. Default 20. */
+  /** Length of the trial, in ms. Default 20. */
   trial?: number;
 }
 
@@ -23,14 +23,14 @@ const decoder = new TextDecoder();
 
 export class ModelBoard implements Disposable {
   readonly firmware: ModelFirmware;
-  /** Messages that its application was given. */
+  /** Messages that its application got. */
   readonly seen: string[] = [];
   readonly #driver: ClientDriver;
   readonly #options: BoardOptions;
   readonly #boot: BootOptions;
   #position: Position | undefined;
   #unsaid: string[] = [];
-  #tellsFall = false; // and waits for the ack
+  #tellsFall = false; // until that is acknowledged
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
 

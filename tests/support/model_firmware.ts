@@ -1,12 +1,12 @@
 /**
- * A model of a firmware's half of deploys: two slots of flash that survive, and a RAM that does not. It shares no line
- * with the server's half but the base64 of texts. Its owner decides which application runs, and whether that works.
+ * A model of a firmware's half of deploys: two slots of flash that survive, and a RAM that does not. It shares no code
+ * with the server's half except the base64 of texts. Its owner decides which application runs, and whether that works.
  *
  * @module
  */
 import { createHash, createHmac } from "node:crypto";
 
-/** How far an application in a slot has come. A real one clears a bit for each step. */
+/** The state of an application in a slot. A real one clears a bit for each step. */
 type SlotState = "empty" | "arriving" | "whole" | "trial" | "kept" | "failed";
 
 /** One half of the application's area. */
@@ -26,18 +26,18 @@ export interface Slot {
 /** A device's properties. */
 export interface ModelOptions {
   key?: Uint8Array | undefined;
-  /** What runs at first. */
+  /** Name of the first application. */
   name?: string;
   version?: number;
   /** How many imports its firmware has. */
   imports?: number;
-  /** False: a firmware that is not told what an application needs. Default true. */
+  /** False: a firmware that does not know `needs`. Default true. */
   knowsNeeds?: boolean;
-  /** Bytes that a slot takes. */
+  /** Size of a slot in bytes. */
   room?: number;
   /** Why an application cannot be started at all: "module" or "import" and what it needs; undefined: it can. */
   unfit?: (wasm: Uint8Array) => string | undefined;
-  /** A reset in a trial: whether the application has another chance. Default: none. */
+  /** Whether the application gets another chance after a reset during its trial. Default: no. */
   triesAgain?: () => boolean;
 }
 
@@ -55,14 +55,14 @@ const EMPTY: Slot = {
 
 export class ModelFirmware {
   readonly slots: [Slot, Slot];
-  /** Times that a slot was erased. */
+  /** How often a slot was erased. */
   erased = 0;
-  /** Applications that were started on trial, by their hash, each time. */
+  /** Hashes of the applications started on trial, one for each start. */
   readonly trials: string[] = [];
   /** It wants to be restarted. */
   restarts = false;
   #options: ModelOptions;
-  #running = 0; // which slot
+  #running = 0; // the slot that runs
   #offer: { hash: string } | undefined; // in RAM
   #needs = 0;
 
@@ -81,12 +81,12 @@ export class ModelFirmware {
     this.slots = [{ ...first, state: "kept" }, { ...EMPTY }];
   }
 
-  /** What runs. */
+  /** The slot that runs. */
   get runs(): Slot {
     return this.slots[this.#running]!;
   }
 
-  /** Whether there is one that has not been started yet. */
+  /** Whether there is an application that has not been started yet. */
   get fresh(): boolean {
     return this.slots.some(({ state }) => state === "whole");
   }
@@ -95,14 +95,14 @@ export class ModelFirmware {
     return this.runs.state === "trial";
   }
 
-  /** What its hello says of it. */
+  /** Its part of the hello's metadata. */
   get metadata(): string {
     const { name, version, hash } = this.runs;
     const reset = this.#untold ? "reset=rollback" : "reset=power";
     return `${reset} app=${name}/${version}/${hash.slice(0, 8)}`;
   }
 
-  /** Starts again. A trial that this has ended goes on, or is over, as `triesAgain` says. */
+  /** Restarts. An interrupted trial goes on or ends, as `triesAgain` says. */
   boot(): void {
     this.restarts = false;
     this.#offer = undefined;
@@ -125,7 +125,7 @@ export class ModelFirmware {
     slot.fall = fall;
   }
 
-  /** What fell back, and the server does not know. */
+  /** A slot that fell back, of which the server does not know. */
   get #untold(): Slot | undefined {
     return this.slots.find(({ state, isTold }) => state === "failed" && !isTold);
   }
@@ -136,26 +136,26 @@ export class ModelFirmware {
     return slot ? [`\x02r ${slot.hash.slice(0, 8)} ${slot.fall}`] : [];
   }
 
-  /** The server has acknowledged that. */
+  /** The server has acknowledged the report. */
   told(): void {
     const slot = this.#untold;
     if (slot) slot.isTold = true;
   }
 
-  /** The trial is over, and well. */
+  /** The trial was successful. */
   pass(): string {
     this.runs.state = "kept";
     this.runs.sequence = 1 + Math.max(...this.slots.map(({ sequence }) => sequence));
     return `\x02k ${this.runs.hash.slice(0, 8)}`;
   }
 
-  /** The trial is over: the application is no good. */
+  /** The trial has failed. */
   fail(reason: string): void {
     this.#fell(this.runs, reason);
     this.restarts = true;
   }
 
-  /** A piece was being written when the power went: its end may be there or not, in words. */
+  /** The power failed during the write of a piece: its last words may be missing. */
   tear(words: number): void {
     const slot = this.slots[1 - this.#running]!;
     if (slot.state === "arriving") {
@@ -163,7 +163,7 @@ export class ModelFirmware {
     }
   }
 
-  /** The server says something. @returns what is answered */
+  /** Takes a message of the server. @returns the answers */
   hears(text: string): string[] {
     if (this.runs.state === "failed") return []; // it is about to restart
     const [kind, ...words] = text.slice(1).split(" ");
@@ -240,7 +240,7 @@ export class ModelFirmware {
   }
 }
 
-/** As an offer says it. */
+/** The hash as in an offer. */
 export function hashOf(bytes: Iterable<number>): string {
   return createHash("sha256").update(Uint8Array.from(bytes)).digest("base64url");
 }

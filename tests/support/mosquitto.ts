@@ -1,5 +1,5 @@
 /**
- * A real broker on a free port, which can be stopped, killed and started again; and a peer at it.
+ * A real broker on a free port, which can be stopped, killed and restarted; and a peer at it.
  *
  * @module
  */
@@ -7,13 +7,13 @@ import { Buffer } from "node:buffer";
 import { Decoder, encode, type Packet, type Version } from "../../bridge/mqtt/codec.ts";
 import { until } from "./wait.ts";
 
-/** More at once mosquitto does not take: to one who speaks MQTT 3.1.1 it says nothing of that, and cuts it off. */
+/** mosquitto does not take more at once: it does not tell clients of MQTT 3.1.1, and disconnects them. */
 const WINDOW = 20;
 
 /** Ids of publications are 1 to this one; the last is of SUBSCRIBE. */
 const MOST_ID = 0xfffe;
 
-/** mosquitto, with what it keeps in a folder of its own. */
+/** mosquitto, with a data folder of its own. */
 export class Mosquitto implements AsyncDisposable {
   readonly port: number;
   readonly #command: string;
@@ -48,18 +48,18 @@ export class Mosquitto implements AsyncDisposable {
       `persistence_location ${folder}/`,
     ]
       .concat("max_queued_messages 0", own);
-    if (Deno.uid() === 0) lines.push("user root"); // else it drops to one who may not read the file
+    if (Deno.uid() === 0) lines.push("user root"); // otherwise it switches to a user who may not read the file
     await Deno.writeTextFile(`${folder}/mosquitto.conf`, lines.join("\n") + "\n");
     await broker.start();
     return broker;
   }
 
-  /** What it has logged. */
+  /** Its log. */
   get log(): string {
     return this.#log;
   }
 
-  /** Starts it, again perhaps. */
+  /** Starts or restarts it. */
   async start(): Promise<void> {
     const child = this.#child = new Deno.Command(this.#command, {
       args: ["-c", `${this.#folder}/mosquitto.conf`],
@@ -76,7 +76,7 @@ export class Mosquitto implements AsyncDisposable {
     await until(runs, { what: () => `mosquitto to run: ${this.#log.slice(from)}` });
   }
 
-  /** Stops it in good order, or not. */
+  /** Stops it, cleanly by default. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<void> {
     const child = this.#child;
     if (!child) return;
@@ -92,26 +92,26 @@ export class Mosquitto implements AsyncDisposable {
   }
 }
 
-/** What has come to a peer. */
+/** A message that a peer has received. */
 export interface Arrived {
   topic: string;
   payload: string;
   isRetained: boolean;
-  /** Of MQTT 5. */
+  /** MQTT 5 only. */
   properties?: MessageProperties;
 }
 
-/** What MQTT 5 says beside a payload. */
+/** The properties of a message in MQTT 5. */
 export type MessageProperties = NonNullable<Extract<Packet, { cmd: "publish" }>["properties"]>;
 
 /**
- * Somebody else at the broker, MQTT 3.1.1 by default, who takes and sends with QoS 2 through the broker's restarts: its own state
- * is in memory, and it is never killed.
+ * Another client of the broker, MQTT 3.1.1 by default, which receives and sends with QoS 2 through the broker's
+ * restarts: its own state is in memory, and it is never killed.
  */
 export class MqttPeer implements AsyncDisposable {
   readonly arrived: Arrived[] = [];
   readonly #version: Version;
-  /** Told of each that arrives. */
+  /** Called with each message. */
   onArrival: ((one: Arrived) => void) | undefined;
   readonly #port: number;
   readonly #id: string;
@@ -140,14 +140,13 @@ export class MqttPeer implements AsyncDisposable {
   }
 
   /**
-   * The broker that comes next has an older session: ids that it uses now are those of other messages than before, and
-   * nothing in MQTT says so.
+   * The next broker has an older session: it uses ids for other messages than before, which MQTT does not show.
    */
   expectsOlderSession(): void {
     this.#isOlder = true;
   }
 
-  /** It has subscribed, and the broker has said so. */
+  /** Waits until it has subscribed, and the broker has confirmed that. */
   async ready(): Promise<void> {
     await until(() => this.#isReady, { what: "the peer's subscription" });
   }
@@ -179,17 +178,17 @@ export class MqttPeer implements AsyncDisposable {
     return this.#next;
   }
 
-  /** All that it has published was taken by the broker. */
+  /** Waits until the broker has taken everything that it has published. */
   async settled(): Promise<void> {
     await until(() => this.#out.size === 0, { what: () => `${this.#out.size} publications` });
   }
 
-  /** What came to a topic. */
+  /** The payloads received at a topic. */
   at(topic: string): string[] {
     return this.arrived.filter((one) => one.topic === topic).map(({ payload }) => payload);
   }
 
-  /** The last that came to a topic is this. */
+  /** Waits until this is the last payload at a topic. */
   async shows(topic: string, payload: string): Promise<void> {
     await until(() => this.at(topic).at(-1) === payload, {
       what: () => `${payload} at ${topic}; there was ${this.at(topic).slice(-3)}`,
@@ -202,7 +201,7 @@ export class MqttPeer implements AsyncDisposable {
         this.#conn = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
         await this.#serve(this.#conn);
       } catch {
-        // The broker is not there; it will be.
+        // The broker is not running yet.
       }
       this.#isReady = false;
       this.#conn = this.#writer = undefined;

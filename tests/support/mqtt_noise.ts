@@ -1,5 +1,5 @@
 /**
- * What a broker might send that means no good, or knows no better.
+ * What a hostile or broken broker might send.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const ANSWERS = ["puback", "pubrec", "pubrel", "pubcomp"] as const;
 /** Packets that no broker sends, or not to this client. */
 const OTHERS = ["connect", "subscribe", "unsubscribe", "pingreq", "auth"] as const;
 
-/** Bytes of a broker, from good packets to noise. @param ids Of packets that the client has sent */
+/** Bytes of a broker, from good packets to noise. @param ids Ids of packets that the client has sent */
 export function brokerNoise(
   random: Random,
   version: Version,
@@ -25,7 +25,7 @@ export function brokerNoise(
   return random.once(3) ? spoilt(random, bytes) : bytes;
 }
 
-/** A packet that is one as far as its length says. */
+/** A packet whose length is right. */
 export function frame(head: number, body: Uint8Array, length = body.length): Uint8Array {
   const bytes = [head];
   do {
@@ -36,7 +36,7 @@ export function frame(head: number, body: Uint8Array, length = body.length): Uin
   return Uint8Array.of(...bytes, ...body);
 }
 
-/** CONNACK, such as it might be. */
+/** A CONNACK, right or wrong. */
 export function greeting(random: Random, version: Version): Uint8Array {
   const sessionPresent = random.once(2);
   const code = random.once(8) ? random.int(1, 255) : 0;
@@ -72,16 +72,16 @@ function packet(
   try {
     return encode(make(), version);
   } catch {
-    return greeting(random, version); // not even `generate` makes that
+    return greeting(random, version); // `generate` cannot make that
   }
 }
 
-/** What a broker says of topic filters. */
+/** A broker's reason codes for topic filters. */
 function granted(random: Random): number[] {
   return Array.from({ length: random.int(0, 5) }, () => random.pick([0, 1, 2, 2, 2, 128, 135]));
 }
 
-/** What MQTT 5 says beside the payload. */
+/** Properties of MQTT 5. */
 function properties(random: Random) {
   return {
     ...(random.once(3) && { responseTopic: random.pick(["answers", "a/#", "holdfast/1/x", "\0"]) }),
@@ -106,7 +106,7 @@ function message(random: Random, version: Version, topics: readonly string[]): P
 function spoilt(random: Random, bytes: Uint8Array): Uint8Array {
   const copy = bytes.slice();
   switch (random.int(0, 3)) {
-    case 0: // a byte is another
+    case 0: // a byte is changed
       copy[random.int(0, copy.length - 1)] = random.bits();
       return copy;
     case 1: // the end is missing

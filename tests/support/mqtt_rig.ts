@@ -1,5 +1,5 @@
 /**
- * A session with a broker in the hands of a test: the test sees what it sends, and answers as a broker may.
+ * A session whose broker is the test: it sees what the session sends, and answers as a broker may.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export class MqttRig {
     this.session.start(this.now);
   }
 
-  /** Connects, up to CONNACK and what follows from it. @returns what was sent by then */
+  /** Connects, up to CONNACK and its consequences. @returns what was sent by then */
   connect(
     { sessionPresent = true, properties = {} }: {
       sessionPresent?: boolean;
@@ -50,7 +50,7 @@ export class MqttRig {
     return [...sent, ...this.sent()];
   }
 
-  /** The broker says something. */
+  /** The broker sends a packet. */
   says(packet: Packet): void {
     this.gives(encode(packet, this.version));
   }

@@ -1,6 +1,6 @@
 /**
- * A server, a resolver that takes its time, and a client that knows the server by its name: for a network namespace of
- * its own, whose resolver is 127.0.0.1. Says what the client says, until the link is up.
+ * A server, a slow resolver, and a client that knows the server by its name: for a network namespace of its own, whose
+ * resolver is 127.0.0.1. Prints the client's states until the link is up.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { Server } from "../../server/mod.ts";
 const TIMEOUT = 400;
 const DELAY = 1000;
 
-/** Answers a question for an address with 127.0.0.1, and any other with nothing. */
+/** Answers a query for an address with 127.0.0.1, and any other with nothing. */
 function answerTo(question: Uint8Array): Uint8Array {
   let end = 12;
   while (question[end] !== 0) end += question[end]! + 1;

@@ -1,5 +1,5 @@
 /**
- * What a peer might send or an application write that means no good.
+ * Hostile input: what a peer might send or an application write.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import type { Random } from "./random.ts";
 
 const encoder = new TextEncoder();
 
-/** Text that is short, long, odd, or no text at all. */
+/** A text that is short, long, odd, or not a text at all. */
 export function oddText(random: Random, most: number): string {
   const length = random.once(4) ? random.int(0, most + 2) : random.int(0, 5);
   const alphabet = random.pick(["ab", "é€", "😀", "\0\x7f \r", "0123456789abcdef", "x\n"]);

@@ -1,11 +1,11 @@
 /**
- * Holds answers of the API against its description.
+ * Checks answers of the API against its description.
  *
  * @module
  */
 import { Validator } from "@cfworker/json-schema";
 
-/** What the description says of one way to ask. */
+/** The description of one operation. */
 export interface Operation {
   readonly operationId: string;
   readonly "x-right": string;
@@ -21,19 +21,19 @@ interface Described {
 /** An operation, and where it is. */
 export interface Place {
   readonly method: string;
-  /** As a route has it: `/api/devices/:id`. */
+  /** The path of the route: `/api/devices/:id`. */
   readonly path: string;
   readonly operation: Operation;
 }
 
 const text = Deno.readTextFileSync(new URL("../../server/web/openapi.json", import.meta.url));
 
-// References lead to the schemas of the whole document.
+// References point to the schemas of the whole document.
 const { components, paths } = JSON.parse(text);
 
 const METHODS = ["get", "post", "delete"];
 
-/** All operations that are described. */
+/** All described operations. */
 export const OPERATIONS: readonly Place[] = Object.entries(paths).flatMap(([path, item]) =>
   Object.entries(item as Record<string, Operation>)
     .filter(([method]) => METHODS.includes(method))
@@ -44,7 +44,7 @@ export const OPERATIONS: readonly Place[] = Object.entries(paths).flatMap(([path
     }))
 );
 
-/** The operation that a request is for. @throws {Error} there is no such operation */
+/** The operation of a request. @throws {Error} there is no such operation */
 export function operationOf(method: string, pathname: string): Place {
   const place = OPERATIONS.find(({ path, ...its }) =>
     its.method === method && new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`).test(pathname)
@@ -53,7 +53,7 @@ export function operationOf(method: string, pathname: string): Place {
   return place;
 }
 
-/** What is wrong with an answer, by what is described; undefined: nothing. */
+/** What is wrong with an answer, according to the description; undefined: nothing. */
 export function wrongAnswer(
   { operation }: Place,
   status: number,
@@ -70,7 +70,7 @@ export function wrongAnswer(
   return content ? wrongValue(content.schema, body) : `${type} is not described for ${status}`;
 }
 
-/** What is wrong with a value, by a schema of the description; undefined: nothing. */
+/** What is wrong with a value, according to a schema of the description; undefined: nothing. */
 export function wrongValue(schema: object, value: unknown): string | undefined {
   const { valid, errors } = new Validator({ ...schema, components } as object, "2020-12")
     .validate(value);

@@ -10,13 +10,13 @@ import { fromLatin1 } from "./ends.ts";
 import type { Random } from "./random.ts";
 import { ServerEnd, type ServerSettings } from "./server_end.ts";
 
-/** What is on its way on one connection, a character for each byte. */
+/** The bytes in flight on one connection, a character for each byte. */
 interface Flight {
   toServer: string;
   toClient: string;
 }
 
-/** What an honest end is never accused of. */
+/** Errors that an end must never report about an honest end. */
 const ACCUSATIONS = /BAD_|CREDIT|GAP|HELLO_TOO_LONG|LINE_TOO_LONG|NOT_ADMITTED|REFUSED|TOO_MANY/;
 
 export class Pair {
@@ -104,7 +104,7 @@ export class Pair {
     return bytes;
   }
 
-  /** Puts on their way what the ends have sent. */
+  /** Takes what the ends have sent, and puts it into flight. */
   #collect(): void {
     const fromClient = this.client.take();
     this.clientGot.push(...fromClient.messages);
@@ -126,7 +126,7 @@ export class Pair {
     }
   }
 
-  /** One end has closed its side; the other is told, or it is not, as the network likes. */
+  /** One end has closed its side; the other is told or not, at random. */
   #leave(link: Flight, told: "client" | "server"): void {
     if (this.blackHole || this.random.once(3)) return;
     if (told === "server" && this.#served === link) {
@@ -152,7 +152,7 @@ export class Pair {
     this.#collect();
   }
 
-  /** The server is killed and started again on its store. */
+  /** Kills the server and restarts it on its store. */
   restartServer(): void {
     const link = this.#served;
     this.#served = undefined;
@@ -161,7 +161,7 @@ export class Pair {
     if (link) this.#leave(link, "client");
   }
 
-  /** The device is reset: it knows its position, and has forgotten its own messages. */
+  /** Resets the device: it keeps its position, and loses its own messages. */
   resetClient(): void {
     const link = this.#link;
     this.#link = undefined;
@@ -171,7 +171,7 @@ export class Pair {
     if (link) this.#leave(link, "server");
   }
 
-  /** One fault, or the end of some. */
+  /** Causes one fault, or ends some. */
   fault(): void {
     const { random, client, server } = this;
     random.pick([
@@ -190,7 +190,7 @@ export class Pair {
     this.#collect();
   }
 
-  /** Lets each end's first message through: those behind it are told from a boot's by their ids alone. */
+  /** Lets each end's first message through: after that, ids alone distinguish messages from a boot's first. */
   begin(): void {
     this.client.write("first up");
     this.server.write("first down");
@@ -198,12 +198,12 @@ export class Pair {
     this.clientGot.length = this.serverGot.length = 0;
   }
 
-  /** Neither end has complained of the other. */
+  /** Checks that neither end has complained about the other. */
   checkPeace(): void {
     assertEquals(this.closes.filter((event) => ACCUSATIONS.test(event)), []);
   }
 
-  /** All faults end, and there is time for everything. */
+  /** Ends all faults, and allows time for everything. */
   heal(): void {
     this.blackHole = this.noise = false;
     for (const end of [this.client, this.server]) end.input("take");

@@ -1,5 +1,5 @@
 /**
- * A real PostgreSQL server in a folder of its own, which can be stopped, killed and started again.
+ * A real PostgreSQL server in a folder of its own, which can be stopped, killed and restarted.
  *
  * @module
  */
@@ -7,19 +7,19 @@ import { assert } from "@std/assert";
 import { locate, type Tools, toolTest } from "./tools.ts";
 import { until } from "./wait.ts";
 
-/** Debian's, and the package that has it. */
+/** Debian's program, and its package. */
 const PROGRAM = "/usr/lib/postgresql/15/bin/postgres";
 
 export const POSTGRES = { [PROGRAM]: "postgresql" } as const;
 
-/** It does not run as root: Debian's package has made this user. */
+/** It does not run as root; Debian's package creates this user. */
 const USER = "postgres";
 
 const decoder = new TextDecoder();
 
 export class Postgres implements AsyncDisposable {
   #port = freePort();
-  /** Where its data are, its socket and its log. */
+  /** The folder of its data, socket and log. */
   readonly folder: string;
   readonly #bin: string;
   #runs = false;
@@ -36,8 +36,7 @@ export class Postgres implements AsyncDisposable {
   }
 
   /**
-   * @param tools Of `POSTGRES`.
-   * @param settings More lines for postgresql.conf.
+   * @param tools Paths of `POSTGRES`. @param settings More lines for postgresql.conf.
    */
   static async start(
     tools: Tools<keyof typeof POSTGRES>,
@@ -47,10 +46,10 @@ export class Postgres implements AsyncDisposable {
     server.#run("initdb", "-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync");
     server.#configure([
       "listen_addresses = '127.0.0.1'",
-      "fsync = off", // a killed process loses nothing by it, only a machine does
+      "fsync = off", // only a machine's crash would lose something by it, not a killed process
       "max_connections = 50",
       "log_line_prefix = '%p '",
-      // A pipe would have to be read, in tests that do not know of it.
+      // A pipe would have to be read by tests that do not know of it.
       "logging_collector = on",
       "log_filename = 'log'",
       "log_rotation_age = 0",
@@ -67,7 +66,7 @@ export class Postgres implements AsyncDisposable {
     return server;
   }
 
-  /** Another one that follows this one, to take its place. */
+  /** A standby server that replicates this one, to replace it. */
   async standby(): Promise<Postgres> {
     const other = Postgres.#new(this.#bin);
     const from = ["-h", this.folder, "-p", `${this.port}`, "-U", USER];
@@ -84,30 +83,30 @@ export class Postgres implements AsyncDisposable {
     Deno.writeTextFileSync(path, [...lines, ...own, ""].join("\n"), { append: true });
   }
 
-  /** Gives it a file or a folder. */
+  /** Makes it the owner of a file or folder. */
   own(path: string): void {
     if (Deno.uid() === 0) run("chown", USER, path);
   }
 
-  /** Runs a program of its on its data. */
+  /** Runs one of its programs on its data. */
   #run(name: string, ...args: string[]): void {
     const [program, ...rest] = this.#asUser(name, "-D", `${this.folder}/data`, ...args);
     run(program!, ...rest);
   }
 
-  /** A command of its, for a user that it takes. */
+  /** A command line for its user. */
   #asUser(program: string, ...args: string[]): string[] {
     const command = [`${this.#bin}/${program}`, ...args];
     if (Deno.uid() !== 0) return command;
     return ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--init-groups", ...command];
   }
 
-  /** What it has logged. */
+  /** Its log. */
   get log(): string {
     try {
       return Deno.readTextFileSync(`${this.folder}/log`);
     } catch {
-      return ""; // it has not come to that yet
+      return ""; // there is none yet
     }
   }
 
@@ -116,12 +115,12 @@ export class Postgres implements AsyncDisposable {
     return parseInt(Deno.readTextFileSync(`${this.folder}/data/postmaster.pid`));
   }
 
-  /** Starts it, again perhaps, and waits until it lets in. */
+  /** Starts or restarts it, and waits until it accepts connections. */
   async start(): Promise<void> {
     try {
       await this.#control("start", "-l", `${this.folder}/started`);
     } catch (error) {
-      // Before it has run nobody counts on its port, which another program may have been given meanwhile.
+      // Before its first run nobody depends on its port, which another program may have taken meanwhile.
       if (this.#hasRun || !this.log.includes("Address already in use")) throw error;
       this.#port = freePort();
       this.#configure([]);
@@ -131,14 +130,15 @@ export class Postgres implements AsyncDisposable {
     this.#runs = this.#hasRun = true;
   }
 
-  /** Stops it: "immediate" as a crash does, "fast" in good order. */
+  /** Stops it: "immediate" like a crash, "fast" cleanly. */
   async stop(mode: "immediate" | "fast" = "immediate"): Promise<void> {
     if (!this.#runs) return;
     this.#runs = false;
     await this.#control("stop", "-m", mode);
   }
 
-  /** Kills one of its processes that serve a connection, so that it ends all of them, and waits until it lets in again. */
+  /** Kills one of its processes that serve a connection, so that it ends all of them, and waits until it accepts
+   * connections again. */
   async killBackend(pid: number): Promise<void> {
     const starts = () => this.log.split("ready to accept connections").length;
     const before = starts();
@@ -150,7 +150,7 @@ export class Postgres implements AsyncDisposable {
     await until(() => starts() > before, { what: () => `PostgreSQL to recover: ${this.log}` });
   }
 
-  /** It is no child of this process: sanitizers would have it end in the test in which it begins. */
+  /** It is not a child of this process: sanitizers would require it to end in the test in which it starts. */
   async #control(...words: string[]): Promise<void> {
     const [program, ...args] = this.#asUser("pg_ctl", "-D", `${this.folder}/data`, "-w", ...words);
     const command = new Deno.Command(program!, {
@@ -164,7 +164,7 @@ export class Postgres implements AsyncDisposable {
     assert(success, `pg_ctl ${words.join(" ")}: ${this.log}`);
   }
 
-  /** @param schema In which tables are made and looked for. */
+  /** @param schema The schema in which tables are created and found. */
   url(schema: string, { port = this.port, user = USER }: { port?: number; user?: string } = {}) {
     return `postgres://${user}@127.0.0.1:${port}/postgres?options=-csearch_path%3D${schema}`;
   }
@@ -176,7 +176,7 @@ export class Postgres implements AsyncDisposable {
     return name;
   }
 
-  /** Executes statements as psql does, at once. @returns rows, with | between the columns */
+  /** Executes statements synchronously with psql. @returns rows, with | between the columns */
   sql(sql: string, schema = "public"): string {
     const args = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", this.folder, "-p"]
       .concat(`${this.port}`, "-U", USER, "-d", "postgres", "-c", sql);
@@ -198,8 +198,8 @@ function run(program: string, ...args: string[]): string {
 /**
  * Registers tests of one file that share a server.
  *
- * @param about For who has none: what is not tested.
- * @param register Registers them; the server runs while they do.
+ * @param about What is not tested where it is missing. @param register Registers the tests; the server runs while they
+ * do.
  */
 export function withPostgres(
   about: string,

@@ -1,14 +1,14 @@
 /**
- * A TCP proxy that does to a connection what a bad network does, on command.
+ * A TCP proxy that imitates a bad network, on command.
  *
  * It stands between a client and its target. *Up* is from the client to the target, *down* is the
- * way back. One rule governs every fault: **a TCP stream never has a hole in it.** A byte that has
- * entered the proxy is passed on in its place, however late, or else it is lost, and then nothing
- * behind it passes either: that connection is silent for ever, in both directions, with both its
- * ends open, until each end gives up by itself. That is what a half-open connection is.
+ * way back. One rule governs every fault: **a TCP stream never has a hole in it.** A byte that has entered the proxy is
+ * passed on in its place, however late; or it is lost, and then nothing after it passes either: that connection is
+ * silent for ever, in both directions, with both its ends open, until each end gives up by itself. That is a half-open
+ * connection.
  *
- * It is built on `node:net`, because a socket of `Deno.connect` can only be closed in good order
- * (FIN), while `resetAndDestroy` of a Node socket sends the true RST which an abrupt end consists of.
+ * It is built on `node:net`, because a socket of `Deno.connect` can only be closed cleanly (FIN), while
+ * `resetAndDestroy` of a Node socket sends a real RST, as an abrupt end does.
  *
  * ```ts
  * import { FaultProxy } from "./proxy.ts";
@@ -30,7 +30,7 @@ import { Random } from "./random.ts";
 /** Up: from the client to the target. Down: from the target to the client. */
 export type Direction = "up" | "down";
 
-/** Bytes that have just arrived at the proxy, before anything is done to them. */
+/** Bytes that have just arrived at the proxy, before any fault applies. */
 export interface Arrival {
   /** Which connection, counted from 1 in the order in which they were accepted. */
   readonly connection: number;
@@ -42,15 +42,15 @@ export interface Arrival {
 
 /** How to start a {@linkcode FaultProxy}. */
 export interface FaultProxyOptions {
-  /** Where connections are taken to; the hostname is 127.0.0.1 by default. */
+  /** Where connections lead; the hostname is 127.0.0.1 by default. */
   readonly target: { readonly hostname?: string; readonly port: number };
   /** Port to listen on (of 127.0.0.1); 0, the default, lets the system choose. */
   readonly port?: number;
   /** Seed of everything random, 1 by default: equal seeds cut equal streams alike. */
   readonly seed?: number;
   /**
-   * Sees all bytes as they arrive. A fault it causes already catches these bytes, so that a test
-   * can lose exactly one acknowledgement.
+   * Called with all bytes as they arrive. A fault that it causes already applies to these bytes, so that a test can
+   * lose exactly one acknowledgement.
    */
   readonly onBytes?: (arrival: Arrival) => void;
 }
@@ -69,15 +69,15 @@ export interface SplitOptions {
 /** What travels through a lane: bytes, the end of the stream, or its abrupt end. */
 type Parcel = Uint8Array | "end" | "reset";
 
-/** So much a network holds for a receiver it cannot reach; then the sender is blocked. In bytes. */
+/** How much a network holds for a receiver that it cannot reach, in bytes; then the sender is blocked. */
 const HELD_LIMIT = 256 * 1024;
 
-/** A running proxy. All its faults take effect at once and concern all its connections. */
+/** A running proxy. All its faults take effect at once, on all its connections. */
 export class FaultProxy implements AsyncDisposable {
   /** Called with all bytes as they arrive; see {@linkcode FaultProxyOptions.onBytes}. */
   onBytes: ((arrival: Arrival) => void) | undefined;
 
-  /** Deno's sanitizers do not see what `node:net` has open: this shows them a proxy never closed. */
+  /** Deno's sanitizers do not see what `node:net` has open: this shows them a proxy that was never closed. */
   #tripwire: ReturnType<typeof setInterval> | undefined;
   readonly #server: net.Server;
   readonly #seed: number;
@@ -87,7 +87,7 @@ export class FaultProxy implements AsyncDisposable {
   #target: { readonly host: string; readonly port: number };
   #accepted = 0;
 
-  /** Starts listening. Connections are taken to the target from now on. */
+  /** Starts listening. From now on connections are passed on to the target. */
   static async start(options: FaultProxyOptions): Promise<FaultProxy> {
     const proxy = new FaultProxy(options);
     await new Promise<void>((resolve, reject) => {
@@ -120,7 +120,7 @@ export class FaultProxy implements AsyncDisposable {
     return (this.#server.address() as net.AddressInfo).port;
   }
 
-  /** Connections now held, those in which nothing passes any more included. */
+  /** Current connections, including those in which nothing passes any more. */
   get connections(): number {
     return this.#pairs.size;
   }
@@ -130,20 +130,20 @@ export class FaultProxy implements AsyncDisposable {
     return this.#accepted;
   }
 
-  /** Takes connections made from now on to another port, as of a server started again. */
+  /** Passes new connections on to another port, such as that of a restarted server. */
   retarget(port: number): void {
     this.#target = { ...this.#target, port };
   }
 
-  /** Ends every connection abruptly: both ends receive a true RST, and what was on its way is lost. */
+  /** Ends every connection abruptly: both ends receive a real RST, and bytes on their way are lost. */
   reset(): void {
     for (const pair of [...this.#pairs]) pair.reset();
   }
 
   /**
    * Lets nothing pass in the given direction: no byte, no end of a stream, no RST. Connections stay
-   * open, new ones are accepted here but do not reach the target. Whether what disappears in the hole
-   * is lost or merely late is for {@linkcode restore} to say; till then no end could tell.
+   * open, new ones are accepted here but do not reach the target. {@linkcode restore} decides whether what disappeared
+   * in the hole is lost or merely late; until then no end could tell.
    */
   blackhole(direction: Direction | "both" = "both"): void {
     if (direction !== "down") this.#path.hole.up = true;
@@ -151,9 +151,9 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /**
-   * Closes the hole. Whatever disappeared in it is delivered now, late; or, with `drop`, is lost:
-   * the connections that lost something, and those opened meanwhile, are silent for ever. A
-   * connection that had nothing to say in the meantime goes on either way.
+   * Closes the hole. Whatever disappeared in it is delivered now, late; or, with `drop`, is lost: the connections that
+   * lost something, and those opened meanwhile, are silent for ever. A connection without traffic in the meantime goes
+   * on either way.
    */
   restore(options: { readonly drop?: boolean } = {}): void {
     const { hole } = this.#path;
@@ -164,16 +164,16 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /**
-   * Takes the client away from every connection without the target noticing: the client's socket
-   * breaks (RST), the target's stays open and silent.
+   * Ends the client's side of every connection without the target noticing: the client's socket breaks (RST), the
+   * target's stays open and silent.
    */
   halfOpen(): void {
     for (const pair of [...this.#pairs]) pair.halfOpen();
   }
 
   /**
-   * From now on cuts what passes into pieces of 1 to `maxBytes` bytes, each written to its socket
-   * alone. `undefined` ends that.
+   * From now on cuts the stream into pieces of 1 to `maxBytes` bytes, each written to its socket separately.
+   * `undefined` ends that.
    */
   split(maxBytes: number | undefined, options: SplitOptions = {}): void {
     if (maxBytes !== undefined && !(maxBytes >= 1)) throw new RangeError("maxBytes is below 1");
@@ -217,14 +217,14 @@ export class FaultProxy implements AsyncDisposable {
 /** The state of the network, shared by all connections. */
 interface Path {
   readonly hole: Record<Direction, boolean>;
-  /** In ms. */
+  /** Added delay in ms. */
   delay: number;
   cut: (Required<SplitOptions> & { readonly maxBytes: number }) | undefined;
   /** Resolves after `ms`, and early when the proxy closes. */
   readonly pause: (ms: number) => Promise<void>;
 }
 
-/** What a pair needs of its proxy. */
+/** What a pair needs from its proxy. */
 interface Surroundings {
   random(direction: Direction): Random;
   dial(): Socket;
@@ -256,18 +256,18 @@ class Pair {
     this.resume();
   }
 
-  /** Whether a hole stands between this connection and something it wanted to pass on. */
+  /** Whether a hole holds up something that this connection has to pass on. */
   isHeldUp(hole: Record<Direction, boolean>): boolean {
     if (this.#silent) return false;
     return this.#target === undefined || (hole.up && this.#up.loaded) ||
       (hole.down && this.#down.loaded);
   }
 
-  /** Goes on with whatever the state of the network permits now. */
+  /** Continues with whatever the network allows now. */
   resume(): void {
     const { up, down } = this.#path.hole;
     if (this.#target === undefined && !this.#silent && !up && !down) {
-      // One that gave up before its opening could reach the target was never there for the target.
+      // A client that gave up before its connection reached the target never existed for the target.
       if (this.#up.finished) return this.reset();
       this.#target = this.#around.dial();
       this.#target.setNoDelay(true);
@@ -305,7 +305,7 @@ class Pair {
       // The observer may silence or reset the very connection it is told of.
       if (!atEnd && !this.#silent) this.#around.arrived(lane.direction, parcel);
       if (!this.#silent) lane.take(parcel, socket);
-      // Its peer has left, and the other end will never be told: it need not be held any longer.
+      // Its peer has left, and the other end will never know: it need not be kept open.
       else if (atEnd) socket.destroy();
     };
     socket.on("data", (bytes: Uint8Array) => take(bytes));
@@ -323,7 +323,7 @@ class Pair {
 /** One direction of a connection: a queue in front of a socket. */
 class Lane {
   readonly direction: Direction;
-  /** Where it leads; parcels wait until it is known. */
+  /** Where it leads; parcels wait until that is known. */
   sink: Socket | undefined;
   /** Settles when nothing of this lane is running. */
   idle: Promise<void> = Promise.resolve();
@@ -345,7 +345,7 @@ class Lane {
     return this.#queue.length > 0;
   }
 
-  /** Whether the end of the stream is among it. */
+  /** Whether the end of the stream waits here. */
   get finished(): boolean {
     return typeof this.#queue.at(-1)?.parcel === "string";
   }
@@ -371,7 +371,7 @@ class Lane {
     this.#pumping = true;
     for (let next; (next = this.#next()) !== undefined;) {
       const wait = next.due - performance.now();
-      // The world may have changed during the pause, so look again after it.
+      // The network may have changed during the pause, so check again after it.
       if (wait > 0) await this.#path.pause(wait);
       else await this.#pass(next.parcel, this.sink!, next.source);
     }

@@ -2,11 +2,11 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Arrival, type Direction, FaultProxy } from "./proxy.ts";
 import { until } from "./wait.ts";
 
-/** One end of a connection, and everything it has seen. */
+/** One end of a connection, and everything that it has received. */
 class End {
   /** Each read, as text. */
   readonly reads: string[] = [];
-  /** How the stream ended, if it has: in good order, or with an error of this name. */
+  /** How the stream ended, if it has: cleanly, or with an error of this name. */
   ended: "closed" | string | undefined;
   readonly conn: Deno.TcpConn;
   readonly #done: Promise<void>;
@@ -123,8 +123,8 @@ class Scene implements AsyncDisposable {
 }
 
 /**
- * Waits until something sent now over the same proxy has made its way to the other end, so that what
- * has not arrived by then was held up, and not merely slow.
+ * Waits until something sent now over the same proxy has reached the other end: what has not arrived by then was held
+ * up, not merely slow.
  */
 async function aWhile(scene: Scene): Promise<void> {
   for (let round = 0; round < 3; round++) {
@@ -228,7 +228,7 @@ for (const direction of ["up", "down", "both"] as const) {
   });
 }
 
-Deno.test("a connection that lost bytes in a black hole never passes another, either way", async () => {
+Deno.test("a connection that lost bytes in a black hole never passes another byte in either direction", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   const [idle, idleTarget] = await scene.link();
@@ -238,7 +238,7 @@ Deno.test("a connection that lost bytes in a black hole never passes another, ei
   scene.proxy.restore({ drop: true });
   await client.say("too late");
   await target.say("are you there?");
-  // One that had nothing to say meanwhile has noticed nothing.
+  // A connection without traffic meanwhile has noticed nothing.
   await idle.say("and I?");
   await idleTarget.hears("and I?");
   await aWhile(scene);
@@ -375,7 +375,7 @@ Deno.test("split bytes arrive in small pieces, all of them, in order", async () 
   assertEquals(target.reads.at(-1), "whole again");
 });
 
-Deno.test("a cut that is not allowed is not made", async () => {
+Deno.test("the stream is not cut where that is not allowed", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   const mayCut = (bytes: Uint8Array, at: number, direction: Direction) =>
@@ -389,7 +389,7 @@ Deno.test("a cut that is not allowed is not made", async () => {
   assert(client.reads.some((read) => read.startsWith("\n")));
 });
 
-Deno.test("no size below one byte is accepted", async () => {
+Deno.test("a piece size below one byte is refused", async () => {
   await using scene = await Scene.start();
   assertThrows(() => scene.proxy.split(0), RangeError);
   assertThrows(() => scene.proxy.split(NaN), RangeError);
@@ -410,7 +410,7 @@ Deno.test("delayed bytes arrive later, in order, and a reset does not wait for t
   assertEquals(await client.hasEnded(), "ConnectionReset");
 });
 
-Deno.test("a proxy that is closed takes nobody, and resets whom it had", async () => {
+Deno.test("a closed proxy accepts no connections, and resets those that it had", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   scene.proxy.blackhole();

@@ -1,6 +1,6 @@
 /**
- * A machine in the hands of a test, with a broker at hand that takes everything, and answers in the next turn of the
- * event loop.
+ * A machine that the test controls, with a broker that takes everything, and answers in the next turn of the event
+ * loop.
  *
  * @module
  */

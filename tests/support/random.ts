@@ -1,6 +1,6 @@
 /**
- * Random tests that can be repeated: every run has a seed, a failure names it, and HOLDFAST_SEED=seed
- * in the environment runs that one again.
+ * Repeatable random tests: every run has a seed, a failure names it, and HOLDFAST_SEED=seed in the environment repeats
+ * that run.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A TCP connection in the hands of a test: it says whatever it is told to, right or wrong, and keeps
- * everything it hears.
+ * A TCP connection that the test controls: it sends whatever it is told to, right or wrong, and keeps everything that
+ * it receives.
  *
  * @module
  */
@@ -10,9 +10,9 @@ const encoder = new TextEncoder();
 
 /** One end of a connection. */
 export class RawPeer implements AsyncDisposable {
-  /** Everything heard, as text. */
+  /** Everything received, as text. */
   heard = "";
-  /** How the stream ended, if it has: "closed" in good order, or with an error of this name. */
+  /** How the stream ended, if it has: "closed", or with an error of this name. */
   ended: string | undefined;
   #reading: Promise<void> | undefined;
   #keepalive: ReturnType<typeof setInterval> | undefined;
@@ -53,13 +53,13 @@ export class RawPeer implements AsyncDisposable {
     );
   }
 
-  /** Writes all of it, or fails if the connection is gone. */
+  /** Sends all of it, or fails if the connection is gone. */
   async say(text: string | Uint8Array): Promise<void> {
     const bytes = typeof text === "string" ? encoder.encode(text) : text;
     for (let at = 0; at < bytes.length;) at += await this.conn.write(bytes.subarray(at));
   }
 
-  /** The same, but the other end may well close the connection meanwhile; returns whether it did. */
+  /** The same, but the other end may close the connection meanwhile; returns whether it stayed open. */
   async sayIfHeard(text: string | Uint8Array): Promise<boolean> {
     try {
       await this.say(text);
@@ -90,7 +90,7 @@ export class RawPeer implements AsyncDisposable {
     return this.lines[0];
   }
 
-  /** Waits until the connection has ended, and tells how. */
+  /** Waits until the connection has ended, and says how. */
   end(): Promise<string> {
     return until(() => this.ended, { what: "the end of a connection" });
   }
@@ -130,18 +130,18 @@ export async function stuff(
   }
 }
 
-/** A server that does as the test says: every connection made to it becomes a `RawPeer`. */
+/** A server that the test controls: every connection to it becomes a `RawPeer`. */
 export class RawServer implements AsyncDisposable {
   readonly port: number;
-  /** In the order in which they came. */
+  /** In the order of their connections. */
   readonly peers: RawPeer[] = [];
   #listener: Deno.TcpListener;
   #accepting: Promise<void>;
   readonly #meetings: (void | Promise<void>)[] = [];
 
   /**
-   * @param met Called with each new connection, before anything is read from it. What it does must end
-   * when the connection does: it is waited for when the server is closed.
+   * @param met Called with each new connection, before anything is read from it. It must end when the connection does:
+   * closing the server waits for it.
    */
   constructor(
     readonly met: (peer: RawPeer, index: number) => void | Promise<void> = () => {},

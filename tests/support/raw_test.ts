@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { RawPeer, RawServer, stuff } from "./raw.ts";
 import { until } from "./wait.ts";
 
-Deno.test("a raw server and a raw peer hear each other, and how it ended", async () => {
+Deno.test("a raw server and a raw peer exchange bytes, and learn how the connection ended", async () => {
   await using server = new RawServer((peer, index) => void peer.sayIfHeard(`welcome ${index}\n`));
   await using peer = await RawPeer.dial(server.port);
   await peer.say("one\n\ntwo\nthr");
@@ -16,7 +16,7 @@ Deno.test("a raw server and a raw peer hear each other, and how it ended", async
   await peer.end();
 });
 
-Deno.test("a server is closed when what it does with its peers has ended, one that says nothing too", async () => {
+Deno.test("a server is closed when its work with all peers has ended, silent ones included", async () => {
   const heard: (string | undefined)[] = [];
   {
     await using server = new RawServer(async (peer) => void heard.push(await peer.firstLine()));
@@ -31,7 +31,7 @@ Deno.test("a server is closed when what it does with its peers has ended, one th
   assertEquals(heard, ["hello", undefined, undefined]);
 });
 
-Deno.test("a peer that does not read hears what was said once it does", async () => {
+Deno.test("a peer that starts to read late receives everything", async () => {
   await using server = new RawServer();
   await using peer = await RawPeer.dial(server.port, { reads: false });
   await (await server.peer(0)).say("early\n");
@@ -40,7 +40,7 @@ Deno.test("a peer that does not read hears what was said once it does", async ()
   await peer.hears("early");
 });
 
-Deno.test("a peer that is kept alive says so until it is closed", async () => {
+Deno.test("a peer that is kept alive sends keepalives until it is closed", async () => {
   await using server = new RawServer((peer) => peer.keepAlive(1, "still\n"));
   await using peer = await RawPeer.dial(server.port);
   await until(() => peer.lines.length > 2);
@@ -49,7 +49,7 @@ Deno.test("a peer that is kept alive says so until it is closed", async () => {
   assertEquals(await peer.sayIfHeard("late").then(() => "tried"), "tried");
 });
 
-Deno.test("stuffing ends when nothing is taken any more, or else complains", async () => {
+Deno.test("stuffing ends when nothing is taken any more, or fails", async () => {
   let room = 5;
   await stuff({ write: () => Promise.resolve(room-- > 0) });
   assertEquals(room < 0, true);

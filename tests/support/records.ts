@@ -1,5 +1,5 @@
 /**
- * Records without a store: whatever has changed is safe as soon as the test says so.
+ * Records without a store: changes are safe when the test says so.
  *
  * @module
  */
@@ -20,14 +20,14 @@ export class Records {
     return this.#ledgers.get(id)?.record;
   }
 
-  /** @param state What is known of the device already. */
+  /** @param state What is already known about the device. */
   create(id: string, state?: DeviceState): DeviceRecord {
     const ledger = this.#strangers.get(id) ?? new Ledger(id, { state, token: 1 }, this.#changed);
     this.#ledgers.set(id, ledger);
     return ledger.record;
   }
 
-  /** The record of a device that greets, and is not here before it is created. */
+  /** The record of a device that greets; it does not exist before it is created. */
   ask(id: string): DeviceRecord {
     const ledger = new Ledger(id, { state: undefined, token: 1 }, this.#changed);
     this.#strangers.set(id, ledger);

@@ -1,22 +1,22 @@
 /**
- * Somebody on the way between a device and its server: passes on what both say, or something else.
+ * An attacker on the path between a device and its server: passes on what both send, or something else.
  *
  * @module
  */
 
-/** Whom bytes are for. */
+/** The direction of bytes. */
 export type Way = "toServer" | "toDevice";
 
-/** What becomes of bytes that were read: pieces that are passed on in their place. */
+/** Returns the pieces to pass on in place of bytes that were read. */
 export type Meddle = (way: Way, bytes: Uint8Array) => Uint8Array[];
 
 const encoder = new TextEncoder();
 
-/** A port that leads to a server's, through somebody's hands. */
+/** A port that leads to a server's port through the attacker. */
 export class Relay implements AsyncDisposable {
-  /** All that was read, in the order in which it came. */
+  /** Everything that was read, in order. */
   readonly heard: { way: Way; bytes: Uint8Array }[] = [];
-  /** At first, all is passed on. */
+  /** By default everything is passed on. */
   meddle: Meddle = (_, bytes) => [bytes];
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #work: Promise<void>;
@@ -31,13 +31,13 @@ export class Relay implements AsyncDisposable {
     return (this.#listener.addr as Deno.NetAddr).port;
   }
 
-  /** All that was read on one way, as text. */
+  /** Everything that was read in one direction, as text. */
   textOf(wanted: Way): string {
     const pieces = this.heard.filter(({ way }) => way === wanted);
     return pieces.map(({ bytes }) => String.fromCharCode(...bytes)).join("");
   }
 
-  /** Says something in the name of the other end, on the newest connection. */
+  /** Sends something in the name of the other end, on the newest connection. */
   async say(way: Way, text: string | Uint8Array): Promise<void> {
     await write(this.#ends![way], typeof text === "string" ? encoder.encode(text) : text);
   }
@@ -63,7 +63,7 @@ export class Relay implements AsyncDisposable {
       }
       await to.closeWrite();
     } catch (error) {
-      // One of them is gone: so is the other, as with any network.
+      // One end is gone, so the other is closed too, as on any network.
       if (!isGone(error)) throw error;
       for (const conn of [from, to]) close(conn);
     }

@@ -5,7 +5,7 @@
  */
 const ROOT = new URL("../../", import.meta.url);
 
-/** Programs that it is built with beside those of a chip. */
+/** Programs for building it, besides those for a chip. */
 export const RELEASE_TOOLS = { wasm2c: "wabt" } as const;
 
 /** Runs the builder's command line, in the project's folder by default. */

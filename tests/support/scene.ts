@@ -1,5 +1,5 @@
 /**
- * A server in this process, and devices that are played by the test.
+ * A server in this process, with the test as its devices.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export const PATIENT = 60_000;
 /** A test that takes longer waits for ever: its server ends, and pending calls reject with CLOSED. In ms. */
 const LONGEST = 180_000;
 
-/** A server, its log, and peers that are gone when the test is over. */
+/** A server, its log, and peers that are closed at the end of the test. */
 export class Scene implements AsyncDisposable {
   readonly peers: RawPeer[] = [];
   readonly #timer: ReturnType<typeof setTimeout>;
@@ -56,7 +56,7 @@ export class Scene implements AsyncDisposable {
     return this.log.filter((entry) => entry.event === event).map(({ code }) => code);
   }
 
-  /** Waits for an entry. */
+  /** Waits for a log entry. */
   logs(event: LogEntry["event"], code?: string): Promise<LogEntry> {
     return until(
       () => this.log.find((entry) => entry.event === event && (!code || entry.code === code)),
@@ -64,7 +64,7 @@ export class Scene implements AsyncDisposable {
     );
   }
 
-  /** A device comes, says something and hears it acknowledged: the server is well. */
+  /** Checks that the server works: a device connects, sends something and gets the ack. */
   async isWell(): Promise<void> {
     await using peer = await RawPeer.dial(this.server.port);
     const id = `visitor ${Math.random()}`;

@@ -1,5 +1,5 @@
 /**
- * A broker that says what a test wants, to the one client that it has.
+ * A broker with one client, which sends what the test wants.
  *
  * @module
  */
@@ -14,9 +14,9 @@ export class ScriptBroker implements AsyncDisposable {
   #packets: Packet[] = [];
   #reading = Promise.resolve();
   #readOn = () => {};
-  /** It answers pings, and does not count them. */
+  /** Whether it answers pings; these do not count as packets. */
   answersPings = false;
-  /** It takes publications to these topics; that is not heard either. */
+  /** Whether it takes publications to a topic by itself; these do not count either. */
   takes: (topic: string) => boolean = () => false;
   readonly #taken = new Set<number>();
   readonly #running = this.#run();
@@ -25,20 +25,20 @@ export class ScriptBroker implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** Accepts the client, and says whether it knows it. */
+  /** Accepts the client, and says whether it has a session of it. */
   async welcomes(sessionPresent: boolean): Promise<void> {
     await this.hears("connect");
     await this.says({ cmd: "connack", sessionPresent, returnCode: 0 });
     await this.grants();
   }
 
-  /** Grants what is subscribed. */
+  /** Grants a subscription. */
   async grants(): Promise<void> {
     const { messageId, subscriptions } = await this.hears("subscribe");
     await this.says({ cmd: "suback", messageId: messageId!, granted: subscriptions.map(() => 2) });
   }
 
-  /** The next packet of a kind; others that came before it are passed over. */
+  /** The next packet of a kind; others before it are skipped. */
   async hears<Cmd extends Packet["cmd"]>(cmd: Cmd): Promise<Extract<Packet, { cmd: Cmd }>> {
     const found = () => this.#packets.findIndex((packet) => packet.cmd === cmd);
     await until(() => found() >= 0, {
@@ -55,7 +55,7 @@ export class ScriptBroker implements AsyncDisposable {
     await this.#conn!.write(bytes);
   }
 
-  /** Reads nothing more. */
+  /** Stops reading. */
   pauses(): void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#reading = promise;
@@ -67,7 +67,7 @@ export class ScriptBroker implements AsyncDisposable {
     this.#readOn();
   }
 
-  /** How many packets of a kind have come unasked. */
+  /** How many packets of a kind have arrived and were not read with `hears`. */
   count(cmd: Packet["cmd"]): number {
     return this.#packets.filter((packet) => packet.cmd === cmd).length;
   }
@@ -107,7 +107,7 @@ export class ScriptBroker implements AsyncDisposable {
     if (this.#conn === conn) this.#conn = undefined;
   }
 
-  /** What it answers by itself. */
+  /** Its automatic answers. */
   async #answers(packet: Packet): Promise<boolean> {
     const messageId = packet.messageId!;
     if (packet.cmd === "pingreq" && this.answersPings) await this.says({ cmd: "pingresp" });

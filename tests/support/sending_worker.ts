@@ -1,6 +1,6 @@
 /**
- * A worker for `server/transport/node_test.ts`: connects a number of times to a port; then, whenever it is told to, sends a byte through
- * each connection. The flag says whose turn it is, so that the test can block its event loop meanwhile.
+ * A worker for `server/transport/node_test.ts`: connects a number of times to a port; then, on each request, sends a
+ * byte through each connection. The flag says whose turn it is, so that the test can block its event loop meanwhile.
  */
 export {};
 
@@ -10,7 +10,7 @@ declare const self: {
   close(): void;
 };
 
-/** Of the flag. */
+/** Values of the flag. */
 const Turn = { tests: 0, senders: 1, end: 2 };
 
 self.onmessage = async ({ data: [port, count, flag] }) => {

@@ -1,5 +1,5 @@
 /**
- * The server's end of a link in the hands of a test.
+ * The server's end of a link, controlled by the test.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface ServerSettings {
   timeout: number;
   /** Dialect 1's first id. */
   ids: number;
-  /** Name of the first stream, 8 hex digits; each further one is the next. */
+  /** Epoch of the first stream, 8 hex digits; further ones count up. */
   epoch: string;
   /** Number of the first message. */
   txNext: number;
@@ -44,7 +44,7 @@ export const serverSettings: Readonly<ServerSettings> = {
   txNext: 0,
 };
 
-/** The server's session of one device, and what connections do for it. */
+/** The server's session of one device, with the work of its connections. */
 export class ServerEnd extends End {
   readonly settings: ServerSettings;
   readonly #limits: Limits;
@@ -52,10 +52,10 @@ export class ServerEnd extends End {
   readonly #random = new FixedRandom(0xd1);
   #store = new Records();
   #session: Session;
-  /** A connection whose greeting is not complete, beside the one that is served, if there is one. */
+  /** A connection with an incomplete greeting, besides the served one, if any. */
   #admission: Admission | undefined;
   #admissionEnds = Infinity;
-  /** Why it is turned away, when that is said late. */
+  /** The reason of a late refusal. */
   #late: { error: PeerError; at: number } | undefined;
   #splitter: LineSplitter | undefined;
   #backup: DeviceState | undefined;
@@ -223,11 +223,11 @@ export class ServerEnd extends End {
         const output = this.#session.transmit(this.now);
         if (output === "") continue;
         busy = true;
-        if (!this.#admission) this.send(bytesOf(output)); // else it is sent where the test does not look
+        if (!this.#admission) this.send(bytesOf(output)); // otherwise it goes to a connection that the test does not check
       }
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
-      this.#handOutAll(); // what came before the fault counts
+      this.#handOutAll(); // messages before the error count
       this.ask(`close ${error.code}`);
       this.#drop();
     }

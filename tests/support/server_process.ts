@@ -1,5 +1,5 @@
 /**
- * The server's process: `server/main.ts` as it is run from the command line, with `noting_app.ts`.
+ * The server's process: `server/main.ts` as run from the command line, with `noting_app.ts`.
  *
  * @module
  */
@@ -11,16 +11,16 @@ const HERE = import.meta.dirname!;
 export interface ServerSettings {
   store: string;
   keys: string;
-  /** In ms. */
+  /** Timeout in ms. */
   timeout: number;
   durability: "full" | "normal";
   /** Default: `noting_app.ts`. */
   app?: string;
-  /** Events and codes that are no complaints either. */
+  /** Further events and codes that are not complaints. */
   expects?: readonly string[];
 }
 
-/** What a server's log can say without anything being wrong: outages, and what a kill leaves behind. */
+/** Log entries that do not mean that something is wrong: outages, and consequences of a kill. */
 const HARMLESS = new Set([
   "LOST",
   "SILENT",
@@ -49,7 +49,7 @@ export class ServerProcess implements AsyncDisposable {
       ServerSettings,
   ) {
     this.#expects = expects;
-    // Quiet: what Deno says of itself is not a complaint of the server.
+    // Quiet: Deno's own messages are not complaints of the server.
     // deno-fmt-ignore
     const args = [
       "run", "-q", "-A", `${HERE}/../../server/main.ts`,
@@ -91,14 +91,14 @@ export class ServerProcess implements AsyncDisposable {
     if (!this.#killed && code !== 0) this.complaints.push(`the server ended with code ${code}`);
   }
 
-  /** SIGKILL: it has no time for anything. */
+  /** Sends SIGKILL. */
   async kill(): Promise<void> {
     this.#killed = true;
     this.#child.kill("SIGKILL");
     await this.#end();
   }
 
-  /** SIGSTOP, and SIGCONT after `ms`. */
+  /** Sends SIGSTOP, and SIGCONT after `ms`. */
   async freeze(ms: number): Promise<void> {
     this.#child.kill("SIGSTOP");
     await new Promise((resolve) => setTimeout(resolve, ms));
@@ -110,7 +110,7 @@ export class ServerProcess implements AsyncDisposable {
     if (!this.#ended) await this.kill();
   }
 
-  /** Ends it in good order. */
+  /** Stops it cleanly. */
   async stop(): Promise<void> {
     this.#child.kill("SIGTERM");
     await this.#end();

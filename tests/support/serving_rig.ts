@@ -76,7 +76,7 @@ export class ServingRig {
     this.turn.touch((safe, now) => this.serving.flush(safe, now));
   }
 
-  /** The application has processed the oldest message. @returns what it says */
+  /** The application has processed the oldest message. @returns its text */
   async reads(): Promise<string | undefined> {
     const text = this.session.peek();
     if (text !== undefined) this.session.shift();

@@ -14,16 +14,16 @@ import { Records } from "./records.ts";
 
 const encoder = new TextEncoder();
 
-/** In ms; nothing here takes real time. */
+/** Timeout in ms, of virtual time. */
 export const TIMEOUT = 1000;
 
-/** A session in dialect 1, and the test in the place of its device, of its store and of the clock. */
+/** A session in dialect 1; the test takes the place of device, store and clock. */
 export class SessionRig {
   readonly store = new Records();
   readonly record = this.store.create("1");
   session: Session;
   now = 5000;
-  /** Whether the socket takes what the session has to say. */
+  /** Whether the socket takes what the session sends. */
   takes = true;
   #sent = "";
   #splitter!: LineSplitter;
@@ -32,7 +32,7 @@ export class SessionRig {
     this.session = new Session(this.record, TIMEOUT, { ...defaultLimits, ...limits });
   }
 
-  /** A link over which both ends have heard each other, but no message has passed. */
+  /** A link on which both ends have received something, but no message. */
   static up(limits: Partial<Limits> = {}): SessionRig {
     const link = new SessionRig(limits);
     link.connect("\n");
@@ -40,7 +40,7 @@ export class SessionRig {
     return link;
   }
 
-  /** The same, and the server's first message is done: the next one's id is 01. */
+  /** The same, with the server's first message acknowledged: the next one's id is 01. */
   static booted(limits: Partial<Limits> = {}): SessionRig {
     const link = SessionRig.up(limits);
     link.write("boot");
@@ -49,7 +49,7 @@ export class SessionRig {
     return link;
   }
 
-  /** A new connection, over which `text` is heard behind the hello. */
+  /** A new connection, on which `text` arrives after the hello. */
   connect(text = ""): void {
     this.#splitter = new LineSplitter(this.session.limits.lineBytes + 2);
     const { session } = this;
@@ -59,13 +59,13 @@ export class SessionRig {
     this.hears(text);
   }
 
-  /** The connection is gone; returns what it carried since the last look. */
+  /** The connection is lost; returns what it carried since the last call. */
   lose(): string[] {
     this.session.disconnect();
     return this.said();
   }
 
-  /** The server is started again on what it remembers. */
+  /** Restarts the server with what it remembers. */
   restart(): void {
     this.session = new Session(this.record, TIMEOUT, this.session.limits);
   }
@@ -80,7 +80,7 @@ export class SessionRig {
     if (this.takes) this.#sent += this.session.transmit(this.now);
   }
 
-  /** What was sent since the last look, keepalives left out. */
+  /** What was sent since the last call, without keepalives. */
   said(): string[] {
     return this.saidAll().filter((line) => line !== "");
   }
@@ -128,7 +128,7 @@ export class SessionRig {
     return result;
   }
 
-  /** What the application reads, and has thereby processed. */
+  /** The application reads a message, and has thereby processed it. */
   read(): string | undefined {
     this.flush();
     const text = this.session.peek();
@@ -144,7 +144,7 @@ export class SessionRig {
   }
 }
 
-/** A line as the device sends it; without a text, an ack. */
+/** A line of the device; without a text, an ack. */
 export function frame(id: number, text = ""): string {
   return `${id.toString(16).padStart(2, "0")}${text}\n`;
 }

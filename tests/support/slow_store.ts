@@ -1,5 +1,5 @@
 /**
- * A store that takes its time.
+ * A slow store.
  *
  * @module
  */
@@ -8,15 +8,15 @@ import { MemoryStore } from "../../server/store/memory.ts";
 import type { Acquired, Batch } from "../../server/store/store.ts";
 
 export class SlowStore extends MemoryStore {
-  /** Devices that were asked for. */
+  /** Devices that were requested. */
   readonly asked: string[] = [];
-  /** What asking for a device fails with. */
+  /** The error of requests for a device. */
   fails: Error | undefined;
   /** Whether it can commit. */
   works = true;
   #held: Promise<void> | undefined;
 
-  /** Everything takes until the result is called. */
+  /** Everything waits until the result is called. */
   hold(): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#held = promise;

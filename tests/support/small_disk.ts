@@ -1,5 +1,5 @@
 /**
- * Tests of a file system that is full.
+ * Tests with a full file system.
  *
  * @module
  */
@@ -9,16 +9,17 @@ import { assert } from "@std/assert";
 /** A small file system of its own, mounted over a folder. */
 export interface SmallDisk {
   readonly folder: string;
-  /** Leaves no room. */
+  /** Fills it up. */
   fill(): void;
-  /** Makes room again, and waits until it is there: the system frees what a file had when nobody looks at it any more. */
+  /** Frees the room, and waits until it is available: the system frees a file's blocks when nobody has it open any
+   * more. */
   empty(): void;
 }
 
-/** Time in ms. */
+/** Longest wait in ms. */
 const MOST_WAIT = 30_000;
 
-/** Registers a test on such a disk; where tests may not mount, it is shown as ignored. */
+/** Registers a test with such a disk; without the permission to mount, it is shown as ignored. */
 export function smallDiskTest(name: string, run: (disk: SmallDisk) => Promise<void> | void): void {
   const ignore = !mayMount();
   Deno.test({ name: ignore ? `${name} [needs root, to mount]` : name, ignore, fn });

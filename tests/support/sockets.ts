@@ -1,5 +1,5 @@
 /**
- * Both ends of connections of the real platform, and what they were told.
+ * Both ends of connections of the real platform, with their events.
  *
  * @module
  */
@@ -21,14 +21,14 @@ export const MB = 1024 * 1024;
 /** More than the system's buffers of a connection hold, in bytes. */
 export const MORE_THAN_FITS = 48 * MB;
 
-/** One end, and what it was told. */
+/** One end, with its events. */
 export class End implements SocketEvents {
   socket!: Socket;
   heard = 0;
   text = "";
   told: string[] = [];
   reason: PeerError | undefined;
-  /** Called with what was heard. */
+  /** Called with received bytes. */
   onData: (bytes: Uint8Array) => void = () => {};
   #decoder = new TextDecoder();
 
@@ -108,9 +108,9 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** Counts the sockets that this process has opened from now on, and not closed. 0 where one cannot see. */
+/** Counts the sockets that this process opens from now on and has not closed; 0 where that cannot be seen. */
 export function socketCounter(): () => number {
-  const before = new Set(openSockets()); // some of them are being closed, perhaps
+  const before = new Set(openSockets()); // some of them may be closing
   return () => openSockets().filter((socket) => !before.has(socket)).length;
 }
 
@@ -122,20 +122,20 @@ function openSockets(): string[] {
       const path = Deno.readLinkSync(`/proc/self/fd/${name}`);
       if (path.startsWith("socket:")) sockets.push(path);
     } catch {
-      // The handle of the folder itself is gone by now.
+      // The handle of the folder itself is closed by now.
     }
   }
   return sockets;
 }
 
-/** Waits until no more than so many of the sockets are open. @param opened A counter of them */
+/** Waits until at most this many of the sockets are open. @param opened Counts them */
 export function closedAllBut(count: number, opened: () => number): Promise<unknown> {
   return until(() => opened() <= count, {
     what: () => `${count} sockets, not ${opened()}`,
   });
 }
 
-/** Waits until a number has not changed for a while: whatever moves it has come to a stop. */
+/** Waits until a number has not changed for a while. */
 export async function settled(number: () => number): Promise<number> {
   let last = NaN;
   for (let same = 0; same < 15; same++) {

@@ -195,7 +195,7 @@ export function describeStore(
     driver.record("1").hear(0, "booted");
     await driver.commit();
     driver = await rig.reopened();
-    assert(!driver.record("1").duplicates.isRepeat(1, "one", 3), "id 00 has forgotten it");
+    assert(!driver.record("1").duplicates.isRepeat(1, "one", 3), "id 00 has made it forget that");
     assert(driver.record("1").duplicates.isRepeat(0, "booted", 4));
   });
 
@@ -282,7 +282,7 @@ export function describeStore(
     driver.ledgers.get("1")!.remove();
     driver.record("2").process();
     await driver.commit();
-    driver.record("1").receive("late"); // it is nobody's any more
+    driver.record("1").receive("late"); // it has no owner any more
     await driver.commit();
     const left = [{ id: "2", inbox: 0, outbox: 1 }];
     assertEquals(await rig.list(), left);
@@ -344,7 +344,7 @@ export function describeStore(
   });
 
   if (canFail) {
-    test("a failing commit leaves nothing, and the next one brings all", async (rig) => {
+    test("a failing commit leaves nothing, and the next one stores everything", async (rig) => {
       const driver = await rig.driver();
       const record = await driver.begin("1");
       for (const text of ["a", "b", "c"]) record.receive(text);
@@ -381,7 +381,7 @@ export function describeStore(
       (await driver.begin("2")).receive("a");
       await assertRejects(() => driver.commit(), LocalError);
       mends();
-      driver.changed.clear(); // it is given up
+      driver.changed.clear(); // it is dropped
       driver.record("1").receive("b");
       await driver.commit();
       assertEquals(await rig.list(), [{ id: "1", inbox: 1, outbox: 0 }]);
@@ -398,7 +398,7 @@ export function describeStore(
   );
 }
 
-/** A server's life, with a model beside it. */
+/** One run of a server, beside a model. */
 async function changeAtRandom(rig: StoreRig, random: Random): Promise<void> {
   const { place } = rig;
   const hasDatabase = rig.store.database !== undefined;

@@ -12,7 +12,7 @@ import type { StoreRig } from "./store_place.ts";
 export function describeDatabase(
   test: (about: string, fn: (rig: StoreRig) => Promise<void>) => void,
 ): void {
-  /** Where a device has sent this, and there is a table. */
+  /** Starts with messages of a device, and a table. */
   const started = async (rig: StoreRig, ...texts: string[]): Promise<StoreDriver> => {
     const driver = await rig.driver();
     for (const id of ["1", "2"]) {
@@ -57,7 +57,7 @@ export function describeDatabase(
 
   test("a statement that ends the whole transaction harms no other", async (rig) => {
     const driver = await started(rig, "a", "b", "c");
-    // PostgreSQL has no such statement: there, each spoils its transaction.
+    // PostgreSQL has no such statement: there, every failing one aborts its transaction.
     const insert = rig.store.database!.dialect === "postgresql" ? "INSERT" : "INSERT OR ROLLBACK";
     const works = ["a", "b", "a", "c", "b"].map((line, i) => {
       const sql = `${insert} INTO log VALUES (?)`;

@@ -1,5 +1,5 @@
 /**
- * What the server does with a store, for tests of stores: it takes charge of devices, changes them, and commits.
+ * The server's use of a store, for tests of stores: it acquires devices, changes them, and commits.
  *
  * @module
  */
@@ -13,7 +13,7 @@ interface Effect {
   undo(): void;
 }
 
-/** A state that can be compared with another: nothing in it is alive, and what is undefined is there. */
+/** A state that can be compared: a copy, in which undefined fields are present. */
 export function plain({ positions, sent, inbox, outbox, heard, deadLetters, memos }: DeviceState) {
   return structuredClone({
     positions,
@@ -33,14 +33,14 @@ export class StoreDriver {
 
   private constructor(readonly store: Store) {}
 
-  /** Takes charge of all devices that the store knows. */
+  /** Acquires all devices that the store knows. */
   static async on(store: Store): Promise<StoreDriver> {
     const driver = new StoreDriver(store);
     for (const { id } of await store.list()) await driver.acquire(id);
     return driver;
   }
 
-  /** @param fresh What it is like if the store does not know it. */
+  /** @param fresh Its state if the store does not know it. */
   async acquire(id: string, fresh?: DeviceState): Promise<DeviceRecord> {
     const ledger = new Ledger(id, await this.store.acquire(id), this.changed, fresh);
     this.ledgers.set(id, ledger);
@@ -51,7 +51,7 @@ export class StoreDriver {
     return this.ledgers.get(id)!.record;
   }
 
-  /** A device whose numbers begin there, without a random part. */
+  /** A device with given first numbers, without a random part. */
   async begin(id: string, sent = 0, txEpoch = 7): Promise<DeviceRecord> {
     return await this.acquire(id, newState(sent, { txEpoch }));
   }
@@ -74,7 +74,7 @@ export class StoreDriver {
     return work;
   }
 
-  /** Adds one in which the oldest message of a device is processed. */
+  /** Adds a transaction that processes the oldest message of a device. */
   consume(id: string, ...sql: string[]): Work {
     return this.transact(sql.map((sql) => ({ sql, params: [] })), this.processing(id));
   }
@@ -110,7 +110,7 @@ export class StoreDriver {
     if (!this.store.executeAhead || this.#works.length === 0) {
       return await this.#commit(this.#works);
     }
-    // As the server does: what cannot be executed together is in a commit of its own.
+    // As in the server: works that cannot be executed together get a commit of their own.
     const refused = new Map<Work, unknown>();
     while (this.#works.length > 0) {
       const execution = await this.store.executeAhead(this.#works);
@@ -125,7 +125,7 @@ export class StoreDriver {
     return refused;
   }
 
-  /** @param execution Has executed the works. */
+  /** @param execution The execution of the works, if they were executed ahead. */
   async #commit(
     works: readonly (Work & Effect)[],
     execution?: Execution,

@@ -41,7 +41,7 @@ export async function keepsMemos(rig: StoreRig): Promise<void> {
   assertEquals((await (await rig.driver()).begin("2")).memos.size, 0, "it was forgotten with them");
 }
 
-/** A memo that is changed in a transaction is safe, or undone, with all else of it. */
+/** A memo that is changed in a transaction becomes safe or is undone together with it. */
 export async function keepsMemosOfTransactions(rig: StoreRig): Promise<void> {
   const driver = await rig.driver();
   const record = await driver.begin("1");

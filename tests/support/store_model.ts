@@ -1,5 +1,5 @@
 /**
- * A device as a store's tests expect it to be: its own, plain account of what was done to a record.
+ * A device as a store's tests expect it: a simple model of what was done to a record.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export class StoreModel {
 
   constructor(readonly state: State) {}
 
-  /** Changes the record and the model in one of the ways that there are. */
+  /** Changes the record and the model in one of the possible ways. */
   change(record: DeviceRecord, random: Random): void {
     const { state } = this;
     const { positions, inbox, outbox } = state;
@@ -62,7 +62,7 @@ export class StoreModel {
         if (!message) break;
         record.settle();
         outbox.shift();
-        { // what lies behind the outbox means the same as its front
+        { // a position beyond the outbox means the same as one at its front
           const first = outbox[0]?.seq ?? positions.txNext;
           if ((positions.txSent - first | 0) <= 0) positions.txSent = first;
         }
@@ -114,7 +114,7 @@ export class StoreModel {
     }
   }
 
-  /** One of few, so that they are changed back as well. */
+  /** One of a few memos, so that they are also changed back. */
   #memo(random: Random, text: string): { key: string; memo: string | undefined } {
     return { key: random.pick(["a", "b", "c"]), memo: random.pick([undefined, "x", "y", text]) };
   }
@@ -124,13 +124,13 @@ export class StoreModel {
     else this.state.memos.set(key, memo);
   }
 
-  /** A change that certainly is one. */
+  /** Makes a change that always counts as one. */
   connect(record: DeviceRecord): void {
     const connects = ++this.state.positions.connects;
     record.change({ connects });
   }
 
-  /** Messages of the inbox that transactions will process. */
+  /** Number of messages in the inbox that waiting transactions will process. */
   get #claimed(): number {
     return this.#waiting.flatMap(({ effects }) => effects).filter((it) => it === "process").length;
   }
@@ -161,7 +161,7 @@ export class StoreModel {
     this.#waiting.push({ work, accepted, effects });
   }
 
-  /** The transactions that were waiting are decided. */
+  /** The waiting transactions have their outcome. */
   committed(record: DeviceRecord): void {
     for (const { accepted, effects } of this.#waiting.splice(0)) {
       if (!accepted) continue;

@@ -8,17 +8,17 @@ import { StoreDriver } from "./store_driver.ts";
 
 /** A place where stores can be opened one after the other. */
 export interface StorePlace {
-  /** Opens the store, which has what the last one had committed before it was closed. */
+  /** Opens the store, with everything that the last one had committed. */
   open(): Store;
-  /** Makes the commits of a store fail with STORE_FAILED, until what it returns is called. */
+  /** Makes the commits of a store fail with STORE_FAILED until the returned function is called. */
   breaks?(store: Store): () => void;
-  /** It keeps live states, so it has what was not committed as well. */
+  /** It keeps live states, so it also has uncommitted changes. */
   isLive?: boolean;
   /** Removes everything; all stores are closed. */
   remove?(): void;
 }
 
-/** A test's access to a place. */
+/** Opens and reopens the store of a place, for a test. */
 export class StoreRig {
   store: Store;
 
@@ -37,7 +37,7 @@ export class StoreRig {
     return await this.driver();
   }
 
-  /** What the store knows, in a fixed order. */
+  /** The devices that the store knows, in a fixed order. */
   async list(): Promise<KnownDevice[]> {
     return (await this.store.list()).toSorted((a, b) => a.id < b.id ? -1 : 1);
   }

@@ -1,7 +1,7 @@
 /**
- * What the tests of `SqliteStore` do to devices, step by step and always the same, so that their state after
- * any number of steps is known. As a program it takes steps until it is killed, and tells how many are
- * safe: `deno run -A store_steps.ts PATH TEXT_LENGTH`.
+ * Changes to devices for tests of `SqliteStore`, step by step and always the same, so that the state after any number
+ * of steps is known. As a program it takes steps until it is killed, and prints how many are safe: `deno run -A
+ * store_steps.ts PATH TEXT_LENGTH`.
  */
 import { newState, WITHDRAWN } from "../../server/link/record.ts";
 import { SqliteStore } from "../../server/store/sqlite/sqlite.ts";
@@ -10,7 +10,7 @@ import { plain, StoreDriver } from "./store_driver.ts";
 
 const IDS = ["a", "b", "ü\u{1F600}"];
 
-/** Devices to take steps with. */
+/** The devices for the steps. */
 export async function stepping(store: Store): Promise<StoreDriver> {
   const driver = await StoreDriver.on(store);
   for (const [n, id] of IDS.entries()) {
@@ -20,7 +20,7 @@ export async function stepping(store: Store): Promise<StoreDriver> {
   return driver;
 }
 
-/** Everything of all devices, to be compared. */
+/** Comparable states of all devices. */
 export function snapshots(driver: StoreDriver) {
   return IDS.map((id) => {
     const { outbox, ...rest } = plain(driver.record(id).state);
@@ -29,12 +29,12 @@ export function snapshots(driver: StoreDriver) {
   });
 }
 
-/** Steps that these devices have seen. */
+/** The number of steps that these devices have taken. */
 export function stepsOf(driver: StoreDriver): number {
   return driver.record(IDS[0]!).positions.rxNext;
 }
 
-/** Changes every device in most ways there are; `i` is 1 for the first step. */
+/** Changes every device in most of the possible ways; `i` is 1 for the first step. */
 export function step(driver: StoreDriver, i: number, length: number): void {
   for (const [n, id] of IDS.entries()) {
     const record = driver.record(id);

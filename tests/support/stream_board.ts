@@ -1,6 +1,6 @@
 /**
- * A board of dialect 2 on a server in the hands of a test, with the milliseconds since its boot: it keeps what it says
- * until the server has that, and says how late it is when it connects.
+ * A board of dialect 2 on a server controlled by the test, with the milliseconds since its boot: it keeps its messages
+ * until the server has them, and sends its milliseconds when it connects.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ManualSocket } from "./manual_platform.ts";
 import type { ManualServer } from "./manual_server.ts";
 
 export class StreamBoard {
-  /** What it says about itself; as it is, without its milliseconds. */
+  /** Its metadata; if set, used as it is, without the milliseconds. */
   metadata: string | undefined;
   /** How long it takes to confirm its connection, in ms. */
   pausesInGreeting = 0;
@@ -36,7 +36,7 @@ export class StreamBoard {
     this.#waiting = [];
   }
 
-  /** It is started again, and has lost what waited. */
+  /** Restarts it; it loses its waiting messages. */
   reboot(ms = 0): void {
     this.date = this.scene.platform.date();
     this.ms = ms;
@@ -68,12 +68,12 @@ export class StreamBoard {
     await this.scene.platform.turn();
   }
 
-  /** Lines that the server has said on this connection. */
+  /** Lines that the server has sent on this connection. */
   get heard(): string[] {
     return this.#socket?.written.split("\n").slice(0, -1) ?? [];
   }
 
-  /** Says a message, at once or when it connects. */
+  /** Sends a message, at once or when it connects. */
   async says(text: string): Promise<void> {
     this.#waiting.push(text);
     if (!this.#socket) return;
@@ -84,7 +84,7 @@ export class StreamBoard {
     return `${(number & 255).toString(16).padStart(2, "0")}${text}\n`;
   }
 
-  /** It reads its sensor, and says so with the time of that. */
+  /** Reads its sensor, and reports the value with its time. */
   reads(value: number, channel = "temp"): Promise<void> {
     return this.says(`=${channel}@${this.now} ${value}`);
   }

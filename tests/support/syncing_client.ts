@@ -1,10 +1,10 @@
 /**
- * A process that commits to a client's memory, and tells of each commit when it has returned. For `syncs.ts`:
+ * A process that commits to a client's memory, and reports each commit when it has returned. For `syncs.ts`:
  * `deno run -A syncing_client.ts PATH STEPS`.
  */
 import { MemoryFile } from "../../bridge/host/memory_file.ts";
 
-/** Long enough for a checkpoint now and then. */
+/** Long enough to cause a checkpoint now and then. */
 const TEXT = new Uint8Array(3000).fill(120);
 
 const [path = "", steps = ""] = Deno.args;

@@ -1,11 +1,11 @@
 /**
- * A process that commits to a store, and tells of each commit when it has returned; then of a backup. For `syncs.ts`:
+ * A process that commits to a store, and reports each commit when it has returned; then a backup. For `syncs.ts`:
  * `deno run -A syncing_worker.ts PATH DURABILITY STEPS`.
  */
 import { type Durability, SqliteStore } from "../../server/mod.ts";
 import { step, stepping } from "./store_steps.ts";
 
-/** Long enough for a checkpoint now and then. */
+/** Long enough to cause a checkpoint now and then. */
 const TEXT_LENGTH = 3000;
 
 const [path = "", durability = "full", steps = ""] = Deno.args;

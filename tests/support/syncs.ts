@@ -1,6 +1,6 @@
 /**
- * What a process writes and syncs, as the kernel sees it: by strace. Whether something would survive a loss of power
- * cannot be seen in the files themselves, as the system shows what is not on the disk yet.
+ * A process's writes and syncs, as seen by the kernel, with strace. The files themselves do not show what would survive
+ * a loss of power, because the system also shows data that is not on the disk yet.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export type Call =
 
 const TRACED = "fsync,fdatasync,pwrite64,write,writev,ftruncate,rename,renameat,renameat2";
 
-/** Whether this machine lets strace trace. */
+/** Whether strace may trace on this machine. */
 export function mayTrace(strace: string): boolean {
   const { success } = new Deno.Command(strace, {
     args: ["-f", "-o", "/dev/null", "true"],
@@ -42,7 +42,7 @@ export async function callsOf(strace: string, ...args: string[]): Promise<Call[]
 }
 
 function* parse(trace: string): Iterable<Call> {
-  const begun = new Map<string, string>(); // by threads that were interrupted
+  const begun = new Map<string, string>(); // interrupted calls, by thread
   for (const line of trace.split("\n")) {
     const [, thread = "", rest = ""] = line.match(/^(\d+) +(.*)$/) ?? [];
     const unfinished = rest.match(/^(.*) <unfinished \.\.\.>$/);
@@ -72,14 +72,14 @@ function toCall(name: string, params: string): Call {
 }
 
 /**
- * What of an SQLite file with a log was written and not synced, call by call, held to what must be on the disk before
- * something else happens.
+ * Tracks, call by call, what was written to an SQLite file and its log and not synced, and checks what must be on the
+ * disk before something else happens.
  */
 export class Disk {
   readonly unsynced = new Set<string>();
   readonly counts = { commits: 0, checkpoints: 0, restarts: 0, backups: 0 };
   readonly faults: string[] = [];
-  #folderSynced = 0; // number of the call
+  #folderSynced = 0; // number of the call that synced the folder
   #renamed = 0;
   #calls = 0;
 
@@ -92,7 +92,7 @@ export class Disk {
       case "write":
         return this.#write(call.path, call.offset);
       case "truncate":
-        // Frames after the newest commit in the log are never read: they may come back.
+        // Frames after the newest commit in the log are never read, so they may come back.
         return call.path === `${this.path}-wal` ? undefined : this.#write(call.path, undefined);
       case "sync":
         if (call.path === dirname(this.path)) this.#folderSynced = this.#calls;

@@ -1,7 +1,6 @@
 /**
- * Tests that need a program from outside: where it is missing the test is shown as ignored, with the
- * Debian packages that bring it in its name; where CI=true it fails, so that nothing is skipped there
- * unnoticed.
+ * Tests that need an external program: if it is missing, the test is shown as ignored, with the necessary Debian
+ * packages in its name; with CI=true it fails, so that nothing is skipped there unnoticed.
  *
  * @module
  */
@@ -10,7 +9,7 @@ function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch {
-    return false; // not there, or not for us: no tool either way
+    return false; // missing or not permitted: no tool either way
   }
 }
 
@@ -31,7 +30,7 @@ export function tool(name: string, debianPackage: string): string | undefined {
 export type Tools<N extends string> = Record<N, string>;
 
 /**
- * Registers a test that needs programs from outside. `tools` maps each program to its Debian package.
+ * Registers a test that needs external programs. `tools` maps each program to its Debian package.
  *
  * ```ts ignore
  * toolTest("a broker carries a message", { mosquitto: "mosquitto" }, async ({ mosquitto }) => {
@@ -56,7 +55,7 @@ export function toolTest<N extends string>(
   }
 }
 
-/** Where the tools are, and the packages of those that are nowhere. */
+/** The paths of the tools, and the packages of missing ones. */
 export function locate(
   tools: Record<string, string>,
 ): { paths: Record<string, string>; missing: string[] } {
@@ -73,7 +72,7 @@ export function locate(
 function find(name: string): string | undefined {
   if (name.includes("/")) return isFile(name) ? name : undefined;
   const folders = (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder !== "");
-  // Debian puts servers into the sbin beside a bin, which is not on every user's path.
+  // Debian puts servers into the sbin next to a bin, which is not on every user's path.
   const servers = folders.map((folder) => folder.replace(/\/bin$/, "/sbin"));
   return [...folders, ...servers].map((folder) => `${folder}/${name}`).find(isFile);
 }

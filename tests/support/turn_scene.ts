@@ -1,5 +1,5 @@
 /**
- * A turn of the server on a store that a test holds in its hands.
+ * A turn of the server on a store that the test controls.
  *
  * @module
  */
@@ -19,21 +19,21 @@ import { nodePlatform } from "../../server/transport/node.ts";
 import type { Clock } from "../../server/transport/platform.ts";
 import { until } from "./wait.ts";
 
-/** A store that says what it is given, takes as long as it is told to, and fails when it is told to. */
+/** A store that records its input, and whose delays and failures the test controls. */
 class TellingStore implements Store {
   commits = 0;
   fails: Error | undefined;
   /** Works that it refuses, with the reason. */
   readonly refuses = new Map<Work, unknown>();
   #held: PromiseWithResolvers<void> | undefined;
-  /** Says that the commit under way takes long. */
+  /** Reports that the current commit takes long. */
   stall: (error: LocalError) => void = () => {};
 
   watchStalls(stalled: (error: LocalError) => void): void {
     this.stall = stalled;
   }
 
-  /** @param events What the test wants to see in order. */
+  /** @param events Takes the events that the test checks, in order. */
   constructor(readonly events: string[], readonly gathers: boolean) {}
 
   list(): Promise<KnownDevice[]> {
@@ -44,7 +44,7 @@ class TellingStore implements Store {
     return Promise.resolve({ state: undefined, token: 1 });
   }
 
-  /** Commits take until the result is called. */
+  /** Commits wait until the result is called. */
   hold(): () => void {
     const held = this.#held = Promise.withResolvers<void>();
     return () => {
@@ -53,9 +53,9 @@ class TellingStore implements Store {
     };
   }
 
-  /** Only there if the test wants it: see `TurnScene`. */
+  /** Present only if the test wants it: see `TurnScene`. */
   executeAhead?: (works: readonly Work[]) => Promise<Execution>;
-  /** Executions take until they are let go on, and fail with this. */
+  /** Executions wait until they are released, and fail with this error. */
   readonly ahead: { held: PromiseWithResolvers<void>[]; isHeld: boolean; fails?: Error } = {
     held: [],
     isHeld: false,
@@ -99,7 +99,7 @@ class TellingStore implements Store {
 
 /** A turn on such a store, with a device. */
 export class TurnScene {
-  /** What has happened. */
+  /** The events so far. */
   readonly events: string[] = [];
   readonly store: TellingStore;
   readonly turn: Turn;
@@ -130,7 +130,7 @@ export class TurnScene {
     this.turn.touch(this.result(text));
   }
 
-  /** All changes so far are safe. */
+  /** Waits until all changes so far are safe. */
   async settled(): Promise<void> {
     let isSafe = false;
     this.turn.whenSafe(() => isSafe = true);
@@ -172,7 +172,7 @@ export class TurnScene {
   }
 }
 
-/** The event loop has gone round. */
+/** Resolves after one round of the event loop. */
 export function round(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -18,7 +18,7 @@ export class TwoServers implements AsyncDisposable {
     readonly stores: readonly PostgresStore[],
   ) {}
 
-  /** @param url Of a schema that is theirs alone. */
+  /** @param url URL of a schema for these servers alone. */
   static async start(url: string, options: ServerOptions = {}): Promise<TwoServers> {
     const stores = [0, 1].map(() => new PostgresStore(url, { lease: 2000 }));
     const [near, far] = await Promise.all(
@@ -27,14 +27,14 @@ export class TwoServers implements AsyncDisposable {
     return new TwoServers(near!, far!, stores);
   }
 
-  /** The device "1" has a link to the first server, and the other one knows of it. */
+  /** Connects device "1" to the first server, and waits until the other one knows that. */
   async begin(): Promise<void> {
     this.client = new Client({ id: "1", port: this.near.server.port });
     await this.client.ready();
     await this.sees("1");
   }
 
-  /** The second server knows that a device has a link. */
+  /** Waits until the second server knows that a device has a link. */
   async sees(id: string): Promise<void> {
     await until(() => this.far.server.known(id)?.connected, { what: "the other to see it" });
   }

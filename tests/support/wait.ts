@@ -1,17 +1,17 @@
 /** How {@linkcode until} waits. */
 export interface UntilOptions {
-  /** Longest wait in ms, 30,000 by default. It bounds a broken test and measures nothing. */
+  /** Longest wait in ms, 30,000 by default. It limits a broken test, and measures nothing. */
   readonly timeout?: number;
-  /** What is awaited, for the error: "the link is back". A function is asked when it is too late. */
+  /** What is awaited, for the error message: "the link is back". A function is called after the timeout. */
   readonly what?: string | (() => string);
 }
 
-/** What is left of a type once a value of it has proved truthy. */
+/** A type without its falsy values. */
 export type Truthy<T> = Exclude<T, undefined | null | false | 0 | "">;
 
 /**
- * Waits until `condition` returns something truthy, and returns that. Tests use it where they would
- * sleep: it ends as soon as it can, and says what never came when it has to give up.
+ * Waits until `condition` returns something truthy, and returns that. Tests use it instead of sleeping: it ends as soon
+ * as possible, and names what never came when it gives up.
  *
  * ```ts
  * let told = false;

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { until } from "./wait.ts";
 
-Deno.test("what the condition returns is handed on once it is truthy", async () => {
+Deno.test("the first truthy result of the condition is returned", async () => {
   let asked = 0;
   assertEquals(await until(() => ++asked < 3 ? "" : `asked ${asked} times`), "asked 3 times");
 });
@@ -11,7 +11,7 @@ Deno.test("a condition may be asynchronous", async () => {
   assertEquals(await until(() => Promise.resolve(++asked === 2)), true);
 });
 
-Deno.test("what never comes is named", async () => {
+Deno.test("a wait in vain names what it waited for", async () => {
   const what = () => "a miracle";
   await assertRejects(
     () => until(() => false, { timeout: 5, what }),

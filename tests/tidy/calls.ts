@@ -1,6 +1,5 @@
 /**
- * Which C files need which: by the functions and variables that one defines and another names, and by what they
- * include.
+ * Dependencies between C files: by the functions and variables that one defines and another uses, and by includes.
  *
  * @module
  */
@@ -8,14 +7,14 @@ import { circles, type Graph, graphOf } from "./graph.ts";
 import { cWithoutComments } from "./text.ts";
 import { folderOf, joined, nameOf, type Tree } from "./tree.ts";
 
-/** Folders whose C files are linked to one program, or a part of one. */
+/** Folders whose C files are linked into one program, or a part of one. */
 export function cFolders(tree: Tree): string[] {
   const folders = new Set<string>();
   for (const path of tree.keys()) if (path.endsWith(".c")) folders.add(folderOf(path));
   return [...folders].sort();
 }
 
-/** What says something of a name, and is none: attributes, and the firmware's word for one of them (words.h). */
+/** Attributes, which are not names, and the firmware's macro for one of them (words.h). */
 const ATTRIBUTE = /__attribute__\s*\(\(.*?\)\)|\bIN_WORDS\b/g;
 
 /** Names that a C file defines for others: functions and variables that are not static. */
@@ -54,7 +53,7 @@ export function definitions(source: string): string[] {
   return names;
 }
 
-/** The files of one folder, and whose functions and variables each of them names. */
+/** The files of one folder, and the files whose functions and variables each of them uses. */
 export function uses(tree: Tree, folder: string): Graph {
   const files = [...tree].filter(([path]) => path.endsWith(".c") && folderOf(path) === folder);
   const homes = new Map<string, string>();
@@ -69,13 +68,13 @@ export function uses(tree: Tree, folder: string): Graph {
   }));
 }
 
-/** No C file needs itself by way of others of its folder. */
+/** No C file depends on itself through others of its folder. */
 export function callCircles(tree: Tree, folder: string): string[] {
   return circles(uses(tree, folder))
     .map((circle) => `${folder}: ${[...circle, circle[0]].join(" -> ")}`);
 }
 
-/** No C file includes itself by way of others. */
+/** No C file includes itself through others. */
 export function includeCircles(tree: Tree): string[] {
   const pairs = [...tree].flatMap(([path, text]) =>
     /\.[ch]$/.test(path)

@@ -1,13 +1,13 @@
 /**
- * Who needs whom.
+ * Graphs of dependencies.
  *
  * @module
  */
 
-/** For each name, those that it needs. */
+/** For each name, the names that it depends on. */
 export type Graph = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** A graph of pairs; a name that needs itself does not count. */
+/** A graph from pairs, without dependencies of a name on itself. */
 export function graphOf(pairs: Iterable<readonly [from: string, to: string]>): Graph {
   const graph = new Map<string, Set<string>>();
   for (const [from, to] of pairs) {
@@ -18,7 +18,7 @@ export function graphOf(pairs: Iterable<readonly [from: string, to: string]>): G
   return graph;
 }
 
-/** One circle for each knot of names that need each other: the shortest through its first name. */
+/** One cycle for each set of names that depend on each other: the shortest through its first name. */
 export function circles(graph: Graph): string[][] {
   const found: string[][] = [];
   const inKnot = new Set<string>();
@@ -46,7 +46,7 @@ function reachable(graph: Graph, from: string): Set<string> {
   return seen;
 }
 
-/** From a name back to itself: every name once. */
+/** The shortest path from a name back to itself. */
 function shortestCircle(graph: Graph, name: string): string[] | undefined {
   const before = new Map<string, string>();
   let edge = [name];

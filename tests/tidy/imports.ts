@@ -6,12 +6,12 @@
 import { withoutComments } from "./text.ts";
 import { joined, type Tree } from "./tree.ts";
 
-/** One module names another. */
+/** An import of one module by another. */
 export interface Import {
   /** Paths from the root. */
   from: string;
   to: string;
-  /** Only for its types, so that nothing is loaded. */
+  /** A type import, which loads nothing. */
   typeOnly: boolean;
 }
 

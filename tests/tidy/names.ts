@@ -1,23 +1,23 @@
 /**
- * Names that mean one thing: of a room, and of the classes that everything turns about.
+ * Names with one meaning: of folders, and of the central classes.
  *
  * @module
  */
 import { withoutComments } from "./text.ts";
 import { nameOf, type Tree, within } from "./tree.ts";
 
-/** A word that is taken. */
+/** A reserved word. */
 export interface Name {
   word: string;
   /** What it means, wherever it is used. */
   means: string;
-  /** Files and folders that may be called so, or lie where everything may. Undefined: any. */
+  /** Files and folders that may have this name, or places where all may. Undefined: any. */
   files?: readonly string[];
-  /** Files in which a class, an interface or a type may be called so. */
+  /** Files in which a class, an interface or a type may have this name. */
   types: readonly string[];
 }
 
-/** A word that is not here may be used twice; one that is here has its meaning, and no other. */
+/** These words have only this meaning; others may be used twice. */
 export const NAMES: readonly Name[] = [
   {
     word: "link",
@@ -127,7 +127,7 @@ const CODE = /\.(ts|js|c|cpp|h|ino|S|py)$/;
 const TYPES =
   /^[ \t]*(?:export\s+)?(?:declare\s+)?(?:abstract\s+)?(?:class|interface|type|enum)\s+(\w+)(?=\s*(?:[<={]|extends\b|implements\b))/gm;
 
-/** Where a reserved word is used for something else. */
+/** Places where a reserved word is used for something else. */
 export function doubleMeanings(tree: Tree, names: readonly Name[] = NAMES): string[] {
   const faults = new Set<string>();
   const reserved = new Map(names.map((name) => [name.word, name]));
@@ -151,7 +151,7 @@ export function doubleMeanings(tree: Tree, names: readonly Name[] = NAMES): stri
   return [...faults].sort();
 }
 
-/** A test is called after what it tests. */
+/** A test is named after what it tests. */
 function isAllowed(place: string, allowed: readonly string[]): boolean {
   const tested = place.replace(/(_test|\.spec)\.(\w+)$/, ".$2");
   return allowed.some((path) =>

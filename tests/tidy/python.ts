@@ -1,5 +1,5 @@
 /**
- * What Python for boards may import: nothing has to be installed beside it.
+ * What Python for boards may import, so that nothing else has to be installed.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const PACKAGES: readonly string[] = [
   "bridge/pyboard/micropython/holdfast_link",
 ];
 
-/** What MicroPython has on every board with a network, or that a file asks for where a board has it. */
+/** Modules that MicroPython has on every board with a network, or that a file imports only if the board has them. */
 const BUILT_IN: ReadonlySet<string> = new Set([
   ...[
     "asyncio",
@@ -29,10 +29,10 @@ const BUILT_IN: ReadonlySet<string> = new Set([
   ...["esp32", "machine", "micropython", "network", "pyb"],
 ]);
 
-/** Files that no board is given. */
+/** Files that are not for boards. */
 const NOT_ON_BOARDS = /\/cpython\.py$/;
 
-/** State machines without a socket, a clock or a timer, and all that they import. */
+/** State machines without a socket, a clock or a timer, and everything that they import. */
 const SANS_IO = /^bridge\/micropython\/holdfast\/(core|dialect1)\.py$/;
 const COMPUTES: ReadonlySet<string> = new Set([
   "binascii",
@@ -42,7 +42,7 @@ const COMPUTES: ReadonlySet<string> = new Set([
   ".core",
 ]);
 
-/** Modules that a package for boards imports and a board does not have, or a state machine and does not need. */
+/** Imports of a package for boards that a board does not have, or of a state machine that it must not have. */
 export function pythonAlone(tree: Tree): string[] {
   return [...tree].flatMap(([path, text]) => {
     if (!path.endsWith(".py") || NOT_ON_BOARDS.test(path)) return [];

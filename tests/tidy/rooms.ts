@@ -1,5 +1,5 @@
 /**
- * Who may import whom: the order of the rooms, as in DESIGN.
+ * Which folders may import which: their order, as in DESIGN.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { circles, graphOf } from "./graph.ts";
 import type { Import } from "./imports.ts";
 import { isTest, within } from "./tree.ts";
 
-/** The server's rooms and files, from the top down. */
+/** The server's folders and files, from the top down. */
 export const SERVER_ROOMS: readonly string[] = [
   "main.ts",
   "mod.ts",
@@ -30,21 +30,21 @@ export const SERVER_ROOMS: readonly string[] = [
   "protocol",
 ];
 
-/** An import that points up, and why it may. */
+/** An allowed upward import, with its reason. */
 export interface Exception {
   from: RegExp;
   to: RegExp;
   why: string;
 }
 
-/** What may point up. Types of any room may be named anywhere, too: nothing is loaded by that. */
+/** Allowed upward imports. Type imports are always allowed, because they load nothing. */
 const UPWARDS: readonly Exception[] = [{
   from: /^server\/apps\/[^/]+\.ts$/,
   to: /^server\/mod\.ts$/,
   why: "an application uses the public face, as a user's would",
 }];
 
-/** The server's imports point down the list of its rooms. */
+/** The server's imports must point down the list. */
 export function serverOrder(imports: readonly Import[]): string[] {
   const faults: string[] = [];
   const unknown = new Set<string>();
@@ -63,7 +63,7 @@ export function serverOrder(imports: readonly Import[]): string[] {
   return faults.sort();
 }
 
-/** What of the server the bridge may use. */
+/** The parts of the server that the bridge may use. */
 const PUBLIC = ["server/mod.ts", "server/protocol", "server/transport", "server/web/parts"];
 
 /** The bridge uses the server's public face; the server knows nothing of the bridge. */
@@ -77,7 +77,7 @@ export function bridgeAndServer(imports: readonly Import[]): string[] {
   }).sort();
 }
 
-/** The formats are used by all rooms of the bridge, so they use none. */
+/** The formats are used by all folders of the bridge, so they use none. */
 export function formatsAlone(imports: readonly Import[]): string[] {
   return imports.filter(({ from, to }) =>
     within(from, "bridge/formats") && !isTest(from) && within(to, "bridge") &&
@@ -85,14 +85,14 @@ export function formatsAlone(imports: readonly Import[]): string[] {
   ).map(({ from, to }) => `${from} imports ${to}`).sort();
 }
 
-/** The core and its applications are compiled from client-as alone; applications elsewhere add to that. */
+/** The core and its applications are compiled from client-as alone, apart from applications elsewhere. */
 export function coreAlone(imports: readonly Import[]): string[] {
   return imports.filter(({ from, to }) =>
     within(from, "client-as") && !isTest(from) && !within(to, "client-as")
   ).map(({ from, to }) => `${from} imports ${to}`).sort();
 }
 
-/** What is for tests only is imported by tests only; no test is imported at all. */
+/** Test support is imported by tests only; tests are not imported at all. */
 export function testsApart(imports: readonly Import[]): string[] {
   return imports.flatMap(({ from, to }) => {
     if (/_test\.ts$/.test(to)) return [`${from} imports ${to}, which is a test`];
@@ -100,13 +100,13 @@ export function testsApart(imports: readonly Import[]): string[] {
   }).sort();
 }
 
-/** Modules that import each other, and why they may. */
+/** Modules that may import each other, with the reason. */
 export interface Knot {
   files: readonly string[];
   why: string;
 }
 
-/** No module imports itself by way of others, not even for a type. */
+/** No module imports itself through others, not even for a type. */
 export function importCircles(imports: readonly Import[], allowed: readonly Knot[] = []): string[] {
   const graph = graphOf(imports.map(({ from, to }) => [from, to] as const));
   return circles(graph)

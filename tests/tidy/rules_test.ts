@@ -1,4 +1,4 @@
-/** The rules on small made-up trees: each finds what it is for, and nothing else. */
+/** The rules on small made-up trees: each finds its violations, and nothing else. */
 import { assertEquals } from "@std/assert";
 import { callCircles, cFolders, definitions, includeCircles } from "./calls.ts";
 import { circles, graphOf } from "./graph.ts";
@@ -17,7 +17,7 @@ import {
 import { withoutComments } from "./text.ts";
 import { treeOf } from "./tree.ts";
 
-/** Imports of a tree whose files are all there. */
+/** Imports of a made-up tree. */
 const importsIn = (files: Record<string, string>) => importsOf(treeOf(files));
 const from = (...names: string[]) => names.map((name) => `import {} from "${name}";`).join("\n");
 
@@ -63,7 +63,7 @@ Deno.test("imports are found in every form, and only in code", () => {
   );
 });
 
-Deno.test("comments, templates and patterns are no code; what follows them is", () => {
+Deno.test("comments, templates and patterns are not code, but the text after them is", () => {
   const cases: [source: string, code: string][] = [
     ["`${a}` + b", "a + b"],
     ["`${ { c: `}` } }` + d", "{ c: } + d"],
@@ -150,11 +150,11 @@ Deno.test("formats and the core stand alone, and so do tests", () => {
   ]);
 });
 
-Deno.test("circles are found once, and told as the way round", () => {
+Deno.test("each cycle is found once, and shown as a path", () => {
   const pairs = (text: string) =>
     text.split(" ").map((pair) => pair.split(">") as [string, string]);
   assertEquals(circles(graphOf(pairs("a>b b>c a>c c>d"))), []);
-  assertEquals(circles(graphOf(pairs("a>a"))), []); // it needs nobody else
+  assertEquals(circles(graphOf(pairs("a>a"))), []); // it depends only on itself
   assertEquals(circles(graphOf(pairs("x>a a>b b>c c>a b>a"))), [["a", "b"]]);
   assertEquals(circles(graphOf(pairs("a>b b>a c>d d>e e>c b>c"))), [["a", "b"], ["c", "d", "e"]]);
 });
@@ -170,7 +170,7 @@ Deno.test("modules that import each other, if only for types", () => {
   assertEquals(importCircles(imports, [{ files: ["a.ts", "c.ts"], why: "of others" }]).length, 1);
 });
 
-Deno.test("what a C file defines for others", () => {
+Deno.test("the definitions of a C file that others can use", () => {
   assertEquals(
     definitions(`
       #define LOOP(x) do { other(x); } while (0)
@@ -236,7 +236,7 @@ Deno.test("long files say why at their head", () => {
   ]);
 });
 
-Deno.test("a reserved name for a folder, a file or a type of another kind", () => {
+Deno.test("a reserved name is used for another folder, file or type", () => {
   const names: Name[] = [
     { word: "link", means: "the whole", files: ["server/link"], types: [] },
     { word: "board", means: "a class", files: ["host/board.ts"], types: ["host/board.ts"] },
@@ -266,7 +266,7 @@ Deno.test("a reserved name for a folder, a file or a type of another kind", () =
   ]);
 });
 
-Deno.test("folders of code that no README names", () => {
+Deno.test("folders with code that no README mentions", () => {
   const tree = treeOf({
     "README.md": "| [a/](a) | and `b/inner` |",
     "a/x.ts": "",
@@ -341,7 +341,7 @@ Deno.test("a register that is numbered again", () => {
   ]);
 });
 
-Deno.test("Python for boards imports what boards have, and its state machines only what computes", () => {
+Deno.test("Python for boards imports only what boards have, and its state machines only what computes", () => {
   const tree = treeOf({
     "bridge/micropython/holdfast/client.py":
       '"""\nimport x\n"""\nimport socket\nfrom .core import UP\nimport y',

@@ -1,6 +1,6 @@
 /**
- * The code of a file without what only looks like code: comments, and what is in quotes. The rest stays where it
- * was, so that lines and columns are those of the file.
+ * The code of a file without comments and quoted text, which only look like code. The rest keeps its place, so that
+ * lines and columns stay the same.
  *
  * @module
  */
@@ -9,10 +9,10 @@ const LITERAL = /[(,=:[!&|?{};+\-*%~^<>]$|\b(return|typeof|case|of|in|await|yiel
 
 const blank = (text: string) => text.replace(/[^\n]/g, " ");
 
-/** TypeScript without comments, regular expressions and templates. Strings stay: modules are named by them. */
+/** TypeScript without comments, regular expressions and templates. Strings stay, because they name modules. */
 export function withoutComments(source: string): string {
   let result = "";
-  /** For each template that is open: how deep in braces of its code. */
+  /** For each open template, the depth of braces in its code. */
   const templates: number[] = [];
   const rest = (pattern: RegExp, at: number) => {
     pattern.lastIndex = at;
@@ -57,7 +57,7 @@ export function withoutComments(source: string): string {
   return result;
 }
 
-/** C without comments, quoted text and what the preprocessor is told. */
+/** C without comments, quoted text and preprocessor directives. */
 export function cWithoutComments(source: string): string {
   return source
     .replace(/\/\*[^]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\[^])*"|'(?:[^'\\\n]|\\[^])*'/g, blank)

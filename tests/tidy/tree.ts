@@ -1,15 +1,15 @@
 /**
- * A tree of files, for rules to look at: the project's own, or a made-up one.
+ * A tree of files for the rules to check: the project's own, or a made-up one.
  *
  * @module
  */
 
-/** Texts by their paths from the root, with "/" between folders. What is no text has an empty one. */
+/** Texts by their paths from the root, with "/" between folders. Binary files have an empty text. */
 export type Tree = ReadonlyMap<string, string>;
 
-/** What is brought, built or left behind, wherever it lies: none of it is the project's. */
+/** Installed, built or left-over folders anywhere, which are not part of the project. */
 const NOT_OURS = [".git", "node_modules", "build", "coverage", "screenshots", "__pycache__"];
-/** Files whose contents no rule looks at. */
+/** Files whose contents no rule checks. */
 const NO_TEXT = /\.(svg|png|ico|wasm|db|db-shm|db-wal|state)$|(^|\/)deno\.lock$/;
 
 /** All files below a folder. */
@@ -32,7 +32,7 @@ export function treeOf(files: Record<string, string>): Tree {
   return new Map(Object.entries(files));
 }
 
-/** The folder that a file or folder lies in; "" is the root. */
+/** The folder of a file or folder; "" is the root. */
 export function folderOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
@@ -42,7 +42,7 @@ export function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** A path as it is seen from a file: `a/b.ts` and `../c.ts` make `c.ts`. */
+/** Resolves a relative path from a file: `a/b.ts` and `../c.ts` give `c.ts`. */
 export function joined(from: string, relative: string): string {
   const parts = folderOf(from).split("/").filter((part) => part !== "");
   for (const part of relative.split("/")) {
@@ -52,12 +52,12 @@ export function joined(from: string, relative: string): string {
   return parts.join("/");
 }
 
-/** Whether a path is this file, or lies in this folder. */
+/** Whether a path is this file, or is in this folder. */
 export function within(path: string, place: string): boolean {
   return path === place || path.startsWith(place.endsWith("/") ? place : `${place}/`);
 }
 
-/** A file of tests: it may import what it tests with, and nothing imports it. */
+/** A test file: it may import test support, and nothing imports it. */
 export function isTest(path: string): boolean {
   return within(path, "tests") || /_test\.ts$|\/__tests__\//.test(path);
 }

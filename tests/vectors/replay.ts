@@ -7,10 +7,10 @@ import { ClientEnd } from "../support/client_end.ts";
 import { bytesOf, type End, latin1, type Outcome } from "../support/ends.ts";
 import { ServerEnd } from "../support/server_end.ts";
 
-/** Expectations that are events with something to say. */
+/** Expectations that are events with a text. */
 const TOLD: ReadonlySet<string> = new Set(["close", "failed", "log", "firmware", "metadata"]);
 
-/** What happens at a time in ms: the name of an input or of an expectation, and what goes with it. */
+/** A step at a time in ms: the name of an input or of an expectation, and its value. */
 export type Step = [at: number, name: string, value?: string | number];
 
 /** A situation as one end sees it. */
@@ -19,13 +19,13 @@ export interface View {
   steps: Step[];
 }
 
-/** A first line, as a listening server sees it. */
+/** A first line, as the listening server sees it. */
 export interface HelloStep {
-  /** Hex of what is sent, one for each segment. None: a connection that stays silent. */
+  /** The segments to send, in hex. None: a silent connection. */
   segments: string[];
-  /** What the server does with it. */
+  /** The server's reaction. */
   outcome: "welcome" | "refuse" | "wait";
-  /** Hex of what it sends before it refuses; none: nothing. */
+  /** What it sends before it refuses, in hex; default: nothing. */
   answer?: string;
 }
 
@@ -39,12 +39,12 @@ export interface Vector {
   hellos?: HelloStep[];
 }
 
-/** Replays what the client's end must do. @throws {Error} where it does something else */
+/** Replays the client's view. @throws {Error} where the end does something else */
 export function replayClient(view: View, module: WebAssembly.Module): void {
   replay(view, new ClientEnd(module, settingsOf(view)));
 }
 
-/** Replays what the server's end must do. @throws {Error} where it does something else */
+/** Replays the server's view. @throws {Error} where the end does something else */
 export function replayServer(view: View): void {
   replay(view, new ServerEnd(settingsOf(view)));
 }
@@ -74,7 +74,7 @@ function replay({ steps, settings }: View, end: End): void {
   }
 }
 
-/** Lets the inputs of a moment act, and compares what came out with its expectations. */
+/** Applies the inputs of a moment, and compares the output with its expectations. */
 function live(end: End, moment: Step[], keepalives: boolean): void {
   const expected: Outcome = { out: "", messages: [], events: [] };
   let uncompared = 0;

@@ -18,14 +18,14 @@ for (const [file, { name, client, server, hellos }] of vectors) {
   if (hellos) Deno.test(`${file}, listener: ${name}`, () => replayHellos(hellos));
 }
 
-Deno.test("every vector has a view to replay, and says what it is about", () => {
+Deno.test("every vector has a view to replay and a description", () => {
   assert(vectors.length > 0);
   for (const [file, { name, about, client, server, hellos }] of vectors) {
     assert(name && about && (client || server || hellos), file);
   }
 });
 
-Deno.test("a replay notices what is missing, wrong or too much", () => {
+Deno.test("a replay notices missing, wrong and surplus output", () => {
   const hears: Step[] = [[0, "hello"], [10, "in", "00hi\n"]];
   const message: Step = [10, "message", "hi"];
   const ack: Step = [10, "out", "00\n"];
@@ -52,7 +52,7 @@ Deno.test("a replay notices what is missing, wrong or too much", () => {
   }
 });
 
-/** Opens the connections one after the other, and keeps them all. */
+/** Opens the connections one after the other, and keeps them all open. */
 async function replayHellos(hellos: HelloStep[]): Promise<void> {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   const connections: Deno.TcpConn[] = [];
@@ -80,7 +80,7 @@ async function read(conn: Deno.TcpConn): Promise<Uint8Array | null> {
   return n === null ? null : buffer.subarray(0, n);
 }
 
-/** Hex of what comes until the other end closes. */
+/** Reads until the other end closes, and returns hex. */
 async function readAll(conn: Deno.TcpConn): Promise<string> {
   let hex = "";
   for (let bytes = await read(conn); bytes; bytes = await read(conn)) hex += bytes.toHex();

@@ -1,6 +1,6 @@
 /** A chip under its loader, as the rest of the page sees it. {@link openChip} in `loader.ts` makes one. */
 
-/** What a chip says of itself. */
+/** What a chip says about itself. */
 export interface ChipFacts {
   /** `ESP8266EX` or `ESP8285` */
   name: string;
@@ -12,10 +12,10 @@ export interface ChipFacts {
   flashId: string;
 }
 
-/** Told how many bytes of a transfer are done. May throw to end it. */
+/** Called with the number of bytes transferred. May throw to end the transfer. */
 export type Progress = (done: number) => void;
 
-/** Every method may throw a FlashError; after LOST none works any more. One call at a time. */
+/** Every method may throw a FlashError; after LOST none works any more. Only one call at a time. */
 export interface Chip {
   readonly facts: ChipFacts;
   /** The speed now, in baud: it falls back to 115200 when the fast one fails. */
@@ -28,11 +28,11 @@ export interface Chip {
   md5(address: number, length: number): Promise<string>;
   /** Erases all of the flash: seconds to minutes. */
   erase(): Promise<void>;
-  /** Lets go of the port. The chip stays in its loader until it is reset. */
+  /** Closes the port. The chip stays in its loader until it is reset. */
   close(): Promise<void>;
-  /** Starts the board's program, and lets go of the port. Never throws. */
+  /** Starts the board's program, and closes the port. Never throws. */
   leave(): Promise<void>;
 }
 
-/** Bytes of a sector: the least that can be erased. */
+/** Bytes of a sector, the smallest unit that can be erased. */
 export const SECTOR = 4096;

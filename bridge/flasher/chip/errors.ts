@@ -9,25 +9,25 @@ export type FlashCode =
   | "NO_STUB" // the flashing program does not start in the chip's memory
   | "FLASH_SILENT" // the chip answers, its flash does not
   | "WRITE_FAILED"
-  | "VERIFY_FAILED" // what is in the flash is not what was written
+  | "VERIFY_FAILED" // the flash does not contain what was written
   | "READ_FAILED"
   | "ERASE_FAILED"
   | "STOPPED" // by the user
   | "NO_IMPROV" // the board's program does not answer on its serial line
-  | "WIFI_REFUSED" // it answers that it cannot
-  | "BAD_IMAGE" // a file that is not what it should be
+  | "WIFI_REFUSED" // it answers that it cannot join
+  | "BAD_IMAGE" // a file in the wrong format, or damaged
   | "BAD_PLAN" // parts that overlap or do not fit
-  | "NOT_CHOSEN" // a file that is needed
+  | "NOT_CHOSEN" // a file that is needed was not chosen
   | "NO_FILE"; // an image could not be fetched or read
 
-/** An error with what a person needs to act on it. */
+/** An error with the information that a user needs to act on it. */
 export class FlashError extends Error {
   override name = "FlashError";
 
   constructor(
     readonly code: FlashCode,
     message: string,
-    /** Address in the flash at which it happened. */
+    /** Address in the flash where it happened. */
     readonly address?: number,
     options?: ErrorOptions,
   ) {

@@ -1,8 +1,7 @@
 /**
- * The serial line under esptool-js, in place of its own `Transport`. That one looks for bytes with a
- * 1 ms timer (4 ms in a browser), copies a packet again for each byte of it, throws writes away in
- * silence when the board is unplugged and then waits for their answers, one timeout after the other,
- * and never closes a port that a write hangs in.
+ * The serial line under esptool-js, in place of its own `Transport`. That one polls for bytes with a 1 ms timer (4 ms
+ * in a browser), copies a packet again for each of its bytes, silently drops writes when the board is unplugged and
+ * then waits for their answers, one timeout after the other, and never closes a port in which a write hangs.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { Transport } from "esptool-js";
 import { FlashError } from "./errors.ts";
 import { BUFFER, type Port } from "./serial.ts";
 
-/** What esptool-js calls. */
+/** The methods that esptool-js calls. */
 type Needed = Omit<
   { [K in keyof Transport]: Transport[K] },
   | "appendArray"
@@ -27,16 +26,16 @@ type Needed = Omit<
 
 const END = 0xc0, ESC = 0xdb, ESC_END = 0xdc, ESC_ESC = 0xdd;
 
-/** A port that has been unplugged has a moment to say so; then it counts as closed, in ms. */
+/** How long closing an unplugged port may take before it counts as closed, in ms. */
 const CLOSING = 2000;
-/** So long the adapter may take for a packet, in ms: 16 KB take 1.5 s at 115200 baud. */
+/** How long the adapter may take for a packet, in ms: 16 KB take 1.5 s at 115200 baud. */
 const WRITING = 15_000;
 
 export class Line implements Needed {
   tracing = false;
   baudrate = 0;
   _DTR_state = false;
-  /** Bytes that came in since the port was opened first. */
+  /** Bytes received since the port was first opened. */
   heard = 0;
 
   #input = new Uint8Array(0);
@@ -49,7 +48,7 @@ export class Line implements Needed {
   readonly #onDisconnect = () => this.#lose("the port is gone");
 
   constructor(readonly port: Port) {
-    this.#gone.promise.catch(() => {}); // those who wait for it hear it; often there are none
+    this.#gone.promise.catch(() => {}); // whoever waits for it gets the error; often nobody does
     port.addEventListener("disconnect", this.#onDisconnect);
   }
 
@@ -93,7 +92,7 @@ export class Line implements Needed {
   }
 
   async #readAll(): Promise<void> {
-    // Framing errors and the like end a stream, not the port: it has another then.
+    // Framing errors and the like end a stream, not the port, which then has a new stream.
     while (this.port.readable && !this.#lost) {
       const reader = this.port.readable.getReader();
       this.#reader = reader;
@@ -149,7 +148,7 @@ export class Line implements Needed {
     try {
       await Promise.race([writer.write(framed.slice(0, length)), this.#gone.promise, late]);
     } catch (error) {
-      void writer.abort(error).catch(() => {}); // what hangs in it would lock the port
+      void writer.abort(error).catch(() => {}); // a hanging write would keep the port locked
       this.#lose(text(error));
       throw this.#lost;
     } finally {
@@ -185,7 +184,7 @@ export class Line implements Needed {
     }
   }
 
-  /** Waits for bytes, and takes them all. */
+  /** Waits for bytes, and returns all of them. */
   async #next(timeout: number): Promise<Uint8Array> {
     if (this.#input.length === 0 && !this.#lost) {
       let timer;
@@ -202,7 +201,7 @@ export class Line implements Needed {
     return input;
   }
 
-  /** Throws away what comes until the line is quiet for `quietMs`, or for `maxMs`. */
+  /** Discards what arrives until the line has been quiet for `quietMs`, but for at most `maxMs`. */
   async drainInput(quietMs = 100, maxMs = 400): Promise<void> {
     for (let waited = 0, before = -1; waited < maxMs && before !== this.heard; waited += quietMs) {
       before = this.heard;
@@ -223,7 +222,7 @@ export class Line implements Needed {
     return this.#input;
   }
 
-  // Some drivers on Windows only pass RTS on when DTR is set as well.
+  // Some Windows drivers pass RTS on only when DTR is set as well.
   async setRTS(state: boolean): Promise<void> {
     await this.setSignals(this._DTR_state, state);
   }
@@ -271,12 +270,12 @@ export class Line implements Needed {
   }
 }
 
-/** A pause that the chip needs, not a guess about it. */
+/** A pause that the chip requires. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits for what need not succeed: it is over when it settles, or after `ms`. */
+/** Waits until a promise settles, successfully or not, for at most `ms`. */
 async function soon(promise: Promise<unknown> | undefined, ms: number): Promise<void> {
   let timer;
   const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));

@@ -1,6 +1,6 @@
 /**
- * A chip under esptool-js 0.7.0. The faults that it has on an ESP8266 are worked round here, each where
- * its number stands; `tests/browser/loader_test.ts` has a test for each.
+ * A chip under esptool-js 0.7.0. Its faults on an ESP8266 are worked around here, each marked with its number;
+ * `tests/browser/loader_test.ts` has a test for each.
  *
  * @module
  */
@@ -13,14 +13,14 @@ import { md5 } from "./md5.ts";
 import { type Port, restart, SLOW } from "./serial.ts";
 
 export { SLOW };
-/** Four times as fast, and what every USB adapter on these boards can do. */
+/** Four times as fast; every USB adapter on these boards supports it. */
 export const FAST = 460800;
 
-/** Written, compared and, if need be, repeated as one: so the address of a fault is known, and little
- * is done twice. 64 KB is what flashes erase fastest. */
+/** Written, compared and, if necessary, repeated as a whole: so the address of a fault is known, and little is done
+ * twice. 64 KB is what flashes erase fastest. */
 const PIECE = 65536;
 
-/** What stands at 0x40001000 in a chip's ROM. */
+/** The value at 0x40001000 in a chip's ROM. */
 const MAGIC_REGISTER = 0x40001000;
 const ESP8266 = 0xfff0c101;
 const OTHER_CHIPS: Record<number, string> = {
@@ -42,17 +42,16 @@ const OTHER_CHIPS: Record<number, string> = {
 export interface OpenOptions {
   /** 460800 by default. */
   baud?: number;
-  /** What is being done, for people who look on. */
+  /** Called with what is being done, for the user. */
   onNote?: (note: string) => void;
-  /** Ends it at the next block; what was called throws STOPPED. */
+  /** Stops the work at the next block; the pending call throws STOPPED. */
   signal?: AbortSignal;
 }
 
 /**
  * Resets the board into its loader, and puts the flashing program ("stub") into the chip's memory.
  *
- * @throws {FlashError} PORT_BUSY, LOST, NO_SYNC, SILENT, WRONG_CHIP, NO_STUB, FLASH_SILENT; the port is
- * closed then
+ * @throws {FlashError} PORT_BUSY, LOST, NO_SYNC, SILENT, WRONG_CHIP, NO_STUB, FLASH_SILENT; the port is then closed
  */
 export async function openChip(port: Port, options: OpenOptions = {}): Promise<Chip> {
   const chip = new LoaderChip(port, options);
@@ -125,7 +124,7 @@ class LoaderChip implements Chip {
         this.#checkStopped();
         progress(Math.floor(data.length * sent / total));
       },
-      // Fault 3: without it nothing is compared, and a block that arrived damaged is called a success.
+      // Fault 3: without it nothing is compared, and a damaged block counts as a success.
       calculateMD5Hash: md5,
     });
   }
@@ -139,7 +138,7 @@ class LoaderChip implements Chip {
           this.#checkStopped();
           progress?.(at + done);
         });
-        // Fault 6: the digest that the stub sends at the end is left lying on the line, unread.
+        // Fault 6: esptool-js does not read the digest that the stub sends at the end.
         const digest = await this.#line.read(3000);
         const same = md5(piece) === Array.from(digest, (b) =>
           b.toString(16).padStart(2, "0")).join("");
@@ -185,13 +184,13 @@ class LoaderChip implements Chip {
         writeLine: (text) => this.#options.onNote?.(text.trim()),
       },
     });
-    // Fault 4: a block is sent up to three times, but the stub feeds what arrives to one stream of
-    // compressed data, which a second copy breaks. Once, then; the whole piece is written again.
+    // Fault 4: a block is sent up to three times, but the stub feeds what arrives to one stream of compressed data,
+    // which a second copy breaks. So send it once; the whole piece is written again.
     loader.WRITE_BLOCK_ATTEMPTS = 1;
-    // Fault 7: the answer to the ROM's last command has 200 ms, and is late where a computer is busy.
+    // Fault 7: the answer to the ROM's last command must come within 200 ms, and is late if the computer is busy.
     loader.memFinish = async (entry) => {
       const words = Uint32Array.of(entry === 0 ? 1 : 0, entry);
-      const data = new Uint8Array(words.buffer); // little-endian, as every computer with a browser
+      const data = new Uint8Array(words.buffer); // little-endian, like every computer with a browser
       await loader.checkCommand("start what was loaded", loader.ESP_MEM_END, data);
     };
     return loader;
@@ -204,20 +203,20 @@ class LoaderChip implements Chip {
       await this.#loader.connect("default_reset", 7, false);
     } catch (cause) {
       if (cause instanceof FlashError) throw cause;
-      // It reports any failure with the same words; whether it hears a board makes the difference.
+      // It reports every failure with the same words; bytes from the board tell the two cases apart.
       throw this.#line.heard > heard
         ? new FlashError("NO_SYNC", "the board says something, but its loader does not answer")
         : new FlashError("SILENT", "nothing is heard from a board");
     }
-    // It would ask GET_SECURITY_INFO first, which this chip does not know, and start over.
+    // esptool-js would send GET_SECURITY_INFO first, which this chip does not know, and start over.
     const magic = await this.#attempt(() => this.#loader.readReg(MAGIC_REGISTER), "NO_SYNC") >>> 0;
     if (magic !== ESP8266) {
       const name = OTHER_CHIPS[magic] ?? `chip that is not known here (0x${magic.toString(16)})`;
       throw new FlashError("WRONG_CHIP", `this is an ${name}`);
     }
     const chip = new ESP8266ROM();
-    // Fault 1: this chip has no such registers, but an offset of 0 is taken for one. The length of the
-    // answer then goes into the command register, and the flash's id is read wrong.
+    // Fault 1: this chip has no such registers, but an offset of 0 counts as one. The length of the answer then goes
+    // into the command register, and the flash's id is read wrong.
     chip.SPI_MOSI_DLEN_OFFS = undefined as unknown as number;
     chip.SPI_MISO_DLEN_OFFS = undefined as unknown as number;
     this.#loader.chip = chip;
@@ -225,7 +224,7 @@ class LoaderChip implements Chip {
 
   async #startStub(): Promise<void> {
     await this.#attempt(() => this.#loader.runStub(), "NO_STUB");
-    // Fault 5: without it the ROM's own commands would do, which erase more than they are told.
+    // Fault 5: without it the ROM's own commands would be used, which erase more than they are told.
     if (!this.#loader.IS_STUB) {
       throw new FlashError("NO_STUB", "the flashing program did not start");
     }
@@ -242,7 +241,7 @@ class LoaderChip implements Chip {
     }
   }
 
-  /** From the beginning, at a speed that always works. */
+  /** Starts again, at a speed that always works. */
   async #restartSlowly(): Promise<void> {
     this.#options.onNote?.(`Going on at ${SLOW} baud`);
     await this.#line.disconnect();
@@ -252,8 +251,8 @@ class LoaderChip implements Chip {
   }
 
   /**
-   * Does what may fail on a bad line up to three times: again at once, then with the chip started again at
-   * the slow speed.
+   * Does something that may fail on a bad line up to three times: again at once, then with the chip restarted at the
+   * slow speed.
    */
   async #persist<T>(
     address: number,
@@ -303,7 +302,7 @@ class LoaderChip implements Chip {
     if (this.#options.signal?.aborted) throw new FlashError("STOPPED", "stopped", address);
   }
 
-  /** Gives what esptool-js throws a code. */
+  /** Turns an error of esptool-js into one with a code. */
   async #attempt<T>(
     action: () => Promise<T>,
     code: FlashError["code"],

@@ -1,4 +1,4 @@
-/** MD5, because the chip's loader has no other. It finds accidents; it keeps nobody out. */
+/** MD5, because the chip's loader has nothing else. It detects accidents, not attacks. */
 
 const SHIFTS = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]] as const;
 const SINES = Int32Array.from(

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { createHash } from "node:crypto";
 import { md5 } from "./md5.ts";
 
-Deno.test("MD5 is that of RFC 1321's examples", () => {
+Deno.test("MD5 gives the digests of RFC 1321's examples", () => {
   const examples = {
     "": "d41d8cd98f00b204e9800998ecf8427e",
     "abc": "900150983cd24fb0d6963f7d28e17f72",
@@ -15,7 +15,7 @@ Deno.test("MD5 is that of RFC 1321's examples", () => {
   }
 });
 
-Deno.test("MD5 is Node's for every length around the ends of blocks", () => {
+Deno.test("MD5 agrees with Node's for every length around block boundaries", () => {
   for (let length = 0; length < 200; length++) {
     const data = Uint8Array.from({ length }, (_, i) => i * 31 + length);
     assertEquals(md5(data), createHash("md5").update(data).digest("hex"), `${length} bytes`);

@@ -6,7 +6,7 @@ export interface Signals {
   break?: boolean;
 }
 
-/** What the browser knows of a USB adapter. */
+/** What the browser knows about a USB adapter. */
 export interface PortInfo {
   usbVendorId?: number;
   usbProductId?: number;
@@ -22,29 +22,29 @@ export interface Port extends EventTarget {
 }
 
 export interface Serial extends EventTarget {
-  /** Opens the browser's list of ports. Rejects with NotFoundError when the user picks none. */
+  /** Opens the browser's list of ports. Rejects with NotFoundError if the user picks none. */
   requestPort(options?: { filters?: PortInfo[] }): Promise<Port>;
   /** The ports that the user has picked before and that are plugged in. */
   getPorts(): Promise<Port[]>;
 }
 
-/** Why this browser cannot reach a board; undefined: it can. Asks for the feature, not for a name. */
+/** Why this browser cannot reach a board; undefined: it can. Checks for the feature, not for a browser's name. */
 export function obstacle(
   scope: { isSecureContext: boolean; navigator: object },
 ): "insecure" | "unsupported" | undefined {
-  // A page from elsewhere without HTTPS is not shown the feature at all, so this comes first.
+  // Without HTTPS, browsers hide the feature from pages of other hosts, so check this first.
   if (!scope.isSecureContext) return "insecure";
   return "serial" in scope.navigator ? undefined : "unsupported";
 }
 
-/** Bytes that the browser keeps for a page that is busy. Its 255 lose some at 460800 baud. */
+/** Bytes that the browser buffers for a busy page. Its default, 255, loses some at 460800 baud. */
 export const BUFFER = 16384;
 
-/** The chip's own loader finds this speed by itself; everything falls back to it. */
+/** The chip's own loader detects this speed by itself; everything falls back to it. */
 export const SLOW = 115200;
 
 /**
- * Starts the program in the flash: EN low for a moment, with IO0 high. On an open port.
+ * Starts the program in the flash: EN low for a moment, with IO0 high. The port must be open.
  *
  * Fault 2: esptool-js's `after("hard_reset")` never pulls EN low, and leaves IO0 low.
  */

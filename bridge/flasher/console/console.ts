@@ -6,9 +6,9 @@ import { LineReader } from "./lines.ts";
 
 export interface ConsoleEvents {
   line(text: string): void;
-  /** A frame of Improv-Serial, which come between the lines. */
+  /** A frame of Improv-Serial; frames come between the lines. */
   frame(frame: Frame): void;
-  /** Bytes that are no text have come. */
+  /** Bytes arrived that are not text. */
   noise?(): void;
   /** The port is gone. Not called after `close`. */
   lost(error: FlashError): void;
@@ -30,7 +30,7 @@ export class Console {
   }
 
   /**
-   * Opens the port, and starts the board's program again if told, so that its first line is heard.
+   * Opens the port, and restarts the board's program if asked to, so that its first line is received.
    *
    * @throws {FlashError} PORT_BUSY, LOST
    */
@@ -47,7 +47,7 @@ export class Console {
     }
   }
 
-  /** Starts the board's program again, and listens at the firmware's speed. @throws {FlashError} LOST */
+  /** Restarts the board's program, and listens at the firmware's speed. @throws {FlashError} LOST */
   async restart(): Promise<void> {
     await this.#changing;
     if (this.#baud !== SLOW) return await this.listenAt(SLOW, true);
@@ -59,10 +59,10 @@ export class Console {
   }
 
   /**
-   * Listens at another speed from now on. Nothing is heard or sent while the port is opened again; if it is gone, that
-   * is told as always.
+   * Listens at another speed from now on. Nothing is received or sent while the port is reopened; if it is gone, `lost`
+   * is called as usual.
    *
-   * @param fromStart whether the board's program is started again then
+   * @param fromStart whether to restart the board's program then
    */
   async listenAt(baudRate: number, fromStart: boolean): Promise<void> {
     // One after the other: somebody may restart the board meanwhile.
@@ -116,15 +116,15 @@ export class Console {
     try {
       await this.#reader?.cancel();
       await this.#reading;
-    } catch { // the port is gone, with everything unread
+    } catch { // the port is gone, and with it everything unread
     }
   }
 
-  /** A port that is gone is still open to the browser, and would not open again. */
+  /** To the browser an unplugged port is still open, and could not be opened again. */
   async #release(): Promise<void> {
     try {
       await this.#port.close();
-    } catch { // or it is not
+    } catch { // it was closed already
     }
   }
 
@@ -146,7 +146,7 @@ export class Console {
         }
         break;
       } catch (error) {
-        // A framing error ends the stream, and the port has another: 74880 baud bring some.
+        // A framing error ends the stream, and the port gets a new one: 74880 baud causes some.
         const passing = ["BufferOverrunError", "BreakError", "FramingError", "ParityError"];
         why = error instanceof Error ? error.message : error;
         if (!(error instanceof Error && passing.includes(error.name))) break;

@@ -8,11 +8,11 @@ import { parseRom, type RomReport } from "./rom.ts";
 import { WIFI } from "./wifi_words.ts";
 import { crashWords, IMAGE_WORDS, loopWords, OTHER_MODE, pinWords } from "./start_words.ts";
 
-/** One of the things that must go well, in their order. */
+/** One of the steps that must succeed, in order. */
 export interface Step {
   name: string;
   state: "waiting" | "good" | "bad";
-  /** What is known of it. */
+  /** What is known about it. */
   text: string;
 }
 
@@ -37,33 +37,33 @@ export class Diagnosis {
   #steps = new Map<Topic, Step>();
   #verdict: Verdict = WAITING;
   #values: Record<string, string> = {};
-  /** The verdict from what was not heard, if it is one. */
+  /** The verdict drawn from silence, if that is the current one. */
   #guess: Verdict | undefined;
   #heard = false;
   #noise = false;
   #restarts = new Restarts();
-  /** Of the last crash. */
+  /** Exception number of the last crash. */
   #exception: number | undefined;
-  /** The ROM has begun to load a program, since it started; something else was heard after it. */
+  /** Since its start, the ROM has begun to load a program; and something else was received after that. */
   #loaded = false;
   #wentOn = false;
-  /** The last thing that was heard is a crash: there was no start since. */
+  /** The last thing received is a crash: there was no start since. */
   #crashed = false;
   readonly #erased: boolean;
   #waitsForSettings = false;
-  /** Why the chip does not get as far as its program. */
+  /** Why the chip does not start its program. */
   #stuck: { headline: string; tries: readonly string[] } | undefined;
-  /** Its pins are the reason. */
+  /** The reason is its pins. */
   #pins = false;
-  /** The application of the board has its settings from a Pyboard, and not from the flash. */
+  /** The board's application gets its settings from a Pyboard, not from the flash. */
   #told = false;
 
-  /** @param erased the settings were erased on purpose, so missing ones are no fault */
+  /** @param erased the settings were erased on purpose, so missing ones are not an error */
   constructor({ erased = false } = {}) {
     this.#erased = erased;
   }
 
-  /** Whether the board cannot go on before it is given settings; it takes them by its serial line. */
+  /** Whether the board cannot go on without settings; it takes them over its serial line. */
   get waitsForSettings(): boolean {
     return this.#waitsForSettings;
   }
@@ -78,27 +78,27 @@ export class Diagnosis {
     return [...this.#steps.values()];
   }
 
-  /** Whether there is nothing more to wait for, for the better or the worse. */
+  /** Whether there is nothing more to wait for, in success or in failure. */
   get settled(): boolean {
     return this.verdict.kind !== "waiting";
   }
 
-  /** Whether the board itself has told how it is. */
+  /** Whether the board itself has reported its state. */
   get known(): boolean {
     return this.settled && this.verdict !== this.#guess;
   }
 
-  /** Whether the firmware has said something. */
+  /** Whether the firmware has printed something. */
   get speaks(): boolean {
     return this.#steps.size > 0;
   }
 
-  /** The page, or somebody else, restarts the board: that is no fault of it. */
+  /** The page, or somebody else, restarts the board: that is not a failure of the board. */
   expectRestart(): void {
     this.#restarts.expect();
   }
 
-  /** Takes a line of the console. True if it has changed something. @param now in ms, of any clock */
+  /** Takes a line of the console. Returns true if it changed something. @param now in ms, of any clock */
   push(line: string, now = 0): boolean {
     this.#heard = true;
     const report = parseReport(line);
@@ -110,7 +110,7 @@ export class Diagnosis {
     }
     this.#stuck = undefined;
     this.#crashed = false;
-    if (report.topic === "boot") { // all over again
+    if (report.topic === "boot") { // from the beginning
       this.#steps = new Map();
       this.#told = this.#waitsForSettings = false;
       this.#restarts.started(report.values.reset ?? "unknown", "firmware", now);
@@ -120,28 +120,28 @@ export class Diagnosis {
     return true;
   }
 
-  /** It has answered: it runs something. */
+  /** It has answered, so it runs something. */
   pushFrame(): void {
     this.#heard = true;
   }
 
-  /** Bytes have come that are no text. */
+  /** Bytes arrived that are not text. */
   pushNoise(): void {
     this.#noise = true;
     this.#wentOn = this.#loaded;
   }
 
-  /** When the verdict may change although nothing is heard, in ms; Infinity: never. */
+  /** When the verdict may change although nothing arrives, in ms; Infinity: never. */
   get deadline(): number {
     return this.#restarts.calm;
   }
 
-  /** It is `now`. */
+  /** Tells the time, in ms. */
   tick(now: number): void {
     this.#restarts.tick(now);
   }
 
-  /** The board had time enough to say something. True if that changes the verdict. */
+  /** The board has had enough time to say something. Returns true if that changes the verdict. */
   overdue(): boolean {
     if (this.known) return false;
     const last = this.steps.at(-1);
@@ -180,10 +180,10 @@ export class Diagnosis {
     switch (report.what) {
       case "start": {
         const pins = pinWords(report.mode);
-        if (pins || this.#pins) this.#restarts.expect(); // somebody is at the wires
+        if (pins || this.#pins) this.#restarts.expect(); // somebody is changing the wires
         this.#restarts.startedByRom(report.cause, now);
         this.#loaded = this.#wentOn = this.#crashed = false;
-        // A fault of the flash stays: the chip tries again and again.
+        // An error of the flash stays: the chip tries again and again.
         if (pins || this.#pins) this.#stuck = pins;
         this.#pins = pins !== undefined;
         return;
@@ -194,7 +194,7 @@ export class Diagnosis {
       case "more":
         return;
       case "exception":
-        // One after the other without a start: the ROM's own, as its pins send it to a memory that is empty.
+        // Crashes without a start between them are the ROM's own: the pins make it boot from memory that is empty.
         if (this.#crashed && report.number === 0) {
           this.#stuck = pinWords(2);
           this.#pins = true;
@@ -206,7 +206,7 @@ export class Diagnosis {
       case "watchdog":
         return this.#restarts.started("watchdog", "crash", now);
       case "nothing":
-        // It says so of a damaged program, too.
+        // It says this about a damaged program, too.
         this.#stuck ??= this.#loaded ? IMAGE_WORDS.checksum : IMAGE_WORDS.nothing;
         return;
       default:
@@ -291,7 +291,7 @@ export class Diagnosis {
     );
   }
 
-  /** One comes over the link, and concerns nobody here but for the restart. */
+  /** An application comes over the link; here only the restart matters. */
   #deploy(what: string, values: Report["values"], step: Mark): void {
     if (values.name !== undefined) return step("waiting", `${values.name} comes over the link`);
     if (!what.startsWith("complete")) {
@@ -311,7 +311,7 @@ export class Diagnosis {
       if (within && values.name === TOLD) {
         this.#told = true;
         this.#waitsForSettings = false;
-        // What the firmware says of damaged ones, it says before it knows that it needs none.
+        // The firmware reports damaged settings before it knows that it needs none.
         const damaged = this.#steps.get("settings")?.state === "bad"
           ? " The settings on the board are damaged, and not used."
           : "";
@@ -358,7 +358,7 @@ export class Diagnosis {
     ]);
   }
 
-  /** What to try: it depends on where the settings are from. */
+  /** What to try depends on where the settings come from. */
   #bad(headline: string, tries: string[]): Verdict {
     return bad(headline, this.#told ? [PYBOARD, ...tries] : tries);
   }
@@ -395,7 +395,7 @@ export class Diagnosis {
 
 type Mark = (state: Step["state"], text: string) => void;
 
-/** The application that is told its settings by a Pyboard. */
+/** The application that gets its settings from a Pyboard. */
 const TOLD = "pyboard";
 
 const PYBOARD =

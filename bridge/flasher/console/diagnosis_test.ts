@@ -22,7 +22,7 @@ function after(...lines: string[]): Diagnosis {
   return diagnosis;
 }
 
-Deno.test("a board that gets on the server: every step is good", () => {
+Deno.test("a board that reaches the server: every step is good", () => {
   const diagnosis = after(
     ...JOINED,
     "holdfast: link connecting server=192.168.1.10:8123",
@@ -38,13 +38,13 @@ Deno.test("a board that gets on the server: every step is good", () => {
   assert(diagnosis.settled);
 });
 
-Deno.test("as long as nothing is certain, it says what is waited for", () => {
+Deno.test("as long as nothing is certain, it says what it waits for", () => {
   assertEquals(after().verdict.kind, "waiting");
   assertEquals(after(...BOOT).settled, false);
   assertStringIncludes(after(...JOINED).verdict.headline, "192.168.1.10:8123");
 });
 
-/** The last line, and what people are told. */
+/** The last line, and what the user is told. */
 const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["settings blank: waiting for settings", /no settings yet/, /Send these settings/],
   ["settings damaged (checksum): waiting for settings", /settings .* damaged/, /flash/],
@@ -90,7 +90,7 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ],
 ];
 
-Deno.test("what keeps a board from the server is said exactly, with what to try", () => {
+Deno.test("the exact reason why a board is not on the server is shown, with what to try", () => {
   for (const [line, headline, advice] of reasons) {
     const { verdict } = after(...JOINED, `holdfast: ${line}`);
     assertEquals(verdict.kind, "bad", line);
@@ -99,11 +99,11 @@ Deno.test("what keeps a board from the server is said exactly, with what to try"
   }
 });
 
-Deno.test("an application that comes over the link is told: on its way, kept, or back to the one before, and why", () => {
+Deno.test("an application that comes over the link is reported: on its way, kept, or rolled back, and why", () => {
   const up = [...JOINED, "holdfast: link up connects=1"];
   const came = [...up, "holdfast: deploy name=next bytes=5000 from=0"];
   const whole = after(...came, "holdfast: deploy complete: restarting");
-  assertEquals(whole.verdict.headline, ON_SERVER, "what it does meanwhile is no fault");
+  assertEquals(whole.verdict.headline, ON_SERVER, "what it does meanwhile is not an error");
   assertMatch(whole.steps.at(-1)!.text, /restarts into it/);
   const restarted = BOOT[0]!.replace("external", "software");
   const kept = after(...came, restarted, ...up.slice(1), "holdfast: application kept");
@@ -128,10 +128,10 @@ Deno.test("an application that comes over the link is told: on its way, kept, or
   assertEquals(refused.steps.at(-1)!.text, "refused: import");
 });
 
-/** The firmware for a Pyboard, as it starts with a sector that is blank or good. */
+/** The firmware for a Pyboard, as it starts with a blank or valid sector. */
 const PYBOARD = [BOOT[0]!, "holdfast: application name=pyboard in=firmware"];
 
-Deno.test("a board that a Pyboard configures is in order while it waits for that", () => {
+Deno.test("a board that a Pyboard configures is fine while it waits for that", () => {
   const waits: Verdict = {
     kind: "good",
     headline: "The firmware runs, and waits for the Pyboard.",
@@ -155,12 +155,12 @@ Deno.test("a board that a Pyboard configures is in order while it waits for that
   assertMatch(after(...up).verdict.headline, /in the WiFi.*192\.168\.1\.10:8123/);
   const linked = after(...up, "holdfast: link up connects=1").verdict;
   assertEquals(linked, { ...waits, headline: "The Pyboard is on the server." });
-  // The Pyboard has reset it, or it has got another firmware.
+  // The Pyboard has reset it, or it has new firmware.
   assertEquals(after(...up, ...PYBOARD).verdict, waits);
   assertEquals(after(...up, ...BOOT, "holdfast: link up connects=1").verdict.headline, ON_SERVER);
 });
 
-Deno.test("what keeps a Pyboard's board from the server points to its configuration first", () => {
+Deno.test("if a Pyboard's board is not on the server, the advice points to its configuration first", () => {
   const told = (ssid: string) => [
     ...PYBOARD,
     `holdfast: settings id=shed server=192.168.1.10:8123 ssid=${ssid} key=no`,
@@ -184,7 +184,7 @@ Deno.test("what keeps a Pyboard's board from the server points to its configurat
   assertMatch(none.headline, /names no WiFi, and none is stored/);
 });
 
-Deno.test("damaged settings do not stop a board that needs none, but are said", () => {
+Deno.test("damaged settings do not stop a board that needs none, but are reported", () => {
   const [boot, application] = PYBOARD as [string, string];
   const damaged = "holdfast: settings damaged (magic): waiting for settings";
   const { verdict, steps } = after(boot, damaged, application);
@@ -194,18 +194,18 @@ Deno.test("damaged settings do not stop a board that needs none, but are said", 
   // An application in the firmware that needs settings waits for them.
   const other = after(boot, damaged, "holdfast: application name=main in=firmware").verdict;
   assertMatch(other.headline, /settings .* damaged, so it waits/);
-  // Nor is one in flash the firmware's, whatever its name.
+  // Nor is an application in flash part of the firmware, whatever its name.
   const named = after(boot, damaged, "holdfast: application name=pyboard bytes=4472").verdict;
   assertEquals(named.kind, "bad");
 });
 
-Deno.test("settings that were changed from outside are no fault", () => {
+Deno.test("settings that were changed from outside are not an error", () => {
   const { verdict, steps } = after(...JOINED, "holdfast: settings changed: restarting");
   assertEquals(verdict.kind, "waiting");
   assertEquals(steps[1]!.state, "waiting");
 });
 
-Deno.test("settings that were erased on purpose are no alarm; others that are missing are", () => {
+Deno.test("settings that were erased on purpose are not an error; other missing settings are", () => {
   const erased = new Diagnosis({ erased: true });
   for (const line of [BOOT[0]!, "holdfast: settings blank: waiting for settings"]) {
     erased.push(line);
@@ -224,7 +224,7 @@ Deno.test("settings that were erased on purpose are no alarm; others that are mi
   assertEquals([blank.verdict.kind, blank.waitsForSettings], ["bad", true]);
 });
 
-Deno.test("a reason that is not known is shown as it is", () => {
+Deno.test("an unknown reason is shown as it is", () => {
   for (
     const line of [
       "link down reason=NEW_THING",
@@ -238,7 +238,7 @@ Deno.test("a reason that is not known is shown as it is", () => {
   }
 });
 
-Deno.test("a fault stays in sight while the board tries again, and is gone when it succeeds or boots", () => {
+Deno.test("a failure stays visible while the board tries again, and disappears when it succeeds or boots", () => {
   const again = ["holdfast: link connecting server=192.168.1.10:8123"];
   const failed = [...JOINED, "holdfast: link down reason=NO_ANSWER", ...again];
   assertEquals(after(...failed).verdict.kind, "bad");
@@ -247,7 +247,7 @@ Deno.test("a fault stays in sight while the board tries again, and is gone when 
   assertEquals(after(...failed, BOOT[0]!).steps.length, 1);
 });
 
-Deno.test("a board that says nothing, or nothing of ours", () => {
+Deno.test("a board that says nothing, or nothing that our firmware would say", () => {
   const silent = after();
   assert(silent.overdue());
   assertMatch(silent.verdict.headline, /says nothing/);
@@ -279,7 +279,7 @@ Deno.test("values are decoded, also where they are damaged", () => {
   assertEquals(report?.values, { id: "a %ü\n", ssid: "50%zz", key: "yes", x: "=" });
 });
 
-Deno.test("a crash is told as what it is, and a row of them with its number", () => {
+Deno.test("a crash is reported with its cause, and repeated ones with their number", () => {
   for (
     const [cause, words] of [
       [
@@ -303,7 +303,7 @@ Deno.test("a crash is told as what it is, and a row of them with its number", ()
   assertEquals(after(BOOT[0]!, "holdfast: crash").steps.length, 1);
 });
 
-Deno.test("where the ROM stops in the middle of a line, that is heard at once", () => {
+Deno.test("where the ROM stops in the middle of a line, that is recognised at once", () => {
   const text = "\r\n ets Jan  8 2013,rst cause:1, boot mode:(3,7)\r\n\r\nets_main.c ";
   const lines = [" ets Jan  8 2013,rst cause:1, boot mode:(3,7)", "ets_main.c "];
   const bytes = new TextEncoder().encode(text);
@@ -315,7 +315,7 @@ Deno.test("where the ROM stops in the middle of a line, that is heard at once", 
   }
 });
 
-Deno.test("lines are lines, wherever they are cut, and noise is left out", () => {
+Deno.test("lines are put together wherever they are cut, and noise is left out", () => {
   const text = "\x00\xff\x8f\u0080\r\nholdfast: boot version=1\r\napp: grüße\nx\r\n";
   const bytes = new TextEncoder().encode(text);
   for (let cut = 0; cut <= bytes.length; cut++) {

@@ -1,6 +1,6 @@
 /**
- * Decides at which speed to listen to a board. The firmware speaks at 115200 baud. A chip that does not get as far as
- * that says why at 74880, which is noise here. The time goes in; no clock, no port.
+ * Decides at which speed to listen to a board. The firmware speaks at 115200 baud. A chip that does not start it says
+ * why at 74880, which is noise here. The time goes in; no clock, no port.
  *
  * @module
  */
@@ -10,12 +10,12 @@ import type { Diagnosis } from "./diagnosis.ts";
 /** The speed of the chip's ROM, with a crystal of 26 MHz. */
 export const ROM_BAUD = 74880;
 
-/** A board that runs says its first line within a second, its ROM at once: longer silence means something. In ms. */
+/** A running board prints its first line within a second, its ROM at once: a longer silence means something. In ms. */
 const FIRST_LINE = 8000;
 const ROM_LINES = 4000;
 /** The watchdog lets a program hang for some seconds before the ROM speaks again. */
 const ROM_AGAIN = 12_000;
-/** Noise at the ROM's speed is the program, which speaks at another: the ROM has finished. */
+/** Noise at the ROM's speed is the program, which uses another speed: the ROM has finished. */
 const ROM_DONE = 1000;
 /** Longer than the firmware ever waits without printing a line. */
 const NEXT_LINE = 90_000;
@@ -23,7 +23,7 @@ const NEXT_LINE = 90_000;
 /** What to do with the port. */
 export interface Order {
   baud: number;
-  /** Whether to restart the board, so that its first lines are heard. */
+  /** Whether to restart the board, so that its first lines are received. */
   restart: boolean;
 }
 
@@ -31,14 +31,14 @@ export class Hearing {
   readonly #diagnosis: Diagnosis;
   #baud = SLOW;
   #deadline: number;
-  /** The first turn at the ROM's speed is over: from now on the board is not restarted any more. */
+  /** The first attempt at the ROM's speed is over: from now on the board is not restarted any more. */
   #tried = false;
-  /** Of what has come at this speed: bytes that are no text, and lines that say something. */
+  /** What has come at this speed: bytes that are not text, and meaningful lines. */
   #noise = false;
   #lines = false;
-  /** Noise had come at the speed before. */
+  /** Noise came at the previous speed. */
   #noiseBefore = false;
-  /** Nothing keeps the board from its program any more: the page's advice was followed. */
+  /** Nothing prevents the board from starting its program any more: the user followed the advice. */
   #mended = false;
 
   constructor(diagnosis: Diagnosis, now: number) {
@@ -50,12 +50,12 @@ export class Hearing {
     return this.#baud;
   }
 
-  /** When `tick` must be called, if nothing comes before, in ms; Infinity: never. */
+  /** When `tick` must be called if nothing arrives before, in ms; Infinity: never. */
   get deadline(): number {
     return Math.min(this.#deadline, this.#diagnosis.deadline);
   }
 
-  /** A line. True if the verdict may have changed. */
+  /** Takes a line. Returns true if the verdict may have changed. */
   line(text: string, now: number): boolean {
     const { known } = this.#diagnosis;
     if (!this.#diagnosis.push(text, now)) return false;
@@ -67,7 +67,7 @@ export class Hearing {
     return true;
   }
 
-  /** Bytes that are no text. */
+  /** Takes bytes that are not text. */
   noise(now: number): void {
     this.#diagnosis.pushNoise();
     this.#noise = true;
@@ -83,10 +83,10 @@ export class Hearing {
     this.#deadline = now + NEXT_LINE;
   }
 
-  /** It is `now`: what to do with the port, if anything. */
+  /** Tells the time; returns what to do with the port, if anything. */
   tick(now: number): Order | undefined {
     this.#diagnosis.tick(now);
-    // A board that has got over its restarts has more to say.
+    // A board that has stopped restarting has more to say.
     if (this.#deadline === Infinity && this.#diagnosis.verdict.kind === "waiting") {
       this.#deadline = now + (this.#baud === SLOW ? NEXT_LINE : 0);
     }
@@ -100,7 +100,7 @@ export class Hearing {
     if (this.#mended) return this.#turn(SLOW, now);
     this.#diagnosis.overdue();
     this.#tried = true;
-    // A reset by hand, as the words ask for, must be heard here: earlier it was noise.
+    // A reset by hand, which the advice asks for, must be received at this speed: before, it was noise.
     const stays = this.#diagnosis.known || !this.#noise && !this.#lines && this.#noiseBefore;
     return stays ? undefined : this.#turn(SLOW, now);
   }

@@ -9,7 +9,7 @@ const LOAD = "load 0x40100000, len 4096, room 16 ";
 const SUM = ["tail 0", "chksum 0x8b", "csum 0x8b"];
 const RAM = ["Fatal exception (0): ", "epc1=0x40100000, epc2=0x00000000, epc3=0x00000000"];
 
-/** A page that listens to a board, in a time of its own. */
+/** A page that listens to a board, in virtual time. */
 class Page {
   now = 0;
   readonly diagnosis = new Diagnosis();
@@ -20,7 +20,7 @@ class Page {
     return this.diagnosis.verdict.headline;
   }
 
-  /** Nothing is heard for as long as this, in ms. */
+  /** Nothing arrives for this many ms. */
   wait(ms: number): void {
     const until = this.now + ms;
     for (;;) {
@@ -38,7 +38,7 @@ class Page {
     for (const line of lines) this.hearing.line(line, this.now);
   }
 
-  /** Bytes that are no text at this speed. */
+  /** Bytes that are not text at this speed. */
   hearsNoise(): void {
     this.hearing.noise(this.now);
   }
@@ -59,7 +59,7 @@ Deno.test("silence, and noise before the firmware's lines, leave a good board al
   ]);
 });
 
-Deno.test("noise alone: the ROM is listened to from a restart on, and its reason told", () => {
+Deno.test("noise alone: the board is restarted, the ROM is listened to, and its reason shown", () => {
   for (
     const [lines, words] of [
       [[" ets Jan  8 2013,rst cause:1, boot mode:(1,6)"], /GPIO0 is connected with GND/],
@@ -74,7 +74,7 @@ Deno.test("noise alone: the ROM is listened to from a restart on, and its reason
         [START, LOAD, ...SUM, "Mo", "rf_cal[0] !=0x05,is 0xFF"],
         /settings of its radio are missing/,
       ],
-      // In the middle of it, as no wire resets the board: without end, and without another start.
+      // In the middle, as no wire resets the board: endless, and without another start.
       [[...RAM, ...RAM, ...RAM], /GPIO2 is connected with GND/],
     ] as const
   ) {
@@ -85,7 +85,7 @@ Deno.test("noise alone: the ROM is listened to from a restart on, and its reason
     page.hears(...lines);
     assertMatch(page.headline, words);
     assertEquals(page.diagnosis.verdict.kind, "bad");
-    // It tries again and again, without another reason.
+    // It tries again and again, for the same reason.
     page.wait(9000);
     page.hears(...lines);
     page.wait(600_000);
@@ -94,7 +94,7 @@ Deno.test("noise alone: the ROM is listened to from a restart on, and its reason
   }
 });
 
-Deno.test("what was wrong with the pins is mended: the firmware is heard again", () => {
+Deno.test("the wrong pin is corrected: the firmware is listened to again", () => {
   const page = new Page();
   page.wait(8000);
   page.hears(" ets Jan  8 2013,rst cause:2, boot mode:(1,6)");
@@ -102,14 +102,14 @@ Deno.test("what was wrong with the pins is mended: the firmware is heard again",
   page.hears(START, LOAD);
   page.hearsNoise();
   page.wait(1000);
-  assertEquals([page.hearing.baud, page.restarts], [SLOW, 2]); // to hear all of it
+  assertEquals([page.hearing.baud, page.restarts], [SLOW, 2]); // to receive all of it
   assertEquals(page.diagnosis.verdict.kind, "waiting");
   page.hearsNoise();
   page.hears(BOOT, "holdfast: wifi up ip=192.168.1.31", "holdfast: link up connects=1");
   assertEquals(page.headline, "This device is on the server.");
 });
 
-Deno.test("a pin that made the ROM crash without end is let go: that is no row of restarts", () => {
+Deno.test("a pin that made the ROM crash endlessly is released: that does not count as repeated restarts", () => {
   const page = new Page();
   page.hearsNoise();
   page.wait(8000);
@@ -121,7 +121,7 @@ Deno.test("a pin that made the ROM crash without end is let go: that is no row o
   }
 });
 
-Deno.test("a crash before the firmware's first line is a row of restarts, with its number", () => {
+Deno.test("a crash before the firmware's first line counts as repeated restarts, with its number", () => {
   const page = new Page();
   page.hearsNoise();
   page.wait(8000);
@@ -136,11 +136,11 @@ Deno.test("a crash before the firmware's first line is a row of restarts, with i
     page.wait(300);
   }
   assertMatch(page.headline, /again and again: its program crashes \(exception 29\)/);
-  page.wait(600_000); // it has no power any more, say
+  page.wait(600_000); // it has lost its power, for example
   assertEquals(page.diagnosis.verdict.kind, "bad");
 });
 
-Deno.test("restarts of which only the ROM tells: its old cause is not taken for the reason", () => {
+Deno.test("restarts that only the ROM reports: its old cause is not taken for the reason", () => {
   for (
     const [causes, words] of [
       [
@@ -167,7 +167,7 @@ Deno.test("restarts of which only the ROM tells: its old cause is not taken for 
   }
 });
 
-Deno.test("a chip that slept too long for its watchdog once, and was then restarted as it was told to", () => {
+Deno.test("a chip whose watchdog fired once, and that was then restarted on request", () => {
   const page = new Page(); // a crystal of 40 MHz
   const wdt = START.replace("cause:2", "cause:4");
   page.hears(START, LOAD, ...again("external"));
@@ -181,7 +181,7 @@ Deno.test("a chip that slept too long for its watchdog once, and was then restar
   assertEquals(page.headline, "This device is on the server.");
 });
 
-Deno.test("a chip that loads its program, and then nothing: a part of it is missing", () => {
+Deno.test("a chip that loads its program and then says nothing: a part of it is missing", () => {
   for (const lines of [[LOAD, ...SUM], ["load 0xffffffff, len -1, room 16 "]]) {
     const page = new Page();
     page.hearsNoise();
@@ -194,7 +194,7 @@ Deno.test("a chip that loads its program, and then nothing: a part of it is miss
   }
 });
 
-Deno.test("a program of others: said as far as it is known, and the board is left alone then", () => {
+Deno.test("another program: the page says what it can, and then leaves the board alone", () => {
   const silent = new Page();
   silent.wait(600_000);
   assertMatch(silent.headline, /says nothing/);
@@ -220,7 +220,7 @@ Deno.test("a program of others: said as far as it is known, and the board is lef
   assertEquals(noise.restarts, 1);
 });
 
-Deno.test("a board without wires for its reset: what the ROM says is heard when RESET is pressed", () => {
+Deno.test("a board without reset wires: the ROM's words are received when RESET is pressed", () => {
   const page = new Page();
   page.hearsNoise(); // somebody has pressed it
   page.wait(8000 + 12_000);
@@ -231,7 +231,7 @@ Deno.test("a board without wires for its reset: what the ROM says is heard when 
   assertMatch(page.headline, /wrong checksum/);
 });
 
-Deno.test("whoever answers is not listened to at another speed", () => {
+Deno.test("the speed does not change once the board answers", () => {
   const page = new Page();
   page.wait(5000);
   page.hearing.frame(page.now);
@@ -240,7 +240,7 @@ Deno.test("whoever answers is not listened to at another speed", () => {
   assertEquals([page.hearing.baud, page.restarts], [SLOW, 0]);
 });
 
-Deno.test("a board that stops in the middle is not waited for without end", () => {
+Deno.test("a board that stops in the middle is not waited for endlessly", () => {
   for (
     const last of ["wifi joining ssid=Home", "wifi up ip=10.0.0.2", "settings changed: restarting"]
   ) {
@@ -259,7 +259,7 @@ function again(reason: string, ...rest: string[]): string[] {
   return [BOOT.replace("external", reason), ...rest];
 }
 
-Deno.test("a row of restarts is told with its reason, also when the server is reached in between", () => {
+Deno.test("repeated restarts are reported with their reason, also when the server is reached in between", () => {
   for (
     const [reason, times, words] of [
       ["exception", 2, /its program crashes \(exception\)/],
@@ -280,7 +280,7 @@ Deno.test("a row of restarts is told with its reason, also when the server is re
     assertEquals(page.diagnosis.verdict.kind, "bad", reason);
     assertMatch(page.headline, words);
     assertMatch(page.headline, /restarts again and again/);
-    // Once it goes on for long enough, it is what it says it is.
+    // Once it has run for long enough, its own report counts.
     page.wait(19_000);
     assertEquals(page.diagnosis.verdict.kind, "bad");
     page.wait(2000);
@@ -288,7 +288,7 @@ Deno.test("a row of restarts is told with its reason, also when the server is re
   }
 });
 
-Deno.test("restarts that are wanted, or far apart, are no row", () => {
+Deno.test("restarts that were requested, or are far apart, do not count as repeated", () => {
   const page = new Page();
   page.hears(...again("external"));
   for (let i = 0; i < 5; i++) {
@@ -303,7 +303,7 @@ Deno.test("restarts that are wanted, or far apart, are no row", () => {
   assertEquals(page.headline, "This device is on the server.");
 });
 
-Deno.test("one start is counted once, whoever tells of it", () => {
+Deno.test("one start is counted once, whoever reports it", () => {
   const page = new Page(); // a crystal of 40 MHz: the ROM has the firmware's speed
   page.hears(START, LOAD, ...again("external"));
   page.wait(1000);
@@ -315,7 +315,7 @@ Deno.test("one start is counted once, whoever tells of it", () => {
   assertMatch(page.headline, /again and again: its program hangs/);
 });
 
-Deno.test("half lines and rubbish that look like the ROM's tell nothing wrong", () => {
+Deno.test("half lines and rubbish that look like the ROM's lead to no wrong verdict", () => {
   const page = new Page();
   page.hears(
     "rst cause:",

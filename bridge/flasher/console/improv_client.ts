@@ -1,6 +1,6 @@
 /**
- * Asks a board that runs firmware with Improv-Serial (improv-wifi.com/serial): what it is, which networks it
- * hears, and to join one. Ours takes other settings as well.
+ * Asks a board that runs firmware with Improv-Serial (improv-wifi.com/serial): what it is, which networks it receives,
+ * and to join one. Ours takes other settings as well.
  *
  * @module
  */
@@ -49,7 +49,7 @@ export class ImprovClient {
     this.#send = send;
   }
 
-  /** A frame has come from the board. */
+  /** Takes a frame from the board. */
   receive(frame: Frame): void {
     this.#take(frame);
   }
@@ -60,7 +60,7 @@ export class ImprovClient {
     return { firmware, version, chip, name };
   }
 
-  /** The networks that the board hears, the strongest first, each once. */
+  /** The networks that the board receives, the strongest first, each once. */
   async networks(): Promise<Network[]> {
     const last = (data: Uint8Array) => data.length === 0;
     const answers = await this.#ask(Command.scan, encodeCommand(Command.scan), SCANNING, last);
@@ -80,7 +80,7 @@ export class ImprovClient {
       const [data] = await this.#ask(Command.get, encodeCommand(Command.get), SOON);
       return decodeFieldsRead(data!);
     } catch (error) {
-      // It says that it does not know the command, or nothing.
+      // It answers that it does not know the command, or does not answer.
       const other = error instanceof FlashError && error.code !== "LOST";
       if (other) return undefined;
       throw error;
@@ -98,7 +98,7 @@ export class ImprovClient {
       try {
         await this.#ask(Command.set, frame, SOON);
       } catch (error) {
-        // It restarts after each, and does not hear what comes meanwhile.
+        // It restarts after each, and misses what is sent meanwhile.
         const isDeaf = error instanceof FlashError && error.code === "NO_IMPROV";
         if (index === 0 || !isDeaf) throw error;
         await this.#ask(Command.set, frame, SOON);

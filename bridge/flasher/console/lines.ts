@@ -1,4 +1,4 @@
-/** Bytes of a serial line to lines for people. */
+/** Turns the bytes of a serial line into readable lines. */
 import { LAST_WORD } from "./rom.ts";
 
 /** Longest line that is shown; a board that sends no end of line must not fill the page. */
@@ -7,7 +7,7 @@ const LONGEST = 400;
 export class LineReader {
   readonly #decoder = new TextDecoder();
   #line = "";
-  /** Whether there was something that cannot be shown in the bytes that came last. */
+  /** Whether the last bytes contained something that cannot be shown. */
   noisy = false;
 
   /** The lines that end in these bytes, without what cannot be shown. */
@@ -35,15 +35,15 @@ export class LineReader {
 /** Colours, as some programs send them. */
 // deno-lint-ignore no-control-regex
 const COLOURS = /\x1b\[[0-9;]*[A-Za-z]/g;
-/** What is no text: bytes that are no UTF-8, and controls. */
+/** Noise: bytes that are not UTF-8, and controls. */
 // deno-lint-ignore no-control-regex
 const NOISE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]+/;
-/** Shorter than this, what is left of a noisy line is noise by chance. */
+/** What is left of a noisy line is noise by chance if it is shorter than this. */
 const SHORTEST = 4;
 
 /**
- * The chip's ROM greets at 74880 baud, which is noise here, and the program's first line follows without a
- * break: of a line with noise, what stands behind it is kept.
+ * The chip's ROM prints at 74880 baud, which is noise here, and the program's first line follows without a break: of a
+ * noisy line, the text after the noise is kept.
  */
 function printable(line: string): string {
   const parts = line.replace(COLOURS, "").split(NOISE);

@@ -3,12 +3,12 @@ import { keysLine, serverLine } from "../plan/commands.ts";
 
 /** What the commands for the server must name. */
 export interface Place {
-  /** The device's. */
+  /** The device's id. */
   id: string;
   /** Whether the board has a key. */
   key: boolean;
   port: number;
-  /** The server's `--app`, if it is known. */
+  /** The server's `--app`, if known. */
   app: string | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface Reason {
 
 const FOLDER = "On the server’s computer, in a terminal in the folder of Holdfast";
 
-/** The server is to know the keys that its file has by now. */
+/** The server must reload its file of keys. */
 function restarted({ app, port }: Place, open = false): string {
   return "Then stop the server (Ctrl+C), and start it so that it reads its keys: `" +
     serverLine({ keys: true, open, app, port }) + "`";
@@ -44,7 +44,7 @@ function otherKey(place: Place): string[] {
 /** Twice as many as a server takes by default. */
 const MORE = "--limit devices=20000";
 
-/** What a server means by a code (PROTOCOL.md, "Refusals"). */
+/** The meaning of a server's refusal codes (PROTOCOL.md, "Refusals"). */
 export const REFUSALS: Record<string, Reason> = {
   "01": {
     why: "it lets in boards with a key only, and this board has none",
@@ -109,7 +109,7 @@ export const REFUSALS: Record<string, Reason> = {
   },
 };
 
-/** What a board hears when the path to the server is broken. */
+/** Reasons for which a board has no link to its server. */
 export const LINKS: Record<string, Reason> = {
   NO_ANSWER: {
     why: "nothing answers there",

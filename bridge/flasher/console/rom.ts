@@ -1,6 +1,6 @@
 /**
- * What the chip's ROM and the vendor's code say when the chip starts or stops: at 74880 baud, but for chips with a
- * crystal of 40 MHz, and for what happens after the firmware has set the speed.
+ * What the chip's ROM and the vendor's code print when the chip starts or stops: at 74880 baud, except on chips with a
+ * crystal of 40 MHz, and after the firmware has set the speed.
  *
  * @module
  */
@@ -9,16 +9,16 @@
 export type RomReport =
   /**
    * It starts. The cause, as the ROM numbers it, is that of the last reset by hardware: a program that restarts the
-   * chip, or crashes, leaves it as it was. The mode is what the pins tell it: a bit each for GPIO15, GPIO0, GPIO2.
+   * chip, or crashes, leaves it as it was. The mode is read from the pins, one bit each: GPIO15, GPIO0, GPIO2.
    */
   | { what: "start"; cause: number; mode: number }
   /** It loads a program from the flash. */
   | { what: "load" }
-  /** More of the same, which says nothing else. */
+  /** A further line that adds nothing. */
   | { what: "more" }
   /** The program that it has loaded is damaged. */
   | { what: "checksum" }
-  /** It has no program to go on with. */
+  /** It finds no program to start. */
   | { what: "nothing" }
   /** The radio has no calibration data in the flash. */
   | { what: "calibration" }
@@ -45,7 +45,7 @@ const LINES: [pattern: RegExp, report: (found: string[]) => RomReport][] = [
   [/^(?:tail|chksum|csum|ho|epc1=?|wdt reset|waiting for host)\b/, () => ({ what: "more" })],
 ];
 
-/** Where a chip stops, it does so in the middle of a line. */
+/** A chip that stops does so in the middle of a line. */
 export const LAST_WORD = /ets_main\.c $/;
 
 /** Reads a line; undefined if it is not one of these. */

@@ -7,7 +7,7 @@ export interface Words {
 
 const POWER =
   "Is its power good? Take a short USB cable and a port of the computer itself, and disconnect what the board feeds.";
-/** With a mode that its flash does not know, a chip reads rubbish, and says one thing or the other, or nothing. */
+/** With a mode that its flash does not support, a chip reads rubbish, and prints either of these, or nothing. */
 export const OTHER_MODE =
   "Have you chosen another mode than DOUT in step 2? Choose DOUT, and flash again.";
 const FLASH_ALL = "Flash it again, with “First erase the whole flash”.";
@@ -53,7 +53,7 @@ const LOOPS: Record<string, { why: string; tries: string[] }> = {
   },
 };
 
-/** What a program did, by the processor's number of the exception. */
+/** What a program did, by the processor's exception number. */
 const EXCEPTIONS: Record<number, string> = {
   0: "the program ran into something that is no instruction",
   3: "the program read or wrote single bytes where the chip only allows whole words",
@@ -63,14 +63,14 @@ const EXCEPTIONS: Record<number, string> = {
   29: "the program wrote to where no memory is",
 };
 
-/** Of an exception. @param address where it wanted to read or write, as the firmware says it */
+/** Words for an exception. @param address where the program read or wrote, as the firmware prints it */
 export function crashWords(number: number, at?: string, address?: string): string {
   const place = [at && `at ${at}`, address && `address ${address}`].filter(Boolean).join(", ");
   const what = EXCEPTIONS[number] ?? "the program did something that the chip does not allow";
   return `${what} (exception ${number}${place && ", " + place})`;
 }
 
-/** Of a board that restarts again and again. @param exception the number of the last one, if it was told */
+/** Words for a board that restarts again and again. @param exception the number of the last one, if known */
 export function loopWords(reason: string, exception: number | undefined): Words {
   const { why, tries } = LOOPS[reason] ??
     { why: `the reason is not known (${reason})`, tries: [POWER, OTHER_APPLICATION, FLASH_ALL] };
@@ -81,7 +81,7 @@ export function loopWords(reason: string, exception: number | undefined): Words 
   return { headline: `The board restarts again and again: ${why}${detail}.`, tries };
 }
 
-/** Of a chip whose pins keep it from the program in its flash; undefined: they do not. */
+/** Words for a chip whose pins prevent it from starting the program in its flash; undefined: they do not. */
 export function pinWords(mode: number): Words | undefined {
   if (mode === 3) return undefined;
   const [why, mend] = (mode & 4) !== 0
@@ -98,7 +98,7 @@ export function pinWords(mode: number): Words | undefined {
   };
 }
 
-/** Of a chip that finds no program that it can start, or not all that it needs. */
+/** Words for a chip that finds no program that it can start, or only a part of it. */
 export const IMAGE_WORDS = {
   checksum: {
     headline: "The board does not start: the program in its flash is damaged (wrong checksum).",

@@ -1,4 +1,4 @@
-/** Why a board does not get into its WiFi, and what to try. */
+/** Why a board cannot join its WiFi, and what to try. */
 
 /** What keeps a board from its WiFi. */
 export const WIFI: Record<string, { why: (ssid: string) => string; tries: string[] }> = {

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The console: its lines, and what they mean for the device. */
+/** The console: its lines, and what they say about the device. */
 import type { Frame } from "../../formats/improv.ts";
 import { Diagnosis } from "../console/diagnosis.ts";
 import { SLOW } from "../chip/serial.ts";
@@ -33,17 +33,17 @@ export function setUpConsole(): void {
   button("another").addEventListener("click", () => void work({ step: "board", action: another }));
 }
 
-/** Is told of the frames between the lines. */
+/** Called with the frames between the lines. */
 let frames: (frame: Frame) => void = () => {};
 /** The settings were erased on purpose. */
 let erased = false;
 
-/** Passes the board's answers to the last one who asked, until another one asks or the console is opened again. */
+/** Passes the board's answers to the last listener, until there is another one or the console is reopened. */
 export function hearFrames(listener: (frame: Frame) => void): void {
   frames = listener;
 }
 
-/** Whether the board is listened to, and its firmware has said something. */
+/** Whether the console is open, and the firmware has printed something. */
 export function isUnderstood(): boolean {
   return diagnosis.speaks && hearing.baud === SLOW;
 }
@@ -73,7 +73,7 @@ export async function openConsole(withoutSettings = false): Promise<void> {
       frames(one);
     },
   });
-  wait(); // the limit starts again, as opening a port takes its time
+  wait(); // the limit starts again, because opening a port takes time
   button("restart").hidden = false;
   byId("console-step").scrollIntoView({ block: "nearest" });
 }
@@ -135,7 +135,7 @@ function showVerdict(): void {
   shown = state;
   const box = byId("verdict");
   box.dataset.kind = verdict.kind;
-  // A headline that stays is not touched, so that it is not read out for every line.
+  // An unchanged headline is not touched, so that screen readers do not read it out for every line.
   const headline = box.querySelector(".headline") ?? make("p", { className: "headline" });
   if (headline.textContent !== verdict.headline) {
     headline.textContent = verdict.headline;
@@ -159,7 +159,7 @@ function showVerdict(): void {
 }
 
 async function another(): Promise<void> {
-  // At once: letting the board go takes time, in which the next one's id can be typed already.
+  // At once: closing the port takes time, and the user may type the next id meanwhile.
   const kept = forgetDevice();
   button("connect").focus();
   clearTimeout(timer);

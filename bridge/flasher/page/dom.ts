@@ -8,21 +8,21 @@ export { button, byId, input, make, select } from "../../../server/web/parts/dom
 /** The page's name when nothing is going on. */
 export const TITLE = "Holdfast flasher";
 
-/** Words. Those in backquotes can be run, or copied, as they are. */
+/** Turns words into nodes. Those in backquotes can be run, or copied, as they are. */
 export function marked(words: string): (Node | string)[] {
   return words.split("`").map((part, index) =>
     index % 2 === 0 ? part : make("code", {}, ...unbroken(part))
   );
 }
 
-/** A command line: where it is too long for the page, it breaks at its spaces, and not within `--app`. */
+/** A command line that breaks at its spaces only, and not within `--app`. */
 export function unbroken(line: string): (Node | string)[] {
   return line.split(/( )/).map((word) =>
     word === " " ? word : make("span", { className: "word" }, word)
   );
 }
 
-/** Shows, or takes away, what is wrong with a field. */
+/** Shows or removes what is wrong with a field. */
 export function complain(id: string, words: string | undefined): void {
   const field = byId(id);
   const problemId = `${id}-problem`;
@@ -50,9 +50,9 @@ export function chosen(name: string): string {
 }
 
 /**
- * One line about what is going on, which screen readers say when they have time.
+ * One line about what is going on, which screen readers read out when idle.
  *
- * @param saidElsewhere what they say already: it is only shown
+ * @param saidElsewhere they read it out already: it is only shown
  */
 export function say(text: string, saidElsewhere = false): void {
   const line = byId("status");

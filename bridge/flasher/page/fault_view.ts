@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The panel that says what failed. There is one; it moves to the step that failed. */
+/** The panel that says what failed. There is only one; it moves to the step that failed. */
 import { explain } from "../words/faults.ts";
 import { button, byId, isServedHere, make, marked, say } from "./dom.ts";
 

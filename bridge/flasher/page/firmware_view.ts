@@ -25,7 +25,7 @@ import { showSettingsFor } from "./settings_view.ts";
 let firmware: Firmware[] = [];
 let rows = 0;
 
-/** Resolves when the list of firmware has come, or will not; to the words for those who wait. */
+/** Resolves when the list of firmware has arrived or failed, to the words for the user. */
 export async function setUpFirmware(): Promise<string> {
   byId("firmware-choice").addEventListener("change", show);
   select("application").addEventListener("change", show);
@@ -72,7 +72,7 @@ export async function setUpFirmware(): Promise<string> {
   return note.textContent;
 }
 
-/** Whether what will be flashed depends on a list that has not come yet. */
+/** Whether what will be flashed depends on a list that has not arrived yet. */
 export function isListAwaited(): boolean {
   return chosen("firmware") === "";
 }
@@ -107,7 +107,7 @@ function show(): void {
   showAbout(applications[Number(box.value)]?.name);
 }
 
-/** What the chosen application does, and its other half at the server. */
+/** Shows what the chosen application does, and its other half at the server. */
 function showAbout(name: string | undefined): void {
   const about = aboutApplication(name ?? "");
   const half = about?.app && ` Its other half runs in the server: \`--app ${about.app}\``;
@@ -121,7 +121,7 @@ function showAbout(name: string | undefined): void {
   );
 }
 
-/** Says at once whether the firmware can run the file that was chosen: nobody need flash it to know. */
+/** Says at once, without flashing, whether the firmware can run the chosen file. */
 async function showApplicationFile(): Promise<void> {
   const field = input("application-file");
   const file = field.files?.[0];
@@ -144,7 +144,7 @@ async function showApplicationFile(): Promise<void> {
   else field.setAttribute("aria-invalid", "true");
 }
 
-/** The firmware that came with the page and is chosen. */
+/** The chosen firmware, if it came with the page. */
 function built(): Firmware | undefined {
   return firmware[Number(chosen("firmware"))];
 }
@@ -172,7 +172,7 @@ export function applicationChoice(): ApplicationChoice {
   return came && part ? { kind: "built", firmware: came, part } : { kind: "keep" };
 }
 
-/** How the chip is to read the flash. */
+/** The chosen mode in which the chip reads its flash. */
 export function flashMode(): FlashMode {
   return select("flash-mode").value as FlashMode;
 }

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The one action: firmware, application and settings into the flash, then the board's own words. */
+/** The one action: firmware, application and settings into the flash, then the board's console. */
 import { FlashError } from "../chip/errors.ts";
 import { carryOut } from "../plan/job.ts";
 import { forChip, keptThroughErase, loadPieces, settingsArea } from "../plan/pieces.ts";
@@ -20,7 +20,7 @@ import { checkSettings, readSettings, settingsWritten } from "./settings_view.ts
 import { saveBackup } from "./tools.ts";
 import { work } from "./work.ts";
 
-/** @param listed resolves when the list of firmware has come, or will not; to the words for that */
+/** @param listed resolves when the list of firmware has arrived or failed, to the words for the user */
 export function setUpFlash(listed: Promise<string>): void {
   byId<HTMLFormElement>("form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -38,9 +38,9 @@ function showWaiting(): void {
   byId("flash-waits").hidden = !isListAwaited();
 }
 
-/** The list is slow, and what is wanted from it is flashed when it is there. @returns whether there is something */
+/** Waits for a slow list of firmware, if something from it is to be flashed. @returns whether there is something */
 async function waitForList(listed: Promise<string>): Promise<boolean> {
-  if (chosen("settings") === "write" && !checkSettings()) return false; // better now than after the waiting
+  if (chosen("settings") === "write" && !checkSettings()) return false; // better now than after the wait
   const signal = await choosePortEarly();
   new PartsView("flash-step", "Waiting", []).note("Waiting for the list of firmware …");
   const stopped = Promise.withResolvers<never>();
@@ -64,7 +64,7 @@ async function waitForList(listed: Promise<string>): Promise<boolean> {
 }
 
 async function flash(): Promise<void> {
-  // All of the form as it is now: it may be changed while the board is looked for.
+  // All of the form as it is now: the user may change it while the page looks for the board.
   const [firmware, application, mode] = [firmwareChoice(), applicationChoice(), flashMode()];
   const area = settingsArea(firmware);
   const what = chosen("settings");

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The help is part of `index.html`; here is what opens it. */
+/** The help is part of `index.html`; this opens it. */
 import { button, byId } from "./dom.ts";
 
 export function setUpHelp(): void {

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Another WiFi for a board that runs already: Improv-Serial, by the console's port. */
+/** Another WiFi for a board that runs already: Improv-Serial, over the console's port. */
 import { FlashError } from "../chip/errors.ts";
 import type { ImprovClient, Network } from "../console/improv_client.ts";
 import { doubtsAbout, wrongWifi } from "../plan/settings_form.ts";
@@ -8,15 +8,15 @@ import { byId, complain, input, make, say, select } from "./dom.ts";
 import { describe, networksOf, talk } from "./talk.ts";
 import { work } from "./work.ts";
 
-/** In place of a network's name: one that is not in the list, because it hides, for example. */
+/** Stands for a network that is not in the list, for example a hidden one. */
 const OTHER = "other";
 
 const step = "wifi-step";
-/** For what is typed. */
+/** The fields for typed values. */
 const FIELDS = ["network-name", "network-password"] as const;
 let networks: Network[] = [];
 let client: ImprovClient | undefined;
-/** What was pointed out as doubtful. */
+/** The doubtful values that the user was asked about. */
 let confirmed = "";
 
 export function setUpImprov(): void {
@@ -57,10 +57,10 @@ function show(): void {
   byId("network-field").hidden = select("network").value !== OTHER;
 }
 
-/** Whether what is typed may be sent; what is doubtful is pointed out once. */
+/** Whether the typed values may be sent; the user is asked once about doubtful ones. */
 function looksRight(): boolean {
   const [ssid, password] = FIELDS.map((id) => input(id).value) as [string, string];
-  // The name of a network that the board hears is right as it is.
+  // The name of a network that the board receives is right as it is.
   const typed = select("network").value === OTHER ? { ssid, password } : { ssid: "", password };
   const doubts = doubtsAbout(typed);
   const meant = JSON.stringify(typed);

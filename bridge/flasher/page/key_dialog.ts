@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Shows a key once, with what to do with it. */
+/** Shows a key once, with instructions. */
 import { keysLine, serverLine } from "../plan/commands.ts";
 import { button, byId, say, unbroken } from "./dom.ts";
 
@@ -14,7 +14,7 @@ export interface KeyPlace {
 /** Resolves when the dialog is closed: true to go on. */
 export function showKey({ id, app, port }: KeyPlace, key: string): Promise<boolean> {
   const dialog = byId<HTMLDialogElement>("key-dialog");
-  // The id may have a key there, from the last time that this board was flashed.
+  // The server may have a key for this id, from the last time that this board was flashed.
   const line = keysLine(id ?? "ID", "replace");
   const start = serverLine({ keys: true, open: false, app, port });
   byId("key-title").textContent = `The key of ${id ?? "this board"}`;
@@ -25,7 +25,7 @@ export function showKey({ id, app, port }: KeyPlace, key: string): Promise<boole
   button("copy-command").onclick = (event) => copy(event, line, "key-command");
   button("copy-start").onclick = (event) => copy(event, start, "key-start");
   button("copy-key").onclick = (event) => copy(event, key, "key-value");
-  dialog.returnValue = "cancel"; // what Escape leaves
+  dialog.returnValue = "cancel"; // as Escape does
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
@@ -37,11 +37,11 @@ export function showKey({ id, app, port }: KeyPlace, key: string): Promise<boole
 
 async function copy(event: MouseEvent, text: string, id: string): Promise<void> {
   const pressed = event.currentTarget as HTMLButtonElement;
-  const name = pressed.dataset.name ??= pressed.textContent; // it may say something else now
+  const name = pressed.dataset.name ??= pressed.textContent; // its text may have changed
   try {
     await navigator.clipboard.writeText(text);
     pressed.textContent = "Copied";
-  } catch { // not permitted: mark it, so that the keyboard can copy it
+  } catch { // not permitted: select it, so that the user can copy it
     getSelection()?.selectAllChildren(byId(id));
     pressed.textContent = "Press Ctrl+C";
   }

@@ -46,14 +46,14 @@ function setUp(): void {
   }
   button("connect").addEventListener(
     "click",
-    // A new choice must not reuse the last port: it may have been the wrong board.
+    // Show the list even if a port was chosen before: it may have been the wrong board.
     () => void work({ step: "board", action: () => connect({ anew: true }) }),
   );
   button("disconnect").addEventListener("click", () =>
     void work({
       step: "board",
       action: async () => {
-        button("connect").focus(); // the button that was pressed goes
+        button("connect").focus(); // the pressed button disappears
         await leave();
         say("Disconnected. The board runs its program.");
       },

@@ -1,11 +1,11 @@
 /// <reference lib="dom" />
-/** Keeps the page and the firmware that came with it, so that they are there without a network. */
+/** Keeps the page and the firmware that came with it, so that they work without a network. */
 import type { Firmware } from "../plan/firmware.ts";
 
-/** The cache of the firmware; the page's own files are the service worker's business. */
+/** The cache of the firmware; the service worker caches the page's own files. */
 const NAME = "holdfast-flasher-firmware";
 
-/** Where it cannot be done (no such feature, no room, a private window), the page needs a network. */
+/** If that is impossible (no such feature, no room, a private window), the page needs a network. */
 export async function keepForOffline(firmware: Firmware[]): Promise<void> {
   try {
     await navigator.serviceWorker.register("worker.js");

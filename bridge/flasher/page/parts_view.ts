@@ -57,10 +57,10 @@ export class PartsView {
     this.#done[index] = done;
     const sum = this.#done.reduce((a, b) => a + b, 0);
     const percent = Math.floor(100 * sum / this.#left.total);
-    document.title = `${percent} % · ${TITLE}`; // for those who look at another tab meanwhile
+    document.title = `${percent} % · ${TITLE}`; // for users who look at another tab meanwhile
     const left = this.#left.at(sum, performance.now());
     byId("time-left").textContent = left === undefined || percent === 100 ? "" : sayLeft(left);
-    // Every quarter is enough to hear.
+    // Screen readers need to hear every quarter only.
     const quarter = Math.floor(percent / 25);
     if (quarter !== this.#said && state !== "verified") {
       this.#said = quarter;
@@ -68,7 +68,7 @@ export class PartsView {
     }
   }
 
-  /** Instead of the time that is left. */
+  /** Shows this instead of the time left. */
   note(text: string): void {
     byId("time-left").textContent = text;
     say(text);

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The serial port that the page talks to a board by, and who uses it: the loader or the console. */
+/** The serial port over which the page talks to a board, and its user: the loader or the console. */
 import type { Chip } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import type { Port, Serial } from "../chip/serial.ts";
@@ -9,22 +9,22 @@ import { button, byId, say, select } from "./dom.ts";
 let port: Port | undefined;
 let chip: Chip | undefined;
 let terminal: Console | undefined;
-/** Of the chip, from before it is looked for. */
+/** Stops the work on the chip; made before the page looks for the chip. */
 let stopper = new AbortController();
-/** The fast speed failed with this port: it is not tried again. */
+/** The fast speed failed with this port, and is not tried again. */
 let slow = false;
 
 function serial(): Serial {
   return (navigator as unknown as { serial: Serial }).serial;
 }
 
-/** The port that was chosen, or one that is chosen now; `again`: in any case. */
+/** The port that was chosen before, or one that the user chooses now; `anew`: in any case the latter. */
 async function choosePort(anew = false): Promise<Port> {
   if (port && !anew) {
-    // The one that was chosen, if it is plugged in: after a fault it need not be chosen again.
+    // The one that was chosen, if it is plugged in: after a failure the user need not choose again.
     const present = await serial().getPorts();
     if (present.includes(port)) return port;
-    // Plugged in again, it may be another port to the browser; it is the same if there is no doubt.
+    // After replugging, the browser may see a different port; it is taken for the same one if there is no doubt.
     const same = present.filter((other) => kind(other) === kind(port!));
     if (same.length === 1 && kind(port) !== "") return port = same[0]!;
   }
@@ -38,7 +38,7 @@ function part<T>(loading: Promise<T>): Promise<T> {
   const loaded = loading.catch((cause) => {
     throw new FlashError("NO_FILE", "a part of this page cannot be loaded", undefined, { cause });
   });
-  loaded.catch(() => {}); // those who wait for it hear it; none do if no port is chosen
+  loaded.catch(() => {}); // whoever waits for it gets the error; nobody does if no port is chosen
   return loaded;
 }
 
@@ -49,16 +49,16 @@ function kind(port: Port): string {
 }
 
 /**
- * The chip in its loader; connects if need be.
+ * The chip in its loader; connects if necessary.
  *
- * @param again the list of ports is shown even if one was chosen before
+ * @param anew shows the list of ports even if one was chosen before
  * @throws {FlashError} of `openChip`
  * @throws {DOMException} NotFoundError: no port was chosen
  */
 export async function connect({ anew = false } = {}): Promise<Chip> {
   if (chip && !anew && !stopper.signal.aborted) return chip;
   const { signal } = stopper = new AbortController();
-  // With the first board; it comes while the port is chosen.
+  // Loaded with the first board, while the user chooses the port.
   const loading = part(import("../chip/loader.ts"));
   const chosen = await choosePort(anew);
   await disconnect();
@@ -72,9 +72,9 @@ export async function connect({ anew = false } = {}): Promise<Chip> {
 }
 
 /**
- * Lets the user choose a port while the browser still takes that for the answer to a click, for what comes later.
+ * Lets the user choose a port early, while the browser still attributes that to a click.
  *
- * @returns is aborted when that must stop
+ * @returns aborted when the work must stop
  * @throws {DOMException} NotFoundError: no port was chosen
  */
 export async function choosePortEarly(): Promise<AbortSignal> {
@@ -83,30 +83,30 @@ export async function choosePortEarly(): Promise<AbortSignal> {
   return signal;
 }
 
-/** The user chooses a speed: it is tried even if it has failed before. */
+/** The user has chosen a speed: it is tried even if it has failed before. */
 export function trustSpeed(): void {
   slow = false;
 }
 
-/** Ends what the chip is doing, or will do once it is found, at the next block. */
+/** Stops the work on the chip at the next block, also while the page still looks for the chip. */
 export function stop(): void {
   stopper.abort();
 }
 
-/** After a fault: lets go of the port, and remembers which it was. */
+/** After a failure: closes the port, and remembers which it was. */
 export async function disconnect(): Promise<void> {
   byId("facts").hidden = true;
   await release((open) => open.close());
 }
 
-/** When the user has finished: the board's program starts, and the port is forgotten. */
+/** When the user has finished: starts the board's program, and forgets the port. */
 export async function leave(): Promise<void> {
   byId("facts").hidden = true;
   await release((open) => open.leave());
   await forget();
 }
 
-/** For another board. */
+/** Forgets the port, for another board. */
 export async function forget(): Promise<void> {
   await disconnect();
   port = undefined;
@@ -129,18 +129,18 @@ async function closeConsole(): Promise<void> {
   forgetVerdict();
 }
 
-/** What was said of a board need not be so any more when nobody listens to it. */
+/** A verdict may be outdated when the console is closed. */
 export function forgetVerdict(): void {
   for (const id of ["verdict", "steps"]) byId(id).replaceChildren();
   for (const id of ["restart", "give-settings"]) button(id).hidden = true;
 }
 
-/** What listens to the board's program; `begin` is called before anything can be heard. */
+/** Listens to the board's program; `begin` is called before anything can arrive. */
 export interface Listener extends ConsoleEvents {
   begin(): void;
 }
 
-/** Leaves the loader, and listens to the board's program, from its start on. @throws as {@linkcode connect} */
+/** Leaves the loader, and listens to the board's program from its start. @throws as {@linkcode connect} */
 export async function listen(events: Listener): Promise<Console> {
   await release((open) => open.close());
   const loading = part(import("../console/console.ts"));
@@ -161,7 +161,7 @@ export function openedConsole(): Console | undefined {
   return terminal;
 }
 
-/** Shows what is known of the chip, its speed as it is now. */
+/** Shows what is known about the chip, with the current speed. */
 export function showFacts({ facts, baud }: Chip): void {
   const { name, mac, flashBytes } = facts;
   const size = flashBytes >= 1 << 20 ? `${flashBytes >> 20} MB` : `${flashBytes >> 10} KB`;

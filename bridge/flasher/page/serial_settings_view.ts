@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The form's third step without flashing: networks from the board, and all settings to it, by its serial line. */
+/** The form's third step without flashing: networks from the board, and all settings to it, over its serial line. */
 import { allChanges } from "../plan/settings_form.ts";
 import { byId, input, make, say, select } from "./dom.ts";
 import { serverApp } from "./firmware_view.ts";

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The form's third step: what the device is told. */
+/** The form's third step: the device's settings. */
 import {
   doubtsAbout,
   type FieldName,
@@ -30,19 +30,19 @@ const IDS: Record<FieldName, string> = {
   country: "country",
 };
 
-/** A key that was made, shown and confirmed, and for which id: it is not shown again until a board has it. */
+/** A key that was made, shown and confirmed, and its id: it is not shown again until a board has it. */
 let made: { id: string | undefined; key: string } | undefined;
 
 /** The key in its field was made here. */
 let wasMade = false;
 
-/** What was pointed out as doubtful, in fields that may not have been changed since. */
+/** The doubtful values that the user was asked about; the fields may have changed since. */
 let confirmed = "";
 
-/** Another board tells this one its settings. */
+/** This board gets its settings from another one. */
 let told = false;
 
-/** What is chosen unless someone chooses otherwise, and what the choices are called. */
+/** The default choice, and the names of the choices. */
 const KINDS = {
   own: {
     settings: "write",
@@ -77,20 +77,20 @@ export function setUpSettings(): void {
     password.type = hidden ? "text" : "password";
     eye.setAttribute("aria-pressed", String(hidden));
   });
-  // A complaint has served when its field is changed.
+  // A complaint disappears when its field is changed.
   for (const id of Object.values(IDS)) {
     byId(id).addEventListener("input", () => complain(id, undefined));
   }
   show();
 }
 
-/** The form for firmware that another board tells its settings, or for others. */
+/** Shows the form for firmware that gets its settings from another board, or for other firmware. */
 export function showSettingsFor(toldByOther: boolean): void {
   if (told !== toldByOther) {
     const [before, after] = told ? [KINDS.told, KINDS.own] : [KINDS.own, KINDS.told];
     told = toldByOther;
     for (const name of ["settings", "key"] as const) {
-      // Fields that differ from the proposal were chosen, and stay.
+      // Fields that differ from the default were chosen, and stay.
       if (chosen(name) === before[name]) input(`${name}-${after[name]}`).checked = true;
     }
     for (const [choice, words] of Object.entries(after.words)) {
@@ -113,7 +113,7 @@ function show(): void {
   byId("key-field").hidden = chosen("key") !== "have";
 }
 
-/** Whether the fields can be written; if not, one has the focus, and says what is wrong. */
+/** Whether the fields can be written; if not, the focus is on one that says what is wrong. */
 export function checkSettings(): boolean {
   return looksRight() !== undefined;
 }
@@ -122,11 +122,11 @@ export function checkSettings(): boolean {
 export type Written = Extract<ReturnType<typeof read>, { sector: Uint8Array }>;
 
 /**
- * The settings to write. Makes a key, and shows it, if that is wanted.
+ * The settings to write. Makes a key, and shows it, if chosen.
  *
- * @returns undefined if it must not be written: a field must be corrected, and has the focus, or the key was
- *   not taken; it is said which
- * @param app what the server has to run for the application, if that is known
+ * @returns undefined if nothing must be written: a field must be corrected, and has the focus, or the user did not take
+ * the key; the page says which
+ * @param app the server's half of the application, if known
  */
 export async function readSettings(app?: string): Promise<Written | undefined> {
   const first = looksRight();
@@ -137,7 +137,7 @@ export async function readSettings(app?: string): Promise<Written | undefined> {
   if (choice !== "make") return first;
   if (made === undefined) {
     const key = makeKey();
-    say(""); // all is corrected
+    say(""); // everything is corrected
     if (!await showKey({ id, app: told ? undefined : app, port: first.settings.port }, key)) {
       say("Nothing was flashed, and the key is forgotten.");
       return undefined;
@@ -149,7 +149,7 @@ export async function readSettings(app?: string): Promise<Written | undefined> {
   return second;
 }
 
-/** What is in the fields; undefined if something is wrong, or doubtful for the first time: that is pointed out. */
+/** The fields' values; undefined if something is wrong, or doubtful for the first time: the page then says so. */
 function looksRight(): Written | undefined {
   const choice = chosen("key");
   // Any key will do to find out whether the rest is right.
@@ -205,8 +205,8 @@ function read(key: string): ReturnType<typeof readFields> {
 }
 
 /**
- * A board has the settings. A key that was made for it is one that there is from now on, for when something is corrected;
- * whoever wants one to be made wants another.
+ * A board has the settings. The key that was made for it is now an existing one, in case something is corrected; “Make
+ * one” makes another.
  */
 export function settingsWritten(): void {
   if (!made) return;
@@ -217,7 +217,7 @@ export function settingsWritten(): void {
   show();
 }
 
-/** For the next board: everything stays but its id and key. Returns what is to be said of that. */
+/** For the next board: keeps everything but the id and key. Returns what to tell the user. */
 export function forgetDevice(): string {
   made = undefined;
   if (wasMade) input("key-make").checked = true;

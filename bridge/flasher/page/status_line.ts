@@ -1,8 +1,8 @@
 /// <reference lib="dom" />
-/** The line at the bottom of the window lies over the page: what has the focus must not be behind it. */
+/** The line at the bottom of the window covers the page: the focused element must not be behind it. */
 import { byId } from "./dom.ts";
 
-/** Around what has the focus, in px: its outline. */
+/** Width of the focused element's outline, in px. */
 const AROUND = 8;
 
 export function setUpStatusLine(): void {

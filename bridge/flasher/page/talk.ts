@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Asks the board's program, by the console's port: which networks it hears, and to take settings. */
+/** Asks the board's program, over the console's port, which networks it receives, and to take settings. */
 import { FlashError } from "../chip/errors.ts";
 import { ImprovClient, type Network } from "../console/improv_client.ts";
 import { hearFrames, isUnderstood, openConsole } from "./console_view.ts";
@@ -7,7 +7,7 @@ import { openedConsole } from "./port.ts";
 import { say } from "./dom.ts";
 
 /**
- * Whom to ask. A board that is listened to already stays as it is; another one is restarted.
+ * The client to ask. If the console is open already, the board stays as it is; otherwise it is restarted.
  *
  * @throws {FlashError} NO_IMPROV, LOST
  */
@@ -17,7 +17,7 @@ export async function talk(): Promise<ImprovClient> {
     if (!console) throw new FlashError("LOST", "the connection to the board was lost");
     return console.send(bytes);
   });
-  // Opening a port resets some boards, and others do not: this way it is the same for all.
+  // Opening a port resets some boards and not others: this way all behave the same.
   if (!openedConsole() || !isUnderstood()) await openConsole();
   hearFrames((frame) => client.receive(frame));
   say("Asking the board …");
@@ -31,7 +31,7 @@ export async function talk(): Promise<ImprovClient> {
   return client;
 }
 
-/** The networks that the board hears; none if it cannot look for any. @throws {FlashError} LOST */
+/** The networks that the board receives; none if it cannot scan. @throws {FlashError} LOST */
 export async function networksOf(client: ImprovClient): Promise<Network[]> {
   say("The board looks for networks …");
   try {
@@ -46,7 +46,7 @@ export async function networksOf(client: ImprovClient): Promise<Network[]> {
   }
 }
 
-/** How a network is called in a list. Experience says what a strength is good for. */
+/** A network's name in a list. The limits for its signal come from experience. */
 export function describe({ ssid, strength, secure }: Network): string {
   const signal = strength >= -60 ? "strong" : strength >= -75 ? "good" : "weak";
   return `${ssid} (${signal} signal${secure ? "" : ", without a password"})`;

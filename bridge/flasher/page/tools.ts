@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** What is on the board: shows its settings, saves all of its flash, and puts it back. */
+/** What is on the board: shows its settings, backs up its flash, and restores it. */
 import type { Chip } from "../chip/chip.ts";
 import { FlashError } from "../chip/errors.ts";
 import { decodeSettings } from "../../formats/settings.ts";
@@ -50,10 +50,10 @@ async function showSettings(): Promise<void> {
 }
 
 /**
- * Reads all of the flash, and gives it to the browser to save.
+ * Reads all of the flash, and has the browser save it.
  *
  * @param step id of the element in which the progress is shown
- * @returns what to say about it
+ * @returns what to tell the user
  */
 export async function saveBackup(chip: Chip, step: string): Promise<string> {
   const { flashBytes, mac } = chip.facts;

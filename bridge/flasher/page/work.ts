@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Runs what the buttons do: one thing at a time, and what fails is shown where it failed. */
+/** Runs the buttons' actions, one at a time, and shows a failure where it happened. */
 import { FlashError } from "../chip/errors.ts";
 import { disconnect, forget, stop } from "./port.ts";
 import { button, say, TITLE } from "./dom.ts";
@@ -7,7 +7,7 @@ import { hideFault, showFault } from "./fault_view.ts";
 
 let busy = false;
 
-/** Buttons that would start something else. */
+/** Buttons that start something. */
 const STARTERS = [
   "connect",
   "disconnect",
@@ -27,12 +27,13 @@ const STARTERS = [
 export interface Work {
   /** Id of the step behind which a fault is shown. */
   step: string;
-  /** Whether it can be stopped, and the board needs it to end: leaving the page is asked about. */
+  /** Whether it can be stopped, and an interruption would leave the board incomplete: the browser then asks before it
+   * leaves the page. */
   long?: boolean;
   action: () => Promise<unknown>;
 }
 
-/** Does it, unless something else is being done. */
+/** Runs it, unless something else is running. */
 export async function work({ step, long = false, action }: Work): Promise<void> {
   if (busy) return;
   busy = true;
@@ -53,7 +54,7 @@ export async function work({ step, long = false, action }: Work): Promise<void> 
   }
 }
 
-/** Not `disabled`: the button that was pressed would lose the focus, and could not be asked why. */
+/** Not `disabled`: the pressed button would lose the focus, and screen readers could not say why. */
 function showStarters(): void {
   for (const id of STARTERS) {
     if (busy) button(id).setAttribute("aria-disabled", "true");
@@ -66,10 +67,10 @@ async function settle(error: unknown, again: () => void, step: string): Promise<
     say("No port was chosen, so nothing was done.");
     return;
   }
-  // A file that is not right has nothing to do with the board; nor is the line broken when it says no.
+  // A wrong file has nothing to do with the board; nor is the connection broken when the board refuses.
   const harmless = ["BAD_IMAGE", "BAD_PLAN", "NOT_CHOSEN", "NO_FILE", "NO_IMPROV", "WIFI_REFUSED"];
   const code = error instanceof FlashError ? error.code : undefined;
-  if (code === "WRONG_CHIP") await forget(); // trying again begins with another port
+  if (code === "WRONG_CHIP") await forget(); // the next attempt starts with another port
   else if (code === undefined || !harmless.includes(code)) await disconnect();
   showFault(error, step, again);
 }

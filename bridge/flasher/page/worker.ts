@@ -1,15 +1,15 @@
 /**
- * The service worker: keeps the page for when there is no network. As long as there is one, everything
- * comes from it, so nobody sees an old page.
+ * The service worker: keeps the page for use without a network. While there is a network, everything comes from it, so
+ * nobody sees an old page.
  *
  * @module
  */
 
-/** Put in by build.ts: the files of the page, and a name that changes with them. */
+/** Inserted by build.ts: the files of the page, and a name that changes with them. */
 declare const FILES: string[];
 declare const VERSION: string;
 
-/** What is needed of a worker's world; TypeScript's own types of it do not go with those of a page. */
+/** The part of a worker's types that is needed; TypeScript's own conflict with those of a page. */
 interface Waiting extends Event {
   waitUntil(promise: Promise<unknown>): void;
 }

@@ -1,4 +1,4 @@
-/** What goes into the application area: a .wasm behind a header, or a file that has the header already. */
+/** The contents of the application area: a .wasm after a header, or a file that already has the header. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import {
   APPLICATION_MOST,
@@ -15,8 +15,8 @@ const MAGIC = new TextEncoder().encode("HFAP");
 const WASM = [0x00, 0x61, 0x73, 0x6d];
 
 /**
- * The bytes for the application area: `file` if it has the header, else, if it is a .wasm, behind one; and with it what
- * makes the board forget an application that came over the link.
+ * The bytes for the application area: `file` if it has the header, or else, if it is a .wasm, a header and `file`;
+ * together with what makes the board forget an application that came over the link.
  *
  * @param fileName names it: `main.wasm` becomes `main`
  * @throws {FlashError} BAD_IMAGE if the firmware would not run it

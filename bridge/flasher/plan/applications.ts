@@ -1,4 +1,4 @@
-/** What the applications do that come with the firmware, and what the server has to run for them. */
+/** The applications that come with the firmware: what they do, and what the server must run for them. */
 
 export interface About {
   /** A line for people. */
@@ -58,7 +58,7 @@ const ABOUT: Record<string, About> = {
   },
 };
 
-/** Of the application with this name; undefined for one of somebody's own. */
+/** About the application with this name; undefined for a user's own. */
 export function aboutApplication(name: string): About | undefined {
   return Object.hasOwn(ABOUT, name) ? ABOUT[name] : undefined;
 }

@@ -1,6 +1,6 @@
-/** What a board's settings could hold, and what cannot work all the same: said before it is flashed. */
+/** Finds settings that are valid in form but cannot work, before they are flashed. */
 
-/** What is wrong with a server's address, in words; undefined: nothing that can be seen. */
+/** What is wrong with a server's address, in words; undefined: nothing obvious. */
 export function wrongServer(host: string): string | undefined {
   const name = host.toLowerCase().replace(/\.$/, "");
   if (name === "localhost" || name.endsWith(".localhost") || /^127(\.\d+){1,3}$/.test(name)) {
@@ -12,7 +12,7 @@ export function wrongServer(host: string): string | undefined {
   }
   if (!/^[\d.]+$/.test(name)) return undefined;
   const numbers = name.split(".");
-  // With a zero before it, some take a number for an octal one.
+  // Some parsers read a number with a leading zero as octal.
   const possible = numbers.length === 4 &&
     numbers.every((number) => /^(0|[1-9]\d{0,2})$/.test(number) && Number(number) <= 255);
   if (!possible) {
@@ -27,13 +27,13 @@ export function wrongServer(host: string): string | undefined {
   return undefined;
 }
 
-/** What is wrong with a WiFi password, in words; undefined: nothing that can be seen. */
+/** What is wrong with a WiFi password, in words; undefined: nothing obvious. */
 export function wrongPassword(password: string): string | undefined {
   if (password.length !== 64 || /^[0-9a-f]{64}$/i.test(password)) return undefined;
   return "A WiFi password has 63 characters at most. One with 64 is a key in hex digits: 0 to 9 and a to f.";
 }
 
-/** What may be meant, but hardly ever is: spaces that came along when a text was copied. */
+/** Something valid but hardly ever meant: spaces that were copied along with a text. */
 export function doubtful(text: string): string | undefined {
   if (text === text.trim()) return undefined;
   return "There is a space at its beginning or end. Take it away, or press the button again if it belongs there.";

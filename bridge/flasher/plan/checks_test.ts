@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { doubtful, wrongPassword, wrongServer } from "./checks.ts";
 
-Deno.test("addresses that no server can have for a board are told apart", () => {
+Deno.test("addresses that a board cannot reach any server at are each refused with their own reason", () => {
   for (
     const [host, words] of [
       ["localhost", /the board itself/],
@@ -43,7 +43,7 @@ Deno.test("addresses that no server can have for a board are told apart", () => 
   }
 });
 
-Deno.test("64 characters are a key in hex, or no password of a WiFi", () => {
+Deno.test("a WiFi password of 64 characters must be a key in hex", () => {
   assertMatch(wrongPassword("x".repeat(64)) ?? "", /63 characters at most/);
   assertMatch(wrongPassword("0".repeat(63) + "g") ?? "", /hex digits/);
   for (const right of ["", "12345678", "x".repeat(63), "0123456789abcDEF".repeat(4)]) {
@@ -51,7 +51,7 @@ Deno.test("64 characters are a key in hex, or no password of a WiFi", () => {
   }
 });
 
-Deno.test("spaces at an end are doubtful, others are not", () => {
+Deno.test("spaces at either end are doubtful, others are not", () => {
   for (const text of [" Home", "Home ", "\tHome", "Home\u00a0", " "]) {
     assertMatch(doubtful(text)!, /space/);
   }

@@ -14,7 +14,7 @@ Deno.test("the line for the server is safe in a shell, whatever the id is", () =
   assertEquals(keysLine("a b", "remove"), `${DENO} run -A server/main.ts keys remove "a b"`);
 });
 
-Deno.test("the line that starts the server names what is not as usual", () => {
+Deno.test("the command that starts the server names only what is not the default", () => {
   const START = `${DENO} run -A server/main.ts`;
   assertEquals(serverLine({ open: true, keys: false }), `${START} --open`);
   assertEquals(
@@ -27,19 +27,19 @@ Deno.test("the line that starts the server names what is not as usual", () => {
   );
 });
 
-Deno.test("the version of Deno is that of the README, and of those who test this", async () => {
+Deno.test("the version of Deno is the one in the README, and the one that runs the tests", async () => {
   assertStringIncludes(await Deno.readTextFile(new URL("README.md", ROOT)), `${DENO} task demo`);
   assertEquals(DENO.split("@")[1], Deno.version.deno);
 });
 
-Deno.test("every application that comes along has a line for people, and its part at the server", async () => {
+Deno.test("every application that comes with the firmware has a description, and its half at the server", async () => {
   for (const folder of ["client-as/examples/", "bridge/mqtt/examples/"]) {
     for await (const { name, isFile } of Deno.readDir(new URL(folder, ROOT))) {
       if (!isFile || !name.endsWith(".ts")) continue;
       const about = aboutApplication(name.replace(".ts", ""));
       assert(about && about.does.endsWith("."), name);
       assertEquals(about.app === undefined, folder.startsWith("bridge/mqtt"), name);
-      if (about.app === undefined) continue; // those need a broker
+      if (about.app === undefined) continue; // these need a broker
       assert((await Deno.stat(new URL(`server/apps/${about.app}.ts`, ROOT))).isFile, name);
       const source = await Deno.readTextFile(new URL(folder + name, ROOT));
       const said = source.match(/`--app (\w+)`/)?.[1];

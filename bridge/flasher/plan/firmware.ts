@@ -9,25 +9,25 @@ export interface Firmware {
   manifest: Manifest;
 }
 
-/** What the flavours of a firmware are for. */
+/** Names of the flavours of a firmware. */
 const FLAVOURS: Record<string, string> = { wifi: "WiFi", pyboard: "link for a Pyboard" };
 
-/** Whether its application is part of it, so that there is no choice. */
+/** Whether its application is part of it, so that the user cannot choose one. */
 export function isApplicationWithin({ aot }: Manifest): boolean {
   return aot !== undefined;
 }
 
-/** Whether another board tells it its settings: it needs none in flash. */
+/** Whether it gets its settings from another board, so that it needs none in flash. */
 export function isToldSettings({ flavour }: Manifest): boolean {
   return flavour === "pyboard";
 }
 
-/** What each is called in the list. Boards are named only where they tell two apart. */
+/** Their names in the list. Boards are named only where that distinguishes two. */
 export function firmwareNames(list: readonly Pick<Firmware, "manifest">[]): string[] {
   const short = list.map(({ manifest }) => {
     const { name, version, flavour } = manifest;
     const own = name === "holdfast" ? "Holdfast" : name;
-    // Of one that is for a Pyboard, nobody expects anything else.
+    // For a Pyboard's firmware this goes without saying.
     const more = isApplicationWithin(manifest) && !isToldSettings(manifest)
       ? " with its application in it"
       : "";
@@ -42,7 +42,7 @@ export function firmwareNames(list: readonly Pick<Firmware, "manifest">[]): stri
 type Fetch = (address: string) => Promise<Response>;
 
 /**
- * What is there to choose. A firmware that cannot be used is a complaint beside the others.
+ * The firmware to choose from. An unusable one becomes a complaint, and the others are listed.
  *
  * @param base address of the page's folder, ending in `/`
  */
@@ -67,7 +67,7 @@ export async function listFirmware(
   return { firmware, complaints };
 }
 
-/** The bytes of a part, which are what its manifest says. @throws {FlashError} NO_FILE, BAD_IMAGE */
+/** The bytes of a part, checked against its manifest. @throws {FlashError} NO_FILE, BAD_IMAGE */
 export async function fetchPart(
   { base }: Firmware,
   part: Part,

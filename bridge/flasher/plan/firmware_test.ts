@@ -21,7 +21,7 @@ function named(name: string, board: string, flavour: string): { manifest: Manife
   };
 }
 
-Deno.test("firmware is called by what it is for, and by its board only if it must be", () => {
+Deno.test("firmware is named by its purpose, and by its board only if necessary", () => {
   const wifi = named("holdfast", "nonos", "wifi");
   const pyboard = named("holdfast", "nonos", "pyboard");
   const other = named("holdfast", "other", "wifi");
@@ -38,7 +38,7 @@ Deno.test("firmware is called by what it is for, and by its board only if it mus
   assertEquals(firmwareNames([]), []);
 });
 
-Deno.test("firmware that has its application in it is told apart from that which wants one", () => {
+Deno.test("firmware with its application in it is distinguished from firmware that needs one", () => {
   const wifi = named("holdfast", "nonos", "wifi");
   const aot = { manifest: { ...wifi.manifest, applications: [], aot: "main" } };
   assertEquals(firmwareNames([wifi, aot]), [
@@ -46,7 +46,7 @@ Deno.test("firmware that has its application in it is told apart from that which
     "Holdfast 0.1.0 (WiFi) with its application in it",
   ]);
   const pyboard = named("holdfast", "nonos", "pyboard");
-  const bare = { manifest: { ...wifi.manifest, applications: [] } }; // wants one that is elsewhere
+  const bare = { manifest: { ...wifi.manifest, applications: [] } }; // needs one from elsewhere
   const kinds = [wifi, aot, pyboard, bare].map(({ manifest }) => [
     isApplicationWithin(manifest),
     isToldSettings(manifest),

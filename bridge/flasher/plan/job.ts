@@ -4,10 +4,10 @@ import { FlashError, hex } from "../chip/errors.ts";
 import { md5 } from "../chip/md5.ts";
 import type { Plan } from "./plan.ts";
 
-/** How far a piece of the plan is. */
+/** The state of a piece of the plan. */
 export type PieceState = "waiting" | "writing" | "checking" | "verified";
 
-/** Is told how it goes. */
+/** Called as the work proceeds. */
 export interface Observer {
   erasing?(): void;
   /** @param done bytes of the piece */
@@ -15,8 +15,8 @@ export interface Observer {
 }
 
 /**
- * Erases, if told, writes every piece, and at the end asks the chip for the MD5 of each as a whole: a
- * flash that is smaller than it says comes round and overwrites its beginning.
+ * Erases, if the plan says so, writes every piece, and at the end asks the chip for the MD5 of each as a whole: a flash
+ * that is smaller than it claims wraps around and overwrites its beginning.
  *
  * @throws {FlashError} of the chip, or VERIFY_FAILED with the address
  */
@@ -55,7 +55,7 @@ export class TimeLeft {
   constructor(readonly total: number) {}
 
   /**
-   * Milliseconds still to go; undefined as long as nothing can be said.
+   * Milliseconds left; undefined as long as there is no estimate.
    *
    * @param done of `total`
    * @param now in ms, of any clock that does not jump
@@ -67,7 +67,7 @@ export class TimeLeft {
     }
     const elapsed = now - this.#start;
     const moved = done - this.#before;
-    // The first moments are no measure: the first packets go into buffers.
+    // The first moments say nothing: the first packets go into buffers.
     if (elapsed < 1500 || moved <= 0) return undefined;
     return elapsed / moved * (this.total - done);
   }

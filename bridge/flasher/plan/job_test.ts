@@ -7,7 +7,7 @@ import { makePlan } from "./plan.ts";
 
 const MB = 1024 * 1024;
 
-/** A chip that is a piece of memory. `size`: where its addresses come round. */
+/** A chip that is a piece of memory. `size`: where its addresses wrap around. */
 function memoryChip(size = MB): Chip & { memory: Uint8Array; log: string[] } {
   const memory = new Uint8Array(size).fill(0xff);
   const log: string[] = [];
@@ -43,7 +43,7 @@ const plan = makePlan([
   { name: "code", offset: 0x80000, data: new Uint8Array(200).fill(2) },
 ], MB);
 
-Deno.test("a plan is carried out: written, then compared as a whole, and each step is told", async () => {
+Deno.test("a plan is carried out: written, then compared as a whole, and each step is reported", async () => {
   const chip = memoryChip();
   const told: string[] = [];
   await carryOut(chip, plan, {
@@ -59,7 +59,7 @@ Deno.test("a plan is carried out: written, then compared as a whole, and each st
   ]);
 });
 
-Deno.test("nothing is erased unless that is wanted", async () => {
+Deno.test("nothing is erased unless the plan says so", async () => {
   const chip = memoryChip();
   chip.memory[0x40000] = 7;
   await carryOut(chip, plan, { piece() {} });
@@ -67,13 +67,13 @@ Deno.test("nothing is erased unless that is wanted", async () => {
   assertEquals(chip.log.includes("erase"), false);
 });
 
-Deno.test("a flash that is smaller than it says overwrites its beginning, and that is found", async () => {
+Deno.test("a flash that is smaller than it claims overwrites its beginning, and that is detected", async () => {
   const chip = memoryChip(MB / 2);
   const error = await assertRejects(() => carryOut(chip, plan, { piece() {} }), FlashError);
   assertEquals([error.code, error.address], ["VERIFY_FAILED", 0]);
 });
 
-Deno.test("time left is said once there is something to go by", () => {
+Deno.test("the time left is estimated once there is enough to go by", () => {
   const left = new TimeLeft(1000);
   assertEquals(left.at(0, 5000), undefined);
   assertEquals(left.at(100, 6000), undefined, "too early");

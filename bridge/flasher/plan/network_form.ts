@@ -1,13 +1,13 @@
-/** What is typed of the network beside WiFi and server: another address of the server, one of the board's own, the country. */
+/** The form's further network fields: a second address of the server, the board's own address, the country. */
 import { parseIPv4, type StaticAddress, wrongStatic } from "../../formats/ipv4.ts";
 import type { Settings } from "../../formats/settings.ts";
 import { wrongServer } from "./checks.ts";
 
 /** The form's fields as they are typed. */
 export interface NetworkFields {
-  /** Another address of the server; empty: none. */
+  /** A second address of the server; empty: none. */
   server2: string;
-  /** The board's own, and what goes with it; empty but for the netmask: DHCP. */
+  /** The board's own address, and what belongs to it; empty except for the netmask: DHCP. */
   address: string;
   netmask: string;
   gateway: string;
@@ -19,7 +19,7 @@ export interface NetworkFields {
 /** What is wrong, in words, by field. */
 export type NetworkProblems = Partial<Record<keyof NetworkFields, string>>;
 
-/** What people paste: `tcp://` in front, a port and a slash behind. */
+/** Reads an address as people paste it: `tcp://` before it, a port and a slash after it. */
 export function pasted(text: string): { host: string; port: string | undefined } {
   const [, host = "", port] = text.trim().match(/^(?:tcp:\/\/)?(.*?)(?::(\d+))?\/?$/) ?? [];
   return { host, port };
@@ -111,7 +111,7 @@ function readAddress(
   return ip;
 }
 
-/** Whether it is an address that only a router leads to. */
+/** Whether this address can be reached through a router only. */
 function isElsewhere(other: string, { address, netmask }: StaticAddress): boolean {
   const [there, here, mask] = [other, address, netmask].map(parseIPv4);
   return there !== undefined && (there & mask!) !== (here! & mask!);

@@ -16,12 +16,12 @@ function read(fields: Partial<NetworkFields>, known = KNOWN, told = false) {
   return readNetwork({ ...EMPTY, ...fields }, known, told);
 }
 
-Deno.test("what is left as it is needs nothing", () => {
+Deno.test("untouched fields add nothing to the settings", () => {
   assertEquals(read({}), { settings: {}, problems: {} });
   assertEquals(read({ netmask: "x", server2: " ", country: " " }), { settings: {}, problems: {} });
 });
 
-Deno.test("another address of the server, as it is pasted; the board's own; a country", () => {
+Deno.test("a second address of the server, as pasted; the board's own; a country", () => {
   const filled = {
     server2: " tcp://server.lan:8123/ ",
     address: "192.168.1.50 ",
@@ -39,13 +39,13 @@ Deno.test("another address of the server, as it is pasted; the board's own; a co
     settings: { server2: "server.lan", ip, country: "DE" },
     problems: {},
   });
-  // Told by a Pyboard where the server is.
+  // A Pyboard tells the board its server.
   assertEquals(read(filled, { ssid: "Home" }, true).settings, { ip, country: "DE" });
   const alone = { address: "192.168.1.50", netmask: "255.255.255.0" };
   assertEquals(read(alone), { settings: { ip: alone }, problems: {} });
 });
 
-/** Fields, what else is known, and the one field that must be complained of. */
+/** Fields, what else is known, and the one field that must have a complaint. */
 const wrong: [Partial<NetworkFields>, Settings, keyof NetworkProblems][] = [
   [{ server2: "my server" }, KNOWN, "server2"],
   [{ server2: "192.168.1.10" }, KNOWN, "server2"],
@@ -77,7 +77,7 @@ const wrong: [Partial<NetworkFields>, Settings, keyof NetworkProblems][] = [
   [{ country: "D1" }, KNOWN, "country"],
 ];
 
-Deno.test("what cannot be is complained of at its field", () => {
+Deno.test("an impossible value gets a complaint at its field", () => {
   for (const [fields, known, name] of wrong) {
     assertEquals(Object.keys(read(fields, known).problems), [name], JSON.stringify(fields));
   }

@@ -1,4 +1,4 @@
-/** From what was chosen to pieces of flash: loaded, and checked as far as can be without the board. */
+/** Turns the user's choices into pieces of flash: loads them, and checks them as far as possible without the board. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { APPLICATION_MOST, APPLICATION_OFFSET } from "../../formats/application.ts";
 import { decodeImage, type FlashMode, flashModes } from "../../formats/image.ts";
@@ -9,7 +9,7 @@ import { inspectApplication, toApplication } from "./application.ts";
 import { fetchPart, type Firmware } from "./firmware.ts";
 import { parseAddress, type Piece } from "./plan.ts";
 
-/** A file that was chosen on this computer; `File` is one. */
+/** A file chosen on this computer; `File` is one. */
 export interface LocalFile {
   name: string;
   arrayBuffer(): Promise<ArrayBuffer>;
@@ -24,17 +24,17 @@ export type FirmwareChoice =
 export type ApplicationChoice =
   | { kind: "built"; firmware: Firmware; part: Part }
   | { kind: "file"; file: LocalFile | undefined }
-  /** It is part of the firmware. */
+  /** The application is part of the firmware. */
   | { kind: "within" }
   | { kind: "keep" };
 
-/** Where the settings are, for a firmware that brings no manifest. */
+/** Where the settings are, for a firmware without a manifest. */
 export const SETTINGS_AREA = { offset: 0xfa000, size: 4096 };
 
 /**
- * Says in the image how the ROM is to read the flash. The flash inside an ESP8285 has two pins less, and can be read as
- * DOUT only, whatever is chosen. The byte is in the header, which no checksum covers. Files of one's own stay as they
- * are.
+ * Sets the mode in the image in which the ROM reads the flash. The flash inside an ESP8285 has two pins less, and can
+ * be read as DOUT only, whatever is chosen. The byte is in the header, which no checksum covers. The user's own files
+ * stay as they are.
  */
 export function forChip(
   pieces: Piece[],
@@ -52,7 +52,7 @@ export function forChip(
   });
 }
 
-/** Something on the board that stays when all of its flash is erased: it is read before. */
+/** Something on the board that is kept when all of its flash is erased: it is read before. */
 export interface Kept {
   name: string;
   offset: number;
@@ -60,7 +60,7 @@ export interface Kept {
 }
 
 /**
- * Parts of the flash to keep though it is erased.
+ * Parts of the flash to keep although it is erased.
  *
  * @throws {FlashError} BAD_PLAN for firmware: erasing it and keeping it do not go together
  */
@@ -138,8 +138,8 @@ export async function loadPieces(
 }
 
 /**
- * The chip's ROM checks the sum of what it loads, and starts over and over if it is wrong; esptool-js does
- * not look at it.
+ * The chip's ROM checks the checksum of what it loads, and restarts endlessly if it is wrong; esptool-js does not check
+ * it.
  */
 function checkBoot(name: string, data: Uint8Array): void {
   try {
@@ -150,7 +150,7 @@ function checkBoot(name: string, data: Uint8Array): void {
   }
 }
 
-/** The layout for a flash of this size: that of the largest size which is not larger. */
+/** The layout for the largest flash size that is not larger than this one. */
 function layoutFor(bytes: number): FlashSize {
   const fitting = Object.entries(flashSizes).filter(([, size]) => size <= bytes);
   const name = fitting.sort(([, a], [, b]) => a - b).at(-1)?.[0] as FlashSize | undefined;

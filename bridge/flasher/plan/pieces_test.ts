@@ -20,11 +20,11 @@ const boot = encodeImage({
 }, "1MB");
 const code = new Uint8Array(1000).fill(7);
 const wasm = Deno.readFileSync(new URL("../../../client-as/build/main.wasm", import.meta.url));
-/** A module, and no application. */
+/** A module that is not an application. */
 const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 const application = encodeApplication("main", wasm);
 
-/** A site with one firmware, whose files may be changed. */
+/** A site with one firmware; the files can be changed. */
 async function site(): Promise<Map<string, BodyInit>> {
   const manifest: Manifest = {
     name: "holdfast",
@@ -80,7 +80,7 @@ Deno.test("firmware that came with the page, and its application", async () => {
   assertEquals(settingsArea(built), { offset: 0xfa000, size: 4096 });
 });
 
-Deno.test("firmware with its application in it: there is none beside it, nor one to be kept", async () => {
+Deno.test("firmware with its application in it: no separate one is written or kept", async () => {
   const { firmware } = await builtIn(await site());
   const manifest = { ...firmware.manifest, flavour: "pyboard", aot: "pyboard", applications: [] };
   const built = { kind: "built", firmware: { ...firmware, manifest } } as const;
@@ -110,14 +110,14 @@ Deno.test("files of one's own, at the addresses that were typed", async () => {
   assertEquals(pieces.map(({ name, offset }) => [name, offset]), [["a.bin", 0], ["b.bin", 65536]]);
 });
 
-/** Files that must not get into a flash. */
+/** Files that must not be flashed. */
 function damaged(bytes: Uint8Array<ArrayBuffer>, at: number): Uint8Array<ArrayBuffer> {
   const copy = bytes.slice();
   copy[at]! ^= 1;
   return copy;
 }
 
-Deno.test("what the chip's ROM would not start is refused before anything is erased", async () => {
+Deno.test("an image that the chip's ROM would not start is refused before anything is erased", async () => {
   for (
     const bytes of [damaged(boot, 0), damaged(boot, 20), boot.slice(0, 40), code, new Uint8Array(0)]
   ) {
@@ -155,7 +155,7 @@ Deno.test("an application that the firmware would not run is refused", async () 
   }
 });
 
-Deno.test("nothing chosen, an address that is none, a file that is gone", async () => {
+Deno.test("nothing chosen, an invalid address, a file that is gone: each is refused", async () => {
   const gone = {
     name: "gone.bin",
     arrayBuffer: () => Promise.reject(new Error("NotReadableError")),
@@ -214,7 +214,7 @@ Deno.test("flashes of other sizes get the layout of the next smaller one", async
   assertEquals(error.code, "BAD_PLAN");
 });
 
-Deno.test("an image says how its flash is read: as it was chosen, and in an ESP8285 as it can be", async () => {
+Deno.test("the image gets the chosen mode for reading the flash, and on an ESP8285 the only possible one", async () => {
   const files = await site();
   const built = await builtIn(files);
   const pieces = await loadPieces(built, { kind: "keep" }, MB, getter(files));
@@ -234,7 +234,7 @@ Deno.test("an image says how its flash is read: as it was chosen, and in an ESP8
   }
 });
 
-Deno.test("what is kept though the whole flash is erased is read before", async () => {
+Deno.test("parts that are kept although the whole flash is erased are read before", async () => {
   const built = await builtIn(await site());
   const part = built.firmware.manifest.applications[0]!;
   const settings = { name: "settings, kept", offset: 0xfa000, size: 4096 };
@@ -251,7 +251,7 @@ Deno.test("what is kept though the whole flash is erased is read before", async 
   );
 });
 
-Deno.test("files that are not what their manifest says, or not there", async () => {
+Deno.test("files that do not match their manifest, or are missing", async () => {
   const files = await site();
   const built = await builtIn(files);
   const part = readManifest(files.get("firmware/nonos/manifest.json") as string).parts[1]!;
@@ -273,7 +273,7 @@ Deno.test("files that are not what their manifest says, or not there", async () 
   assertEquals(unfetched.code, "NO_FILE");
 });
 
-Deno.test("a manifest that is wrong is a complaint, and the other firmware can be chosen", async () => {
+Deno.test("a wrong manifest is a complaint, and the other firmware can still be chosen", async () => {
   const files = await site();
   files.set("firmware/index.json", JSON.stringify(["broken", "missing", "nonos", "../evil"]));
   files.set("firmware/broken/manifest.json", "{");

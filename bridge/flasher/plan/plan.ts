@@ -2,7 +2,7 @@
 import { SECTOR } from "../chip/chip.ts";
 import { FlashError, hex } from "../chip/errors.ts";
 
-/** Bytes for a place in the flash. */
+/** Bytes to write to one place in the flash. */
 export interface Piece {
   /** For people: `boot`, `settings`, the name of a file. */
   name: string;
@@ -11,7 +11,7 @@ export interface Piece {
 }
 
 export interface Plan {
-  /** In the order of the flash, each a whole number of words, none in the sectors of another. */
+  /** In the order of their addresses, each a whole number of words, and no two in one sector. */
   pieces: Piece[];
   /** Bytes of all of them. */
   total: number;
@@ -20,7 +20,7 @@ export interface Plan {
 /**
  * Puts pieces in order.
  *
- * @param keep ranges that must stay as they are, with the name people know them by
+ * @param keep ranges that must stay as they are, with their names for users
  * @throws {FlashError} BAD_PLAN, with the address
  */
 export function makePlan(
@@ -67,7 +67,7 @@ export function makePlan(
   return { pieces: sorted, total: sorted.reduce((sum, { data }) => sum + data.length, 0) };
 }
 
-/** First address behind the sectors that a piece touches. */
+/** First address after the sectors that a piece touches. */
 function sectorsEnd({ offset, data }: Piece): number {
   return offset + Math.ceil(data.length / SECTOR) * SECTOR;
 }

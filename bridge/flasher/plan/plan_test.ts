@@ -9,7 +9,7 @@ function piece(name: string, offset: number, length: number): Piece {
   return { name, offset, data: new Uint8Array(length).fill(1) };
 }
 
-Deno.test("pieces are put in the order of the flash, and filled up to whole words", () => {
+Deno.test("pieces are sorted by address, and padded to whole words", () => {
   const plan = makePlan([piece("b", 0x10000, 5), piece("a", 0, 4096)], MB);
   assertEquals(plan.pieces.map(({ name }) => name), ["a", "b"]);
   assertEquals(plan.pieces[1]!.data, Uint8Array.of(1, 1, 1, 1, 1, 0xff, 0xff, 0xff));
@@ -20,7 +20,7 @@ Deno.test("pieces may touch, up to the last byte of the flash", () => {
   makePlan([piece("a", 0, 4096), piece("b", 4096, MB - 4096)], MB);
 });
 
-Deno.test("what cannot be is refused, with the address", () => {
+Deno.test("an impossible plan is refused, with the address", () => {
   const wrong: [Piece[], number, string][] = [
     [
       [piece("a", 0, 4097), piece("b", 4096, 4)],
@@ -46,7 +46,7 @@ Deno.test("what cannot be is refused, with the address", () => {
   assertThrows(() => makePlan([], MB), FlashError, "nothing to write");
 });
 
-Deno.test("areas to keep are not overwritten, not even by the rest of a sector", () => {
+Deno.test("areas to keep are not overwritten, not even by the erasing of a shared sector", () => {
   for (const [offset, length] of [[0xf9000, 4097], [0xfa000, 4], [0xf0000, 0xb000]] as const) {
     const error = assertThrows(
       () => makePlan([piece("a", offset, length)], MB, [SETTINGS]),

@@ -1,4 +1,4 @@
-/** What the fields of the form mean: settings, or what is wrong with each field. */
+/** Reads the form's fields: settings, or what is wrong with each field. */
 import { LocalError } from "../../../server/protocol/errors.ts";
 import { doubtful, wrongPassword, wrongServer } from "./checks.ts";
 import type { encodeChanges } from "../../formats/improv.ts";
@@ -29,8 +29,8 @@ export type Problems = Partial<Record<FieldName, string>>;
 /**
  * Reads the form: either the settings and their sector, or at least one problem.
  *
- * @param told another board tells the device its server, port, id and timeout, and perhaps a WiFi: these
- *   fields are not looked at, and the WiFi may be left empty
+ * @param told the device gets its server, port, id and timeout, and perhaps a WiFi, from another board: these fields
+ * are ignored, and the WiFi may be left empty
  */
 export function readFields(
   fields: Fields,
@@ -76,26 +76,26 @@ export function readFields(
     }
   }
   if (Object.keys(problems).length > 0) return { problems };
-  // What the firmware takes for granted needs no field; an empty password is an open network.
+  // The firmware's defaults are left out; an empty password means an open network.
   for (const [name, value] of Object.entries({ ...defaults, password: "" })) {
     if (settings[name as keyof Settings] === value) delete settings[name as keyof Settings];
   }
   return { settings, sector: encodeSettings(settings) };
 }
 
-/** What is wrong with a WiFi, in words; undefined: nothing that can be seen. */
+/** What is wrong with a WiFi, in words; undefined: nothing obvious. */
 export function wrongWifi(ssid: string, password: string): string | undefined {
   if (ssid === "" || !isPossible({ ssid })) return TEXT.ssid;
   return isPossible({ password }) ? wrongPassword(password) : TEXT.password;
 }
 
-/** The changes that give a board with other settings these: fields that are missing here are removed. */
+/** The changes that turn a board's settings into these: fields that are missing here are removed. */
 export function allChanges(settings: Settings): Parameters<typeof encodeChanges>[0] {
   const names = Object.keys(Tag) as (keyof typeof Tag)[];
   return Object.fromEntries(names.map((name) => [name, settings[name] ?? null]));
 }
 
-/** What can be so, but is hardly ever meant to be, by field. */
+/** Values that are valid but hardly ever meant, by field. */
 export function doubtsAbout({ ssid, password }: Pick<Fields, "ssid" | "password">): Problems {
   const doubts: Problems = {};
   for (const [name, text] of Object.entries({ ssid, password })) {
@@ -116,7 +116,7 @@ const TEXT = {
   timeout: "The timeout is a number of ms from 100 to 3600000.",
 };
 
-/** Whether the sector takes it. */
+/** Whether the sector accepts these settings. */
 function isPossible(settings: Settings): boolean {
   try {
     encodeSettings(settings);
@@ -127,7 +127,7 @@ function isPossible(settings: Settings): boolean {
   }
 }
 
-/** NaN, which no field takes, if it is not a number. */
+/** Returns NaN, which no field accepts, if it is not a whole number. */
 function wholeNumber(text: string): number {
   return /^\d{1,10}$/.test(text.trim()) ? Number(text) : NaN;
 }
@@ -139,13 +139,13 @@ export function parseKey(text: string): Uint8Array | undefined {
   return Uint8Array.from({ length: 32 }, (_, at) => parseInt(digits.slice(2 * at, 2 * at + 2), 16));
 }
 
-/** A fresh key, 64 hex digits. */
+/** A new random key, 64 hex digits. */
 export function makeKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** A row with one of the board's settings, for people; without secrets. */
+/** Rows with the board's settings, for people; without secrets. */
 export function describeSettings(settings: Settings): [name: string, value: string][] {
   const {
     ssid,

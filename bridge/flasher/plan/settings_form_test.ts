@@ -42,13 +42,13 @@ function read(fields: Partial<Fields>) {
   return readFields({ ...FILLED, ...fields });
 }
 
-/** For a board that is told the rest by another one. */
+/** Reads the form for a board that gets the rest from another one. */
 function readTold(fields: Partial<Fields>) {
   const empty = { ssid: "", password: "", server: "", port: "", id: "", timeout: "" };
   return readFields({ ...FILLED, ...empty, ...fields }, true);
 }
 
-Deno.test("a filled form is a sector with those fields, and no more than that", () => {
+Deno.test("a filled form becomes a sector with just those fields", () => {
   const result = read({});
   assert("sector" in result);
   assertEquals(
@@ -62,7 +62,7 @@ Deno.test("a filled form is a sector with those fields, and no more than that", 
   );
 });
 
-Deno.test("everything that can be set is in the sector", () => {
+Deno.test("every setting of the form is in the sector", () => {
   const result = read({ port: "9000", timeout: "5000", key: KEY, log: true });
   assert("sector" in result);
   assertEquals(decodeSettings(result.sector), {
@@ -91,7 +91,7 @@ Deno.test("an open network, and dialect 1", () => {
   });
 });
 
-Deno.test("a server's address is taken as it is pasted", () => {
+Deno.test("a server's address is accepted as it is pasted", () => {
   const pasted = {
     "192.168.1.10:9000": 9000,
     " tcp://192.168.1.10:9000/ ": 9000,
@@ -111,7 +111,7 @@ Deno.test("spaces at the ends belong to a WiFi name and its password, not to the
   assertEquals([ssid, password, id, port], [" Home ", " 1234567 ", "hall", 1]);
 });
 
-/** Fields, and the one that must be complained of, in these words. */
+/** Fields, and the one that must have a complaint, in these words. */
 type Wrong = [Partial<Fields>, keyof Fields, RegExp];
 
 function assertProblems(reader: typeof read | typeof readTold, wrong: readonly Wrong[]): void {
@@ -123,7 +123,7 @@ function assertProblems(reader: typeof read | typeof readTold, wrong: readonly W
   }
 }
 
-Deno.test("what a sector could hold, and what cannot work, is refused", () => {
+Deno.test("settings that a sector can hold but that cannot work are refused", () => {
   assertProblems(read, [
     [{ server: "localhost" }, "server", /the board itself/],
     [{ server: "tcp://127.0.0.1:8123" }, "server", /the board itself/],
@@ -140,7 +140,7 @@ Deno.test("what a sector could hold, and what cannot work, is refused", () => {
   ]);
 });
 
-Deno.test("what is not in the form is taken away from a board that has it", () => {
+Deno.test("settings that are not in the form are removed from a board that has them", () => {
   const settings: Settings = { ssid: "Home", server: "10.0.0.2", id: "hall" };
   const changes = allChanges(settings);
   assertEquals(Object.keys(changes).sort(), Object.keys(Tag).sort());
@@ -182,7 +182,7 @@ Deno.test("each field says what is wrong with it", () => {
   assertProblems(read, wrong);
 });
 
-Deno.test("a board that is told its settings needs none, and gets only what it uses of them", () => {
+Deno.test("a board that gets its settings from another needs none, and gets only those that it uses", () => {
   const good: [Partial<Fields>, Settings][] = [
     [{}, {}],
     [{ ssid: "Home", password: "correct horse" }, { ssid: "Home", password: "correct horse" }],
@@ -191,7 +191,7 @@ Deno.test("a board that is told its settings needs none, and gets only what it u
     [{ key: KEY, forward: true }, { key: parseKey(KEY)!, suite: 4 }],
     [{ forward: true }, {}],
     [{ dialect: "1" }, { dialect: 1 }],
-    // Left over from another firmware's form, and not even looked at.
+    // Left over from another firmware's form, and ignored.
     [{ server: "my server", port: "x", id: "kitchen", timeout: "2 s" }, {}],
   ];
   for (const [fields, settings] of good) {
@@ -209,19 +209,19 @@ Deno.test("a board that is told its settings needs none, and gets only what it u
   assertProblems(readTold, wrong);
 });
 
-Deno.test("all that is wrong is said at once", () => {
+Deno.test("all errors are shown at once", () => {
   const result = read({ ssid: "", server: "", id: "", port: "x" });
   assert("problems" in result);
   assertEquals(Object.keys(result.problems).sort(), ["id", "port", "server", "ssid"]);
 });
 
-Deno.test("a made key is a key, and never the same", () => {
+Deno.test("a made key is valid, and different each time", () => {
   assertEquals(parseKey(makeKey())?.length, 32);
   assertNotEquals(makeKey(), makeKey());
   assertEquals(parseKey(` ${KEY.toUpperCase()}\n`), parseKey(KEY));
 });
 
-Deno.test("what is on a board is shown without its secrets", () => {
+Deno.test("a board's settings are shown without its secrets", () => {
   const rows = describeSettings({
     ssid: "Home",
     password: "correct horse",

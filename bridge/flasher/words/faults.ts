@@ -1,4 +1,4 @@
-/** The words for faults: what has failed, where, and what to try. */
+/** Words for failures: what failed, where, and what to try. */
 import { DENO } from "../plan/commands.ts";
 import { type FlashCode, FlashError, hex } from "../chip/errors.ts";
 
@@ -9,9 +9,9 @@ export interface Fault {
   text: string;
   /** What to try, most likely first. */
   tries: string[];
-  /** Whether the pictures of the help are of use. */
+  /** Whether the pictures in the help are useful. */
   help: boolean;
-  /** For those who report it. */
+  /** For a bug report. */
   details: string;
 }
 
@@ -161,7 +161,7 @@ const WORDS: Record<FlashCode, Words> = {
   },
 };
 
-/** What to try instead with a page that is served from the folder of Holdfast. */
+/** Other advice for a page that is served from the folder of Holdfast. */
 const SERVED_HERE: Partial<Record<FlashCode, string[]>> = {
   NO_FILE: [
     "Does the program that serves this page still run? Start it again, in the folder of Holdfast: " +
@@ -172,7 +172,7 @@ const SERVED_HERE: Partial<Record<FlashCode, string[]>> = {
 };
 
 /**
- * Puts an error into words. What is no FlashError is a bug of the page, and is said to be one.
+ * Puts an error into words. Anything but a FlashError is reported as a bug of the page.
  *
  * @param servedHere whether the page is served from the folder of Holdfast; otherwise it is published
  */
@@ -189,7 +189,7 @@ export function explain(error: unknown, servedHere = false): Fault {
   }
   const { title, help = false } = WORDS[error.code];
   const tries = servedHere && SERVED_HERE[error.code] || WORDS[error.code].tries;
-  // Who loses the board without an address was not writing.
+  // If the board is lost without an address, nothing was being written.
   const idle = error.code === "LOST" && error.address === undefined;
   const more = idle ? undefined : WORDS[error.code].more;
   const where = error.address === undefined || error.message.includes(hex(error.address))

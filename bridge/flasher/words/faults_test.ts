@@ -18,7 +18,7 @@ Deno.test("every failure says what failed, at which address, and what to try", (
   }
 });
 
-Deno.test("a missing file: who published the page can help; who serves it, by a command", () => {
+Deno.test("a missing file: the advice is to tell the publisher, or for a local page a command", () => {
   const error = new FlashError("NO_FILE", "nonos/irom.bin is not there (404)");
   const published = explain(error).tries.join(" ");
   assertStringIncludes(published, "tell its publisher");
@@ -26,7 +26,7 @@ Deno.test("a missing file: who published the page can help; who serves it, by a 
   assertStringIncludes(explain(error, true).tries.join(" "), "npx -y deno@");
 });
 
-Deno.test("an address is said once", () => {
+Deno.test("an address is shown once", () => {
   const { text } = explain(new FlashError("WRITE_FAILED", "writing at 0x010000 failed", 0x10000));
   assertEquals(text.match(/0x010000/g)?.length, 1);
 });
@@ -40,7 +40,7 @@ Deno.test("names of files stay as they are, and there is one full stop", () => {
   assertEquals(text, "It was lost: The device has been lost.");
 });
 
-Deno.test("a board that is lost while nothing is written is not said to be incomplete", () => {
+Deno.test("if a board is lost while nothing is written, nothing is called incomplete", () => {
   const says = (address?: number) => explain(new FlashError("LOST", "it was lost", address)).text;
   assertStringIncludes(says(0x10000), "incomplete");
   assertEquals(says().includes("incomplete"), false);
@@ -52,7 +52,7 @@ Deno.test("the details name all causes", () => {
   assertStringIncludes(explain(error).details, "caused by Error: no answer within 3000 ms");
 });
 
-Deno.test("a bug of the page is said to be one", () => {
+Deno.test("a bug of the page is reported as one", () => {
   for (const bug of [new TypeError("x is undefined"), "thrown text"]) {
     const fault = explain(bug);
     assertStringIncludes(fault.text, "a fault of this page");
@@ -60,7 +60,7 @@ Deno.test("a bug of the page is said to be one", () => {
   }
 });
 
-Deno.test("browsers are asked for the feature, and pages for their security, not for names", () => {
+Deno.test("browsers are checked for the feature, and pages for their security, not for names", () => {
   assertEquals(obstacle({ isSecureContext: true, navigator: { serial: {} } }), undefined);
   assertEquals(obstacle({ isSecureContext: true, navigator: {} }), "unsupported");
   assertEquals(obstacle({ isSecureContext: false, navigator: {} }), "insecure");

@@ -1,8 +1,8 @@
-/** The server's application: it switches the heater of each device by the temperature that the device tells. */
+/** The server's application: it switches the heater of each device by the temperature that the device reports. */
 import { channels } from "@holdfast/holdfast";
 
 const TARGET = 500;
-/** So far the temperature may be from the target before the heater is switched. */
+/** How far the temperature may be from the target before the heater is switched. */
 const HYSTERESIS = 20;
 
 export default channels({

@@ -1,6 +1,6 @@
 /**
- * The device: tells the server what the analogue input reads (0 to 1023), and switches the heater on pin 5 as the server
- * wants it. `deno task build` compiles it to device.wasm, for a board or for the tests.
+ * The device: reports the analogue input (0 to 1023) to the server, and switches the heater on pin 5 as the server
+ * wants. `deno task build` compiles it to device.wasm, for a board or for the tests.
  */
 export * from "CLONE/client-as/assembly/core";
 export { canReceive } from "CLONE/client-as/assembly/app";
@@ -16,14 +16,14 @@ export function onStart(): void {
 }
 
 export function onTick(): void {
-  if (pending() > 3) return; // an outage: what it reads then is not sent later
+  if (pending() > 3) return; // an outage: readings are skipped until it ends
   tell("=temp");
   number(adc_read());
   send(QOS);
 }
 
 export function onMessage(ptr: usize, length: i32): bool {
-  if (!hear(ptr, length)) return true; // a plain line: there are none
+  if (!hear(ptr, length)) return true; // a plain line: this application expects none
   if (on("=heater")) {
     const level = integer(0) ? 1 : 0;
     gpio_write(HEATER, level);

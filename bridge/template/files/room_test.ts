@@ -6,7 +6,7 @@ import app from "./app.ts";
 
 const HEATER = 5; // its pin
 
-// Each seed is another run. One that fails is named, and fails again when it is played alone.
+// Each seed is another run. A failure names the seed, which fails again when it is run alone.
 for (const seed of [1, 2, 3, 4, 5]) {
   Deno.test(`the heater follows the temperature through outages and kills, seed ${seed}`, async () => {
     await simulate({ seed }, async (world) => {

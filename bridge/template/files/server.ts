@@ -1,4 +1,4 @@
-/** The server. `open` admits every device that can reach the port: for anything but a trial give devices keys. */
+/** The server. `open` admits every device that can reach the port: for more than a trial, give the devices keys. */
 import { Server } from "@holdfast/holdfast";
 import app from "./app.ts";
 

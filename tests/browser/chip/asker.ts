@@ -1,6 +1,6 @@
 /**
- * Talks to a chip's loader in a test, byte by byte and without waiting: a command goes in, and what came
- * out is there at once.
+ * Talks to a chip's loader in a test, byte by byte and without waiting: a command goes in, and the output is there at
+ * once.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface Answer {
   status: number[];
 }
 
-/** Where a loader may be put in RAM. */
+/** RAM address for a loader. */
 const RAM = 0x40100000;
 
 export class Asker {
@@ -29,7 +29,7 @@ export class Asker {
     this.chip = new Chip(options);
   }
 
-  /** Resets the chip into its ROM's loader, as clients do it with the bridge's lines. */
+  /** Resets the chip into its ROM's loader with the bridge's lines, as clients do. */
   enterLoader(): void {
     this.lines(false, true, 100);
     this.lines(true, false, 50);
@@ -123,7 +123,7 @@ function block(data: Uint8Array, sequence: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** A program that says hello, and repeats what it hears. */
+/** A program that prints a greeting, and echoes its input. */
 export const parrot: Firmware = (board) => {
   board.print(`hello after ${board.reason}\r\n`);
   return { baud: 115200, receive: (bytes) => board.print(bytes) };
@@ -135,7 +135,7 @@ export const image = makeImage(0x40100000, [{
   data: new Uint8Array(64).fill(7),
 }]);
 
-/** A board that was just reset, and runs the parrot by default. */
+/** A board that was just reset; it runs the parrot by default. */
 export function withProgram(options: ChipOptions = {}): Asker {
   const asker = new Asker({ firmware: parrot, ...options });
   asker.chip.flash.program(0, image);

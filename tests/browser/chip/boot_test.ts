@@ -1,10 +1,10 @@
-/** How the chip starts, and what its ROM says meanwhile. */
+/** How the chip starts, and what its ROM prints. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { codeLike } from "../firmware/images.ts";
 import { Asker, image, parrot, withProgram } from "./asker.ts";
 import { type Firmware, ROM_BAUD } from "./chip.ts";
 import { loadImage, makeImage } from "./image.ts";
-Deno.test("images: a wrong byte, and a segment that does not end, are found", () => {
+Deno.test("images: a wrong byte and an endless segment are detected", () => {
   const flash = new Uint8Array(8192).fill(0xff);
   const fault = (onlyDout = false) => loadImage(flash, onlyDout).fault;
   assertEquals(fault(), "no image");
@@ -20,7 +20,7 @@ Deno.test("images: a wrong byte, and a segment that does not end, are found", ()
   assertEquals(fault(), "segment beyond the flash");
 });
 
-Deno.test("images: the ROM tells of each segment how it lies in the pieces that it reads", () => {
+Deno.test("images: the ROM prints how each segment lies in the pieces that it reads", () => {
   const segment = (address: number, length: number) => ({
     address,
     data: codeLike(length, address),
@@ -49,7 +49,7 @@ Deno.test("images: the ROM tells of each segment how it lies in the pieces that 
   ]);
 });
 
-Deno.test("boot: the ROM talks at 74880 baud, the program at its own; neither is readable at the other's", () => {
+Deno.test("boot: the ROM prints at 74880 baud, the program at its own speed; neither is readable at the other's", () => {
   const asker = withProgram();
   const first = asker.heardText();
   assertMatch(first, /hello after external\r\n$/);
@@ -61,7 +61,7 @@ Deno.test("boot: the ROM talks at 74880 baud, the program at its own; neither is
   assertEquals(second.includes("hello"), false);
 });
 
-Deno.test("boot: without an image, or with a damaged one, no program runs, and the ROM stops in a line", () => {
+Deno.test("boot: without an image, or with a damaged one, no program runs, and the ROM stops in the middle of a line", () => {
   const asker = new Asker({ firmware: parrot });
   asker.baud = ROM_BAUD;
   const hello = (cause: number) =>
@@ -84,7 +84,7 @@ Deno.test("boot: without an image, or with a damaged one, no program runs, and t
   assertEquals(asker.chip.boots.program, 0);
 });
 
-Deno.test("boot: a program that restarts the chip leaves the cause of the last reset by hardware", () => {
+Deno.test("boot: when a program restarts the chip, the ROM still reports the last hardware reset", () => {
   const reasons = ["software", "exception", "watchdog", "software"] as const;
   let starts = 0;
   const asker = withProgram({
@@ -108,7 +108,7 @@ Deno.test("boot: a program that restarts the chip leaves the cause of the last r
   assertEquals(text.split("\r\n\r\nwdt reset\r\n").length, 3);
 });
 
-Deno.test("boot: what the ROM says where the pins keep it from the flash", () => {
+Deno.test("boot: the ROM's output if the pins prevent a start from flash", () => {
   const asker = withProgram();
   asker.baud = ROM_BAUD;
   for (
@@ -128,7 +128,7 @@ Deno.test("boot: what the ROM says where the pins keep it from the flash", () =>
     asker.chip.wired = mode;
     asker.chip.press({ flashButton: false }, asker.now);
     asker.pass(90);
-    const times = mode === 2 ? 5 : 1; // without end
+    const times = mode === 2 ? 5 : 1; // endlessly
     assertEquals(
       asker.heardText(),
       `\r\n ets Jan  8 2013,rst cause:2, boot mode:(${mode},6)\r\n\r\n${says.repeat(times)}`,

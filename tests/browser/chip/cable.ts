@@ -1,12 +1,12 @@
 /**
- * A serial port with the chip at its other end, in real time: what the operating system and the USB bridge
- * are to a program. Everything that is connected to a chip goes through one of these.
+ * A serial port with the chip at its other end, in real time: it stands for the operating system and the USB bridge.
+ * Every program reaches a chip through one of these.
  *
  * @module
  */
 import type { Chip } from "./chip.ts";
 
-/** What a port tells its user. */
+/** Callbacks of a port. */
 export interface PortEvents {
   /** Bytes have arrived. */
   data(bytes: Uint8Array): void;
@@ -37,15 +37,14 @@ export class Cable {
   }
 
   /**
-   * Opens the port. Like most systems' drivers this pulls both control lines at once, which does nothing to
-   * the chip as long as the other is pulled, too.
+   * Opens the port. Like most drivers this pulls both control lines at once, which does not affect the chip.
    */
   open(baud: number, user: PortEvents): void {
     if (!this.chip.plugged) throw new PortError("the device is gone");
     if (this.#user !== undefined) throw new PortError("the port is in use");
     this.#user = user;
     this.baud = baud;
-    this.chip.take(baud, this.#now); // what came while nobody listened is lost
+    this.chip.take(baud, this.#now); // output while nobody listened is lost
     this.setLines({ dtr: true, rts: true });
   }
 
@@ -85,7 +84,7 @@ export class Cable {
     this.#pump();
   }
 
-  /** Hands over what has come out, notices what has happened, and comes back when something will. */
+  /** Hands over output, reports events, and schedules the next call. */
   #pump(): void {
     const bytes = this.chip.take(this.baud, this.#now);
     const user = this.#user;

@@ -1,4 +1,4 @@
-/** An emulated board as a port of Web Serial, for tests without a browser: what `page/serial.ts` is with one. */
+/** An emulated board as a port of Web Serial, for tests without a browser; with one there is `page/serial.ts`. */
 import { Cable } from "./cable.ts";
 import { Chip, type ChipOptions } from "./chip.ts";
 import type { Port, PortInfo, Signals } from "../../../bridge/flasher/chip/serial.ts";
@@ -10,7 +10,7 @@ export class CablePort extends EventTarget implements Port {
   #writable: WritableStream<Uint8Array> | null = null;
   /** Every speed at which it was opened. */
   readonly speeds: number[] = [];
-  /** Changes what comes from the board. */
+  /** Changes bytes from the board. */
   spoil: ((bytes: Uint8Array) => Uint8Array) | undefined;
 
   constructor(options: ChipOptions = {}) {

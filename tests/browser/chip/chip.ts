@@ -1,5 +1,5 @@
 /**
- * An ESP8266 with flash on a board with a USB bridge, as far as one who flashes it can tell: bytes, the
+ * An ESP8266 with flash on a board with a USB bridge, as seen by a flashing program: bytes, the
  * bridge's two control lines and the time go in, bytes come out. No socket, no clock, no timer inside.
  *
  * @module
@@ -14,13 +14,13 @@ import { slipFrame, SlipReader } from "./slip.ts";
 import { Stub } from "./stub.ts";
 import { flipBits, garble, understands } from "./uart.ts";
 
-/** The speed at which the ROM says how it was started, on a board with a crystal of 26 MHz. */
+/** The speed of the ROM's boot messages, on a board with a crystal of 26 MHz. */
 export const ROM_BAUD = 74880;
 
-/** Why the processor starts; the watchdog is the one outside of it. */
+/** Why the processor starts; the watchdog is the hardware one. */
 export type ResetReason = "power-on" | "external" | "software" | "watchdog" | "exception";
 
-/** What a program in flash has of the board. */
+/** The board as seen by a program in flash. */
 export interface Hardware {
   readonly flash: Flash;
   readonly mac: string;
@@ -38,44 +38,44 @@ export interface Program {
   /** Speed of its serial line. */
   readonly baud: number;
   receive(bytes: Uint8Array): void;
-  /** It runs no more: the chip is reset, or has no power. */
+  /** Called when it stops: the chip is reset, or has lost its power. */
   stop?(): void;
 }
 
 /** Starts a program; called at each boot from flash with a valid image. */
 export type Firmware = (board: Hardware) => Program;
 
-/** Which board it is. */
+/** Properties of the board. */
 export interface ChipOptions {
   /** Bytes of flash; 4 MB by default. */
   flashSize?: number;
-  /** The size that the flash's id tells; the real one by default. */
+  /** The size in the flash's id; the real one by default. */
   claimedSize?: number;
   mac?: string;
-  /** Whether it is an ESP8285: the flash is inside, and can be read in one mode only. */
+  /** Whether it is an ESP8285: its flash is inside, and can be read in one mode only. */
   embedded?: boolean;
-  /** Whether its flash, though outside, can be read as DOUT only, as on some ESP-01S. */
+  /** Whether its flash, although outside, can be read as DOUT only, as on some ESP-01S. */
   onlyDout?: boolean;
   /** The word that names the chip. */
   magic?: number;
-  /** What runs when the flash holds an image; by default, nothing that says anything. */
+  /** The program that runs if the flash holds an image; by default a silent one. */
   firmware?: Firmware;
   /** Whether the bridge's lines are wired to EN and IO0. Otherwise only the buttons work. */
   autoReset?: boolean;
-  /** How long EN takes to rise once it is let go, in ms: IO0 counts as it is then. */
+  /** How long EN takes to rise after its release, in ms; IO0 is sampled then. */
   riseTime?: number;
   /** ms to erase a sector; 0 by default. */
   eraseTime?: number;
-  /** The fastest speed at which bytes arrive whole: above it one in 500 is wrong. No limit by default. */
+  /** The fastest speed without errors: above it one byte in 500 is wrong. No limit by default. */
   cleanBaud?: number;
 }
 
-/** Boot modes, as the pins have it. */
+/** Boot modes, set by the pins. */
 const DOWNLOAD = 1;
 const FROM_RAM = 2;
 const FROM_FLASH = 3;
 
-/** What the ROM calls a reset by hardware. */
+/** The ROM's numbers for hardware resets. */
 const CAUSES: Partial<Record<ResetReason, number>> = { "power-on": 1, external: 2, watchdog: 4 };
 
 const SILENT: Firmware = () => ({ baud: 115200, receive() {} });
@@ -89,11 +89,11 @@ export class Chip {
   plugged = true;
   /** How often the ROM has started, and into what. */
   readonly boots = { program: 0, loader: 0 };
-  /** Every command that a loader was given, in order. */
+  /** Every command that a loader got, in order. */
   readonly commands: number[] = [];
-  /** The time in ms, as last told. */
+  /** The time in ms, as of the last call. */
   now = 0;
-  /** What wires at GPIO15, GPIO0 and GPIO2 make of the next starts, a bit each; as they should be by default. */
+  /** The levels that wires force on GPIO15, GPIO0 and GPIO2 at the next starts, a bit each; right ones by default. */
   wired: number | undefined;
 
   #options: ChipOptions;
@@ -105,7 +105,7 @@ export class Chip {
   #download = false;
   #mode: { rom: Rom } | { stub: Stub } | { program: Program } | undefined;
   #baud: number | undefined;
-  /** Of the last reset that was not the program's own doing; the ROM knows no other. */
+  /** Cause of the last reset that the program did not make itself; the ROM knows only those. */
   #cause = 0;
   #slip = new SlipReader();
   #frames: Uint8Array[] = [];
@@ -126,7 +126,7 @@ export class Chip {
     this.#start("power-on");
   }
 
-  /** From its next start on the flash means this to it. */
+  /** The program that its flash stands for, from the next start on. */
   set firmware(firmware: Firmware) {
     this.#firmware = firmware;
   }
@@ -136,30 +136,30 @@ export class Chip {
     return new Registers(this.flash, this.mac, magic, embedded);
   }
 
-  /** What runs: a loader, a program, or nothing while it is held in reset, off, or has no image. */
+  /** What runs: a loader, a program, or nothing while it is held in reset, is off, or has no image. */
   get state(): "rom" | "stub" | "program" | "none" {
     if (this.#mode === undefined) return "none";
     if ("rom" in this.#mode) return "rom";
     return "stub" in this.#mode ? "stub" : "program";
   }
 
-  /** Speed of the chip's end of the line; undefined until the ROM has heard somebody. */
+  /** Speed of the chip's end of the line; undefined until the ROM has received something. */
   get baud(): number | undefined {
     return this.#baud;
   }
 
-  /** When it must be told the time again; Infinity: never. */
+  /** When `tick` must be called next; Infinity: never. */
   get deadline(): number {
     return Math.min(this.#nextStep, this.#out[0]?.at ?? Infinity);
   }
 
-  /** When something happens inside. */
+  /** When something happens inside next. */
   get #nextStep(): number {
     const frame = this.#frames.length > 0 ? this.#busyUntil : Infinity;
     return Math.min(this.#booting ?? Infinity, frame, ...this.#timers.map(({ at }) => at));
   }
 
-  /** It is `now`. */
+  /** Tells the time, in ms. */
   tick(now: number): void {
     for (let at; (at = this.#nextStep) <= now;) {
       this.now = Math.max(this.now, at);
@@ -175,8 +175,8 @@ export class Chip {
   }
 
   /**
-   * The bridge's lines change; what is left out stays. True pulls a line low. Two transistors let each act
-   * only while the other is not pulled: RTS alone holds the chip in reset, DTR alone pulls IO0 down.
+   * Changes the bridge's lines; a missing one stays. True pulls a line low. Two transistors let each act only while the
+   * other is not pulled: RTS alone holds the chip in reset, DTR alone pulls IO0 down.
    */
   setLines(lines: { dtr?: boolean; rts?: boolean }, now: number): void {
     this.tick(now);
@@ -199,7 +199,7 @@ export class Chip {
     }
   }
 
-  /** Somebody presses the board's reset button, and holds the other one (FLASH, IO0) down meanwhile or not. */
+  /** Presses the board's reset button, with or without the other one (FLASH, IO0) held down. */
   press({ flashButton }: { flashButton: boolean }, now: number): void {
     this.tick(now);
     this.#halt();
@@ -207,7 +207,7 @@ export class Chip {
     this.#start("external");
   }
 
-  /** The cable comes off. */
+  /** Unplugs the cable. */
   unplug(now: number): void {
     this.tick(now);
     this.#halt();
@@ -216,7 +216,7 @@ export class Chip {
     this.plugged = false;
   }
 
-  /** The cable is put in again; nobody presses a button. */
+  /** Plugs the cable in again, without pressing a button. */
   plug(now: number): void {
     this.tick(now);
     this.plugged = true;
@@ -226,11 +226,11 @@ export class Chip {
     this.#start("power-on");
   }
 
-  /** Bytes arrive over the line, sent at this speed. */
+  /** Takes bytes from the line, sent at this speed. */
   receive(bytes: Uint8Array, baud: number, now: number): void {
     this.tick(now);
     if (!this.plugged || this.#mode === undefined) return;
-    if (this.#baud === undefined) { // the ROM measures the first bytes it hears
+    if (this.#baud === undefined) { // the ROM measures the first bytes that it receives
       this.#baud = baud;
       this.#registers.baud = baud;
     }
@@ -244,7 +244,7 @@ export class Chip {
     this.tick(now);
   }
 
-  /** What has come out since, as a receiver at this speed hears it. */
+  /** The output since the last call, as a receiver at this speed gets it. */
   take(baud: number, now: number): Uint8Array {
     this.tick(now);
     const parts: Uint8Array[] = [];
@@ -294,12 +294,12 @@ export class Chip {
     else if (mode === FROM_FLASH) this.#runProgram(reason);
   }
 
-  /** The ROM, or the vendor's code after it, says something. */
+  /** Prints something for the ROM, or for the vendor's code after it. */
   #say(text: string): void {
     this.#send(encoder.encode(text), ROM_BAUD);
   }
 
-  /** It runs what is in its memory, which is nothing, and goes on with that without end. */
+  /** It runs its empty memory, and crashes again and again. */
   #fail(): void {
     const registers = ["epc1=0x40100000", "epc2", "epc3", "excvaddr", "depc"]
       .map((name) => name.includes("=") ? name : `${name}=0x00000000`).join(", ");
@@ -329,7 +329,7 @@ export class Chip {
     this.#mode = { program: started.program };
   }
 
-  /** A loader carries out a command, or a fault does something else. */
+  /** Lets a loader carry out a command, or applies a fault. */
   #handle(frame: Uint8Array): void {
     const mode = this.#mode;
     if (mode === undefined || "program" in mode) return;

@@ -12,7 +12,7 @@ import { slipFrame, SlipReader } from "./slip.ts";
 
 const OK = [0, 0];
 
-/** Bytes that do not compress away. */
+/** Bytes that do not compress. */
 function noise(length: number): Uint8Array {
   let state = 1;
   return new Uint8Array(length).map(() => (state = Math.imul(state, 1664525) + 1013904223) >>> 24);
@@ -35,7 +35,7 @@ Deno.test("flash: past its end nothing is written or read", () => {
   assertThrows(() => new Flash(3 * 1024 * 1024), RangeError);
 });
 
-Deno.test("flash: one that is smaller than it says comes round", () => {
+Deno.test("flash: addresses wrap around in one that is smaller than its id says", () => {
   const flash = new Flash(1024 * 1024, 4 * 1024 * 1024);
   assertEquals(flash.id >>> 16, 0x16);
   flash.program(1024 * 1024 + 5, Uint8Array.of(7));
@@ -44,7 +44,7 @@ Deno.test("flash: one that is smaller than it says comes round", () => {
   assertEquals(flash.bytes[5], 0xff);
 });
 
-Deno.test("frames: what is escaped comes out as it went in, however it is cut", () => {
+Deno.test("frames: escaping is undone, however the bytes are cut", () => {
   const data = Uint8Array.of(0xc0, 0xdb, 0xdc, 0xdd, 0, 0xc0);
   const line = Uint8Array.of(...slipFrame(data), ...slipFrame(data));
   for (let cut = 0; cut <= line.length; cut++) {
@@ -54,7 +54,7 @@ Deno.test("frames: what is escaped comes out as it went in, however it is cut", 
   }
 });
 
-Deno.test("lines: RTS alone resets; DTR alone on release leads into the loader", () => {
+Deno.test("lines: RTS alone resets; with DTR alone at its release the loader starts", () => {
   const asker = withProgram();
   assertEquals(asker.chip.state, "program");
   asker.lines(false, true, 10);
@@ -73,7 +73,7 @@ Deno.test("lines: both at once do nothing, so opening a port does not reset the 
   assertEquals(asker.chip.boots, { program: 1, loader: 0 });
 });
 
-Deno.test("lines: IO0 counts when EN has risen, not when it was let go", () => {
+Deno.test("lines: IO0 is sampled when EN has risen, not at its release", () => {
   const asker = withProgram({ riseTime: 20 });
   asker.lines(false, true, 10);
   asker.lines(true, true, 5); // one line after the other, as over a network
@@ -83,7 +83,7 @@ Deno.test("lines: IO0 counts when EN has risen, not when it was let go", () => {
   assertEquals(asker.chip.state, "rom");
 });
 
-Deno.test("lines: a board without the two transistors ignores them, its buttons work", () => {
+Deno.test("lines: a board without the two transistors ignores them, but its buttons work", () => {
   const asker = withProgram({ autoReset: false });
   asker.enterLoader();
   assertEquals(asker.chip.state, "program");
@@ -91,7 +91,7 @@ Deno.test("lines: a board without the two transistors ignores them, its buttons 
   assertEquals(asker.chip.state, "rom");
 });
 
-Deno.test("ROM: syncs eight times, names the chip, and refuses what it does not know", () => {
+Deno.test("ROM: answers SYNC eight times, identifies the chip, and refuses unknown commands", () => {
   for (const magic of [ESP8266_MAGIC, ESP32_MAGIC]) {
     const asker = new Asker({ magic });
     asker.enterLoader();
@@ -116,7 +116,7 @@ Deno.test("ROM: a block with a wrong sum is refused and not written", () => {
   assertEquals(asker.chip.flash.read(0x1000, 1024), data);
 });
 
-Deno.test("ROM: erases too much, by the sectors up to the next block", () => {
+Deno.test("ROM: erases too much: the sectors up to the next block count twice", () => {
   assertEquals(romEraseCount(0, 4), 8);
   assertEquals(romEraseCount(0, 20), 36);
   assertEquals(romEraseCount(15, 4), 5);
@@ -126,7 +126,7 @@ Deno.test("ROM: erases too much, by the sectors up to the next block", () => {
   assertEquals([...asker.chip.flash.erasures.subarray(0, 4)], [1, 1, 0, 0]);
 });
 
-Deno.test("ROM: jumps only to what was loaded, and only if all of it was", () => {
+Deno.test("ROM: jumps only to loaded code, and only if it is complete", () => {
   const asker = new Asker();
   asker.enterLoader();
   asker.ask(Op.memBegin, words(128, 1, 128, 0x40100000));
@@ -155,7 +155,7 @@ Deno.test("flash id: as many bits as were asked for", () => {
   }
 });
 
-Deno.test("stub: compressed data is written, its MD5 right, and only the sectors that it touches erased", () => {
+Deno.test("stub: compressed data is written with the right MD5, and only the touched sectors are erased", () => {
   const asker = new Asker();
   asker.enterStub();
   const data = noise(10_000);
@@ -171,7 +171,7 @@ Deno.test("stub: compressed data is written, its MD5 right, and only the sectors
   assertEquals([...asker.chip.flash.erasures.subarray(3, 8)], [0, 1, 1, 1, 0]);
 });
 
-Deno.test("stub: a compressed block that comes twice spoils the rest of the stream", () => {
+Deno.test("stub: a repeated compressed block corrupts the rest of the stream", () => {
   const asker = new Asker();
   asker.enterStub();
   const data = codeLike(40_000, 1);
@@ -186,7 +186,7 @@ Deno.test("stub: a compressed block that comes twice spoils the rest of the stre
   assertEquals(asker.chip.flash.read(0, data.length)!.toHex() === data.toHex(), false);
 });
 
-Deno.test("stub: ends of writes that are too short, too long, or were never begun", () => {
+Deno.test("stub: the end of a write that is too short, too long, or was never begun is an error", () => {
   const asker = new Asker();
   asker.enterStub();
   assertEquals(asker.ask(Op.flashEnd, words(1)).status, [0xc6, 0]);
@@ -198,7 +198,7 @@ Deno.test("stub: ends of writes that are too short, too long, or were never begu
   assertEquals(asker.ask(Op.flashDeflEnd, words(1)).status, [0xc9, 0]);
 });
 
-Deno.test("stub: writes beyond the flash fail, and say so with the next answer", () => {
+Deno.test("stub: a write beyond the flash fails, which the next answer reports", () => {
   const asker = new Asker({ flashSize: 1024 * 1024 });
   asker.enterStub();
   asker.ask(Op.flashBegin, words(64, 1, 0x4000, 1024 * 1024));
@@ -215,7 +215,7 @@ Deno.test("stub: reading waits for acknowledgements, and ends with the MD5", () 
   asker.say(Op.readFlash, words(0, data.length, 0x1000, 0x1000));
   const reader = new SlipReader();
   const frames = reader.push(asker.heard());
-  assertEquals(frames.length, 2); // the answer, and one block: no more may be under way
+  assertEquals(frames.length, 2); // the answer and one block: no more may be unacknowledged
   let got = frames.slice(1);
   for (let length = 0x1000; length < data.length; length += 0x1000) {
     asker.chip.receive(slipFrame(words(length)), asker.baud, asker.now);
@@ -228,13 +228,13 @@ Deno.test("stub: reading waits for acknowledgements, and ends with the MD5", () 
   assertEquals(asker.ask(Op.sync, new Uint8Array(36)).value, 0);
 });
 
-Deno.test("stub: another speed counts after the answer; at the wrong one nothing is understood", () => {
+Deno.test("stub: a new speed applies after the answer; at the wrong speed nothing is understood", () => {
   const asker = new Asker();
   asker.enterStub();
   assertEquals(asker.ask(Op.changeBaud, words(460800, 115200)).status, OK);
   assertEquals(asker.askAll(Op.readReg, words(MAGIC_ADDRESS)), []);
   asker.baud = 460800;
-  asker.askAll(Op.readReg, words(MAGIC_ADDRESS)); // its start may end a frame that the rubbish began
+  asker.askAll(Op.readReg, words(MAGIC_ADDRESS)); // it may end a frame that the rubbish began
   assertEquals(asker.ask(Op.readReg, words(MAGIC_ADDRESS)).value, ESP8266_MAGIC);
 });
 
@@ -250,7 +250,7 @@ Deno.test("stub: erasing takes its time, and commands wait", () => {
   assertEquals(asker.ask(Op.eraseRegion, words(1, SECTOR)).status, [0x32, 0]);
 });
 
-Deno.test("faults: each strikes when and as often as it was armed to", () => {
+Deno.test("faults: each strikes when and as often as it was set up", () => {
   const asker = new Asker();
   asker.enterStub();
   const read = () => asker.askAll(Op.readReg, words(MAGIC_ADDRESS)).length;
@@ -263,7 +263,7 @@ Deno.test("faults: each strikes when and as often as it was armed to", () => {
   assertEquals(asker.chip.state, "none"); // no image, and nobody pressed a button
 });
 
-Deno.test("faults: a bit on the line is noticed by the sum, one in the flash only by the MD5", () => {
+Deno.test("faults: the sum detects a wrong bit on the line, only the MD5 one in the flash", () => {
   for (const [what, status] of [["corrupted command", [0xc1, 0]], ["bad flash", OK]] as const) {
     const asker = new Asker();
     asker.enterStub();
@@ -277,7 +277,7 @@ Deno.test("faults: a bit on the line is noticed by the sum, one in the flash onl
   }
 });
 
-Deno.test("a cable that is too long for a speed spoils some bytes of it", () => {
+Deno.test("a cable that is too long for a speed corrupts some bytes", () => {
   const asker = withProgram({ cleanBaud: 115200 });
   asker.heard();
   const line = new Uint8Array(2000).fill(0x55);
@@ -287,7 +287,7 @@ Deno.test("a cable that is too long for a speed spoils some bytes of it", () => 
   assertEquals(asker.heard().every((byte) => byte === 0x55), false);
 });
 
-Deno.test("whatever arrives, the chip survives it", () => {
+Deno.test("the chip survives any input", () => {
   const asker = new Asker({ firmware: parrot });
   const rubbish = noise(64);
   for (let op = 0; op < 256; op++) {

@@ -1,12 +1,12 @@
 /**
- * What can go wrong between a page and a board, to be armed by a test.
+ * Faults between a page and a board, which a test sets up.
  *
  * @module
  */
 
-/** A fault that strikes once at a command, or as often as it says. */
+/** A fault at a command, once or several times. */
 export interface Fault {
-  /** The command at which it strikes; any, when left out. */
+  /** The command at which it strikes; any by default. */
   op?: number;
   /** Commands of that kind to let pass first; 0 by default. */
   after?: number;
@@ -17,13 +17,13 @@ export interface Fault {
     | "lost reply"
     /** A bit of the command changes on the line. */
     | "corrupted command"
-    /** The command arrives, and what it writes to the flash is not what was sent. */
+    /** The command arrives, and writes something else to the flash than was sent. */
     | "bad flash"
     /** The cable comes off before the answer. */
     | "unplug"
     /** The answer takes `ms` longer. */
     | "slow"
-    /** A few bytes that are no frame come before the answer. */
+    /** A few bytes that are not a frame come before the answer. */
     | "noise";
   /** For "slow". */
   ms?: number;
@@ -41,12 +41,12 @@ export class Faults {
     this.#armed = [];
   }
 
-  /** Faults that have not struck as often as they should. A test that armed one wants none left. */
+  /** Faults that have not struck as often as they should; at the end of a test there must be none. */
   get left(): number {
     return this.#armed.reduce((sum, { left }) => sum + left, 0);
   }
 
-  /** The fault that strikes at this command, if one does. */
+  /** The fault that strikes at this command, if any. */
   strike(op: number): Fault | undefined {
     for (const armed of this.#armed) {
       if (armed.left === 0 || (armed.fault.op ?? op) !== op) continue;

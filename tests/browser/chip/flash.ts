@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Bytes that are erased together, at least. */
+/** Bytes of a sector, the smallest unit that can be erased. */
 export const SECTOR = 4096;
 /** Sectors in a block, which can be erased at once. */
 export const SECTORS_PER_BLOCK = 16;
@@ -20,7 +20,7 @@ const SIZE_CODES: Record<number, number> = {
 
 /** The flash beside the processor. */
 export class Flash {
-  /** What is in it. Tests may read and set it; the chip writes through the methods. */
+  /** Its contents. Tests may read and set them; the chip writes through the methods. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** How often each sector was erased. */
   readonly erasures: Uint32Array;
@@ -29,7 +29,7 @@ export class Flash {
    * It starts blank.
    *
    * @param size In bytes: 256 or 512 KB, or 1, 2 or 4 MB.
-   * @param claim The size that its id tells. If it is larger than the real one, addresses come round.
+   * @param claim The size in its id. If it is larger than the real one, addresses wrap around.
    */
   constructor(readonly size: number, readonly claim = size) {
     for (const bytes of [size, claim]) {
@@ -44,12 +44,12 @@ export class Flash {
     return 0xef | 0x40 << 8 | SIZE_CODES[this.claim]! << 16;
   }
 
-  /** Whether all of a range is in the chip, as far as it says. */
+  /** Whether all of a range is in the chip, according to its id. */
   has(address: number, length: number): boolean {
     return address >= 0 && length >= 0 && address + length <= this.claim;
   }
 
-  /** Erases sectors by number; those that the chip does not have are left out, as on the real bus. */
+  /** Erases sectors by number; missing ones are ignored, as on the real bus. */
   eraseSectors(first: number, count: number): void {
     const end = Math.min(first + count, this.claim / SECTOR);
     for (let at = first; at < end; at++) {

@@ -9,7 +9,7 @@ const MAGIC = 0xe9;
 const CHECKSUM_SEED = 0xef;
 /** Reading the flash with one pin for data; the third byte of an image. */
 const DOUT = 3;
-/** Of a chip that does not go on. No end of a line follows. */
+/** The last output of a chip that stops, without a line end. */
 const LAST_WORD = "ets_main.c ";
 
 /** A piece of an image that goes to RAM. */
@@ -19,15 +19,15 @@ export interface Segment {
   data: Uint8Array;
 }
 
-/** What the ROM makes of what is at the beginning of the flash. */
+/** The ROM's result from the beginning of the flash. */
 export interface Loaded {
-  /** Why it does not start it; undefined: it does. */
+  /** Why it does not start the program; undefined: it does. */
   fault?: "no image" | "flash mode" | "segment beyond the flash" | "checksum";
-  /** What it says meanwhile. Where it stops, it does so in the middle of a line. */
+  /** What it prints. If it stops, it does so in the middle of a line. */
   says: string;
 }
 
-/** It reads in pieces of this many bytes, and tells how each segment lies in them. */
+/** It reads in pieces of this many bytes, and prints how each segment lies in them. */
 const PIECE = 16;
 
 /**
@@ -45,7 +45,7 @@ export function loadImage(flash: Uint8Array, onlyDout = false): Loaded {
   let says = "";
   for (let i = 0; i < flash[1]!; i++) {
     const used = at % PIECE;
-    const split = i > 0 && used + 8 > PIECE; // the segment's header goes over into the next piece
+    const split = i > 0 && used + 8 > PIECE; // the segment's header continues in the next piece
     if (split) says += `ho 0 tail ${used} room ${PIECE - used}\r\n`;
     if (at + 8 > flash.length) return { fault: "segment beyond the flash", says };
     const room = i === 0 ? PIECE : (split ? 2 * PIECE : PIECE) - used - 8;

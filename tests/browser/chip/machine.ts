@@ -1,13 +1,12 @@
 /**
- * What the parts of the chip have in common: the commands of its loaders, and what a loader may do to the
- * rest of the chip.
+ * Shared by the parts of the chip: the commands of its loaders, and a loader's access to the rest of the chip.
  *
  * @module
  */
 import type { Flash } from "./flash.ts";
 import type { Registers } from "./registers.ts";
 
-/** Commands of the loaders, by the names that everybody uses for them. */
+/** Commands of the loaders, by their usual names. */
 export const Op = {
   flashBegin: 0x02,
   flashData: 0x03,
@@ -32,13 +31,13 @@ export const Op = {
   runUserCode: 0xd3,
 } as const;
 
-/** A frame that asks for something, taken apart. */
+/** A parsed request. */
 export interface Command {
   op: number;
-  /** Of the data; only some commands set it. */
+  /** Checksum of the data; only some commands set it. */
   checksum: number;
   data: Uint8Array;
-  /** The data as 32-bit words; those that are not there are 0. */
+  /** The data as 32-bit words; missing ones are 0. */
   word(index: number): number;
 }
 
@@ -56,12 +55,12 @@ export function parseCommand(frame: Uint8Array): Command | undefined {
   };
 }
 
-/** The sum that goes with blocks of data: all bytes XORed. */
+/** The checksum of blocks of data: all bytes XORed. */
 export function checksum(data: Uint8Array): number {
   return data.reduce((sum, byte) => sum ^ byte, 0xef);
 }
 
-/** What answers a command: value, data and status. */
+/** The answer to a command: value, data and status. */
 export function response(op: number, value: number, data: Uint8Array, status: number[]) {
   const frame = new Uint8Array(8 + data.length + status.length);
   const view = new DataView(frame.buffer);
@@ -74,23 +73,23 @@ export function response(op: number, value: number, data: Uint8Array, status: nu
   return frame;
 }
 
-/** What a loader may do to the chip it runs in. */
+/** A loader's access to its chip. */
 export interface Machine {
   readonly flash: Flash;
   readonly registers: Registers;
   /** Sends a frame. */
   reply(frame: Uint8Array): void;
-  /** Is deaf for this many ms: bytes both ways wait. */
+  /** Handles nothing for this many ms: bytes wait in both directions. */
   busy(ms: number): void;
   /** How long it takes to erase a sector, in ms. */
   readonly eraseTime: number;
   setBaud(rate: number): void;
-  /** Data on the way into the flash: a fault may spoil it. */
+  /** Passes data to the flash through a fault that may corrupt it. */
   spoil(data: Uint8Array): Uint8Array;
-  /** Goes on in code that was loaded into RAM. */
+  /** Starts code that was loaded into RAM. */
   runStub(): void;
   /** Starts the program in flash, without a reset. */
   runProgram(): void;
-  /** Resets the processor; the boot mode stays as the pins had it at the last reset of the chip. */
+  /** Resets the processor; the boot mode stays that of the pins at the last reset of the chip. */
   softReset(): void;
 }

@@ -1,12 +1,12 @@
 /**
- * What can be read and written at addresses: the words that tell the chip's name and MAC address, the SPI
- * controller through which a loader talks to the flash, and RAM.
+ * The chip's address space: the words that identify the chip and its MAC address, the SPI controller through which a
+ * loader accesses the flash, and RAM.
  *
  * @module
  */
 import type { Flash } from "./flash.ts";
 
-/** Which chip it is, to a loader: a word of its ROM. */
+/** A word of the ROM by which loaders identify the chip. */
 export const MAGIC_ADDRESS = 0x40001000;
 export const ESP8266_MAGIC = 0xfff0c101;
 /** An ESP32, for a page that must refuse it. */
@@ -14,7 +14,7 @@ export const ESP32_MAGIC = 0x00f01d83;
 
 const EFUSE = 0x3ff00050;
 const UART_CLKDIV = 0x60000014;
-/** By the date in it old clients tell the ESP8266 from the ESP32. */
+/** Old clients distinguish the ESP8266 from the ESP32 by the date in it. */
 const UART_DATE = 0x60000078;
 const SPI = 0x60000200;
 const SPI_CMD = SPI;
@@ -43,7 +43,7 @@ export class Registers {
 
   /**
    * @param mac With colons, lower case.
-   * @param magic What stands at {@linkcode MAGIC_ADDRESS}.
+   * @param magic The word at {@linkcode MAGIC_ADDRESS}.
    * @param embedded Whether the flash is inside the chip: an ESP8285.
    */
   constructor(flash: Flash, mac: string, magic: number, embedded = false) {

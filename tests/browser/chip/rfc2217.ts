@@ -1,5 +1,5 @@
 /**
- * The chip's serial port on the network (RFC 2217), so that programs written by others can be pointed at it.
+ * The chip's serial port on the network (RFC 2217), so that other programs can use it.
  *
  * @module
  */
@@ -15,11 +15,11 @@ const BINARY = 0, ECHO = 1, NO_GO_AHEAD = 3, COM_PORT = 44;
 const OPTIONS = [BINARY, ECHO, NO_GO_AHEAD, COM_PORT];
 
 const SET_BAUD = 1, SET_CONTROL = 5;
-/** Answers have the number of what they answer, and 100. */
+/** The number of an answer is that of its command plus 100. */
 const SERVER = 100;
 const [DTR_ON, DTR_OFF, RTS_ON, RTS_OFF] = [8, 9, 11, 12];
 
-/** Takes telnet apart: bytes of the line, and what is said about it. */
+/** Parses telnet: bytes of the line, and commands about it. */
 class Telnet {
   #state: "data" | "command" | "option" | "sub" | "sub command" = "data";
   #verb = 0;
@@ -91,7 +91,7 @@ export class Rfc2217Server implements AsyncDisposable {
     this.#serving = this.#serve();
   }
 
-  /** What such a program wants to be told as its port. */
+  /** The port's URL for such a program. */
   get url(): string {
     return `rfc2217://127.0.0.1:${this.port}?ign_set_control`;
   }

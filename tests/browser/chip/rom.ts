@@ -1,6 +1,6 @@
 /**
- * The loader in the chip's ROM: it can read and write words and RAM, and write the flash slowly, with a
- * fault in its erasing that every client works round.
+ * The loader in the chip's ROM: it can read and write words and RAM, and write the flash slowly, with a bug in erasing
+ * that every client works around.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { SECTOR, SECTORS_PER_BLOCK } from "./flash.ts";
 import { checksum, type Command, type Machine, Op, response } from "./machine.ts";
 
 const NONE = new Uint8Array(0);
-/** What a ROM answers to SYNC as value; loaders in RAM answer 0, which is how they are told apart. */
+/** The ROM's value in answers to SYNC; loaders in RAM answer 0, which distinguishes them. */
 const SYNC_VALUE = 0x20555507;
 
 const OK = [0, 0];
@@ -29,7 +29,7 @@ export function romEraseCount(first: number, count: number): number {
 
 export class Rom {
   #machine: Machine;
-  /** RAM that was loaded: where from, where to. */
+  /** The loaded ranges of RAM. */
   #loaded: { start: number; end: number }[] = [];
   #loading: { next: number; end: number } | undefined;
   #writing: { offset: number; blockSize: number } | undefined;
@@ -106,7 +106,7 @@ export class Rom {
     return OK;
   }
 
-  /** Jumps to what was loaded. What else the memory holds is not modelled: there the chip falls silent. */
+  /** Jumps to loaded code. Other memory is not modelled: there the chip falls silent. */
   #memEnd(command: Command): { status: number[]; then?: () => void } {
     if (this.#loading === undefined || this.#loading.next !== this.#loading.end) {
       return { status: FAILED };

@@ -22,7 +22,7 @@ export function slipFrame(data: Uint8Array): Uint8Array {
   return Uint8Array.from(out);
 }
 
-/** Takes bytes off a line and gives whole frames. Bytes between frames are dropped. */
+/** Extracts frames from the bytes of a line. Bytes between frames are dropped. */
 export class SlipReader {
   #frame: number[] | undefined;
   #escaped = false;

@@ -1,10 +1,9 @@
 /**
  * The loader that clients put into RAM because it can do more than the ROM: compressed data, MD5 sums,
- * reading and erasing the flash, other speeds. What is modelled is what it does, not the code that a client
- * uploads.
+ * reading and erasing the flash, other speeds. Its behaviour is modelled, not the code that a client uploads.
  *
- * As on the chip, a block is acknowledged before it is written: what goes wrong then is the answer to the
- * command after it. A compressed block that comes twice breaks the stream.
+ * As on the chip, a block is acknowledged before it is written: an error is reported in the answer to the next command.
+ * A repeated compressed block breaks the stream.
  *
  * @module
  */
@@ -40,7 +39,7 @@ interface Writing {
   nextErase: number;
   eraseRemaining: number;
   error: number;
-  /** Compressed bytes so far, if they are compressed, and how many bytes they gave. */
+  /** Compressed bytes so far, if compressed, and how many bytes they gave. */
   packed: Uint8Array<ArrayBuffer> | undefined;
   unpacked: number;
 }
@@ -155,7 +154,7 @@ export class Stub {
     }
   }
 
-  /** What is done once the answer is out. */
+  /** Work after the answer was sent. */
   #afterwards(command: Command): void {
     const machine = this.#machine;
     switch (command.op) {
@@ -230,7 +229,7 @@ export class Stub {
     return writing.error;
   }
 
-  /** Erases as far as the data will reach, and writes it. What is too long for what was begun is cut off. */
+  /** Erases as far as the data reaches, and writes it. Data beyond the announced size is cut off. */
   #write(data: Uint8Array): void {
     const writing = this.#writing!;
     const machine = this.#machine;
@@ -268,13 +267,13 @@ export class Stub {
       if (fresh.length > writing.remaining) writing.error = Status.tooMuchData;
       this.#write(fresh);
     } catch {
-      writing.error = Status.inflate; // said with the answer to the next command
+      writing.error = Status.inflate; // reported with the next answer
     }
   }
 
   #sendBlocks(reading: Reading, acked: number): void {
     const { start, length, block, inFlight } = reading;
-    if (block > SECTOR || block === 0) return; // as the loader does: it says nothing
+    if (block > SECTOR || block === 0) return; // as the loader does: no answer
     while (reading.sent < length && reading.sent - acked < inFlight) {
       const bytes = this.#machine.flash.read(
         start + reading.sent,

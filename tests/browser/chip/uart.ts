@@ -10,8 +10,8 @@ export function understands(a: number, b: number): boolean {
 }
 
 /**
- * What a receiver makes of bytes sent at another speed: rubbish, more or less of it as it listens faster or
- * slower; always the same for the same bytes. It gets something for anything.
+ * What a receiver gets from bytes sent at another speed: rubbish, more or less of it depending on its speed; always the
+ * same for the same bytes, and never nothing.
  */
 export function garble(bytes: Uint8Array, sentAt: number, heardAt: number): Uint8Array {
   if (bytes.length === 0) return bytes;
@@ -23,7 +23,7 @@ export function garble(bytes: Uint8Array, sentAt: number, heardAt: number): Uint
   return out;
 }
 
-/** Bytes as they arrive over a line that is too fast for its cable: about one in `every` is wrong. */
+/** Bytes after a cable that is too long for the speed: about one in `every` is wrong. */
 export function flipBits(bytes: Uint8Array, every: number, offset: number): Uint8Array {
   const out = bytes.slice();
   for (let i = every - 1 - offset % every; i < out.length; i += every) out[i]! ^= 0x10;

@@ -1,6 +1,6 @@
 /**
- * Firmware to flash in tests: right in form, so that the ROM starts it and the page takes it, and as large
- * as the real one, but without meaning.
+ * Firmware to flash in tests: with a valid format, so that the ROM starts it and the page accepts it, and as large as
+ * the real one, but meaningless.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import {
 } from "../../../bridge/formats/manifest.ts";
 import { makeImage } from "../chip/image.ts";
 
-/** A manifest, and the files that it is about. */
+/** A manifest and its files. */
 export interface Images {
   manifest: Manifest;
   files: Record<string, Uint8Array<ArrayBuffer>>;
@@ -27,7 +27,7 @@ export function codeLike(length: number, seed: number): Uint8Array<ArrayBuffer> 
   for (let at = 0; at < length;) {
     state = Math.imul(state, 1664525) + 1013904223 >>> 0;
     const run = 1 + (state >>> 28);
-    // Half of it comes again from a little before, as instructions do.
+    // Half of it repeats recent bytes, as instructions do.
     const back = 16 + (state >>> 8 & 0x3ff);
     if ((state & 0x10000) !== 0 && at > back) {
       bytes.copyWithin(at, at - back, Math.min(at - back + run, length));
@@ -37,7 +37,7 @@ export function codeLike(length: number, seed: number): Uint8Array<ArrayBuffer> 
   return bytes;
 }
 
-/** A .wasm in form. */
+/** A file in the format of a .wasm. */
 export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer> {
   const wasm = codeLike(length, seed);
   wasm.set([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
@@ -47,8 +47,8 @@ export function moduleLike(length: number, seed: number): Uint8Array<ArrayBuffer
 /**
  * A firmware as `deno task firmware` would leave it.
  *
- * @param code Bytes of what is not in RAM; the real one has about as many as this by default.
- * @param within whether the application is part of the firmware, so that there is none beside it
+ * @param code Bytes outside of RAM; the default is about the real size.
+ * @param within whether the application is part of the firmware, so that there is no separate one
  */
 export async function makeImages(
   code = 241_884,
@@ -105,10 +105,10 @@ export async function writeImages({ manifest, files }: Images, folder: string): 
 }
 
 /**
- * What a flash of this size must hold once all of a firmware, an application and settings are in it.
+ * The expected flash of this size with a firmware, an application and settings in it.
  *
- * @param application its name; "": none is beside the firmware
- * @param settings absent: there are none
+ * @param application its name; "": no separate one
+ * @param settings undefined: none
  */
 export function flashWith(
   images: Images,

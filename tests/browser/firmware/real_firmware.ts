@@ -1,22 +1,22 @@
 /**
- * The firmware itself in place of its stand-in: machine code for the chip, which QEMU runs with the flash
- * of the emulated board as it is, and its serial line at the board's.
+ * The real firmware in place of its stand-in: machine code for the chip, which QEMU runs with the emulated board's
+ * flash and serial line.
  *
  * @module
  */
 import { Emulator, type EmulatorOptions } from "../../../bridge/esp8266/emulator/emulator.ts";
 import type { Firmware, Hardware, Program } from "../chip/chip.ts";
 
-/** Interval between looks at the serial line, in ms. */
+/** Interval for polling the serial line, in ms. */
 const PACE = 5;
 
-/** What is around the chip; not its flash, which is the emulated board's. */
+/** The chip's surroundings, without its flash, which is the emulated board's. */
 export interface Surroundings extends Omit<EmulatorOptions, "flash" | "reset"> {
   /** Networks that a scan finds. */
   networks?: Emulator["networks"];
 }
 
-/** Its owner can look at the chips that it has run on, and must switch them off in the end. */
+/** Its owner can inspect the chips that it has run on, and must switch them off at the end. */
 export class RealFirmware implements AsyncDisposable {
   readonly #around: Surroundings;
   #current: Running | undefined;
@@ -26,13 +26,13 @@ export class RealFirmware implements AsyncDisposable {
     this.#around = around;
   }
 
-  /** For the emulated chip. */
+  /** The firmware for the emulated chip. */
   readonly firmware: Firmware = (board) => {
     this.#current = new Running(board, this.#around, (end) => this.#stopped.push(end));
     return this.#current;
   };
 
-  /** The chip that runs, or has run last. */
+  /** The chip that runs, or ran last. */
   get chip(): Emulator {
     if (this.#current === undefined) throw new Error("the firmware has not been started yet");
     return this.#current.chip;
@@ -44,7 +44,7 @@ export class RealFirmware implements AsyncDisposable {
   }
 }
 
-/** From a reset of the emulated chip to the next one. The firmware may restart itself meanwhile. */
+/** A run from one reset of the emulated chip to the next. The firmware may restart itself meanwhile. */
 class Running implements Program {
   readonly baud = 115200;
   readonly chip: Emulator;
@@ -70,7 +70,7 @@ class Running implements Program {
     this.#attend();
   }
 
-  /** The emulated chip has no clock of its own: what comes out in between waits until it is told the time. */
+  /** The emulated chip has no clock of its own: output in between waits until it is told the time. */
   #attend(): void {
     this.chip.check();
     for (const bytes of this.#unsent.splice(0)) this.#board.print(bytes);

@@ -1,8 +1,7 @@
 /**
- * A stand-in for the firmware, for boards in tests: it reads the settings and the application from the
- * flash, joins the networks of a pretended world, and says on the serial line what the firmware would say.
- * It does not run what is in the flash: what it says depends on the settings, and on the header and the
- * checksum of the application.
+ * A stand-in for the firmware, for boards in tests: it reads the settings and the application from the flash, joins the
+ * networks of a simulated world, and prints on the serial line what the firmware would print. It does not run the
+ * flash's code: its output depends on the settings, and on the application's header and checksum.
  *
  * @module
  */
@@ -36,37 +35,37 @@ import {
 } from "../chip/chip.ts";
 import { SECTOR } from "../chip/flash.ts";
 
-/** Where things are in the flash. */
+/** Addresses in the flash. */
 export const APPLICATION = 0xf0000;
 export const SETTINGS = 0xfa000;
 
-/** A server. One with keys admits those devices only; one that answers is asked. */
+/** A simulated server. If it has keys, it admits only these devices; if it has `answer`, that decides. */
 export interface PretendedServer {
   keys?: Record<string, string>;
-  /** Why there is no link with a device with these settings; undefined: there is one. */
+  /** Why a device with these settings gets no link; undefined: it gets one. */
   answer?: (settings: Settings) => Promise<string | undefined>;
 }
 
-/** What a board finds around it. */
+/** A board's surroundings. */
 export interface World {
-  /** Networks in the air, and their passwords; "" for an open one. */
+  /** WiFi networks, with their passwords; "" for an open one. */
   networks: Record<string, string>;
   /** Servers by `name:port`. */
   servers: Record<string, PretendedServer>;
   /**
-   * What a Pyboard on the board's wires tells it. Null: nothing yet, or nothing is there. Without this the firmware
-   * is the one that has its settings in the flash.
+   * The settings from a Pyboard on the board's wires. Null: none yet, or no Pyboard. Undefined: firmware with its
+   * settings in the flash.
    */
   pyboard?: Settings | null;
   /** How long the board takes to join, to connect, and before it tries again, in ms. */
   pace?: number;
-  /** Whether it can look for networks; it can by default. */
+  /** Whether it can scan for networks; default: yes. */
   scans?: boolean;
-  /** The board is reset for this reason this many ms after each start. */
+  /** Resets the board for this reason this many ms after each start. */
   fails?: { reason: ResetReason; after: number } | undefined;
 }
 
-/** What the vendor's code says before it runs the firmware. */
+/** The vendor's output before it runs the firmware. */
 const VENDOR = "boot not set\r\n ota1 not set\r\n ota2 not set\r\n Mo\r\n" +
   "phy_version: 1156.0, 635e6fc, Feb 20 2020, 16:18:08, NONOS\r\n" +
   "rf cal sector: 1019\r\n freq trace enable 0\r\n rf[112] : 00\r\n rf[113] : 00\r\n rf[114] : 01\r\n" +
@@ -80,7 +79,7 @@ function word(text: string): string {
   return [...text].map((c) => c <= " " || c === "%" || c === "\x7f" ? escape(c) : c).join("");
 }
 
-/** The firmware in this world. The world may change while it runs. */
+/** The stand-in in this world, which may change while it runs. */
 export function firmwareIn(world: World): Firmware {
   return (board) => new Running(board, world);
 }
@@ -146,7 +145,7 @@ class Running implements Program {
     this.#say(`settings ${known} key=${key ? "yes" : "no"}`);
   }
 
-  /** Waits for the Pyboard. What it says goes over what is stored; a password belongs to its network. */
+  /** Waits for the Pyboard, whose settings override stored ones; a password belongs to its network. */
   #listen(): void {
     const { pyboard } = this.#world;
     if (!pyboard) return this.#later(() => this.#listen());
@@ -212,7 +211,7 @@ class Running implements Program {
     this.#later(() => this.#connect());
   }
 
-  /** Asks a server that takes its time; the chip looks again and again, as it is told of time alone. */
+  /** Asks a slow server; the chip checks again and again, because it only knows the time. */
   #ask(answer: NonNullable<PretendedServer["answer"]>): void {
     const answers: (string | undefined)[] = [];
     void answer(this.#settings).then((reason) => answers.push(reason));
@@ -298,8 +297,8 @@ class Running implements Program {
 }
 
 /**
- * Why there is no link between a server and a device; undefined: there is one. The server proves itself first,
- * so a device with another key turns away before the server could.
+ * Why there is no link between a server and a device; undefined: there is one. The server proves itself first, so a
+ * device with another key leaves before the server can refuse it.
  */
 function refusal(
   keys: Record<string, string> | undefined,

@@ -13,20 +13,20 @@ import { browserIsThere, launch, PATIENCE } from "./chromium.ts";
 import { Fixture } from "./fixture.ts";
 import { Person } from "./person.ts";
 
-/** What the tests of a file share. */
+/** Shared by the tests of a file. */
 export class Lab {
   #browser: Browser | undefined;
   #server: Deno.HttpServer<Deno.NetAddr> | undefined;
   readonly #end = new AbortController();
   #folder = "";
-  /** In place of the file's images, for one visit. */
+  /** Other images than the file's, for one visit. */
   #images: URL | undefined;
-  /** The list of firmware is answered after it, for one visit. */
+  /** Delays the list of firmware, for one visit. */
   #listed: Promise<unknown> | undefined;
   /** The built page. */
   site: Site = new Map();
 
-  /** @param images what the page finds as built firmware: a folder each */
+  /** @param images the built firmware that the page finds, one folder each */
   async start(images: Record<string, Images>): Promise<void> {
     this.site = await buildSite();
     this.#folder = await Deno.makeTempDir({ prefix: "holdfast-images-" });
@@ -48,7 +48,7 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.#browser?.close();
-    this.#end.abort(); // whatever it is still asked for
+    this.#end.abort(); // whatever requests are pending
     await this.#server?.finished;
     if (this.#folder !== "") await Deno.remove(this.#folder, { recursive: true });
   }
@@ -58,8 +58,8 @@ export class Lab {
   }
 
   /**
-   * Opens the page, with a fixture that has no boards yet, by default; and waits for its list of firmware,
-   * which moves what is below it: what is pressed before it comes is asked for a port first.
+   * Opens the page, by default with a fixture without boards, and waits for its list of firmware, which moves
+   * everything below it.
    */
   async open(options: Visit = {}): Promise<Visitor> {
     const { fixture = new Fixture(), serial = true, host = "localhost", images, listed, ...rest } =
@@ -83,30 +83,30 @@ export class Lab {
   }
 }
 
-/** How the page is visited. */
+/** Options of a visit. */
 export interface Visit extends BrowserContextOptions {
   fixture?: Fixture;
-  /** Whether the browser has Web Serial; it has by default. */
+  /** Whether the browser has Web Serial; default: yes. */
   serial?: boolean;
-  /** Under which name the page is opened: "localhost" by default, or "elsewhere.test". */
+  /** The page's host name: "localhost" by default, or "elsewhere.test". */
   host?: string;
   /** A folder with other images than those of the lab. */
   images?: string;
-  /** The page gets its list of firmware when this is resolved, and is open before: at once by default. */
+  /** The page gets its list of firmware when this resolves; by default at once. */
   listed?: Promise<unknown>;
 }
 
-/** What is typed into the form. */
+/** Values for the form. */
 export interface Form {
   ssid?: string;
   password?: string;
   server?: string;
   id?: string;
-  /** "make": the page makes one. Digits: that one. Nothing by default. */
+  /** "make": made by the page; digits: this key. Default: none. */
   key?: string;
 }
 
-/** A complete form, for a board that gets no key. */
+/** A complete form, for a board without a key. */
 export const form: Readonly<Required<Form>> = {
   ssid: "Home",
   password: "correct horse",
@@ -115,13 +115,13 @@ export const form: Readonly<Required<Form>> = {
   key: "",
 };
 
-/** Somebody who flashes boards with the page. */
+/** A user who flashes boards with the page. */
 export class Visitor extends Person {
   constructor(page: Page, readonly fixture: Fixture) {
     super(page);
   }
 
-  /** Chooses the port and waits until the board is known. */
+  /** Chooses the port and waits until the board is identified. */
   async connect(): Promise<void> {
     await this.press("Choose port");
     await this.awaits(this.fact("Chip"));

@@ -6,7 +6,7 @@
 import { type Browser, chromium, type Page } from "playwright-core";
 import { locate, toolTest } from "../../support/tools.ts";
 
-/** Without these it looks for updates, and needs a sandbox that root has not. */
+/** Without these it looks for updates, and needs a sandbox, which root does not have. */
 const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -15,13 +15,13 @@ const ARGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page that is not of this computer
+  "--host-resolver-rules=MAP elsewhere.test 127.0.0.1", // a page from another computer
 ];
 
-/** A test gives up a step after this many ms; the machine may have much else to do. */
+/** A test gives up a step after this many ms; the machine may be busy. */
 export const PATIENCE = 120_000;
 
-/** Where pictures of the page are left: not kept in the repository. */
+/** The folder for pictures of the page, which is not in the repository. */
 const SHOTS = new URL("../screenshots/", import.meta.url);
 
 /** A browser, which the caller must close. */
@@ -32,7 +32,7 @@ export function launch(): Promise<Browser> {
     headless: true,
     args: ARGS,
     timeout: PATIENCE,
-    handleSIGTERM: false, // it would close the browser, and the tests would go on without it
+    handleSIGTERM: false, // it would close the browser while the tests go on
   });
 }
 
@@ -45,7 +45,7 @@ export async function shoot(page: Page, name: string): Promise<void> {
 /**
  * Registers a test that needs the browser; as `toolTest` does, it is ignored where there is no browser.
  *
- * @param more what else it needs: programs, and Debian's packages for them
+ * @param more further programs that it needs, with their Debian packages
  */
 export function browserTest(
   name: string,

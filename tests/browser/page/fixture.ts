@@ -1,5 +1,5 @@
 /**
- * The fixture beside the computer: the boards, the cables, and the user who picks a port in the browser's list.
+ * The test fixture: the boards, the cables, and the user who picks a port in the browser's list.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { installSerial, type Reply, type Request } from "./serial.ts";
 
 const BINDING = "holdfastTestSerial";
 
-/** A board, its cable, and what has arrived from it and was not read. */
+/** A board, its cable, and unread bytes from it. */
 interface Place {
   cable: Cable;
   unread: Uint8Array[];
@@ -21,16 +21,16 @@ interface Place {
   stopped: boolean;
 }
 
-/** What a port tells of its USB bridge: a CP2102, as on many boards. */
+/** The port's information about its USB bridge: a CP2102, as on many boards. */
 const INFO = { usbVendorId: 0x10c4, usbProductId: 0xea60 };
 
 export class Fixture {
   #places: Place[] = [];
   #granted = new Set<number>();
   #held = new Map<Request["op"], Promise<void>>();
-  /** Ports that the page has open. What another program has open is not the page's to close. */
+  /** Ports that the page has open; it must not close those of other programs. */
   #mine = new Set<Place>();
-  /** What is picked in the list of ports: the number of a board, or nothing. */
+  /** The user's choice in the list of ports: the number of a board, or nothing. */
   choice: number | "cancel" = 0;
   #page: Page | undefined;
 
@@ -47,8 +47,8 @@ export class Fixture {
   }
 
   /**
-   * Waits until the page has a board's port open at this speed. The page shows its words first and opens the
-   * port then: what a board says before is lost.
+   * Waits until the page has a board's port open at this speed. The page shows its words before it opens the port:
+   * earlier output of the board is lost.
    */
   async isHeardAt(baud: number, board = 0): Promise<void> {
     const cable = this.cable(board);
@@ -58,12 +58,12 @@ export class Fixture {
     });
   }
 
-  /** Gives the page its `navigator.serial`; before it is loaded. */
+  /** Installs `navigator.serial` in the page, before it is loaded. */
   async attach(page: Page): Promise<void> {
     this.#page = page;
     await page.exposeBinding(BINDING, (_source, request: Request) => this.#answer(request));
     await page.addInitScript(installSerial, BINDING);
-    // A page that goes away lets go of its ports.
+    // A page that is left closes its ports.
     page.on("domcontentloaded", () => this.#closeAll());
     page.on("close", () => this.#closeAll());
   }
@@ -79,7 +79,7 @@ export class Fixture {
     await this.#tell(board, true);
   }
 
-  /** From now on what the page asks for of this kind is kept waiting; returns what lets it go on. */
+  /** From now on holds the page's requests of this kind; returns a function that releases them. */
   hold(op: Request["op"]): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#held.set(op, promise);

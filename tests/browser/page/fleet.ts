@@ -1,6 +1,5 @@
 /**
- * The server's page in a real browser: a server with a store, real clients behind a network that breaks, and people
- * who look.
+ * The server's page in a real browser: a server with a store, real clients behind a network that breaks, and users.
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { FaultProxy } from "../../support/proxy.ts";
 import { launch, PATIENCE } from "./chromium.ts";
 import { Person } from "./person.ts";
 
-/** ms of silence that a server, and its clients, take for an outage: a busy machine is silent, too. */
+/** Timeout of the server and its clients, in ms: long, because a busy machine is silent, too. */
 export const TIMEOUT = 10_000;
 
 /** A server that can be restarted on its ports and its store, its devices, and a browser. */
@@ -70,7 +69,7 @@ export class Fleet implements AsyncDisposable {
     return this.#proxy;
   }
 
-  /** On the same ports and the same store as the previous one. */
+  /** Starts a server on the same ports and the same store as the previous one. */
   async startServer(): Promise<void> {
     this.#server = await Server.listen({
       hostname: "127.0.0.1",
@@ -97,7 +96,7 @@ export class Fleet implements AsyncDisposable {
     return client;
   }
 
-  /** Somebody opens the page. */
+  /** Opens the page as a user. */
   async visitor(options: BrowserContextOptions = {}, path = ""): Promise<FleetVisitor> {
     const context = await this.#browser.newContext({
       viewport: { width: 1000, height: 900 },
@@ -114,9 +113,9 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-/** Somebody who looks at devices. */
+/** A user who looks at devices. */
 export class FleetVisitor extends Person {
-  /** A device's row, which has these words. */
+  /** A device's row with these words. */
   row(id: string, words: string | RegExp = ""): Locator {
     const name = this.page.getByRole("rowheader", { name: id, exact: true });
     return this.page.getByRole("row").filter({ has: name }).filter({ hasText: words });

@@ -1,5 +1,5 @@
 /**
- * What a page looks like to those who use it.
+ * Checks of a page's appearance.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Person } from "./person.ts";
 
 const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")));
 
-/** Faults that axe finds in the page as it is now. */
+/** Problems that axe finds in the current page. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const found = await page.evaluate(async () => {
@@ -38,7 +38,7 @@ function overflows(page: Page): Promise<boolean> {
   });
 }
 
-/** How a page can look. */
+/** One appearance of a page. */
 export interface Look {
   readonly colorScheme: "light" | "dark";
   /** In pixels. */
@@ -54,7 +54,7 @@ const LOOKS: readonly Look[] = [
   { colorScheme: "light", width: 320 },
 ];
 
-/** Takes a picture of the page in each of its looks. @returns what is wrong with them */
+/** Takes a picture of the page in each appearance. @returns what is wrong with them */
 export async function wrongInAnyLook(
   person: Person,
   state: string,

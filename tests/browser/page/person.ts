@@ -6,7 +6,7 @@
 import type { Locator, Page } from "playwright-core";
 import { shoot } from "./chromium.ts";
 
-/** Somebody who uses a page: sees and presses what has a role and a name. */
+/** A user of a page, who finds and presses things by role and name. */
 export class Person implements AsyncDisposable {
   /** Errors that the page has thrown or printed on its console. */
   readonly errors: string[] = [];
@@ -32,30 +32,30 @@ export class Person implements AsyncDisposable {
     return this.page.getByLabel(name, { exact: true });
   }
 
-  /** What stands beside a term in a list of facts. */
+  /** The value of a term in a list of facts. */
   fact(term: string): Locator {
     const row = this.page.getByRole("term").filter({ hasText: new RegExp(`^\\s*${term}\\s*$`) });
     return row.locator("xpath=following-sibling::dd");
   }
 
-  /** Waits until the page has these words somewhere for all to see. */
+  /** Waits until these words are visible somewhere on the page. */
   async sees(text: string | RegExp): Promise<void> {
     await this.awaits(this.page.getByText(text).filter({ visible: true }).first());
   }
 
-  /** Waits for a line on the console that the page shows. */
+  /** Waits for a line on the console in the page. */
   async hears(text: string | RegExp): Promise<void> {
     await this.awaits(this.page.getByRole("log").getByText(text).first());
   }
 
-  /** Waits for a failure to be shown, and gives all that it says. */
+  /** Waits for a failure to be shown, and returns its text. */
   async fault(): Promise<string> {
     const alert = this.page.getByRole("alert").filter({ visible: true });
     await this.awaits(alert);
     return await alert.innerText();
   }
 
-  /** Waits for a thing to be there; if it never is, a picture shows what is there instead. */
+  /** Waits until something is there; if it never is, takes a picture of what is there instead. */
   async awaits(thing: Locator): Promise<void> {
     try {
       await thing.waitFor();

@@ -1,5 +1,5 @@
 /**
- * `navigator.serial` for a page in a test: what it asks for goes to {@linkcode Fixture} in the test. Behaves
+ * `navigator.serial` for a page in a test: its requests go to {@linkcode Fixture} in the test. Behaves
  * as Chrome's does where a page can tell: streams that fail with NetworkError when the cable comes off, a
  * port that cannot be closed while a stream is locked, a rejected choice.
  *
@@ -8,7 +8,7 @@
  * @module
  */
 
-/** What the page asks for. */
+/** A request of the page. */
 export type Request =
   | { op: "request" }
   | { op: "ports" }
@@ -17,12 +17,12 @@ export type Request =
   | { op: "write"; port: number; base64: string }
   | { op: "signals"; port: number; dtr?: boolean; rts?: boolean };
 
-/** What it gets. */
+/** The reply. */
 export interface Reply {
   /** Name and message of a DOMException. */
   error?: [name: string, message: string];
   ports?: { port: number; usbVendorId: number; usbProductId: number }[];
-  /** Bytes read; absent: there will be no more. */
+  /** Bytes read; absent: the stream has ended. */
   base64?: string;
 }
 
@@ -124,7 +124,7 @@ export function installSerial(binding: string): void {
     /** The test plugs the cable in or pulls it out. */
     plugged(connected: boolean): void {
       this.connected = connected;
-      // What was open when the cable came off stays useless until it is closed and opened again.
+      // A port that was open when the cable came off stays useless until it is closed and reopened.
       const type = connected ? "connect" : "disconnect";
       this.dispatchEvent(new Event(type, { bubbles: true }));
       const event = new Event(type);
@@ -141,7 +141,7 @@ export function installSerial(binding: string): void {
 
   class Serial extends EventTarget {
     async requestPort() {
-      // Chrome wants a click or a key press just before.
+      // Chrome requires a recent click or key press.
       const { userActivation } = navigator as unknown as { userActivation: { isActive: boolean } };
       if (!userActivation.isActive) {
         throw new DOMException(

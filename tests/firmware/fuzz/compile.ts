@@ -1,4 +1,4 @@
-/** Compiles the firmware's portable C for this machine, with everything that watches it. */
+/** Compiles the firmware's portable C for this machine, with the sanitizers. */
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 
@@ -10,7 +10,7 @@ export const HERE = `${ROOT}tests/firmware/fuzz`;
 /** A warning is an error here, and undefined behaviour ends the program. */
 const FLAGS = ["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"];
 
-/** C99, unless a source is C++ or the flags say otherwise. @throws {Error} with what the compiler says */
+/** C99, unless a source is C++ or the flags say otherwise. @throws {Error} with the compiler's message */
 export async function compileC(
   compiler: string,
   sources: string[],
@@ -26,7 +26,7 @@ export async function compileC(
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** Puts lines in, and gives the lines that come out. @throws {Error} if the program fails */
+/** Sends lines to a program, and returns its output lines. @throws {Error} if the program fails */
 export async function ask(program: string, questions: string[]): Promise<string[]> {
   const child = new Deno.Command(program, {
     stdin: "piped",

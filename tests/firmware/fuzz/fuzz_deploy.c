@@ -1,21 +1,21 @@
 /*
- * libFuzzer: messages for the firmware of any kind and in any order, while the flash fails, the power fails, the chip
- * is reset for any reason, and what is on trial proves good or does not. Ends the program if anything but a whole
- * application that was meant runs, if what runs is written to, or if an answer is none.
+ * libFuzzer: any messages for the firmware in any order, while the flash fails, the power fails, the chip is reset for
+ * any reason, and applications on trial pass or fail. Ends the program if anything but a complete, intended application
+ * runs, if the running one is overwritten, or if an answer is malformed.
  */
 #include "input.h"
 
 #include "../units/deploy_rig.h"
 
 static struct image *const images[] = { &first, &second, &third };
-/* It imports what the firmware has not; or is no module. */
+/* An application that imports what the firmware lacks; and one that is not a module. */
 static struct image foreign, empty;
 
 static void make_others(void) {
   static const uint8_t import[] = { 2, 13, 1, 5, 'b', 'o', 'a', 'r', 'd', 3, 'f', 'l', 'y', 0, 0 };
   make_image(&foreign, 800, 9);
   memcpy(foreign.bytes + foreign.length, import, sizeof import);
-  /* Behind all else: where imports are does not matter to who looks for them. */
+  /* At the end: the place of imports does not matter for those who look for them. */
   foreign.length += sizeof import;
   make_image(&empty, 800, 9);
   empty.bytes[0] = 1;
@@ -42,7 +42,7 @@ static void check_answers(void) {
 }
 
 static void give(const uint8_t *bytes, size_t length) {
-  static uint8_t *exact; /* its end is one that the sanitizer knows; the power may fail before it is given back */
+  static uint8_t *exact; /* the sanitizer knows its end; the power may fail before it is freed */
   free(exact);
   exact = malloc(length ? length : 1);
   memcpy(exact, bytes, length);
@@ -83,7 +83,7 @@ static void give_offer(void) {
   memcpy(before, flash + address_of(!running) / 4, SLOT);
   bool busy = state.answer;
   give((uint8_t *)text, length);
-  /* Without the key, or with a proof of something else, nothing is touched. */
+  /* Without the key, or with a MAC of something else, nothing is changed. */
   if (twist == 3 || twist == 4) must(busy || !memcmp(before, flash + address_of(!running) / 4, SLOT), "proven");
 }
 
@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   works = true;
   boot(reset);
   while (left) happen();
-  over = true; /* and once more, as it is */
+  over = true; /* and once more, unchanged */
   boot(RESET_POWER_ON);
   return 0;
 }

@@ -1,8 +1,8 @@
 /*
- * libFuzzer: the firmware between a board and an application that do anything they are able to: flash with any
- * bytes in it, a network that says anything at any time, a module that answers and writes to its memory as it likes,
- * and calls what it may import with any arguments. Ends the program when the firmware asks of the board what
- * port.h rules out, or touches memory that it should not.
+ * libFuzzer: the firmware between a board and an application that do anything they can: flash with any bytes, a network
+ * that sends anything at any time, a module that answers and writes to its memory at random, and calls its imports with
+ * any arguments. Ends the program when the firmware uses the board in a way that port.h forbids, or touches memory that
+ * it must not.
  */
 #include <setjmp.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "crc32.h"
 #include "input.h"
 
-/* As part of this file: what they know is set back before each input. */
+/* Included here, so that their state can be reset before each input. */
 #include "firmware.c"
 #define carry_out carry_out_command
 #define found found_network
@@ -27,7 +27,7 @@ static uint32_t next_word(void) {
   return word << 24 | next() << 16 | next() << 8 | next();
 }
 
-/* So that the sanitizer sees a length that is too long. */
+/* So that the sanitizer detects a length that is too long. */
 static void read_all(const uint8_t *bytes, size_t length) {
   static volatile uint8_t sum;
   for (size_t i = 0; i < length; i++) sum = (uint8_t)(sum + bytes[i]);
@@ -62,7 +62,7 @@ void port_sleep(uint32_t ms) {
 }
 void port_feed_watchdog(void) {}
 
-/* Of the arena, which this engine does not use, only this is asked for; see fuzz_main.c. */
+/* This engine does not use the arena, so only this is called; see fuzz_main.c. */
 void *port_memory(size_t least, size_t most, size_t *length) {
   require(!least && !most);
   *length = 0;
@@ -81,7 +81,7 @@ void port_kept_write(unsigned first, const uint32_t *words, unsigned count) {
 
 const void *port_flash_map(uint32_t address) { return require(address < FLASH), flash + address; }
 
-/* Where an application may come to lie while the other one runs, and what became of either. */
+/* Where a new application may be written while the other one runs, and the outcome records of both. */
 static bool is_other_slot(uint32_t address) {
   bool second = slots_any() && slots_running().wasm > flash + 0xf5000;
   uint32_t other = second ? 0xf0000 : 0xf5000;
@@ -171,7 +171,7 @@ void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
   require(duty <= 1023 && hz >= 1 && hz <= 1000);
 }
 
-/* ---- The module: memory, and whatever it likes ---- */
+/* ---- The module: its memory and random behaviour ---- */
 
 #define MODULE 4096
 static uint8_t *module;
@@ -189,7 +189,7 @@ bool engine_has(enum engine_function function) { return (void)function, next() &
 
 bool engine_returns(enum engine_function function) { return (void)function, next() & 1; }
 
-static bool configures; /* what it imports stays the same as long as it is loaded */
+static bool configures; /* its imports stay the same while it is loaded */
 bool engine_imports(uint32_t (*call)(const uint32_t *arguments)) { return (void)call, configures; }
 
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
@@ -206,8 +206,8 @@ static bool inside;
 uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b) {
   (void)a;
   if (trapped) return 0;
-  require(!inside); /* none is called while another runs */
-  require(function != CORE_RECEIVED || tcp_open); /* what came on a connection ends with it */
+  require(!inside); /* no function is called while another runs */
+  require(function != CORE_RECEIVED || tcp_open); /* bytes of a connection end with it */
   if (!left) return 0;
   inside = true;
   /* It writes to its memory: to its registers, mostly. */
@@ -226,14 +226,14 @@ uint32_t engine_call(enum engine_function function, uint32_t a, uint32_t b) {
   if (next() == 0xff) return trapped = "[trap] unreachable executed", 0u;
   if (function == CORE_REGISTERS) return next() < 0xf0 ? 64 : next_word();
   if (function != CORE_POLL) return next_word();
-  /* It knows whether it has a connection, and minds what it is told it can do; the rest is up to it. */
+  /* It knows whether it has a connection, and respects what it is told it can do; the rest is random. */
   unsigned event = next() % 6;
   if (event == CORE_CONNECT && tcp_asked) return CORE_NONE;
   if (event == CORE_SEND && !(b & CORE_CAN_SEND)) return CORE_NONE;
   return event;
 }
 
-/* ---- What happens to it ---- */
+/* ---- Events ---- */
 
 static void feed(unsigned what) {
   uint8_t chunk[256];
@@ -278,7 +278,7 @@ static void happen(void) {
   }
 }
 
-/* A sector that the firmware can start with, unless the input has other plans. */
+/* A sector with which the firmware can start, unless the input says otherwise. */
 static void write_flash(void) {
   memset(flash + 0xf0000, 0xff, 0xb000);
   static const uint8_t wasm[8] = {0, 'a', 's', 'm', 1, 0, 0, 0};
@@ -295,7 +295,7 @@ static void write_flash(void) {
   settings_clear(bytes);
   require(settings_change(bytes, fields, sizeof fields - 1));
   memcpy(flash + 0xfa000, bytes, sizeof bytes);
-  /* The other one may be there, too: on trial, or fallen back. */
+  /* The other slot may also have one: on trial, or fallen back. */
   if (next() % 4 == 3) {
     header[13] = 2;
     header[14] = next() % 2 ? 0xffffffff : 0xfffffef0;
@@ -310,7 +310,7 @@ static void write_flash(void) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input = data;
   left = size;
-  if (!module) module = malloc(MODULE); /* its end is one that the sanitizer knows */
+  if (!module) module = malloc(MODULE); /* the sanitizer knows its end */
   memset(module, 0, MODULE);
   memset(kept_words, 0, sizeof kept_words);
   wifi_on = tcp_asked = tcp_open = inside = false;

@@ -11,7 +11,7 @@ static void require(bool good) {
   if (!good) abort();
 }
 
-/* What was encoded is found again. */
+/* An encoded frame must be found again. */
 static void check_frame(const uint8_t *frame, size_t length, uint8_t type) {
   struct improv_reader reader = {0};
   require(length <= IMPROV_FRAME && frame[length - 1] == '\n');
@@ -42,7 +42,7 @@ static void carry_out(const struct improv_command *command) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  /* On the heap, so that a byte too far is seen. */
+  /* On the heap, so that an access beyond its end is detected. */
   struct improv_reader *reader = calloc(1, sizeof *reader);
   for (size_t i = 0; i < size; i++) {
     struct improv_command command;

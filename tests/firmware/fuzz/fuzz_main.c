@@ -1,21 +1,21 @@
 /*
- * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the vendor's SDK, which
- * calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is broken: an event
- * that the firmware is not run for, a call within another, a deadline that passes.
- * Long because all of the SDK that these four files use is behind them.
+ * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the
+ * vendor's SDK, which calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is
+ * broken: an event for which the firmware is not run, a call within another, a missed deadline.
+ * Long because it contains all of the SDK that these four files use.
  */
 #include <setjmp.h>
 #include <string.h>
 
 #include "input.h"
 
-/* As part of this file: what they know is set back before each input, as a reset does. */
+/* Included here, so that their state can be reset before each input. */
 #include "task.c"
 #include "chip.c"
 #include "main.c"
 #include "wifi.c"
 
-/* There is no memory for words alone here. */
+/* There is no word-only memory here. */
 void words_clear(void) {}
 
 /* ---- The SDK ---- */
@@ -42,7 +42,7 @@ void system_init_done_cb(init_done_cb_t done) { init_done = done; }
 unsigned long os_random(void) { return next(); }
 void os_delay_us(uint32_t us) { now += us; }
 
-/* The heap has so much left, in pieces that are no longer than that; who takes of it: the start's stack, the application. */
+/* How much heap is left, and its largest piece; and the blocks taken: the start's stack, the application. */
 static size_t heap_left, heap_piece;
 static struct { void *at; size_t length; } blocks[2];
 uint32_t system_get_free_heap_size(void) { return (uint32_t)heap_left; }
@@ -55,7 +55,7 @@ void *os_malloc_dram(size_t length) {
 }
 void os_free(void *block) {
   unsigned i = block != blocks[0].at;
-  require(block && block == blocks[i].at); /* one that is not free yet */
+  require(block && block == blocks[i].at); /* it must be a block that was not freed yet */
   heap_left += blocks[i].length;
   free(block);
   blocks[i].at = 0;
@@ -93,7 +93,7 @@ bool system_os_task(os_task_t function, uint8_t priority, os_event_t *events, ui
 bool system_os_post(uint8_t priority, uint32_t signal, uint32_t parameter) {
   (void)priority, (void)signal, (void)parameter;
   if (!task) return false; /* lost */
-  require(++posted <= 2); /* as many as the queue has */
+  require(++posted <= 2); /* as many as the queue holds */
   return true;
 }
 
@@ -124,7 +124,7 @@ uint8_t wifi_station_get_auto_connect(void) { return 1; }
 bool wifi_station_set_auto_connect(uint8_t on) { return !on; }
 bool wifi_set_sleep_type(int type) { return type == NONE_SLEEP_T; }
 bool wifi_station_set_hostname(char *name) { return require(strcmp(name, "holdfast-abc123") == 0), true; }
-/* What the firmware asks for, and what the SDK has been told: the same, when it is to connect. */
+/* What the firmware has asked for, and what the SDK has got: they must agree when it connects. */
 static struct port_wifi asked;
 static uint32_t asked_ip[4];
 static wifi_country_t country;
@@ -188,7 +188,7 @@ static size_t said;
 
 /* ---- The other parts of the board ---- */
 
-void serial_begin(void) { task_wake(); } /* a byte can come in as soon as it has begun */
+void serial_begin(void) { task_wake(); } /* a byte can arrive as soon as it has begun */
 static unsigned serial_bytes;
 void serial_tell(void) {
   require(running_task);
@@ -205,11 +205,11 @@ bool tcp_offer(void) { return next() % 8 == 7; }
 /* ---- The firmware ---- */
 
 static bool in_firmware, joined;
-static bool wants_run; /* something has happened since it ran */
+static bool wants_run; /* something has happened since it last ran */
 static uint32_t deadline; /* ms */
-static int last = -1; /* state that it was told */
+static int last = -1; /* the last state that it was told */
 static enum { UNKNOWN, CONNECTED, NOT_CONNECTED } truth; /* since it joined */
-static bool handshake_failed, dhcp_timed_out; /* so the SDK has said */
+static bool handshake_failed, dhcp_timed_out; /* as the SDK has reported */
 static uint32_t last_fed; /* ms */
 static bool starving;
 
@@ -230,7 +230,7 @@ static size_t memory(size_t least, size_t most) {
   return length;
 }
 
-/* As much as there is, then as much as is needed, or nothing of it. */
+/* Takes as much as there is, then as much as is needed, or nothing. */
 static void take_memory(void) {
   size_t before = heap_left;
   size_t most = memory(0, 8192);
@@ -316,7 +316,7 @@ uint32_t firmware_run(void) {
 void firmware_wifi(enum firmware_wifi state) {
   require(running_task && !in_firmware && joined);
   require(state <= WIFI_ASSOCIATED);
-  if (state == WIFI_ASSOCIATED) return; /* a step on the way */
+  if (state == WIFI_ASSOCIATED) return; /* an intermediate state */
   if (state == WIFI_WRONG_PASSWORD) require(asked.password[0] || handshake_failed);
   if (state == WIFI_NO_DHCP) require(dhcp_timed_out);
   if (state == WIFI_UP) require(port_wifi_ip() != 0 || !connected);
@@ -324,7 +324,7 @@ void firmware_wifi(enum firmware_wifi state) {
   last = state;
 }
 
-/* ---- What happens ---- */
+/* ---- Events ---- */
 
 static void run_tasks(void) {
   for (unsigned i = 0; posted && i < 50; i++) {
@@ -332,7 +332,7 @@ static void run_tasks(void) {
     running_task = true;
     task(0);
     running_task = false;
-    /* However much has happened meanwhile: what it was told last is how it is. */
+    /* Whatever has happened meanwhile: the last state that it was told must be true. */
     if (joined && truth != UNKNOWN) require((last == WIFI_UP) == (truth == CONNECTED));
   }
 }
@@ -354,8 +354,8 @@ static void pass(uint32_t ms) {
       timers[i]->function(timers[i]->argument);
     }
     run_tasks();
-    require(!has_started || (int32_t)(clock_ms - deadline) <= 0 || posted); /* it has run by then */
-    require(clock_ms - last_fed <= 21000); /* or the watchdog has bitten: it looks once a second */
+    require(!has_started || (int32_t)(clock_ms - deadline) <= 0 || posted); /* it must have run by then */
+    require(clock_ms - last_fed <= 21000); /* or the watchdog has fired: it checks once a second */
   }
 }
 
@@ -404,7 +404,7 @@ static void happen(void) {
         case 3:
         case 7:
         case 11:
-        case 15: pass(21000); break; /* is it a watchdog that bites? */
+        case 15: pass(21000); break; /* does the watchdog fire? */
       }
       break;
   }
@@ -420,7 +420,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   truth_of_reset = hardware_cause == 2 ? RESET_EXTERNAL : RESET_POWER_ON;
   map = next() & 1 ? FLASH_SIZE_32M_MAP_512_512 : FLASH_SIZE_8M_MAP_512_512;
   volatile unsigned resets = 0;
-  /* By its end, which means something else as well: most inputs end with something small. */
+  /* Taken from the input's end, which is used otherwise as well: most inputs end with a small value. */
   size_t heap = size > 1 ? (255u - data[size - 1]) * 256 : 0, piece = size > 1 ? (255u - data[size - 2]) * 256 : 0;
   if (setjmp(reset)) {
     resets++;
@@ -458,7 +458,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   require(port_crash(&crash) == (truth_of_reset == RESET_EXCEPTION));
   truth_of_reset = -1;
   run_tasks();
-  require(!wants_run); /* it ran right after its start */
+  require(!wants_run); /* it must have run right after its start */
   while (left) happen();
   pass(20000);
   return 0;

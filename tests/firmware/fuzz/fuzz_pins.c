@@ -1,6 +1,6 @@
 /*
- * libFuzzer: the chip's pins (targets/nonos/gpio.c, pwm.c and pins.c) in front of its registers. After any calls a pin is what
- * the last of them has made it, a PWM output is high for its share of the time, and no pin of the flash was touched.
+ * libFuzzer: the chip's pins (targets/nonos/gpio.c, pwm.c and pins.c) in front of its registers. After any calls a pin
+ * must be in the state of the last call, a PWM output high for its share of the time, and no pin of the flash touched.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ static uint32_t timer_load, edges;
 static bool timer_runs;
 static void (*timer_function)(void *);
 
-/* Which pin a multiplexer is of, from 0x60000804 on. They begin as something that nobody wants. */
+/* The pin of each multiplexer, from 0x60000804 on. They start with a useless function. */
 static const uint8_t mux_pins[16] = {12, 13, 14, 15, 3, 1, 6, 7, 8, 9, 10, 11, 0, 2, 4, 5};
 #define FIRST_MUX 0x60000804
 static uint32_t mux[PINS];
@@ -47,13 +47,13 @@ static bool gpio_selected(unsigned pin) {
 
 static bool pull_up(unsigned pin) { return mux[pin] >> 7 & 1; }
 
-/* What a pin shows: what pulls it low wins. */
+/* The level of a pin: whatever pulls it low wins. */
 static bool level(unsigned pin) {
   bool drives = (enabled >> pin & 1) && !((open_drain >> pin & 1) && (out >> pin & 1));
   return drives ? out >> pin & 1 : outside >> pin & 1;
 }
 
-/* Where nothing is, a real chip stops. */
+/* At an unused address a real chip stops. */
 uint32_t fuzz_read(uint32_t address) {
   if (is_mux(address)) return *mux_at(address);
   if (address == GPIO(0x18)) {
@@ -78,7 +78,7 @@ uint32_t fuzz_read(uint32_t address) {
 void fuzz_write(uint32_t address, uint32_t value) {
   if (is_mux(address)) {
     uint32_t *register_of_pin = mux_at(address);
-    require(((*register_of_pin ^ value) & ~0x1b0u) == 0); /* its function and its pull-up, and nothing else */
+    require(((*register_of_pin ^ value) & ~0x1b0u) == 0); /* only its function and its pull-up may change */
     *register_of_pin = value;
     return;
   }
@@ -132,7 +132,7 @@ static void check_pin(unsigned pin) {
   if (drives) require((out >> pin & 1) == pins[pin].high);
 }
 
-/* Lets the timer run for some periods, and measures the last. */
+/* Runs the timer for some periods, and measures the last one. */
 static void check_pwm(void) {
   unsigned active = 0;
   for (unsigned pin = 0; pin < 16; pin++) active += pins[pin].kind == PWM;
@@ -146,14 +146,14 @@ static void check_pwm(void) {
     require(steps < 100);
     before = out;
     timer_function(0);
-    bool starts = (out & ~before) != 0; /* all go high together */
+    bool starts = (out & ~before) != 0; /* all must go high together */
     if (starts && ++periods == 4) break;
     if (periods == 3) {
       total += timer_load;
       for (unsigned pin = 0; pin < 16; pin++) high[pin] += (out >> pin & 1) * (uint64_t)timer_load;
     }
   }
-  /* Each step can be late by what an interrupt takes at least. */
+  /* Each step can be late by the minimum time of an interrupt. */
   uint64_t late = 50 * (active + 1);
   require(total >= period && total <= period + late);
   for (unsigned pin = 0; pin < 16; pin++) {
@@ -168,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   input = data;
   left = size;
   for (unsigned pin = 0; pin < PINS; pin++) mux[pin] |= 0x4a; /* others of its bits */
-  /* Each input begins with outputs that are low: the chip is not reset in between. */
+  /* Each input starts with low outputs: the chip is not reset in between. */
   for (unsigned pin = 0; pin < PINS; pin++) {
     port_gpio_write(pin, false);
     pins[pin].kind = is_flash(pin) ? ANYTHING : WRITTEN;
@@ -190,7 +190,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
           require(!read);
           break;
         }
-        if (pins[pin].kind == PWM) break; /* reads what it drives */
+        if (pins[pin].kind == PWM) break; /* it reads its own output */
         if (pins[pin].kind != WRITTEN) pins[pin].kind = READ;
         require(read == (pin == 16 ? (rtc_enabled ? rtc_out : outside >> 16 & 1) : level(pin)));
         break;

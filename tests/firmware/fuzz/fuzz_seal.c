@@ -1,7 +1,7 @@
 /*
- * libFuzzer: any bytes behind the welcome of a sealed link, in any pieces, while the core wants them here or there, or has
- * no room. Whoever has no key gets nothing through, and the first record that is no good is the last. In half of the runs
- * the greeting is any bytes as well, and says an ephemeral key or not.
+ * libFuzzer: any bytes after the welcome of a sealed link, in any pieces, while the core's buffer moves or has no room.
+ * Without the key nothing gets through, and the first bad record is the last. In half of the runs the greeting is
+ * random as well, with or without an ephemeral key.
  */
 #include "seal.h"
 
@@ -14,7 +14,7 @@
 
 #define LINE 40
 
-static uint8_t *memory; /* on the heap, so that a byte too far is seen */
+static uint8_t *memory; /* on the heap, so that an access beyond its end is detected */
 static size_t room, at, sent;
 
 uint32_t core_get(enum core_register offset) {
@@ -29,12 +29,12 @@ uint8_t *core_input(size_t length) {
 
 void core_received(size_t length, uint32_t now) {
   (void)length, (void)now;
-  require(false); /* nobody has sealed this */
+  require(false); /* nobody sealed this */
 }
 
 size_t core_receive(const uint8_t *bytes, size_t length, uint32_t now) {
   (void)now;
-  require(!memchr(bytes, '\n', length - 1)); /* one line at most: what follows may be sealed */
+  require(!memchr(bytes, '\n', length - 1)); /* one line at most: the next one may be sealed */
   return length;
 }
 
@@ -42,7 +42,7 @@ uint32_t port_random(void) {
   return 5;
 }
 
-/* In place of X25519, which takes its time and has no branch that a fuzzer could find: units/seal.c runs it. */
+/* Replaces X25519, which is slow and has no branches for a fuzzer to find: units/seal.c tests it. */
 void holdfast_x25519(const uint8_t scalar[32], const uint8_t point[32], uint8_t shared[32]) {
   for (int i = 0; i < 32; i++) shared[i] = scalar[i] ^ point[i];
 }
@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input += any, left -= any;
     seal_derive(key, greeting, length);
     require(length >= 97 || seal_broken());
-    if (seal_broken()) { /* it shares no secret, and the driver closes the connection */
+    if (seal_broken()) { /* there is no shared secret, so the driver closes the connection */
       free(memory);
       return 0;
     }

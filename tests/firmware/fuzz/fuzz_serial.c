@@ -1,19 +1,19 @@
 /*
- * libFuzzer: the chip's serial line (targets/nonos/serial.c) in front of its registers. Bytes come in at any pace, also
- * while the firmware is told of others: it gets them all, in order, if it does not let 255 of them wait. What it
- * writes goes out in order, and never more of it than the FIFO takes.
+ * libFuzzer: the chip's serial line (targets/nonos/serial.c) in front of its registers. Bytes arrive at any pace, also
+ * while the firmware handles others: it must get them all, in order, unless it lets 255 of them wait. Its output must
+ * go out in order, and never more of it than fits into the FIFO.
  */
 #include <stdint.h>
 #include <string.h>
 
 #include "input.h"
 
-/* As part of this file: what it knows is set back before each input, as a reset does. */
+/* Included here, so that its state can be reset before each input. */
 #include "serial.c"
 
 #define TRANSMITTER_MUX 0x60000818
 #define DEPTH 128 /* of both FIFOs */
-#define WAITING 255 /* bytes that the firmware may leave */
+#define WAITING 255 /* bytes that the firmware may leave waiting */
 
 /* ---- The UART ---- */
 
@@ -23,7 +23,7 @@ static uint32_t raised, enabled, threshold; /* interrupts */
 static void (*handler)(void *);
 static bool in_interrupt, woken;
 
-/* What the firmware must be told: of that it knows `told`, and is done with `done`. And what has been sent. */
+/* Bytes due to the firmware: it was given `told` of them, and has finished `done`. And the bytes sent. */
 static uint8_t due[1 << 17];
 static unsigned due_count, told, done;
 static uint8_t sent[4096];
@@ -38,24 +38,24 @@ static void interrupt(void) {
   woken = false;
   handler(0);
   in_interrupt = false;
-  /* Else it would begin again at once, and for ever. */
+  /* Otherwise it would be raised again at once, for ever. */
   require(!received && !(raised & enabled));
   require(woken || !some);
 }
 
-/* So many bytes come in, with a silence behind them or not. */
+/* Receives bytes, followed by a silence or not. */
 static void arrive(unsigned count, bool silence) {
   while (count--) {
     uint8_t byte = next_byte++;
     if (received == DEPTH) raised |= RECEIVED_TOO_MUCH; /* and it is lost */
     else receiving[received++] = byte;
     if (received >= threshold) raised |= RECEIVED_ENOUGH;
-    if (next() & 1) interrupt(); /* it may be held up */
+    if (next() & 1) interrupt(); /* it may be delayed */
   }
   if (!silence) return interrupt();
   if (received) raised |= RECEIVED_AND_SILENT;
   interrupt();
-  require(!received); /* however few they were */
+  require(!received); /* even if they were few */
 }
 
 uint32_t fuzz_read(uint32_t address) {
@@ -77,7 +77,7 @@ uint32_t fuzz_read(uint32_t address) {
       if (left) arrive(next() % 4, next() & 1);
       return status;
     }
-    case TRANSMITTER_MUX: return 0x4a | 3 << 4; /* something else than the line's function */
+    case TRANSMITTER_MUX: return 0x4a | 3 << 4; /* not the line's function */
   }
   abort();
 }
@@ -95,7 +95,7 @@ void fuzz_write(uint32_t address, uint32_t value) {
     case CONFIGURATION_0: require(value == 0x1c); return; /* 8 bits, no parity, 1 stop bit */
     case CONFIGURATION_1:
       threshold = value & 0x7f;
-      require(threshold && value >> 31 && (value >> 24 & 0x7f)); /* also what is less is told of, after a silence */
+      require(threshold && value >> 31 && (value >> 24 & 0x7f)); /* fewer bytes must be reported, too, after a silence */
       return;
   }
   abort();
@@ -118,8 +118,8 @@ void firmware_serial(const uint8_t *bytes, size_t length) {
   require(!memcmp(bytes, due + told, length));
   told += length;
   in_firmware = true;
-  if (left && next() % 2) arrive(next() % 100, next() & 1); /* amid it */
-  require(!memcmp(bytes, due + told - length, length)); /* they stay as they are until it returns */
+  if (left && next() % 2) arrive(next() % 100, next() & 1); /* in the middle of it */
+  require(!memcmp(bytes, due + told - length, length)); /* they must stay unchanged until it returns */
   in_firmware = false;
 }
 

@@ -1,4 +1,4 @@
-/* libFuzzer: any sector, and any change of one. Ends the program when a promise of settings.h is broken. */
+/* libFuzzer: any sector, and any change to one. Ends the program when a promise of settings.h is broken. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ static void check_settings(const struct settings *s) {
   require(!(s->has_key && s->dialect == 1));
 }
 
-/* A field that is not among the changes is in the new sector as it was in the old. */
+/* A field that is not among the changes must be the same in the new sector. */
 static void check_kept(const uint8_t *old, size_t old_length, const uint8_t *changes, size_t changes_length,
                        const uint8_t *now, size_t now_length) {
   for (size_t at = 0; at < old_length; at += 2u + old[at + 1]) {
@@ -48,8 +48,8 @@ static void check_kept(const uint8_t *old, size_t old_length, const uint8_t *cha
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
-  /* The first byte says where the sector ends and the change begins, the second whether the checksum is made good:
-   * otherwise hardly anything gets past it. */
+  /* The first byte says where the sector ends and the change begins, the second whether the checksum is corrected:
+   * otherwise hardly any input would get past it. */
   size_t cut = (size - 2) * data[0] / 255;
   const uint8_t *changes = data + 2 + cut;
   size_t changes_length = size - 2 - cut;
@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       require(now_fields[at] > before);
       before = now_fields[at];
     }
-    /* The same again changes nothing. */
+    /* The same change again must change nothing. */
     memcpy(old, sector, sizeof old);
     require(settings_change(sector, exact, changes_length) && memcmp(old, sector, sizeof old) == 0);
   }

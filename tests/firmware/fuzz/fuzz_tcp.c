@@ -1,6 +1,6 @@
 /*
- * libFuzzer: the chip's connection (targets/nonos/tcp.c) between a firmware and a network that do what they are
- * allowed to in any order. Ends the program when one of port.h's promises is broken.
+ * libFuzzer: the chip's connection (targets/nonos/tcp.c) between a firmware and a network that do anything allowed, in
+ * any order. Ends the program when one of port.h's promises is broken.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,15 +21,15 @@
 uint32_t fuzz_window;
 static struct tcp_pcb *pcb; /* the only one alive, or 0 */
 static unsigned alive;
-static bool fail_memory; /* the next request for memory */
+static bool fail_memory; /* the next allocation fails */
 static bool fin_sent;
-static uint8_t sent_value; /* each byte that arrives is one more than the one before */
+static uint8_t sent_value; /* each arriving byte is the previous one plus 1 */
 static size_t arrived, acknowledged;
 static bool woken;
 
 void task_wake(void) { woken = true; }
 
-/* Two names of a server. The addresses that one is found to have are not those of the other. */
+/* Two names of a server, with different addresses. */
 static const char *const names[] = {"server", "other"};
 static const uint32_t addresses[] = {1, 11};
 static unsigned wanted; /* the name of the attempt */
@@ -70,7 +70,7 @@ static void answer_query(void) {
 
 struct tcp_pcb *tcp_new(void) {
   if (fail_memory) return fail_memory = false, (struct tcp_pcb *)0;
-  require(alive == 0); /* one connection: the one before has been ended */
+  require(alive == 0); /* only one connection: the previous one has been ended */
   pcb = calloc(1, sizeof *pcb);
   pcb->snd_buf = TCP_SND_BUF;
   pcb->window = fuzz_window;
@@ -99,7 +99,7 @@ err_t tcp_bind(struct tcp_pcb *which, ip_addr_t *address, u16_t port) {
 
 err_t tcp_connect(struct tcp_pcb *which, ip_addr_t *address, u16_t port, tcp_connected_fn function) {
   require(which == pcb && port == 8123 && which->no_nagle && which->recv && which->err);
-  require(address->addr - addresses[wanted] <= 1); /* not the other name's */
+  require(address->addr - addresses[wanted] <= 1); /* not the other name's address */
   if (next() % 4 == 0) return ERR_RTE;
   which->connected = function;
   which->state = SYN_SENT;
@@ -110,7 +110,7 @@ err_t tcp_write(struct tcp_pcb *which, const void *bytes, u16_t length, u8_t fla
   require(which == pcb && which->state >= ESTABLISHED && flags == TCP_WRITE_FLAG_COPY);
   require(length <= which->snd_buf && which->snd_queuelen <= TCP_SND_QUEUELEN - 2);
   if (fail_memory) return fail_memory = false, ERR_MEM;
-  for (unsigned i = 0; i < length; i++) require(((const uint8_t *)bytes)[i] == 0); /* all can be read */
+  for (unsigned i = 0; i < length; i++) require(((const uint8_t *)bytes)[i] == 0); /* all of it must be readable */
   which->snd_buf -= length;
   which->snd_queuelen += 1 + next() % 2;
   return ERR_OK;
@@ -150,7 +150,7 @@ void pbuf_free(struct pbuf *piece) {
   }
 }
 
-/* So many bytes in pieces of up to `most`. */
+/* Bytes in pieces of up to `most`. */
 static struct pbuf *make_pieces(size_t length, size_t most) {
   size_t size = length < most ? length : most;
   struct pbuf *piece = malloc(sizeof *piece);
@@ -177,7 +177,7 @@ static void arrive(void) {
     arrived += length;
     pcb->window -= length;
   } else {
-    sent_value = before; /* it comes again */
+    sent_value = before; /* it will be sent again */
     pbuf_free(pieces);
   }
 }
@@ -187,7 +187,7 @@ static void arrive(void) {
 static bool asked, opened, closed;
 static uint8_t expected;
 static size_t taken, appetite;
-static bool inside; /* it is called by one at a time */
+static bool inside; /* only one call at a time */
 
 void firmware_tcp_no_address(void) {
   require(!inside && asked && !opened && !closed && alive == 0 && !port_tcp_resolving());
@@ -202,7 +202,7 @@ void firmware_tcp_opened(void) {
 
 void firmware_tcp_closed(void) {
   require(!inside && asked && !closed);
-  require(!opened || taken == arrived); /* all of it was told before */
+  require(!opened || taken == arrived); /* all of it must have been handed over before */
   closed = true;
   asked = false;
   require(port_tcp_room() == 0);
@@ -210,7 +210,7 @@ void firmware_tcp_closed(void) {
 
 static void open_connection(void);
 static void close_connection(void);
-static unsigned ends_inside; /* what it does when bytes come: 1 closes the connection, 2 opens another one, too */
+static unsigned ends_inside; /* its reaction to bytes: 1 closes the connection, 2 also opens another one */
 
 size_t firmware_tcp_received(const uint8_t *bytes, size_t length) {
   require(asked && opened && !closed && length > 0);
@@ -266,7 +266,7 @@ static void send_bytes(void) {
 uint32_t port_random(void) { return next() * 0x01010101u; }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  for (unsigned i = 0; i < 2; i++) { /* what was found in the run before is forgotten */
+  for (unsigned i = 0; i < 2; i++) { /* forget the lookups of the previous run */
     port_tcp_open(i ? "-a" : "-b", 1);
     port_tcp_close();
   }
@@ -326,7 +326,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       case 12: ends_inside = next() % 3; break;
     }
   }
-  /* All that has arrived is told, and then the end. */
+  /* Everything that has arrived must be handed over, and then the end. */
   ends_inside = 0;
   appetite = SIZE_MAX;
   tcp_tell();

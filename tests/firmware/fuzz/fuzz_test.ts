@@ -1,6 +1,6 @@
 /**
- * The firmware's byte paths under libFuzzer, for a bounded number of inputs that start from the vectors and from what
- * is kept in corpus/. HOLDFAST_FUZZ_RUNS in the environment sets another number; HOLDFAST_SEED plays one again.
+ * The firmware's byte paths under libFuzzer, for a limited number of inputs that start from the vectors and from
+ * corpus/. HOLDFAST_FUZZ_RUNS in the environment sets another number; HOLDFAST_SEED repeats a run.
  *
  * @module
  */
@@ -17,6 +17,6 @@ for (const fuzzer of FUZZERS) {
     const { ok, said } = await trial.run([`-runs=${RUNS}`, `-seed=${seed}`]);
     if (!ok) throw new Error(`HOLDFAST_SEED=${seed}: ${said.slice(-4000)}`);
     const executed = said.match(/number_of_executed_units: (\d+)/);
-    assert(Number(executed?.[1]) >= RUNS, said); // it has run, and not just ended well
+    assert(Number(executed?.[1]) >= RUNS, said); // it has really run all of them
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The fuzzers of the firmware's C: what each is compiled of, and the inputs that it starts from. Those in
- * `corpus/NAME.txt`, one a line in hex, are kept: they once found something, or reach what few others do.
+ * The fuzzers of the firmware's C: the sources of each, and the inputs that it starts from. The inputs in
+ * `corpus/NAME.txt`, one per line in hex, once found something, or reach code that few others reach.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { compileC, FIRMWARE, HERE } from "./compile.ts";
 
 const NONOS = new URL("../../../bridge/esp8266/targets/nonos", import.meta.url).pathname;
 
-/** Programs from outside. */
+/** External programs. */
 export const TOOLS = {
   clang: "clang",
   "/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a": "libclang-rt-14-dev",
@@ -24,22 +24,22 @@ const LONGEST = 1024;
 
 /** One fuzzer. */
 export interface Fuzzer {
-  /** Of `NAME.c`, if there is no other `file`. */
+  /** Its source is `NAME.c`, unless there is a `file`. */
   name: string;
-  /** Its path. */
+  /** Path of the source. */
   file?: string;
   about: string;
-  /** Paths of what else it is compiled of. */
+  /** Paths of its further sources. */
   sources: string[];
   seeds: () => Uint8Array[];
   flags?: string[];
 }
 
-/** A fuzzer's end. */
+/** A fuzzer's result. */
 export interface Ended {
   /** Whether it has found nothing. */
   ok: boolean;
-  /** What libFuzzer said. */
+  /** libFuzzer's output. */
   said: string;
 }
 
@@ -47,7 +47,7 @@ export interface Ended {
 export class Trial implements AsyncDisposable {
   private constructor(readonly fuzzer: Fuzzer, readonly folder: string) {}
 
-  /** The inputs that it starts from, and those that it keeps because they reach something new. */
+  /** The inputs that it starts from, and new ones that reach something new. */
   get corpus(): string {
     return `${this.folder}/corpus`;
   }
@@ -58,7 +58,7 @@ export class Trial implements AsyncDisposable {
     try {
       await compileC(clang, [file, ...sources], `${trial.folder}/${name}`, [
         "-fsanitize=fuzzer,address,undefined",
-        "-Wno-unknown-attributes", // gcc has some that clang has not
+        "-Wno-unknown-attributes", // gcc has some that clang lacks
         ...flags,
       ]);
       await Deno.mkdir(trial.corpus);
@@ -76,7 +76,7 @@ export class Trial implements AsyncDisposable {
     }
   }
 
-  /** @param options libFuzzer's; without folders it takes its corpus. */
+  /** @param options libFuzzer's options. Without folders it uses its corpus. */
   async run(options: string[], folders = [this.corpus]): Promise<Ended> {
     const { code, stderr } = await new Deno.Command(`${this.folder}/${this.fuzzer.name}`, {
       args: [...options, `-max_len=${LONGEST}`, "-print_final_stats=1", ...folders],
@@ -92,18 +92,18 @@ export class Trial implements AsyncDisposable {
   }
 }
 
-/** Where a fuzzer's inputs are kept. */
+/** The file of a fuzzer's inputs. */
 export function corpusFile({ name }: Fuzzer): string {
   return `${HERE}/corpus/${name.slice("fuzz_".length)}.txt`;
 }
 
-/** The inputs that are kept, in hex. */
+/** The stored inputs, in hex. */
 async function kept(fuzzer: Fuzzer): Promise<string[]> {
   const lines = (await Deno.readTextFile(corpusFile(fuzzer))).split("\n");
   return lines.filter((line) => line !== "" && !line.startsWith("#"));
 }
 
-/** Keeps more inputs. @param why A line of its own above them. */
+/** Stores more inputs. @param why A comment line above them. */
 export async function keep(fuzzer: Fuzzer, inputs: Uint8Array[], why?: string): Promise<void> {
   const known = new Set(await kept(fuzzer));
   const added = inputs.map((input) => input.toHex()).filter((input) => !known.has(input)).sort();
@@ -116,7 +116,7 @@ const firmware = (...names: string[]) => names.map((name) => `${FIRMWARE}/${name
 const nonos = (...names: string[]) => names.map((name) => `${NONOS}/${name}.c`);
 const bytes = (inputs: number[][]) => () => inputs.map((input) => Uint8Array.from(input));
 
-/** What targets/nonos is compiled with, here. */
+/** Compiler flags for targets/nonos here. */
 const CHIP = ["-std=gnu11", `-I${HERE}`, `-I${NONOS}`];
 const CHIP_AND_SDK = [...CHIP, `-I${HERE}/sdk`];
 
@@ -132,8 +132,8 @@ function settingsSeeds(): Uint8Array[] {
   ];
 }
 
-/** Records of sessions, which are of another link, in pieces of 40 bytes; in front of those with ephemeral keys, the end of
- * a welcome. */
+/** Records of sessions of another link, in pieces of 40 bytes; before those with ephemeral keys comes the end of a
+ * welcome. */
 function sealSeeds(): Uint8Array[] {
   const end = new TextEncoder().encode(ephemeral.welcome.slice(-97));
   return [
@@ -167,14 +167,14 @@ function firmwareSeeds(): Uint8Array[] {
     encodeWifi("Home", "secret78"),
     ...encodeChanges({ server: "10.0.0.1", id: "kitchen", log: true }),
   ];
-  // Whatever the start takes of the zeros: then a frame comes in, and the firmware runs.
+  // The start takes some of the zeros; then a frame arrives, and the firmware runs.
   return frames.flatMap((frame) =>
     [40, 41].map((zeros) => Uint8Array.of(...Array(zeros).fill(0), frame.length, ...frame, 9, 9))
   );
 }
 
 function firmwareSources(): string[] {
-  // Two are part of the fuzzer's own file, and in the interpreter's place is a module that does what it likes.
+  // Two are part of the fuzzer's own file, and a hostile module replaces the interpreter.
   const apart = ["engine_wasm3.c", "firmware.c", "setup.c"];
   return [...Deno.readDirSync(FIRMWARE)].map(({ name }) => name).sort()
     .filter((name) => name.endsWith(".c") && !apart.includes(name))
@@ -184,22 +184,22 @@ function firmwareSources(): string[] {
 const steps = (...all: (number | number[])[]) => Uint8Array.from(all.flat());
 
 function connectionSeeds(): Uint8Array[] {
-  const open = [0, 0, 1, 0x55, 1, 2]; // the address is known, the port is free; it is answered
+  const open = [0, 0, 1, 0x55, 1, 2]; // the address is found, the port is free, the connection is accepted
   return [
     steps(open, [8, 9], 9, 20, 1, 3, 50, 1, 9, [8, 255], 9, 10),
-    steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // arrives, ends, and only then is it taken
+    steps(open, 3, 255, 255, 5, 9, [8, 255], 9), // bytes arrive, the connection ends, and only then they are taken
     steps([0, 2], 10, [0, 2], 1, 0, 1, 1), // an answer for an attempt that was given up
-    steps([0, 2], 10, [13, 2], 1, 0, 1, 1, 10, [0, 2]), // and one to the other name is made
+    steps([0, 2], 10, [13, 2], 1, 0, 1, 1, 10, [0, 2]), // and an attempt to the other name is made
     steps(open, 9, 6, 9, open, 9),
-    steps(open, 9, [8, 255], 3, 100, 50, 1, [12, 1], 9, 0, open, 3, 20, 20, 9), // the firmware closes it from within
-    steps(open, 9, [8, 3], 3, 100, 50, 1, [12, 2], 9, 1, 2, 3, 20, 20, 9), // and opens the next
+    steps(open, 9, [8, 255], 3, 100, 50, 1, [12, 1], 9, 0, open, 3, 20, 20, 9), // the firmware closes it in its callback
+    steps(open, 9, [8, 3], 3, 100, 50, 1, [12, 2], 9, 1, 2, 3, 20, 20, 9), // and opens the next one
   ];
 }
 
 function loopSeeds(): Uint8Array[] {
-  // What resets it, how much flash there is; then interrupts, time, WiFi that comes and goes.
+  // The reset reason and flash size; then interrupts, time, WiFi that comes and goes.
   const all = [[0, 1], [4, 0, 0, 1, 2, 200], [1, 1, 1, 3, 5, 4, 4, 4, 2, 255, 3, 4, 5]];
-  // It joins in its first run; then more comes than can wait until it runs again.
+  // It joins in its first run; then more arrives than can wait until it runs again.
   const join = [0, 1, 0, 1, 1, 0, 255, 0];
   const news = (count: number) => Array.from({ length: count }, () => [3, 4, 0]).flat();
   return [...all, [...join, ...news(2), 1], [...join, ...news(2), 3, 1]].map((input) =>
@@ -215,14 +215,14 @@ function deploySeeds(): Uint8Array[] {
   const deployed = (image: number) => [...offered(image), ...sent(image), ...gone(image)];
   return [
     steps(0, deployed(1), passed, 1, passed, passed, passed), // kept
-    steps(1, deployed(1), passed, 1, 0, 7, 1, 1, passed, passed, passed), // fallen back, and told
+    steps(1, deployed(1), passed, 1, 0, 7, 1, 1, passed, passed, passed), // fallen back, and reported
     steps(0, deployed(1), passed, 1, passed, passed, deployed(2), passed, 1, passed, passed), // twice
     steps(0, deployed(6), passed, deployed(7), passed), // refused
     steps(0, 0, 8, 40, offered(1), offered(1), sent(1), gone(1), passed), // the power fails
   ];
 }
 
-/** Of the library for Arduino: each kind of world, quiet at first, then with more and more that happens. */
+/** The library for Arduino: each kind of world, quiet at first, then with more and more events. */
 function arduinoSeeds(): Uint8Array[] {
   const random = new Random(1);
   return Array.from({ length: 64 }, (_, n) => {
@@ -239,7 +239,7 @@ export const FUZZERS: readonly Fuzzer[] = [
     about: "the library for Arduino, between any sketch, socket and server",
     sources: [...SOURCES.cpp, ...SOURCES.c],
     seeds: arduinoSeeds,
-    // These two want clang++ as the linker, which takes C for C++.
+    // These two need clang++ as the linker, which compiles C as C++.
     flags: [`-I${LIBRARY}/src`, `-I${ARDUINO}/standin`, "-fno-sanitize=vptr,function"],
   },
   {
@@ -293,7 +293,7 @@ export const FUZZERS: readonly Fuzzer[] = [
     about: "the chip's pins, in front of its registers",
     sources: nonos("gpio", "pins", "pwm"),
     seeds: bytes([
-      [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs, of one frequency
+      [4, 4, 128, 0, 250, 5, 4, 64, 0, 250], // two PWM outputs with one frequency
       [4, 4, 128, 0, 250, 4, 4, 255, 3, 250, 4, 4, 0, 0, 250], // PWM, then steady: high, low
       [4, 4, 128, 0, 250, 4, 0, 1, 4, 1, 0, 4, 2, 1, 16, 4, 200, 0, 1],
     ]),
@@ -304,8 +304,8 @@ export const FUZZERS: readonly Fuzzer[] = [
     about: "the chip's serial line, in front of its registers",
     sources: firmware("words"),
     seeds: bytes([
-      [0, 5, 1, 1, 1, 1, 1, 1, 1, 1, 0], // five bytes and a silence; the firmware is told
-      [0, 200, 1, ...Array(200).fill(1), 0, 200, 1, ...Array(200).fill(1), 1], // more than may wait
+      [0, 5, 1, 1, 1, 1, 1, 1, 1, 1, 0], // five bytes and a silence; the firmware gets them
+      [0, 200, 1, ...Array(200).fill(1), 0, 200, 1, ...Array(200).fill(1), 1], // more bytes than may wait
       [2, 200, ...Array(200).fill(7), ...Array(600).fill(0)], // more than the FIFO takes at once
       [2, 9, ...Array(9).fill(7), ...Array(27).fill(0), 3, ...Array(60).fill(1)],
     ]),

@@ -1,4 +1,4 @@
-/* What every fuzzer has: the input, a byte at a time, and the end of the program when a promise is broken. */
+/* Common to all fuzzers: reading the input byte by byte, and ending the program when a promise is broken. */
 #ifndef HOLDFAST_FUZZ_INPUT_H
 #define HOLDFAST_FUZZ_INPUT_H
 
@@ -14,7 +14,7 @@ static inline void require(bool good) {
 static const uint8_t *input;
 static size_t left;
 
-/* 0 when all has been read. */
+/* 0 at the end of the input. */
 static inline unsigned next(void) {
   if (!left) return 0;
   left--;

@@ -1,5 +1,5 @@
 /**
- * `deno task fuzz`: the firmware's fuzzers, for as long as wanted.
+ * `deno task fuzz`: runs the firmware's fuzzers for a given time.
  *
  * @module
  */
@@ -63,7 +63,7 @@ async function main(): Promise<number> {
   return found ? 1 : 0;
 }
 
-/** @returns whether it has found something */
+/** @returns whether it found something */
 async function fuzz(fuzzer: Fuzzer, seconds: number, keeps: boolean): Promise<boolean> {
   console.log(`fuzz: ${fuzzer.name}: ${fuzzer.about}, ${seconds} s`);
   await using trial = await Trial.compile("clang", fuzzer);
@@ -77,7 +77,7 @@ async function fuzz(fuzzer: Fuzzer, seconds: number, keeps: boolean): Promise<bo
   } else if (keeps) {
     const least = `${trial.folder}/least`;
     await Deno.mkdir(least);
-    // As few as reach all that they reach together.
+    // The smallest set of inputs that reaches the same code.
     await trial.run(["-merge=1"], [least, trial.corpus]);
     await keep(fuzzer, await inputs(least));
   }

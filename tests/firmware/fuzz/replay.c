@@ -1,7 +1,7 @@
 /*
- * What the firmware's C makes of bytes, for tests that know what it should: a line of standard input is a
- * question, a word and hex, and gets a line as its answer. Every piece of input is in memory of its exact
- * size, so that the sanitizer sees a byte read too far.
+ * Runs the firmware's C on bytes, for tests that know the right results: each line of stdin is a question, a word and
+ * hex, and gets a line as its answer. Every piece of input is in memory of its exact size, so that the sanitizer
+ * detects a read beyond its end.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,7 +62,7 @@ static void answer_change(void) {
   struct piece before = next_piece(), changes = next_piece();
   struct piece sector = {malloc(SETTINGS_USED), 0};
   settings_clear(sector.bytes);
-  /* The header that settings_change needs is that of any sector with these fields. */
+  /* settings_change needs the header of any sector with these fields. */
   memcpy(sector.bytes + SETTINGS_HEADER, before.bytes, before.length);
   sector.bytes[6] = (uint8_t)before.length;
   sector.bytes[7] = (uint8_t)(before.length >> 8);
@@ -77,7 +77,7 @@ static void answer_change(void) {
   free(sector.bytes);
 }
 
-/* Pieces come a second after each other, their bytes 1 ms. */
+/* Pieces come a second apart, their bytes 1 ms apart. */
 static void answer_frames(void) {
   struct improv_reader reader = {0};
   uint32_t now = (uint32_t)-20; /* it wraps in the middle */

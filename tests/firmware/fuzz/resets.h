@@ -1,5 +1,5 @@
 /*
- * Part of fuzz_main.c: why the chip starts, and what the vendor's machine code makes of it.
+ * Part of fuzz_main.c: why the chip starts, and what the vendor's code reports about it.
  */
 /* What the SDK keeps of the end: it is forgotten once it has started. The hardware's cause is that of the last
  * reset by the hardware, and the SDK's own restarts are none. */
@@ -15,9 +15,9 @@ static void sdk_starts(void) {
   kept_reason = REASON_DEFAULT_RST;
 }
 
-/* Also the end of its own watchdog: what that one has kept is lost. */
+/* Also the end of its own watchdog, whose record is lost. */
 void system_restart_local(void) {
-  require(has_started || said); /* or nobody would know why */
+  require(has_started || said); /* otherwise the reason would be lost */
   if (truth_of_reset < 0) truth_of_reset = RESET_WATCHDOG; /* the firmware's, of 20 s */
   if (kept_reason != REASON_EXCEPTION_RST) kept_reason = REASON_SOFT_RESTART;
   longjmp(reset, 1);
@@ -47,8 +47,8 @@ static void end(enum port_reset why) {
       system_restart_local();
       break;
     default:
-      /* The hardware's watchdog bites twice, the first time by an interrupt, if those are on. Between the two there
-       * is the SDK's own, by another one. */
+      /* The hardware's watchdog fires twice, the first time with an interrupt, if those are enabled. Between the two
+       * the SDK's own fires, with another one. */
       if (next() & 1) kept_reason = REASON_WDT_RST;
       if (kept_reason && next() & 1) system_restart_local();
       hardware_cause = 4;

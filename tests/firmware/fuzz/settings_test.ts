@@ -1,6 +1,6 @@
 /**
- * The firmware's C and the TypeScript make the same of the same bytes: of the vectors, and of random ones.
- * The C runs under the sanitizers.
+ * The firmware's C and the TypeScript agree on bytes: on the vectors, and on random ones. The C runs under the
+ * sanitizers.
  *
  * @module
  */
@@ -106,57 +106,61 @@ toolTest("settings in C: the vectors", { gcc: "gcc" }, async ({ gcc }) => {
   });
 });
 
-toolTest("settings in C: bytes of any kind mean the same", { gcc: "gcc" }, async ({ gcc }) => {
-  const seed = Math.floor(Math.random() * 2 ** 32);
-  const random = new Random(Number(Deno.env.get("HOLDFAST_SEED") ?? seed));
-  const { sectors, changes } = loadVectors();
-  const questions: string[] = [];
-  const expected: string[] = [];
-  for (let i = 0; i < 3000; i++) {
-    // The first is the blank one.
-    const sector = sectorOf(random.pick(sectors.slice(1))).slice(0, USED_BYTES);
-    const length = Math.min(sector[6]! | sector[7]! << 8, USED_BYTES - 12);
-    for (let n = random.int(1, 3); n > 0; n--) {
-      sector[random.int(4, 12 + Math.max(length, 1))] = random.pick([
-        0,
-        1,
-        0x80,
-        0xed,
-        0xff,
-        random.int(0, 255),
-      ]);
+toolTest(
+  "settings in C: any bytes mean the same as in TypeScript",
+  { gcc: "gcc" },
+  async ({ gcc }) => {
+    const seed = Math.floor(Math.random() * 2 ** 32);
+    const random = new Random(Number(Deno.env.get("HOLDFAST_SEED") ?? seed));
+    const { sectors, changes } = loadVectors();
+    const questions: string[] = [];
+    const expected: string[] = [];
+    for (let i = 0; i < 3000; i++) {
+      // The first is the blank one.
+      const sector = sectorOf(random.pick(sectors.slice(1))).slice(0, USED_BYTES);
+      const length = Math.min(sector[6]! | sector[7]! << 8, USED_BYTES - 12);
+      for (let n = random.int(1, 3); n > 0; n--) {
+        sector[random.int(4, 12 + Math.max(length, 1))] = random.pick([
+          0,
+          1,
+          0x80,
+          0xed,
+          0xff,
+          random.int(0, 255),
+        ]);
+      }
+      if (!random.once(4)) { // mostly a good checksum, so that the code after its check is reached
+        const fields = sector.subarray(12, 12 + Math.min(sector[6]! | sector[7]! << 8, 500));
+        new DataView(sector.buffer).setUint32(8, crc32(sector.subarray(4, 8), fields), true);
+      }
+      questions.push(`sector ${hex(sector)}`);
+      expected.push(aboutSector(sector));
     }
-    if (!random.once(4)) { // a good checksum, mostly: what is behind it is to be reached
-      const fields = sector.subarray(12, 12 + Math.min(sector[6]! | sector[7]! << 8, 500));
-      new DataView(sector.buffer).setUint32(8, crc32(sector.subarray(4, 8), fields), true);
+    // Only good sectors are ever changed.
+    const before = changes.map((c) => bytesOfHex(c.before));
+    for (let i = 0; i < 3000; i++) {
+      const fields = random.pick(before);
+      const change = bytesOfHex(random.pick(changes).changes);
+      if (change.length > 0) change[random.int(0, change.length - 1)] = random.int(0, 255);
+      const cut = random.once(3) ? change.slice(0, random.int(0, change.length)) : change;
+      questions.push(`change ${hex(fields)} ${hex(cut)}`);
+      expected.push(aboutChange(fields, cut));
     }
-    questions.push(`sector ${hex(sector)}`);
-    expected.push(aboutSector(sector));
-  }
-  // Only what is in a good sector is ever changed.
-  const before = changes.map((c) => bytesOfHex(c.before));
-  for (let i = 0; i < 3000; i++) {
-    const fields = random.pick(before);
-    const change = bytesOfHex(random.pick(changes).changes);
-    if (change.length > 0) change[random.int(0, change.length - 1)] = random.int(0, 255);
-    const cut = random.once(3) ? change.slice(0, random.int(0, change.length)) : change;
-    questions.push(`change ${hex(fields)} ${hex(cut)}`);
-    expected.push(aboutChange(fields, cut));
-  }
-  await withReplay(gcc, async (answer) => {
-    const answers = await answer(questions);
-    for (const [at, question] of questions.entries()) {
-      assertEquals(answers[at], expected[at], `HOLDFAST_SEED=${random.seed}: ${question}`);
-    }
-    // Some of all kinds, or else the above says little.
-    const kinds = new Set(answers.map((line) => line.split(" ")[0]));
-    assertEquals(
-      [...kinds].sort(),
-      ["changed", "checksum", "fields", "length", "magic", "ok", "refused", "version"]
-        .sort(),
-    );
-  });
-});
+    await withReplay(gcc, async (answer) => {
+      const answers = await answer(questions);
+      for (const [at, question] of questions.entries()) {
+        assertEquals(answers[at], expected[at], `HOLDFAST_SEED=${random.seed}: ${question}`);
+      }
+      // Checks that all kinds of answers occurred; otherwise the test would say little.
+      const kinds = new Set(answers.map((line) => line.split(" ")[0]));
+      assertEquals(
+        [...kinds].sort(),
+        ["changed", "checksum", "fields", "length", "magic", "ok", "refused", "version"]
+          .sort(),
+      );
+    });
+  },
+);
 
 toolTest("frames in C: commands are found as they were sent", { gcc: "gcc" }, async ({ gcc }) => {
   const random = new Random(7);
@@ -167,9 +171,9 @@ toolTest("frames in C: commands are found as they were sent", { gcc: "gcc" }, as
     [" 00=", [encodeFrame({ type: FrameType.command, data: Uint8Array.of(2) })]],
     [" 00=", [encodeFrame({ type: FrameType.command, data: Uint8Array.of(2, 1) })]],
     [" 00=", [encodeFrame({ type: FrameType.command, data: new Uint8Array(0) })]],
-    ["", [encodeCommand(2).with(10, 5)]], // the sum is wrong
+    ["", [encodeCommand(2).with(10, 5)]], // wrong checksum
     [" 02= 03=", [bytesOfHex("ff49"), encodeCommand(2), bytesOfHex("494d50"), encodeCommand(3)]],
-    // A frame that begins within one that stopped.
+    // A frame that begins within an incomplete one.
     [" 02=", [bytesOfHex("494d50524f56010303"), encodeCommand(2), bytesOfHex("00")]],
   ];
   const largest = random.bytes(253);
@@ -179,7 +183,7 @@ toolTest("frames in C: commands are found as they were sent", { gcc: "gcc" }, as
       `frames ${hex(Uint8Array.from(pieces.flatMap((piece) => [...piece])))}`
     );
     assertEquals(await answer(questions), streams.map(([found]) => `frames${found}`));
-    // One that stops is in the way of the next until a second has passed.
+    // An incomplete frame blocks the next one until a second has passed.
     const stopped = encodeCommand(0x48, largest).subarray(0, 100);
     const next = encodeCommand(2);
     assertEquals(
@@ -225,7 +229,7 @@ toolTest("frames in C: what the device answers is understood", { gcc: "gcc" }, a
         ssid: "Home",
         server: "10.0.0.1",
         id: "kitchen",
-        unknown: { 200: new Uint8Array(200) }, // the other did not fit
+        unknown: { 200: new Uint8Array(200) }, // the other field did not fit
       },
       key: true,
     });

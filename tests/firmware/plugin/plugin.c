@@ -1,10 +1,10 @@
 /*
- * Runs inside QEMU and watches the emulated chip: counts its instructions, and finds what the emulator allows and
- * the chip does not: to load less than a word from flash or instruction memory, or to store it in the latter.
+ * Runs inside QEMU and watches the emulated chip: counts its instructions, and finds accesses that the emulator allows
+ * and the chip does not: loads of less than a word from flash or instruction memory, and such stores to the latter.
  *
  *     -plugin libplugin.so,counters=FILE,from=ADDRESS
  *
- * Counting begins when the instruction at `from` is first executed. The counters are in the file, all the time.
+ * Counting begins when the instruction at `from` is first executed. The file always has the current counters.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -14,13 +14,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* ---- What of QEMU's plugin interface, version 1, is used; Debian packages no header for it. ---- */
+/* ---- The used part of QEMU's plugin interface, version 1; Debian packages no header for it. ---- */
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-enum { CB_NO_REGS = 0, MEM_RW = 3 }; /* asked for reads alone, QEMU 7.2 leaves out some */
+enum { CB_NO_REGS = 0, MEM_RW = 3 }; /* with reads only, QEMU 7.2 misses some */
 
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
@@ -44,8 +44,8 @@ static struct counters {
   uint64_t instructions;
   uint64_t loads;      /* from flash and instruction memory */
   uint64_t stores;     /* to instruction memory */
-  uint64_t illegal;    /* of these, less than a word */
-  uint64_t illegal_at; /* where the last one was: the instruction, and the address */
+  uint64_t illegal;    /* accesses of less than a word among them */
+  uint64_t illegal_at; /* the last one's instruction and address */
   uint64_t illegal_address;
 } *counters;
 
@@ -63,7 +63,7 @@ static void accessed(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address,
   bool flash = address >= 0x40200000 && address < 0x40300000;
   bool iram = address >= 0x40100000 && address < 0x40110000;
   bool store = qemu_plugin_mem_is_store(info);
-  if (!armed || !(iram || (flash && !store))) return; /* the flash's own stores stand for those over its bus */
+  if (!armed || !(iram || (flash && !store))) return; /* stores to the mapped flash stand for writes over its bus */
   if (store) counters->stores++;
   else counters->loads++;
   if (qemu_plugin_mem_size_shift(info) >= 2) return;

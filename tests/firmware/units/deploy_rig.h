@@ -1,9 +1,9 @@
 /*
- * Deployment, as it is in the firmware (slots.c and deploy.c), between a flash that can lose its power at any word and
- * a server that is the test's. It is part of the file that includes this.
+ * The firmware's deployment code (slots.c and deploy.c), between a flash that can lose its power at any word and a
+ * simulated server. It is compiled as part of the file that includes this.
  *
- * What is written when the power fails is partly there: any of the bits that were to be cleared. What is erased then
- * has any bits set.
+ * If the power fails during a write, any of the bits to clear are cleared. If it fails during an erase, any bits are
+ * set.
  */
 #ifndef HOLDFAST_DEPLOY_RIG_H
 #define HOLDFAST_DEPLOY_RIG_H
@@ -40,7 +40,7 @@ static uint32_t chance(void) {
 static uint32_t flash[0x100000 / 4];
 static jmp_buf power, restarted;
 static unsigned operations, cut_at; /* 0: never */
-static unsigned erased[256];        /* how often each sector was */
+static unsigned erased[256];        /* how often each sector was erased */
 static bool works = true;
 
 /* Whether the power fails with this operation. */
@@ -61,7 +61,7 @@ bool port_flash_erase(uint32_t address) {
   if (!works) return false;
   erased[address / 4096]++;
   uint32_t *words = flash + address / 4;
-  bool cut = fails(), hardly = chance() % 2; /* begun: then one word is all that has changed */
+  bool cut = fails(), hardly = chance() % 2; /* hardly begun: only one word has changed */
   for (unsigned i = 0; i < 1024; i++) {
     if (!cut) words[i] = 0xFFFFFFFF;
     else if (!hardly) words[i] |= chance() & chance();
@@ -108,7 +108,7 @@ uint32_t core_get(enum core_register offset) {
   return offset == R_TX_FIRST ? acked : written;
 }
 
-static int verdict; /* of onTrial; -1: there is none */
+static int verdict; /* the result of onTrial; -1: not exported */
 static const char *trapped;
 const char *engine_trap(void) { return trapped; }
 bool engine_has(enum engine_function function) { return function == ON_TRIAL && verdict >= 0; }
@@ -140,7 +140,7 @@ struct image {
 };
 static struct image first, second, third;
 
-/* One that exports the core, with bytes of any kind in a section for tools. They end in ones, as a blank flash does. */
+/* A module that exports the core, with random bytes in a custom section. They end in ones, like blank flash. */
 static void make_image(struct image *image, uint32_t length, uint32_t version) {
   static const uint8_t start[] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
   uint8_t *at = image->bytes;
@@ -178,7 +178,7 @@ static bool runs(const struct image *image) {
   return slot.length == image->length && !memcmp(slot.wasm, image->bytes, image->length);
 }
 
-/* Flashed over the cable, by tools of today or of before. */
+/* Flashes over the cable, as current or old tools do. */
 static void flash_by_cable(const struct image *image, bool old) {
   memset(flash, 0xFF, sizeof flash);
   uint32_t *header = flash + AREA / 4;
@@ -197,7 +197,7 @@ static void flash_by_cable(const struct image *image, bool old) {
   header[H_MAGIC] = MAGIC;
 }
 
-/* ---- A server, as much of it as there must be ---- */
+/* ---- The necessary parts of a server ---- */
 
 static struct settings values;
 static uint32_t now;

@@ -1,7 +1,7 @@
 /*
- * Deploys into a flash that loses its power: at each word that is written and in each sector that is erased, one run
- * after the other. Whatever is cut, the next start finds an application that is whole, and the server, which goes on
- * where the device says, gets the one that is meant to run there.
+ * Deploys with a power cut at each word that is written and in each sector that is erased, one run after the other.
+ * After any cut the next start must find a complete application, and the server, which continues where the device says,
+ * must get the intended one to run.
  */
 #include "deploy_rig.h"
 
@@ -20,7 +20,7 @@ static void tell(const char *text) {
   deploy_answer();
 }
 
-/* What the device has answered last; acknowledged, so it is gone. */
+/* The device's last answer, which is acknowledged and removed. */
 static const char *hear(void) {
   outbox_left = 4;
   deploy_answer();
@@ -62,8 +62,8 @@ static void send_all(struct image *image, uint32_t from) {
   tell(text);
 }
 
-/* One life of the device with a link: what is to happen to `wanted` is brought further. `fate`: -1: it proves good;
- * else the reason for which it falls. True: all is as it should be in the end. */
+/* One run of the device with a link, in which the deploy of `wanted` makes progress. `fate`: -1: it passes its trial;
+ * otherwise the reason for which it falls back. True: the final state is right. */
 static bool live(int fate) {
   uint32_t wait = 60000;
   if (slots_on_trial()) {
@@ -115,14 +115,14 @@ static bool live(int fate) {
   must(heard[1] == 'o', heard);
   send_all(wanted, strtoul(heard + 12, 0, 10));
   heard = hear();
-  must(heard[1] == 'g', heard); /* whatever was cut, what is there is what was sent */
+  must(heard[1] == 'g', heard); /* after any cut, the stored bytes must be those sent */
   now += DEPLOY_DRAIN;
   deploy_run(true, now, &wait);
   fail("it restarts");
   return false;
 }
 
-/* A whole deploy, with the power cut at an operation, or at two. Returns how many there were. */
+/* A whole deploy, with the power cut at one or two operations. Returns the number of operations. */
 static unsigned deploy(struct image *from, struct image *to, int fate, unsigned cut, unsigned more) {
   wanted = to;
   fell_told = false;
@@ -160,20 +160,20 @@ int main(void) {
       memset(erased, 0, sizeof erased);
       unsigned all = deploy(&first, &second, fate, 0, 0);
       for (unsigned i = 0; i < 256; i++) must(erased[i] <= 1, "erased once");
-      /* Each operation of a good deploy, and of the ends of the others, which begin alike. */
+      /* Each operation of a good deploy, and of the ends of the others, which start in the same way. */
       for (unsigned cut = fate < 0 && !old ? 1 : all - 12; cut <= all; cut++) {
         unsigned again = fate < 0 && cut % 2 ? chance() % 50 : 0;
         flash_by_cable(&first, old);
         memset(erased, 0, sizeof erased);
         deploy(&first, &second, fate, cut, again);
-        /* One cut, and not while the slot was made ready: then what was there is used. */
+        /* With one cut after the slot was erased, the pieces that were there must be used. */
         for (unsigned i = 0; i < 256 && cut > 30 && !again; i++) must(erased[i] <= 1, "erased once, also then");
         runs_made++;
         if (fate >= 0) { /* the fallen one is erased */
           deploy(&first, &third, -1, 1 + chance() % 8, 0);
           runs_made++;
         }
-        if (fate < 0 && cut % 16 == 0) { /* and back into the first slot */
+        if (fate < 0 && cut % 16 == 0) { /* and then back into the first slot */
           deploy(&second, &third, -1, 1 + chance() % all, chance() % 50);
           runs_made++;
         }

@@ -1,4 +1,4 @@
-/* Sealing as in the firmware, on a host: each line of stdin is a call, and is answered by a line. */
+/* The firmware's sealing on a host: each line of stdin is a call, and is answered by a line. */
 #include "seal.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 static uint8_t buffers[3][70000];
 
-/* The core's memory: where its bytes go moves as it takes some. */
+/* The core's memory; its input buffer moves as the core takes bytes. */
 static uint8_t memory[2000];
 static unsigned input, room, line;
 
@@ -51,7 +51,7 @@ void port_tcp_send(const uint8_t *bytes, size_t length) {
   print(bytes, length);
 }
 
-/* What is drawn next. */
+/* The next random words. */
 static uint8_t words_to_draw[32];
 static unsigned drawn;
 
@@ -105,7 +105,7 @@ int main(void) {
       holdfast_poly1305_end(&mac, buffers[2]);
       print(buffers[2], 16);
     } else if (!strcmp(word, "stream")) {
-      /* The stream from block 1 on: key and nonce, and of what it is to be the length. */
+      /* The stream from block 1 on: key, nonce, and a text of the wanted length. */
       uint32_t words[8], nonce[3];
       memcpy(words, buffers[0], 32);
       memcpy(nonce, buffers[0] + 32, 12);

@@ -23,7 +23,7 @@ static void print_words(const uint32_t *words) {
   for (int i = 0; i < 64; i++) printf("%02x", ((const uint8_t *)words)[i]);
 }
 
-/* Asks until there is nothing to do; says all that was asked for, and the wait. */
+/* Polls until there is nothing to do; prints all requests, and the wait. */
 static void poll(uint32_t now) {
   static const char *const words[] = { "", "join ", "leave ", "give-up " };
   uint32_t wait;
@@ -32,7 +32,7 @@ static void poll(uint32_t now) {
   printf("wait %u\n", wait);
 }
 
-/* Copies bytes to a place in words that are full of 0xEE, and from there to the front. */
+/* Copies bytes to a place in words full of 0xEE, and from there to the front. */
 static void copy_words(unsigned at, const uint8_t *bytes, size_t length) {
   uint32_t words[16];
   memset(words, 0xEE, sizeof words);
@@ -62,7 +62,7 @@ int main(void) {
       copy_words(now, buffers[0], bytes_of(second, buffers[0]));
     } else {
       char *last = word + strlen(word) - 1;
-      bool more = *last == '+'; /* happens too, before the policy is asked what to do */
+      bool more = *last == '+'; /* a further event, before the policy is asked */
       if (more) *last = 0;
       if (!strcmp(word, "start")) wifi_policy_start(&policy, now);
       else if (!strcmp(word, "hurry")) wifi_policy_hurry(&policy);

@@ -1,4 +1,4 @@
-// Under Node: a client that writes lines, and says which answers it got, and over how many connections.
+// Under Node: a client that writes lines, and prints the answers, and over how many connections they came.
 import process from "node:process";
 import { type Fields, LocalError } from "@holdfast/holdfast/client";
 import { LocalError as ServersError } from "@holdfast/holdfast";

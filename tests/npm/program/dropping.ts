@@ -1,5 +1,5 @@
-// Under Node: an application drops a promise that is rejected. It has failed then, and the process goes on. A promise that
-// is dropped elsewhere ends the process, as it would without a server.
+// Under Node: an application drops a promise that is rejected. That counts as its failure, and the process goes on. A
+// rejected promise that is dropped elsewhere ends the process, as it would without a server.
 import { Server } from "@holdfast/holdfast";
 import { Client } from "@holdfast/holdfast/client";
 

@@ -1,4 +1,4 @@
-// Under Node: a server that answers each line, and says where it listens.
+// Under Node: a server that answers each line, and prints its port.
 import process from "node:process";
 import { channels, LocalError, Server } from "@holdfast/holdfast";
 

@@ -1,4 +1,4 @@
-// Under Node: both ends in a simulated world, which breaks what is between them. Twice with one seed is the same run.
+// Under Node: both ends in a simulated world with faults. Two runs with one seed are the same.
 import { Server } from "@holdfast/holdfast";
 import { Client } from "@holdfast/holdfast/client";
 import { simulate } from "@holdfast/holdfast/testing";

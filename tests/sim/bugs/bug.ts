@@ -1,6 +1,6 @@
 /** A known bug: an edit of the real source, to prove that the checker finds it. */
 
-/** Where a bug is made: the text must stand once in the file. */
+/** Where a bug is inserted: the text must occur once in the file. */
 export interface Edit {
   file: string;
   find: string;
@@ -10,7 +10,7 @@ export interface Edit {
 /** Bugs by their names. */
 export type Bugs = Readonly<Record<string, readonly Edit[]>>;
 
-/** A bug that is made in one place. */
+/** A bug with a single edit. */
 export function edit(file: string, find: string, replace: string): [Edit] {
   return [{ file, find, replace }];
 }

@@ -1,4 +1,4 @@
-/** Bugs of messages that are of use for a time only. */
+/** Bugs of messages with a deadline. */
 import { type Bugs, edit } from "./bug.ts";
 
 const CORE = "client-as/assembly/core.ts";

@@ -1,4 +1,4 @@
-/** Bugs of several servers on one store. Those of the store itself are made in the modelled one. */
+/** Bugs of several servers on one store. Those of the store itself are edits of the model. */
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
@@ -20,7 +20,7 @@ const WORKINGS = "server/workings.ts";
 const STORE = "tests/sim/fleet_store.ts";
 const DISK = "tests/sim/fleet_disk.ts";
 
-/** Whose a device is. */
+/** Which server has a device. */
 const LEASE_BUGS: Bugs = {
   "fleet: the token is not checked on commit": edit(
     DISK,
@@ -125,7 +125,7 @@ const EXECUTION_BUGS: Bugs = {
   "fleet: an application's slow transaction holds up the link": [
     ...edit(
       EXECUTIONS,
-      "  /** Whether something can be committed. */\n",
+      "  /** Whether a group can be committed. */\n",
       "  get isBusy(): boolean {\n" +
         "    return this.#groups.values().some(({ execution }) => !execution);\n  }\n\n",
     ),
@@ -158,7 +158,7 @@ const EXECUTION_BUGS: Bugs = {
   ),
 };
 
-/** What is posted for devices that other servers have. */
+/** Mail for devices that other servers have. */
 const MAIL_BUGS: Bugs = {
   "fleet: what a transaction posts is left out": edit(
     TRANSACTIONS,

@@ -1,4 +1,4 @@
-/** Bugs in what outlives a connection, a process or a reset. */
+/** Bugs in state that outlives a connection, a process or a reset. */
 import { type Bugs, edit } from "./bug.ts";
 
 const CLIENT = "bridge/host/client.ts";
@@ -11,7 +11,7 @@ const MARK = "server/store/sqlite/mark.ts";
 const RECORD = "server/link/record.ts";
 const SOCKET = "bridge/host/socket.ts";
 
-/** A server that is started again has forgotten something. */
+/** A restarted server has forgotten something. */
 function forgets(change: string): Bugs[string] {
   const before = "this.record = new DeviceRecord(id, this, state ?? fresh);";
   return edit(LEDGER, before, `if (state) { ${change} }\n    ${before}`);
@@ -162,7 +162,7 @@ const DEVICE_BUGS: Bugs = {
   ),
 };
 
-/** Of a client's memory. */
+/** Bugs of a client's memory. */
 const OUTBOX_BUGS: Bugs = {
   "a client does not keep every fourth message": edit(
     OUTBOX,

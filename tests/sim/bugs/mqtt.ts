@@ -9,7 +9,7 @@ const ROWS = "bridge/mqtt/rows.ts";
 const SCHEMA = "bridge/mqtt/schema.ts";
 const SESSION = "bridge/mqtt/mqtt_session.ts";
 
-/** What goes to the broker. */
+/** Messages to the broker. */
 const PUBLISHING: Bugs = {
   "a publication goes out before it is safe as sent": edit(
     BROKER,
@@ -100,7 +100,7 @@ const PUBLISHING: Bugs = {
   ),
 };
 
-/** What comes from it. */
+/** Messages from it. */
 const DELIVERING: Bugs = {
   "PUBREC goes out before the message is safe": edit(
     IN,

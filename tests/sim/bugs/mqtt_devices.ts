@@ -1,4 +1,4 @@
-/** Bugs of what the bridge to an MQTT broker does for devices: requests, topics of their own, wills, what is taken back. */
+/** Bugs of the MQTT bridge's services for devices: requests, topics of their own, wills, retained values to remove. */
 import { type Bugs, edit } from "./bug.ts";
 
 const ANNOUNCER = "bridge/mqtt/announcer.ts";
@@ -67,7 +67,7 @@ const LIVES: Bugs = {
   ),
   "a device that says that it wants to be welcomed is not, as it is there already": edit(
     WILLS,
-    '    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already\n',
+    '    if (occasion === "welcome") this.#welcome(tx, id); // it may already be connected\n',
     "",
   ),
 };

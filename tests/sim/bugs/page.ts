@@ -1,4 +1,4 @@
-/** Bugs in what a page shows: the timeline, and the list of messages. */
+/** Bugs of the page: the timeline, and the list of messages. */
 import { type Bugs, edit } from "./bug.ts";
 
 const DEVICE = "server/runtime/device_driver.ts";

@@ -19,7 +19,7 @@ const TRANSACTIONS = "server/runtime/transactions.ts";
 const TURN = "server/runtime/turn.ts";
 const WORKINGS = "server/workings.ts";
 
-/** Output before it is safe, and input while none may be taken. */
+/** Output before it is safe, and input while none may be processed. */
 const TURN_BUGS: Bugs = {
   "acks and messages go out before the commit": edit(
     TURN,
@@ -39,7 +39,7 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet\n",
+    "    this.#serving?.flush(safe, now); // before the application continues: its changes are not safe yet\n",
     "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe, now);\n",
   ),
   "bytes are taken in while a commit is under way": edit(
@@ -113,7 +113,7 @@ const TRANSACTION_BUGS: Bugs = {
   ),
 };
 
-/** Applications that fail, and what is left of them. */
+/** Applications that fail, and code of theirs that still runs. */
 const APPLICATION_BUGS: Bugs = {
   "a loop of refusals holds up everybody": edit(
     PACE,
@@ -162,7 +162,7 @@ const APPLICATION_BUGS: Bugs = {
   ),
 };
 
-/** Connections: one takes the place of the other, some are dead. */
+/** Connections: one replaces another, some are dead. */
 const CONNECTION_BUGS: Bugs = {
   "a newer connection goes on where the older one was": edit(
     DEVICE,
@@ -286,7 +286,7 @@ const CONNECTION_BUGS: Bugs = {
   ),
 };
 
-/** Strangers, who take what is not theirs. */
+/** Strangers, who take more than their share. */
 const STRANGER_BUGS: Bugs = {
   "strangers keep devices with a key out": edit(
     PLACES,
@@ -315,7 +315,7 @@ const STRANGER_BUGS: Bugs = {
   ),
 };
 
-/** The operator has a device forgotten, or what waits for it dropped. */
+/** The operator has a device forgotten, or its waiting messages dropped. */
 const OPERATOR_BUGS: Bugs = {
   "what is dropped may still be acknowledged": edit(
     DEVICE,

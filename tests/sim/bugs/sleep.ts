@@ -1,4 +1,4 @@
-/** Bugs in what either end keeps while a device sleeps. */
+/** Bugs in the state that either end keeps while a device sleeps. */
 import { type Bugs, edit } from "./bug.ts";
 
 const SLEEP = "bridge/host/sleep.ts";

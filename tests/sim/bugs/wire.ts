@@ -8,7 +8,7 @@ const LINES = "server/protocol/lines.ts";
 const OUTBOX = "server/link/outbox.ts";
 const SESSION = "server/link/session.ts";
 
-/** How dialect 1 tells repeats. */
+/** How dialect 1 recognises repeats. */
 const DIALECT1_BUGS: Bugs = {
   "the first message after a boot is new each time it comes": edit(
     DUPLICATES,

@@ -1,10 +1,10 @@
 /**
- * `vectors.json` for tests: RFC 8439, RFC 5869, RFC 7748, and a whole session of suite 03, whose bytes `node:crypto` has
- * made, and one of suite 04, by the formulas of the RFCs in whole numbers.
+ * `vectors.json` for tests: RFC 8439, RFC 5869, RFC 7748, a whole session of suite 03, computed by `node:crypto`, and
+ * one of suite 04, computed from the RFCs' formulas.
  */
 import vectors from "./vectors.json" with { type: "json" };
 
-/** A text that is sealed; all in hex. */
+/** A sealed text; all in hex. */
 export interface AeadVector {
   name: string;
   key: string;
@@ -29,7 +29,7 @@ export interface SessionVector {
   hello: string;
   welcome: string;
   proof: string;
-  /** The keys that come of it, in hex. */
+  /** The derived keys, in hex. */
   toServer: string;
   toDevice: string;
   /** Longest text that either end takes. */
@@ -41,14 +41,14 @@ export interface SessionVector {
 export interface EphemeralVector extends SessionVector {
   deviceSecret: string;
   serverSecret: string;
-  /** What the two come to. */
+  /** The shared secret. */
   shared: string;
 }
 
 export const { aead, poly1305, hkdf, x25519 } = vectors;
 /** Points that lead to zeros. */
 export const zeros: readonly string[] = vectors.x25519Zeros;
-/** A scalar is made of the one before, with the one before that as point. */
+/** Iterated X25519: each scalar is computed from the previous one, with the one before that as point. */
 export const iterated = vectors.x25519Iterated;
 export const session = vectors.session as SessionVector;
 export const ephemeral = vectors.ephemeral as EphemeralVector;

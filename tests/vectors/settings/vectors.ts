@@ -8,7 +8,7 @@ type Written = Omit<Settings, "key" | "unknown"> & {
   unknown?: Record<string, string>;
 };
 
-/** A sector, and what is in it. */
+/** A sector and its contents. */
 export type SectorVector =
   & { name: string; bytes: string; order?: string }
   & (
@@ -17,7 +17,7 @@ export type SectorVector =
     | { state: "damaged"; damage: Damage }
   );
 
-/** What becomes of fields that are changed; null: the change is refused. */
+/** Changed fields and the result; null: the change is refused. */
 export interface ChangeVector {
   name: string;
   before: string;

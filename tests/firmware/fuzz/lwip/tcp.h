@@ -1,4 +1,4 @@
-/* As much of lwIP's interface as targets/nonos/tcp.c uses; fuzz_tcp.c is behind it. */
+/* The part of lwIP's interface that targets/nonos/tcp.c uses; fuzz_tcp.c implements it. */
 #ifndef FUZZ_LWIP_TCP_H
 #define FUZZ_LWIP_TCP_H
 

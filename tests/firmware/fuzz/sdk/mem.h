@@ -1,4 +1,4 @@
-/* As much of the vendor's interface as targets/nonos uses; fuzz_main.c is behind it. */
+/* The part of the vendor's interface that targets/nonos uses; fuzz_main.c implements it. */
 #ifndef FUZZ_SDK_MEM_H
 #define FUZZ_SDK_MEM_H
 #include <stddef.h>

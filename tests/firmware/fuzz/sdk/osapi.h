@@ -1,4 +1,4 @@
-/* As much of the chip's registers as targets/nonos uses; fuzz_pins.c and fuzz_serial.c are behind them. */
+/* The part of the chip's registers that targets/nonos uses; fuzz_pins.c and fuzz_serial.c implement them. */
 #ifndef FUZZ_SDK_OSAPI_H
 #define FUZZ_SDK_OSAPI_H
 
@@ -8,9 +8,8 @@ uint32_t fuzz_read(uint32_t address);
 void fuzz_write(uint32_t address, uint32_t value);
 
 /*
- * The vendor's macros, each in the vendor's own shape: what has no brackets there has none here, and an argument that
- * is evaluated twice there is here, too. Below them, in place of a load and a store, are two functions that know the
- * registers by their addresses.
+ * The vendor's macros, exactly as written there: without brackets where those have none, and evaluating arguments twice
+ * where those do. Instead of a load and a store they call two functions that know the registers by their addresses.
  */
 #define BIT1 0x00000002
 #define BIT2 0x00000004

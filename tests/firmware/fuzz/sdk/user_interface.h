@@ -1,4 +1,4 @@
-/* As much of the vendor's interface as targets/nonos uses; fuzz_main.c and fuzz_pins.c are behind it. */
+/* The part of the vendor's interface that targets/nonos uses; fuzz_main.c and fuzz_pins.c implement it. */
 #ifndef FUZZ_SDK_USER_INTERFACE_H
 #define FUZZ_SDK_USER_INTERFACE_H
 
