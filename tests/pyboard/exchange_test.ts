@@ -1,6 +1,6 @@
 /**
- * Messages both ways between an initiator and a real server, through whatever can fail, with the board of
- * the responder and the wires simulated.
+ * Messages both ways between an initiator and a real server, through faults everywhere; the responder's board and the
+ * wires are simulated.
  */
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ import { faults, type MakeInitiator, Trial } from "./trial.ts";
 const GCC = { gcc: "gcc" };
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The package for MicroPython, in some Python. */
+/** The package for MicroPython, in this interpreter. */
 function python(testbed: Testbed, command: string): MakeInitiator {
   return ({ port, timeout, heard, sent }) =>
     new PythonInitiator(testbed, {
@@ -33,7 +33,7 @@ async function throughEverything(testbed: Testbed, make: MakeInitiator): Promise
 }
 
 toolTest(
-  "500 messages each way arrive once, whatever fails on the way to the server",
+  "500 messages each way arrive once, through all faults on the way to the server",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -48,7 +48,7 @@ toolTest(
 );
 
 toolTest(
-  "an initiator that numbers its lines loses none when either board is reset",
+  "an initiator that numbers its lines loses none if either board is reset",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -64,7 +64,7 @@ toolTest(
 );
 
 toolTest(
-  "dialect 1, put behind the password, carries 40 messages each way through outages",
+  "dialect 1, chosen after the password, carries 40 messages each way through outages",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -79,7 +79,7 @@ toolTest(
 );
 
 toolTest(
-  "what went over the wires of a pb_link is not lost when either board is reset",
+  "what a pb_link has sent over the wires is not lost if either board is reset",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -93,7 +93,7 @@ toolTest(
 );
 
 toolTest(
-  "the package for MicroPython loses nothing, in CPython",
+  "the package for MicroPython loses nothing under CPython",
   { ...GCC, python3: "python3" },
   async ({ gcc, python3 }) => {
     await using testbed = await Testbed.open(gcc);
@@ -166,7 +166,7 @@ toolTest(
   },
 );
 
-/** What the header says of lines and configurations, good and bad, to a board that does nothing. */
+/** What the header's functions return for good and bad lines and configurations, with a board that does nothing. */
 const HEADER_WORDS = `
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /*
  * libFuzzer: the chip's start, loop, clock and WiFi (targets/nonos/main.c, task.c, chip.c and wifi.c) between the
  * vendor's SDK, which calls back in any order, and a firmware that counts. Ends the program when a promise of port.h is
- * broken: an event for which the firmware is not run, a call within another, a missed deadline. Long because it
- * contains all of the SDK that these four files use.
+ * broken: an event for which the firmware is not run, a call within another, a missed deadline.
+ * Long because it contains all of the SDK that these four files use.
  */
 #include <setjmp.h>
 #include <string.h>
