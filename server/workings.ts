@@ -147,7 +147,7 @@ export class Workings {
   async start({ port = 8123, hostname = "0.0.0.0", tls }: ServerSettings): Promise<void> {
     const { platform, store } = this.#means;
     if (this.member) await this.member.start();
-    else for (const { id } of await store.list()) this.devices.meet(await this.#acquire(id));
+    else for (const { id } of await store.list()) await this.#meet(await this.#acquire(id));
     if (this.member) {
       this.events.subscribe((event) => {
         if ("device" in event && event.device !== undefined) {
@@ -175,6 +175,16 @@ export class Workings {
     }
     // Messages from before a restart are processed now. For other devices the application starts when they connect.
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
+  }
+
+  /** Adds a device that the store knows. A commit may be under way, of a message to an earlier one that has expired. */
+  #meet(ledger: Ledger): Promise<void> {
+    return new Promise((resolve) => {
+      this.turn.enter(() => {
+        this.devices.meet(ledger);
+        resolve();
+      });
+    });
   }
 
   /** A device of this server or of another one. @throws {LocalError} UNKNOWN_DEVICE */

@@ -130,6 +130,7 @@ export class Roster {
   /** Another server has a device now. If it comes back, its record is loaded again. */
   lose(error: FencedError): void {
     const device = this.#here.get(error.device)!;
+    device.ledger.lost(); // whoever waits to change its record may do so still
     device.drop(new PeerError("LOST", error.message));
     this.#remove(device, error);
   }

@@ -49,7 +49,7 @@ export class Ledger implements Change, Journal {
   #replies: Reply[] | undefined; // replies to be written
   #checks = 0; // how many transactions want its token checked in this commit
   #removed = false;
-  #gone = false; // whether its removal is safe, so that the record is dead
+  #gone = false; // whether the record is dead: its removal is safe, or another process has the device
 
   /**
    * @param acquired Its state belongs to the record from now on.
@@ -160,6 +160,11 @@ export class Ledger implements Change, Journal {
   get #rowDiffers(): boolean {
     return this.#positions || this.#inboxFirst !== this.#processed ||
       this.#outboxEnd !== this.record.state.sent;
+  }
+
+  /** Another process has the device: changes of the record are not written any more. */
+  lost(): void {
+    this.#gone = true;
   }
 
   /** Makes the commit fail if another process has the device, even if nothing of it has changed. */

@@ -1,5 +1,5 @@
 /*
- * A sketch that has three things to say when it starts, two of them for a time only: what becomes of that it says on its
+ * A sketch that writes three messages when it starts, two of them with a deadline, and reports their fate on its
  * output. HOLDFAST_HOSTS has its one address.
  */
 #include <ESP8266WiFi.h>
@@ -13,7 +13,7 @@ void setup() {
   bool good = holdfast.begin("bell", getenv("HOLDFAST_HOSTS")) && !holdfast.writeWithin("now", 0) &&
     !holdfast.writeWithin("now", 0x80000000) && !holdfast.writeWithin("", 100);
   good = good && holdfast.write("stays") && holdfast.writeWithin("short", 200) && holdfast.writeWithin("long", 60000);
-  /* Six more may wait; that they may not be written comes before that they expire. */
+  /* Six more may wait; the seventh is refused before any of them expires. */
   for (int i = 0; i < 6; i++) good = good && holdfast.writeWithin("short", 200);
   good = good && !holdfast.writeWithin("one too many", 200) && holdfast.pending() == 9;
   Serial.println(good ? "written" : "refused");

@@ -1,5 +1,5 @@
 /**
- * Compiles sketches with the library: for this machine, with a stand-in for Arduino's API, or parts of it for the chip.
+ * Compiles sketches with the library: for this machine, with a stand-in for Arduino's API, or partly for the chip.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export const LIBRARY = here("../../bridge/arduino");
 /** This folder. */
 export const HERE = here("./");
 
-/** The library's sources, that are compiled with each sketch. */
+/** The library's sources, which are compiled with each sketch. */
 export const SOURCES = {
   c: ["holdfast_core", "hmac", "chacha20_poly1305", "x25519", "records"]
     .map((name) => `${LIBRARY}/src/core/${name}.c`),
@@ -23,7 +23,7 @@ export const SOURCES = {
 const WARNINGS = ["-Wall", "-Wextra", "-Werror"];
 const CHECKED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
-/** What a core defines, and what cores of it compile C++ as. */
+/** What a board's core defines, and the C++ standard that it compiles with. */
 export const BOARDS = {
   ESP8266: ["-DESP8266", "-std=gnu++17"],
   ESP32: ["-DESP32", "-std=gnu++2b"],
@@ -34,11 +34,11 @@ export const BOARDS = {
 /** How to build a sketch. */
 export interface BuildOptions {
   board?: keyof typeof BOARDS;
-  /** In place of the sanitizers. */
+  /** Flags instead of those for the sanitizers. */
   flags?: string[];
 }
 
-/** @throws {Error} with what the compiler says */
+/** @throws {Error} with the compiler's output */
 export async function compiler(program: string, args: string[]): Promise<void> {
   const { success, stderr } = await new Deno.Command(program, {
     args,
@@ -48,7 +48,7 @@ export async function compiler(program: string, args: string[]): Promise<void> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** A sketch, or a file of C++: an .ino is that behind an #include <Arduino.h>. */
+/** Flags for a sketch or a C++ file: an .ino is C++ that includes <Arduino.h> first. */
 const asSketch = (sketch: string) => ["-include", "Arduino.h", "-x", "c++", sketch];
 const FOLDERS = [`-I${HERE}/standin`, `-I${LIBRARY}/src`];
 
@@ -67,7 +67,7 @@ export async function compileFor(
   }
 }
 
-/** Builds the program `output` of a sketch, a file of C++ or an .ino. @throws {Error} with what the compiler says */
+/** Builds the program `output` of a sketch, a file of C++ or an .ino. @throws {Error} with the compiler's output */
 export async function buildSketch(
   gpp: string,
   sketch: string,
@@ -88,7 +88,7 @@ export async function buildSketch(
   ]);
 }
 
-/** What a program says. @throws {Error} if it fails, with what it says then */
+/** A program's output. @throws {Error} with its output if it fails */
 export async function outputOf(
   program: string,
   args: string[],

@@ -1,6 +1,6 @@
 /**
- * The library as Arduino's own tools take it, with the one core that Debian has, AVR's: its layout, Arduino's real
- * headers, and an `int` of 16 bits.
+ * The library built by Arduino's own tools, with AVR's core, the only one that Debian has: checks its layout, Arduino's
+ * real headers, and an `int` of 16 bits.
  */
 import { assert, assertEquals } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
@@ -45,7 +45,7 @@ toolTest<string>(
         said.split("\n").filter((line) => /Holdfast\/.*(warning|error):/.test(line)),
         [],
       );
-      // It does so at all: the library is for other boards.
+      // Shows that the builder found the library, which is for other boards.
       assert(said.includes("library Holdfast claims to run on (esp8266, esp32, rp2040)"), said);
       const [, code, ram] = said.match(/uses (\d+) bytes .*\n?.*use (\d+) bytes/) ?? [];
       console.log(`on a Mega: code ${code}, RAM ${ram}, both with Arduino's core`);

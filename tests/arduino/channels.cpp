@@ -1,4 +1,4 @@
-/* A sketch with channels that does with each message what its test expects, and says what it was given. */
+/* A sketch with channels: does with each message what its test expects, and prints what it got. */
 #include <ESP8266WiFi.h>
 #include <HoldfastChannels.h>
 
@@ -24,7 +24,7 @@ static void on_call(HoldfastCall &call) {
     if (!strcmp(call.value(), "busy")) call.refuse("busy", "try later");
     else call.answer(512);
   } else if (call.is("?values")) {
-    channels.tell("=before", 1); /* an answer is due: it is not told */
+    channels.tell("=before", 1); /* refused: an answer is due */
     call.answer();
     channels.tell("=a", -2147483647 - 1);
     channels.tell("=b", 4294967295u);

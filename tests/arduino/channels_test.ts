@@ -1,4 +1,4 @@
-/** Channels of a sketch, with a server that speaks marked lines by hand, and with one that has channels itself. */
+/** Channels of a sketch: with marked lines written by hand, and with a server that has channels. */
 import { assertEquals } from "@std/assert";
 import { type Device, Server } from "../../server/mod.ts";
 import { almostMarked, heardByChip } from "../support/channel_noise.ts";
@@ -13,11 +13,11 @@ import { Sketch } from "./sketch.ts";
 const GPP = { "g++": "g++" };
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 
-/** A device on a server, by hand. */
+/** A device, and a server whose lines the test writes. */
 interface Desk {
   sketch: Sketch;
   device: Device;
-  /** What the device answers to these lines, in order. */
+  /** Sends these lines, and returns the device's answers in order. */
   says(lines: readonly string[], answers: number): Promise<string[]>;
 }
 
@@ -48,7 +48,7 @@ async function byHand(program: string, fn: (desk: Desk) => Promise<void>): Promi
   await fn({ sketch, device, says });
 }
 
-/** What a device says to a server that speaks marked lines by hand. */
+/** What a device answers to marked lines written by hand. */
 const conversations: Record<string, (desk: Desk) => Promise<void>> = {
   "settings and requests are answered once each, in order, by name and tag": async (
     { sketch, says },
@@ -85,7 +85,7 @@ const conversations: Record<string, (desk: Desk) => Promise<void>> = {
     );
     assertEquals(sketch.lines.filter((line) => line.startsWith("plain")), []);
   },
-  "values are told as the numbers they are, or not at all": async ({ says }) => {
+  "values are reported exactly, or refused": async ({ says }) => {
     assertEquals(await says(["?values.1"], 9), [
       ":values.1",
       "=a -2147483648",
@@ -98,7 +98,7 @@ const conversations: Record<string, (desk: Desk) => Promise<void>> = {
       "!k",
     ]);
   },
-  "a request to the server has a tag of its own, and its answer the same": async (
+  "each request to the server has its own tag, and the answer carries it": async (
     { sketch, device, says },
   ) => {
     const tags: string[] = [];
@@ -120,10 +120,10 @@ const conversations: Record<string, (desk: Desk) => Promise<void>> = {
     const random = new Random(seed);
     const texts = Array.from({ length: 2000 }, () => almostMarked(random))
       .map((text) => new TextDecoder().decode(new TextEncoder().encode(text)))
-      // What can be written, in 256 bytes, and printed on a line of its own.
+      // Texts that fit into 256 bytes and on one line of output.
       .filter((text) => text !== "" && text.length < 85 && [...text].every((c) => c >= " "));
     const meant = texts.map((text) => ({ text, marked: heardByChip(text) }));
-    // A few at a time: that many may wait at the server.
+    // As many at a time as may wait at the server.
     for (let from = 0; from < meant.length; from += 50) {
       const some = meant.slice(from, from + 50);
       const answers = some.filter(({ marked }) => marked?.answers)
@@ -160,7 +160,7 @@ toolTest("the example Thermostat does what the one in AssemblyScript does", GPP,
   stack.defer(() => Deno.remove(folder, { recursive: true }));
   const example = await Deno.readTextFile(`${LIBRARY}/examples/Thermostat/Thermostat.ino`);
   const program = `${folder}/thermostat`;
-  // Its id is the one of the scene, and it looks oftener.
+  // With the scene's id, and a shorter period.
   await Deno.writeTextFile(
     `${program}.ino`,
     example.replace('"kitchen"', '"1"').replace("10000", "400"),
@@ -171,7 +171,7 @@ toolTest("the example Thermostat does what the one in AssemblyScript does", GPP,
     const plugIn = () =>
       new Sketch(program, {
         HOLDFAST_AT: `${proxy.port}`,
-        HOLDFAST_SPEED: `${2000 / timeout}`, // of its own 2,000 ms
+        HOLDFAST_SPEED: `${2000 / timeout}`, // the sketch has 2,000 ms
         HOLDFAST_RTC: `${folder}/rtc`,
         HOLDFAST_EEPROM: `${folder}/eeprom`,
         HOLDFAST_STDIN: "1",

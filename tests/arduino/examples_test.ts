@@ -12,7 +12,7 @@ const GPP = { "g++": "g++" };
 const EXAMPLES = `${LIBRARY}/examples`;
 const COUNTER = `${EXAMPLES}/Counter/Counter.ino`;
 
-/** Examples that use neither random bits nor a memory of the library's: for any board. */
+/** Examples that need no random bits and no memory from the library: they run on any board. */
 const FOR_ALL = ["Wired"];
 
 toolTest("each example compiles for each board without a warning", GPP, async (tools) => {
@@ -32,7 +32,7 @@ toolTest("each example compiles for each board without a warning", GPP, async (t
   }
 });
 
-Deno.test("the README's sketch is the example Counter, of fourteen lines and two braces", async () => {
+Deno.test("the README's sketch is the example Counter: fourteen lines and two braces", async () => {
   const sketch = await Deno.readTextFile(COUNTER);
   const indented = sketch.replace(/^(?=.)/gm, "    ");
   const readme = new URL("../../bridge/arduino/README.md", import.meta.url);
@@ -51,7 +51,7 @@ toolTest("the README's sketch survives what the demo does, and more", GPP, async
   await Deno.writeTextFile(keys, "{}", { mode: 0o600 });
   let server: ServerProcess;
   const start = async (): Promise<number> => {
-    // The sketch's second is 100 ms here, its 2,000 ms are 200 ms.
+    // The board's clock is ten times as fast: the sketch's second is 100 ms here, its 2,000 ms are 200 ms.
     server = new ServerProcess({ store, keys, timeout: 200, durability: "full" });
     const port = await server.listening;
     assert(port !== undefined, server.complaints.join("\n"));

@@ -1,13 +1,13 @@
 /*
- * A sketch that always has messages on their way, and says on its output what becomes of it, a line at a time:
+ * A sketch that always has messages in flight, and prints what happens, an event a line:
  *
- *     boot B          it has started; its messages are "B 0", "B 1" …
- *     up, down WHY    the link
- *     got TEXT        its handler has the message
- *     kept E N        the position is kept
+ *     boot B          started; its messages are "B 0", "B 1" …
+ *     up, down WHY    the state of the link
+ *     got TEXT        a message reached its handler
+ *     kept E N        it stored the position
  *
  * HOLDFAST_HOSTS has the addresses, HOLDFAST_KEY the key, HOLDFAST_TIMEOUT the timeout. With HOLDFAST_SUITE=02 it seals
- * nothing, with 04 it has forward secrecy. Without HOLDFAST_RTC the position is kept nowhere.
+ * nothing, with 04 it has forward secrecy. Without HOLDFAST_RTC it does not store the position.
  */
 #include <ESP8266WiFi.h>
 #include <Holdfast.h>
@@ -17,10 +17,10 @@
 #define IN_FLIGHT 8
 
 static WiFiClient wifi;
-static Holdfast<153, 600, 400, IN_FLIGHT> holdfast(wifi); /* the least in suite 04 */
+static Holdfast<153, 600, 400, IN_FLIGHT> holdfast(wifi); /* the minimum for suite 04 */
 static uint32_t boot, next;
 
-/* In one piece: the process may be killed at any time. */
+/* Written at once, because the process may be killed at any time. */
 static void say(const char *format, const char *text, unsigned long a = 0, unsigned long b = 0) {
   static char line[256];
   int length = snprintf(line, sizeof line, format, text, a, b);
@@ -29,7 +29,7 @@ static void say(const char *format, const char *text, unsigned long a = 0, unsig
 
 static bool got(const char *text, size_t length) {
   if (strlen(text) != length) abort();
-  if (ESP.random() % 8 == 0) return false; /* it has no time */
+  if (ESP.random() % 8 == 0) return false; /* too busy: it refuses the message */
   say("got %s\n", text);
   return true;
 }

@@ -1,6 +1,6 @@
 /**
- * The library on a PC, with hostile sockets, against the real server's process and through a network that fails: what
- * both have seen is compared at the end. What must come of it is in the table of promises (client-as/PROMISES.md).
+ * The library on a PC, with hostile sockets, and a real server process, through a network that fails. At the end,
+ * compares what both ends saw; the table of promises says what must hold (client-as/PROMISES.md).
  */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals } from "@std/assert";
@@ -14,19 +14,19 @@ import { buildSketch } from "./build.ts";
 import { Sketch } from "./sketch.ts";
 
 const MESSAGES = 2000;
-/** In ms. */
+/** The link's timeout, in ms. */
 const TIMEOUT = 600;
 const GPP = { "g++": "g++" };
 /** Nobody listens there. */
 const NOBODY = "127.0.0.1:9";
-/** The counter of milliseconds comes round 5 s after the start of the program. */
+/** The millisecond counter wraps 5 s after the start of the program. */
 const WRAPS = `${2 ** 32 - 5000}`;
 
-/** What both ends have seen. */
+/** What both ends saw. */
 interface Account {
-  /** What the server has processed, in order: "boot number". Each was answered in the same transaction. */
+  /** What the server processed, in order: "boot number". It answered each in the same transaction. */
   processed: string[];
-  /** For each life of the board: what it said. */
+  /** What the board printed, for each run between two resets. */
   lives: string[][];
 }
 
@@ -55,14 +55,14 @@ const faults: Record<string, Fault> = {
   },
   "small pieces": async ({ proxy, random }) => {
     proxy.split(random.int(1, 40));
-    await new Promise((resolve) => setTimeout(resolve, 300)); // that is how long it lasts
+    await new Promise((resolve) => setTimeout(resolve, 300)); // how long this fault lasts
     proxy.split(undefined);
   },
   "server killed": ({ killServer }) => killServer(),
 };
 
 interface Exchange {
-  /** What the board keeps through a reset; undefined: it is never reset. */
+  /** Whether the position survives a reset; undefined: the board is never reset. */
   position?: "kept" | "lost";
   messages: number;
   /** Sealed by default. */
@@ -89,12 +89,12 @@ async function exchange(
   const start = async (): Promise<number> => {
     server = new ServerProcess({ store, keys, timeout: TIMEOUT, durability: "full" });
     const port = await server.listening;
-    assert(port !== undefined, `the server does not start: ${server.complaints.join("\n")}`);
+    assert(port !== undefined, `the server did not start: ${server.complaints.join("\n")}`);
     return port;
   };
   stack.defer(() => server?.[Symbol.asyncDispose]());
   const proxy = stack.use(await FaultProxy.start({ target: { port: await start() } }));
-  proxy.delay(5); // so that there are always acks on their way
+  proxy.delay(5); // so that acks are always in flight
 
   const seed = Math.floor(Math.random() * 2 ** 31) + 1;
   const lives: string[][] = [];
@@ -120,11 +120,11 @@ async function exchange(
     sketch: () => sketch,
     killServer: async () => {
       await server.kill();
-      assertEquals(server.complaints, [], `the server complains, seed ${seed}`);
+      assertEquals(server.complaints, [], `the server reported errors, seed ${seed}`);
       proxy.retarget(await start());
     },
     reset: async () => {
-      if (world.random.once(2)) proxy.reset(); // the acks on their way are lost: what it forgets shows
+      if (world.random.once(2)) proxy.reset(); // drops the acks in flight, so that what the board forgot matters
       await sketch.kill();
       sketch = plugIn();
     },
@@ -147,26 +147,26 @@ async function exchange(
     await answers(messages * n / (queue.length + 1), `before "${name}"`);
     await fault(world);
   }
-  await answers(messages * 1.05, "at the end"); // those that came twice do not count
+  await answers(messages * 1.05, "at the end"); // duplicates do not count
   await sketch.kill();
   await server!.stop();
-  assertEquals(server!.complaints, [], `the server complains at the end, seed ${seed}`);
+  assertEquals(server!.complaints, [], `the server reported errors at the end, seed ${seed}`);
   using db = new DatabaseSync(store, { readOnly: true });
   const rows = db.prepare("SELECT line FROM processed ORDER BY position").all();
   return { processed: rows.map(({ line }) => String(line)), lives };
 }
 
-/** From the board: only the last messages of a life may be missing. */
+/** Board to server: only the last messages before a reset may be missing. */
 function checkProcessed({ processed, lives }: Account, messages: number): void {
   assert(processed.length >= messages, `${processed.length} were processed`);
   assert(checkBoots(processed) <= lives.length);
 }
 
-/** Texts that a life's handler was given, without the "re" in front. */
+/** Texts that reached the handler in one run, without the "re" in front. */
 const gotBy = (life: string[]) =>
   life.filter((line) => line.startsWith("got ")).map((line) => line.slice("got re ".length));
 
-/** What a board that is never reset has said and heard. */
+/** Checks both directions of a board that is never reset. */
 function checkOneLife(account: Account): void {
   checkProcessed(account, MESSAGES);
   const { processed, lives: [life = [], ...more] } = account;
@@ -177,21 +177,22 @@ function checkOneLife(account: Account): void {
   assert(life.filter((line) => line === "up").length > 6);
 }
 
-/** What happens, and what must come of it. */
+/** Each test: what happens, and what must hold. */
 const trials: Record<string, (program: string) => Promise<void>> = {
-  "with proof, through outages and kills of the server: each once, in order": async (program) =>
+  "with proof, outages and a killed server: each message arrives once, in order": async (program) =>
     checkOneLife(await exchange(program, { messages: MESSAGES, suite: "02" })),
-  "sealed, through the same: each once, in order": async (program) =>
+  "sealed, outages and a killed server: each message arrives once, in order": async (program) =>
     checkOneLife(await exchange(program, { messages: MESSAGES })),
-  "with ephemeral keys, through the same: each once, in order": async (program) =>
-    checkOneLife(await exchange(program, { messages: MESSAGES, suite: "04" })),
-  "through resets that keep the position: each once, in order": async (program) => {
+  "with forward secrecy, outages and a killed server: each message arrives once, in order": async (
+    program,
+  ) => checkOneLife(await exchange(program, { messages: MESSAGES, suite: "04" })),
+  "resets that keep the position: each message arrives once, in order": async (program) => {
     const account = await exchange(program, { messages: MESSAGES, position: "kept" });
     checkProcessed(account, MESSAGES);
     const { processed, lives } = account;
     assert(lives.length > 4);
     let taken = 0;
-    let torn = false; // the board was reset between its handler and the memory
+    let torn = false; // the board was reset after its handler returned and before the position was stored
     for (const life of lives) {
       const got = gotBy(life);
       if (torn && got.length > 0 && got[0] === processed[taken - 1]) taken--;
@@ -201,14 +202,14 @@ const trials: Record<string, (program: string) => Promise<void>> = {
     }
     assert(taken >= MESSAGES);
   },
-  "through resets that lose the position: none missing, in order": async (program) => {
+  "resets that lose the position: no message is missing, and the order holds": async (program) => {
     const account = await exchange(program, { messages: MESSAGES, position: "lost" });
     checkProcessed(account, MESSAGES);
     const { processed, lives } = account;
     assert(lives.length > 4);
     const { taken, again } = checkTakenAgain(processed, lives.map(gotBy));
     assert(taken >= MESSAGES);
-    assert(again > 0, "nothing came again, so the memory was not looked at");
+    assert(again > 0, "no message was repeated, so this test shows nothing about the memory");
   },
 };
 

@@ -1,8 +1,8 @@
 /*
- * The library for Arduino, between a sketch and a socket that do what they like. The input says what happens: its first
- * byte whether the server is honest, whether there is a key, whether it seals, and whether the position is kept; then one
- * step after the other. Whatever happens, nothing is read or written where it should not be. With an honest server, whose connections
- * are cut anywhere and whose bytes come in any pieces, every message arrives once and in order, both ways.
+ * The library for Arduino, between an arbitrary sketch and an arbitrary socket. The input says what happens: its first
+ * byte whether the server is honest, whether there is a key, whether the link is sealed, and whether the position is
+ * kept; then come the steps. Nothing may be read or written out of bounds. With an honest server, whose
+ * connections are cut anywhere and whose bytes come in any pieces, every message arrives once and in order, both ways.
  */
 #include <Holdfast.h>
 
@@ -32,7 +32,7 @@ static uint32_t random_word() {
 static const uint8_t key[32] = { 7 };
 static const char *const key_hex = "0700000000000000000000000000000000000000000000000000000000000000";
 
-/* Texts: what they say follows from their numbers, also how long they are. */
+/* A message's text and length follow from its number. */
 static std::string text_of(char who, uint32_t number) {
   return who + std::to_string(number) + std::string(number * 37 % 100, '.');
 }
@@ -55,20 +55,20 @@ static std::string proof_of(const std::string &text) {
   return digits;
 }
 
-/* ---- An honest server: its stream is the numbers from 0 on ---- */
+/* ---- An honest server: it sends the numbers from 0 on ---- */
 
 struct Honest {
   uint32_t tx_first, tx_next, rx_epoch, rx_next;
-  /* Of the device's messages: which boot they are of, and which comes next. */
+  /* The device's messages: the current boot, and the next number expected. */
   uint32_t heard_boot, heard_next;
-  /* Of those that are of use for a time: how many have come of this boot, and which one has to come at least. */
+  /* Messages with a deadline: how many of this boot have arrived, and the lowest number that may come next. */
   uint32_t timed, timed_next;
-  /* Of this connection. */
+  /* State of this connection. */
   std::string to_device, from_device, hello, welcome, proof;
   bool greeted, confirmed;
   uint32_t sent, window, bytes;
   uint32_t hello_epoch, hello_first;
-  /* The other end of a sealed link: what is to the server for the device is from it here. */
+  /* The other end of a sealed link: here the two directions are swapped. */
   holdfast_records records;
   uint32_t keys[2][8];
   uint8_t record[124];
@@ -107,7 +107,7 @@ struct Honest {
     uint32_t next = hello_epoch == rx_epoch && rx_next - hello_first < 0x80000000u ? rx_next : hello_first;
     if (fields[2] == 0xd1) {
       require(fields[3] <= tx_next && fields[3] >= tx_first);
-      tx_first = fields[3]; /* it has those */
+      tx_first = fields[3]; /* the device has all before */
     }
     window = fields[4];
     bytes = fields[5];
@@ -172,7 +172,7 @@ struct Honest {
     require(id == (rx_next & 255));
     rx_next++;
     std::string text = line.substr(2);
-    if (!text[0] || text[0] == 'q') return; /* withdrawn, or without qos */
+    if (!text[0] || text[0] == 'q') return; /* withdrawn, or sent without qos */
     if (text[0] == 't') {
       if (static_cast<uint8_t>(text[1]) - 0x80u != boot) return; /* from before the reset */
       uint32_t number = static_cast<uint32_t>(std::stoul(text.substr(2)));
@@ -184,7 +184,7 @@ struct Honest {
     std::string start = text.substr(0, 1);
     uint32_t of = static_cast<uint8_t>(text[0]) - 0x80u;
     if (of != heard_boot) {
-      require(of > heard_boot); /* what is missing of the one before was not told to be there */
+      require(of > heard_boot); /* missing messages of the boot before were never reported as sent */
       heard_boot = of;
       heard_next = 0;
     }
@@ -215,7 +215,7 @@ struct Honest {
       require(!records.broken);
       for (size_t j = 0; j < size; j++) hear(static_cast<char>(record[j]));
     }
-    if (confirmed) tell(hex((rx_next - 1) & 255, 2) + "\n"); /* perhaps again */
+    if (confirmed) tell(hex((rx_next - 1) & 255, 2) + "\n"); /* may repeat the last ack */
   }
 
   void say() {
@@ -233,7 +233,7 @@ struct Honest {
 
 static Honest server;
 
-/* ---- A socket that does what it likes ---- */
+/* ---- A socket that does anything ---- */
 
 class Socket : public Client {
  public:
@@ -243,7 +243,7 @@ class Socket : public Client {
   int connect(const char *host, uint16_t port) override {
     require(!strcmp(host, "here") && (port == 8123 || port == 1));
     unsigned how = next();
-    if (how & 8) clock_ms += how * 4; /* it takes its time, whether it leads to something or not */
+    if (how & 8) clock_ms += how * 4; /* connecting takes time, successful or not */
     if (how % 4 == 1) return how & 4 ? 0 : -1;
     open = true;
     lost = false;
@@ -288,7 +288,7 @@ class Socket : public Client {
   operator bool() override { return open; }
 };
 
-/* ---- A sketch that does what it likes ---- */
+/* ---- A sketch that does anything ---- */
 
 static Socket *wire;
 static Holdfast<153, 300, 400, 8> *holdfast;
@@ -308,16 +308,16 @@ static bool got(const char *text, size_t length) {
   if (how % 4 == 2) write_one();
   if (how % 32 == 3) {
     holdfast->loop();
-    require(!holdfast->begin("board", "here")); /* not from here */
+    require(!holdfast->begin("board", "here")); /* not allowed in a handler */
   }
   if (how % 32 == 7) {
     holdfast->end();
     is_ended = true;
-    return true; /* too late to tell the server: it comes again */
+    return true; /* too late for an ack: the server sends it again */
   }
   if (honest) {
     if (std::string(text, length) != text_of('s', taken)) {
-      /* After a reset that has lost the position, what was not acknowledged comes again. */
+      /* After a reset that lost the position, the server sends again what was not acknowledged. */
       uint32_t again = static_cast<uint32_t>(std::stoul(text + 1));
       require(again < taken && again >= taken_least && std::string(text, length) == text_of('s', again));
       taken = again;
@@ -329,7 +329,7 @@ static bool got(const char *text, size_t length) {
 
 static void start() {
   boot++;
-  if (boot == 0x7f) left = 0; /* there are no more names */
+  if (boot == 0x7f) left = 0; /* no first bytes are left */
   written = timed = server.timed = server.timed_next = 0;
   is_ended = false;
   taken_least = keeps && honest ? taken : server.tx_first;
@@ -364,7 +364,7 @@ static void act(unsigned what) {
     }
     case 6:
       if (what == 6) start();
-      if (what == 14 && honest && server.confirmed) server.tell("\00407\n"); /* it is about to stop */
+      if (what == 14 && honest && server.confirmed) server.tell("\00407\n"); /* the server is stopping */
       if (what >= 200) {
         std::string text = std::string("t") + static_cast<char>(0x80 + boot) + std::to_string(timed);
         if (holdfast->writeWithin(text.c_str(), 1 + 8 * next())) timed++;
@@ -383,7 +383,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   honest = how & 1;
   keyed = how & 2;
   sealed = keyed && how & 16;
-  ephemeral = sealed && (how & 96) == 96; /* seldom: X25519 takes its time */
+  ephemeral = sealed && (how & 96) == 96; /* seldom, because X25519 is slow */
   keeps = how & 4;
   clock_ms = how & 8 ? 0xffffff00u : 0;
   random_state = how;
@@ -400,7 +400,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     server.say();
     if (is_ended) start();
   }
-  if (honest) { /* nothing fails any more: all arrives */
+  if (honest) { /* no more faults: all must arrive */
     for (int i = 0; i < 600 && (server.tx_first != server.tx_next || holdfast->pending()); i++) {
       clock_ms += 20;
       holdfast->loop();

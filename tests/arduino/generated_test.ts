@@ -8,14 +8,14 @@ const LIBRARY = new URL("../../bridge/arduino/", import.meta.url);
 const read = (name: string) => Deno.readTextFileSync(new URL(name, LIBRARY));
 
 toolTest(
-  "the core as C is, to the byte, what wasm2c makes of today's core.wasm; so is all else that is generated",
+  "the core as C is byte for byte what wasm2c makes of today's core.wasm; so are all other generated files",
   { wasm2c: "wabt" },
   async () => {
     for (const [path, text] of Object.entries(await generate())) {
       assertEquals(
         read(path) === text,
         true,
-        `${path} is another one: deno task build && deno run -A bridge/arduino/generate.ts`,
+        `${path} is out of date: run deno task build && deno run -A bridge/arduino/generate.ts`,
       );
     }
   },
@@ -27,7 +27,7 @@ Deno.test("the library names the reasons in the order of registers.ts", () => {
   assertEquals(names.length, registers.BAD_PROOF + 1);
   const numbers: Readonly<Record<string, number>> = { ...registers };
   for (const [number, name] of names.entries()) {
-    if (number > 0) assertEquals(numbers[name], number, name); // 0: there was none
+    if (number > 0) assertEquals(numbers[name], number, name); // 0: no reason yet
   }
 });
 

@@ -1,4 +1,4 @@
-/** Nothing is allocated, from `setup` on: what does ends the program. */
+/** The library allocates nothing from `setup` on: an allocation ends the program. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { FaultProxy } from "../support/proxy.ts";
@@ -15,7 +15,7 @@ const WATCHED = [
   "-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc",
 ];
 
-/** A sketch that allocates one byte: not too little to be noticed. */
+/** A sketch that allocates one byte, which must be noticed. */
 const WASTER = `
 void *volatile kept;
 void setup() { Serial.println("set up"); }
@@ -23,7 +23,7 @@ void loop() { kept = %s; }
 `;
 
 toolTest(
-  "a link allocates nothing, by its start or later, through outages and refusals",
+  "a link allocates nothing, neither at its start nor in outages and refusals",
   GPP,
   async (tools) => {
     await using stack = new AsyncDisposableStack();

@@ -1,4 +1,4 @@
-/** What becomes of the library's links and messages with a real server: who is on the way, who is sent away, what is late. */
+/** The library's links and messages with a real server: an attacker on the path, refusals, deadlines. */
 import { assert, assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { FaultProxy } from "../support/proxy.ts";
@@ -9,11 +9,11 @@ import { buildSketch } from "./build.ts";
 import { Sketch } from "./sketch.ts";
 
 const GPP = { "g++": "g++" };
-/** In ms. */
+/** The link's timeout, in ms. */
 const TIMEOUT = 1000;
 const KEY = "5a".repeat(32);
 
-/** Builds a sketch of this folder, and removes it when the test is over. */
+/** Builds a sketch of this folder, and removes the program when the test is over. */
 async function build(stack: AsyncDisposableStack, gpp: string, name: string): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -33,7 +33,7 @@ const listen = (keys: [string, string][] = []) =>
 const ups = ({ lines }: Sketch) => lines.filter((line) => line === "up").length;
 
 toolTest(
-  "what is put in a word between board and server is taken by neither, and nothing is lost",
+  "neither board nor server accepts bytes that an attacker injects, and nothing is lost",
   GPP,
   async (tools) => {
     await using stack = new AsyncDisposableStack();
@@ -53,7 +53,7 @@ toolTest(
     await hear(20);
     for (let links = ups(board); links <= 2; links++) {
       await until(() => ups(board) === links, { what: () => `a link: ${board.story}` });
-      // A record of another's, which is complete: its tag tells.
+      // A complete record of an attacker: its tag is wrong.
       await relay.say("toDevice", Uint8Array.of(0, 1, ...new Uint8Array(17)));
       await until(() => ups(board) > links, { what: () => `another link: ${board.story}` });
       await hear(20);
@@ -63,12 +63,12 @@ toolTest(
     await hear(20);
     const [boot] = heard[0]!.split(" ");
     assertEquals(heard, heard.map((_, n) => `${boot} ${n}`));
-    assert(!relay.textOf("toServer").includes(heard[0]!), "it can be read on the way");
+    assert(!relay.textOf("toServer").includes(heard[0]!), "an eavesdropper could read it");
   },
 );
 
 toolTest(
-  "a server that is about to stop sends its board to the next address at once; all of them in turn have it wait",
+  "a server that is stopping sends its board to the next address at once; if all do, the board waits",
   GPP,
   async (tools) => {
     await using stack = new AsyncDisposableStack();
@@ -83,7 +83,7 @@ toolTest(
     const states = () => board.lines.filter((line) => /^(up|down)/.test(line));
     const isOn = async (server: Server) => {
       const device = await server.device("board");
-      await device.readline(); // it has confirmed the link
+      await device.readline(); // shows that it confirmed the link
     };
     await isOn(servers[0]!);
     const before = performance.now();
@@ -106,12 +106,12 @@ toolTest(
 );
 
 toolTest(
-  "what was of use for a time only has expired when the server comes late, and the rest arrives",
+  "messages with a deadline expire before a late server starts, and the rest arrive",
   GPP,
   async (tools) => {
     await using stack = new AsyncDisposableStack();
     const program = await build(stack, tools["g++"], "bell");
-    const path = stack.use(await FaultProxy.start({ target: { port: 9 } })); // nobody listens there
+    const path = stack.use(await FaultProxy.start({ target: { port: 9 } })); // nobody listens on it
     await using board = new Sketch(program, { HOLDFAST_HOSTS: `127.0.0.1:${path.port}` });
     await until(() => board.lines.includes("expired 7"), { what: () => board.story });
     const server = stack.use(await listen());

@@ -1,6 +1,6 @@
 /**
- * The library as the ESP8266's compiler makes it, and how large it is: `deno task test tests/arduino/lx106_test.ts` prints
- * the figures of bridge/arduino/README.md.
+ * The library compiled for the ESP8266, and its size: `deno task test tests/arduino/lx106_test.ts` prints the figures
+ * of bridge/arduino/README.md.
  */
 import { assert } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
@@ -15,7 +15,7 @@ const TOOLS = {
   [`${LIBC}/string.h`]: "picolibc-xtensa-lx106-elf",
 };
 
-/** As the core for the ESP8266 compiles sketches. */
+/** The flags with which the ESP8266's core compiles sketches. */
 const FLAGS = [
   "-Os",
   "-Wall",
@@ -34,14 +34,14 @@ const FLAGS = [
 ];
 const CPP = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"];
 
-/** With buffers as they are by default, with channels, and with the smallest buffers. */
+/** Default buffers, channels, and the smallest buffers. */
 const SKETCHES = ["Counter", "Thermostat", "Wired"];
 
-/** Bytes that a sketch and the library take, without the core of Arduino and the C library. */
+/** Bytes that a sketch and the library need, without Arduino's core and the C library. */
 interface Size {
   /** In flash. */
   code: number;
-  /** On this chip in RAM. */
+  /** In RAM on this chip. */
   constants: number;
   /** The object `holdfast`. */
   link: number;
@@ -59,7 +59,7 @@ async function sizeOf(tools: Record<string, string>, name: string, folder: strin
   for (const source of SOURCES.cpp) await compile("g++", CPP, [source]);
   const sketch = `${LIBRARY}/examples/${name}/${name}.ino`;
   await compile("g++", CPP, ["-include", "Arduino.h", "-x", "c++", sketch]);
-  // Only what the sketch uses stays; what is the core's or the C library's is left open.
+  // Keeps only what the sketch uses; symbols of the core and the C library stay unresolved.
   const linked = `${folder}/${name}.elf`;
   await compiler(tools["xtensa-lx106-elf-gcc"]!, [
     ...["-nostdlib", "-Wl,--gc-sections", "-Wl,--unresolved-symbols=ignore-all"],
@@ -77,7 +77,7 @@ async function sizeOf(tools: Record<string, string>, name: string, folder: strin
 }
 
 toolTest<string>(
-  "the library for the chip: without a warning, and within its budget",
+  "the library compiles for the chip without a warning, and keeps its budget",
   TOOLS,
   async (tools) => {
     const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });

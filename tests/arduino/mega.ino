@@ -1,4 +1,4 @@
-// A sketch for builder_test.ts: on a board whose core has no socket, so no server is there.
+// A sketch for builder_test.ts, on a board whose core has no socket, so without a server.
 #include <HoldfastChannels.h>
 class Nowhere : public Client {
  public:

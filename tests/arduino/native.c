@@ -1,4 +1,4 @@
-/* The core as C, for native.ts: one instance, whose calls have numbers in the order of its exports' names there. */
+/* The core as C, for native.ts: one instance; its calls are numbered in the order of the exports' names there. */
 #include <stdint.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /**
- * The core as C in this process, in place of the .wasm: what the host calls is carried out by compiled C, in its memory.
+ * The core as C in this process, in place of the .wasm: the host's calls run compiled C, in its memory.
  *
  * @module
  */
@@ -20,7 +20,7 @@ type Hmac = (at: number, length: number, to: number) => void;
 export class NativeCore implements Disposable {
   /** Calls made on it so far. */
   calls = 0;
-  /** Is called in place of the last instance's own import. */
+  /** Called instead of the last instance's own import. */
   #hmac: Hmac = () => {};
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
   readonly #callback = new Deno.UnsafeCallback(HMAC, (...args) => this.#hmac(...args));
@@ -29,7 +29,7 @@ export class NativeCore implements Disposable {
     this.#library = Deno.dlopen(path, symbols);
   }
 
-  /** Compiles it into a folder. @throws {Error} with what the compiler says */
+  /** Compiles the core into a folder. @throws {Error} with what the compiler says */
   static async compile(gcc: string, folder: string): Promise<NativeCore> {
     const path = `${folder}/native.so`;
     const flags = ["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"];
@@ -42,7 +42,7 @@ export class NativeCore implements Disposable {
     return new NativeCore(path);
   }
 
-  /** What an instance of the module has: its memory is the compiled core's. One at a time: the next boots it again. */
+  /** The exports of an instance, whose memory is the compiled core's. One at a time: the next call boots it again. */
   instantiate(imports: WebAssembly.Imports): Record<string, unknown> {
     const memory = this.#library.symbols.native_boot(this.#callback.pointer);
     this.#hmac = imports.host!.hmac as Hmac;
@@ -62,7 +62,7 @@ export class NativeCore implements Disposable {
   }
 }
 
-/** Lets modules that are instantiated during `fn` be the compiled core. */
+/** Modules that are instantiated during `fn` are the compiled core. */
 export function onNative(core: NativeCore, fn: () => void): void {
   const { Instance } = WebAssembly;
   // deno-lint-ignore no-explicit-any

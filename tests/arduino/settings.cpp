@@ -1,10 +1,10 @@
-/* What a link makes of settings and texts, good and bad: a line for each. IDS has ids, in hex. */
+/* Tries good and bad settings and texts on a link, and prints the result of each. IDS has ids, in hex. */
 #include <Holdfast.h>
 
 #include <algorithm>
 #include <string>
 
-/* Nobody is there. */
+/* No server ever answers. */
 class Nowhere : public StandinClient {
  public:
   std::string asked;
@@ -31,7 +31,7 @@ static void say(const char *what, bool good) {
 
 static bool on_message(const char *, size_t) { return true; }
 
-/* Where it looks, in four attempts. */
+/* Prints where it connects to, in four attempts. */
 static void look(const char *what, bool begun) {
   if (!begun) return say(what, false);
   nowhere.asked.clear();

@@ -1,4 +1,4 @@
-/** What a link takes for settings, addresses and texts, and how it names what it does not take. */
+/** Which settings, addresses and texts a link accepts, and its errors for the others. */
 import { assertEquals } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
 import { buildSketch, outputOf } from "./build.ts";
@@ -13,7 +13,7 @@ const BAD_IDS =
   ("1f 7f 80 bf c1bf c280 c29f c2 c220 e09fbf eda080 edbfbf e0a0 e0a020 f08fbfbf f4908080 f5808080 f09080 ff " +
     "61c2").split(" ");
 
-toolTest("what is set wrong is named, and a text that cannot be sent is refused", {
+toolTest("the error names the wrong setting, and a text that cannot be sent is refused", {
   "g++": "g++",
 }, async (tools) => {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });

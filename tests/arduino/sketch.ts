@@ -1,5 +1,5 @@
 /**
- * A sketch that runs in a process of its own, as on a board that can be reset at any time.
+ * A sketch in a process of its own, like a board that can be reset at any time.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { TextLineStream } from "@std/streams";
 
 /** A board with a sketch on it. */
 export class Sketch implements AsyncDisposable {
-  /** Its lines, in order. */
+  /** The lines that it printed, in order. */
   readonly lines: string[] = [];
   readonly #process: Deno.ChildProcess;
   readonly #reading: Promise<unknown>;
@@ -15,7 +15,7 @@ export class Sketch implements AsyncDisposable {
   #ended = false;
   #killed = false;
 
-  /** @param onLine Is told of each of its lines */
+  /** @param onLine Called with each of its lines */
   constructor(program: string, env: Record<string, string>, onLine?: (line: string) => void) {
     this.#process = new Deno.Command(program, {
       env,
@@ -43,23 +43,23 @@ export class Sketch implements AsyncDisposable {
     return this.#ended;
   }
 
-  /** @throws {Error} if it has ended by itself */
+  /** @throws {Error} if its program ended by itself */
   check(): void {
-    if (this.#ended && !this.#killed) throw new Error(`it has ended: ${this.story}`);
+    if (this.#ended && !this.#killed) throw new Error(`the sketch has ended: ${this.story}`);
   }
 
-  /** Says something to its board: see standin.cpp. */
+  /** Sends its board a command: see standin.cpp. */
   say(command: string): void {
-    // If it has ended, `check` tells.
+    // If the program has ended, `check` throws.
     this.#input!.write(new TextEncoder().encode(`${command}\n`)).catch(() => {});
   }
 
-  /** The last of its lines. */
+  /** Its last lines. */
   get story(): string {
     return this.lines.slice(-40).join("\n");
   }
 
-  /** Resets the board: it has no time for anything. Resolves when all that it has said is known. */
+  /** Resets the board at once. Resolves when all its output has been read. */
   async kill(): Promise<void> {
     this.check();
     await this[Symbol.asyncDispose]();
@@ -69,6 +69,6 @@ export class Sketch implements AsyncDisposable {
     this.#killed = true;
     if (!this.#ended) this.#process.kill("SIGKILL");
     await this.#reading;
-    await this.#input?.abort().catch(() => {}); // the pipe has ended already
+    await this.#input?.abort().catch(() => {}); // the pipe is closed already
   }
 }

@@ -1,4 +1,4 @@
-/** The shared vectors on the core as C: what is compiled into a sketch does what the .wasm does. */
+/** The shared vectors on the core as C: the code compiled into a sketch behaves like the .wasm. */
 import { assert, assertThrows } from "@std/assert";
 import { coreModule } from "../../bridge/host/core.ts";
 import { toolTest } from "../support/tools.ts";
@@ -21,7 +21,7 @@ async function withNative(gcc: string, fn: (core: NativeCore) => void): Promise<
 const read = (name: string): Vector => JSON.parse(Deno.readTextFileSync(new URL(name, FOLDER)));
 
 toolTest(
-  "vectors on the core as C: it says the same bytes at the same times",
+  "vectors on the core as C: it sends the same bytes at the same times",
   GCC,
   ({ gcc }) =>
     withNative(gcc, (core) => {

@@ -1,5 +1,5 @@
-"""A device with channels, for tests. Arguments: the folder of the package, and the server's port. It says on stdout what it is told
-outside of settings and requests; "go" as a plain line has it report, tell an event and ask the server."""
+"""A device with channels, for tests. Arguments: the folder of the package, and the server's port. It prints
+what it is told outside of settings and requests; at a plain line "go" it reports, sends an event and asks the server."""
 import asyncio
 import sys
 
@@ -27,7 +27,7 @@ def told(loop, context):
 
 
 async def main():
-    # MicroPython 1.21 would tell of what a handler raises on stdout.
+    # MicroPython 1.21 would print exceptions of a handler on stdout.
     asyncio.get_event_loop().set_exception_handler(told)
     client = Client("1", "127.0.0.1", int(sys.argv[2]), timeout=500)
 

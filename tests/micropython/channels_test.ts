@@ -1,4 +1,5 @@
-/** Channels of the client in bridge/micropython, at a server that speaks marked lines by hand, and at one that has channels. */
+/** Channels of the client in bridge/micropython: with marked lines written by hand, and with a server that has
+ * channels. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { channels, type Device, Server, type ServerOptions } from "../../server/mod.ts";
 import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
@@ -12,7 +13,7 @@ function listen(options: ServerOptions = {}): Promise<Server> {
   return Server.listen({ hostname: "127.0.0.1", port: 0, open: true, timeout: 500, ...options });
 }
 
-/** What is said to a device, and what it must answer. */
+/** Lines to a device, and its expected answers. */
 const CONVERSATION = [
   ["?slow.1", ":slow.1 done"],
   ["=heater.8 1", ":heater.8 1"],
@@ -29,7 +30,7 @@ const CONVERSATION = [
   ["?heater.1", "~heater.1 unsupported"],
 ] as const;
 
-/** Of no channel, or with nothing to answer. */
+/** Lines that need no answer, or name no channel. */
 const UNANSWERED = ["hello", "=led", "=led@5 1", "?adc", "!bell.1 x", "!bell loud", "~x", ":x.1 2"];
 
 async function hears(device: Device, count: number): Promise<string[]> {
@@ -39,7 +40,7 @@ async function hears(device: Device, count: number): Promise<string[]> {
 }
 
 for (const [name, path] of interpreters()) {
-  Deno.test(`${name}: settings and requests are answered once each, in order; the rest is not`, async () => {
+  Deno.test(`${name}: settings and requests are answered once each, in order; other lines get no answer`, async () => {
     await using server = await listen();
     await using part = new PythonProcess(path, [
       program("channels_device.py"),
@@ -109,7 +110,7 @@ for (const [name, path] of interpreters()) {
   });
 }
 
-Deno.test("values are read and written as the server reads and writes them", async () => {
+Deno.test("the device reads and writes values as the server does", async () => {
   const call = await micropython<(which: "read" | "write", text: string) => string>(
     "import json\nfrom holdfast.channels import text_of, value_of",
     "lambda which, text: text_of(text) if which == 'write' else json.dumps(value_of(text))",
@@ -123,7 +124,7 @@ Deno.test("values are read and written as the server reads and writes them", asy
       : Array.from({ length: random.int(1, 5) }, odd).join("");
     if (parseMarked(`=a ${text}`)?.mark !== "set") continue;
     const value = valueOf(text);
-    // It is lenient with what is inside of brackets; single precision is its own affair.
+    // The client does not check what is between brackets, and MicroPython's single precision may round.
     if (typeof value === "string") assertEquals(JSON.parse(call("read", text)), value, text);
     else if (Number.isInteger(value) && Math.abs(value as number) < 2 ** 30) {
       assertEquals(Number(call("read", text)) + 0, (value as number) + 0, text); // no -0

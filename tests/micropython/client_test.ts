@@ -1,6 +1,6 @@
 /**
- * What the client of bridge/micropython does beside carrying messages through faults: when it acknowledges, deadlines,
- * dialect 1, addresses, keys, TLS. Under CPython, and under the MicroPython that HOLDFAST_MICROPYTHON names, if it does.
+ * What the client of bridge/micropython does besides carrying messages through faults: acks, deadlines, dialect 1,
+ * addresses, keys, TLS. Under CPython, and under the MicroPython that HOLDFAST_MICROPYTHON names, if it is set.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { PythonProcess } from "./python_process.ts";
 
 const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
 const OTHER_KEY = KEY.replace("00", "01");
-/** In ms. */
+/** The link's timeout, in ms. */
 const TIMEOUT = 500;
 
 function listen(options: ServerOptions = {}): Promise<Server> {
@@ -27,7 +27,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Waits for a line of the device's. */
+/** Waits for a line that the device prints. */
 function says(device: PythonProcess, line: string): Promise<unknown> {
   return until(() => device.said.includes(line), {
     what: () => `${line}, not ${device.said}\n${device.trouble}`,
@@ -38,7 +38,7 @@ for (const [name, path] of interpreters()) {
   const start = (settings: Parameters<typeof PythonProcess.device>[1]) =>
     PythonProcess.device(path, { timeout: TIMEOUT, ...settings });
 
-  Deno.test(`${name}: a message is acknowledged when the next one is asked for, and comes again if it never is`, async () => {
+  Deno.test(`${name}: a message is acknowledged when the application asks for the next one, and repeated if it never does`, async () => {
     await using server = await listen();
     let told = 0;
     {
@@ -57,7 +57,7 @@ for (const [name, path] of interpreters()) {
     assertEquals(device.all("got"), ["b", "c"]);
   });
 
-  Deno.test(`${name}: a message that the application has when the link is lost has arrived, and the next run gets it from the memory`, async () => {
+  Deno.test(`${name}: a message that the application is processing when the link is lost is not sent again: the next run gets it from the memory`, async () => {
     const memory = await Deno.makeTempFile();
     try {
       await using server = await listen();
@@ -68,7 +68,7 @@ for (const [name, path] of interpreters()) {
         const written = link.write("a");
         await says(device, "got a");
         proxy.reset();
-        await written; // its hello says so
+        await written; // the device's hello acknowledges it
         await until(() => device.all("link").length === 3);
         assertEquals(device.all("link"), ["True", "False", "True"]);
         assertEquals(device.all("got"), ["a"]);
@@ -83,7 +83,7 @@ for (const [name, path] of interpreters()) {
     }
   });
 
-  Deno.test(`${name}: a memory that is damaged is none: nothing is lost, and nothing is taken for what it is not`, async () => {
+  Deno.test(`${name}: a damaged memory is ignored: nothing is lost or misread`, async () => {
     const memory = await Deno.makeTempFile();
     try {
       await Deno.writeTextFile(memory, "this was never a position, and has some length");
@@ -97,7 +97,7 @@ for (const [name, path] of interpreters()) {
     }
   });
 
-  Deno.test(`${name}: what has expired never arrives, and what has not arrives once, through outages`, async () => {
+  Deno.test(`${name}: through outages, an expired message never arrives, and any other arrives once`, async () => {
     await using server = await listen();
     await using proxy = await FaultProxy.start({ target: { port: server.port } });
     const messages = 400;
@@ -157,14 +157,14 @@ for (const [name, path] of interpreters()) {
     assertEquals(device.trouble, "");
   });
 
-  Deno.test(`${name}: of several addresses that one is used at which the server is`, async () => {
+  Deno.test(`${name}: of several addresses, the client finds the one where the server listens`, async () => {
     await using server = await listen();
     const servers = ["127.0.0.3", "127.0.0.2", "127.0.0.1"];
     await using device = start({ port: server.port, servers, messages: 1 });
     await says(device, "sent 0");
   });
 
-  Deno.test(`${name}: a server that sends the device away is left for the next address at once`, async () => {
+  Deno.test(`${name}: if a server sends the device away, the client tries the next address at once`, async () => {
     const timeout = 10_000; // a refusal would cost 20 s and more
     await using first = await listen({ timeout });
     await using second = await listen({ timeout, hostname: "127.0.0.2", port: first.port });
@@ -179,7 +179,7 @@ for (const [name, path] of interpreters()) {
     assertEquals(device.trouble, "");
   });
 
-  Deno.test(`${name}: a server that does not have the key is told nothing`, async () => {
+  Deno.test(`${name}: a server without the key gets no messages`, async () => {
     const said: string[] = [];
     await using server = await listen({ keys: [["1", OTHER_KEY]], open: false });
     await using proxy = await FaultProxy.start({ target: { port: server.port } });
@@ -190,10 +190,12 @@ for (const [name, path] of interpreters()) {
     await until(() => proxy.accepted >= 2);
     assertEquals(device.said, []);
     assert(said.length > 0);
-    for (const line of said) assert(line.startsWith("\x01"), `only hellos are said, not ${line}`);
+    for (const line of said) {
+      assert(line.startsWith("\x01"), `the device sent ${line} and not only hellos`);
+    }
   });
 
-  Deno.test(`${name}: without WiFi nothing is tried; when it is there, the link is`, async () => {
+  Deno.test(`${name}: without WiFi the client does not try to connect; once WiFi is up, it connects`, async () => {
     const folder = await Deno.makeTempDir();
     const wifi = `${folder}/wifi`;
     try {
@@ -221,7 +223,7 @@ for (const [name, path] of interpreters()) {
     }
   });
 
-  Deno.test(`${name}: a readline that is given up loses nothing, and a client that is closed ends its readers`, async () => {
+  Deno.test(`${name}: a cancelled readline loses nothing, and closing the client ends its readers`, async () => {
     const code = `
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
@@ -260,7 +262,7 @@ asyncio.run(main())
     const texts = Array.from({ length: 50 }, (_, n) => `down ${n}`);
     for (const text of texts) {
       await pause(Math.random() * 25);
-      link.write(text, { wait: false }).catch(() => {}); // the last one is not acknowledged
+      link.write(text, { wait: false }).catch(() => {}); // the device does not acknowledge the last one
     }
     await device.ended;
     assertEquals(device.trouble, "");
@@ -271,7 +273,7 @@ asyncio.run(main())
     ]);
   });
 
-  Deno.test(`${name}: what the memory cannot keep is not acknowledged; the watchdog is fed, and the LED blinks`, async () => {
+  Deno.test(`${name}: a message that the memory cannot store is not acknowledged; the watchdog is fed, and the LED blinks`, async () => {
     const code = `
 import asyncio, os, sys
 sys.path.insert(0, sys.argv[1])
@@ -323,7 +325,7 @@ asyncio.run(main())
     const link = await server.device("1");
     let told = 0;
     const first = link.write("a", { wait: false }).then(() => told++);
-    link.write("b", { wait: false }).catch(() => {}); // it is not acknowledged
+    link.write("b", { wait: false }).catch(() => {}); // the device does not acknowledge it
     await says(device, "now");
     assertEquals(told, 0);
     await Deno.writeTextFile(room, "");
@@ -337,14 +339,14 @@ asyncio.run(main())
     ]);
   });
 
-  Deno.test(`${name}: what expires while there is no WiFi is told so then`, async () => {
+  Deno.test(`${name}: a message that expires without WiFi is reported at that moment`, async () => {
     const wifi = "/nowhere/wifi";
     await using device = start({ port: 9, wifi, messages: 2, expires: 100 });
     await says(device, "late 1 EXPIRED");
     assertEquals(device.said, ["late 0 EXPIRED", "late 1 EXPIRED"]);
   });
 
-  Deno.test(`${name}: what has expired behind others that wait for their ack is told so, and never sent`, async () => {
+  Deno.test(`${name}: messages that expire behind others awaiting their ack are reported, and never sent`, async () => {
     const code = `
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
@@ -387,7 +389,7 @@ asyncio.run(main())
     assertEquals(device.trouble, "");
   });
 
-  Deno.test(`${name}: texts that no line can carry are refused where they are written`, async () => {
+  Deno.test(`${name}: texts that no line can carry are refused when they are written`, async () => {
     const code = `
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])

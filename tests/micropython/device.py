@@ -1,9 +1,9 @@
 """A device with the client of bridge/micropython, for tests: under CPython or MicroPython. Arguments: the folder of the package,
 then settings as JSON: port, servers, key (hex), suite, id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
-first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text at which it stops
-asking for more), ca (a file: TLS), and wifi (a file: there is WiFi while it is there). It writes "up N" and says on stdout what arrives ("got TEXT"),
-what is acknowledged ("sent N"), what has expired ("late N CODE") and what happens to the link ("link True"). It ends when all it
-wrote is decided and "bye" has come."""
+first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text after which it asks for
+no more), ca (a file: TLS), and wifi (a file: WiFi is up while it exists). It writes "up N" and prints what arrives ("got TEXT"),
+what is acknowledged ("sent N"), what has expired ("late N CODE") and the link's changes ("link True"). It ends when the fate of all
+that it wrote is known and "bye" has arrived."""
 import asyncio
 import json
 import os
@@ -18,7 +18,7 @@ options = json.loads(sys.argv[2])
 
 
 class WLAN:
-    """Of a board: it has WiFi while a file is there."""
+    """A board's WLAN: it has WiFi while a file exists."""
 
     PM_NONE = 0
 

@@ -1,6 +1,6 @@
 /**
  * The client of bridge/micropython against the real server, behind a network that fails. Under CPython, and under the
- * MicroPython that HOLDFAST_MICROPYTHON names, if it does.
+ * MicroPython that HOLDFAST_MICROPYTHON names, if it is set.
  *
  * @module
  */
@@ -15,19 +15,19 @@ import { PythonProcess } from "./python_process.ts";
 import { interpreters } from "./interpreters.ts";
 
 const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
-/** In ms. */
+/** The link's timeout, in ms. */
 const TIMEOUT = 500;
 const MESSAGES = 2000;
-/** Fewer, as under CPython nothing ciphers in machine code. */
+/** Fewer, because CPython has no cipher in machine code. */
 const SEALED_MESSAGES = 600;
-/** A test that takes longer has failed. In ms. */
+/** A test that takes longer fails. In ms. */
 const PATIENCE = 150_000;
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** One after the other, until it is over: what a network may do. */
+/** Injects one network fault after the other, until `over`. */
 async function faults(proxy: FaultProxy, random: Random, over: () => boolean): Promise<void> {
   while (!over()) {
     await pause(random.int(100, 1500));
@@ -45,19 +45,19 @@ async function faults(proxy: FaultProxy, random: Random, over: () => boolean): P
   proxy.split(undefined);
 }
 
-/** "up 0", "up 1" …, with something before it. */
+/** `${before}0`, `${before}1` … */
 function numbers(count: number, before = "up "): string[] {
   return Array.from({ length: count }, (_, n) => `${before}${n}`);
 }
 
-/** What must be so of each, for the end of a test's message. */
+/** How to repeat a run and its last lines, for a failed test's message. */
 function story(seed: number, { said, trouble }: PythonProcess): string {
   return `seed ${seed}; ${said.slice(-3).join(", ")}\n${trouble}`;
 }
 
 for (const [name, path] of interpreters()) {
   for (const [suite, messages] of [[2, MESSAGES], [3, SEALED_MESSAGES]] as const) {
-    Deno.test(`${name}: ${messages} messages each way ${suite === 3 ? "sealed" : "with proof"}, the network failing, the server killed again and again`, async () => {
+    Deno.test(`${name}: ${messages} messages each way ${suite === 3 ? "sealed" : "with proof"} through network faults and kills of the server`, async () => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       const random = new Random(seed);
       const folder = await Deno.makeTempDir({ prefix: "holdfast-micropython-" });
@@ -159,7 +159,7 @@ for (const [name, path] of interpreters()) {
             await Promise.all(some.map((text) => device.write(text, { wait: false })));
           }
         })();
-        writing.catch(() => {}); // the server was closed: the test has failed before
+        writing.catch(() => {}); // the server was closed: the test has already failed
         reading.catch(() => {});
         const isOver = () => life.all("got").includes(texts.at(-1)!);
         while (!isOver() && lives.length < 200) {
@@ -178,7 +178,7 @@ for (const [name, path] of interpreters()) {
         await life.kill();
         ended = true;
         await failing;
-        // Down: a message comes again if the device was killed before it had kept that it is done with it.
+        // Down: a message is repeated if the device was killed before it stored that it was done with it.
         let next = 0;
         for (const { said } of lives) {
           const got = said.filter((line) => line.startsWith("got down "))
@@ -186,13 +186,13 @@ for (const [name, path] of interpreters()) {
           if (got.length === 0) continue;
           const again = next - got[0]!;
           assert(again >= 0, `down ${next} is missing, seed ${seed}`);
-          // Lost: what the server did not know to be taken.
+          // With the position lost: all whose acks the server did not have.
           assert(again <= (isKept ? 1 : 64), `${again} came again, seed ${seed}`);
           assertEquals(got, got.map((_, i) => got[0]! + i), `seed ${seed}`);
           next = got[0]! + got.length;
         }
         assertEquals(next, MESSAGES);
-        // Up: what it was told of is there, all in order, nothing twice.
+        // Up: every message reported as sent has arrived, in order, and none twice.
         const up = heard.map((line) => Number(line.slice(3)));
         assertEquals(up, up.toSorted((a, b) => a - b));
         assertEquals(new Set(up).size, up.length);
@@ -201,7 +201,11 @@ for (const [name, path] of interpreters()) {
         assertEquals(lost, [], `seed ${seed}`);
         for (const life of new Set(up.map((n) => Math.floor(n / 10_000)))) {
           const its = up.filter((n) => Math.floor(n / 10_000) === life);
-          assertEquals(its, its.map((_, i) => its[0]! + i), "one is missing before another");
+          assertEquals(
+            its,
+            its.map((_, i) => its[0]! + i),
+            "a message is missing before a later one",
+          );
           assertEquals(its[0]! % 10_000, 0);
         }
       } finally {

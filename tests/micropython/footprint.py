@@ -1,12 +1,13 @@
-"""What a client takes of a MicroPython's heap when it is imported, and when it is connected to its server, after a collection: ours,
-and others beside it. For a unix MicroPython, whose network is there; WLAN and the other modules of a board are played.
+"""How much heap of a MicroPython a client needs once imported, and once connected, after a garbage collection: ours, and others
+for comparison. For a unix MicroPython, with its network; WLAN and the other modules of a board are simulated.
 
     micropython footprint.py CLIENT PORT [FOLDER_OR_ROMFS...]
 
-    micropython footprint.py record 0 FOLDER    what it takes to seal one record, with each cipher
+    micropython footprint.py record 0 FOLDER    the cost of sealing one record, with each cipher
 
-CLIENT is holdfast, mqtt_as, iot (micropython-iot's), or ours with something that is asked for: servers, conn_cb, verbose, memory,
-sealed, deadlines, channels. Its server listens at 127.0.0.1: ours with the key below for the device 1, mosquitto, or the stock one. The package is looked for in the folders and ROMFS images, or is frozen into MicroPython."""
+CLIENT is holdfast, mqtt_as, iot (micropython-iot's), or ours with an option: servers, conn_cb, verbose, memory,
+sealed, deadlines, channels. Its server listens at 127.0.0.1: ours with the key below for the device 1, mosquitto, or the stock one. The package is in one of
+the folders or ROMFS images, or is frozen into MicroPython."""
 import asyncio
 import binascii
 import errno
@@ -59,10 +60,10 @@ class Machine:
 
 
 def prepare(folders):
-    """What an application has anyway."""
+    """Imports what any application has imported."""
     asyncio.Event, asyncio.Lock, asyncio.StreamReader, hashlib.sha256, os.urandom, select.poll, struct.pack
     sys.modules["machine"] = Machine
-    # A PC has no WiFi for ours.
+    # Not for ours: without this module it works without WiFi, as on a PC.
     if sys.argv[1] in ("mqtt_as", "iot"):
         sys.modules["network"] = Network
     # Names that micropython-iot's client uses.
@@ -138,7 +139,7 @@ class Memory:
 
 
 def record():
-    """Of one with a message of 32 bytes: the shortest time, and bytes of the heap."""
+    """For a message of 32 bytes: the shortest time, and bytes of heap."""
     from holdfast import cipher, cipher_native
 
     for module in (cipher_native, cipher):

@@ -1,13 +1,13 @@
 /**
- * The interpreters that the client in `bridge/micropython` runs under in tests: CPython, MicroPython as WASM from npm, and
- * the unix MicroPython that the environment's HOLDFAST_MICROPYTHON names, if it does.
+ * The interpreters that the client in `bridge/micropython` runs under in tests: CPython, MicroPython as WASM from npm,
+ * and the unix MicroPython that HOLDFAST_MICROPYTHON names, if it is set.
  *
  * @module
  */
 import { loadMicroPython } from "@micropython/micropython-webassembly-pyscript";
 import { tool } from "../support/tools.ts";
 
-/** The folder that the package `holdfast` lies in. */
+/** The folder with the package `holdfast`. */
 export const PACKAGE = new URL("../../bridge/micropython", import.meta.url).pathname;
 /** This folder. */
 const HERE = new URL("./", import.meta.url).pathname;
@@ -17,7 +17,7 @@ export function program(name: string): string {
   return HERE + name;
 }
 
-/** Python programs that can be started: each one's name, and its path. */
+/** Names and paths of the Python interpreters that can be started. */
 export function interpreters(): [name: string, path: string][] {
   const found: [string, string][] = [];
   const python = tool("python3", "python3");
@@ -28,8 +28,8 @@ export function interpreters(): [name: string, path: string][] {
 }
 
 /**
- * Builds of MicroPython in WASM from before and after 1.21.0 and 1.22.0, which npm does not have: their entries in deno.json,
- * and what `sys.version` says of them. They have no asyncio: `shims/older` plays that, without tasks.
+ * Builds of MicroPython in WASM from before and after 1.21.0 and 1.22.0, which npm does not have: their entries in
+ * deno.json, and their `sys.version`. They have no asyncio: `shims/older` replaces it, without tasks.
  */
 export const OLDER: readonly [name: string, version: string][] = [
   ["micropython-1.20", "v1.20.0-297"],
@@ -38,12 +38,12 @@ export const OLDER: readonly [name: string, version: string][] = [
 ];
 
 /**
- * Starts MicroPython in WASM, with the package and the programs of this folder to be imported. It has no network of its own:
- * `shims/` plays one. One at a time in a process: two would mix up their objects.
+ * Starts MicroPython in WASM, which can import the package and the programs of this folder. It has no network: `shims/`
+ * simulates one. One at a time in a process: two would mix up their objects.
  *
  * @param options.holdfast The folder of the package's modules, which may be compiled.
- * @param options.older One of `OLDER`, by its name; the newest if it is not given.
- * @returns what the expression is, with what the statements before it have imported: a function, for example
+ * @param options.older Name of one of `OLDER`. Default: the newest MicroPython.
+ * @returns the value of the expression, for example a function, evaluated after the statements
  */
 export async function micropython<T>(
   statements: string,
@@ -71,7 +71,7 @@ export async function micropython<T>(
   return python.globals.get("result");
 }
 
-/** An older build does not find its own WASM under Deno. */
+/** An older build does not find its WASM under Deno. */
 async function loadOlder(name: string, options: object) {
   const { loadMicroPython } = await import(name);
   const url = new URL("micropython.wasm", import.meta.resolve(name));

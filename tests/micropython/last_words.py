@@ -1,5 +1,5 @@
-"""A server's last words, where the client cannot write any more: what it said before it closed counts. In MicroPython's WASM, on
-the network that shims/ plays."""
+"""A server's last words count even if the client cannot write any more. In MicroPython's WASM, on the network that shims/
+simulates."""
 import socket
 
 import sizes
@@ -23,7 +23,7 @@ def outcome(device):
 
 
 def refused(code, words=b""):
-    """Something is not sent yet when a refusal comes, behind other words, and it never will be."""
+    """A refusal arrives behind other lines, while the client has output that it can no longer send."""
     device, peer = connect()
     peer.fault = "block"
     device.put("half sent")
@@ -34,7 +34,7 @@ def refused(code, words=b""):
 
 
 def refused_late():
-    """A refusal comes when the ack of a message with a deadline is long due."""
+    """A refusal arrives when a message with a deadline has long expired."""
     device, peer = connect()
     deadlines = device._timed = Deadlines(device, None)
     device.put("in time")
@@ -48,7 +48,7 @@ def refused_late():
 
 
 def sent_away():
-    """Both addresses of a server say that it is about to stop: where the device is, and what it does after the second."""
+    """Both addresses say that the server is stopping: where the device is, and what it does after the second."""
     device, peer = connect(["10.0.0.2", "10.0.0.3"])
     for _ in range(2):
         peer.pieces.append(b"\4" + b"07\n")
@@ -59,7 +59,7 @@ def sent_away():
 
 
 def gone(words=b""):
-    """It closes without a word, and nothing can be sent."""
+    """The server closes without a reason, and the client cannot send."""
     device, peer = connect()
     peer.pieces.append(words)
     device._pump()

@@ -1,5 +1,5 @@
 """A client whose servers do not answer looks up their names again, each of them. In MicroPython's WASM, on the network that shims/
-plays."""
+simulates."""
 import socket
 
 from holdfast import client
@@ -12,7 +12,7 @@ def ticks_ms():
 
 
 def scene(count):
-    """Of so many names, how often the one that is looked up least is looked up in 40 attempts."""
+    """How often the least looked-up of so many names is looked up in 40 attempts."""
     global clock
     client.ticks_ms = ticks_ms
     lookups = {}

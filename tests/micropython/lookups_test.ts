@@ -1,8 +1,8 @@
-/** The client of bridge/micropython looks up its servers' names again, as their addresses may have changed. */
+/** The client of bridge/micropython looks up its servers' names again, because their addresses may have changed. */
 import { assert } from "@std/assert";
 import { micropython } from "./interpreters.ts";
 
-Deno.test("where nobody answers, all names are looked up again, however many there are", async () => {
+Deno.test("if nobody answers, all names are looked up again, however many there are", async () => {
   const scene = await micropython<(count: number) => number>("import lookups", "lookups.scene");
   for (const count of [1, 2, 3, 4, 8]) {
     const times = scene(count);

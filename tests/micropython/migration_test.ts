@@ -1,4 +1,4 @@
-/** An application for micropython-iot's client that gets exactly once with two changed lines. */
+/** An application for micropython-iot's client gets exactly-once delivery by changing two lines. */
 import { assertEquals } from "@std/assert";
 import { Server } from "../../server/mod.ts";
 import { FaultProxy } from "../support/proxy.ts";
@@ -7,18 +7,18 @@ import { PythonProcess } from "./python_process.ts";
 import { interpreters, PACKAGE, program } from "./interpreters.ts";
 
 const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
-/** In ms; the application says the same. */
+/** In ms, as in the application. */
 const TIMEOUT = 500;
 const MESSAGES = 200;
 
-/** What changes: the import, and the key. */
+/** The two changes: the import, and the key. */
 const CHANGES: [before: string, after: string][] = [
   ["from iot import client", "from holdfast import client"],
   ["conn_cb=self.constate, verbose=False)", "conn_cb=self.constate, verbose=False, key=KEY)"],
 ];
 
 for (const [name, path] of interpreters()) {
-  Deno.test(`${name}: an application of micropython-iot's with two changed lines gets all once, through outages`, async () => {
+  Deno.test(`${name}: an application for micropython-iot with two changed lines gets every message once, through outages`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "holdfast-micropython-" });
     const stock = await Deno.readTextFile(program("stock_app.py"));
     const app = CHANGES.reduce((text, [before, after]) => text.replace(before, after), stock);
@@ -44,7 +44,7 @@ for (const [name, path] of interpreters()) {
       const reading = (async () => {
         for await (const line of link) heard.push(JSON.parse(line));
       })();
-      reading.catch(() => {}); // the server was closed: the test has failed before
+      reading.catch(() => {}); // the server was closed: the test has already failed
       const texts = Array.from({ length: MESSAGES }, (_, n) => JSON.stringify({ n }));
       const written = Promise.all(texts.map((text) => link.write(text, { wait: false })));
       for (let outage = 1; outage <= 3; outage++) {
@@ -57,7 +57,7 @@ for (const [name, path] of interpreters()) {
         await until(() => link.connects > outage && link.connected);
       }
       await written;
-      link.write('"end"').catch(() => {}); // it is not acknowledged: the application does not ask for another
+      link.write('"end"').catch(() => {}); // never acknowledged: the application does not ask for another
       await device.ended;
       assertEquals(device.trouble, "");
       assertEquals(device.all("Got"), [...texts.map((_, n) => `{'n': ${n}}`), "end"]);

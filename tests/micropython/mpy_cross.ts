@@ -1,6 +1,6 @@
 /**
- * Compiles the package for boards as `mpy-cross -O3` does: with that compiler as WASM from npm. It is the one of MicroPython
- * 1.19.1; its files are of version 6, which 1.20 and later load.
+ * Compiles the package for boards as `mpy-cross -O3` does: with that compiler as WASM from npm, of MicroPython 1.19.1.
+ * Its files have version 6, which 1.20 and later load.
  *
  *     deno run -A tests/micropython/mpy_cross.ts FOLDER [MACHINE...]
  *
@@ -26,7 +26,7 @@ async function compile(wasm: string, name: string, folder: string, ...options: s
 if (import.meta.main) {
   const [folder, ...machines] = Deno.args;
   if (!folder) throw new Error("which folder?");
-  // The compiler fetches a URL; a path it would read as one that Deno does not know.
+  // The compiler fetches a URL, and would treat a path as a URL that Deno cannot fetch.
   const bytes = await Deno.readFile(new URL(import.meta.resolve(WASM)));
   const wasm = URL.createObjectURL(new Blob([bytes], { type: "application/wasm" }));
   for await (const { name } of Deno.readDir(`${PACKAGE}/holdfast`)) {

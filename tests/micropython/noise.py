@@ -1,5 +1,5 @@
-"""A client at a server that says anything, and closes, resets or blocks at any time: nothing of that may throw out of the client, or
-have it hold more than its sizes say. In MicroPython's WASM, on the network that shims/ plays."""
+"""A client and a server that sends anything, and closes, resets or blocks at any time: the client must not throw, nor hold more than
+its sizes allow. In MicroPython's WASM, on the network that shims/ simulates."""
 import random
 import socket
 from binascii import hexlify, unhexlify
@@ -9,7 +9,7 @@ from holdfast.sealed import Direction, hmac, keys
 
 KEY = bytes(32)
 clock = 1000
-says = None  # what the server seals with, once it has answered a hello of suite 03
+says = None  # the server's sealing state, once it has answered a hello of suite 03
 
 
 def ticks_ms():
@@ -17,7 +17,7 @@ def ticks_ms():
 
 
 def piece(out, expected):
-    """What a server might send, after what it was sent."""
+    """What a server might send in response to what it got."""
     kind = random.randrange(8)
     number = b"%02x" % random.choice((0, 1, random.randrange(256), expected & 255, expected & 255))
     if kind == 0:
@@ -51,7 +51,7 @@ def welcome(hello, words):
 
 
 def record(text):
-    """With the key of the last welcome, which may be another connection's."""
+    """Seals with the key of the last welcome, which may belong to another connection."""
     text = text[:259]
     buf = bytearray(bytes((len(text) >> 8, len(text) & 255)) + text + bytes(16))
     says.seal(buf, len(text))
@@ -61,14 +61,14 @@ def record(text):
 
 
 def live(seed):
-    """One client among this noise. Returns how often it was connected."""
+    """Runs one client with such a server. Returns how often it was connected."""
     global clock, says
     says = None
     random.seed(seed)
     client.ticks_ms = ticks_ms
     peer = socket.peer
     peer.reset()
-    clock = random.choice((1000, 0x3FFFFFFF - 9000))  # it comes round
+    clock = random.choice((1000, 0x3FFFFFFF - 9000))  # wraps soon
     options = random.choice(({"dialect": 1}, {}, {}, {"suite": 3, "key": KEY}))
     device = client.Client("1", ["10.0.0.2", "10.0.0.3"], **options)
     for _ in range(300):

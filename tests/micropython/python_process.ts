@@ -1,5 +1,5 @@
 /**
- * A program in Python in a process of its own, to be killed: most often a device, `device.py`.
+ * A Python program in a process of its own that a test can kill: usually a device, `device.py`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ export interface DeviceSettings {
   port: number;
   servers?: string | string[];
   key?: string;
-  /** Of a key; 2 if it is not said. */
+  /** Only with a key. Default: 2. */
   suite?: 2 | 3;
   id?: string;
   dialect?: 1 | 2;
@@ -19,32 +19,32 @@ export interface DeviceSettings {
   timeout?: number;
   /** A file. */
   memory?: string;
-  /** How many it writes, and the number of the first. */
+  /** How many messages it writes, and the number of the first. */
   messages?: number;
   first?: number;
   window?: number;
-  /** Between two of them, in ms. */
+  /** Pause between two of them, in ms. */
   pause?: number;
   /** In ms. */
   expires?: number;
-  /** At this text it stops to ask for more. */
+  /** After this text it asks for no more messages. */
   holds?: string;
-  /** A certificate that it trusts: TLS. */
+  /** File with a certificate that it trusts; it uses TLS then. */
   ca?: string;
-  /** While this file is there, there is WiFi. */
+  /** WiFi is up while this file exists. */
   wifi?: string;
 }
 
-/** Runs from its beginning to its end, or until it is killed. */
+/** A process that runs until it ends or is killed. */
 export class PythonProcess implements AsyncDisposable {
-  /** Its lines. */
+  /** The lines that it printed. */
   readonly said: string[] = [];
-  /** What it has said in errors. */
+  /** Its stderr. */
   trouble = "";
   readonly ended: Promise<void>;
   readonly #process: Deno.ChildProcess;
 
-  /** @param interpreter Its path. */
+  /** @param interpreter The interpreter's path. */
   constructor(interpreter: string, args: string[]) {
     this.#process = new Deno.Command(interpreter, {
       args,
@@ -56,7 +56,7 @@ export class PythonProcess implements AsyncDisposable {
     this.ended = this.#read();
   }
 
-  /** A device. */
+  /** Starts a device. */
   static device(interpreter: string, settings: DeviceSettings): PythonProcess {
     const args = [program("device.py"), PACKAGE, JSON.stringify(settings)];
     return new PythonProcess(interpreter, args);
@@ -76,13 +76,13 @@ export class PythonProcess implements AsyncDisposable {
     await status;
   }
 
-  /** What follows a word in its lines: "got", "sent", "late". */
+  /** The rest of each line that starts with this word: "got", "sent", "late". */
   all(word: string): string[] {
     return this.said.filter((line) => line.startsWith(`${word} `))
       .map((line) => line.slice(word.length + 1));
   }
 
-  /** With SIGKILL, if it still runs. */
+  /** Kills it with SIGKILL, if it still runs. */
   async kill(): Promise<void> {
     try {
       this.#process.kill("SIGKILL");

@@ -1,7 +1,7 @@
 """Replays the client's views of tests/vectors on the core of bridge/micropython, as tests/vectors/README.md defines them.
 
-`python3 replay.py FOLDER_OF_PACKAGE FILE...` prints for each file its name and "ok", or what is wrong. Under MicroPython too;
-where that is in WASM, the test calls `replay`."""
+`python3 replay.py FOLDER_OF_PACKAGE FILE...` prints for each file its name and "ok", or what is wrong. Runs under MicroPython, too;
+for MicroPython in WASM, the test calls `replay`."""
 import json
 import sys
 from binascii import hexlify, unhexlify
@@ -15,7 +15,7 @@ from holdfast.deadlines import expire
 from holdfast.dialect1 import Core1
 from holdfast.errors import NAMES
 
-# What a core asks for.
+# A core's requests.
 NONE, CONNECT, CLOSE, SEND, MESSAGE = range(5)
 
 SETTINGS = {
@@ -34,13 +34,13 @@ SETTINGS = {
     "rxEpoch": "00000000",
     "rxNext": 0,
 }
-# States: from GREETING on there is a connection.
+# States: from GREETING on, a connection is open.
 GREETING = 2
 UP = 3
 
 
 class End:
-    """The core, and what carries out what it asks for."""
+    """The core, and a host that carries out its requests."""
 
     def __init__(self, settings):
         self.settings = dict(SETTINGS)
@@ -65,7 +65,7 @@ class End:
         self.unread = b""
 
     def take(self):
-        """What came out since this was last called."""
+        """The output since the last call."""
         came = getattr(self, "came", None)
         self.came = {"out": b"", "messages": [], "events": []}
         return came
@@ -169,7 +169,7 @@ def check(what, actual, expected):
 
 
 def replay(view):
-    """Raises ValueError where the core does something else."""
+    """Raises ValueError if the core deviates."""
     settings = dict(view.get("settings", {}))
     keepalives = settings.pop("keepalives", 0)
     end = End(settings)
@@ -216,7 +216,7 @@ def live(end, moment, keepalives):
 
 
 def verdict(text):
-    """Of a vector's JSON: "" if its client's view holds, or what is wrong."""
+    """Replays a vector's JSON: "" if its client's view holds, or what is wrong."""
     try:
         replay(json.loads(text)["client"])
         return ""
@@ -228,8 +228,8 @@ FATES = ("open", "EXPIRED", "UNDECIDED")
 
 
 def trace(text):
-    """Lets a core live through moments without expectations, and returns what comes of each, as JSON: tests/fuzz compares it
-    with what comes of the core that is flashed."""
+    """Runs a core through steps without expectations, and returns the result of each, as JSON: tests/fuzz compares it
+    with the results of the core for the firmware."""
     view = json.loads(text)
     end = End(view["settings"])
     moments = []

@@ -1,5 +1,5 @@
-"""Sealed links of bridge/micropython, without a network: ciphers, records, and a core whose server the test plays. Arguments: the
-folder of the package, and tests/vectors/seal/vectors.json. Prints a line for each thing that was tried, and what came of it. Under
+"""Sealed links of bridge/micropython, without a network: ciphers, records, and a core whose server is the test. Arguments: the
+folder of the package, and tests/vectors/seal/vectors.json. Prints a line with the result of each trial. Under
 CPython the code for a machine runs as Python (viper/)."""
 import gc
 import json
@@ -20,7 +20,7 @@ LINE = 128
 
 
 def sealed_by(module, key, nonce, aad, text):
-    """In hex: what is sealed, and the tag."""
+    """The sealed bytes and the tag, in hex."""
     buf = bytearray(aad + text + bytes(16))
     it = module.Cipher(key)
     it.begin(nonce)
@@ -52,7 +52,7 @@ def rfc():
 
 
 def alike():
-    """Both ciphers, on texts of all lengths, some of them made to carry far."""
+    """Both ciphers, on texts of all lengths; some cause long carries."""
     for n in range(140):
         byte = random.choice((0, 255, None))
         text = bytes(n * [byte]) if byte is not None else bytes([random.getrandbits(8) for _ in range(n)])
@@ -64,7 +64,7 @@ def alike():
 
 
 def session():
-    """Of the vectors."""
+    """Checks the session in the vectors."""
     it = VECTORS["session"]
     made = sealed.keys(unhexlify(it["key"]), (it["hello"] + it["welcome"]).encode())
     if [hexlify(key).decode() for key in made] != [it["toServer"], it["toDevice"]]:
@@ -86,7 +86,7 @@ def session():
 
 
 class Server:
-    """A sealed core that is connected, and its server's end."""
+    """A connected sealed core, and the server's end of its link."""
 
     def __init__(self):
         core = self.core = sealed.Sealed(b"1", 0, 2000, LINE, 512, 512, 8, KEY, 1, 7, (0, 0))
@@ -111,7 +111,7 @@ class Server:
         return bytes(buf)
 
     def feed(self, data, most=64):
-        """As a network cuts it. Returns what the core does, in words."""
+        """Feeds bytes in random pieces. Returns what the core does, in words."""
         came = []
         while True:
             event = self.core.poll(self.now, 3)
@@ -131,7 +131,7 @@ class Server:
                 return came
 
     def opened(self, data):
-        """What was sent."""
+        """Describes what the core sent."""
         if data[0] == 3:
             return "proof"
         n = data[0] << 8 | data[1]
@@ -156,14 +156,14 @@ def lines():
 
 
 def damaged():
-    """One bit of a record is another one, any of them: nothing of it counts."""
+    """Flips any bit of a record: the core uses none of it."""
     ends = set()
     for bit in range(25 * 8):
         server = linked()
         record = bytearray(server.record(b"00down\n"))
         record[bit >> 3] ^= 1 << (bit & 7)
         came = server.feed(bytes(record) + server.record(b"00down\n"))
-        if not came:  # it waits for the rest of a longer one
+        if not came:  # it waits for the rest of a longer record
             server.now = 2000
             came = server.feed(b"")
         ends.update(came)
@@ -171,7 +171,7 @@ def damaged():
 
 
 def strange():
-    """What is no record: too long, too short, a refusal in the clear, one out of its turn."""
+    """Not valid as records: too long, too short, a refusal in the clear, out of order."""
     ends = []
     for data in (b"\0\x84" + bytes(150), b"\0\0" + bytes(16), b"\x0408\n" + bytes(200), None):
         server = Server()
@@ -183,7 +183,7 @@ def strange():
 
 
 def refused():
-    """In the welcome's place it is in the clear, later in a record."""
+    """A refusal instead of the welcome is in the clear, a later one in a record."""
     server = Server()
     early = server.feed(b"\x0408\n")
     server = linked()
@@ -191,7 +191,7 @@ def refused():
 
 
 def silent():
-    """Part of a record is no word of the server's."""
+    """Parts of a record do not count as a sign of life."""
     server = linked()
     record = server.record(b"x" * 128 + b"\n")
     for server.now in range(0, 2000, 100):
@@ -202,7 +202,7 @@ def silent():
 
 
 def free():
-    """Bytes that sealed keepalives allocate, each way. In machine code alone."""
+    """Bytes that sealed keepalives allocate, each way. Only where there is machine code."""
     if not hasattr(gc, "mem_alloc"):
         return "0"
     server = linked()

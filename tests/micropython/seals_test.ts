@@ -1,6 +1,6 @@
 /**
- * Sealed links of the client in bridge/micropython, without a network: the ciphers, records, and what is no record.
- * MicroPython compiles `cipher_native.py` for this machine; CPython, where nothing does, runs it as Python.
+ * Sealed links of the client in bridge/micropython, without a network: the ciphers, valid records, and invalid ones.
+ * MicroPython compiles `cipher_native.py` for this machine; CPython runs it as Python.
  */
 import { assertEquals } from "@std/assert";
 import { interpreters, PACKAGE, program } from "./interpreters.ts";
@@ -9,7 +9,7 @@ import { PythonProcess } from "./python_process.ts";
 const VECTORS = new URL("../vectors/seal/vectors.json", import.meta.url).pathname;
 
 for (const [name, path] of interpreters()) {
-  Deno.test(`${name}: what is sealed is opened by the other end alone, and is nothing once it is changed`, async () => {
+  Deno.test(`${name}: only the other end can open a record, and a changed record is rejected`, async () => {
     await using seals = new PythonProcess(path, [program("seals.py"), PACKAGE, VECTORS]);
     await seals.ended;
     assertEquals(seals.trouble, "");

@@ -1,5 +1,5 @@
-"""What the client needs on a 32-bit MicroPython without a network: shims/ plays that, in MicroPython's WASM. There garbage is
-collected between two calls from outside only."""
+"""What the client needs on a 32-bit MicroPython: in MicroPython's WASM, on the network that shims/ simulates. It collects garbage
+only between two calls from outside."""
 import gc
 from binascii import hexlify, unhexlify
 
@@ -21,7 +21,7 @@ def collect():
 
 
 def load():
-    """What an application has anyway."""
+    """Imports what any application has imported."""
     import asyncio
     import select
     import socket
@@ -30,7 +30,7 @@ def load():
 
 
 def welcome(hello, hmac):
-    """As a server answers that has nothing and knows nothing."""
+    """The answer of a server that has no messages and does not know the device."""
     nonce = b"d1" * 16
     words = unhexlify(b"d000000100000000" + hello[3:11] + b"00000000")
     words = bytes(a ^ b for a, b in zip(words, hmac(KEY, nonce)))
@@ -39,7 +39,7 @@ def welcome(hello, hmac):
 
 
 def connect(server="10.0.0.2"):
-    """A device that is connected, with proof."""
+    """Connects a device, with proof."""
     global device
     import socket
 
@@ -59,7 +59,7 @@ def connect(server="10.0.0.2"):
 
 
 def keepalives():
-    """Bytes that a hundred keepalives each way allocate."""
+    """Bytes allocated by a hundred keepalives each way."""
     global clock
     import socket
 
@@ -78,7 +78,7 @@ def keepalives():
 
 
 def modules():
-    """Those of the package that are imported now."""
+    """Modules of the package that are imported now."""
     from sys import modules
 
     names = [name.split(".")[1] for name in modules if name.startswith("holdfast.")]
@@ -86,12 +86,12 @@ def modules():
 
 
 def close():
-    """Ends the client, and with it what it has asked the loop to do."""
+    """Ends the client and its tasks."""
     device.close()
 
 
 def measure():
-    """[bytes in use for a client that is connected, its code among them; bytes that its keepalives allocate]"""
+    """[bytes in use by a connected client, with its code; bytes that its keepalives allocate]"""
     load()
     gc.collect()
     before = used()

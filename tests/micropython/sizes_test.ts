@@ -3,18 +3,18 @@ import { assert, assertEquals } from "@std/assert";
 import { interpreters, micropython, PACKAGE, program } from "./interpreters.ts";
 import { PythonProcess } from "./python_process.ts";
 
-/** What compiled modules take, in bytes, when this was written, and some more; README.md has them by their parts. */
+/** Bytes of the compiled modules, with a small reserve; README.md lists them by module. */
 const MPY_BUDGET = 8_000;
-/** RAM of a client with proof that is connected, its compiled code included, in bytes; likewise. */
+/** RAM of a connected client with proof, with its compiled code, in bytes; with a small reserve, too. */
 const RAM_BUDGET = 12_500;
 
-/** What a client imports that is given an address and a key. */
+/** Modules that a client with an address and a key imports. */
 const MODULES = ["__init__", "client", "core", "setup"];
 
-/** What machine code is compiled for: ESP8266, ESP32, Pico W and Pyboard D. */
+/** Targets for machine code: ESP8266, ESP32, Pico W and Pyboard D. */
 const MACHINES = ["xtensa", "xtensawin", "armv6m", "armv7emdp"];
 
-/** The package as mpy-cross compiles it, in a folder of its own. */
+/** Compiles the package with mpy-cross, into a new folder. */
 async function compiled(...machines: string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "holdfast-mpy-" });
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -25,7 +25,7 @@ async function compiled(...machines: string[]): Promise<string> {
   throw new Error(new TextDecoder().decode(stderr));
 }
 
-Deno.test("a compiler older than the oldest MicroPython that is promised compiles the package, and machine code for each board", async () => {
+Deno.test("a compiler older than the oldest supported MicroPython compiles the package, and machine code for each board", async () => {
   const folder = await compiled(...MACHINES);
   try {
     for (const machine of MACHINES) {
@@ -37,7 +37,7 @@ Deno.test("a compiler older than the oldest MicroPython that is promised compile
   }
 });
 
-Deno.test("compiled, a client stays in its bytes and its RAM, and a keepalive allocates nothing", async () => {
+Deno.test("a compiled client keeps its budgets of bytes and RAM, and a keepalive allocates nothing", async () => {
   const folder = await compiled();
   try {
     const sizes = MODULES.map((name) => Deno.statSync(`${folder}/${name}.mpy`).size);
@@ -58,7 +58,7 @@ Deno.test("compiled, a client stays in its bytes and its RAM, and a keepalive al
     assertEquals(call("keepalives"), 0);
     assertEquals(call("modules"), MODULES.filter((name) => name !== "setup").join(" "));
     call("close");
-    await new Promise((resolve) => setTimeout(resolve)); // behind the turn that the interpreter's loop has asked for
+    await new Promise((resolve) => setTimeout(resolve)); // after the turn that the interpreter's loop has scheduled
     assert(connected > 4096 && connected <= RAM_BUDGET, `${connected} bytes of RAM`);
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -66,7 +66,7 @@ Deno.test("compiled, a client stays in its bytes and its RAM, and a keepalive al
 });
 
 for (const [name, path] of interpreters()) {
-  if (name === "CPython") continue; // it counts otherwise
+  if (name === "CPython") continue; // it measures memory in another way
   Deno.test(`${name}: a keepalive allocates nothing`, async () => {
     const code = `
 import sys

@@ -1,4 +1,4 @@
-"""A device's application as one writes it for micropython-iot's client: `migration_test.ts` changes two lines of it, and runs it.
+"""A typical device application for micropython-iot's client: `migration_test.ts` changes two lines of it, and runs it.
 Arguments: the folder of the package, the server's port, the key in hex."""
 import asyncio
 import json

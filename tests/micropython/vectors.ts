@@ -7,7 +7,7 @@ import { assert } from "@std/assert";
 
 const FOLDER = new URL("../vectors/", import.meta.url).pathname;
 
-/** Those with a client's view: name, path and text of each file. */
+/** The vectors with a client's view: name, path and text of each file. */
 export const clientVectors: readonly {
   file: string;
   path: string;
@@ -23,7 +23,7 @@ export const clientVectors: readonly {
   .filter(({ text }) => "client" in JSON.parse(text));
 assert(clientVectors.length > 50);
 
-/** A situation that never was: the server's message is not acknowledged. */
+/** A wrong vector: the server's message is not acknowledged. */
 export const WRONG = JSON.stringify({
   client: {
     steps: [[0, "connect"], [1, "opened"], [1, "out", "1\n"], [

@@ -1,4 +1,4 @@
-"""What versions_test.ts asks a MicroPython in WASM, beside the vectors. Each is a function of a text."""
+"""What versions_test.ts runs on a MicroPython in WASM, besides the vectors. Each function takes a text."""
 import sys
 
 import last_words
@@ -12,7 +12,7 @@ def version(_):
 
 
 def fault(text):
-    """Of a module's text: "" if it compiles, or the error's name."""
+    """Compiles a module's text: "" if it compiles, or the error's name."""
     try:
         compile(text, "module", "exec")
         return ""
@@ -21,8 +21,8 @@ def fault(text):
 
 
 def links(_):
-    """Bytes that the keepalives of a link with proof allocate; what comes of a server's last words; how often each of three names
-    is looked up at least, where nobody answers."""
+    """Bytes that the keepalives of a link with proof allocate; the results of a server's last words; how often the least
+    looked-up of three names is looked up if nobody answers."""
     sizes.load()
     sizes.connect()
     sizes.gc.collect()

@@ -1,6 +1,6 @@
 /**
- * The package under MicroPython as it was before and after its releases 1.21 and 1.22: 1.21 is the oldest that the package
- * promises to run under. The other tests here have the newest.
+ * The package under MicroPython from before and after its releases 1.21 and 1.22: 1.21 is the oldest that the package
+ * supports. The other tests here use the newest.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const MODULES = [...Deno.readDirSync(`${PACKAGE}/holdfast`)].map(({ name }) => n
   .filter((name) => name.endsWith(".py") && name !== "cpython.py").sort();
 
 for (const [older, version] of OLDER) {
-  Deno.test(`MicroPython ${version} in WASM replays the vectors, has a link to a server that the test plays, and compiles each module`, async () => {
+  Deno.test(`MicroPython ${version} in WASM replays the vectors, connects to a simulated server, and compiles each module`, async () => {
     const ask = await micropython<(name: string, text: string) => string>(
       "import versions",
       "lambda name, text: getattr(versions, name)(text)",
@@ -31,7 +31,7 @@ for (const [older, version] of OLDER) {
       name,
       ask("fault", Deno.readTextFileSync(`${PACKAGE}/holdfast/${name}`)),
     ]);
-    // It has no native emitter, and says so as sealed.py expects.
+    // It has no native emitter, and raises the error that sealed.py expects.
     const expected = (name: string) => name === "cipher_native.py" ? "SyntaxError" : "";
     assertEquals(faults, MODULES.map((name) => [name, expected(name)]));
     assertEquals(ask("fault", "def f(:\n"), "SyntaxError");

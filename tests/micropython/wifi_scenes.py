@@ -1,5 +1,5 @@
-"""What wifi.py asks of a port's WLAN, where no WiFi is: a WLAN that the test plays, and a clock in its hands. Prints a line for each
-situation: what was called. Argument: the folder of the package."""
+"""What wifi.py asks of a port's WLAN, with a simulated WLAN and clock. Prints a line for each situation: the
+calls that were made. Argument: the folder of the package."""
 import sys
 
 calls = []
@@ -7,7 +7,7 @@ calls = []
 
 class WLAN:
     PM_NONE = 0
-    joined = False  # it has an access point and an address
+    joined = False  # connected to an access point, with an address
     joining = False
 
     def __init__(self, interface):
@@ -51,7 +51,7 @@ from holdfast import wifi
 
 
 def scene(what, platform, steps, ssid="net"):
-    """Steps: ms to pass, and whether there is WiFi then; or "link"."""
+    """Steps: ms to pass, and whether WiFi is up from then on; or "link"."""
     wifi.platform = platform
     WLAN.joined = WLAN.joining = False
     calls.clear()
@@ -74,10 +74,10 @@ def scene(what, platform, steps, ssid="net"):
 
 for platform in ("esp8266", "esp32", "rp2", "pyboard"):
     scene(platform + " joins", platform, [(100, None), (3000, True)])
-scene("esp8266 remembers", "esp8266", [(100, None)], "")
+scene("esp8266 uses stored credentials", "esp8266", [(100, None)], "")
 scene("esp32 was joined by its boot file", "esp32", [(100, True)])
 for platform in ("esp32", "pyboard"):
     scene(platform + " finds no network", platform, [(16000, None)])
-scene("rp2 loses it", "rp2", [(0, None), (0, True), "link", (100, False), (100, True)])
-scene("rp2 says that it has it, and nothing passes", "rp2", [(0, None), (0, True), (61000, None), (0, True)])
-scene("rp2 has it, and a link each time", "rp2", [(0, True), "link", (50000, None), "link", (50000, None)])
+scene("rp2 loses the network", "rp2", [(0, None), (0, True), "link", (100, False), (100, True)])
+scene("rp2 claims to be joined, and nothing passes", "rp2", [(0, None), (0, True), (61000, None), (0, True)])
+scene("rp2 is joined, with a link each time", "rp2", [(0, True), "link", (50000, None), "link", (50000, None)])

@@ -1,4 +1,4 @@
-/** What the client of bridge/micropython asks of WiFi, on a WLAN that the test plays: there is none here. */
+/** What the client of bridge/micropython asks of WiFi, on a simulated WLAN. */
 import { assertEquals } from "@std/assert";
 import { interpreters, PACKAGE, program } from "./interpreters.ts";
 import { PythonProcess } from "./python_process.ts";
@@ -6,7 +6,7 @@ import { PythonProcess } from "./python_process.ts";
 const JOIN = "sta on, pm 0, connect net pw";
 
 for (const [name, path] of interpreters()) {
-  Deno.test(`${name}: WiFi is joined as each port wants it, and begun anew where it has failed`, async () => {
+  Deno.test(`${name}: the client joins WiFi in the way that each port needs, and starts again after a failure`, async () => {
     await using scenes = new PythonProcess(path, [program("wifi_scenes.py"), PACKAGE]);
     await scenes.ended;
     assertEquals(scenes.trouble, "");
@@ -15,13 +15,13 @@ for (const [name, path] of interpreters()) {
       `esp32 joins: ap off, ${JOIN}, down, up`,
       `rp2 joins: ${JOIN}, down, up`,
       `pyboard joins: ${JOIN}, down, up`,
-      "esp8266 remembers: ap off, sta on, pm 0, connect , down",
+      "esp8266 uses stored credentials: ap off, sta on, pm 0, connect , down",
       "esp32 was joined by its boot file: ap off, up",
       `esp32 finds no network: ap off, ${JOIN}, disconnect, sta off, ${JOIN}, down`,
       `pyboard finds no network: ${JOIN}, disconnect, pm 0, connect net pw, down`,
-      `rp2 loses it: ${JOIN}, down, up, link, disconnect, pm 0, connect net pw, down, up`,
-      `rp2 says that it has it, and nothing passes: ${JOIN}, down, up, disconnect, sta off, ${JOIN}, down, up`,
-      "rp2 has it, and a link each time: up, link, up, link, up",
+      `rp2 loses the network: ${JOIN}, down, up, link, disconnect, pm 0, connect net pw, down, up`,
+      `rp2 claims to be joined, and nothing passes: ${JOIN}, down, up, disconnect, sta off, ${JOIN}, down, up`,
+      "rp2 is joined, with a link each time: up, link, up, link, up",
     ]);
   });
 }

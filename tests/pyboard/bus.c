@@ -37,17 +37,17 @@ static void rise(struct bus *bus) {
   if (bus->bit < 8) {
     bus->shift = (uint8_t)(bus->shift << 1 | sda(bus));
   } else if (bus->sending && sda(bus)) {
-    bus->done++; /* the master wants no more */
+    bus->done++; /* the master wants no more bytes */
     bus->sending = 0;
     bus->listening = bus->addressed ? 1 : 0;
-    bus->bit = 100; /* nothing until stop */
+    bus->bit = 100; /* ignores all until stop */
     return;
   } else if (bus->sending) {
     bus->done++;
   }
 }
 
-/* What the slave says to a byte that has come: whether it acknowledges it. */
+/* Whether the slave acknowledges the byte that it received. */
 static int judge(struct bus *bus) {
   if (!bus->addressed) {
     int wants_to_read = bus->shift & 1;
@@ -85,7 +85,7 @@ static void fall(struct bus *bus) {
   if (bus->sending) bus->slave_sda = bus->bit < 8 ? next_byte(bus) >> (7 - bus->bit) & 1 : 1;
 }
 
-/* Looks at the wires after anything has changed. */
+/* Evaluates the wires after a change. */
 static void look(struct bus *bus) {
   int now_scl = scl(bus), now_sda = sda(bus);
   if (bus->was_scl && now_scl && bus->was_sda != now_sda) {
@@ -99,7 +99,7 @@ static void look(struct bus *bus) {
   bus->was_scl = now_scl;
   if (now_scl) bus->clocks++;
   if (bus->stop_answering_after >= 0 && now_scl && bus->stop_answering_after-- == 0) {
-    bus->listening = 0; /* what it did to SDA last, it goes on doing until it is clocked out */
+    bus->listening = 0; /* it keeps driving SDA as before, until clocked out */
     bus->armed = UNARMED;
     bus->outcome = CUT_OFF;
   }

@@ -1,6 +1,6 @@
 /*
- * Two wires with pull-ups and an I2C slave on them, edge by edge: what an I2C master in software meets, with
- * everything that can be wrong. Time is counted by the master's delays.
+ * Two wires with pull-ups and an I2C slave, simulated edge by edge for an I2C master in software, with all possible
+ * faults. The master's delays are the clock.
  */
 #ifndef BUS_H
 #define BUS_H
@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include "../../bridge/esp8266/firmware/i2c.h"
 
-/* The direction that the slave is ready for. Otherwise it does not acknowledge its address. */
+/* The direction that the slave is ready for. In any other it does not acknowledge its address. */
 enum armed { UNARMED, ARMED_TO_SEND, ARMED_TO_RECEIVE };
 
 /* How a transfer ended for the slave. */
@@ -27,7 +27,7 @@ struct bus {
   /* Faults. */
   int hold_scl, hold_sda;    /* a line is shorted to ground */
   uint32_t stretch_us;       /* before each byte, and each acknowledgement */
-  int stop_answering_after;  /* clocks until the slave is switched off in what it was doing; -1: never */
+  int stop_answering_after;  /* clocks until the slave loses power; -1: never */
 
   /* The wires, and what the slave does to them. */
   int master_scl, master_sda;
@@ -36,7 +36,7 @@ struct bus {
   int was_scl, was_sda;
   uint64_t clocks;
 
-  /* The slave's own. */
+  /* The slave's own state. */
   int listening, addressed, sending, bit;
   uint8_t shift;
 };

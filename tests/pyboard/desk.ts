@@ -1,6 +1,6 @@
 /**
- * The link application alone, under a clock that only moves when told: its wires are variables, an I2C transfer
- * is a list of bytes. For all that can go wrong between two edges.
+ * The link application alone, under a simulated clock: its wires are variables, an I2C transfer is a list of bytes. For
+ * faults between any two edges.
  *
  * @module
  */
@@ -12,10 +12,10 @@ import { type Fields, I2c, Kept, readFields, Wifi } from "../../bridge/host/mod.
 const MODULE = loadModule(new URL("../../client-as/build/pyboard.wasm", import.meta.url));
 const SYN = 5;
 const ACK = 4;
-/** More calls of the board in one tick than any that comes to its end makes. */
+/** No tick that ends makes so many calls of the board. */
 const MOST_CALLS = 3000;
 
-/** What every call of a generator waits for: until this is true, or this many ms have passed. */
+/** What a step of a generator waits for: until this is true, or this many ms have passed. */
 export type Wait = { until: () => boolean; ms: number };
 export type Steps<T> = Generator<Wait, T, boolean>;
 
@@ -34,28 +34,28 @@ export class Desk {
   ack = 1;
   wifi: number = Wifi.up;
   readonly lines: string[] = [];
-  /** What it was configured with. */
+  /** The configuration that the application got. */
   fields: Fields | undefined;
-  /** What the initiator's I2C waits for. */
+  /** The transfer that the initiator's I2C waits for. */
   slave: { send: number[] } | { receive: number } | undefined;
-  /** What the initiator has received. */
+  /** Bytes that the initiator has received. */
   received: number[] = [];
-  /** Makes the next transfers fail like that: a result of `i2c_read` and `i2c_write`. */
+  /** Makes the next transfers fail with this result of `i2c_read` and `i2c_write`. */
   fault: number | undefined;
-  /** What a transfer takes, in ms. */
+  /** Duration of a transfer, in ms. */
   transfer = 0;
-  /** What a look at SYN takes, in ms. */
+  /** Duration of a read of SYN, in ms. */
   look = 0;
-  /** Looks at SYN after which the initiator has lowered it once ACK has risen: a Pyboard is that quick. */
+  /** Number of reads of SYN until the initiator lowers it after ACK has risen: a Pyboard is that quick. */
   quick: number | undefined;
   /** How long ACK was low each time, in ms. */
   readonly lows: number[] = [];
-  /** Resets the board at this call of `keep`, counted from 0, when so much of it has been done: 0 to 1. */
+  /** Resets the board in this call of `keep`, counted from 0, after this part of it was done: 0 to 1. */
   resetAt: { call: number; done: number } | undefined;
   keeps = 0;
-  /** Messages that the core had when it was booted last, before it could connect. */
+  /** Messages that the core had after its last boot, before it could connect. */
   atBoot = 0;
-  /** Which message of the server is the next one. */
+  /** The server's next message. */
   readonly position: Position = { epoch: 7, next: 1 };
   readonly kept: Kept;
   #core: Core;
@@ -73,7 +73,7 @@ export class Desk {
     this.#call(() => this.#application.onStart());
   }
 
-  /** How many messages the core was given since it was booted last, less those from before a reset. */
+  /** How many messages the core got since its last boot, without those from before a reset. */
   get messages(): number {
     return this.#core.queued - this.#core.done;
   }
@@ -93,7 +93,7 @@ export class Desk {
         if (level) this.lows.push(this.now - this.#lowSince);
         else this.#lowSince = this.now;
         this.ack = level;
-        // If it is up while ACK rises, something was sent.
+        // If SYN is high while ACK rises, the initiator has sent something.
         this.#looksLeft = level && this.syn ? this.quick ?? Infinity : Infinity;
         if (this.#looksLeft === 0) this.syn = 0;
       },
@@ -166,7 +166,7 @@ export class Desk {
   /** Lets time pass. @returns false if the board was reset meanwhile (see `resetAt`) */
   pass(ms: number, until: () => boolean = () => false): boolean {
     for (const end = this.now + ms; this.now < end && !until();) {
-      const next = this.now + 2; // or at once, when the tick takes longer
+      const next = this.now + 2; // or at once, if the tick takes longer
       try {
         this.#call(() => this.#application.onTick());
       } catch (error) {
@@ -178,7 +178,7 @@ export class Desk {
     return true;
   }
 
-  /** The server's next message is there. @returns whether it may be acknowledged */
+  /** Hands over the server's next message. @returns whether it may be acknowledged */
   offer(text: string): boolean {
     const bytes = encoder.encode(text);
     const at = this.#application.room(bytes.length); // bytes that the core does not use at present
@@ -188,7 +188,7 @@ export class Desk {
     return result !== 0;
   }
 
-  /** Carries out what an initiator does, up to this wait, if that is told. Undefined if it got no further. */
+  /** Runs the steps of an initiator, up to the wait `most`. @returns undefined if it did not finish */
   run<T>(steps: Steps<T>, most = Infinity): T | undefined {
     let step = steps.next();
     for (let waits = 0; !step.done; waits++) {
@@ -200,21 +200,21 @@ export class Desk {
     return step.value;
   }
 
-  /** The console's lines since the last time. */
+  /** The console's lines since the last call. */
   said(): string[] {
     return this.lines.splice(0);
   }
 }
 
-/** What an initiator could not do. */
+/** The initiator got no answer. */
 export class GaveUp extends Error {}
 
 const encoder = new TextEncoder();
 
-/** An initiator, as `pb_link` has one, in steps. Each wait is one step. */
+/** An initiator like that of `pb_link`, in steps. Each wait is one step. */
 export class Steppable {
   mayWrite = true;
-  /** What it takes in ms to lower SYN. */
+  /** Time that it needs to lower SYN, in ms. */
   reaction = 0;
 
   constructor(readonly desk: Desk) {}
@@ -227,7 +227,7 @@ export class Steppable {
     yield { until: () => false, ms: 1000 };
   }
 
-  /** One exchange. Returns what has come, and whether the line has gone. */
+  /** One exchange. @returns the text that arrived, and whether the line was sent */
   *exchange(line: string | Uint8Array = "", size?: number): Steps<{ text: string; gone: boolean }> {
     const bytes = typeof line === "string" ? encoder.encode(line) : line;
     const gone = bytes.length > 0 && this.mayWrite;
@@ -246,7 +246,7 @@ export class Steppable {
   *send(bytes: number[]): Steps<void> {
     const { desk } = this;
     desk.syn = 1;
-    yield { until: () => false, ms: 4 }; // what it takes to come to its I2C
+    yield { until: () => false, ms: 4 }; // what it needs to start its I2C
     desk.slave = { send: bytes };
     yield* this.#must(() => desk.slave === undefined, 5000);
     yield* this.#must(() => desk.ack === 1 || desk.syn === 0, 1000);
@@ -279,7 +279,7 @@ export function configuration(...more: unknown[]): string {
   return JSON.stringify(["1\n", 8123, "10.0.0.1", 1500, 0, "", "", ...more, "cfg"]) + "\n";
 }
 
-/** A board with an initiator that has configured it. */
+/** A board, and the initiator that configured it. */
 export function configured(
   kept?: Kept,
   config = configuration(),
@@ -294,7 +294,7 @@ export function configured(
   return { desk, initiator };
 }
 
-/** A fresh initiator finds all as it should be. */
+/** Checks that the board works with a new initiator. */
 export function assertSound(desk: Desk, why: string): void {
   desk.fault = undefined;
   desk.slave = undefined;

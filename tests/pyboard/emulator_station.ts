@@ -7,7 +7,7 @@ import { Emulator, type EmulatorOptions } from "../../bridge/esp8266/emulator/em
 import type { Testbed } from "./testbed.ts";
 import type { StationLike } from "./station.ts";
 
-/** How often the reset wire is looked at, in ms. */
+/** Interval of reading the reset wire, in ms. */
 const LOOK = 1;
 
 export class EmulatorStation implements StationLike {
@@ -24,7 +24,7 @@ export class EmulatorStation implements StationLike {
     this.board = new Emulator({
       ...options,
       pins: testbed.pins(),
-      onOff: () => testbed.boardOff(), // not before: what it did last may be under way
+      onOff: () => testbed.boardOff(), // not before: its last commands may still be on their way
     });
     this.#timer = setInterval(() => this.#look(), LOOK);
   }
@@ -57,7 +57,7 @@ export class EmulatorStation implements StationLike {
 
   #look(): void {
     const { times } = this.#testbed.reset;
-    // The emulated chip starts at once: that the wire is held low for a while does not matter.
+    // The emulated chip restarts at once, however long the wire stays low.
     if (times !== this.#resets) this.reset();
     this.#resets = times;
   }

@@ -1,6 +1,6 @@
 /**
- * Messages both ways between an initiator and a real server, through whatever can fail, with the board of
- * the responder and the wires simulated.
+ * Messages both ways between an initiator and a real server, through faults everywhere; the responder's board and the
+ * wires are simulated.
  */
 import { assert, assertEquals } from "@std/assert";
 import { toolTest } from "../support/tools.ts";
@@ -11,7 +11,7 @@ import { faults, Trial } from "./trial.ts";
 const GCC = { gcc: "gcc" };
 
 toolTest(
-  "500 messages each way arrive once, whatever fails on the way to the server",
+  "500 messages each way arrive once, through all faults on the way to the server",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -26,7 +26,7 @@ toolTest(
 );
 
 toolTest(
-  "an initiator that numbers its lines loses none when either board is reset",
+  "an initiator that numbers its lines loses none if either board is reset",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -42,7 +42,7 @@ toolTest(
 );
 
 toolTest(
-  "dialect 1, put behind the password, carries 40 messages each way through outages",
+  "dialect 1, chosen after the password, carries 40 messages each way through outages",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);
@@ -57,7 +57,7 @@ toolTest(
 );
 
 toolTest(
-  "what went over the wires of a pb_link is not lost when either board is reset",
+  "what a pb_link has sent over the wires is not lost if either board is reset",
   GCC,
   async ({ gcc }) => {
     await using testbed = await Testbed.open(gcc);

@@ -1,4 +1,4 @@
-/** What a bad initiator and bad wires do to the responder: a reset of its link, and a word about it. */
+/** A faulty initiator or wire makes the responder reset its link, and log that. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../support/random.ts";
 import { I2c, Kept } from "../../bridge/host/mod.ts";
@@ -6,7 +6,7 @@ import { assertSound, configuration, configured, GaveUp, Steppable } from "./des
 
 const RESET = /^initiator link reset: /;
 
-/** Every wait of an exchange with bytes both ways: as many as there are. */
+/** The number of waits in an exchange with bytes both ways. */
 function waits(): number {
   const { desk, initiator } = configured();
   desk.pass(3000); // a keepalive is due
@@ -21,7 +21,7 @@ function waits(): number {
   return count;
 }
 
-Deno.test("an initiator that vanishes in any phase is given up, and another one served", () => {
+Deno.test("if an initiator vanishes in any phase, the responder gives up on it and serves another", () => {
   const all = waits();
   assert(all > 15);
   for (let phase = 0; phase < all; phase++) {
@@ -41,7 +41,7 @@ Deno.test("an initiator that vanishes in any phase is given up, and another one 
   }
 });
 
-Deno.test("a glitch of SYN in any phase costs an exchange at most", () => {
+Deno.test("a glitch of SYN in any phase costs at most one exchange", () => {
   const all = waits();
   for (let phase = 0; phase < all; phase++) {
     for (const ms of [2, 40, 1500]) {
@@ -73,7 +73,7 @@ Deno.test("a glitch of SYN in any phase costs an exchange at most", () => {
   }
 });
 
-Deno.test("an I2C line that is held low in any transfer resets the link, and says so", () => {
+Deno.test("an I2C line that is held low in any transfer resets the link, and the log says so", () => {
   const all = waits();
   const seen = new Set<string>();
   for (const fault of [I2c.stuck, I2c.bad, 0, 1]) {
@@ -94,7 +94,7 @@ Deno.test("an I2C line that is held low in any transfer resets the link, and say
   assert(seen.has("initiator link reset: bytes not acknowledged"));
 });
 
-Deno.test("what a transfer takes counts neither for a deadline nor for the moment before an answer", () => {
+Deno.test("the time of a transfer counts neither for a deadline nor for how long ACK is low before an answer", () => {
   for (
     const [ms, reaction] of [[0, 0], [5, 0], [150, 0], [0, 10], [150, 10], [1500, 10]] as const
   ) {
@@ -105,7 +105,7 @@ Deno.test("what a transfer takes counts neither for a deadline nor for the momen
     for (let n = 0; n < 3; n++) {
       desk.lows.length = 0;
       assert(desk.run(initiator.exchange(`3line ${n}\n`))?.gone, `${ms} ms: ${desk.said()}`);
-      // Before its answer ACK is low for a moment, or a Pyboard that is interrupted does not see that.
+      // Before its answer ACK is low for a while: a Pyboard that is interrupted would miss a short pulse.
       const [, , low = 0] = desk.lows;
       assert(low >= 1, `${ms} ms: low for ${low} ms`);
     }
@@ -113,7 +113,7 @@ Deno.test("what a transfer takes counts neither for a deadline nor for the momen
   }
 });
 
-Deno.test("nor does it count how long SYN was looked at: ACK is low long enough to be seen", () => {
+Deno.test("however long reads of SYN take, ACK is low long enough to be seen", () => {
   for (const quick of [1, 10, 30, 63]) {
     const { desk, initiator } = configured();
     desk.look = 0.1;
@@ -127,7 +127,7 @@ Deno.test("nor does it count how long SYN was looked at: ACK is low long enough 
   }
 });
 
-Deno.test("SYN that is stuck at either level is no hang, and no flood on the console", () => {
+Deno.test("if SYN is stuck at either level, the board does not hang, nor flood the console", () => {
   for (const level of [0, 1]) {
     const { desk } = configured();
     desk.syn = level;
@@ -138,7 +138,7 @@ Deno.test("SYN that is stuck at either level is no hang, and no flood on the con
   }
 });
 
-Deno.test("a size beyond the buffer is refused before a byte is read", () => {
+Deno.test("a size above the buffer's is refused before a byte is read", () => {
   for (const size of [201, 255, 256, 0x1234, 0x7fff]) {
     const { desk, initiator } = configured();
     assertThrows(() => desk.run(initiator.exchange("3text\n", size)), GaveUp);
@@ -150,7 +150,7 @@ Deno.test("a size beyond the buffer is refused before a byte is read", () => {
   assertEquals(desk.said(), []);
 });
 
-Deno.test("noise on all wires for minutes is survived", () => {
+Deno.test("the board survives noise on all wires for minutes", () => {
   const random = new Random(11);
   const { desk } = configured();
   for (let i = 0; i < 30_000; i++) {

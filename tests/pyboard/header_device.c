@@ -1,9 +1,9 @@
 /*
- * An application on the library for Arduino, over I2C, driven over stdin and stdout as pb_device.py is:
+ * An application on the library for Arduino, over I2C, driven over stdin and stdout like pb_device.py:
  *
  *     header_device ID HOST PORT
  *
- * Of JSON it knows just what its test uses.
+ * It knows only the JSON that its test uses.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -84,7 +84,7 @@ static int moved(void *board) {
 
 static int message(void *board, const char *text, size_t length) {
   (void)board;
-  if (messages++ % 7 == 3) return 0; /* now and then it has no time */
+  if (messages++ % 7 == 3) return 0; /* refuses a message now and then */
   printf("{\"heard\": \"%.*s\"}\n", (int)length, text);
   return 1;
 }

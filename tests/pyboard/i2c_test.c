@@ -1,6 +1,6 @@
 /*
- * The I2C driver against a slave that is as bad as can be. Prints a line for each situation; exits with 1
- * after the first that is not as it must be.
+ * The I2C driver against a slave with all kinds of faults. Prints a line for each situation; exits with 1 after the
+ * first failure.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ static void set_up(uint32_t hz) {
 
 static int idle(void) { return bus.master_scl && bus.master_sda && bus.slave_sda; }
 
-/* Works again, as if nothing had happened. */
+/* Checks that the bus works normally again. */
 static void check_sound(void) {
   uint8_t bytes[3];
   bus.hold_scl = bus.hold_sda = 0;
@@ -76,10 +76,10 @@ static void nobody(void) {
   uint8_t byte;
   CHECK(i2c_receive(&i2c, ADDRESS, &byte, 1) == I2C_NO_DEVICE && idle());
   CHECK(i2c_send(&i2c, ADDRESS, &byte, 1) == I2C_NO_DEVICE && idle());
-  bus_receive(&bus, 1); /* it waits to be written to, not read */
+  bus_receive(&bus, 1); /* the slave waits to be written to, not read */
   CHECK(i2c_receive(&i2c, ADDRESS, &byte, 1) == I2C_NO_DEVICE && idle());
   CHECK(i2c_send(&i2c, ADDRESS + 1, (const uint8_t *)"a", 1) == I2C_NO_DEVICE && idle());
-  CHECK(bus.outcome == PENDING); /* and goes on waiting */
+  CHECK(bus.outcome == PENDING); /* it still waits */
   CHECK(i2c_send(&i2c, ADDRESS, (const uint8_t *)"a", 1) == 1 && bus.outcome == COMPLETE);
   check_sound();
 }
@@ -123,7 +123,7 @@ static void too_much_stretching(void) {
   }
 }
 
-/* A line shorted to ground before the transfer, or at any clock of it; then mended. */
+/* A line shorted to ground before the transfer, or at any clock of it; then repaired. */
 static void stuck_lines(void) {
   int *line[2];
   int l, clocks;
@@ -140,7 +140,7 @@ static void stuck_lines(void) {
     CHECK(bus.now_us - from < 450000 && bus.master_scl && bus.master_sda);
     check_sound();
   }
-  for (clocks = 0; clocks < 40; clocks++) { /* the slave is switched off in whatever it was doing */
+  for (clocks = 0; clocks < 40; clocks++) { /* the slave loses power at this clock */
     uint8_t bytes[4] = {0, 0, 0, 0};
     int result;
     bus.stop_answering_after = clocks;
@@ -156,7 +156,7 @@ static void stuck_lines(void) {
   }
 }
 
-/* Whatever happens, and when: a result that is allowed, in time, and the lines let go. */
+/* Random faults at random times: the result is an allowed one, in time, and the lines are released. */
 static void noise(void) {
   uint32_t random = 1;
   int round;

@@ -1,4 +1,4 @@
-/** The I2C driver of the firmware, in C, against simulated wires and a slave that misbehaves. */
+/** The I2C driver of the firmware, in C, against simulated wires and a faulty slave. */
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { toolTest } from "../support/tools.ts";
@@ -7,7 +7,7 @@ import { run } from "./testbed.ts";
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 toolTest(
-  "the I2C driver copes with every slave and every fault of the wires",
+  "the I2C driver copes with every faulty slave and wire",
   { gcc: "gcc" },
   async ({ gcc }) => {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_i2c_" });

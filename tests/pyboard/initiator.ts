@@ -1,26 +1,26 @@
 /**
- * An initiator in this process: what `pb_link` does on a Pyboard, in TypeScript and quicker. With a
- * session it numbers its lines, and keeps each until it has certainly arrived.
+ * An initiator in this process: does what `pb_link` does on a Pyboard, in TypeScript and faster. With a session it
+ * numbers its lines, and keeps each until its arrival is certain.
  *
  * @module
  */
 import { Outcome, type Testbed, Wire } from "./testbed.ts";
 
-/** The other end of the wires, whatever it is written in. */
+/** The initiator at the other end of the wires, in any language. */
 export interface Initiator extends AsyncDisposable {
-  /** Messages that have come. */
+  /** Messages that have arrived. */
   readonly heard: string[];
-  /** Texts that have gone over the wires. */
+  /** Texts that were sent over the wires. */
   readonly sent: string[];
-  /** What else has come: lines of one letter and what follows it, but for keepalives. */
+  /** Other lines that have arrived, except keepalives: a letter and its text. */
   readonly told: string[];
-  /** Texts that it has still to send. */
+  /** How many texts it still has to send. */
   readonly pending: number;
-  /** Has it send a text after those before. */
+  /** Queues a text. */
   write(text: string, options?: { qos?: boolean }): void;
   /** Throws if it cannot go on. */
   check(): void;
-  /** The last that is known of it. */
+  /** Its last known state. */
   story(): string;
 }
 
@@ -30,7 +30,7 @@ export interface InitiatorOptions {
   timeout?: number;
   /** Seconds between reports. */
   report?: number;
-  /** What follows the password in the configuration. */
+  /** The configuration's elements after the password. */
   more?: number[];
   /** Lines are numbered, and the configuration says so. */
   session?: number;
@@ -38,7 +38,7 @@ export interface InitiatorOptions {
   patience?: number;
   /** ms between exchanges. */
   poll?: number;
-  /** Whether it works the reset wire. */
+  /** Whether it uses the reset wire. */
   reset?: boolean;
   heard?: string[];
   sent?: string[];
@@ -49,7 +49,7 @@ const HOLD = 0x8000;
 const WAIT_FOR_WIRE = 700;
 const WAIT_FOR_MASTER = 700;
 const RESET_PULSE = 30;
-/** How long a responder is given after its start. `pb_link` gives it 1,000 ms. */
+/** Pause after a responder's start, in ms. `pb_link` waits 1,000 ms. */
 const SETTLE = 20;
 const SEQUENCE = { first: 0x30, count: 64 };
 
@@ -64,7 +64,7 @@ export class LocalInitiator implements Initiator {
   readonly sent: string[];
   readonly told: string[] = [];
   keepalives = 0;
-  /** How often it had to start over. */
+  /** How often it had to start again. */
   failures = 0;
   #testbed: Testbed;
   #options: InitiatorOptions;
@@ -138,13 +138,13 @@ export class LocalInitiator implements Initiator {
       } catch (error) {
         if (!(error instanceof Broken)) throw error;
         this.failures++;
-        // `pb_link` loses what it was about to send; who numbers the lines can send it again.
+        // `pb_link` loses the line that it was about to send; an initiator with numbered lines sends it again.
         if (configured && this.#options.session === undefined) this.#lines.shift();
       }
     }
   }
 
-  /** One exchange; whether the line has gone. */
+  /** One exchange. @returns whether the line was sent */
   async #exchange(line: Uint8Array<ArrayBuffer> | undefined): Promise<boolean> {
     const goes = line !== undefined && this.#mayWrite;
     await this.#send(word(goes ? line.length : 0));
@@ -212,7 +212,7 @@ export class LocalInitiator implements Initiator {
     }
   }
 
-  /** Ends it in whatever it is doing; its wires float. */
+  /** Stops it at once; its wires float. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     await this.#over;

@@ -1,10 +1,10 @@
-/** What bad lines, configurations and resets of the board do to the application: nothing is lost, and each is said. */
+/** Bad lines, bad configurations and resets of the board: the application loses nothing, and logs each. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../support/random.ts";
 import { Kept } from "../../bridge/host/mod.ts";
 import { assertSound, configuration, configured, Desk, GaveUp, Steppable } from "./desk.ts";
 
-Deno.test("a malformed configuration is refused, and the next one taken", () => {
+Deno.test("a malformed configuration is refused, and the next one accepted", () => {
   const good: unknown[] = ["1", 8123, "10.0.0.1", 1500, 10, "net", "password", "cfg"];
   const changed = (n: number, value: unknown) => JSON.stringify(good.with(n, value));
   const bad = [
@@ -50,7 +50,7 @@ Deno.test("a malformed configuration is refused, and the next one taken", () => 
   }
 });
 
-Deno.test("lines that come before the configuration are kept for it, but not for long", () => {
+Deno.test("lines before the configuration wait for it, but not for long", () => {
   const desk = new Desk();
   const initiator = new Steppable(desk);
   desk.run(initiator.synchronise());
@@ -65,7 +65,7 @@ Deno.test("lines that come before the configuration are kept for it, but not for
   assertEquals(again.messages, 1);
 });
 
-Deno.test("what a configuration says is what the board is configured with", () => {
+Deno.test("the board gets the fields that the configuration contains", () => {
   const cases: [string, Desk["fields"]][] = [
     [configuration(), { id: "1", port: 8123, host: "10.0.0.1", timeout: 1500, line: 198 }],
     [configuration(1), {
@@ -105,7 +105,7 @@ Deno.test("what a configuration says is what the board is configured with", () =
   for (const [line, fields] of cases) assertEquals(configured(undefined, line).desk.fields, fields);
 });
 
-Deno.test("lines that are no messages reset the link; those that cannot be sent are dropped; both are said", () => {
+Deno.test("malformed lines reset the link, lines that cannot be sent are dropped, and both are logged", () => {
   const bytes = (...values: number[]) => new Uint8Array(values);
   const refused: [string | Uint8Array, string][] = [
     ["3no end", "line without an end"],
@@ -147,7 +147,7 @@ Deno.test("lines that are no messages reset the link; those that cannot be sent 
   assertEquals([desk.messages, desk.said()], [3, []]);
 });
 
-Deno.test("an initiator is held back while there is no room, and nothing of it is lost", () => {
+Deno.test("an initiator is held back while there is no room, and none of its lines is lost", () => {
   const { desk, initiator } = configured();
   let sent = 0;
   for (let i = 0; i < 60; i++) {
@@ -161,11 +161,11 @@ Deno.test("an initiator is held back while there is no room, and nothing of it i
   assertEquals(again.desk.said(), []);
 });
 
-Deno.test("after a reset one more line of up to 100 bytes finds room before the configuration, however many wait", () => {
+Deno.test("after a reset one more line of up to 100 bytes fits before the configuration, however many wait", () => {
   const line = (length: number) => `3${"x".repeat(length - 2)}\n`;
   for (const [length, fits] of [[3, true], [60, true], [100, true], [101, false]] as const) {
     const { desk, initiator } = configured();
-    // As much as there can be: it is held back when the next line might not fit.
+    // Fills the memory: the initiator is held back once the next line might not fit.
     for (let i = 0; i < 8; i++) assert(desk.run(initiator.exchange(line(11)))!.gone);
     assert(desk.run(initiator.exchange(line(100)))!.gone);
     assert(!initiator.mayWrite);
@@ -183,11 +183,11 @@ Deno.test("after a reset one more line of up to 100 bytes finds room before the 
     assert(again.run(next.exchange(configuration()))!.gone);
     assertEquals(again.said(), ["initiator configured"]);
     again.pass(100);
-    assertEquals(again.messages, 8); // of ten; the core has room for eight
+    assertEquals(again.messages, 8); // of ten: the core has room for eight
   }
 });
 
-Deno.test("a reset at any instant leaves the lines before it, or one more", () => {
+Deno.test("after a reset at any moment the lines before it remain, and perhaps one more", () => {
   const line = (n: number) => `3line ${n}\n`;
   for (const done of [0, 0.3, 0.6, 1]) {
     for (let call = 0;; call++) {
@@ -206,7 +206,7 @@ Deno.test("a reset at any instant leaves the lines before it, or one more", () =
   }
 });
 
-Deno.test("the lines before a reset are in the core before it connects, as a server may have had them", () => {
+Deno.test("the lines from before a reset are in the core before it connects, because a server may have them", () => {
   const kept = new Kept();
   const { desk, initiator } = configured(kept);
   for (const line of ["3one\n", "3two\n"]) desk.run(initiator.exchange(line));
@@ -214,7 +214,7 @@ Deno.test("the lines before a reset are in the core before it connects, as a ser
   assertEquals(configured(kept).desk.atBoot, 2);
 });
 
-Deno.test("a message that was handed over when the board was reset comes again only if that was not seen, and as the same", () => {
+Deno.test("a message whose handover a reset interrupts is repeated only if its end was not seen, and then unchanged", () => {
   for (const [letter, config] of [["n", configuration()], ["m", configuration(0, 42)]] as const) {
     let twice = 0;
     for (let wait = 0;; wait++) {
@@ -222,7 +222,7 @@ Deno.test("a message that was handed over when the board was reset comes again o
       assertEquals(desk.offer("text"), false);
       const end = desk.run(initiator.exchange(), wait);
       const got = new TextDecoder().decode(new Uint8Array(desk.received));
-      // The initiator has its line when it lowers SYN.
+      // The initiator has the line once it lowers SYN.
       const has = got.startsWith(letter) && desk.syn === 0;
       const again = configured(desk.kept, config);
       const seen = again.desk.offer("text");
@@ -237,16 +237,16 @@ Deno.test("a message that was handed over when the board was reset comes again o
       assert(seen, "it is over");
       break;
     }
-    assertEquals(twice, 1); // between the last edge and the look at it
+    assertEquals(twice, 1); // reset between the last edge and its detection
   }
 });
 
-Deno.test("memory that holds anything is taken for none", () => {
+Deno.test("memory with arbitrary content counts as empty", () => {
   const random = new Random(5);
   for (let round = 0; round < 200; round++) {
     const kept = new Kept();
     kept.bytes.forEach((_, at) => kept.bytes[at] = random.int(0, 255));
-    if (round % 2) { // a header that almost is one
+    if (round % 2) { // a header that is almost valid
       const sound = configured();
       sound.desk.run(sound.initiator.exchange("3text\n"));
       kept.bytes.set(sound.desk.kept.bytes);
@@ -258,7 +258,7 @@ Deno.test("memory that holds anything is taken for none", () => {
   }
 });
 
-Deno.test("lines for another server are dropped, and that is said", () => {
+Deno.test("lines for another server are dropped, and the log says so", () => {
   const { desk, initiator } = configured();
   desk.run(initiator.exchange("3for the first\n"));
   const other = configuration().replace("10.0.0.1", "10.0.0.2");
@@ -268,7 +268,7 @@ Deno.test("lines for another server are dropped, and that is said", () => {
   assertEquals(desk.said(), ["lines for another server or id, dropped", "initiator configured"]);
 });
 
-Deno.test("a line that comes twice from an initiator that numbers them counts once, also after a reset", () => {
+Deno.test("a numbered line that an initiator sends twice counts once, even after a reset", () => {
   const config = configuration(0, 42);
   const { desk, initiator } = configured(undefined, config);
   desk.run(initiator.exchange("7aone\n"));
@@ -278,13 +278,13 @@ Deno.test("a line that comes twice from an initiator that numbers them counts on
   again.desk.run(again.initiator.exchange("7btwo\n"));
   again.desk.pass(10);
   assertEquals(again.desk.messages, 2);
-  const another = configured(again.desk.kept, configuration(0, 43)); // a new program: its numbers are new
+  const another = configured(again.desk.kept, configuration(0, 43)); // a new program, with new numbers
   another.desk.run(another.initiator.exchange("7btwo\n"));
   another.desk.pass(10);
   assertEquals(another.desk.messages, 3);
 });
 
-Deno.test("no WiFi, or no server behind it, is told once", () => {
+Deno.test("the initiator is told once that there is no WiFi, or no server", () => {
   for (const [wifi, letter] of [[1, "b"], [2, "s"]] as const) {
     const { desk, initiator } = configured();
     desk.wifi = wifi;

@@ -1,5 +1,5 @@
 # MIT licence.
-"""An application on our own package, driven over stdin and stdout: see pb_device.py.
+"""An application on our package, driven over stdin and stdout: see pb_device.py.
 
     python3 link_device.py ID HOST PORT TIMEOUT [ELEMENT...]
 """

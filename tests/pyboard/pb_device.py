@@ -3,14 +3,14 @@
 
     micropython pb_device.py ID HOST PORT TIMEOUT [ELEMENT...]
 
-What follows TIMEOUT goes behind the password in the configuration. It reads one JSON object a line and
+The ELEMENTs follow the password in the configuration. It reads one JSON object a line and
 ends with its input:
-    {"write": TEXT, "qos": true, "wait": true}     after the writes before it
-and prints one a line, among whatever else is printed:
+    {"write": TEXT, "qos": true, "wait": true}     in the order of the lines
+and prints one a line, between other output:
     {"heard": TEXT}       a line for the application
-    {"wrote": TEXT}       a write has returned
-    {"sent": TEXT}        what was written has gone over the wires
-    {"linked": BOOL}      the state of the server has changed
+    {"wrote": TEXT}       a write returned
+    {"sent": TEXT}        the text went over the wires
+    {"linked": BOOL}      the server's state changed
     {"trouble": TEXT}     bad_wifi or bad_server was called
     {"report": LIST}
 """
@@ -66,7 +66,7 @@ todo = []
 
 
 def watch(channel):
-    """Says what has gone over the wires: the package itself tells nobody."""
+    """Reports what went over the wires, which the package does not."""
     done = channel._txdone
 
     def txdone():

@@ -1,6 +1,6 @@
 /**
- * An initiator in a Python of its own, as a Pyboard runs it: `pb_device.py` on the unmodified `pb_link`, or the
- * like. It blocks in its pins and its I2C, which are on the testbed.
+ * An initiator in a Python process, as on a Pyboard: `pb_device.py` on the unmodified `pb_link`, or a similar one. It
+ * blocks in its pins and its I2C, which are on the testbed.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export interface PythonOptions {
   /** The interpreter, and the script with its arguments. */
   command: string;
   args: string[];
-  /** Folders of modules. */
+  /** Folders in which it finds modules. */
   path: string[];
   heard: string[];
   sent: string[];
@@ -71,7 +71,7 @@ export class PythonInitiator implements Initiator {
   write(text: string, options: { qos?: boolean } = {}): void {
     this.#given++;
     const line = new TextEncoder().encode(JSON.stringify({ write: text, ...options }) + "\n");
-    this.#commands.write(line).catch(() => {}); // `check` tells that it has ended
+    this.#commands.write(line).catch(() => {}); // `check` throws if it has ended
   }
 
   check(): void {

@@ -3,7 +3,7 @@
  *
  *     deno run -A tests/pyboard/record.ts > tests/pyboard/vectors/NAME.json
  *
- * with the environment variables of `reference_test.ts`. There is no server in it, so that a replay needs none.
+ * with the environment variables of `reference_test.ts`. It runs without a server, so that a replay needs none.
  *
  * @module
  */
@@ -35,7 +35,7 @@ await using initiator = new PythonInitiator(testbed, {
 });
 for (const text of ["first", "second", `long ${"x".repeat(60)}`, "last"]) initiator.write(text);
 initiator.write("no qos", { qos: false });
-await until(() => initiator.told.includes("s"), { what: "no server to be told" });
+await until(() => initiator.told.includes("s"), { what: "a report that there is no server" });
 const steps = testbed.trace.map((line) => {
   const [ms, what, value = ""] = line.split(" ");
   return [Number(ms), what, /^(syn|ack)$/.test(what!) ? Number(value) : value];

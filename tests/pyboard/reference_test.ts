@@ -18,7 +18,7 @@ const reference = Deno.env.get("HOLDFAST_REFERENCE");
 const micropython = Deno.env.get("HOLDFAST_MICROPYTHON");
 const primitives = Deno.env.get("HOLDFAST_PRIMITIVES");
 const library = Deno.env.get("HOLDFAST_MICROPYTHON_LIB");
-/** Most time in us between an initiator's pin and its I2C. */
+/** Longest time in us between an initiator's pin and its I2C. */
 const LATENCY = 400;
 
 function pbLinkTest(
@@ -56,9 +56,9 @@ function pbLinkTest(
 }
 
 /**
- * If the responder is reset while `pb_link` waits to write, two of its tasks wait for one stream then: the
- * line and, after the reset, the configuration. asyncio remembers one of them only, and the writer never
- * comes back, whoever the responder is. So it is not writing here.
+ * If any responder is reset while `pb_link` waits to write, two of its tasks wait for one stream: one with the line
+ * and, after the reset, one with the configuration. asyncio remembers only one of them, and the writer never resumes.
+ * So this waits until nothing is being written.
  */
 async function resetInPeace(trial: Trial): Promise<void> {
   const last = trial.written.at(-1);
@@ -68,7 +68,7 @@ async function resetInPeace(trial: Trial): Promise<void> {
   );
   const { boots } = trial.station;
   trial.station.reset();
-  // It notices by its next exchange, and resets the board once more.
+  // It notices in its next exchange, and resets the board once more.
   await trial.until(() => trial.station.boots > boots + 1 && trial.station.linked, "a new start");
 }
 
@@ -86,10 +86,10 @@ const stations = {
 
 for (const [where, station] of Object.entries(stations)) {
   pbLinkTest(
-    `pb_link: 500 messages each way with the responder ${where}, whatever fails`,
+    `pb_link: 500 messages each way arrive through all faults, with the responder ${where}`,
     async (testbed, make) => {
       await using trial = await Trial.start(testbed, make, await station());
-      // When the machine is so busy that an exchange fails, the same race can end the writer: its board is reset.
+      // If a busy machine makes an exchange fail, the same race can stop the writer: then its board is reset.
       trial.patience = 20_000;
       const restart = (trial: Trial) => trial.restartInitiator();
       const { "the responder is reset": _, ...network } = faults;
@@ -103,7 +103,7 @@ for (const [where, station] of Object.entries(stations)) {
 }
 
 pbLinkTest(
-  "pb_link: nothing is missing when only the network and the server fail",
+  "pb_link: nothing is missing if only the network and the server fail",
   async (testbed, make) => {
     await using trial = await Trial.start(testbed, make);
     const { "the responder is reset": _, ...network } = faults;

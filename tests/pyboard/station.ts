@@ -6,7 +6,7 @@
 import { Board, Kept, loadModule, Wifi } from "../../bridge/host/mod.ts";
 import type { Testbed } from "./testbed.ts";
 
-/** How often the reset wire is looked at, in ms: a pulse of it is 200 long. */
+/** Interval of reading the reset wire, in ms; a pulse lasts 200 ms. */
 const LOOK = 2;
 
 export interface StationLike extends AsyncDisposable {
@@ -20,7 +20,7 @@ export interface StationLike extends AsyncDisposable {
   check(): void;
   /** Presses its reset button for a moment. */
   reset(): void;
-  /** Whether it has WiFi. The network itself is another's. */
+  /** Switches its WiFi on or off. The proxy is the network. */
   radio(on: boolean): void;
 }
 
@@ -62,7 +62,7 @@ export class Station implements StationLike {
     this.#start();
   }
 
-  /** Takes its power away, and with it all memory, or gives it back. */
+  /** Switches its power on or off; off, it loses all memory. */
   power(on: boolean): void {
     this.#power = on;
     this.#stop();
@@ -70,7 +70,7 @@ export class Station implements StationLike {
     if (on && !this.#inReset) this.#start();
   }
 
-  /** The board's view of its WiFi. Another file has the network itself. */
+  /** Switches the board's WiFi on or off. The proxy is the network. */
   radio(on: boolean): void {
     this.#radio = on;
     if (this.#board) this.#board.wifi = on ? Wifi.up : Wifi.joining;

@@ -1,8 +1,8 @@
 /*
  * The wires between an initiator and a responder, as a library for the tests: SYN, ACK, reset and the I2C bus of
  * bus.c with the firmware's own I2C driver as its master. The responder calls the `testbed_` functions
- * below from the test's process. The initiator is in there, too, or in another process: then its pins and
- * its I2C slave are commands over TCP, and it blocks in them as a Pyboard does.
+ * below from the test's process. The initiator runs in that process, too, or in another one: then commands over TCP are
+ * its pins and its I2C slave, and it blocks in them as a Pyboard does.
  *
  * Commands, each with an answer:  'p' pin level -> 0       'g' pin -> level
  *                                 's' n bytes[n] -> outcome 'r' n -> outcome bytes[n]
@@ -40,30 +40,30 @@ static struct bus bus;
 static struct i2c i2c;
 static struct i2c_lines lines;
 static int levels[3] = {1, 1, 1};
-static int stuck[3] = {-1, -1, -1}; /* a level that a wire has whatever is done to it */
+static int stuck[3] = {-1, -1, -1}; /* a wire's level that nothing changes */
 static int resets;
-static uint32_t latency_us; /* most time that an initiator takes between its pin and its I2C */
+static uint32_t latency_us; /* longest time between an initiator's pin and its I2C */
 static uint32_t random_state = 1;
 static char *trace;
 static size_t trace_used, trace_size;
 static struct timespec opened;
 
 /*
- * A Pyboard that waits for ACK looks at it every 10 us or so, a responder at SYN every 2 ms; a process here
- * when it can. What each would have seen is kept for it. Of the initiator that is since it began to wait, that is
- * since its last other command; of the responder since its last transfer.
+ * A Pyboard that waits for ACK reads it about every 10 us, a responder reads SYN every 2 ms, a process here whenever it
+ * runs. So an eye stores the levels that each would have seen: the initiator since it began to wait, which is since its
+ * last other command, the responder since its last transfer.
  */
 enum { MOST_LEVELS = 64 };
 struct eye {
   int wire;
-  int64_t shortest_ns; /* of a level that is seen for certain */
+  int64_t shortest_ns; /* a level that lasts so long is certainly seen */
   uint8_t seen[MOST_LEVELS];
   int first, count;
   struct timespec since; /* when the wire got its present level */
 };
 static struct eye initiator_eye = {.wire = ACK, .shortest_ns = 100000};
 static struct eye responder_eye = {.wire = SYN, .shortest_ns = 5000000};
-static int inside; /* there is an initiator in this process */
+static int inside; /* the initiator is in this process */
 
 static int level(int wire) { return stuck[wire] >= 0 ? stuck[wire] : levels[wire]; }
 
@@ -80,7 +80,7 @@ static void note(const char *what, const uint8_t *bytes, size_t length, int valu
   trace_used += (size_t)sprintf(trace + trace_used, "\n");
 }
 
-/* The wire changes: the level that it had goes to the eye, if it lasted and somebody `looks`. */
+/* Changes the wire: its old level goes to the eye if it lasted long enough and somebody `looks`. */
 static void change(struct eye *eye, int value, int looks) {
   struct timespec now;
   int64_t lasted;
@@ -95,7 +95,7 @@ static void change(struct eye *eye, int value, int looks) {
   levels[eye->wire] = value;
 }
 
-/* What is seen: what would have been seen before first. */
+/* The level that is seen: the oldest one stored, if any. */
 static int look(struct eye *eye) {
   if (!eye->count || stuck[eye->wire] >= 0) return level(eye->wire);
   eye->count--;
@@ -111,7 +111,7 @@ static void set(int wire, int value) {
   else levels[wire] = value;
 }
 
-/* The initiator has gone, or its board is reset: it drives nothing. */
+/* The initiator has disconnected, or its board is reset: it drives no wire. */
 static void let_go(void) {
   pthread_mutex_lock(&lock);
   change(&responder_eye, 1, 1);
@@ -214,7 +214,7 @@ static void *run(void *unused) {
   }
 }
 
-/* Starts afresh. Returns the port for an initiator in another process, or -1. */
+/* Starts again. Returns the port for an initiator in another process, or -1. */
 int testbed_open(uint32_t most_latency_us, uint32_t seed) {
   struct sockaddr_in address = {0};
   socklen_t size = sizeof address;
@@ -253,7 +253,7 @@ void testbed_close(void) {
   trace = NULL;
 }
 
-/* What the initiator has done and seen, and when in ms: text, without a NUL. Returns its length. */
+/* What the initiator did and saw, with times in ms, as text without a NUL. Returns its length. */
 int testbed_trace(char *to, uint32_t size) {
   int length;
   pthread_mutex_lock(&lock);
@@ -316,7 +316,7 @@ static void obey(uint8_t command) {
   bus.now_us++;
   if (what != PIN_READ) {
     if (pin == GPIO_ACK) set_ack(what == PIN_HIGH);
-    if (pin == GPIO_SDA && what == PIN_LINE_LOW && lines.scl_level(lines.board)) responder_eye.count = 0; /* a start */
+    if (pin == GPIO_SDA && what == PIN_LINE_LOW && lines.scl_level(lines.board)) responder_eye.count = 0; /* a START */
     if (pin == GPIO_SCL) lines.scl(lines.board, what == PIN_LINE_RELEASED);
     if (pin == GPIO_SDA) lines.sda(lines.board, what == PIN_LINE_RELEASED);
     if (bus.outcome != PENDING) pthread_cond_broadcast(&moved);
@@ -325,7 +325,7 @@ static void obey(uint8_t command) {
   if (pin == GPIO_SYN) seen = (uint8_t)look(&responder_eye);
   if (pin == GPIO_SCL) seen = (uint8_t)lines.scl_level(lines.board);
   if (pin == GPIO_SDA) seen = (uint8_t)lines.sda_level(lines.board);
-  if (write(pins_to, &seen, 1) != 1) abort(); /* there is room: it waits for this byte */
+  if (write(pins_to, &seen, 1) != 1) abort(); /* there is room: the chip waits for this byte */
 }
 
 static void *run_pins(void *unused) {
@@ -343,14 +343,14 @@ static void *run_pins(void *unused) {
   return NULL;
 }
 
-/* Makes the FIFOs PATH.from and PATH.to, and obeys what comes. Returns 0, or -1. */
+/* Makes the FIFOs PATH.from and PATH.to, and obeys their commands. Returns 0, or -1. */
 int testbed_pins(const char *path) {
   char name[256];
   int *const ends[2] = {&pins_from, &pins_to};
   int i;
   for (i = 0; i < 2; i++) {
     snprintf(name, sizeof name, "%s.%s", path, i ? "to" : "from");
-    /* Open for both, it never comes to an end: one chip after the other writes to it. */
+    /* Open for reading and writing, so that it never ends: one chip after the other writes to it. */
     if (mkfifo(name, 0600) || (*ends[i] = open(name, O_RDWR | O_NONBLOCK)) < 0) return -1;
   }
   return pthread_create(&pins_thread, NULL, run_pins, NULL) ? -1 : 0;
@@ -359,21 +359,21 @@ int testbed_pins(const char *path) {
 static void close_pins(void) {
   uint8_t any = 0;
   if (pins_from < 0) return;
-  if (write(pins_from, &any, 1) != 1) abort(); /* wakes it */
+  if (write(pins_from, &any, 1) != 1) abort(); /* wakes the thread */
   pthread_join(pins_thread, NULL);
   close(pins_from);
   close(pins_to);
   pins_from = pins_to = -1;
 }
 
-/* What a chip that is off now has said last, or has not heard any more. */
+/* Drops the last commands of a chip that is off now, and answers that it did not read. */
 static void empty_pins(void) {
   uint8_t rest[64];
   while (pins_from >= 0 && read(pins_from, rest, sizeof rest) > 0) {}
   while (pins_to >= 0 && read(pins_to, rest, sizeof rest) > 0) {}
 }
 
-/* The board is off, or held in reset: it drives nothing. */
+/* The board is off, or held in reset: it drives no wire. */
 void testbed_board_off(void) {
   pthread_mutex_lock(&lock);
   empty_pins();
@@ -384,7 +384,7 @@ void testbed_board_off(void) {
   pthread_mutex_unlock(&lock);
 }
 
-/* The level of the reset wire, and how often it has fallen in the bits above. */
+/* Bit 0: level of the reset wire; the bits above: how often it has fallen. */
 int testbed_reset(void) {
   int result;
   pthread_mutex_lock(&lock);
@@ -443,7 +443,7 @@ void testbed_slave_stop(void) {
 
 /* ---- Faults. ---- */
 
-/* A wire is stuck at a level, or mended (-1). 3: SCL, 4: SDA, which can only be stuck low. */
+/* Makes a wire stick at a level; -1 repairs it. 3: SCL, 4: SDA, which can only be stuck low. */
 void testbed_stick(int wire, int value) {
   pthread_mutex_lock(&lock);
   if (wire == 3) bus.hold_scl = value == 0;

@@ -39,12 +39,12 @@ export const Wire = { syn: 0, ack: 1, reset: 2, scl: 3, sda: 4 } as const;
 export const Outcome = { pending: 0, complete: 1, cutOff: 2 } as const;
 
 export interface TestbedOptions {
-  /** Most time in us that an initiator in another process takes between its pin and its I2C. Default 0. */
+  /** Longest time in us between pin and I2C of an initiator in another process. Default: 0. */
   latency?: number;
   seed?: number;
 }
 
-/** Runs a program to its end. @throws {Error} with what it said, if that is not well */
+/** Runs a program to its end. @throws {Error} with its output if it fails */
 export async function run(command: string, args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
@@ -53,12 +53,12 @@ export async function run(command: string, args: string[]): Promise<string> {
 }
 
 export class Testbed implements Wires, AsyncDisposable {
-  /** Where an initiator in another process connects to. */
+  /** The port for an initiator in another process. */
   readonly port: number;
   readonly #library: Deno.DynamicLibrary<typeof symbols>;
   readonly #folder: string;
 
-  /** Compiles it with the gcc at this path. */
+  /** Compiles the testbed with the gcc at this path. */
   static async open(gcc: string, { latency = 0, seed = 1 }: TestbedOptions = {}): Promise<Testbed> {
     const folder = await Deno.makeTempDir({ prefix: "holdfast_testbed_" });
     const library = `${folder}/testbed.so`;
@@ -119,7 +119,7 @@ export class Testbed implements Wires, AsyncDisposable {
     return result;
   }
 
-  /** For a board that is an emulated chip, with a driver of its own: where its pins are, once. */
+  /** For an emulated chip with its own driver: the path of its pins. Call it once. */
   pins(): string {
     const path = `${this.#folder}/pins`;
     const failed = this.#library.symbols.testbed_pins(new TextEncoder().encode(`${path}\0`));
@@ -167,7 +167,7 @@ export class Testbed implements Wires, AsyncDisposable {
 
   // Faults, and what happened.
 
-  /** A wire is stuck at a level; -1 mends it. */
+  /** Makes a wire stick at a level; -1 repairs it. */
   stick(wire: number, level: number): void {
     this.#library.symbols.testbed_stick(wire, level);
   }
@@ -177,7 +177,7 @@ export class Testbed implements Wires, AsyncDisposable {
     this.#library.symbols.testbed_stretch(us);
   }
 
-  /** What an initiator in another process did and saw, a line each. */
+  /** What an initiator in another process did and saw, a line for each event. */
   get trace(): string[] {
     const bytes = new Uint8Array(1 << 22);
     const length = this.#library.symbols.testbed_trace(bytes, bytes.length);

@@ -1,7 +1,6 @@
 /**
- * Numbered messages between an initiator and the real server's process, through everything that can fail
- * on the way, and the account of them. The server answers each message; message, note of it and answer are
- * one transaction there.
+ * Numbered messages between an initiator and a real server process, through faults everywhere on the way, and the check
+ * of them. The server answers each message; message, record and answer are one transaction there.
  *
  * @module
  */
@@ -14,9 +13,9 @@ import type { Testbed } from "./testbed.ts";
 import type { Initiator } from "./initiator.ts";
 import { Station, type StationLike } from "./station.ts";
 
-/** How many texts an initiator is given ahead. */
+/** How many texts an initiator gets in advance. */
 const AHEAD = 4;
-/** Of the link, in ms. */
+/** The link's timeout, in ms. */
 const TIMEOUT = 500;
 
 /** Makes an initiator whose configuration names this port; it notes what it hears and sends in these lists. */
@@ -27,7 +26,7 @@ export type MakeInitiator = (
 export class Trial implements AsyncDisposable {
   readonly heard: string[] = [];
   readonly sent: string[] = [];
-  /** All that an initiator was told to write. */
+  /** All texts that an initiator was told to write. */
   readonly written: string[] = [];
   readonly station: StationLike;
   readonly proxy: FaultProxy;
@@ -41,7 +40,7 @@ export class Trial implements AsyncDisposable {
   #server: ServerProcess;
   #stack: AsyncDisposableStack;
 
-  /** `makeStation`: the responder's board, if it is not a `Station`. */
+  /** @param makeStation Makes the responder's board. Default: a `Station`. */
   static async start(
     testbed: Testbed,
     make: MakeInitiator,
@@ -79,7 +78,7 @@ export class Trial implements AsyncDisposable {
     return this.#make({ port: proxy.port, timeout: TIMEOUT, heard, sent });
   }
 
-  /** Exchanges until this many have been sent in all, with these events in between. */
+  /** Exchanges messages up to this total, with these events in between. */
   async run(
     count: number,
     faults: readonly ((trial: Trial) => Promise<void> | void)[],
@@ -92,7 +91,7 @@ export class Trial implements AsyncDisposable {
     await this.settle();
   }
 
-  /** Writes until this many have been sent in all. */
+  /** Writes until this many were sent in total. */
   async exchange(count: number): Promise<void> {
     let sent = this.sent.length;
     let since = performance.now();
@@ -112,7 +111,7 @@ export class Trial implements AsyncDisposable {
     }, `${count} to be sent`);
   }
 
-  /** Waits until all that was sent has been answered. */
+  /** Waits until every sent message was answered. */
   async settle(): Promise<void> {
     const missing = () => {
       const heard = new Set(this.heard);
@@ -132,7 +131,7 @@ export class Trial implements AsyncDisposable {
     });
   }
 
-  /** SIGKILL, and another one on the same store. */
+  /** Kills the server with SIGKILL, and starts another on the same store. */
   async killServer(): Promise<void> {
     await this.#server.kill();
     assertEquals(this.#server.complaints, []);
@@ -141,14 +140,14 @@ export class Trial implements AsyncDisposable {
     this.proxy.retarget(port);
   }
 
-  /** The initiator's board is reset: another program starts there. */
+  /** Resets the initiator's board: another program starts there. */
   async restartInitiator(): Promise<void> {
     await this.initiator[Symbol.asyncDispose]();
     this.restarts++;
     this.initiator = this.#makeInitiator();
   }
 
-  /** Stops everything, and returns what the server has processed, in its order. */
+  /** Stops everything, and returns what the server processed, in its order. */
   async #processed(): Promise<string[]> {
     await this.#server.stop();
     assertEquals(this.#server.complaints, []);
@@ -162,10 +161,9 @@ export class Trial implements AsyncDisposable {
   }
 
   /**
-   * What has gone over the wires was processed once and in order, and what else was processed had been
-   * written. With `all`, nothing that was written is missing. With `twice`, an answer may be heard twice in a row
-   * for each start of a board: it has no number, and a reset can come between the edge that says that it has
-   * arrived and the responder's look at that.
+   * Checks that all texts sent over the wires were processed once and in order, and only written ones. With `all`, no
+   * written one is missing. With `twice`, an answer may arrive twice in a row for each start of a board: it has no
+   * number, and a reset can come between the edge that reports its arrival and the responder's reading of it.
    */
   async assertExact({ all, twice = false }: { all: boolean; twice?: boolean }): Promise<void> {
     await this.initiator[Symbol.asyncDispose]();
@@ -189,7 +187,7 @@ export class Trial implements AsyncDisposable {
     const heard = twice ? this.heard.filter((text, n, all) => text !== all[n - 1]) : this.heard;
     const repeats = this.heard.length - heard.length;
     assert(repeats < this.station.boots, `${repeats} repeats, ${this.station.boots} starts`);
-    // An initiator that is reset may have taken one answer that nobody saw.
+    // An initiator that is reset may have taken one answer that it did not report.
     const lacking = answers.slice(0, answers.indexOf(`re ${end}`) + 1).filter((a) =>
       !heard.includes(a)
     );
@@ -221,7 +219,7 @@ async function startServer(
   return { process, port };
 }
 
-/** What can happen. */
+/** The faults that a trial can inject. */
 export const faults = {
   "the connection is reset": ({ proxy }: Trial) => proxy.reset(),
   "a black hole": async ({ proxy, station }: Trial) => {

@@ -1,13 +1,13 @@
 /**
- * What real initiators did on their wires, edge by edge, replayed: `vectors/*.json` are recordings of the
- * unmodified `pb_link` in a Unix MicroPython (`record.ts`). A step is [ms, what, value]:
+ * Replays what real initiators did on their wires, edge by edge: `vectors/*.json` are recordings of the unmodified
+ * `pb_link` in a Unix MicroPython (`record.ts`). A step is [ms, what, value]:
  *
- *     syn 0|1      the initiator sets its wire, at that time; all other times only tell how it was
+ *     syn 0|1      the initiator sets its wire, at that time; the other times are only information
  *     send HEX     its I2C slave was read: two bytes of size, or the bytes
  *     ack 0|1      it has seen the responder's wire change
  *     recv HEX     its I2C slave was written
  *
- * How the answers are spread over the exchanges is a matter of time: they are compared as lines.
+ * Timing decides in which exchange an answer comes: so the answers are compared as lines.
  */
 import { assert, assertEquals } from "@std/assert";
 import { Desk } from "./desk.ts";
@@ -18,13 +18,13 @@ interface Vector {
 }
 
 const FOLDER = new URL("vectors/", import.meta.url);
-/** Most ms for the responder to do its part. */
+/** Longest time for the responder's part, in ms. */
 const MOST = 1000;
 
 const fromHex = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (h) => parseInt(h, 16));
 const decode = (hex: string[]) => hex.map((h) => new TextDecoder().decode(fromHex(h))).join("");
 
-/** What happened, in order: bytes sent at a time, and bytes received, or their size. */
+/** What happened, in order: the bytes of each transfer, sent or received, or their size. */
 function events({ steps }: Vector): { ms: number; what: "send" | "size" | "bytes"; hex: string }[] {
   let bytesFollow = false;
   return steps.filter(([, what]) => what === "send" || what === "recv").map(([ms, what, value]) => {
@@ -37,7 +37,7 @@ function events({ steps }: Vector): { ms: number; what: "send" | "size" | "bytes
   });
 }
 
-/** Plays the initiator. Returns what came, in the order of arrival. */
+/** Acts as the initiator. Returns the answers in the order of arrival. */
 function replay(desk: Desk, vector: Vector): string {
   let came = "";
   const pass = (until: () => boolean, what: string) => {
@@ -82,7 +82,7 @@ for (const { name: file } of Deno.readDirSync(FOLDER)) {
     const told = (text: string) => text.split("\n").filter((line) => !/^[kr]/.test(line));
     assertEquals(told(came), told(decode(of("bytes"))));
     assert(came.includes("k\n") && came.includes("r["), came);
-    // Of those that a message has gone with, the first was the configuration.
+    // The first line sent was the configuration.
     const lines = of("send").filter((hex) => hex.length > 4);
     assertEquals(desk.messages, lines.length - 1);
     assertEquals(desk.lines.filter((line) => line.includes("reset")), []);

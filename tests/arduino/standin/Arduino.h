@@ -1,8 +1,8 @@
 /*
- * A stand-in for the parts of Arduino's API that the library and its examples use, on a PC. Which board it stands in for
- * is told by the macros that cores define: ESP8266, ESP32, ARDUINO_ARCH_RP2040, or none of them.
+ * A stand-in for the parts of Arduino's API that the library and its examples use, on a PC. The macros that cores define
+ * choose the board: ESP8266, ESP32, ARDUINO_ARCH_RP2040, or none of them.
  *
- * The environment says how it behaves; standin.cpp has the names.
+ * Environment variables choose how it behaves: see standin.cpp.
  */
 #ifndef STANDIN_ARDUINO_H
 #define STANDIN_ARDUINO_H
@@ -79,7 +79,7 @@ extern HardwareSerial Serial;
 uint32_t standin_random();
 
 #if defined(ESP8266)
-/* The vendor's header has these. */
+/* The vendor's header defines these. */
 typedef uint8_t u8;
 typedef int8_t s8;
 typedef uint16_t u16;

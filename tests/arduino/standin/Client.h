@@ -16,7 +16,8 @@ class Client : public Stream {
   virtual operator bool() = 0;
 };
 
-/* A real socket. With a seed it is hostile: it takes and gives little, hides what has come, and does not connect. */
+/* A real socket. With a seed it is hostile: it accepts and returns few bytes, hides received bytes, and fails to
+ * connect. */
 class StandinClient : public Client {
  public:
   ~StandinClient() { stop(); }

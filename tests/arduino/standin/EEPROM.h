@@ -3,7 +3,7 @@
 
 #include "Arduino.h"
 
-/* In the file HOLDFAST_EEPROM. */
+/* An EEPROM in the file that HOLDFAST_EEPROM names. */
 class EEPROMClass {
  public:
   void begin(size_t size);

@@ -1,15 +1,15 @@
 /*
- * What stands in for a board: its clock, its sockets, its RTC memory, and `main`.
+ * A stand-in for a board: its clock, its sockets, its RTC memory, and `main`.
  *
  *     HOLDFAST_AT     port of 127.0.0.1 to which all connections go, whatever they ask for
  *     HOLDFAST_MS     what millis() begins at
- *     HOLDFAST_SPEED  how much faster it goes than the world
- *     HOLDFAST_SEED   of hostile sockets; 0: they are kind
+ *     HOLDFAST_SPEED  how many times as fast as real time it runs
+ *     HOLDFAST_SEED   of hostile sockets; 0: ordinary ones
  *     HOLDFAST_RTC    the file that is the RTC memory
  *     HOLDFAST_EEPROM the file that is the EEPROM
  *     HOLDFAST_STDIN  there are commands on stdin, a line each: "analogue N", "pin P LEVEL"
  *
- * An output that changes says "pin P LEVEL".
+ * Prints "pin P LEVEL" when an output changes.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,7 +43,7 @@ static long setting(const char *name, long otherwise) {
 
 static uint32_t chance_state;
 
-/* 0 to `most` - 1; 0 where sockets are kind. */
+/* 0 to `most` - 1; 0 if sockets are not hostile. */
 static uint32_t chance(uint32_t most) {
   if (!chance_state) return 0;
   chance_state ^= chance_state << 13;
@@ -52,7 +52,7 @@ static uint32_t chance(uint32_t most) {
   return chance_state % most;
 }
 
-/* How often, where they are hostile: once in this many times. */
+/* True once in this many times, if sockets are hostile. */
 static bool once_in(uint32_t times) {
   return chance_state && !chance(times);
 }
@@ -202,13 +202,13 @@ uint8_t StandinClient::connected() {
   if (socket_ < 0) return 0;
   ssize_t n = recv(socket_, &byte, 1, MSG_PEEK);
   if (n == 0 || (n < 0 && errno != EAGAIN)) lost_ = true;
-  return n > 0 || !lost_; /* as on boards, while something can be read */
+  return n > 0 || !lost_; /* as on boards, true while there is something to read */
 }
 
 /* ---- The heap ---- */
 
 #ifdef STANDIN_NO_HEAP
-/* Linked with --wrap=malloc and the like: what is allocated in `setup` or later ends the program. */
+/* Linked with --wrap=malloc and the like: an allocation in `setup` or later ends the program. */
 static bool is_started;
 
 extern "C" {
@@ -241,7 +241,7 @@ void *operator new(size_t size) {
 }
 #endif
 
-/* Takes the commands that have come. */
+/* Carries out the commands that have arrived. */
 static void obey() {
   static const bool has_input = getenv("HOLDFAST_STDIN");
   static char line[64];

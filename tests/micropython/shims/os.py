@@ -1,4 +1,4 @@
-"""The module of MicroPython in WASM, and what a board's has beside."""
+"""The module `os` of MicroPython in WASM, plus what a board's has."""
 from random import getrandbits
 from uos import *
 

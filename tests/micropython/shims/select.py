@@ -1,4 +1,4 @@
-"""With socket.py: whoever connects is connected."""
+"""Polls sockets of socket.py: each connects at once."""
 POLLOUT = 4
 
 

@@ -1,4 +1,4 @@
-"""A network for MicroPython in WASM, which has none: one peer, which the test plays."""
+"""A network for MicroPython in WASM, which has none: its one peer is the test."""
 SOCK_STREAM = 1
 
 

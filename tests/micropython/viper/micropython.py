@@ -1,5 +1,5 @@
-"""What cipher_native.py needs of MicroPython, for CPython: code that is made for a machine runs as Python, on memory whose words
-have 32 bits. So its arithmetic is tested where there is no MicroPython; what a compiler makes of it is tested where there is."""
+"""What cipher_native.py needs from MicroPython, for CPython: viper code runs as Python, on memory with words of 32 bits. So its
+arithmetic is tested even without MicroPython; the compiled code is tested under MicroPython."""
 import builtins
 
 
@@ -21,7 +21,7 @@ class Memory:
 
     def __getitem__(self, at):
         if at < 0:
-            raise IndexError(at)  # on a board it would read what lies before
+            raise IndexError(at)  # a board would read the bytes before it
         return self._words[at]
 
     def __setitem__(self, at, value):
@@ -43,6 +43,6 @@ def const(value):
     return value
 
 
-# In annotations they are names that nobody imports.
+# Annotations use them without an import.
 builtins.ptr8 = ptr8
 builtins.ptr32 = ptr32

@@ -1,5 +1,5 @@
 # MIT licence.
-"""The testbed's end of a Pyboard: its commands over TCP, as testbed.c tells them. Blocks as a Pyboard does."""
+"""The testbed's end of a Pyboard: its commands over TCP, as testbed.c describes them. Blocks as a Pyboard does."""
 
 import os
 import socket
@@ -35,11 +35,11 @@ def get_pin(pin):
 def send(data):
     """True when the master has read it all."""
     if isinstance(data, str):
-        data = data.encode()  # pyb takes whatever has bytes
+        data = data.encode()  # pyb takes any buffer
     return _ask(bytes((0x73, len(data))) + bytes(data), 1)[0] == 1
 
 
 def receive(length):
-    """What the master has written, or None."""
+    """The bytes that the master has written, or None."""
     answer = _ask(bytes((0x72, length)), length + 1)
     return answer[1:] if answer[0] == 1 else None

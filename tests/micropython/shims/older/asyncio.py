@@ -1,4 +1,4 @@
-"""asyncio for a MicroPython in WASM that has none: nobody waits, and no task runs. What drives a client calls it itself."""
+"""asyncio for a MicroPython in WASM without it: nothing waits, and no task runs. The test calls the client itself."""
 
 
 class Event:
