@@ -218,7 +218,7 @@ consumeTest(
 );
 
 consumeTest(
-  "what a failed statement leaves is not in the file either",
+  "the effects of a failed statement are not in the file either",
   async (rig, store, path) => {
     const device = await rig.device("1", "a", "a", "b");
     await rig.consume(device, note);

@@ -53,7 +53,7 @@ Deno.test("a device is given another application, tries it, and keeps it; messag
   assertStringIncludes((await scene.logs("deploy", "KEPT")).message!, "kitchen/4/");
 });
 
-Deno.test("what fell back is told with its reason, and not tried again unless one says so", async () => {
+Deno.test("a fallback is reported with its reason, and retried only on request", async () => {
   await using scene = await Scene.start();
   let bad = true;
   using board = new ModelBoard(scene.server.port, "roof", {
@@ -71,7 +71,7 @@ Deno.test("what fell back is told with its reason, and not tried again unless on
   assertEquals([board.firmware.trials.length, board.firmware.runs.hash], [2, hashOf(wasm)]);
 });
 
-Deno.test("what cannot be is refused at once: no application, a wrong name, an older one, a device without deploys", async () => {
+Deno.test("invalid deploys are refused at once: not a module, a bad name, an older version, a device without deploys", async () => {
   await using scene = await Scene.start();
   using board = new ModelBoard(scene.server.port, "roof");
   const device = await scene.server.device("roof");
@@ -121,7 +121,7 @@ Deno.test("the same bytes are deployed once, on the terms that were asked for la
   assertEquals([board.firmware.runs.hash, device.runs?.version], [hashOf(wasm), 2]);
 });
 
-Deno.test("what the firmware lacks is refused by name before anything is sent; an older one finds out later", async () => {
+Deno.test("imports that the firmware lacks are refused by name before anything is sent; older firmware finds out later", async () => {
   await using scene = await Scene.start();
   const sleeps = Deno.readFileSync(new URL("../client-as/build/battery.wasm", import.meta.url));
   using board = new ModelBoard(scene.server.port, "roof", { imports: 18 }); // none that sleeps

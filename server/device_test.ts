@@ -80,7 +80,7 @@ Deno.test("a write without a link waits; without qos it is refused", async () =>
   await back.hears("01now");
 });
 
-Deno.test("what cannot be written is refused at its writer", async () => {
+Deno.test("a message that cannot be written is refused at its writer", async () => {
   await using scene = await Scene.start({ limits: { outbox: 2 } });
   const [device] = await scene.device("1");
   for (const text of ["", "a\nb", "\ud83d", "x".repeat(16 * 1024 + 1)]) {

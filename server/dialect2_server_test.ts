@@ -16,7 +16,7 @@ import { until } from "../tests/support/wait.ts";
 
 // What a device says of itself.
 
-Deno.test("what a device says about itself is the server's to read, and in its log", async () => {
+Deno.test("a device's metadata can be read from the server, and is in its log", async () => {
   for (const options of [{}, locked]) {
     await using scene = await Scene.start(options);
     const metadata = "reset=watchdog version=0.1.0 ort=küche";

@@ -38,7 +38,7 @@ Deno.test("a device that is forgotten comes back as a new one, and nothing is le
   assertEquals(await again.readline(), "hello");
 });
 
-Deno.test("who forgets a device twice forgets no other one", async () => {
+Deno.test("forgetting a device twice forgets no other one", async () => {
   await using scene = await Scene.start();
   const [, peer] = await scene.device("1");
   await Promise.all([scene.server.forget("1"), scene.server.forget("1")]);
@@ -67,7 +67,7 @@ Deno.test("its application ends, and is started again when the device comes back
   assertEquals(scene.codes("app_failed"), []);
 });
 
-Deno.test("what waited for a device that is forgotten takes no room any more", async () => {
+Deno.test("messages for a forgotten device take no room any more", async () => {
   await using scene = await Scene.start({ limits: { totalText: 1000 } });
   const [device, peer] = await scene.device("1");
   await peer.say(`00${"x".repeat(100)}\n01${"x".repeat(100)}\n`);
@@ -91,7 +91,7 @@ Deno.test("a device that nobody knows cannot be forgotten, nor one of a closed s
   assertEquals(await codeOf(scene.server.forget("1")), "CLOSED");
 });
 
-Deno.test("a client whose device was forgotten goes on, and what it had to say arrives", async () => {
+Deno.test("a client whose device was forgotten goes on, and its messages arrive", async () => {
   await using scene = await Scene.start();
   const [client] = dial(scene.server);
   await using _ = client;

@@ -4,7 +4,7 @@ import { Client } from "../bridge/host/mod.ts";
 import { fails, folder, type Process, start } from "../tests/support/main_process.ts";
 import { withPostgres } from "../tests/support/postgres.ts";
 
-Deno.test("what cannot be with a store in PostgreSQL is named, with exit code 2, and never the password", async () => {
+Deno.test("options that a PostgreSQL store cannot have are named, with exit code 2, and never the password", async () => {
   const store = "postgres://u:secret@h.invalid/d";
   const wrong: [string[], string][] = [
     [["--open", "--store", `${store}?sslmode=some`], "sslmode must be one of"],

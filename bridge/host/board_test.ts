@@ -246,7 +246,7 @@ Deno.test("a board that is closed does nothing more", async () => {
   assert(!it.board.connected);
 });
 
-Deno.test("what is no application, or asks for too much, is refused", async () => {
+Deno.test("bytes that are not an application, or that ask for too much, are refused", async () => {
   const options = { id: "1", port: 1 };
   const empty = new WebAssembly.Module(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
   const refused = (changed: Partial<BoardOptions>, why: string) => {

@@ -196,7 +196,7 @@ Deno.test("the server is asked: its answer, its fault, or that there is none", a
   assertEquals((await assertRejects(() => part.channels.ask("z"), LocalError)).code, "CLOSED");
 });
 
-Deno.test("a request whose time is up before it was sent has expired, and nobody is asked", async () => {
+Deno.test("a request whose time is up before it is sent expires without being sent", async () => {
   await using server = await listen();
   await using cable = await FaultProxy.start({ target: { port: 1 } }); // nobody is there
   await using part = plugIn(cable.port);
@@ -209,7 +209,7 @@ Deno.test("a request whose time is up before it was sent has expired, and nobody
   assertEquals(part.errors, []);
 });
 
-Deno.test("what the server does not take is told to the program", async () => {
+Deno.test("the program is told what the server refuses", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const device = await byHand(server);

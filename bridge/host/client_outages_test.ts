@@ -283,7 +283,7 @@ Deno.test("a server that never reads is given up, and what it did not take is ke
 
 // Calls from within onState, and the end.
 
-Deno.test("whatever is called from within onState takes effect", async () => {
+Deno.test("calls from within onState take effect", async () => {
   await using scene = await Scene.start();
   const device = await scene.device();
   const results: Promise<unknown>[] = [];

@@ -6,7 +6,7 @@ import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../../server/mod.ts";
 import { Client } from "./mod.ts";
 
-Deno.test("a client that sleeps is no outage, and what is written meanwhile is there when it is back", async () => {
+Deno.test("a sleeping client does not count as an outage, and gets what was written meanwhile when it is back", async () => {
   await using scene = await Scene.start();
   const { server, server: { port } } = scene;
   const at = { id: "1", port, timeout: server.timeout };
@@ -27,7 +27,7 @@ Deno.test("a client that sleeps is no outage, and what is written meanwhile is t
   assertEquals(await device.readline(), "one");
 });
 
-Deno.test("what a client with a memory has not got rid of when it sleeps is sent by the next one", async () => {
+Deno.test("messages that a client with a memory has left when it sleeps are sent by the next client", async () => {
   using files = folder();
   const memory = `${files.path}/client.state`;
   await using scene = await Scene.start();

@@ -334,7 +334,7 @@ Deno.test("a signal that serves many writes collects no listeners", async () => 
 
 // Readers.
 
-Deno.test("nothing is acknowledged that was not handed out", async () => {
+Deno.test("a message is acknowledged only after it was handed out", async () => {
   await using server = quietServer();
   const [client] = dial(server);
   await using _ = client;

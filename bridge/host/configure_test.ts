@@ -137,7 +137,7 @@ Deno.test("of two addresses of the server that an application says, the board go
   assertEquals(said.map(({ host }) => host), [["127.0.0.7", "127.0.0.1"]]);
 });
 
-Deno.test("what is not told in a configuration is as in the settings", async () => {
+Deno.test("options missing in a configuration are taken from the settings", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   await using it = await start(field(5, "other"), {
     id: "stored",
@@ -148,7 +148,7 @@ Deno.test("what is not told in a configuration is as in the settings", async () 
   assert(it.board.connected);
 });
 
-Deno.test("without a configuration that can be there is no link", async () => {
+Deno.test("without a valid configuration there is no link", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   for (const fields of [[], field(5, "no server"), [5, 9, 1], [...here(1), ...field(4, [1, 0])]]) {
     await using it = await start(fields);

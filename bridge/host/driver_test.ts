@@ -141,7 +141,7 @@ Deno.test("half a greeting is none, but a busy client looks whether the rest has
   assertEquals(told, ["NO_GREETING"]);
 });
 
-Deno.test("what comes while it looks is not lost, and is taken before time goes on", async () => {
+Deno.test("data that arrives during a check is not lost, and is read before time goes on", async () => {
   await using scene = ManualClient.up();
   const { machine, client, told } = scene;
   const lines = ["a", "b", "c"].map(() => client.readline());
@@ -238,7 +238,7 @@ Deno.test("a server that takes at last what waited for its turn is not stalled s
   assertEquals(told, ["up", "STALLED"]);
 });
 
-Deno.test("what was written stays as it is until it was taken, and what follows is collected", async () => {
+Deno.test("written bytes stay unchanged until they are taken, and later ones are collected", async () => {
   await using scene = ManualClient.up();
   const { machine, client } = scene;
   const { socket } = machine;
@@ -264,7 +264,7 @@ Deno.test("what was written stays as it is until it was taken, and what follows 
   }
 });
 
-Deno.test("what is written in one go is handed over in one piece, and more than that as it finds room", async () => {
+Deno.test("what is written at once is handed over in one piece, the rest as there is room", async () => {
   await using scene = ManualClient.up({ dialect: 1, size: { line: 16_000, outbox: 256 * 1024 } });
   const { machine, client } = scene;
   const { socket } = machine;
@@ -287,7 +287,7 @@ Deno.test("what is written in one go is handed over in one piece, and more than 
   );
 });
 
-Deno.test("what was written just before a client is closed is handed over", async () => {
+Deno.test("messages written just before a client is closed are handed over", async () => {
   const { machine, client } = ManualClient.up();
   client.write("last words", { qos: false });
   void client.close();

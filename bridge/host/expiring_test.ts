@@ -80,7 +80,7 @@ Deno.test("without an ack, it is decided by a new connection, when the server wa
   assertEquals([await fates[1], told, desk.lines], ["EXPIRED", ["b EXPIRED"], ["01\0"]]);
 });
 
-Deno.test("no writer is told that a message has expired before that is safe in the memory", async () => {
+Deno.test("a writer learns that a message has expired only when that is safe in the memory", async () => {
   const { told, onExpired } = listening();
   const disk = new ClientDisk();
   await using desk = new Desk(disk, { onExpired });

@@ -18,7 +18,7 @@ Deno.test("another message under the same number, from an old copy of the store,
   assertEquals(handout.offered(at(7, 1), "b"), true);
 });
 
-Deno.test("what the application has when the connection ends is held, by the next process, too", () => {
+Deno.test("messages that the application has when the connection ends are held, by the next process, too", () => {
   const handout = new Handout();
   assertEquals(handout.holds(at(7, 1)), false, "there is nothing");
   handout.offered(at(7, 1), "a");
@@ -35,7 +35,7 @@ Deno.test("what the application has when the connection ends is held, by the nex
   }
 });
 
-Deno.test("what was held already, or is done with, is not held when the connection ends again", () => {
+Deno.test("messages held already, or done with, are not held when the connection ends again", () => {
   const handout = new Handout();
   handout.offered(at(7, 1), "a");
   assertEquals([handout.holds(at(7, 1)), handout.holds(at(7, 1))], [true, false]);
@@ -46,7 +46,7 @@ Deno.test("what was held already, or is done with, is not held when the connecti
   assertEquals([nothing.isAt(at(7, 3)), nothing.holds(at(7, 3))], [false, false]);
 });
 
-Deno.test("who asks for the next message is done with the one that it has, if that was not taken yet", () => {
+Deno.test("asking for the next message ends the current one if it was not accepted yet", () => {
   const handout = new Handout();
   const processed = (epoch: number, next: number) => handout.progress(at(epoch, next)).processed;
   handout.asked();
@@ -62,7 +62,7 @@ Deno.test("who asks for the next message is done with the one that it has, if th
   assertEquals(processed(8, last), 0n, "the server has another stream");
 });
 
-Deno.test("what an earlier process was done with is not handed out again, but another under its number is", () => {
+Deno.test("a message done in an earlier process is not handed out again, but another with its number is", () => {
   const earlier = new Handout();
   earlier.offered(at(7, 1), "a");
   earlier.asked();

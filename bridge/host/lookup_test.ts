@@ -32,7 +32,7 @@ Deno.test("a name that resolves slowly is not a server that does not answer", as
   assertEquals(told, ["NO_ADDRESS", "up"]);
 });
 
-Deno.test("what was found is kept while attempts repeat, and looked up again beside them", async () => {
+Deno.test("a found address is kept while attempts repeat, and looked up again meanwhile", async () => {
   await using scene = client();
   const { machine, told } = scene;
   machine.finds(FOUND);
@@ -85,7 +85,7 @@ Deno.test("a name that cannot be looked up is named, and looked up again with pa
   assert(machine.sockets.length > 0);
 });
 
-Deno.test("what is written while a name is looked up waits for the link", async () => {
+Deno.test("messages written during a name lookup wait for the link", async () => {
   await using scene = client();
   const { machine } = scene;
   const written = scene.client.write("a");
@@ -174,7 +174,7 @@ Deno.test("a name that is still looked up when its turn comes again is waited fo
   assertEquals(machine.lookups.length, 1, "it is asked for once");
 });
 
-Deno.test("what cannot be where a server is is refused by name", () => {
+Deno.test("an invalid server address is refused by name", () => {
   for (
     const [host, message] of [
       [[], "host must be a name or an address, or 1 to 8 of them"],

@@ -68,7 +68,7 @@ fileTest("it is its owner's alone, and keeps what was committed last", (path) =>
 });
 
 fileTest(
-  "what the application has when its process ends is kept, and an outbox may be empty",
+  "messages that the application has when its process ends are kept, and an outbox may be empty",
   (path) => {
     for (const held of ["a NUL \0 inside", "\ufeffa mark", "", undefined]) {
       {
@@ -83,7 +83,7 @@ fileTest(
   },
 );
 
-fileTest("what it has is read from a file of the version before as well", (path) => {
+fileTest("files of the previous version are read, too", (path) => {
   const db = new DatabaseSync(path);
   db.exec(`
     PRAGMA application_id = ${0x48464d33};
@@ -112,7 +112,7 @@ fileTest("one that is closed twice gives nobody else's place away", (path) => {
   assertStringIncludes(error.message, "in use by another client in this process");
 });
 
-fileTest("a bug of the caller is no failure of the disk, and changes nothing", (path) => {
+fileTest("a bug of the caller does not count as a disk failure, and changes nothing", (path) => {
   using file = new MemoryFile(path, "1");
   file.commit({ ...change, next: 1, written: [{ number: 0, text: bytes("a") }] });
   const text = {} as Uint8Array;
@@ -166,7 +166,7 @@ fileTest("a commit is on the disk when it returns, and is all or nothing", (path
   assertEquals([outbox.next, outbox.messages.map(({ number }) => number)], [3, [0, 2]]);
 });
 
-fileTest("what is no memory, or damaged, is refused and left as it is", (path) => {
+fileTest("a file that is not a memory, or is damaged, is refused and left unchanged", (path) => {
   const old = new Uint8Array(32);
   old.set(bytes("HFM2"));
   const notes = bytes("somebody's notes, which must not be overwritten".repeat(9));

@@ -9,7 +9,7 @@ function texts(disk: ClientDisk): string[] {
   return disk.state!.outbox.messages.map(({ text }) => new TextDecoder().decode(text));
 }
 
-Deno.test("what is written goes out when it is safe, all of a turn in one commit", async () => {
+Deno.test("messages are sent when they are safe, all of one turn in one commit", async () => {
   const disk = new ClientDisk();
   await using desk = new Desk(disk);
   await desk.welcome();
@@ -137,7 +137,7 @@ Deno.test("a write that is given up before it is safe was never accepted; later 
   assertEquals(desk.lines, ["00late"]);
 });
 
-Deno.test("what the server has become too small for is forgotten, and its writer told when that is safe", async () => {
+Deno.test("messages too large for the changed server are dropped, and the writer is told when that is safe", async () => {
   const disk = new ClientDisk();
   const desk = new Desk(disk);
   await desk.welcome();
@@ -218,7 +218,7 @@ Deno.test("while the memory fails whoever waits is told, nothing goes out, and i
   assertEquals(desk.lines, ["01d"]);
 });
 
-Deno.test("what was processed while the memory fails is not acknowledged, and not handed out twice", async () => {
+Deno.test("messages processed while the memory fails are not acknowledged, and not handed out twice", async () => {
   const disk = new ClientDisk();
   await using desk = new Desk(disk);
   await desk.welcome();

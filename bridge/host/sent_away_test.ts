@@ -97,7 +97,7 @@ Deno.test("servers that send a client to one another do not have it run in circl
   assertEquals(await scene.soughtAfter(WAITS + 100), FIRST);
 });
 
-Deno.test("who was served for the timeout may be sent away again", async () => {
+Deno.test("a client served for the timeout may be sent away again", async () => {
   await using scene = new Scene([FIRST, SECOND]);
   for (const next of [SECOND, FIRST, SECOND]) {
     await scene.welcomes();

@@ -49,7 +49,7 @@ Deno.test("a board sleeps when all is acknowledged, and goes on with its stream 
   await until(() => device.asleepUntil, { what: "the server to know that it sleeps" });
 });
 
-Deno.test("what waits in a board that sleeps comes once, with its time", async () => {
+Deno.test("messages waiting in a sleeping board arrive once, with their time", async () => {
   const kept = new Kept();
   const silent = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   const { port } = silent.addr as Deno.NetAddr;
@@ -65,7 +65,7 @@ Deno.test("what waits in a board that sleeps comes once, with its time", async (
   assert(apart >= TEN_MINUTES && apart < TEN_MINUTES + 60_000, `${apart} ms`);
 });
 
-Deno.test("what was withdrawn before a sleep is withdrawn after the next one, too", () => {
+Deno.test("a message withdrawn before a sleep stays withdrawn after the next one", () => {
   const core = new Core(coreModule(), {}, coreOptions({ id: "1" }, chipSize), 0);
   assert(core.writeWithdrawn());
   assert(core.write(new TextEncoder().encode("21.5"), true, true));

@@ -105,7 +105,7 @@ for (
   });
 }
 
-Deno.test("what a server says to a firmware is passed over: a program is none", async () => {
+Deno.test("messages for firmware are ignored: a program has none", async () => {
   const lines = ["00\x02x", "01one", "02\x02o", "03two"].map((line) => `${line}\n`).join("");
   await using server = answering((hello) => `${welcome(hello)}${lines}`);
   const [client] = dial(server);

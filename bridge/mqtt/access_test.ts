@@ -49,7 +49,7 @@ toolTest(
 );
 
 toolTest(
-  "whose certificate is not taken, and by whom, is said by name",
+  "a refused certificate is named, and who refused it",
   TOOLS,
   async ({ mosquitto, openssl }) => {
     const { broker, own, caCert } = await begin(mosquitto, openssl);

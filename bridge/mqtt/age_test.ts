@@ -93,7 +93,7 @@ Deno.test("without a bound of age a broker may be away for ever", async () => {
   assertEquals(all.mqtt.state.givenUp, 0);
 });
 
-Deno.test("what became too old while the server was away is given up when it starts", async () => {
+Deno.test("messages that became too old while the server was down are given up when it starts", async () => {
   using dir = folder();
   const calendar = new Calendar();
   const path = `${dir.path}/s.db`;
@@ -131,7 +131,7 @@ Deno.test("rows of a store that knew no age are as old as the bridge's start", a
   await until(() => all.mqtt.state.givenUp === 1);
 });
 
-Deno.test("what follows many that were given up goes out, though its ids come again", async () => {
+Deno.test("messages after many given-up ones are sent, though their ids come again", async () => {
   await using broker = new ScriptBroker();
   const calendar = new Calendar();
   const options = {

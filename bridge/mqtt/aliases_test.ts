@@ -73,14 +73,14 @@ Deno.test("MQTT 3.1.1 has none, nor a broker that grants none", () => {
   }
 });
 
-Deno.test("what is too large for the broker leaves no number that it does not know", () => {
+Deno.test("a publication too large for the broker leaves no topic alias that it does not know", () => {
   const rig = new MqttRig(5, undefined, { window: 10 });
   rig.connect({ properties: { topicAliasMaximum: 10, maximumPacketSize: 100 } });
   rig.session.publish([{ ...row(1), payload: "x".repeat(50) }, row(2), row(3)]);
   assertEquals(new Reader().read(rig).map(([topic]) => topic), [LONG, ""]);
 });
 
-Deno.test("a broker that uses a number, of which it was told none, is left", () => {
+Deno.test("a broker that uses a topic alias though none is allowed is disconnected", () => {
   const rig = new MqttRig(5);
   rig.connect();
   const say = () => rig.delivers(1, "1", { properties: { topicAlias: 1 } } as Partial<Packet>);
@@ -111,7 +111,7 @@ function follow(most: number, topics: readonly string[]): string[] {
   });
 }
 
-Deno.test("whatever is published, the broker knows which topic it is", () => {
+Deno.test("the broker can resolve the topic of every publication", () => {
   let state = 1;
   const random = (below: number) => (state = state * 48271 % 2147483647) % below;
   for (const most of [0, 1, 2, 3, 10]) {

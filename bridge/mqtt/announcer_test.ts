@@ -17,7 +17,7 @@ import { createTables, type Schema } from "./schema.ts";
 import { Topics } from "./topics.ts";
 import { type DiscoveryPayload, isNothing } from "./discovery.ts";
 
-Deno.test("a device of which topics were taken back while another server had it is told of again", async () => {
+Deno.test("a device whose topics were cleared while another server had it is announced again", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });

@@ -169,7 +169,7 @@ Deno.test("a device that has said when it goes to sleep sleeps at once, until th
   assertEquals(stage.close(), 0);
 });
 
-Deno.test("what the operator says of sleep counts, and what a device has said to an earlier process", () => {
+Deno.test("the operator's sleep setting counts, and so does one reported to an earlier process", () => {
   const sleeping = (id: string) => id === "told" ? 0 : undefined;
   const away = { connected: false, metadata: "" };
   const devices = [{ id: "told", ...away }, { id: "kept", ...away }];
@@ -203,7 +203,7 @@ Deno.test("a device that an earlier process has missed does not sleep once more"
   ]);
 });
 
-Deno.test("what a device says of its sleep", () => {
+Deno.test("how a device reports its sleep", () => {
   const said: [string, number | undefined][] = [
     ["", undefined],
     ["sleep=60", 60_000],
@@ -216,7 +216,7 @@ Deno.test("what a device says of its sleep", () => {
   for (const [metadata, ms] of said) assertEquals(sleepIn(metadata), ms, metadata);
 });
 
-Deno.test("what a device has said of its sleep is not kept while another server has it", () => {
+Deno.test("a device's sleep report is dropped while another server has it", () => {
   const stage = new Stage({ offlineAfter: 100 });
   stage.comes("nap", "sleep=1");
   stage.leaves("nap");

@@ -74,7 +74,7 @@ Deno.test("a message that comes again after a restart does nothing again", async
   }
 });
 
-Deno.test("whatever a broker does wrong is said by name, and the bridge comes again", async () => {
+Deno.test("every protocol error of the broker is named, and the bridge reconnects", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   await using all = await serve(broker, dir.path);
@@ -155,7 +155,7 @@ Deno.test("a bridge that is closed while it starts, as the store fails, never co
   assertEquals(broker.count("connect"), 0);
 });
 
-Deno.test("what devices want to hear meanwhile does not keep a bridge away that begins again", async () => {
+Deno.test("changed subscriptions of devices do not stop a bridge from reconnecting", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   let fails = false;
@@ -188,7 +188,7 @@ async function reports(broker: ScriptBroker, path: string): Promise<void> {
   await until(temp, { what: "a report" });
 }
 
-Deno.test("what a device told that is forgotten while the bridge starts, and comes back, is taken back", async () => {
+Deno.test("the topics of a device that is forgotten while the bridge starts, and comes back, are cleared", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   await reports(broker, dir.path);
@@ -270,7 +270,7 @@ Deno.test("a message for several devices comes to all but those that are forgott
   assertEquals([forgets, device.counts.written], [[], 1]);
 });
 
-Deno.test("what a device tells while all states are announced is not undone by what it was before", async () => {
+Deno.test("a report that comes while all states are announced is not overwritten by an older one", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   await reports(broker, dir.path);
@@ -308,7 +308,7 @@ Deno.test("what a device tells while all states are announced is not undone by w
 });
 
 for (const [stage, how] of [[0, "waits"], [1, "is sent"]] as const) {
-  Deno.test(`a publication whose id another one has goes out when that one is done: it ${how} in the store`, async () => {
+  Deno.test(`a publication whose id is in use is sent when the other one is done: it ${how} in the store`, async () => {
     using dir = folder();
     await using broker = new ScriptBroker();
     const ids = 65_534;

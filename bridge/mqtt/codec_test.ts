@@ -36,7 +36,7 @@ Deno.test("no other packet may be so long, and no length has five bytes", () => 
   assertEquals(codes, ["TOO_LARGE", "MALFORMED"]);
 });
 
-Deno.test("what is no packet is named", () => {
+Deno.test("invalid packets are named", () => {
   for (
     const bytes of [[0x36, 0x00], [0x50, 0x01, 0x00], [0x50, 0x02, 0x00, 0x00], [
       0x61,
@@ -50,7 +50,7 @@ Deno.test("what is no packet is named", () => {
   }
 });
 
-Deno.test("a property that is there twice is no packet", () => {
+Deno.test("a packet with the same property twice is refused", () => {
   const user = [0x26, 0, 1, 97, 0, 1, 98];
   const expiry = (seconds: number) => [0x02, 0, 0, 0, seconds];
   const message = (...properties: number[]) => {

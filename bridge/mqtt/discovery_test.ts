@@ -182,7 +182,7 @@ Deno.test("a button asks the device", () => {
   assertEquals(open, { ...button, payload_press: "open" });
 });
 
-Deno.test("what a device says of itself, and channels of such names, are diagnostics", () => {
+Deno.test("a device's metadata, and channels of such names, are diagnostics", () => {
   const description: Description = { channels: { heap: { kind: "sensor", unit: "B" } } };
   const diagnostics = {
     rssi: -61,
@@ -236,7 +236,7 @@ Deno.test("no two devices or channels have the same ids, whatever they are calle
   assertEquals(Object.keys(cmps).length, channels.length + 2);
 });
 
-Deno.test("what is gone from a description is removed, once", () => {
+Deno.test("channels gone from a description are removed, once", () => {
   const old = payloadOf({ channels: { temp: { kind: "sensor" }, led: { kind: "switch" } } })!;
   const next = payloadOf({ channels: { temp: { kind: "number" }, led: { kind: "switch" } } })!;
   const before = JSON.stringify(old);

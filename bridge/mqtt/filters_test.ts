@@ -52,7 +52,7 @@ Deno.test("a topic is found in all filters that have it, and in none that was de
   assertEquals([...all.meeting("#")], []);
 });
 
-Deno.test("what is no filter, and no topic", () => {
+Deno.test("invalid filters and topics", () => {
   for (const good of ["a", "a/b", "/", "a//b", "+", "#", "a/+/#", "é b", "x".repeat(256)]) {
     assertEquals(wrongFilter(good), undefined, good);
   }

@@ -258,7 +258,7 @@ toolTest(
 );
 
 toolTest(
-  "nor of one that is forgotten while the broker is away, or the server",
+  "a device forgotten while the broker or the server is down leaves nothing either",
   TOOLS,
   async ({ mosquitto }) => {
     await using at = await atBroker(mosquitto);

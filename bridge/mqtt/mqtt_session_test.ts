@@ -431,7 +431,7 @@ Deno.test("a broker cannot have it that nobody sees when it is gone", () => {
   }
 });
 
-Deno.test("what the broker has not taken yet it cannot answer", () => {
+Deno.test("the broker cannot answer a request that it has not received yet", () => {
   const rig = new MqttRig();
   rig.connect();
   rig.session.timeout(rig.now = 30_000);

@@ -155,7 +155,7 @@ toolTest(
   },
 );
 
-toolTest("what a device may not is told to it, and in the log", TOOLS, async (tools) => {
+toolTest("a device is told what it may not do, and so is the log", TOOLS, async (tools) => {
   const ownTopics = ["home/{id}/#", "+/shared", "holdfast/open/x"];
   await using all = await Bridged.begin(tools.mosquitto, { ownTopics });
   const { client, device, faults } = hearing(all.server.port, "a/b");
@@ -211,7 +211,7 @@ toolTest("where no topics are allowed the channel is one as any other", TOOLS, a
   assertEquals(all.peer.at("home/door"), []);
 });
 
-Deno.test("what a device says of a topic", () => {
+Deno.test("what a device can say about a topic", () => {
   const retain = false;
   assertEquals(messageIn("a b c"), { topic: "a", payload: "b c", retain });
   assertEquals(messageIn("a"), { topic: "a", payload: "", retain });
@@ -227,7 +227,7 @@ Deno.test("what a device says of a topic", () => {
   }
 });
 
-Deno.test("what a device is told of a message comes back the same", () => {
+Deno.test("a message written for a device parses back to the same", () => {
   for (const topic of ["a", "a b", "5", "true", '"', "{}", "é/ü"]) {
     for (const payload of ["", "1", "on", " x ", "a\nb", '{"a":1}', "5 6"]) {
       const text = valueFor(topic, payload);
@@ -243,7 +243,7 @@ Deno.test("what a device is told of a message comes back the same", () => {
   }
 });
 
-Deno.test("a pattern that is no filter is refused by name", () => {
+Deno.test("a pattern that is not a filter is refused by name", () => {
   for (const pattern of ["", "a/#/b", "$SYS/#", "a+", "x".repeat(257)]) {
     const options = { hostname: "localhost", ownTopics: [pattern] };
     const error = assertThrows(() => new MqttBridge(options), LocalError, "topics of devices");

@@ -88,7 +88,7 @@ for (const [name, version] of VERSIONS) {
     },
   );
 
-  toolTest(`what is to be done is done once, over MQTT ${name}`, TOOLS, async (tools) => {
+  toolTest(`commands are carried out once, over MQTT ${name}`, TOOLS, async (tools) => {
     await using all = await Bridged.begin(tools.mosquitto, { version, deadline: 60_000 });
     const { peer, server } = all;
     {
@@ -140,7 +140,7 @@ for (const [name, version] of VERSIONS) {
   );
 
   toolTest(
-    `a request whose server is closed is answered when it is started again, over MQTT ${name}`,
+    `a request whose server is closed is answered after the restart, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using all = await Bridged.begin(mosquitto, { version });
@@ -263,7 +263,7 @@ toolTest("requests beyond the bound are told so", TOOLS, async (tools) => {
   assertEquals((await answer(peer, "holdfast/kitchen/response/adc")).payload, "512");
 });
 
-toolTest("what an earlier prefix has subscribed is given up", TOOLS, async (tools) => {
+toolTest("subscriptions of an earlier prefix are removed", TOOLS, async (tools) => {
   await using all = await Bridged.begin(tools.mosquitto, { prefix: "old" });
   const { peer } = all;
   await peer.shows("old/status", "online");

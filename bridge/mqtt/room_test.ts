@@ -32,7 +32,7 @@ Deno.test("where it seems full the store says how much there really is", async (
   assertEquals([told, counts()], [[], 3]);
 });
 
-Deno.test("whoever finds no room waits until a row is done", async () => {
+Deno.test("a writer that finds no room waits until a row is done", async () => {
   const { room, has, told } = begin();
   for (let i = 0; i < 3; i++) await room.take(1);
   Object.assign(has, { rows: 3, bytes: 3 });
@@ -74,7 +74,7 @@ Deno.test("a newer value of a state that waits needs no room, unless it may be o
   assertEquals(room.amount, { rows: 0, bytes: 0 });
 });
 
-Deno.test("nobody waits for room that a transaction has taken: if it fails, no row will free it", async () => {
+Deno.test("no writer waits for room taken by a transaction: if it fails, no row will free it", async () => {
   const { room } = begin();
   for (let i = 0; i < 3; i++) await room.take(1);
   const all = Array.from({ length: 5 }, () => room.take(1)); // one count is for all of them

@@ -117,7 +117,7 @@ Deno.test("a newer state never overtakes the one that was sent, nor an event ano
   assertEquals(await tables.behind(3, 1), ["event b"]);
 });
 
-Deno.test("what is added is sent from the beginning if nothing waits and the broker takes it", async () => {
+Deno.test("an added row is sent at once if nothing waits and the broker is ready", async () => {
   using dir = folder();
   await using tables = await begin(dir.path);
   const { commit, schema, state, event } = tables;

@@ -129,7 +129,7 @@ function slowly(platform: Platform, bytes: number, ms: number): Platform {
   };
 }
 
-Deno.test("a slow link is no silent broker", async () => {
+Deno.test("a slow link does not count as a silent broker", async () => {
   await using broker = new ScriptBroker();
   // What is under way takes a minute, and a question stands in line behind it.
   await using all = await begin(broker, {}, (platform) => slowly(platform, 100, 3000));

@@ -12,7 +12,7 @@ Deno.test("a name is one level of a topic, and comes back as it was", () => {
   assertEquals(new Set(names.map(escapeLevel)).size, names.length);
 });
 
-Deno.test("what no name is escaped to stands for nothing", () => {
+Deno.test("escapes that no name produces are refused", () => {
   for (const level of ["%2f", "%41", "%", "a+b", "%2", "#"]) {
     assertEquals(unescapeLevel(level), undefined, level);
   }
@@ -94,7 +94,7 @@ Deno.test("whose a topic is", () => {
   }
 });
 
-Deno.test("a prefix that is no topic is refused by name", () => {
+Deno.test("a prefix that is not a topic is refused by name", () => {
   for (const prefix of ["", "a/", "/a", "a//b", "a/+", "#", "$SYS", "a\0", "x".repeat(257)]) {
     const error = assertThrows(() => new Topics(prefix), LocalError, "prefix");
     assertEquals(error.code, "BAD_ARGUMENT");

@@ -108,7 +108,7 @@ toolTest(
   },
 );
 
-Deno.test("what a device is counts when what it says becomes safe, and not before", async () => {
+Deno.test("a device's metadata counts once its message is safe, not before", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });

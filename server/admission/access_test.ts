@@ -101,7 +101,7 @@ Deno.test("a key is kept as it was given, whatever becomes of the bytes", () => 
   assertEquals(access.keyFor({ id: "1", suite: 2 }), parseKey("1", KEY));
 });
 
-Deno.test("nobody who prints what knows the keys sees them", () => {
+Deno.test("printing an object that has the keys does not show them", () => {
   const access = new Access({ keys: keysOf("1") });
   const options = { depth: 10, showHidden: true, getters: true };
   const shown = `${Deno.inspect(access, options)} ${JSON.stringify(access)}`;

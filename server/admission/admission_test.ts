@@ -55,7 +55,7 @@ Deno.test("a welcome tells how far both are to nobody but who has the key, and n
   assertEquals([told.size, positions.txEpoch], [80, 99]);
 });
 
-Deno.test("what comes together with the proof is not lost, and nothing before it is awaited", () => {
+Deno.test("bytes that arrive together with the proof are not lost, and the proof is not held up", () => {
   const guest = Door.withKey().knock();
   guest.greets({ suite: "02" });
   guest.says(`${guest.proof()}\n00first\n`);
@@ -172,7 +172,7 @@ Deno.test("a wrong proof is refused late, four at a time from one address, and o
   assertEquals(guesses(door.knock()), [refusal("02"), true]);
 });
 
-Deno.test("whatever others at its address have tried, a right proof gets in at once, and so does who needs none", () => {
+Deno.test("a right proof gets in at once, whatever others at its address tried; so does a device without a key", () => {
   const door = Door.withKey({ open: true });
   for (let n = 0; n < 100; n++) guesses(door.knock());
   const guest = door.knock();
@@ -258,7 +258,7 @@ Deno.test("a key that is added between welcome and answer lets nobody in who has
   assertThrows(() => guest.admitted!.check(), PeerError);
 });
 
-Deno.test("a peer that leaves without a wrong proof frees no place of those whose answer is delayed", () => {
+Deno.test("a peer that leaves without a wrong proof frees no place of delayed answers", () => {
   const door = Door.withKey();
   const wrong = () => {
     const guest = door.knock();

@@ -98,7 +98,7 @@ Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG, the longest on
   assert(isWelcome(guest.heard));
 });
 
-Deno.test("what a device says about itself stands behind a TAB, and is no part of its name", () => {
+Deno.test("a device's metadata follows a TAB, and is not part of its name", () => {
   for (const metadata of ["a=", "reset=power-on version=0.1.0 ort=küche", `a=${"é".repeat(63)}`]) {
     const guest = new Door().knock();
     guest.greets({ id: `kitchen\t${metadata}` });

@@ -88,7 +88,7 @@ Deno.test("many who add a key at the same time all get theirs in", async () => {
   assertEquals(folder.files, ["keys.json"]);
 });
 
-Deno.test("what an interrupted command left is said, and what to do about it", async () => {
+Deno.test("leftovers of an interrupted command are reported, with the remedy", async () => {
   using folder = new Folder();
   Deno.writeTextFileSync(`${folder.keys}.new`, "");
   let said = "";
@@ -176,7 +176,7 @@ Deno.test("a file without keys does not replace keys that are in use, unless it 
   assertEquals([...readKeys(folder.keys).keys()].sort(), ["2", "no keys"]);
 });
 
-Deno.test("a byte-order mark, as Windows' editors write one, is no fault", () => {
+Deno.test("a byte-order mark, as Windows' editors write one, is accepted", () => {
   using folder = new Folder();
   folder.write(`\ufeff{ "1": "${SECRET}" }\r\n`);
   assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
@@ -274,7 +274,7 @@ Deno.test("a key in capital letters is a key", () => {
   assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
 });
 
-Deno.test("what is wrong with a file of keys is said, and nothing that is in it", async () => {
+Deno.test("the fault of a file of keys is reported, and none of its content", async () => {
   using folder = new Folder();
   const wrong: [string | Uint8Array, string][] = [
     [`{ "1": "${SECRET}", }`, "is not JSON"],
@@ -316,7 +316,7 @@ Deno.test("a path that leads to no file is said", async () => {
   await assertRejects(() => addKey(`${folder.path}/no/keys`, "1"), LocalError, "does not exist");
 });
 
-Deno.test("what is no key is named with its device, whatever it is", () => {
+Deno.test("an invalid key is reported with its device", () => {
   using folder = new Folder();
   for (const value of ["5", "true", "null", '["x"]', '{ "x": 1, "x": 1 }', '"short"']) {
     folder.write(`{ "kitchen": ${value} }`);

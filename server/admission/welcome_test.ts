@@ -138,7 +138,7 @@ Deno.test("an old store is noticed again, if the link ends before the welcome is
   assert(guest.admitted?.older);
 });
 
-Deno.test("what was written but never sent cannot be there: our store is old, and had others in its place", () => {
+Deno.test("an acknowledgement of messages never sent shows that the store was set back", () => {
   const door = new Door();
   const record = lively(door);
   record.write("six", { overtakes: false, qos: true }, 0);

@@ -18,19 +18,19 @@ Deno.test("a sequence without a fault has no counts", () => {
   assertEquals(counts(...upTo(1000)), [0, 0, 0, 0]);
 });
 
-Deno.test("what is skipped is missing", () => {
+Deno.test("skipped messages are missing", () => {
   assertEquals(counts(0, 1, 4), [2, 0, 0, 0]);
   assertEquals(counts(...upTo(10), 1000), [989, 0, 0, 0]);
 });
 
-Deno.test("what comes late is out of order, and no longer missing", () => {
+Deno.test("late messages are out of order, and no longer missing", () => {
   assertEquals(counts(0, 3, 1, 4), [1, 0, 1, 0]);
   assertEquals(counts(0, 3, 2, 1), [0, 0, 2, 0]);
   assertEquals(counts(0, 1, 33, 2), [30, 0, 1, 0]);
   assertEquals(counts(0, 1, 34, 3), [31, 0, 1, 0]);
 });
 
-Deno.test("what comes again is a duplicate, also when it was late the first time", () => {
+Deno.test("repeated messages are duplicates, also if they were late the first time", () => {
   assertEquals(counts(0, 0, 1, 1), [0, 2, 0, 0]);
   assertEquals(counts(0, 2, 1, 1), [0, 1, 1, 0]);
   assertEquals(counts(...upTo(40), 9), [0, 1, 0, 0]);
@@ -52,6 +52,6 @@ Deno.test("a restarted sender is recognised, and counts go on", () => {
   assertEquals(counts(0, 2, ...upTo(40), ...upTo(3)), [0, 2, 1, 1]);
 });
 
-Deno.test("what is no id is ignored", () => {
+Deno.test("invalid ids are ignored", () => {
   assertEquals(counts(0, -1, 1.5, NaN, Infinity, 1), [0, 0, 0, 0]);
 });

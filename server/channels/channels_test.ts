@@ -55,7 +55,7 @@ Deno.test("of settings that come while one is on its way the last one follows", 
   assertEquals(board.news(), ["=heater.1 1", "=heater.2 10"]);
 });
 
-Deno.test("a report that is older than a setting is no change at the device", async () => {
+Deno.test("a report older than a setting does not count as a change at the device", async () => {
   const { scene, board, thing } = await begin({ led: {} });
   await using _ = scene;
   void thing.set("led", 1);
@@ -98,7 +98,7 @@ Deno.test("after its start the device is told all that is desired", async () => 
   assertEquals(metOf(told), ["led parted", "led met"], "the fan was not met before");
 });
 
-Deno.test("what a device is told again, as its messages were cleared, is not met until then", async () => {
+Deno.test("a setting sent again, as messages were cleared, is not met until it is answered", async () => {
   const { scene, board, thing, told } = await begin({ led: {} });
   await using _ = scene;
   void thing.set("led", 1);
@@ -130,7 +130,7 @@ Deno.test("desired and reported survive the server", async () => {
   assertEquals(thing.desired("led")?.by, "me");
 });
 
-Deno.test("what a device does not take is told, and stays desired", async () => {
+Deno.test("a refused setting is reported, and stays desired", async () => {
   const { scene, board, thing } = await begin({ fan: {} });
   await using _ = scene;
   void thing.set("fan", 900);
@@ -275,7 +275,7 @@ Deno.test("a setting that comes into the commit in which its device is forgotten
   assertEquals((await refused).code, "FORGOTTEN");
 });
 
-Deno.test("what is left of an application that has failed sets nothing", async () => {
+Deno.test("the rest of a failed application sets nothing", async () => {
   const store = new MemoryStore();
   const goesOn = Promise.withResolvers<void>();
   let refused: Promise<LocalError> | undefined;
@@ -309,7 +309,7 @@ Deno.test("a loop that catches every refusal leaves the others their turns", asy
   await Promise.all(loops);
 });
 
-Deno.test("what is said again is not sent again, unless the device is otherwise", async () => {
+Deno.test("a repeated setting is not sent again unless the device differs", async () => {
   const { scene, board, thing } = await begin({ fan: {} });
   await using _ = scene;
   const set = async (value: unknown, by: string) => {

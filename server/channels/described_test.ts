@@ -186,7 +186,7 @@ Deno.test("a wrong description stops a server, and an application, from beginnin
   );
 });
 
-Deno.test("what is desired stays, though another description would not allow it", async () => {
+Deno.test("a desired value stays, though a new description would not allow it", async () => {
   const { scene, board, thing } = await begin({}, {});
   await using _ = scene;
   await board.says(`@kitchen 3 ${own}`);

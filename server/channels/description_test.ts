@@ -148,7 +148,7 @@ Deno.test("a channel may be called __proto__, and none is described that is not"
   assertEquals(({} as { max?: number }).max, undefined);
 });
 
-Deno.test("what a program gives is held to the same", () => {
+Deno.test("values from a program are checked by the same rules", () => {
   const cyclic: Record<string, unknown> = { channels: {} };
   cyclic.name = cyclic;
   for (

@@ -46,7 +46,7 @@ Deno.test("the remote control is one line: no application, and boards that only 
   assertEquals(tx!.news(), []);
 });
 
-Deno.test("what happens in an outage of the second device is made up for: the last value", async () => {
+Deno.test("after an outage of the second device it gets the last value", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/button", "rx/led"));
@@ -90,7 +90,7 @@ Deno.test("devices need not have connected, and links survive the server", async
   assertEquals(rx.news(), ["=led.1 1"], "an event without a value is a 1");
 });
 
-Deno.test("what was reported before counts at once, and a link that is there already changes nothing", async () => {
+Deno.test("earlier reports count at once, and an existing link changes nothing", async () => {
   const app = channels({ button: {} });
   const { scene, boards: [tx, rx], server, act } = await begin({ app });
   await using _ = scene;
@@ -150,7 +150,7 @@ Deno.test("each link has its channel, and others of the same devices go on", asy
   ]);
 });
 
-Deno.test("what is no map is refused by name", async () => {
+Deno.test("an invalid map is refused by name", async () => {
   const { scene, server, act } = await begin();
   await using _ = scene;
   const many = (count: number) =>
@@ -228,7 +228,7 @@ Deno.test("a link ends; what it has set stays", async () => {
   );
 });
 
-Deno.test("what cannot be linked is named", async () => {
+Deno.test("channels that cannot be linked are named", async () => {
   const { scene, server } = await begin({}, []);
   await using _ = scene;
   const act = async (what: Promise<void>) => {

@@ -86,7 +86,7 @@ Deno.test("an answer that is not as described is not observed", async () => {
   assertEquals(told, []);
 });
 
-Deno.test("what an answer confirms is what it said, also if something else is set before that is safe", async () => {
+Deno.test("an answer confirms the value that it names, also if another is set before it is safe", async () => {
   const { scene, board, told, gate } = await begin();
   await using _ = scene;
   const thing = await scene.server.thing("1");
@@ -205,7 +205,7 @@ Deno.test("a message with which the observer fails is left to a transaction of i
   assertEquals((await scene.server.device("1")).deadLetters, []);
 });
 
-Deno.test("what was to follow a commit is forgotten with an answer that is a fault", async () => {
+Deno.test("actions due after a commit are dropped if the answer is a fault", async () => {
   const calls: string[] = [];
   const app = channels({
     adc: {

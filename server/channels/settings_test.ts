@@ -9,7 +9,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 
-Deno.test("who wants it so has a name of 1 to 64 characters", async () => {
+Deno.test("the name in `by` has 1 to 64 characters", async () => {
   const { scene, board, thing } = await begin({ led: {} });
   await using _ = scene;
   for (const by of ["", "x".repeat(65)]) {
@@ -38,7 +38,7 @@ Deno.test("a value has 1,024 characters at most as text", async () => {
   await refused;
 });
 
-Deno.test("what the server answers itself is no application's channel", () => {
+Deno.test("channels that the server answers itself cannot belong to an application", () => {
   for (const name of ["log", "time"]) {
     assertThrows(() => channels({ [name]: {} }), LocalError, "reserved");
   }
@@ -67,7 +67,7 @@ Deno.test("a setting that is on its way when the server is started again is not 
   assertEquals(board.news(), ["=led.1 1", "=led.2 2"]);
 });
 
-Deno.test("what else waits when the server is started again holds up no setting", async () => {
+Deno.test("other messages that wait after a restart hold up no setting", async () => {
   const store = new MemoryStore();
   {
     const { scene, board, thing } = await begin({ led: {} }, {}, store);
@@ -222,7 +222,7 @@ Deno.test("the answer to a request of a channel that was set says nothing of its
   assertEquals(told.filter(({ event }) => event === "reported").length, reported);
 });
 
-Deno.test("what was set before a restart is sent though no application and nobody else asks", async () => {
+Deno.test("settings made before a restart are sent though no application asks", async () => {
   const store = new MemoryStore();
   {
     await using scene = await ManualServer.start({ store });

@@ -60,7 +60,7 @@ Deno.test("a request has one who answers it", async () => {
   assertEquals(board.news(), [":config.1 1", "~door.2 busy"]);
 });
 
-Deno.test("what cannot share a device is named", () => {
+Deno.test("applications that cannot share a device are named", () => {
   const plain = async (device: Device) => void await device.readline();
   for (
     const [apps, message] of [
@@ -142,7 +142,7 @@ Deno.test("an error that no handler has thrown names all applications that had t
   );
 });
 
-Deno.test("a line that an application of plain lines takes is no event", async () => {
+Deno.test("a line taken by an application of plain lines is not an event", async () => {
   const { scene, board, told } = await begin({
     echo: async (device) => {
       for await (const line of device) await device.write(`echo ${line}`);
@@ -230,7 +230,7 @@ Deno.test("for an application of plain lines the device is what it is, in all bu
   assertEquals(shown(plain!), shown(device));
 });
 
-Deno.test("what several applications say of their channels is one description", async () => {
+Deno.test("channel descriptions of several applications are one description", async () => {
   const described = (channel: string) =>
     channels({ [channel]: {} }, {
       description: { channels: { [channel]: { kind: "number", max: 5 } } },
@@ -293,7 +293,7 @@ Deno.test("an application of plain lines that fails at its start, or returns, st
   }
 });
 
-Deno.test("what is left of a run of plain lines that has failed is handed nothing", async () => {
+Deno.test("a failed run of plain lines gets no more messages", async () => {
   const seen: string[] = [];
   let run = 0;
   const { scene, board } = await begin({

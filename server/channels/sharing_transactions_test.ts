@@ -64,7 +64,7 @@ Deno.test("of messages that share a transaction which fails, one after the other
   assertEquals(store.works, 4); // all, the first, the first, the others
 });
 
-Deno.test("what a start says of channels counts for the reports behind it, however they come", async () => {
+Deno.test("the channels in a boot message apply to the reports after it, however they come", async () => {
   const { scene, board, thing } = await begin({ temp: {} });
   await using _ = scene;
   const own = (max: number) => `{"channels":{"temp":{"kind":"number","min":5,"max":${max}}}}`;

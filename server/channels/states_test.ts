@@ -74,7 +74,7 @@ Deno.test("a refused setting is not met, even if the device reports that value, 
   assertEquals(states.get("fan").isDue, true);
 });
 
-Deno.test("what is said again is sent again only if the device is otherwise by now", () => {
+Deno.test("a repeated setting is sent again only if the device differs by now", () => {
   const { states, settle } = begin();
   settle("led", "1");
   states.set("led", { text: "1.0", at: 5, by: "somebody" });

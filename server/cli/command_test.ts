@@ -57,7 +57,7 @@ Deno.test("words are held to how a command is called", async () => {
   ) assertEquals(await given(usage, ...words), wrong || words, `${usage}: ${words}`);
 });
 
-Deno.test("what may stand first is known from that, for shells", () => {
+Deno.test("the first words that shells complete are read from the usage", () => {
   assertEquals(firstWords(["add ID", "remove ID", "list"]), ["add", "remove", "list"]);
   assertEquals(firstWords(["[ID]…"]), []);
   assertEquals(firstWords([""]), []);

@@ -87,7 +87,7 @@ Deno.test("files are meant from the folder of the file; the command line counts 
   assertEquals(read({ store: ":memory:", open: false }).args, ["--store=:memory:"]);
 });
 
-Deno.test("what is wrong in it is named, by the schema as well", () => {
+Deno.test("faults in a configuration are named, by the schema as well", () => {
   for (
     const [config, text] of [
       [{ prot: 1 }, 'there is no key "prot"'],

@@ -114,7 +114,7 @@ Deno.test("how far it is can be watched; a device that is away gets it when it c
   await until(() => shed.firmware.runs.version === 9 && !shed.firmware.onTrial);
 });
 
-Deno.test("what is not decided in a group can be given up", async () => {
+Deno.test("undecided deploys of a group can be given up", async () => {
   await using place = await begin({ a: { trial: 1e6 }, b: {}, c: {} });
   const { store, boards } = place;
   await using command = new Process(["deploy", "*", FILE, "--store", store]);
@@ -126,7 +126,7 @@ Deno.test("what is not decided in a group can be given up", async () => {
   assertEquals(await says("deploy", "?", "--give-up", "--store", store), "", "there is nothing");
 });
 
-Deno.test("what cannot be deployed is said, with its exit code", async () => {
+Deno.test("a file that cannot be deployed is reported, with its exit code", async () => {
   await using place = await begin({ roof: {} });
   const { store, port } = place;
   await using peer = await RawPeer.dial(port);

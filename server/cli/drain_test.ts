@@ -15,7 +15,7 @@ async function begin() {
   return { scene, socket, release };
 }
 
-Deno.test("what has arrived is acknowledged before the server is closed", async () => {
+Deno.test("arrived messages are acknowledged before the server is closed", async () => {
   const { scene, socket, release } = await begin();
   let isDone = false;
   const done = drain(scene.server, scene.platform).then(() => isDone = true);

@@ -18,7 +18,7 @@ Deno.test("comments and commas at the end are left out, and nothing of a text", 
   ) assertEquals(parseJsonc(text), value as unknown);
 });
 
-Deno.test("what is wrong is told with its line", () => {
+Deno.test("errors are reported with their line", () => {
   const wrong = [
     "",
     "{",

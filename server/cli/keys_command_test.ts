@@ -78,7 +78,7 @@ Deno.test("an id that starts with a hyphen gets its key behind --", async () => 
   assertEquals(place.key("-x"), KEY);
 });
 
-Deno.test("what is no key is refused, and not repeated", async () => {
+Deno.test("an invalid key is refused, and not repeated", async () => {
   using place = folder();
   const wrong: [string, string][] = [
     ["", "no key came on stdin"],

@@ -99,7 +99,7 @@ Deno.test("tail shows messages, those that match, and goes on when the server is
   assertEquals(notes, ["CLOSED", "BACK"]);
 });
 
-Deno.test("what waits for a device that is away, and for a server that does not run", async () => {
+Deno.test("messages that wait for a device that is away, and for a server that is down", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const at = ["--store", store];

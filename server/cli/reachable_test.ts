@@ -22,7 +22,7 @@ Deno.test("a board is told the address in the home's network, not those inside o
   );
 });
 
-Deno.test("without a network there is no address, and of many the likeliest are told", () => {
+Deno.test("without a network there is no address, and of many the likeliest are printed", () => {
   assertEquals(boardAddresses([on("lo", "127.0.0.1")]), []);
   assertEquals(boardAddresses([]), []);
   const many = ["8.8.8.8", "172.16.0.1", "10.0.0.1", "192.168.0.1"];

@@ -85,7 +85,7 @@ Deno.test("a name cannot act upon the terminal, and a long one leaves the others
   assertEquals(picture([], NOW, WIDE, PLAIN).length, 2);
 });
 
-Deno.test("where there is no room for all columns, names and links stay the longest", () => {
+Deno.test("on a narrow terminal names and links are the last columns to go", () => {
   const views = [view("kitchen/lamp")];
   const names = (columns: number) => {
     return picture(views, NOW, { columns, rows: 20 }, PLAIN)[1]!.trim().split(/ +/).join(" ");

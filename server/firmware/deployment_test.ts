@@ -43,7 +43,7 @@ Deno.test("two pieces are on their way at most, so messages of applications wait
   assertEquals(rig.link.record.outbox.at(-1)!.text, "hello");
 });
 
-Deno.test("what was interrupted goes on where it stood: by outages, and by restarts of either end", () => {
+Deno.test("a transfer interrupted by outages or restarts of either end continues where it stopped", () => {
   for (const break_ of ["outage", "device", "server", "power"]) {
     const rig = new Rig();
     rig.connect();
@@ -147,7 +147,7 @@ Deno.test("why it fell back may come more than once, and of something else than 
   assertEquals(rig.phase, "kept");
 });
 
-Deno.test("what a device refuses is decided, with its reason, and no byte of it has travelled", () => {
+Deno.test("a deploy that the device refuses ends with the reason, and no byte is sent", () => {
   const rig = new Rig({ key: KEY, room: 200, unfit: () => "import board.fly" });
   rig.connect();
   rig.begin(image(100), { version: 2 });
@@ -172,7 +172,7 @@ Deno.test("what a device refuses is decided, with its reason, and no byte of it 
   assertEquals([phase, reason, detail], ["refused", "import", "board.fly"]);
 });
 
-Deno.test("what the device runs already is kept at once; what is on trial makes another one wait", () => {
+Deno.test("the running application is kept at once; another one waits for the end of a trial", () => {
   const rig = new Rig();
   rig.connect();
   const [one, two] = [image(100, 1), image(100, 2)];
@@ -269,7 +269,7 @@ Deno.test("an answer that was on its way when the connection broke is no answer 
   }
 });
 
-Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {
+Deno.test("the end of another application's trial does not answer an offer", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(100, 1));
@@ -287,7 +287,7 @@ Deno.test("a trial of something else that ends meanwhile is no answer to an offe
   assertEquals(rig.phase, "kept");
 });
 
-Deno.test("who has all of it is not asked again because of pieces that were sent twice", () => {
+Deno.test("a device that has all pieces gets no new offer because of pieces sent twice", () => {
   const rig = new Rig();
   rig.connect();
   const bytes = image(40);
@@ -374,7 +374,7 @@ Deno.test("a device that forgets that it fell back does not try it for ever", ()
 });
 
 randomTest(
-  "whatever a device says: the deploy is decided or goes on, and no offset is beyond the end",
+  "whatever a device sends: the deploy ends or goes on, and no offset is beyond the end",
   300,
   (random) => {
     const rig = new Rig();

@@ -131,7 +131,7 @@ Deno.test("what devices with a key take leaves strangers their half, dead letter
   assertEquals(bury(stranger, "", 0), false);
 });
 
-Deno.test("a device that is here no longer takes nothing, whatever still happens to it", () => {
+Deno.test("a device that has left memory accepts nothing, whatever still happens to it", () => {
   const devices = new Devices(1000);
   const [one, other] = [devices.add(true), devices.add(true)];
   hears(one, "00a", "01b");
