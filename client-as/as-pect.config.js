@@ -1,4 +1,4 @@
-/** Stands in for HMAC-SHA256: as long, and every bit of what is signed has a part in it. */
+/** Replaces HMAC-SHA256: the result is as long, and depends on every bit of the input. */
 function standIn(bytes) {
   let digits = "";
   for (let word = 1; word <= 4; word++) {
@@ -17,8 +17,8 @@ export default {
   disclude: [/node_modules/],
   outputBinary: false,
   /**
-   * What a spec's module may import: memory, a proof that specs can make too, and, for what applications
-   * use, a board that does nothing but tell a time.
+   * The imports of a spec's module: memory, a proof that specs can compute, too, and a board that does nothing
+   * but tell the time.
    */
   async instantiate(memory, createImports, instantiate, binary) {
     const nothing = () => 0;
@@ -29,7 +29,7 @@ export default {
       pwm_write: nothing,
       adc_read: nothing,
       log: nothing,
-      millis: () => time++ | 0, // it goes on when it is looked at
+      millis: () => time++ | 0, // advances whenever it is read
       random: nothing,
       free_memory: nothing,
       every: nothing,

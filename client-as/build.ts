@@ -1,8 +1,8 @@
 /**
- * `deno task build`: compiles the client core and every device application to
- * `client-as/build/<name>.wasm`, says what each module is made of, and fails when the core outgrows
- * its budget. The core is also written as a module, `client-as/core_wasm.ts`, which programs import. Compiles only when a source is newer than the modules, unless told `--force`.
- * `deno task build my_app.ts` compiles that application instead, to `my_app.wasm` beside it.
+ * `deno task build`: compiles the client core and every device application to `client-as/build/<name>.wasm`, prints the
+ * sizes of each module, and fails if the core is over its budget. It also writes the core as a module,
+ * `client-as/core_wasm.ts`, which programs import. Compiles only if a source is newer than the modules, or with
+ * `--force`. `deno task build my_app.ts` compiles only that application, to `my_app.wasm` beside it.
  *
  * An application is compiled together with the core: its module exports the core's functions
  * next to its own. The targets of asconfig.json differ in whether messages can have deadlines.
@@ -16,57 +16,57 @@ import { fileURLToPath } from "node:url";
 
 const HELP = `deno task build [options] [APPLICATION.ts …]
 
-Without applications: compiles the core and the examples to client-as/build, as far as they have changed.
-With some: compiles those, each to a .wasm beside it. They import the core, and what they need, by its place:
+Without applications: compiles the core and the examples to client-as/build, if a source has changed.
+With applications: compiles each to a .wasm beside it. They import the core and the board's functions by path:
 
   export * from "./client-as/assembly/core";   (in an application in the project's folder)
   import { every, log } from "./client-as/assembly/app";
 
 A .wasm runs on a PC (deno run -A bridge/host/run.ts my_app.wasm --id 1), and the flasher's page puts it on a
-board: in step 2, as an application of “A file on this computer”. No compiler for the chip is needed.
+board: in step 2, choose “A file on this computer” as its application. No compiler for the chip is needed.
 
-  --force  compile whether or not something has changed
+  --force  compile even if nothing has changed
   --help   this text
 
-Exit codes: 0 built, 1 it does not compile, or the core is over its budget (the message says which), 2 wrong options.`;
+Exit codes: 0 built, 1 does not compile, or the core is over its budget (the message says which), 2 wrong options.`;
 
-/** What the core may cost, in flash and, as wasm3 makes 2.4 bytes of heap of each byte of code, in RAM. Of it 198 and
- * 182 bytes are for deadlines (`expire`): what may be at the server is to be known, and is held back. An application
- * without deadlines has nothing of that. Applications have no budget here. */
+/** Limits of the core's size in flash, and so in RAM: wasm3 takes 2.4 bytes of heap for each byte of code. 198 and 182
+ * of these bytes are for deadlines (`expire`), which must know the messages that may be at the server, and hold them
+ * back. An application without deadlines does not have that code. Applications have no budget here. */
 const CORE_BUDGET = { fileBytes: 3904, codeBytes: 3550, imports: 1, startSections: 0 };
 
 const ROOT = new URL("../", import.meta.url);
 const BUILD = "client-as/build";
-/** The core as a module. It is committed: whoever takes the client from a registry, or has built nothing yet, has it. */
+/** The core as a module. It is committed, so that it is there without a build, and in the packages of registries. */
 const EMBEDDED = "client-as/core_wasm.ts";
 const CORE: Product = { name: "core", source: "client-as/assembly/core.ts" };
-/** Folders with applications, each .ts file in them being one; and those with what these import. */
+/** Folders with applications: each .ts file in them is one. FOLDERS: all folders with sources. */
 const EXAMPLES = ["client-as/examples", "bridge/mqtt/examples"];
 const APPLICATIONS = [...EXAMPLES, "bridge/pyboard/assembly/app"];
 const FOLDERS = ["client-as/assembly", ...EXAMPLES, "bridge/pyboard/assembly"];
-/** What the modules depend on, besides the sources in the folders. */
+/** Other files that the modules depend on. */
 const SETTINGS = ["asconfig.json", "client-as/build.ts", "deno.json"];
 
-/** What the compiler says where `client-as/assembly/deadlines.ts` is used, and the core was to be without. */
+/** The compiler's message if an application uses `client-as/assembly/deadlines.ts` with the target that has none. */
 const HAS_DEADLINES = "this application has deadlines";
 
-/** What becomes a .wasm: a name for people, and paths in the project's folder. */
+/** A source that becomes a .wasm: a name for people, and paths in the project's folder. */
 interface Product {
   name: string;
   source: string;
-  /** In `client-as/build` unless told. */
+  /** Default: in `client-as/build`. */
   wasm?: string;
 }
 
-/** Arguments that cannot be. */
+/** Wrong arguments on the command line. */
 class UsageError extends Error {}
 
-/** What a module is made of. */
+/** The sizes and imports of a module. */
 export interface ModuleFacts {
   fileBytes: number;
   /** Size of the code section. */
   codeBytes: number;
-  /** Size of the data section: what is copied into memory at the start. */
+  /** Size of the data section, which is copied into memory at the start. */
   dataBytes: number;
   functions: number;
   /** Names, as `module.name`. */
@@ -74,9 +74,9 @@ export interface ModuleFacts {
   startSections: number;
 }
 
-/** Reads the sections of a WebAssembly module. Throws if it is none. */
+/** Reads the sections of a WebAssembly module. @throws {WebAssembly.CompileError} it is not a module */
 export function inspect(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
-  const module = new WebAssembly.Module(wasm); // checks it all, so the walk below need not
+  const module = new WebAssembly.Module(wasm); // validates it, so the loop below need not
   const imports = WebAssembly.Module.imports(module).map((i) => `${i.module}.${i.name}`);
   const facts: ModuleFacts = {
     fileBytes: wasm.length,
@@ -109,7 +109,7 @@ export function inspect(wasm: Uint8Array<ArrayBuffer>): ModuleFacts {
   return facts;
 }
 
-/** What is over the core's budget, one complaint each. */
+/** One complaint for each figure that is over the core's budget. */
 export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
   const complaints: string[] = [];
   const limit = (what: string, value: number, max: number) => {
@@ -122,7 +122,7 @@ export function overBudget(facts: ModuleFacts, budget = CORE_BUDGET): string[] {
   return complaints;
 }
 
-/** The text of the module that has the core in it. */
+/** The text of the module that contains the core. */
 export function embedded(core: Uint8Array): string {
   return `/** The core: the bytes of client-as/build/core.wasm, as \`deno task build\` has written it. */
 export const CORE_WASM: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(
@@ -132,7 +132,7 @@ export const CORE_WASM: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(
 `;
 }
 
-/** Writes the module, if it has another core. */
+/** Writes that module if the core has changed. */
 async function embed(core: Uint8Array): Promise<void> {
   const text = embedded(core);
   const isThere = changed(EMBEDDED) !== undefined && await Deno.readTextFile(EMBEDDED) === text;
@@ -143,14 +143,14 @@ function output({ name, wasm }: Product): string {
   return wasm ?? `${BUILD}/${name}.wasm`;
 }
 
-/** An application of somebody's own, at a path that was typed in `folder`. @throws {UsageError} */
+/** A user's application, at a path relative to `folder`. @throws {UsageError} */
 function own(path: string, folder: string): Product {
   if (!/\.ts$/.test(path)) {
-    throw new UsageError(`an application is a .ts file, and ${path} is not`);
+    throw new UsageError(`an application must be a .ts file: ${path}`);
   }
   const file = resolve(folder, path);
-  if (changed(file) === undefined) throw new UsageError(`there is no ${file}`);
-  // asc wants a path in its own way, also where others have backslashes.
+  if (changed(file) === undefined) throw new UsageError(`${file} does not exist`);
+  // asc needs slashes, also on Windows.
   const source = relative(fileURLToPath(ROOT), file).replaceAll("\\", "/");
   const name = source.slice(source.lastIndexOf("/") + 1, -".ts".length);
   return { name, source, wasm: source.slice(0, -".ts".length) + ".wasm" };
@@ -200,7 +200,7 @@ function upToDate(all: Product[]): boolean {
 }
 
 async function compile(product: Product): Promise<void> {
-  // Loaded only when there is something to compile: it takes longer than everything else here.
+  // Loaded only if there is something to compile: that takes longer than everything else here.
   const { default: asc } = await import("assemblyscript/asc");
   const as = async (target: "core" | "application") => {
     const args = ["--config", "asconfig.json", "--target", target, "--outFile", output(product)];
@@ -238,7 +238,7 @@ function parse(args: string[]) {
 async function main(): Promise<void> {
   const { values, positionals } = parse(Deno.args);
   if (values.help) return console.log(HELP);
-  // A task runs in the project's folder, wherever it was called.
+  // A task runs in the project's folder; INIT_CWD is where it was called.
   const folder = Deno.env.get("INIT_CWD") ?? Deno.cwd();
   const applications = positionals.map((path) => own(path, folder));
   Deno.chdir(ROOT);

@@ -25,11 +25,11 @@ Deno.test("inspect finds imports, functions, code and a start section", () => {
   });
 });
 
-Deno.test("inspect refuses what is not a module", () => {
+Deno.test("inspect refuses bytes that are not a module", () => {
   assertThrows(() => inspect(new Uint8Array([1, 2, 3])), WebAssembly.CompileError);
 });
 
-Deno.test("a core over its budget is told each excess", () => {
+Deno.test("each figure over the core's budget is reported", () => {
   const facts = {
     fileBytes: 10,
     codeBytes: 5,
@@ -71,7 +71,7 @@ async function build(folder: string, ...args: string[]) {
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("an application of somebody's own, anywhere, becomes a .wasm beside it that the firmware can run", async () => {
+Deno.test("a user's application, in any folder, becomes a .wasm beside it that the firmware can run", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const assembly = new URL("./assembly", import.meta.url).pathname;
@@ -101,13 +101,13 @@ Deno.test("an application of somebody's own, anywhere, becomes a .wasm beside it
   }
 });
 
-Deno.test("build: help, and what is wrong with an argument", async () => {
+Deno.test("build prints its help, and says which argument is wrong", async () => {
   const help = await build(".", "--help");
   assertEquals(help.code, 0);
   assert(help.out.includes("--force") && help.out.includes("my_app.wasm"), help.out);
   const wrong: [args: string[], why: string][] = [
-    [["none.ts"], "there is no /nowhere/none.ts"],
-    [["main.wasm"], "an application is a .ts file, and main.wasm is not"],
+    [["none.ts"], "/nowhere/none.ts does not exist"],
+    [["main.wasm"], "an application must be a .ts file: main.wasm"],
     [["--fast"], "--fast"],
   ];
   for (const [args, why] of wrong) {
@@ -117,7 +117,7 @@ Deno.test("build: help, and what is wrong with an argument", async () => {
   }
 });
 
-/** What an application says and hears in plain lines, and the same with channels, all of them. */
+/** An application with plain lines, and the same with every feature of channels. */
 const PLAIN = `
   export * from "../assembly/core";
   import {
@@ -153,7 +153,7 @@ const CHANNELS = `
     return done();
   }`;
 
-Deno.test("channels, all of what there is, cost 600 bytes at most, and nothing where they are not used", async () => {
+Deno.test("all features of channels cost at most 600 bytes, and nothing if they are not used", async () => {
   const core = inspect(
     await compile(`export * from "../assembly/core"; import "../assembly/app";`),
   );
@@ -170,7 +170,7 @@ Deno.test("channels, all of what there is, cost 600 bytes at most, and nothing w
   assertEquals(channels.startSections, 0);
 });
 
-Deno.test("the module that programs import has the core that was built", async () => {
+Deno.test("the module that programs import contains the core that was built", async () => {
   const core = await Deno.readFile(new URL("build/core.wasm", import.meta.url));
   assertEquals(CORE_WASM, core, "deno task build, and commit client-as/core_wasm.ts");
   const text = await Deno.readTextFile(new URL("core_wasm.ts", import.meta.url));

@@ -1,8 +1,8 @@
 /**
  * Runs the core's specs, `assembly/__tests__/*.spec.ts`, with as-pect. as-pect's own command starts
- * Node; this starts the same thing in Deno. Arguments are passed on (`--verbose`).
+ * Node; this runs the same in Deno. Arguments are passed on (`--verbose`).
  *
- * as-pect is content when it finds no specs at all: `tests/run.ts` looks at the count it prints.
+ * as-pect succeeds even if it finds no specs: `tests/run.ts` checks the count that it prints.
  *
  * @module
  */

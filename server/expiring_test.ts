@@ -7,6 +7,7 @@ import { SlowStore } from "../tests/support/slow_store.ts";
 import type { ServerEvent } from "./observe/events.ts";
 import { LocalError } from "./protocol/errors.ts";
 import { MemoryStore } from "./store/memory.ts";
+import type { Acquired, Batch } from "./store/store.ts";
 
 /** What becomes of a write: undefined as long as that is open. */
 function fateOf(write: Promise<boolean>): { of?: string } {
@@ -114,4 +115,51 @@ Deno.test("a device that is there and acknowledges nothing is asked by a new con
   assertEquals(scene.log.filter((entry) => entry.startsWith("disconnected")), [
     "disconnected 1 LATE",
   ]);
+});
+
+/** A store that is slow, and notes what was to be committed: when a commit began, and when it ended. */
+class NotingStore extends MemoryStore {
+  readonly commits: [string, string][] = [];
+  /** Until then a device is acquired, and a commit is under way. */
+  acquiring: Promise<void> | undefined;
+  committing: Promise<void> | undefined;
+
+  override async acquire(id: string): Promise<Acquired> {
+    if (id === "2") await this.acquiring;
+    return await super.acquire(id);
+  }
+
+  override async commit(batch: Batch) {
+    const ids = () => Array.from(batch.changes(new Map()), ({ id }) => id).join();
+    const before = ids();
+    await this.committing;
+    this.commits.push([before, ids()]);
+    return await super.commit(batch);
+  }
+}
+
+Deno.test("a message that expires while the server starts: no other device's record changes while that is committed", async () => {
+  const store = new NotingStore();
+  await using killed = await ManualServer.start({ store });
+  const { platform } = killed;
+  const fate = fateOf((await killed.away("1")).write("x", { expires: 1000 }));
+  const socket = await killed.knock(`${helloLine({ id: "2" })}\n`);
+  await killed.says(socket, "\n");
+  assertEquals(await killed.server.known("2")!.write("y", { qos: false }), true);
+  await platform.turn();
+  assertEquals(texts(socket).slice(-1), ["y"]);
+  const [acquired, committed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  store.acquiring = acquired.promise;
+  const starting = ManualServer.start({ store }, platform);
+  await platform.turn();
+  store.commits.length = 0;
+  store.committing = committed.promise;
+  await platform.advance(1000);
+  acquired.resolve();
+  await platform.turn();
+  committed.resolve();
+  const { server } = await starting;
+  await server.close();
+  assertEquals([store.commits.some(([before]) => before === "1"), fate.of], [true, "FENCED"]);
+  for (const [before, after] of store.commits) assertEquals(after, before);
 });

@@ -113,7 +113,7 @@ Deno.test("a client of version 0.1, whose messages have no ids, is reported once
   }
   assertEquals(scene.codes("disconnected"), ["BAD_LINE", "BAD_LINE"]);
   assertEquals(advice(scene).length, 1);
-  assertStringIncludes(advice(scene)[0]!, "version 0.1, of 2018");
+  assertStringIncludes(advice(scene)[0]!, "micropython-iot 0.1, from 2018");
 });
 
 Deno.test("a device that is ours and says one wrong line is not taken for something else", async () => {

@@ -40,7 +40,7 @@ import type { Web } from "./web/web.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Exit codes of errors by their codes, where that is not 2: nothing is wrong with the arguments. */
+/** Exit codes by error code. Other errors exit with 2: wrong arguments. */
 const EXITS: Readonly<Record<string, number>> = {
   BACKUP_FAILED: 1,
   CLOSED: 1,
@@ -85,7 +85,7 @@ async function main([word, ...rest]: readonly string[]): Promise<number> {
       const names = COMMANDS.map(({ name }) => name).join(", ");
       throw new LocalError(
         "BAD_ARGUMENT",
-        `there is no command '${word}'; there are serve, ${names}`,
+        `there is no command '${word}'; the commands are serve, ${names}`,
       );
     }
     await runCommand(command, rest, reachWith(Server.listen));
@@ -109,18 +109,18 @@ async function serve(values: Options): Promise<number> {
 
 async function runServer(values: Options, printing: Printing): Promise<number> {
   const stopped = Promise.withResolvers<void>();
-  stopped.promise.catch(() => {}); // it is waited for further down
+  stopped.promise.catch(() => {}); // it is awaited below
   let reread = false;
   let reload = () => void (reread = true);
-  const early: string[] = []; // what an application fails with while it is loaded
+  const early: string[] = []; // errors of applications while they are loaded
   let report = (message: string): void => void early.push(message);
   if (values.app.length > 0) {
     surviveUncaught((error) => report(error instanceof Error && error.stack || String(error)));
   }
   const { lettersMaxAge, sendAway, ...options } = await toServerOptions(values, printing.log);
-  // Before it says that it listens: from then on somebody may want to stop it.
+  // Before it reports that it listens: from then on somebody may stop it.
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stopped.resolve);
-  // It would end a server that has nothing to read again, too.
+  // Without a listener SIGHUP would end the process, also if there is nothing to reload.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGHUP", () => reload());
   const links = values.connect.map(parseLink);
   for (const { from, to } of links) [from, to].forEach(parsePlace);
@@ -154,16 +154,16 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   reload = () => void (keys = reloadFiles(server, values, keys, { mqtt, web }));
   if (reread) reload(); // the files were changed while it was starting
   {
-    // No longer than the store is locked: the next server's socket has the same name.
+    // Closed before the store is unlocked: the next server's socket has the same name.
     await using _control = await openControl(server, values, web?.router, api);
     await stopped.promise;
   }
   ending.abort();
-  // A second signal ends it without ceremony.
+  // A second signal ends the process at once.
   for (const signal of SIGNALS) Deno.removeSignalListener(signal, stopped.resolve);
   try {
     mqtt?.bridge.close();
-    // Nobody new comes in from here on.
+    // No new connections are accepted from here on.
     if (sendAway > 0) await server.sendAway(sendAway);
     await drain(server, nodePlatform);
     await web?.close();
@@ -175,7 +175,7 @@ async function runServer(values: Options, printing: Printing): Promise<number> {
   return 0;
 }
 
-/** Says what was wrong. @param json As JSON. @returns the exit code */
+/** Prints an error. @param json As JSON. @returns the exit code */
 function failed(error: unknown, json = false): number {
   const isArgument = isArgumentError(error);
   if (!(error instanceof Failure || error instanceof HoldfastError || isArgument)) throw error;
@@ -188,9 +188,9 @@ function failed(error: unknown, json = false): number {
 }
 
 /**
- * Takes over what is in the files of keys, certificates and passwords by now; where something is wrong, the old ones stay.
+ * Reloads the files of keys, certificates and passwords; a broken file is reported, and the old values stay.
  *
- * @param inUse The keys at present.
+ * @param inUse The present keys.
  * @returns the keys from now on
  */
 function reloadFiles(
@@ -269,10 +269,10 @@ function warnOfExposure(server: Server, values: Options): void {
   }
 }
 
-/** Whether an argument says this. */
+/** A test for arguments that contain this text. */
 const has = (text: string) => (arg: string) => arg.includes(text);
 
-/** To set up a board one needs the server's address; where the server was given one, `listening` says it. */
+/** Users need the server's address to set up a board. If --hostname gave one, the event `listening` shows it. */
 function tellWhereBoardsReachIt(server: Server, hostname: string): void {
   if (hostname !== "0.0.0.0" && hostname !== "::") return;
   const message = "a board in the same network finds the server at this address";
@@ -285,14 +285,17 @@ function tellWhereBoardsReachIt(server: Server, hostname: string): void {
   }
 }
 
-/** Loaded only if there is a broker. @throws {LocalError} BAD_ARGUMENT */
+/** The bridge's code is loaded only if there is a broker. @throws {LocalError} BAD_ARGUMENT */
 async function bridgeToMqtt({ mqtt, ...values }: Options): Promise<MqttFromFiles | undefined> {
   if (mqtt === undefined) return undefined;
   const { bridgeFrom } = await import("../bridge/mqtt/options.ts");
   return bridgeFrom({ mqtt, ...values });
 }
 
-/** Loaded only if it is wanted. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is closed then */
+/**
+ * The page's code is loaded only if it is used. @throws {LocalError} BAD_ARGUMENT @throws {Failure} the server is
+ * closed then
+ */
 async function openPage(
   server: Server,
   values: Options,
@@ -319,7 +322,7 @@ async function openPage(
   }
 }
 
-/** Does what must be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
+/** Runs what must be done before anything else. @throws {LocalError} BAD_ARGUMENT: the server is closed then */
 async function prepare(server: Server, act: () => Promise<void>): Promise<void> {
   try {
     await act();
@@ -339,9 +342,9 @@ function warnOfNoApp(server: Server, limits: Partial<Limits>): void {
 }
 
 /**
- * Lets commands in, if there is a file to lay the socket beside, or they are wanted elsewhere.
+ * Opens the socket for commands, beside the store's file or at --control.
  *
- * @throws {Failure} they are wanted, and cannot be: the server is closed then
+ * @throws {Failure} --control was given and cannot be opened; the server is closed then
  */
 async function openControl(
   server: Server,
@@ -383,7 +386,7 @@ function warn(server: Server, code: string, message: string | undefined): void {
   if (message) server.events.emit({ event: "warning", code, message });
 }
 
-/** Nothing is wrong with the arguments. */
+/** A failure that is not about the arguments. */
 class Failure extends Error {}
 
 async function listen(options: ServerOptions): Promise<Server> {

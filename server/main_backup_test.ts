@@ -97,7 +97,7 @@ Deno.test("wrong arguments of backup are named, with exit code 2", async () => {
     const [args, text] of [
       [[], "backup takes FILE"],
       [["a", "b", "--store", "x"], "backup takes FILE"],
-      [["a"], "which server? backup needs --store FILE"],
+      [["a"], "backup needs to know the server: give --store FILE"],
       [["a", "--store", ":memory:"], "--store takes the name of a file here"],
       [["a", "--store", "no-such-store.db"], "does not exist"],
       [["a", "--stroe", "x"], "'--stroe'"],

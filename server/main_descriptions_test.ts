@@ -21,7 +21,7 @@ Deno.test("a folder of descriptions is read at the start and at SIGHUP; a wrong 
   );
   const path = `${place.path}/hall.json`;
   assertEquals([wrong.event, wrong.code], ["warning", "BAD_ARGUMENT"]);
-  const why = '/channels/temp/kind: "lamp" is no kind: sensor';
+  const why = '/channels/temp/kind: "lamp" is not a kind: use one of sensor';
   assertStringIncludes(wrong.message!, `the description ${JSON.stringify(path)}: ${why}`);
   write("hall.json", kitchen);
   process.kill("SIGHUP");
@@ -51,7 +51,7 @@ Deno.test("a folder with a wrong description, or none, keeps a server from start
   Deno.mkdirSync(path);
   assertStringIncludes(
     (await fails("--open", "--descriptions", place.path))[1],
-    `${named}this is no file`,
+    `${named}this is not a file`,
   );
   Deno.removeSync(path);
   Deno.writeTextFileSync(`${place.path}/Kitchen.json`, kitchen);

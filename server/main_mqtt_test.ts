@@ -81,7 +81,10 @@ toolTest(
     wrong.kill("SIGHUP");
     const complaint = () => wrong.log.find(({ code }) => code === "BAD_ARGUMENT");
     const { message } = await until(complaint, { what: () => wrong.stderr });
-    assertStringIncludes(message!, "no password in it; the old credentials at the broker stay");
+    assertStringIncludes(
+      message!,
+      "is empty: it must hold a password; the old credentials at the broker stay",
+    );
     Deno.writeTextFileSync(file, SECRET);
     wrong.kill("SIGHUP");
     assertStringIncludes((await wrong.logs("credentials")).message!, file);
@@ -135,7 +138,10 @@ toolTest(
     await tells("CERTIFICATE_REFUSED");
     const expired = { cert: await makeExpired(openssl, own.key), key: own.key };
     const wrongs: [typeof own, string][] = [
-      [{ cert: own.cert, key: other.key }, `--mqtt-key ${key}: the private key is not the`],
+      [
+        { cert: own.cert, key: other.key },
+        `--mqtt-key ${key}: the private key does not belong to the`,
+      ],
       [
         { cert: own.cert.slice(0, 99), key: own.key },
         `--mqtt-cert ${cert}: the certificate cannot`,
@@ -249,7 +255,7 @@ const WRONG: [string, string[], string][] = [
   ["another protocol", ["--mqtt", "http://localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
   ["no URL", ["--mqtt", "localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
   ["something behind it", ["--mqtt", "mqtt://localhost/topic"], "nothing after it"],
-  ["a bad prefix", ["--mqtt", "mqtt://localhost", "--mqtt-prefix", "a/#"], "a prefix has"],
+  ["a bad prefix", ["--mqtt", "mqtt://localhost", "--mqtt-prefix", "a/#"], "a prefix must have"],
   [
     "another version",
     ["--mqtt", "mqtt://localhost", "--mqtt-version", "4"],
@@ -271,7 +277,7 @@ const WRONG: [string, string[], string][] = [
   ...["7", "0d", "-1s", "1w", "1.5h"].map((age): [string, string[], string] => [
     `no age: ${age}`,
     ["--mqtt", "mqtt://localhost", `--mqtt-max-age=${age}`],
-    "--mqtt-max-age takes a time such as",
+    "--mqtt-max-age takes a duration such as",
   ]),
   ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
   [

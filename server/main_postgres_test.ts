@@ -7,7 +7,7 @@ import { withPostgres } from "../tests/support/postgres.ts";
 Deno.test("what cannot be with a store in PostgreSQL is named, with exit code 2, and never the password", async () => {
   const store = "postgres://u:secret@h.invalid/d";
   const wrong: [string[], string][] = [
-    [["--open", "--store", `${store}?sslmode=some`], "sslmode is one of"],
+    [["--open", "--store", `${store}?sslmode=some`], "sslmode must be one of"],
     [["--open", "--store", "postgres://u:secret@h:x/d"], "is no host"],
     [["--open", "--store", store, "--durability", "normal"], "normal is for SQLite"],
     [["devices", "--store", store], "--store takes the name of a file here"],

@@ -25,7 +25,10 @@ toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are ref
   using files = await certificates(openssl);
   const { file } = files;
   const tls = ["--tls-cert", file("a.pem"), "--tls-key"];
-  const wrong = { "b.key": "the private key is not the certificate's", "a.pem": "cannot be read" };
+  const wrong = {
+    "b.key": "the private key does not belong to the certificate",
+    "a.pem": "cannot be read",
+  };
   for (const [name, message] of Object.entries(wrong)) {
     const [code, said] = await fails("--open", "--port", "0", ...tls, file(name));
     assertEquals(code, 2);
@@ -63,7 +66,7 @@ toolTest("SIGHUP takes over another certificate; a bad one is named, and the old
   assertEquals(code, "BAD_ARGUMENT");
   assertMatch(
     message!,
-    /private key is not the certificate's; the old certificate and its key stay/,
+    /private key does not belong to the certificate; the old certificate and its key stay/,
   );
   await isServed("1", old);
   await write("a");
@@ -86,10 +89,10 @@ toolTest("a certificate that is empty, cut off or expired is named, and the old 
   await using _ = process;
   const port = await process.port();
   const wrong: [string, string, string][] = [
-    ["", secret, `--tls-cert ${cert} cannot be read: it is not a complete certificate`],
+    ["", secret, `--tls-cert ${cert} cannot be read: it does not hold a complete certificate`],
     [good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
     [good + good.slice(0, 200), secret, `--tls-cert ${cert} cannot be read`],
-    [good, "", `--tls-key ${key} cannot be read: it is not a complete private key`],
+    [good, "", `--tls-key ${key} cannot be read: it does not hold a complete private key`],
     [good, secret.slice(0, 100), `--tls-key ${key} cannot be read`],
     [expired, secret, `${cert}: the certificate has expired`],
   ];

@@ -59,7 +59,7 @@ Deno.test("what is wrong with the page's options is said", async () => {
         ["--web-password-file", `${file}.not`],
         "create it with `holdfast web password --file FILE`",
       ],
-      [["--web-password-file", file], "not a hash that `web password` has made"],
+      [["--web-password-file", file], "must be a hash made by `web password`"],
       [["--web-url", "holdfast.example"], "--web-url takes a URL"],
       [["--web-url", "https://me@holdfast.example/"], "--web-url takes a URL"],
     ] as const
@@ -121,7 +121,7 @@ toolTest(
     await until(() =>
       warnings().some((message) =>
         message.includes("web.json") &&
-        /not a hash .*the old password and tokens of the page stay/.test(message)
+        /must be a hash .*the old password and tokens of the page stay/.test(message)
       )
     );
     assertEquals(await ask(first, old), 200);

@@ -1,5 +1,5 @@
 /**
- * The server's end: listens for devices, and keeps a link to each that outlives outages.
+ * The server: it listens for devices and keeps a link to each that outlives outages.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
@@ -48,7 +48,7 @@ export type { RequestOptions } from "./protocol/requests.ts";
 export type { LocalRule } from "./channels/states.ts";
 export type { Desired, Moment, Reported, RunningApplication, Thing } from "./channels/thing.ts";
 export type { Device, DeviceWriteOptions } from "./device.ts";
-export type { DeployPhase } from "./firmware/deployment.ts";
+export type { DeployPhase } from "./firmware/deploy_state.ts";
 export type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./firmware/deploy.ts";
 export { defaultLimits, type Limits } from "./link/limits.ts";
 export type { MessageCounts } from "./link/counts.ts";

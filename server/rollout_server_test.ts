@@ -5,7 +5,7 @@ import { type BoardOptions, ModelBoard } from "../tests/support/model_board.ts";
 import { hashOf } from "../tests/support/model_firmware.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
-import { type Device, LocalError, type ServerOptions } from "./mod.ts";
+import { type Device, LocalError, MemoryStore, type ServerOptions } from "./mod.ts";
 
 const wasm = Deno.readFileSync(new URL("../client-as/build/main.wasm", import.meta.url));
 const other = Deno.readFileSync(new URL("../client-as/build/qos.wasm", import.meta.url));
@@ -125,7 +125,7 @@ Deno.test("when one falls back no further one is begun, and that is so after a r
   await server.rollOut(["a", "b", "c", "d"], wasm, APP);
   await place.hasPhases({ a: "kept", b: "fell_back", c: "stopped", d: "stopped" });
   const { message } = await place.scene.logs("rollout", "STOPPED");
-  assertStringIncludes(message!, `1 run it, 2 were not begun, as of "b": it hung`);
+  assertStringIncludes(message!, `1 run it, 2 were not started, because of "b": it hung`);
   assertEquals(server.known("c")!.deployment!.detail, `"b": it hung`);
   await place.restart({ store });
   const [{ state, why, devices }] = place.scene.server.rollouts as [typeof server.rollouts[0]];
@@ -227,6 +227,32 @@ Deno.test("a group whose only device is given something else before it is safe w
     server.known("a")!.deploy(other, APP),
   ]);
   assertEquals([rollout.devices, rollout.state, server.rollouts], [["a"], "runs", []]);
+});
+
+Deno.test("a device of a group that another server takes before the deploy is safe: that is told, and nothing goes on", async () => {
+  for (const [taken, left] of [["a", "b"], ["b", "a"]] as const) {
+    const store = new MemoryStore();
+    await using place = await Place.start({ a: {}, b: {}, c: {} }, { store });
+    const { server } = place.scene;
+    await store.acquire(taken);
+    const rollout = server.rollOut(["a", "b"], wasm, APP);
+    assertEquals([taken, (await codeOf(rollout))[0]], [taken, "FENCED"]);
+    assertEquals(place.phases(left, "c"), ["given_up", "none"]);
+  }
+});
+
+Deno.test("a device of a group that another server takes while the group is given up may go on: that is told", async () => {
+  for (const [taken, left] of [["a", "b"], ["b", "a"]] as const) {
+    const store = new MemoryStore();
+    const boards = { a: { trial: 1e6 }, b: { trial: 1e6 } };
+    await using place = await Place.start(boards, { store });
+    const { server } = place.scene;
+    const { id } = await server.rollOut(["a", "b"], wasm, { ...APP, step: 2 });
+    await place.hasPhases({ a: "trial", b: "trial" });
+    await store.acquire(taken);
+    assertEquals([taken, (await codeOf(server.giveUpRollout(id)))[0]], [taken, "FENCED"]);
+    assertEquals(place.phases(left), ["given_up"]);
+  }
 });
 
 Deno.test("what a group cannot be given is refused before one of it is begun", async () => {

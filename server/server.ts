@@ -23,9 +23,9 @@ import type { Platform, Tls } from "./transport/platform.ts";
 import { Workings } from "./workings.ts";
 
 /**
- * Run for every device, from its first connection on. One that throws, or whose promise rejects, is begun again: after
- * 1 s, then after twice as long each time, up to 60 s. The message that it had comes again. What is left of it by then,
- * such as a loop that it has not awaited, is told CLOSED by every device. One that returns is not begun again; its
+ * Run for every device, from its first connection on. If it throws or its promise rejects, it is restarted after 1 s,
+ * then after twice as long each time, up to 60 s; its unfinished message comes again. What is left of the failed run,
+ * such as a loop that it has not awaited, gets CLOSED from every device. If it returns, it is not restarted; its
  * device's messages are kept.
  */
 export type App = (device: Device, server: Server) => Promise<void>;
@@ -38,9 +38,9 @@ export interface ServerOptions extends ServerSettings {
 
 /** Listens for devices, and keeps a link to each that outlives its connections. */
 export class Server implements AsyncDisposable {
-  /** Silence that is taken for an outage, in ms. */
+  /** Silence that counts as an outage, in ms. */
   readonly timeout: number;
-  /** Tells what happens. */
+  /** Reports what happens. */
   readonly events: Events;
   readonly #it: Workings;
   readonly #access: Access;
@@ -73,7 +73,7 @@ export class Server implements AsyncDisposable {
    * ```
    *
    * @param platform Clock and network; for tests, another one.
-   * @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if it is not said who may connect; STORE_UNUSABLE
+   * @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if no option says who may connect; STORE_UNUSABLE
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async listen(
@@ -102,8 +102,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Takes over other keys in place of all that there were. Devices whose key has changed are cut off, and
-   * may come back with the new one.
+   * Replaces all keys. Devices whose key has changed are disconnected, and may come back with the new
+   * one.
    *
    * @throws {LocalError} BAD_ARGUMENT; nothing has changed then
    */
@@ -112,24 +112,24 @@ export class Server implements AsyncDisposable {
     for (const id of this.#access.setKeys(keys)) this.#it.devices.get(id)?.cut(reason);
     const crowded = new PeerError(
       "TOO_MANY_CONNECTIONS",
-      "devices that have a key now need the room",
+      "devices that now have a key need its place",
     );
     for (const device of this.#it.places.regroup(this.#it.devices)) device.cut(crowded);
   }
 
-  /** Takes over other descriptions in place of all that there were. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
+  /** Replaces all descriptions. @throws {LocalError} BAD_ARGUMENT; the old ones stay */
   setDescriptions(descriptions: DescriptionsByName): void {
     this.#it.things.descriptions.replace(descriptions);
     this.events.emit({ event: "described" });
   }
 
   /**
-   * Forgets a device: what waits for it or for its application, and how far both ends are. Its `Device` ends with
+   * Forgets a device: its queued messages in both directions, and the positions of both ends. Its `Device` ends with
    * FORGOTTEN. If it is still admitted and comes back, it is a new device.
    *
    * @returns how many messages were dropped, when that is safe; while the store fails, that takes until it works again
-   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED. Of a device that another server has also FORGOTTEN: somebody else has had
-   * it forgotten meanwhile; STORE_FAILED and OUTBOX_FULL: that server was not told
+   * @throws {LocalError} UNKNOWN_DEVICE; CLOSED. For a device that another server has, also FORGOTTEN: another caller
+   * has forgotten it meanwhile; STORE_FAILED and OUTBOX_FULL: that server did not get the request
    */
   async forget(id: string): Promise<Cleared> {
     if (this.#it.closed) throw this.#it.closed;
@@ -139,7 +139,7 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Takes over another certificate, for connections from now on.
+   * Replaces the certificate, for new connections.
    *
    * @throws {LocalError} BAD_ARGUMENT if certificate and key cannot be used; the old ones stay then
    */
@@ -152,15 +152,15 @@ export class Server implements AsyncDisposable {
     return this.#it.listener!.port;
   }
 
-  /** What `Device.server` says of a device that this server has; undefined: no other server has the store. */
+  /** The value of `Device.server` for this server's devices; undefined: no other server uses the store. */
   get name(): string | undefined {
     return this.#it.name;
   }
 
   /**
-   * The dead letters of all devices that the store knows; those of devices that other servers have are read in the store.
+   * The dead letters of all devices that the store knows; those of other servers' devices are read from the store.
    *
-   * @returns only devices that have some
+   * @returns the devices that have dead letters
    * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
    */
   async deadLetters(): Promise<{ device: string; letters: readonly DeadLetter[] }[]> {
@@ -184,8 +184,9 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * A device: at once if the store knows it, else when it has connected for the first time. Where several servers share
-   * the store, a device that this server has comes to its end here (FENCED) when another one takes it: ask for it again.
+   * A device: at once if the store knows it, otherwise when it has connected for the first time. If several servers
+   * share the store, the `Device` of this server ends with FENCED when another one takes over the device: ask for it
+   * again.
    *
    * @throws {LocalError} CLOSED
    */
@@ -198,8 +199,8 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * What a device's channels are and should be; it comes as `device` does. Of a device that another server has, its
-   * channels are read in the store now: call it again to see what has changed.
+   * The reported and desired state of a device's channels; resolves when `device` would. For another server's
+   * device this is a snapshot from the store: call it again to see changes.
    *
    * @throws {LocalError} CLOSED; STORE_FAILED: the store cannot be read
    */
@@ -210,18 +211,19 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Has a channel of one device follow a channel of another, from now on and until `disconnect`, through restarts:
+   * Links two channels: one follows the other until `disconnect`, through restarts:
    *
    * ```ts ignore
    * await server.connect("tx/button", "rx/led"); // the ancestor's remote control
    * await server.connect("door/lock", "hall/lamp", { map: { open: 1, "*": 0 } });
    * ```
    *
-   * What the first device reports unasked or tells as an event is what the other one's channel should be, in the
-   * transaction of that message. What it has reported already counts at once. The devices need not have connected yet.
+   * What the first device reports unasked or tells as an event becomes the setting of the second channel, in the
+   * transaction of that message. What it has already reported applies at once. The devices need not have connected
+   * yet.
    *
    * @param from Id of a device, a slash, and its channel.
-   * @param to The same. It is set by "link " and `from`.
+   * @param to The same. The setting's author is "link " and `from`.
    * @returns when it is safe
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; STORE_FAILED
    */
@@ -233,7 +235,10 @@ export class Server implements AsyncDisposable {
     return this.#it.linking.connect(from, to, options);
   }
 
-  /** Ends what `connect` has begun; the channel stays as it is. @throws {LocalError} BAD_ARGUMENT: there is no such link */
+  /**
+   * Removes a link of `connect`; the channel keeps its setting. @throws {LocalError} BAD_ARGUMENT: there is no such
+   * link
+   */
   disconnect(from: string, to: string): Promise<void> {
     return this.#it.linking.disconnect(from, to);
   }
@@ -244,21 +249,23 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Gives a group of devices another application, some at once: each as `Device.deploy` does, in the order of their ids
-   * if they have a link, and else when they come. As soon as one refuses it, falls back, or knows nothing of deploys, no
-   * further one is begun. One that is not heard of again once it was begun holds up the others until it is given up
-   * (`Device.giveUp`) or forgotten. All that is in the store, so it goes on through restarts of the server.
+   * Deploys an application to a group of devices, `step` at a time, each as `Device.deploy` does: in the order of their
+   * ids if they have a link, otherwise when they connect. As soon as one refuses it, falls back, or does not support
+   * deploys, no further deploy is started. A device that is not heard from after its deploy has started holds up the
+   * others until it is given up (`Device.giveUp`) or forgotten. A rollout is in the store, so it continues through
+   * restarts of the server.
    *
-   * Where several servers share the store, each gives it to the devices that it has, and sees what the others do a second
-   * or two later: for so long there may be `step` under way at each of them, and one may be begun after another one has
-   * failed.
+   * If several servers share the store, each deploys to the devices that it has, and sees the others' progress a second
+   * or two later: meanwhile each may have `step` deploys under way, and may start one after another has failed.
    *
-   * @param ids Of devices that the server knows. If all are in a group that is given the same bytes, it is that group.
+   * @param ids Ids of devices that the server knows. If they already form a group with the same bytes, that group is
+   * returned.
    * @param wasm The module, 20,384 bytes at most.
    * @returns when it is safe; see `rollouts`, and `rollout` and `deploy` in `events`
-   * @throws {LocalError} and nothing was begun: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: one that has a link knows
-   * nothing of deploys; DEPLOY_REFUSED: one has gone back from these bytes; OUTBOX_FULL; STORE_FAILED; CLOSED. If it is a
-   * device of another server that cannot be given it, what was begun by then is given up
+   * @throws {LocalError} and nothing was started: BAD_ARGUMENT; UNKNOWN_DEVICE; UNSUPPORTED: a device with a link does
+   * not support deploys; DEPLOY_REFUSED: a device fell back from these bytes before; OUTBOX_FULL; STORE_FAILED; CLOSED.
+   * If a device of another server is the cause, or FENCED: another server has taken a device just now, what was started
+   * by then is given up
    */
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout> {
     return paceOf(this.#it.pace).keep(this.#rollOut(ids, wasm, options));
@@ -273,22 +280,23 @@ export class Server implements AsyncDisposable {
     return await this.#it.deploys.rollOut(devices, wasm, options);
   }
 
-  /** The groups that were given an application, as long as it is the last one of any of their devices; oldest first. */
+  /** All rollouts that are still the last deploy of at least one device; oldest first. */
   get rollouts(): Rollout[] {
     return this.#it.deploys.rollouts;
   }
 
   /**
-   * Gives up what is not decided in a group: as `Device.giveUp` for each.
+   * Gives up all undecided deploys of a group, as `Device.giveUp` does.
    *
-   * @param id The group's, as `Rollout` has it.
-   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED
+   * @param id The id of the `Rollout`.
+   * @throws {LocalError} BAD_ARGUMENT: there is no such group; CLOSED; FENCED, FORGOTTEN: a device has left memory. The
+   * others are given up; if another server has taken that device, it may still get the application there
    */
   giveUpRollout(id: number): Promise<void> {
     return paceOf(this.#it.pace).keep(this.#it.deploys.giveUpRollout(id));
   }
 
-  /** Several devices, as `device` gives each of them. @throws {LocalError} CLOSED */
+  /** Waits for several devices, as `device` does for one. @throws {LocalError} CLOSED */
   waitAll(ids: Iterable<string>): Promise<Device[]> {
     return Promise.all(Array.from(ids, (id) => this.device(id)));
   }
@@ -297,7 +305,7 @@ export class Server implements AsyncDisposable {
    * Makes several things safe in one step, or none of them: statements in the store's database, messages to devices.
    *
    * @returns when it is safe; while the store fails, that takes until it works again
-   * @throws what `use` throws, or the database's error if a statement has failed: nothing has happened then
+   * @throws what `use` throws, or the database's error if a statement has failed; then nothing has changed
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
@@ -305,23 +313,23 @@ export class Server implements AsyncDisposable {
   }
 
   /**
-   * Accepts no connections any more: for a server that is about to be closed. Those that there are go on.
+   * Stops accepting connections, for a server that is about to be closed. Existing ones continue.
    *
    * @returns when what has arrived by now is safe, and acknowledged; while the store fails, that takes until it works again
    * @throws {LocalError} CLOSED
    */
   async drain(): Promise<void> {
     void this.#it.stopListening();
-    // It is told in the same commit, and so are the acks: they are sent before those who await this go on.
+    // The same commit releases the acks: they are sent before the callers that await this continue.
     await this.transaction(() => {});
   }
 
   /**
-   * Accepts no connections any more, and sends the devices that are here to their next address, one after the other: for
-   * a server that is about to be closed, where others have the same store. A device that knows no other address, or
-   * whose client is older than this, comes back after 2 to 4 times the timeout.
+   * Stops accepting connections, and sends the connected devices to their next address, one after the other: for a
+   * server that is about to be closed while others share its store. A device that knows no other address, or whose
+   * client is too old to obey, comes back after 2 to 4 times the timeout.
    *
-   * @param over How long that takes, in ms, 0 to 3,600,000: so that the others do not get all of them at once.
+   * @param over Duration in ms, 0 to 3,600,000, so that the other servers do not get all devices at once.
    * @returns when the last one was told
    * @throws {LocalError} BAD_ARGUMENT; CLOSED
    */
@@ -331,12 +339,14 @@ export class Server implements AsyncDisposable {
     await this.#it.sendAway(over);
   }
 
-  /** How much waits for the store: at most one for each connection and device, however long that fails. */
+  /**
+   * Number of operations that wait for the store: at most one for each connection and device, however long it fails.
+   */
   get waiting(): number {
     return this.#it.turn.waiting;
   }
 
-  /** Copies the store's file while the server goes on. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
+  /** Copies the store's file while the server runs. @throws {LocalError} as `SqliteStore.backup`; CLOSED */
   async backup(path: string): Promise<void> {
     if (this.#it.closed) throw this.#it.closed;
     const none =

@@ -29,8 +29,8 @@ export interface ServerSettings extends AccessOptions {
   /** Descriptions of channels, by application, or by application and version: kitchen, kitchen@3. */
   descriptions?: DescriptionsByName;
   /**
-   * Sees everything that devices report, in the transaction in which it is processed. Not possible together with an
-   * application that takes all lines itself: use `share` then.
+   * Called with everything that devices report, in the transaction that processes it. It cannot be combined with an
+   * application that reads all lines itself: use `share` then.
    */
   observe?: Observer;
   /** Limits on everything that others can make grow. */

@@ -54,7 +54,7 @@ Deno.test("strangers whose queues are full leave those with a key their room, an
   };
   assertEquals([await fill(open), await fill(device)], [5, 5]);
   const { message } = await assertRejects(() => device.write(text), LocalError);
-  assert(message.includes("20000 are the most (limit totalText"), message);
+  assert(message.includes("at most 20000 are allowed (limit totalText"), message);
   // One message is taken in each queue that has none; the next waits until others have made room.
   await peer.say("00a\n01b\n02c\n");
   await keyed.say("00d\n01e\n");

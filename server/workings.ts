@@ -1,4 +1,4 @@
-/** Puts the rooms together to a server. `Server` is what programs see of it. */
+/** Assembles a server from its parts. `Server` is its public face. */
 import type { Access } from "./admission/access.ts";
 import type { Admitted, Host } from "./admission/admission.ts";
 import { Linking } from "./channels/linking.ts";
@@ -39,16 +39,16 @@ import type { Store } from "./store/store.ts";
 import { joinAddress } from "./transport/address.ts";
 import type { Listener, Platform } from "./transport/platform.ts";
 
-/** The parts that it is given. */
+/** What the caller provides. */
 export interface Means {
   readonly access: Access;
   readonly store: Store;
-  /** Whether it ends with the server. */
+  /** Whether to close the store with the server. */
   readonly ownsStore: boolean;
   /** As `ServerSettings.timeout`. */
   readonly timeout: number;
   readonly platform: Platform;
-  /** What is run for every device, if anything. */
+  /** The application to run for every device, if any. */
   readonly app: object | undefined;
 }
 
@@ -61,10 +61,10 @@ export class Workings {
   readonly linking: Linking;
   readonly deploys: Deploys;
   readonly pace: Pace;
-  /** Where other processes use the store, too. */
+  /** Set if other processes may use the store, too. */
   readonly member: FleetMember | undefined;
   listener: Listener | undefined;
-  /** Why nothing is accepted any more. */
+  /** Set when the server is closed: the error for later calls. */
   closed: LocalError | undefined;
   readonly #means: Means;
   readonly #advice = new Advice(this.events);
@@ -80,10 +80,10 @@ export class Workings {
   #looksAtRollouts = false;
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
-  /** What other servers call this one, as soon as it listens. */
+  /** The name of this server among others, once it listens. */
   #name = "";
 
-  /** @param call Runs the application, or what is run where there is none. */
+  /** @param call Runs the application, or its replacement if there is none. */
   constructor(
     means: Means,
     { deadLetters = false, descriptions, limits, log, observe }: ServerSettings,
@@ -122,7 +122,7 @@ export class Workings {
         const device = this.devices.get(error.device)!;
         this.devices.lose(error);
         this.member?.overview.loses(device);
-        // Where servers share a store, that is what they do.
+        // Servers that share a store take over devices from each other; that is normal.
         if (this.member) this.#reports.movedAway(error);
         else this.#reports.warn(error.code, error.message, { device: error.device });
       },
@@ -143,11 +143,11 @@ export class Workings {
     });
   }
 
-  /** Begins to serve. @throws {LocalError} @throws {Error} the operating system's */
+  /** Starts to serve. @throws {LocalError} @throws {Error} the operating system's */
   async start({ port = 8123, hostname = "0.0.0.0", tls }: ServerSettings): Promise<void> {
     const { platform, store } = this.#means;
     if (this.member) await this.member.start();
-    else for (const { id } of await store.list()) this.devices.meet(await this.#acquire(id));
+    else for (const { id } of await store.list()) await this.#meet(await this.#acquire(id));
     if (this.member) {
       this.events.subscribe((event) => {
         if ("device" in event && event.device !== undefined) {
@@ -161,7 +161,7 @@ export class Workings {
       { hostname, port, tls, backlog: this.places.backlog },
       (socket) => this.#reception.accept(socket),
       (error) => {
-        // No more files, most likely. Those who knock meanwhile wait in the system's queue.
+        // Most likely the process has too many open files. New connections wait in the system's queue.
         this.events.emit({ event: "refused", code: "NOT_ACCEPTED", message: String(error) });
         this.#reception.makeRoom();
       },
@@ -173,16 +173,26 @@ export class Workings {
     for (const message of this.places.shortages()) {
       this.#reports.warn("TOO_FEW_CONNECTIONS", message);
     }
-    // What came before a restart is processed now; the application of others begins when they connect.
+    // Messages from before a restart are processed now. For other devices the application starts when they connect.
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
   }
 
-  /** A device that is here, or that another server has. @throws {LocalError} UNKNOWN_DEVICE */
+  /** Adds a device that the store knows. A commit may be under way, of a message to an earlier one that has expired. */
+  #meet(ledger: Ledger): Promise<void> {
+    return new Promise((resolve) => {
+      this.turn.enter(() => {
+        this.devices.meet(ledger);
+        resolve();
+      });
+    });
+  }
+
+  /** A device of this server or of another one. @throws {LocalError} UNKNOWN_DEVICE */
   find(id: string): DeviceDriver | DistantDevice {
     return this.member?.overview.get(id) ?? this.devices.find(id);
   }
 
-  /** What other servers call this one; undefined: there can be none. */
+  /** The name of this server among others; undefined: there can be no others. */
   get name(): string | undefined {
     return this.member && this.#name;
   }
@@ -225,7 +235,7 @@ export class Workings {
     };
   }
 
-  /** Other servers show something else of a group: once for all that they show at a time. */
+  /** Other servers' views of a group have changed: called once for all changes that were read together. */
   #lookAtRollouts(): void {
     if (this.#looksAtRollouts) return;
     this.#looksAtRollouts = true;
@@ -235,7 +245,7 @@ export class Workings {
     });
   }
 
-  /** Accepts no connections any more. */
+  /** Stops accepting connections. */
   stopListening(): Promise<void> | undefined {
     return this.#unlistened ??= this.listener?.close();
   }
@@ -247,7 +257,7 @@ export class Workings {
     await this.#parting.done;
   }
 
-  /** Ends all connections, and tells those who wait. @throws {LocalError} the store's */
+  /** Ends all connections, and rejects what waits. @throws {LocalError} from the store */
   async close(): Promise<void> {
     const { ownsStore, store } = this.#means;
     const closed = this.closed = new LocalError("CLOSED", "the server was closed");
@@ -262,7 +272,7 @@ export class Workings {
     }
     await listening;
     try {
-      await this.turn.close(closed); // the same: an application that fails with it has not failed
+      await this.turn.close(closed); // the same object: an application that throws it has not failed
       await this.member?.close();
     } finally {
       this.#reports.close();

@@ -9,6 +9,7 @@ import { importsOf } from "./tidy/imports.ts";
 import {
   deadAnchors,
   deadLinks,
+  goneFiles,
   MOST_LINES,
   registersAgain,
   tooLong,
@@ -130,6 +131,12 @@ rule(
   "links in the documentation lead to a part of the page that it has",
   () => deadAnchors(tree),
   "The heading was changed, or is on another page by now: mend the link.",
+);
+
+rule(
+  "files that the documentation names are there",
+  () => goneFiles(tree),
+  "The file has another name by now, or its tests are in another one: name that.",
 );
 
 rule(

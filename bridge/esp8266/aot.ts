@@ -1,15 +1,16 @@
 /**
- * An application ahead of time: its .wasm becomes C, by wasm2c of Debian's wabt, and part of the firmware. It is
- * for an application that is too large for the interpreter's RAM, or too slow in it, and that nobody replaces alone.
+ * Compiles an application ahead of time: wasm2c (Debian's wabt) translates its .wasm to C, which becomes part of the
+ * firmware. This is for an application that is too large or too slow for the interpreter, and is replaced only together
+ * with the firmware.
  *
  * @module
  */
 import { BuildError } from "./errors.ts";
 import { run } from "./toolchain.ts";
 
-/** Of the wabt that wasm2c comes with. */
+/** From wabt, which wasm2c is part of. */
 const RUNTIME_HEADER = "/usr/include/wasm-rt.h";
-/** Linear memory for the first look at the module, in bytes: more than its data needs. */
+/** Linear memory for the first load of the module, in bytes: more than its data need. */
 const FIRST_MEMORY = 4096;
 /** The exports that the firmware calls, in its order (`engine.h`). */
 const EXPORTS =
@@ -50,14 +51,18 @@ async function runtimeHeader(): Promise<string> {
 /** @throws {BuildError} if wasm2c has changed */
 function replaceOnce(text: string, from: string, to: string): string {
   if (text.split(from).length !== 2) {
-    throw new BuildError(`this version of wasm2c is not known: no single ${JSON.stringify(from)}`);
+    throw new BuildError(
+      `this version of wasm2c is not supported: its output lacks ${
+        JSON.stringify(from)
+      }, or has it more than once`,
+    );
   }
   return text.replace(from, () => to);
 }
 
 /**
- * Addresses of 32 bits instead of 64; words as words where they are aligned; and data that lies in flash is copied
- * by words. An address that wraps stays inside the memory, as all are checked.
+ * Makes addresses 32 bits instead of 64, loads and stores aligned words as words, and copies data from flash by
+ * words. An address that wraps stays inside the memory, as all addresses are checked.
  */
 function forTheChip(code: string): string {
   const aligned = (name: string, head: string, fast: string, slow: string) =>
@@ -97,26 +102,30 @@ function forTheChip(code: string): string {
   return `#include "bytes.h"\n${code}`;
 }
 
-/** How many modules it imports from: an instance is made with a pointer for each, that the imports get. */
+/** How many modules it imports from: an instance is created with a pointer for each, which its imports get. */
 function modules(header: string): number {
   const [, parameters] = header.match(/^void Z_app_instantiate\(([^)]*)\);$/m) ?? [];
   if (parameters === undefined) {
-    throw new BuildError("this version of wasm2c is not known: it declares no Z_app_instantiate");
+    throw new BuildError(
+      "this version of wasm2c is not supported: its output does not declare Z_app_instantiate",
+    );
   }
   return parameters.split(",").length - 1;
 }
 
-/** @throws {BuildError} if the module is no application */
+/** @throws {BuildError} if the module is not an application */
 function checkApplication(name: string, header: string): void {
   const lacking = ["memory", "registers", "poll"].filter((field) =>
     !header.includes(`/* export: '${field}' */`)
   );
   if (lacking.length > 0) {
-    throw new BuildError(`${name} is no application: it exports no ${lacking.join(", ")}`);
+    throw new BuildError(
+      `${name} is not an application: it does not export ${lacking.join(", ")}`,
+    );
   }
 }
 
-/** Finds the C functions that wasm2c has declared, and ties them to the firmware's tables. */
+/** The C code that connects the functions declared by wasm2c with the firmware's tables. */
 function glue(name: string, header: string): string {
   const declared = (comment: string) =>
     header.matchAll(

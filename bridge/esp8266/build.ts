@@ -11,9 +11,9 @@ import { type FlashMode, flashModes } from "../formats/image.ts";
 const ROOT = new URL("../../", import.meta.url);
 const BOARDS = ["emulator", "nonos"];
 const FLAVOURS = ["wifi", "pyboard"];
-/** The application that makes a flavour. */
+/** The application of a flavour. */
 const APPLICATION_OF: Record<string, string> = { pyboard: "pyboard" };
-/** What is no application of its own, or one of another flavour. */
+/** Modules that are not an application, or belong to another flavour. */
 const NOT_FLASHED = ["core", ...Object.values(APPLICATION_OF)];
 
 const HELP = `Compiles the firmware for a board, and the applications that go with it.
@@ -22,22 +22,22 @@ Usage: deno task firmware [options]
 
   --board NAME     emulator: for QEMU, needs only Debian's packages; nonos: for the chip (emulator)
   --sdk FOLDER     Espressif's NONOS SDK, for the chip: see bridge/esp8266/README.md
-  --flavour NAME   wifi, or pyboard: for a board that is told its settings over I2C    (wifi)
-  --app NAME|FILE  an application of client-as/build, or a .wasm; again for more        (all of the flavour)
+  --flavour NAME   wifi, or pyboard: for a board that gets its settings over I2C        (wifi)
+  --app NAME|FILE  an application of client-as/build, or a .wasm; repeat it for more    (all of the flavour)
   --aot NAME|FILE  instead of --app: one application, translated to C ahead of time, as part of the
                    firmware (needs wabt)
-  --flash-mode M   how the chip reads its flash: dout starts on every module; dio, qout and qio are
-                   faster, and some modules do not start with them; for the chip        (dout)
-  --out FOLDER     where it goes               (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
+  --flash-mode M   how the chip reads its flash: dout works on every module; dio, qout and qio are
+                   faster, but some modules do not start with them; for the chip        (dout)
+  --out FOLDER     folder for the files        (bridge/esp8266/build/BOARD[-FLAVOUR or -aot])
   --release FOLDER instead: all flavours and applications, with the page that flashes them, checksums and
                    licences, as a folder for any static web host (needs wabt)
   --measure        instead: what a message and a wake cost on the emulated chip (needs wabt and qemu)
-  --json           says what was built as JSON, and nothing else
-  --help
+  --json           prints only what was built, as JSON
+  --help           this text
 
 Exit codes: 0 built, 1 it could not be built (the message says what to do), 2 wrong arguments.`;
 
-/** Arguments that cannot be. */
+/** Wrong arguments on the command line. */
 class UsageError extends Error {}
 
 interface Options {
@@ -54,7 +54,7 @@ interface Options {
   json: boolean;
 }
 
-/** Undefined if it is help that is wanted. @throws {UsageError} */
+/** Undefined: help is wanted. @throws {UsageError} */
 function parse(args: string[]): Options | undefined {
   let values;
   try {
@@ -89,7 +89,7 @@ function parse(args: string[]): Options | undefined {
   if (mode !== undefined) {
     oneOf("--flash-mode", mode, flashModes);
     if (board !== "nonos") {
-      throw new UsageError("--flash-mode is for --board nonos: no other has it");
+      throw new UsageError("--flash-mode needs --board nonos");
     }
   }
   if (release !== undefined) {
@@ -98,17 +98,17 @@ function parse(args: string[]): Options | undefined {
     );
     if (other !== undefined) {
       throw new UsageError(
-        `--release builds all there is for a board: --${other} does not go with it`,
+        `--release builds everything for a board: leave out --${other}`,
       );
     }
-    if (release === "") throw new UsageError("--release takes the path of a folder");
+    if (release === "") throw new UsageError("--release needs the path of a folder");
   }
   if (aot.length > 0) {
-    const fault = "--aot puts one application into the firmware";
+    const fault = "--aot compiles one application into the firmware";
     if (aot.length > 1) throw new UsageError(`${fault}, not ${aot.length}`);
-    if (app.length > 0) throw new UsageError(`${fault}, so there is no place for --app`);
+    if (app.length > 0) throw new UsageError(`${fault}: leave out --app`);
     if (flavour !== "wifi") {
-      throw new UsageError(`${fault}, and --flavour ${flavour} is one with its own in it`);
+      throw new UsageError(`${fault}, but --flavour ${flavour} has its own`);
     }
   }
   const kind = aot.length > 0 ? "aot" : flavour;
@@ -130,7 +130,7 @@ function parse(args: string[]): Options | undefined {
 
 function oneOf(option: string, value: string, values: readonly string[]): void {
   if (!values.includes(value)) {
-    throw new UsageError(`${option} is one of ${values.join(", ")}, not "${value}"`);
+    throw new UsageError(`${option} must be one of ${values.join(", ")}, not "${value}"`);
   }
 }
 
@@ -161,7 +161,7 @@ async function applications(flavour: string, names: string[]): Promise<Applicati
     } catch (cause) {
       if (!(cause instanceof Error)) throw cause;
       throw new BuildError(
-        `the application ${name} cannot be read (${cause.message}): is it built? \`deno task build\``,
+        `the application ${name} cannot be read (${cause.message}): run \`deno task build\` to build it`,
         { cause },
       );
     }
@@ -189,7 +189,7 @@ async function publish({ board, sdk, apps, json }: Options, folder: string): Pro
   });
   if (json) console.log(JSON.stringify({ board, release: folder, bytes, files }));
   else {console.log(
-      `\n${folder}: ${files.length} files, ${bytes} bytes; README.txt in it says more`,
+      `\n${folder}: ${files.length} files, ${bytes} bytes; see README.txt in it`,
     );}
   return 0;
 }

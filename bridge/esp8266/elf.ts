@@ -1,30 +1,30 @@
 /**
- * Reads what the linker has written: an ELF file for the ESP8266's processor. Only what an image is made
- * of, and what the checks of the build need.
+ * Reads the linker's output, an ELF file for the ESP8266's processor: only the parts that an image and the
+ * checks of the build need.
  *
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
 
-/** A section that takes up memory on the chip. */
+/** A section that occupies memory on the chip. */
 export interface ElfSection {
   name: string;
-  /** Where it is in the chip's memory. */
+  /** Its address in the chip's memory. */
   address: number;
   size: number;
-  /** Its contents; undefined if it starts as zeros, or as anything. */
+  /** Its contents; undefined if it starts as zeros, or uninitialised. */
   bytes: Uint8Array<ArrayBuffer> | undefined;
   executable: boolean;
 }
 
-/** A name and what it stands for. */
+/** A symbol. */
 export interface ElfSymbol {
   name: string;
   value: number;
   /** In bytes; 0 if unknown. */
   size: number;
   kind: "function" | "object" | "other";
-  /** Named by the file, but defined elsewhere. */
+  /** Used in the file, but defined elsewhere. */
   undefined: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface ElfSymbol {
 export interface Elf {
   /** Address of its first instruction. */
   entry: number;
-  /** Those that take up memory, by their addresses. */
+  /** Sections that occupy memory, by their addresses. */
   sections: ElfSection[];
   symbols: ElfSymbol[];
 }
@@ -52,7 +52,7 @@ export function readElf(bytes: Uint8Array<ArrayBuffer>): Elf {
   if (file.half(16) !== 2) throw bad("it is not linked");
   const headers = readHeaders(file);
   const names = headers[file.half(50)];
-  if (!names) throw bad("it has no names of sections");
+  if (!names) throw bad("it has no section names");
   const sections = headers
     .filter((header) => (header.flags & ALLOCATED) !== 0 && header.size > 0)
     .map((header) => ({
@@ -118,7 +118,7 @@ function readSymbols(file: Reader, headers: Header[]): ElfSymbol[] {
   return symbols;
 }
 
-/** Numbers of a file that may end anywhere. */
+/** Reads numbers of a file, which may be cut off anywhere. */
 class Reader {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
@@ -156,5 +156,5 @@ class Reader {
 }
 
 function bad(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `this is no ELF file of the linker: ${message}`);
+  return new LocalError("BAD_ARGUMENT", `this is not a linked ELF file: ${message}`);
 }

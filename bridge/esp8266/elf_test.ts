@@ -19,7 +19,7 @@ const small = () =>
     ],
   });
 
-Deno.test("sections that take up memory, by their addresses, and symbols", () => {
+Deno.test("a linked program is read: sections that occupy memory, by their addresses, and symbols", () => {
   assertEquals(readElf(small()), {
     entry: 0x40100010,
     sections: [
@@ -40,7 +40,7 @@ Deno.test("sections that take up memory, by their addresses, and symbols", () =>
   });
 });
 
-Deno.test("what is no linked program for this processor is refused", () => {
+Deno.test("a file that is not a linked program for this processor is refused", () => {
   const cases: [(elf: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>, string][] = [
     [() => new Uint8Array(0), "it is cut off"],
     [(elf) => elf.with(0, 0), "it does not start with the ELF magic number"],
@@ -48,7 +48,7 @@ Deno.test("what is no linked program for this processor is refused", () => {
     [(elf) => elf.with(18, 62), "it is not for an Xtensa processor"],
     [(elf) => elf.with(16, 1), "it is not linked"],
     [(elf) => elf.with(46, 64), "its section headers have 64 bytes"],
-    [(elf) => elf.with(50, 200), "it has no names of sections"],
+    [(elf) => elf.with(50, 200), "it has no section names"],
     [(elf) => elf.subarray(0, -1), "it is cut off"],
   ];
   for (const [spoil, message] of cases) {
@@ -56,7 +56,7 @@ Deno.test("what is no linked program for this processor is refused", () => {
   }
 });
 
-randomTest("no bytes do worse than to be refused", 500, (random) => {
+randomTest("random bytes are read or refused, and nothing else is thrown", 500, (random) => {
   const elf = small();
   for (let n = random.int(1, 8); n > 0; n--) {
     elf[random.int(0, elf.length - 1)] = random.int(0, 255);

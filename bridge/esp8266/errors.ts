@@ -1,4 +1,4 @@
-/** A fault that the one who builds can correct: a missing tool, a wrong input. */
+/** A fault that the user of the build can fix: a missing tool, a wrong input. */
 export class BuildError extends Error {
   override name = "BuildError";
 }

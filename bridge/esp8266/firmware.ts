@@ -1,8 +1,7 @@
 /**
  * Compiles the firmware for a target: its own sources and the target's with the interpreter's.
  *
- * The work is done in a folder that holds copies of all sources, so that nothing in an object depends on where the
- * tree lies.
+ * It works in a folder with copies of all sources, so that no object file depends on the path of the project.
  *
  * @module
  */
@@ -15,9 +14,9 @@ import { patchWasm3 } from "./wasm3_patches.ts";
 
 const HERE = new URL("./", import.meta.url);
 
-/** What has been compiled. */
+/** The result of compiling. */
 export interface Objects {
-  /** The folder of the work. */
+  /** The work folder. */
   folder: string;
   /** Object files in it, in a fixed order. */
   objects: string[];
@@ -30,9 +29,9 @@ export async function compileFirmware(
   options: {
     version: string;
     defines?: string[];
-    /** The application, if it becomes a part of the firmware instead of being interpreted. */
+    /** The application to compile into the firmware instead of interpreting one. */
     aot?: Application | undefined;
-    /** For the compiler of the application that is part of the firmware. */
+    /** Compiler flags for that application. */
     aotFlags?: string[] | undefined;
     say?: (line: string) => void;
   },
@@ -74,8 +73,8 @@ export async function compileFirmware(
     add(name, ["-Ifirmware", ...defines]);
   }
   if (aot) {
-    // Its linear memory is in RAM, where bytes can be read; data in flash is copied by words.
-    // For speed: that makes it half as long, for less than 1 KB of flash.
+    // Its linear memory is in RAM, where bytes can be read; data in flash are copied by words.
+    // -O2 halves the time, for less than 1 KB of flash.
     const flags = ["-Ifirmware", "-DNDEBUG", "-DWASM_RT_USE_STACK_DEPTH_COUNT=0", "-w", "-O2"];
     flags.push(...aotFlags);
     add("aot/app.c", [...flags, "-mno-force-l32", "-fno-builtin-memcpy"]);
@@ -90,7 +89,7 @@ export async function compileFirmware(
   return { folder, objects: units.map(({ object }) => object) };
 }
 
-/** For the linker, behind the objects: what the compiler's own library and the C library have. */
+/** Linker arguments behind the objects: the compiler's own library and the C library. */
 export const LIBRARIES = ["-lgcc", `-L${LIBC}/lib`, "-lc", "-lgcc"];
 
 async function emptyFolder(folder: string): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The files that go into a flash, and the manifest that says where.
+ * The files to flash, and the manifest that says where.
  *
  * @module
  */
@@ -21,10 +21,10 @@ const SETTINGS_OFFSET = 0xfa000;
 const SECTOR = 4096;
 
 /**
- * Writes them into the folder of the build.
+ * Writes them into the output folder.
  *
- * @param initData the SDK's defaults for its radio, of which it keeps things at the end of the flash; undefined:
- * there is no SDK in it
+ * @param initData the SDK's radio defaults, which it keeps at the end of the flash; undefined: a target without
+ * the SDK
  * @returns their paths, by their names; the manifest is "manifest"
  */
 export async function writeFlashFiles(
@@ -69,7 +69,7 @@ export async function writeFlashFiles(
     parts: [await bootOf("1MB", "boot.bin"), await write("code", codeOffset, "code.bin", code)],
     flash: {
       "1MB": await ends("1MB"),
-      // The size of the flash is in the image's header, and the SDK goes by it.
+      // The SDK reads the size of the flash from the image's header.
       "4MB": [await bootOf("4MB", "boot-4MB.bin"), ...await ends("4MB")],
     },
     applications: [],

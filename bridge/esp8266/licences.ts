@@ -1,12 +1,12 @@
 /**
- * The licences and notices of what is in a firmware besides Holdfast. Those of the SDK are read from the SDK that its
- * owner has named: nothing of it is here.
+ * The licences and notices of the other software in a firmware. The SDK's are read from the user's copy of the SDK:
+ * nothing of it is here.
  *
  * @module
  */
 import { BuildError } from "./errors.ts";
 
-/** wasm3's licence: the npm package that carries its sources has left it out. */
+/** wasm3's licence, which the npm package with its sources lacks. */
 const WASM3 = `wasm3 0.5.0, changed: the interpreter in the firmware
 
 MIT License
@@ -54,13 +54,13 @@ Copyright 2020 Daniel Wirtz / The AssemblyScript Authors
 Licensed under the Apache License, Version 2.0: its text stands at esptool-js.
 `;
 
-/** Where Debian has the notices of the C library that is linked for the emulator. */
+/** Debian's file with the notices of the C library that is linked for the emulator. */
 const PICOLIBC = "/usr/share/doc/picolibc-xtensa-lx106-elf/copyright";
 
 /**
  * The texts for a board's firmware.
  *
- * @throws {BuildError} if the SDK has no licence: then nothing of it may be published
+ * @throws {BuildError} if the SDK has no licence file: then nothing of it may be published
  */
 export function firmwareLicences(board: string, sdk: string | undefined): string[] {
   const own = board === "nonos" ? sdkLicences(sdk!) : [picolibc()];
@@ -85,11 +85,11 @@ function sdkLicences(sdk: string): string[] {
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new BuildError(
-      `${sdk} has no License: its notice must go with what is published, so there is no release without it`,
+      `${sdk} has no file License: a release must include the SDK's licence, so it cannot be built`,
       { cause },
     );
   }
-  // It says the same in English and in Chinese, in the encoding that is usual there.
+  // The text is in English and in Chinese, in GB 18030.
   const licence =
     `ESP8266_NONOS_SDK, of Espressif Systems: its libraries are part of the firmware\n\n${
       new TextDecoder("gb18030").decode(bytes).trim()
@@ -102,7 +102,7 @@ function sdkLicences(sdk: string): string[] {
   ];
 }
 
-/** Comments with a copyright in lwIP's files, each once. */
+/** The copyright comments in lwIP's files, without duplicates. */
 function lwipNotices(folder: string): string[] {
   const found = new Map<string, string>();
   for (const place of ["lwip", "include/lwip", "include/netif", "include/arch"]) {

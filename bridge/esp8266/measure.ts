@@ -1,7 +1,7 @@
 /**
- * `deno task firmware --measure`: what a message costs on the emulated chip, with the core interpreted, translated
- * ahead of time as `--aot` does, and translated without its checks of addresses, which is about what a compiler makes
- * of the same in C: as small as the rest of the firmware, and as fast as it can.
+ * `deno task firmware --measure`: the cost of a message on the emulated chip. The core is interpreted, or translated
+ * ahead of time as with `--aot`, or translated without checks of addresses, which is about as fast as the same code
+ * written in C: once compiled for size like the rest of the firmware, and once for speed.
  *
  * @module
  */
@@ -15,37 +15,37 @@ import { sectionSizes } from "./toolchain.ts";
 
 const HERE = new URL("./", import.meta.url);
 
-/** To wasm2c it is as if the operating system found a bad address. */
+/** Makes wasm2c believe that the operating system detects bad addresses. */
 const UNCHECKED = [
   ...["-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=1", "-DWASM_RT_SKIP_SIGNAL_RECOVERY=1"],
   "-DAOT_UNCHECKED",
 ];
 
-/** The ways to run the core: how it is translated, if it is. */
+/** The ways to run the core; undefined: interpreted. */
 const WAYS: Record<string, { aotFlags?: string[] } | undefined> = {
   wasm3: undefined,
   wasm2c: {},
-  // As the rest of the firmware is compiled; in C a load is no call.
+  // Compiled like the rest of the firmware; loads are inlined, as in C.
   native: { aotFlags: [...UNCHECKED, "-Os", "-Dinline=inline __attribute__((always_inline))"] },
   "native -O2": { aotFlags: UNCHECKED },
 };
 
-/** Counts of one way to run the core. */
+/** The counts for one way to run the core. */
 export interface Measured {
   /** "wasm3", "wasm2c", "native" or "native -O2". */
   way: string;
   /** Instructions for a message of 32 bytes that arrives, is taken and acknowledged. */
   incoming: number;
-  /** Instructions for one that is written, sent and acknowledged. */
+  /** Instructions for a message that is written, sent and acknowledged. */
   outgoing: number;
-  /** Instructions from the .wasm in flash to a core that is ready. */
+  /** Instructions from the .wasm in flash until the core is ready. */
   load: number;
   /** Bytes of heap. */
   heap: number;
-  /** Bytes of code and constants in flash, the whole firmware with it. */
+  /** Bytes of code and constants in flash, for the whole firmware. */
   flash: number;
-  /** Instructions for the three HMACs of a greeting, for the keys of a sealed link, for an ephemeral key, for what two of
-   * them come to, and for the cipher of a record with a message of 32 bytes. */
+  /** Instructions for the three HMACs of a greeting, the keys of a sealed link, an ephemeral key, the shared secret of
+   * two such keys, and the cipher of a record with a message of 32 bytes. */
   proofs: number;
   keys: number;
   ephemeral: number;
@@ -143,7 +143,7 @@ export function showMeasured(results: Measured[]): string {
   const head = ["", "incoming", "", "outgoing", "", "load", "heap", "flash"];
   const { proofs, keys, ephemeral, shared, record } = native;
   const sealing = `a greeting with a key: proofs ${proofs}, keys of a sealed link ${keys}, ` +
-    `an ephemeral key ${ephemeral}, what two of them share ${shared}; ` +
+    `an ephemeral key ${ephemeral}, its shared secret ${shared}; ` +
     `the cipher of a record of one message: ${record}`;
   return [head.map((cell) => cell.padStart(10)).join(" "), ...rows, sealing].join("\n");
 }

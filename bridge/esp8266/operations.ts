@@ -1,22 +1,22 @@
 /**
- * Corrects the assembly that the compiler makes of the interpreter's operations.
+ * Rewrites the compiler's assembly for the interpreter's operations.
  *
- * An operation ends by calling the next one, whose address stands in the code that is interpreted. This compiler
- * knows no tail calls, so each would leave a frame on the stack until a loop turns, or a function returns. Here
- * the call becomes a jump: the frame is popped first.
+ * An operation ends by calling the next one, whose address is in the interpreted code. This compiler has no tail
+ * calls, so each would leave a frame on the stack until a loop repeats or a function returns. Here the call becomes
+ * a jump, after the frame was popped.
  *
  *     callx0  a5              l32i.n  a0, sp, 12
  *     l32i.n  a0, sp, 12      addi    sp, sp, 16
  *     addi    sp, sp, 16      jx      a5
  *     ret.n
  *
- * Mostly the frame then has no use at all, and is left out.
+ * Usually the frame is then unused, and is left out.
  *
- * The operations are put behind each other in one section, with the name `m3_operations` in front: interpreted code
- * says which one it means by the distance from there.
+ * All operations go into one section, which starts with the symbol `m3_operations`: interpreted code refers to an
+ * operation by its distance from there.
  *
- * And an operation reads only RAM: the interpreted code, the stack, the module's memory. The sequences by which
- * a byte is read from flash become plain loads again, with the offset in the load and its sign extended by it:
+ * An operation reads only RAM: the interpreted code, the stack, the module's memory. So the sequences that read a
+ * byte from flash become plain loads again, with the offset and the sign extension in the load:
  *
  *     addi.n  a6, a2, 2
  *     l16ui   a6, a6, 0                    l16si   a6, a2, 2
@@ -27,7 +27,7 @@
 
 const SECTION = '.section\t.text.m3_operations,"ax",@progbits';
 
-/** Rewrites the operations (functions named `op_…`) in m3_compile.c's assembly, and leaves the rest. */
+/** Rewrites the operations (functions named `op_…`) in m3_compile.c's assembly, and leaves the rest unchanged. */
 export function rewriteOperations(assembly: string): string {
   const lines = assembly.split("\n");
   const result: string[] = [
@@ -52,7 +52,7 @@ export function rewriteOperations(assembly: string): string {
   return result.join("\n");
 }
 
-/** A load of a byte or a half word as a load of its word: of the form `ssa8l A; …; extui D, D, 0, BITS`. */
+/** Loads a byte or a half word by loading its word: `ssa8l A; …; extui D, D, 0, BITS`. */
 const WORD_LOAD =
   /^\tssa8l\t?\s*(\w+) ; srli\t?\s*(\w+), \w+, 2 ; slli\t?\s*\w+, \w+, 2 ; l32i\t?\s*\w+, \w+, 0 ; srl\t?\s*\w+, \w+ ; extui\t?\s*\w+, \w+, 0, (8|16)$/;
 
@@ -70,7 +70,7 @@ function rewriteFunction(lines: string[]): string[] {
       result.push(line);
       continue;
     }
-    // The epilogue restores a0 and a12 to a15: where the next operation's address is one of them, it moves out.
+    // The epilogue restores a0 and a12 to a15: if the next operation's address is in one of them, moves it to a8.
     const clash = epilogue.some((l) => l.startsWith(`\tl32i.n\t${register},`));
     if (clash) result.push(`\tmov.n\ta8, ${register}`);
     result.push(...epilogue, `\tjx\t${clash ? "a8" : register}`);
@@ -78,7 +78,7 @@ function rewriteFunction(lines: string[]): string[] {
   return withoutFrame(result);
 }
 
-/** A load of a byte or a half word from the sum of a register and a number, as one instruction. */
+/** Merges the addition of a number to an address into the load of a byte or a half word. */
 function withOffsets(lines: string[]): string[] {
   const result: string[] = [];
   for (const line of lines) {
@@ -95,7 +95,7 @@ function withOffsets(lines: string[]): string[] {
   return result;
 }
 
-/** A load of a half word whose sign is extended behind it, as one instruction. */
+/** Merges the sign extension after a load of a half word into the load. */
 function withSigns(lines: string[]): string[] {
   const result: string[] = [];
   for (const [n, line] of lines.entries()) {
@@ -115,28 +115,28 @@ function withSigns(lines: string[]): string[] {
   return result;
 }
 
-/** Whether a line has to do with a register. */
+/** Whether a line uses a register in any way. */
 function mentions(line: string, register: string): boolean {
   return new RegExp(`\\b${register}\\b`).test(line);
 }
 
-/** Whether a line may set a register; a store or a branch, which do not, may count, too. */
+/** Whether a line may set a register. Also true for some stores and branches, which do not. */
 function sets(line: string, register: string): boolean {
   return line.split(";").some((one) => new RegExp(`^\\s*[\\w.]+\\s+${register}\\b`).test(one));
 }
 
-/** Whether what is executed before or behind a line may stand elsewhere. */
+/** Whether control may enter or leave at a line. */
 function isEdge(line: string): boolean {
   return /^\.L|^\t(b\w+|j|jx|call\w*|ret)(\.n)?(\t|$)/.test(line);
 }
 
-/** Where a register got its value, if nothing has used it since and nothing else can come in between; or -1. */
+/** The line that set a register, if nothing has used it since and control cannot enter in between; or -1. */
 function definition(lines: string[], register: string): number {
   const at = lines.findLastIndex((line) => isEdge(line) || mentions(line, register));
   return at >= 0 && !isEdge(lines[at]!) && sets(lines[at]!, register) ? at : -1;
 }
 
-/** Whether the value in a register is used no more: the next that mentions it sets it again. */
+/** Whether the value in a register is not used any more: the next line that mentions the register sets it. */
 function isDead(lines: string[], register: string): boolean {
   const next = lines.find((line) => isEdge(line) || mentions(line, register));
   const set = next?.match(
@@ -145,7 +145,7 @@ function isDead(lines: string[], register: string): boolean {
   return set?.[1] === register && !mentions(set[2]!, register);
 }
 
-/** Without its frame, if that held nothing but a return address which nothing overwrites any more. */
+/** Removes the frame, if it only saves the return address, which nothing overwrites any more. */
 function withoutFrame(lines: string[]): string[] {
   const isFrame = (line: string) =>
     /^\taddi\tsp, sp, -?16$/.test(line) || /^\t[sl]32i\.n\ta0, sp, 12$/.test(line);
@@ -155,7 +155,7 @@ function withoutFrame(lines: string[]): string[] {
   return needed ? lines : lines.filter((line) => !isFrame(line));
 }
 
-/** The instructions that pop the frame, if nothing else comes before the return. */
+/** The instructions that pop the frame, if only these precede the return. */
 function epilogueFrom(lines: string[], at: number): string[] | undefined {
   const epilogue: string[] = [];
   for (let steps = 0; steps < 40; steps++, at++) {

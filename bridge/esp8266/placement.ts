@@ -1,5 +1,5 @@
 /**
- * Divides a linked program into what the chip's ROM loads into RAM and what is read from flash, in place.
+ * Divides a linked program into the parts that the chip's ROM loads into RAM and those that are read from flash.
  *
  * @module
  */
@@ -7,22 +7,22 @@ import { LocalError } from "../../server/protocol/errors.ts";
 import { inRam, type Segment } from "../formats/image.ts";
 import type { Elf } from "./elf.ts";
 
-/** Where the flash is seen in memory, and how much of it. */
+/** The part of the address space that shows the flash. */
 const FLASH_WINDOW = { start: 0x40200000, end: 0x40300000 };
 
-/** What the flash of one device holds of a linked program. */
+/** A linked program, as it is stored in flash. */
 export interface LinkedImages {
-  /** Segments in RAM, and the entry. */
+  /** The segments for RAM, and the entry. */
   boot: { entry: number; segments: Segment[] };
-  /** Read in place, from `codeOffset` in the flash. */
+  /** The part that is read in place, from `codeOffset` in the flash. */
   code: Uint8Array<ArrayBuffer>;
   codeOffset: number;
 }
 
 /**
- * Divides a linked program into what the ROM loads and what stays in flash.
+ * Divides a linked program.
  *
- * @throws {LocalError} BAD_ARGUMENT for sections that the chip has no memory for
+ * @throws {LocalError} BAD_ARGUMENT for a section at an address where the chip has no memory
  */
 export function imagesOf(elf: Elf): LinkedImages {
   const segments: Segment[] = [];
@@ -35,7 +35,7 @@ export function imagesOf(elf: Elf): LinkedImages {
       if (address % 4 !== 0) throw bad(`${name} is not aligned to 4`);
       segments.push({ address, data: padded(bytes) });
     } else {
-      throw bad(`${name} is at 0x${address.toString(16)}, where the chip has no memory to load`);
+      throw bad(`${name} is at 0x${address.toString(16)}, where the chip has no memory`);
     }
   }
   const start = inFlash[0]?.address ?? FLASH_WINDOW.start;
@@ -49,7 +49,7 @@ export function imagesOf(elf: Elf): LinkedImages {
   };
 }
 
-/** With zeros behind it, up to a whole word. */
+/** Pads with zeros to whole words. */
 function padded(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const result = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
   result.set(bytes);

@@ -6,7 +6,7 @@ import { imagesOf } from "./placement.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
-Deno.test("a program is divided into what is loaded and what stays in flash", () => {
+Deno.test("a program is divided into segments for RAM and code that stays in flash", () => {
   const elf = readElf(syntheticElf({
     entry: 0x40100000,
     sections: [

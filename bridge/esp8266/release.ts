@@ -1,6 +1,6 @@
 /**
- * A release: a folder for any static web host, with all that somebody needs who has a board and a browser, and no
- * toolchain. The same sources, tools and SDK give the same bytes, wherever they are built.
+ * A release: a folder for any static web host, with everything that a user with a board and a browser needs, but
+ * without a toolchain. The same sources, tools and SDK give the same bytes, wherever they are built.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { BuildError } from "./errors.ts";
 import { firmwareLicences } from "./licences.ts";
 import type { Application, BuildOptions, Built } from "./target.ts";
 
-/** Names every file of a release but itself, with its SHA-256, as `sha256sum -c` reads it. */
+/** Lists every other file of a release with its SHA-256, for `sha256sum -c`. */
 const SUMS = "SHA256SUMS";
 
 /** What to release. */
 export interface ReleaseOptions {
-  /** The folder: empty, not there, or with an earlier release, which goes. */
+  /** The folder: empty, missing, or with an earlier release, which is removed. */
   out: string;
   board: string;
   sdk: string | undefined;
@@ -30,7 +30,7 @@ export interface ReleaseOptions {
 }
 
 /**
- * Builds all of it, and writes it when all of it is there.
+ * Builds everything, and writes it only when all of it is complete.
  *
  * @returns its size, and how many files there are
  * @throws {BuildError}
@@ -75,7 +75,7 @@ function sums(files: Site): string {
     .join("");
 }
 
-/** The files of an earlier release in that folder. @throws {BuildError} if there is something else in it */
+/** The files of an earlier release in that folder. @throws {BuildError} if it contains other files */
 function earlierRelease(folder: string): string[] {
   const present = filesIn(folder);
   if (present.length === 0) return [];
@@ -86,7 +86,7 @@ function earlierRelease(folder: string): string[] {
   const other = present.find((path) => path !== SUMS && !known.includes(path));
   if (other === undefined) return present;
   throw new BuildError(
-    `${folder} has ${other} in it, which is of no release: name a folder that is empty or not there, or delete it`,
+    `${folder} contains ${other}, which is not part of a release: delete it, or name an empty or new folder`,
   );
 }
 
@@ -98,7 +98,7 @@ function filesIn(folder: string, below = ""): string[] {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     if (error instanceof Deno.errors.NotADirectory) {
-      throw new BuildError(`${folder} is a file: name a folder`);
+      throw new BuildError(`${folder} is a file: give the path of a folder`);
     }
     throw error;
   }

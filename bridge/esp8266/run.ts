@@ -12,26 +12,26 @@ const HELP = `Runs the firmware and an application on an emulated chip, in this 
 Usage: deno run -A bridge/esp8266/run.ts APPLICATION --id ID [options]
 
   APPLICATION       one of client-as/build, by its name, or a .wasm
-  --aot             instead: the one that is in the firmware
+  --aot             instead: the one that is compiled into the firmware
   --id ID           the device's name at the server
-  --server ADDRESS  name or address of the server; a second time: another of it, tried in turn (127.0.0.1)
+  --server ADDRESS  name or address of the server; give it twice for two addresses, tried in turn (127.0.0.1)
   --port N          its TCP port                                 (8123)
-  --timeout MS      silence that is taken for an outage          (2000)
+  --timeout MS      silence that counts as an outage             (2000)
   --key-file FILE   file with the device's key, 64 hex digits, as \`server/main.ts keys add ID\` prints it
   --key HEX         the key itself: other users of this computer can see it in the list of processes
   --dialect N       2, or 1 for micropython-iot's servers        (2)
-  --log             sends the lines of the console to the server, too
-  --blank           starts without settings, as a new chip does
-  --firmware FILE   what \`deno task firmware\` has built  (bridge/esp8266/build/emulator/emulator.elf,
+  --log             sends the console's lines to the server, too
+  --blank           starts without settings, like a new chip
+  --firmware FILE   built by \`deno task firmware\`      (bridge/esp8266/build/emulator/emulator.elf,
                     with --aot bridge/esp8266/build/emulator-aot/emulator.elf)
-  --help
+  --help            this text
 
-Shown is the chip's serial line, and each change of a pin. Lines on stdin work it: "0=1" sets pin 0,
-"adc=512" the analogue input, "reset" resets it, "power" takes its power away for a moment, "hang" makes
-it hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused, no-dhcp) says what
-a join leads to.`;
+Prints the chip's serial line, and each change of a pin. Lines on stdin control the chip: "0=1" sets pin 0,
+"adc=512" the analogue input, "reset" resets it, "power" interrupts its power for a moment, "hang" makes it
+hang, "lose" takes the WiFi away, "wifi=not-found" (up, wrong-password, refused, no-dhcp) sets the outcome of
+the next joins.`;
 
-/** Exit codes: 0 ended by a signal, 1 the chip failed, 2 wrong arguments. */
+/** Returns the exit code: 0 ended by a signal, 1 the chip failed, 2 wrong arguments. */
 async function main(): Promise<number> {
   const options = parse(Deno.args);
   if (!options) {
@@ -72,10 +72,10 @@ function act(emulator: Emulator, line: string): void {
   else if (line === "power") emulator.reset("power-on");
   else if (line === "hang") emulator.hang();
   else if (line === "lose") emulator.loseWifi();
-  else if (line !== "") console.error(`run: no such input: ${line} (--help lists them)`);
+  else if (line !== "") console.error(`run: unknown input: ${line} (--help lists the inputs)`);
 }
 
-/** Undefined if it is help that is wanted. @throws {LocalError} BAD_ARGUMENT */
+/** Undefined: help is wanted. @throws {LocalError} BAD_ARGUMENT */
 function parse(args: string[]): EmulatorOptions | undefined {
   const { values, positionals } = parseArgs({
     args,
@@ -98,9 +98,9 @@ function parse(args: string[]): EmulatorOptions | undefined {
   if (values.help) return undefined;
   const { id, log, blank, dialect, aot } = values;
   const [server, server2, ...more] = values.server;
-  if (more.length > 0) throw badArgument("--server can be given twice: there is room for two");
+  if (more.length > 0) throw badArgument("--server can be given at most twice");
   if (aot && positionals.length > 0) {
-    throw badArgument("with --aot the application is in the firmware: name none");
+    throw badArgument("with --aot the application is in the firmware: do not name one");
   }
   if (!aot && positionals.length !== 1) throw badArgument("name one application");
   if (id === undefined && !blank) throw badArgument("give the device an --id");

@@ -1,6 +1,6 @@
 /**
- * A target is what the firmware can be built for: the chip, or its emulator. The builder and the targets' own
- * builders owe to each other: `targets/NAME/build.ts` exports `build(options: BuildOptions): Promise<Built>`.
+ * A target that the firmware can be built for: the chip, or its emulator. Types that the builder and the targets'
+ * own builders share: `targets/NAME/build.ts` exports `build(options: BuildOptions): Promise<Built>`.
  *
  * @module
  */
@@ -12,54 +12,54 @@ export interface Application {
   wasm: Uint8Array<ArrayBuffer>;
 }
 
-/** What a target adds to the firmware. */
+/** A target's additions to the firmware. */
 export interface Target {
   name: string;
   /** Its folder: all its .c and .S files are compiled. */
   folder: URL;
-  /** For these files, relative to the folder of the work. */
+  /** Compiler flags for these files; paths are relative to the work folder. */
   flags?: string[];
-  /** More C files, by the names that they get in the folder of the work. */
+  /** More C files, with their names in the work folder. */
   more?: { name: string; text: string }[];
 }
 
 /** What to build. */
 export interface BuildOptions {
-  /** Where files go; it exists. */
+  /** The output folder, which exists. */
   out: string;
   /** The firmware's version. */
   version: string;
-  /** Which kind of firmware: "wifi", the whole; see README.md for others. */
+  /** The kind of firmware: "wifi" is the complete one; see README.md for others. */
   flavour: string;
   applications: Application[];
-  /** Translates the first application ahead of time, into the firmware; there is no other one then. */
+  /** Compiles the first application ahead of time into the firmware; it then takes no other. */
   aot?: boolean;
-  /** Whether it is for a release: then there is a manifest in any case. */
+  /** Whether it is for a release: then a manifest is always written. */
   release?: boolean;
   /** The vendor's SDK, for targets that need one. */
   sdk?: string;
-  /** How the chip is to read its flash, for targets that have one. Default: as every module can. */
+  /** How the chip reads its flash, for targets that have one. Default: the mode that works with every module. */
   flashMode?: FlashMode;
-  /** Says a line of progress. */
+  /** Prints a line of progress. */
   say: (line: string) => void;
 }
 
 /** What was built. */
 export interface Built {
-  /** The files, by what they are: "firmware", "manifest", …; paths. */
+  /** Paths of the files, by their kinds: "firmware", "manifest", … */
   files: Record<string, string>;
-  /** Sizes in bytes worth knowing. */
+  /** Sizes in bytes to show the user. */
   sizes: Record<string, number>;
 }
 
-/** The application that is part of the firmware, translated ahead of time. Undefined: all have their place in flash. */
+/** The application to compile into the firmware. Undefined: applications have their own place in flash. */
 export function builtIn(
   { flavour, aot, applications }: BuildOptions,
 ): Application | undefined {
   return aot || flavour === "pyboard" ? applications[0] : undefined;
 }
 
-/** `-D` flags that make the firmware of a flavour. */
+/** `-D` flags for a flavour. */
 export function flavourDefines(flavour: string): string[] {
   return flavour === "wifi" ? [] : [`-DFLAVOUR_${flavour.toUpperCase()}`];
 }

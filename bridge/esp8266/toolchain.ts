@@ -1,6 +1,6 @@
 /**
  * The compiler for the chip: Debian's `xtensa-lx106-elf-gcc`, run so that the same inputs give the same
- * bytes, wherever they lie.
+ * bytes, whatever their path.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { BuildError } from "./errors.ts";
 const TOOLCHAIN = "gcc-xtensa-lx106 binutils-xtensa-lx106 picolibc-xtensa-lx106-elf";
 const PACKAGES: Record<string, string> = { wasm2c: "wabt" };
 
-/** How much of a failed program's output is passed on. */
+/** Lines of a failed program's output to show. */
 const MOST_LINES = 20;
 
 /** C library headers, and the library. */
@@ -24,7 +24,7 @@ const FLAGS = [
   "-Werror",
   "-mlongcalls", // calls reach from RAM to flash
   "-mtext-section-literals",
-  "-mforce-l32", // constants lie in flash, which can be read in words only
+  "-mforce-l32", // constants are in flash, which can be read only in words
   "-ffunction-sections",
   "-fdata-sections",
   "-fno-builtin-printf",
@@ -50,7 +50,7 @@ export async function run(program: string, args: string[], cwd: string): Promise
   throw new BuildError(`${program} failed:\n${said.slice(0, MOST_LINES).join("\n")}${more}`);
 }
 
-/** What to compile, and how. Paths are relative to the folder of the work. */
+/** A source to compile, and how. Paths are relative to the work folder. */
 export interface Unit {
   source: string;
   object: string;
@@ -59,7 +59,7 @@ export interface Unit {
   rewrite?: (assembly: string) => string;
 }
 
-/** Compiles all, two at a time. */
+/** Compiles all units, two at a time. */
 export async function compileAll(
   units: Unit[],
   cwd: string,

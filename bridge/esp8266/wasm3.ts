@@ -1,9 +1,9 @@
 /**
- * The interpreter's sources: wasm3 0.5.0 (MIT licence), as the npm package `react-native-webassembly` carries
- * them. They are brought once, into a folder for such things outside of this tree, and are looked at only if they
- * are, to the byte, the ones that were reviewed.
+ * The interpreter's sources: wasm3 0.5.0 (MIT licence), from the npm package `react-native-webassembly`. They are
+ * fetched once, into a cache folder outside of this project, and used only if they are, byte for byte, the ones that
+ * were reviewed.
  *
- * (An entry among the imports of deno.json would bring React Native along, which the package names as its peer.)
+ * (An import in deno.json would also install React Native, a peer dependency of the package.)
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { BuildError } from "./errors.ts";
 
 const PACKAGE = "react-native-webassembly";
 const VERSION = "0.3.3";
-/** The package's files that are used, and the SHA-256 of all of them, one behind the other. */
+/** The package's files that are used. SHA256 is that of all of them, concatenated. */
 export const WASM3_SOURCES = [
   "m3_code.c",
   "m3_compile.c",
@@ -40,13 +40,13 @@ const HEADERS = [
 ] as const;
 const SHA256 = "1e48905ee0498daf6bc3a41fce7657e5542568571db19575e0af3d2c068441f1";
 
-/** Where such things are kept: nothing in it is needed twice, or cannot be brought again. */
+/** The cache folder: its contents can be fetched again at any time. */
 function cacheFolder(): string {
   const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "."}/.cache`;
   return `${base}/holdfast/${PACKAGE}-${VERSION}`;
 }
 
-/** The sources by their names. @throws {BuildError} if they cannot be had, or are not the ones meant */
+/** The sources by their names. @throws {BuildError} if they cannot be fetched, or are not the reviewed ones */
 export async function wasm3Sources(): Promise<Map<string, string>> {
   const folder = cacheFolder();
   const read = () => {
@@ -68,12 +68,12 @@ export async function wasm3Sources(): Promise<Map<string, string>> {
   const found = hash.digest("hex");
   if (found === SHA256) return sources;
   throw new BuildError(
-    `${folder} holds other sources than ${PACKAGE}@${VERSION} has (SHA-256 ${found}): delete it, and they are fetched again`,
+    `${folder} does not contain the sources of ${PACKAGE}@${VERSION} (SHA-256 ${found}): delete it to fetch them again`,
   );
 }
 
 async function bring(folder: string): Promise<void> {
-  // Another process may do the same at this moment: each in a folder of its own, and one of them wins.
+  // Another process may do the same at this moment: each uses a folder of its own, and one of them wins.
   const parent = folder.slice(0, folder.lastIndexOf("/"));
   await Deno.mkdir(parent, { recursive: true });
   const work = await Deno.makeTempDir({ dir: parent });
@@ -91,7 +91,7 @@ async function bring(folder: string): Promise<void> {
 }
 
 async function run(program: string, args: string[], cwd: string): Promise<void> {
-  const fix = "npm (of Node) brings the interpreter's sources, once; it needs a network for that";
+  const fix = "npm (of Node) fetches the interpreter's sources, once; that needs a network";
   let output;
   try {
     output = await new Deno.Command(program, { args, cwd, stdin: "null" }).output();

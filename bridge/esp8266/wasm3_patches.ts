@@ -1,14 +1,14 @@
 /**
- * Changes to the interpreter's sources, made on their way into a build. They halve the memory that interpreted code
- * takes, and leave out what no application of ours can use:
+ * Patches of the interpreter's sources, applied during a build. They halve the memory of interpreted code, and remove
+ * features that our applications cannot use:
  *
- * - **Code words of 16 bits**, not 32. An operation is said by its distance from the first one, in words; a pointer by
- *   its distance from the module's memory, as all that code points to lies in the arena with it. Only constants and
- *   the two words of an import take two.
- * - **Registers of 32 bits**, and no 64-bit values: a module with i64 in it is refused.
+ * - **Code words of 16 bits**, not 32. An operation is stored as its distance from the first one, in words; a pointer
+ *   as its distance from the module's memory, as everything that code points to is in the arena with it. Only
+ *   constants and the two words of an import take two.
+ * - **Registers of 32 bits**, and no 64-bit values: a module that uses i64 is refused.
  * - Addresses are checked in 32 bits; memory does not grow.
  *
- * What is kept of a module besides its code is in wasm3_records.ts.
+ * wasm3_records.ts patches the module's other records.
  *
  * @module
  */
@@ -262,11 +262,11 @@ const WORDS: Patch[] = [
   },
 ];
 
-/** What would crash. */
+/** Fixes of crashes. */
 const FAULTS: Patch[] = [
-  // Of a module for which memory has run out, counts say more than there is. The arena forgets all of it anyway.
+  // If memory runs out while a module is loaded, its counts are too high to free it. The arena is reset anyway.
   { file: "m3_parse.c", from: "        m3_FreeModule (module);\n", to: "" },
-  // Each block within a block takes some 250 bytes more of the C stack, which ends somewhere (`START_STACK`).
+  // Each nested block takes some 250 more bytes of the C stack, which is limited (`START_STACK`).
   {
     file: "m3_compile.c",
     from: "_try {\n    // validate and dealloc params ----------------------------\n",
@@ -276,17 +276,25 @@ const FAULTS: Patch[] = [
 
 const PATCHES = [...CODE, ...WORDS, ...RECORDS, ...FAULTS];
 
-/** The changed sources. @throws {BuildError} if a place is not as it was when the change was written */
+/** The patched sources. @throws {BuildError} if a patch does not fit the source */
 export function patchWasm3(sources: Map<string, string>): Map<string, string> {
   const changed = new Map(sources);
   for (const { file, from, until, to, times = 1 } of PATCHES) {
     const parts = changed.get(file)?.split(from) ?? [];
     if (parts.length !== times + 1) {
-      throw new BuildError(`wasm3: ${file} has ${parts.length - 1} times, not ${times}:\n${from}`);
+      throw new BuildError(
+        `wasm3: a patch does not fit ${file}, which has this ${
+          parts.length - 1
+        } times, not ${times}:\n${from}`,
+      );
     }
     if (until !== undefined) {
       const end = parts[1]!.indexOf(until);
-      if (end < 0) throw new BuildError(`wasm3: ${file} has not, behind ${from}:\n${until}`);
+      if (end < 0) {
+        throw new BuildError(
+          `wasm3: a patch does not fit ${file}, which lacks, after ${from}:\n${until}`,
+        );
+      }
       parts[1] = parts[1]!.slice(end);
     }
     changed.set(file, parts.join(to));

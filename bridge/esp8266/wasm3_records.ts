@@ -1,21 +1,21 @@
 /**
- * Changes to what the interpreter keeps of a module in RAM: only what it needs to run it.
+ * Patches of the records that the interpreter keeps for a module in RAM: only what it needs to run the module.
  *
- * - **No names**: engine_wasm3.c reads exports and imports in flash. The data segments are read there, too.
+ * - **No names**: engine_wasm3.c reads exports and imports in flash. Data segments are read there, too.
  * - **Small records**: 20 bytes for a function, 4 for a global. There is one module, and all of it is compiled before
  *   any of it runs.
- * - **One page of code**. It gets all the memory that is left, as nothing is allocated after it; then it gives back the
- *   rest. So no code jumps from page to page, and no page ends in words that nothing fits into.
+ * - **One page of code**. It gets all remaining memory, as nothing is allocated after it, and then gives back the rest.
+ *   So no code jumps from page to page, and no page ends with unusable words.
  * - **Constants behind the code** of their function, in 16 bits each if all of them fit.
  *
- * Long because it is a list: each patch shows what it replaces.
+ * Long because it is a list: each patch shows the text that it replaces.
  *
  * @module
  */
 
 /**
- * In a file, each `from` stands exactly so many times (once, unless told), and becomes `to`; with `until`, so does
- * all from there up to the next place with that text.
+ * Replaces `from`, which must occur exactly `times` times in the file (default 1), by `to`; with `until`, it also
+ * replaces everything up to the next occurrence of that text.
  */
 export interface Patch {
   file: string;
@@ -119,7 +119,7 @@ _   (ReadLEB_u32 (& size, & o->wasm, o->wasmEnd));
     to: "        if (function->wasm or function->compiled)\n",
   },
   { file: "m3_compile.c", from: "        io_function->module = io_module;\n", to: "" },
-  // All is compiled before any of it runs.
+  // Everything is compiled before any of it runs.
   {
     file: "m3_env.c",
     from: "M3Result  m3_CompileModule  (IM3Module io_module)",
@@ -151,7 +151,7 @@ _   (ReadLEB_u32 (& size, & o->wasm, o->wasmEnd));
     until: "    if (not result)\n",
     to: "",
   },
-  // Looking up by name, and calls from outside: engine_wasm3.c does both.
+  // Removes lookups by name and calls from outside: engine_wasm3.c does both.
   {
     file: "m3_env.c",
     from: "IM3Global  m3_FindGlobal",
@@ -206,7 +206,7 @@ M3Result  ParseSection_Import`,
   },
 ];
 
-/** Initial values are constants: they need not be compiled and run, with a compiler of its own on the C stack. */
+/** Initial values are constants: they are read directly, not compiled and run, which takes a compiler on the C stack. */
 const VALUES: Patch[] = [
   {
     file: "m3_env.c",
@@ -236,7 +236,7 @@ _   (Read_u8 (& opcode, io_bytes, i_end));
       `M3Result EvaluateExpression (IM3Module i_module, void * o_expressed, u8 i_type, bytes_t * io_bytes, cbytes_t i_end);
 M3Result                    Module_AddGlobal `,
   },
-  // All globals are i32. Whether one may be set is not checked here: the compiler that made the module did that.
+  // All globals are i32. Whether one is mutable is not checked here: the compiler that made the module has done that.
   {
     file: "m3_env.h",
     from: "typedef struct M3Global\n{",
@@ -288,7 +288,7 @@ M3Result                    Module_AddGlobal `,
     from: "    else _throw (m3Err_settingImmutableGlobal);\n",
     to: "",
   },
-  // The data section is read where it lies, once there is memory to copy it to.
+  // The data section is read in place, once there is memory to copy it to.
   {
     file: "m3_env.h",
     from: "typedef struct M3DataSegment\n",
@@ -451,7 +451,7 @@ _   (EnsureCodePageNumLines (o, numConstantSlots << io_function->wideConstants))
 
 `,
   },
-  // The stack of values lies where the compiler works: when all is compiled, nobody else needs that.
+  // The stack of values reuses the compiler's memory, which is free when everything is compiled.
   {
     file: "m3_env.c",
     from:

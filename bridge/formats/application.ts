@@ -1,23 +1,24 @@
 /**
- * The area of flash that applications lie in, read in place: two slots of 20 KB, each a header and a .wasm. One runs;
- * the other takes what comes over the link, and is the way back from it. The firmware's side is `firmware/slots.c`.
+ * The area of flash that applications run from, in place: two slots of 20 KB, each with a header and a .wasm. One runs;
+ * the other receives a deploy over the link. After a deploy, the old application stays as the one to fall back to. The
+ * firmware's side is `firmware/slots.c`.
  *
  * A header, in words of 32 bits, little-endian:
  *
- * | word  | what                                                                                                    |
+ * | word  | content                                                                                                 |
  * | ----- | ------------------------------------------------------------------------------------------------------- |
- * | 0     | "HFAP"; written last, so that what was begun is no application before it is all there                   |
- * | 1     | version 2, and the bytes of the header, 96, in the upper half                                           |
- * | 2     | bytes of the .wasm                                                                                      |
+ * | 0     | "HFAP"; written last, so that a partly written slot does not count as an application                    |
+ * | 1     | lower half: version 2; upper half: length of the header in bytes, 96                                    |
+ * | 2     | length of the .wasm in bytes                                                                            |
  * | 3     | its CRC-32                                                                                              |
- * | 4-11  | the application's name, UTF-8, and zeros                                                                |
+ * | 4-11  | the application's name, UTF-8, padded with zeros                                                        |
  * | 12    | its version                                                                                             |
- * | 13    | sequence: of two that are whole the one with the greater number is newer                                |
- * | 14    | state: see {@linkcode Mark}; only ever cleared bit by bit                                               |
+ * | 13    | sequence: of two complete slots the one with the greater number is newer                                |
+ * | 14    | state: see {@linkcode Mark}; its bits are only ever cleared                                             |
  * | 15    | CRC-32 of words 1 to 13                                                                                 |
- * | 16-23 | the SHA-256 that was told when it came over the link; ones where it came over the cable                 |
+ * | 16-23 | the SHA-256 that the server announced; all ones if it was flashed over the cable                        |
  *
- * A header of version 1, in the first slot only, has 48 bytes: words 0 to 11. What lies behind it is kept, and of
+ * A header of version 1, in the first slot only, has 48 bytes: words 0 to 11. Its application counts as kept, with
  * version 0.
  *
  * @module
@@ -27,26 +28,26 @@ import { crc32 } from "./crc32.ts";
 
 /** Where the area begins in flash. */
 export const APPLICATION_OFFSET = 0xf0000;
-/** Bytes that the area has. */
+/** Length of the area in bytes. */
 export const APPLICATION_MOST = 0xa000;
 /** Bytes of a slot: there are two. */
 export const SLOT_BYTES = APPLICATION_MOST / 2;
 /** Bytes before the .wasm in a slot. */
 export const APPLICATION_HEADER = 96;
-/** Bytes that a .wasm can have. */
+/** Greatest length of a .wasm in bytes. */
 export const WASM_MOST = SLOT_BYTES - APPLICATION_HEADER;
-/** Bytes that a name can have. */
+/** Greatest length of a name in bytes. */
 export const APPLICATION_NAME = 32;
 
 /** The meaning of each bit of the state word when it is 0. */
 export const Mark = {
-  /** A bit for each start on trial. */
+  /** One bit for each start during the trial. */
   tries: 0b1111,
-  /** It stays: flashed over the cable, or it has passed its trial. */
+  /** It was flashed over the cable, or has passed its trial. */
   kept: 1 << 4,
-  /** The server has acknowledged that it was told why it fell back. */
+  /** The server has acknowledged the report why the device fell back. */
   told: 1 << 5,
-  /** From here on, a bit for each reason why it fell back, in the order of {@linkcode REASONS}. */
+  /** From here on, one bit for each reason to fall back, in the order of {@linkcode REASONS}. */
   fell: 1 << 8,
 } as const;
 
@@ -56,12 +57,12 @@ export const REASONS = ["trap", "hang", "crash", "heap", "link", "refused", "loa
 const MAGIC = [0x48, 0x46, 0x41, 0x50]; // "HFAP"
 const VERSION = 2;
 const SECTOR = 4096;
-/** Behind the words that the header's checksum is about. */
+/** End of the words that the header's checksum covers. */
 const CHECKED = 14 * 4;
 
 /**
- * The bytes that put an application on a chip over the cable: the first slot, and as much of the second one as it takes
- * to forget what is in it, so that what came over the link before does not run in its place.
+ * The bytes to flash for an application: the first slot, and enough of the second one to erase its header, so that an
+ * application that came over the link before does not run instead.
  *
  * @throws {LocalError} BAD_ARGUMENT if the name is longer than 32 bytes, or the module too long
  */
@@ -73,14 +74,14 @@ export function encodeApplication(
   return forgettingOther(encodeSlot({ name, version, sequence: 1, state: ~Mark.kept }, wasm));
 }
 
-/** The bytes of the first slot, and behind them what erases the header of the second, if that is not told already. */
+/** The bytes of the first slot, extended to erase the header of the second. Unchanged if they reach that far. */
 export function forgettingOther(slot: Uint8Array): Uint8Array<ArrayBuffer> {
   const area = new Uint8Array(Math.max(SLOT_BYTES + SECTOR, slot.length)).fill(0xff);
   area.set(slot);
   return area;
 }
 
-/** What a header tells. */
+/** The contents of a header. */
 export interface SlotFacts {
   name: string;
   version: number;
@@ -89,7 +90,7 @@ export interface SlotFacts {
 }
 
 /**
- * A slot with a whole application in it, up to its end.
+ * The bytes of a slot, up to the end of its application.
  *
  * @throws {LocalError} BAD_ARGUMENT if the name is longer than 32 bytes, or the module too long
  */
@@ -101,13 +102,13 @@ export function encodeSlot(
   if (label.length === 0 || label.length > APPLICATION_NAME) {
     throw new LocalError(
       "BAD_ARGUMENT",
-      `an application's name takes 1 to ${APPLICATION_NAME} bytes: ${name}`,
+      `an application's name must have 1 to ${APPLICATION_NAME} bytes: ${name}`,
     );
   }
   if (wasm.length > WASM_MOST) {
     throw new LocalError(
       "BAD_ARGUMENT",
-      `${name} has ${wasm.length} bytes, and there is room for ${WASM_MOST}`,
+      `${name} has ${wasm.length} bytes, more than the ${WASM_MOST} that fit a slot`,
     );
   }
   const slot = new Uint8Array(APPLICATION_HEADER + Math.ceil(wasm.length / 4) * 4).fill(0xff);
@@ -127,7 +128,7 @@ export function encodeSlot(
   return slot;
 }
 
-/** An application in a slot that is whole. */
+/** A complete application in a slot. */
 export interface Slot extends SlotFacts {
   wasm: Uint8Array;
 }
@@ -135,13 +136,13 @@ export interface Slot extends SlotFacts {
 /** Reads a slot, of either version. @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it */
 export function decodeSlot(slot: Uint8Array): Slot {
   const bad = (what: string) => new LocalError("BAD_ARGUMENT", what);
-  if (!MAGIC.every((byte, at) => slot[at] === byte)) throw bad("it is no application's image");
+  if (!MAGIC.every((byte, at) => slot[at] === byte)) throw bad("it is not an application image");
   if (slot.length < 48) throw bad("its header is cut off");
   const view = new DataView(slot.buffer, slot.byteOffset, slot.length);
   const version = view.getUint16(4, true), start = view.getUint16(6, true);
   const header = { 1: 48, 2: APPLICATION_HEADER }[version];
   if (header === undefined || start !== header) {
-    throw bad("it is of a version that is not known here");
+    throw bad("its header has an unknown version");
   }
   if (slot.length < header) throw bad("its header is cut off");
   if (version === 2 && view.getUint32(60, true) !== crc32(slot.subarray(4, CHECKED))) {
@@ -149,7 +150,7 @@ export function decodeSlot(slot: Uint8Array): Slot {
   }
   const length = view.getUint32(8, true);
   if (length > SLOT_BYTES - header) {
-    throw bad(`it has ${length} bytes, and there is room for ${SLOT_BYTES - header}`);
+    throw bad(`it has ${length} bytes, more than the ${SLOT_BYTES - header} that fit a slot`);
   }
   const wasm = slot.subarray(start, start + length);
   if (wasm.length !== length) throw bad("its end is missing");

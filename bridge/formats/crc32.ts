@@ -1,4 +1,4 @@
-/** Half a byte at a time: 16 words, and fast enough for a megabyte. */
+/** For half a byte at a time: 16 words, and fast enough for a megabyte. */
 const TABLE = Uint32Array.from({ length: 16 }, (_, nibble) => {
   let crc = nibble;
   for (let bit = 0; bit < 4; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
@@ -6,7 +6,7 @@ const TABLE = Uint32Array.from({ length: 16 }, (_, nibble) => {
 });
 
 /**
- * CRC-32 as of IEEE 802.3, zlib and PNG.
+ * CRC-32 of IEEE 802.3, as in zlib and PNG.
  *
  * ```ts
  * import { crc32 } from "./crc32.ts";

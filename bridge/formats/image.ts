@@ -11,20 +11,20 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { FlashSize } from "./manifest.ts";
 
-/** Bytes that go to a place in RAM. */
+/** Bytes that the ROM copies to a place in RAM. */
 export interface Segment {
   address: number;
   /** A multiple of 4 long. */
   data: Uint8Array<ArrayBuffer>;
 }
 
-/** How the chip talks to its flash: with how many lines, and for addresses as well or not. */
+/** How the chip talks to its flash: over how many lines, and whether addresses use them, too. */
 export const flashModes = ["qio", "qout", "dio", "dout"] as const;
 
 /** Name of a way to talk to the flash. */
 export type FlashMode = typeof flashModes[number];
 
-/** One that every flash can be read in: the others save a few clocks for each read, and some modules do not start. */
+/** Works with every flash. The others save a few clocks for each read, but some modules do not start with them. */
 export const DEFAULT_FLASH_MODE: FlashMode = "dout";
 
 /** An image. */
@@ -36,7 +36,7 @@ export interface Image {
   /** The byte's lower half: 0 is 40 MHz. */
   clockCode: number;
   segments: Segment[];
-  /** Bytes up to and with the checksum. */
+  /** Bytes up to and including the checksum. */
   length: number;
 }
 
@@ -48,7 +48,7 @@ const MOST_SEGMENTS = 16;
 
 const sizeCodes: Record<FlashSize, number> = { "1MB": 2, "4MB": 4 };
 
-/** Where the ROM can put segments: data and instructions. */
+/** RAM that the ROM can load: for data and for instructions. */
 const RAM = [
   { start: 0x3ffe8000, end: 0x40000000 },
   { start: 0x40100000, end: 0x40110000 },
@@ -81,7 +81,7 @@ export function encodeImage(
 }
 
 /**
- * Reads an image, and checks all that the ROM depends on. Bytes after it are ignored.
+ * Reads an image, and checks everything that the ROM depends on. Bytes after it are ignored.
  *
  * @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it
  */
@@ -97,7 +97,7 @@ export function decodeImage(bytes: Uint8Array<ArrayBuffer>): Image {
   const count = bytes[1]!;
   if (count < 1 || count > MOST_SEGMENTS) throw bad(`it has ${count} segments`);
   const mode = flashModes[bytes[2]!];
-  if (mode === undefined) throw bad(`it has flash mode ${bytes[2]}, and 0 to 3 are possible`);
+  if (mode === undefined) throw bad(`its flash mode must be 0 to 3, not ${bytes[2]}`);
   const entry = view.getUint32(4, true);
   const segments: Segment[] = [];
   let at = 8;
@@ -106,7 +106,7 @@ export function decodeImage(bytes: Uint8Array<ArrayBuffer>): Image {
     need(at + 8);
     const address = view.getUint32(at, true);
     const length = view.getUint32(at + 4, true);
-    if (length % 4 !== 0) throw bad(`segment ${i} has ${length} bytes, which is no multiple of 4`);
+    if (length % 4 !== 0) throw bad(`segment ${i} has ${length} bytes, not a multiple of 4`);
     if (!inRam(address, length)) {
       throw bad(`segment ${i} is ${length} bytes at ${hex(address)}, where there is no RAM`);
     }
@@ -123,7 +123,7 @@ export function decodeImage(bytes: Uint8Array<ArrayBuffer>): Image {
   const inCode = segments.some(({ address, data }) =>
     address >= RAM[1]!.start && entry >= address && entry < address + data.length
   );
-  if (!inCode) throw bad(`its entry ${hex(entry)} is in none of its segments of instructions`);
+  if (!inCode) throw bad(`its entry ${hex(entry)} is not in a segment of instructions`);
   return {
     entry,
     mode,
@@ -144,7 +144,7 @@ function checkOverlaps(segments: Segment[]): void {
   }
 }
 
-/** Whether the chip has memory there that the ROM can load. */
+/** Whether the chip has RAM there that the ROM can load. */
 export function inRam(address: number, length: number): boolean {
   return RAM.some(({ start, end }) => address >= start && address + length <= end);
 }
@@ -154,5 +154,5 @@ function hex(value: number): string {
 }
 
 function bad(message: string): LocalError {
-  return new LocalError("BAD_ARGUMENT", `this is no image that an ESP8266 can boot: ${message}`);
+  return new LocalError("BAD_ARGUMENT", `an ESP8266 cannot boot this image: ${message}`);
 }

@@ -12,7 +12,7 @@ const boot = {
   ],
 };
 
-Deno.test("an image byte by byte", () => {
+Deno.test("an image has the documented bytes", () => {
   assertEquals(
     encodeImage(boot, "4MB"),
     bytes(
@@ -25,14 +25,14 @@ Deno.test("an image byte by byte", () => {
   );
 });
 
-Deno.test("an image that was written is read, whatever follows it", () => {
+Deno.test("an image is read as it was written, whatever follows it", () => {
   const image = encodeImage(boot, "1MB", "dout");
   const expected = { ...boot, mode: "dout" as const, sizeCode: 2, clockCode: 0, length: 48 };
   assertEquals(decodeImage(image), expected);
   assertEquals(decodeImage(bytes(...image, ...new Uint8Array(99).fill(0xff))), expected);
 });
 
-Deno.test("an image whose data fills a block gets another for the checksum", () => {
+Deno.test("an image whose data fills a block gets another block for the checksum", () => {
   // 8 + 8 + 16 = 32 bytes: the checksum is the last of 16 more.
   const segments = [{ address: 0x40100000, data: new Uint8Array(16) }];
   const image = encodeImage({ entry: 0x40100000, segments }, "1MB");
@@ -40,7 +40,7 @@ Deno.test("an image whose data fills a block gets another for the checksum", () 
   assertEquals(image[47], 0xef);
 });
 
-Deno.test("an image with a fault is refused, and the fault named", () => {
+Deno.test("a faulty image is refused with the reason", () => {
   const cases: [(image: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>, string][] = [
     [() => bytes(), "it starts with nothing, not 0xe9"],
     [() => new TextEncoder().encode("<html>"), "it starts with 0x3c"],
@@ -52,14 +52,14 @@ Deno.test("an image with a fault is refused, and the fault named", () => {
     [(image) => image.subarray(0, -1), "it is cut off: 47 bytes of 48 or more"],
     [(image) => image.with(1, 0), "it has 0 segments"],
     [(image) => image.with(1, 17), "it has 17 segments"],
-    [(image) => image.with(2, 4), "it has flash mode 4"],
-    [(image) => image.with(12, 3), "segment 0 has 3 bytes, which is no multiple of 4"],
+    [(image) => image.with(2, 4), "its flash mode must be 0 to 3, not 4"],
+    [(image) => image.with(12, 3), "segment 0 has 3 bytes, not a multiple of 4"],
     [(image) => image.with(11, 0x40), "segment 0 is 4 bytes at 0x40fe8000, where there is no RAM"],
     [(image) => image.with(15, 0xff), "segment 0 is 4278190084 bytes at 0x3ffe8000"],
     [(image) => image.with(16, 0), "its checksum is wrong"],
     [(image) => image.with(47, 0), "its checksum is wrong"],
-    [(image) => image.with(4, 8), "its entry 0x40100008 is in none of its segments"],
-    [(image) => image.with(7, 0x3f), "its entry 0x3f100004 is in none of its segments"],
+    [(image) => image.with(4, 8), "its entry 0x40100008 is not in a segment"],
+    [(image) => image.with(7, 0x3f), "its entry 0x3f100004 is not in a segment"],
   ];
   for (const [spoil, message] of cases) {
     assertThrows(() => decodeImage(spoil(encodeImage(boot, "1MB"))), LocalError, message);
@@ -75,7 +75,7 @@ Deno.test("an image that the ROM could not load is not written", () => {
   assertThrows(() => encode([code, { ...data, address: 0x3ffffffe }]), LocalError, "no RAM");
 });
 
-randomTest("no bytes do worse than to be refused", 500, (random) => {
+randomTest("random bytes are read or refused, and nothing else is thrown", 500, (random) => {
   const image = encodeImage(boot, "1MB");
   for (let n = random.int(1, 4); n > 0; n--) {
     image[random.int(0, image.length - 1)] = random.int(0, 255);

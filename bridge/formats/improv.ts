@@ -11,7 +11,7 @@ import { decodeFields, encodeFields, type Settings, Tag } from "./settings.ts";
 /** A frame. */
 export const FrameType = { state: 1, error: 2, command: 3, result: 4 } as const;
 
-/** What can be asked of a device. */
+/** Commands to a device. */
 export const Command = {
   wifi: 1,
   state: 2,
@@ -19,7 +19,7 @@ export const Command = {
   scan: 4,
   /** Ours: sets fields of the settings. */
   set: 0x48,
-  /** Ours: reads them, but for password and key. */
+  /** Ours: reads the settings, without password and key. */
   get: 0x49,
 } as const;
 
@@ -32,7 +32,7 @@ export const Failure = {
   invalid: 1,
   unknownCommand: 2,
   notJoined: 3,
-  /** The flash did not take it. */
+  /** The flash could not be written. */
   unknown: 0xff,
 } as const;
 
@@ -53,7 +53,7 @@ const NEWLINE = 10;
 
 /** The bytes of a frame. */
 export function encodeFrame({ type, data }: Frame): Uint8Array<ArrayBuffer> {
-  if (data.length > 255) throw new LocalError("BAD_ARGUMENT", "a frame has 255 bytes at most");
+  if (data.length > 255) throw new LocalError("BAD_ARGUMENT", "a frame has at most 255 bytes");
   const frame = Uint8Array.of(...MAGIC, VERSION, type, data.length, ...data, 0, NEWLINE);
   frame[frame.length - 2] = sum(frame.subarray(0, -2));
   return frame;
@@ -65,13 +65,13 @@ export function encodeCommand(
   data: Uint8Array = new Uint8Array(0),
 ): Uint8Array<ArrayBuffer> {
   if (data.length > MOST_DATA) {
-    throw new LocalError("BAD_ARGUMENT", `a command has ${MOST_DATA} bytes at most`);
+    throw new LocalError("BAD_ARGUMENT", `a command has at most ${MOST_DATA} bytes`);
   }
   const rpc = Uint8Array.of(command, data.length, ...data);
   return encodeFrame({ type: FrameType.command, data: rpc });
 }
 
-/** Asks the device to join a network, by Improv-Serial's own command; it keeps its other settings. */
+/** Asks the device to join a network, with Improv-Serial's own command. Its other settings stay. */
 export function encodeWifi(ssid: string, password: string): Uint8Array<ArrayBuffer> {
   encodeFields({ ssid, password }); // the same limits
   const [name, secret] = [ssid, password].map((text) => new TextEncoder().encode(text));
@@ -80,20 +80,20 @@ export function encodeWifi(ssid: string, password: string): Uint8Array<ArrayBuff
 }
 
 /**
- * Asks the device to change its settings: `null` removes a field, one that is not named stays. More than
- * one frame if they are long; the device restarts after each.
+ * Asks the device to change its settings: `null` removes a field; fields that are not named stay. Long changes
+ * take several frames; the device restarts after each.
  *
- * @throws {LocalError} BAD_ARGUMENT for what it would refuse
+ * @throws {LocalError} BAD_ARGUMENT if the device would refuse it
  */
 export function encodeChanges(
   changes: { [Name in keyof typeof Tag]?: Settings[Name] | null },
 ): Uint8Array<ArrayBuffer>[] {
   const given = Object.entries(changes).filter(([, value]) => value !== undefined);
   const set = Object.fromEntries(given.filter(([, value]) => value !== null)) as Settings;
-  encodeFields(set); // also whether they go together
+  encodeFields(set); // also checks that they go together
   const frames: Uint8Array<ArrayBuffer>[] = [];
   let data: number[] = [];
-  // Removals first: a key goes before dialect 1 comes, and the other way round.
+  // Removals first: a key must be gone before dialect 1 is set, and dialect 1 before a key.
   const removals = given.filter(([, value]) => value === null);
   for (const [name, value] of [...removals, ...Object.entries(set)]) {
     const field = value === null
@@ -109,7 +109,7 @@ export function encodeChanges(
   return frames;
 }
 
-/** What a device answers to a command: which, and its data. Undefined if the frame is no such answer. */
+/** A device's answer to a command: its number and data. Undefined if the frame is not such an answer. */
 export function decodeResult(
   { type, data }: Frame,
 ): { command: number; data: Uint8Array } | undefined {
@@ -130,8 +130,8 @@ export function decodeTexts(data: Uint8Array): string[] | undefined {
 }
 
 /**
- * The answer to {@linkcode Command.get}: the fields that the device has, without password and key, and
- * whether it has a key.
+ * The answer to {@linkcode Command.get}: the device's fields, without password and key, and whether it has
+ * a key.
  *
  * @throws {LocalError} BAD_ARGUMENT if they are malformed
  */
@@ -147,14 +147,14 @@ export function decodeFieldsRead(data: Uint8Array): { settings: Settings; key: b
   return { settings: decodeFields(Uint8Array.from(fields)), key };
 }
 
-/** What a stream holds: text, and frames between it. */
+/** The contents of a stream: frames, and the text between them. */
 export interface Pieces {
   frames: Frame[];
-  /** All else, for a console. */
+  /** Everything else, for a console. */
   text: Uint8Array;
 }
 
-/** Finds the frames in a stream, wherever it is cut. Bytes that only look like a frame are text. */
+/** Finds the frames in a stream that arrives in pieces. Bytes that only look like a frame are text. */
 export class FrameReader {
   #held: number[] = [];
 
@@ -178,7 +178,7 @@ export class FrameReader {
   }
 }
 
-/** The frame that starts here; undefined: none does; "more": that can not be told yet. */
+/** The frame that starts here; undefined: no frame does; "more": only further bytes can tell. */
 function frameAt(bytes: number[], at: number): Frame | undefined | "more" {
   const start = [...MAGIC, VERSION];
   for (const [i, byte] of start.entries()) {

@@ -19,7 +19,7 @@ import { bytesOfHex } from "../../tests/vectors/settings/vectors.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** All that a reader finds in these pieces. */
+/** Everything that a reader finds in these pieces. */
 function read(...pieces: Uint8Array[]): { frames: Frame[]; text: string } {
   const reader = new FrameReader();
   const frames: Frame[] = [];
@@ -37,7 +37,7 @@ function dataOf(frame: Uint8Array): Uint8Array {
   return read(frame).frames[0]!.data.subarray(2);
 }
 
-Deno.test("frames are those that improv-wifi.com documents", () => {
+Deno.test("frames have the bytes that improv-wifi.com documents", () => {
   // "IMPROV", version 1, type 3, 2 bytes: command 2 with no data; sum of all before.
   assertEquals(
     encodeCommand(Command.state),
@@ -54,7 +54,7 @@ Deno.test("frames are found between the lines of the console", () => {
   });
 });
 
-Deno.test("what looks like a frame and is none is text", () => {
+Deno.test("bytes that only look like a frame are text", () => {
   const whole = encodeFrame({ type: FrameType.state, data: Uint8Array.of(2) });
   const spoilt = whole.slice();
   spoilt[9]! ^= 1;
@@ -70,7 +70,7 @@ Deno.test("a frame that begins within a broken one is found", () => {
   assertEquals(read(bytes("IMPROV\x01\x03\x05"), whole, bytes("  ")).frames.length, 1);
 });
 
-randomTest("frames are found wherever the stream is cut", 100, (random) => {
+randomTest("frames are found wherever the stream is split", 100, (random) => {
   const frames: Frame[] = Array.from({ length: random.int(1, 5) }, () => ({
     type: random.int(0, 255),
     data: random.bytes(random.int(0, 255)),
@@ -87,7 +87,7 @@ Deno.test("changes name what is set and what is removed", () => {
   assertEquals(encodeChanges({}), []);
 });
 
-Deno.test("changes that do not fit one frame are more", () => {
+Deno.test("changes that do not fit one frame take several", () => {
   const changes: Settings = {
     ssid: "s".repeat(32),
     password: "p".repeat(64),
@@ -109,7 +109,7 @@ Deno.test("changes that the device would refuse are not sent", () => {
   assertThrows(() => encodeWifi("Home", "short"), LocalError, "password");
 });
 
-Deno.test("settings that are read come without their secrets", () => {
+Deno.test("settings are read without their secrets", () => {
   const fields = encodeFields({ ssid: "Home", id: "1" });
   assertEquals(decodeFieldsRead(Uint8Array.of(...fields, 6, 0)), {
     settings: { ssid: "Home", id: "1" },
@@ -119,7 +119,7 @@ Deno.test("settings that are read come without their secrets", () => {
   assertThrows(() => decodeFieldsRead(fields.subarray(0, -1)), LocalError);
 });
 
-Deno.test("results that are malformed are none", () => {
+Deno.test("malformed results are ignored", () => {
   const result = (...data: number[]) => ({
     type: FrameType.result,
     data: Uint8Array.from(data),

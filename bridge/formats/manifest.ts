@@ -1,25 +1,25 @@
 /**
- * What `deno task firmware` has built: which files go where in the flash. It writes `manifest.json` beside
- * the images; whoever flashes them reads it. Runs in a browser, too.
+ * The list of files that `deno task firmware` has built, and where in the flash they go. It writes
+ * `manifest.json` beside the images; flashing tools read it. Runs in a browser, too.
  *
  * @module
  */
 import { LocalError } from "../../server/protocol/errors.ts";
 
-/** Flash of the modules that there are. */
+/** Sizes of flash that modules have. */
 export const flashSizes = { "1MB": 0x100000, "4MB": 0x400000 } as const;
 
 /** Name of a size of flash. */
 export type FlashSize = keyof typeof flashSizes;
 
-/** One file, and its place in the flash. */
+/** A file, and its place in the flash. */
 export interface Part {
   name: string;
-  /** First byte in the flash; a sector's. */
+  /** Its first byte in the flash, at the start of a sector. */
   offset: number;
   /** In bytes. */
   size: number;
-  /** Of the file, 64 hex digits. */
+  /** Of the file, as 64 hex digits. */
   sha256: string;
   /** Its name, in the folder of the manifest. */
   file: string;
@@ -32,26 +32,25 @@ export interface Manifest {
   /** The target in `bridge/esp8266/targets/` that the firmware is for. */
   board: string;
   flavour: string;
-  /** The application that is part of the firmware, by its name; then there are no other ones. */
+  /** Name of the application that is compiled into the firmware; then it takes no other. */
   aot?: string;
   chip: "ESP8266";
-  /** What every module gets. */
+  /** Parts for every module. */
   parts: Part[];
   /**
-   * What depends on the size of the flash; a part with the name of one in `parts` takes its place. See
-   * {@linkcode partsFor}.
+   * Parts for one size of flash. A part here replaces the one with the same name in `parts`. See {@linkcode partsFor}.
    */
   flash: Partial<Record<FlashSize, Part[]>>;
-  /** The device gets one of them; they have the same place. */
+  /** The device gets one of them; all have the same place. */
   applications: Part[];
   /** The sector that `settings.ts` writes. */
   settings: { offset: number; size: number };
 }
 
-/** Bytes of the smallest piece of flash that can be erased: no two parts share one. */
+/** Bytes of a sector, the smallest piece of flash that can be erased. No two parts share one. */
 const SECTOR = 4096;
 
-/** What a module with this much flash gets, besides an application and settings, in the order of the flash. */
+/** The parts for a module with this much flash, without application and settings, by their offsets. */
 export function partsFor({ parts, flash }: Manifest, size: FlashSize): Part[] {
   const special = flash[size];
   if (special === undefined) {
@@ -63,7 +62,7 @@ export function partsFor({ parts, flash }: Manifest, size: FlashSize): Part[] {
   return [...common, ...special].sort((a, b) => a.offset - b.offset);
 }
 
-/** Reads the text of a manifest. @throws {LocalError} BAD_ARGUMENT, which says where it is wrong */
+/** Reads the text of a manifest. @throws {LocalError} BAD_ARGUMENT, which says what is wrong */
 export function readManifest(text: string): Manifest {
   let json: unknown;
   try {
@@ -71,7 +70,7 @@ export function readManifest(text: string): Manifest {
   } catch (cause) {
     throw new LocalError("BAD_ARGUMENT", "the manifest is not JSON", { cause });
   }
-  const top = record(json, "the whole");
+  const top = record(json, "it");
   const manifest: Manifest = {
     name: string(top.name, "name"),
     version: string(top.version, "version"),
@@ -86,7 +85,7 @@ export function readManifest(text: string): Manifest {
   if (top.aot !== undefined) {
     manifest.aot = string(top.aot, "aot");
     if (manifest.applications.length > 0) {
-      wrong("applications", "empty, as the firmware has its own (aot)", top.applications);
+      wrong("applications", "empty, as the firmware contains one (aot)", top.applications);
     }
   }
   for (const [size, parts] of Object.entries(record(top.flash, "flash"))) {
@@ -99,7 +98,7 @@ export function readManifest(text: string): Manifest {
   return manifest;
 }
 
-/** The text of a manifest, the same for the same manifest. @throws {LocalError} BAD_ARGUMENT if it is wrong */
+/** The text of a manifest: equal manifests have equal texts. @throws {LocalError} BAD_ARGUMENT if it is wrong */
 export function writeManifest(manifest: Manifest): string {
   const text = JSON.stringify(manifest, undefined, 2) + "\n";
   readManifest(text);
@@ -116,18 +115,18 @@ export async function describePart(
   return { name, offset, size: bytes.length, sha256: await sha256(bytes), file };
 }
 
-/** @throws {LocalError} BAD_ARGUMENT if these are not the bytes that the manifest is about */
+/** @throws {LocalError} BAD_ARGUMENT if these are not the bytes that the manifest describes */
 export async function checkPart(part: Part, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   if (bytes.length !== part.size) {
     throw new LocalError(
       "BAD_ARGUMENT",
-      `${part.file} has ${bytes.length} bytes, and ${part.size} by its manifest: build it again`,
+      `${part.file} has ${bytes.length} bytes, but its manifest says ${part.size}: build it again`,
     );
   }
   if (await sha256(bytes) !== part.sha256) {
     throw new LocalError(
       "BAD_ARGUMENT",
-      `${part.file} is not what its manifest describes (its SHA-256 differs): build it again`,
+      `${part.file} is not the file that its manifest describes (its SHA-256 differs): build it again`,
     );
   }
 }
@@ -137,7 +136,7 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Whether everything is in the flash, and nothing where something else is. */
+/** Checks that all parts are within the flash and do not overlap. */
 function checkPlaces(manifest: Manifest): void {
   const settings = { name: "settings", ...manifest.settings };
   const sizes = Object.keys(manifest.flash) as FlashSize[];
@@ -169,7 +168,7 @@ function checkDisjoint(
     if (end > flashSizes[size]) {
       throw new LocalError(
         "BAD_ARGUMENT",
-        `the manifest is wrong: ${area.name} does not end in ${size} of flash`,
+        `the manifest is wrong: ${area.name} reaches beyond ${size} of flash`,
       );
     }
   }
@@ -180,7 +179,7 @@ function partList(value: unknown, where: string): Part[] {
   const parts = value.map((part, at) => partOf(part, `${where}[${at}]`));
   const names = new Set<string>();
   for (const [at, { name }] of parts.entries()) {
-    if (names.has(name)) wrong(`${where}[${at}].name`, "one that is there once", name);
+    if (names.has(name)) wrong(`${where}[${at}].name`, "unique", name);
     names.add(name);
   }
   return parts;
@@ -194,7 +193,7 @@ function partOf(value: unknown, where: string): Part {
     sha256: typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256)
       ? sha256
       : wrong(`${where}.sha256`, "64 hex digits", sha256),
-    // Nothing that leads out of the folder, on any system or in an address.
+    // No name leads out of the folder, on any system or in a URL.
     file: typeof file === "string" && /^[0-9A-Za-z_-][0-9A-Za-z._-]*$/.test(file)
       ? file
       : wrong(`${where}.file`, "the name of a file in the same folder", file),

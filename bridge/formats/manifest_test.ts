@@ -33,37 +33,37 @@ const firmware = (): Manifest => ({
   settings: { offset: 0xfa000, size: 4096 },
 });
 
-Deno.test("a manifest that was written is read", () => {
+Deno.test("a manifest is read as it was written", () => {
   assertEquals(readManifest(writeManifest(firmware())), firmware());
 });
 
-Deno.test("a manifest names the application in the firmware, and then has no other ones", () => {
+Deno.test("a manifest with an application in the firmware lists no others", () => {
   const aot = { ...firmware(), aot: "main", applications: [] };
   assertEquals(readManifest(writeManifest(aot)), aot);
 });
 
-Deno.test("fields of later versions are passed over", () => {
+Deno.test("fields of later versions are ignored", () => {
   assertEquals(readManifest(JSON.stringify({ ...firmware(), built: "today" })), firmware());
 });
 
-Deno.test("a module gets the common parts and those of its size, in order", () => {
+Deno.test("a module gets the common parts and those for its size of flash, in order", () => {
   const files = (size: "1MB" | "4MB") => partsFor(firmware(), size).map(({ file }) => file);
   assertEquals(files("1MB"), ["boot.bin", "code.bin", "rf-calibration.bin", "init-data.bin"]);
   assertEquals(files("4MB"), ["boot-4MB.bin", "code.bin", "rf-calibration.bin"]);
 });
 
-Deno.test("a size that the firmware is not for is refused", () => {
+Deno.test("a size of flash that the firmware does not support is refused", () => {
   const only = { ...firmware(), flash: { "4MB": [] } };
   assertThrows(() => partsFor(only, "1MB"), LocalError, "for 4MB of flash, not for 1MB");
 });
 
-Deno.test("a manifest with a fault is refused, and the fault named", () => {
+Deno.test("a faulty manifest is refused with the reason", () => {
   const cases: [(m: Manifest) => unknown, string][] = [
-    [() => [], "the whole must be an object, not []"],
-    [() => null, "the whole must be an object, not null"],
+    [() => [], "it must be an object, not []"],
+    [() => null, "it must be an object, not null"],
     [(m) => ({ ...m, name: undefined }), "name must be a text, not nothing"],
     [(m) => ({ ...m, aot: "" }), `aot must be a text, not ""`],
-    [(m) => ({ ...m, aot: "main" }), "applications must be empty, as the firmware has its own"],
+    [(m) => ({ ...m, aot: "main" }), "applications must be empty, as the firmware contains one"],
     [(m) => ({ ...m, version: "" }), `version must be a text, not ""`],
     [(m) => ({ ...m, chip: "ESP32" }), `chip must be "ESP8266", not "ESP32"`],
     [(m) => ({ ...m, parts: {} }), "parts must be an array, not {}"],
@@ -80,12 +80,12 @@ Deno.test("a manifest with a fault is refused, and the fault named", () => {
     [(m) => (m.parts[0]!.file = "../../etc/passwd", m), "parts[0].file must be the name of a file"],
     [(m) => (m.parts[0]!.file = "..", m), "parts[0].file must be the name of a file"],
     [(m) => (m.parts[0]!.file = "https:x", m), "parts[0].file must be the name of a file"],
-    [(m) => (m.parts[1]!.name = "boot", m), `parts[1].name must be one that is there once`],
+    [(m) => (m.parts[1]!.name = "boot", m), `parts[1].name must be unique, not "boot"`],
     [(m) => (m.parts[0]!.size = 0x10001, m), "code would overwrite boot in 1MB of flash"],
     [(m) => (m.applications[1]!.size++, m), "settings would overwrite qos in 1MB of flash"],
     [(m) => (m.settings.size = 4097, m), "rf-calibration would overwrite settings in 1MB"],
-    [(m) => (m.flash["1MB"]![1]!.offset = 0x100000, m), "init-data does not end in 1MB of flash"],
-    [(m) => (m.flash["4MB"]![0]!.size = 0x6000, m), "rf-calibration does not end in 4MB of flash"],
+    [(m) => (m.flash["1MB"]![1]!.offset = 0x100000, m), "init-data reaches beyond 1MB of flash"],
+    [(m) => (m.flash["4MB"]![0]!.size = 0x6000, m), "rf-calibration reaches beyond 4MB of flash"],
   ];
   for (const [spoil, message] of cases) {
     assertThrows(() => readManifest(JSON.stringify(spoil(firmware()))), LocalError, message);
@@ -93,12 +93,12 @@ Deno.test("a manifest with a fault is refused, and the fault named", () => {
   assertThrows(() => readManifest("<html>"), LocalError, "the manifest is not JSON");
 });
 
-Deno.test("what is written is checked first", () => {
+Deno.test("a faulty manifest is not written", () => {
   const manifest = { ...firmware(), version: "" };
   assertThrows(() => writeManifest(manifest), LocalError, "version must be a text");
 });
 
-Deno.test("a file that is not the manifest's is refused", async () => {
+Deno.test("a file that differs from its manifest is refused", async () => {
   const bytes = new TextEncoder().encode("abc");
   const part = await describePart("boot", 0, "boot.bin", bytes);
   assertEquals(part.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

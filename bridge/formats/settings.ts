@@ -1,7 +1,7 @@
 /**
- * The settings sector of a device: which WiFi, which server, which device. The firmware's side is
- * `firmware/settings.c`; `tests/vectors/settings` holds both to the same bytes, and SETTINGS.md says what
- * they mean. The simulated board reads what its application says with this, too, and so does a browser.
+ * The settings sector of a device: its WiFi, its server, its name. The firmware's side is
+ * `firmware/settings.c`; both are tested with `tests/vectors/settings`, and SETTINGS.md explains the format.
+ * The simulated board reads its application's `configure` with this. Runs in a browser, too.
  *
  * ```ts
  * import { decodeSettings, encodeSettings } from "./settings.ts";
@@ -27,7 +27,7 @@ import {
 /** Bytes of the sector in flash. */
 export const SECTOR_BYTES = 4096;
 
-/** Most bytes of the sector that are in use, header and fields: the firmware reads no more. */
+/** Greatest length of header and fields in bytes: the firmware reads no more of the sector. */
 export const USED_BYTES = 512;
 
 /** The fields' numbers in the sector. */
@@ -57,8 +57,7 @@ export interface Settings {
   /** Name or IPv4 address of the server, 1 to 64 of the characters `0-9 A-Z a-z . _ -`. A board cannot look up a name
    * that ends in `.local`: it has no mDNS. */
   server?: string;
-  /** Another name or address of the same server, with the same port, which the device goes to when `server` does not
-   * answer. Default: none. */
+  /** Another name or address of the same server, with the same port, for when `server` does not answer. Default: none. */
   server2?: string;
   /** TCP port of the server, 1 to 65535. Default 8123. */
   port?: number;
@@ -66,47 +65,47 @@ export interface Settings {
   id?: string;
   /** The key that the server has for this id, 32 bytes. Default: none. Dialect 1 has no keys. */
   key?: Uint8Array;
-  /** What is spoken with the key: 3 encrypts the link; 4 does so with forward secrecy, which costs a board 0.25 s at each
+  /** The suite to use with the key: 3 encrypts the link; 4 adds forward secrecy, which costs a board 0.25 s at each
    * connection. Default 3. */
   suite?: 3 | 4;
-  /** Silence that is taken for an outage, in ms, 100 to 3,600,000. Default 2000. */
+  /** Silence that counts as an outage, in ms, 100 to 3,600,000. Default 2000. */
   timeout?: number;
-  /** The wire to speak. Default 2. */
+  /** The protocol's dialect. Default 2. */
   dialect?: 1 | 2;
-  /** Whether the lines of the console go to the server, too. Default false. */
+  /** Whether the console's lines go to the server, too. Default false. */
   log?: boolean;
   /** The board's address in the WiFi. Default: DHCP. */
   ip?: StaticAddress;
-  /** Where the board is, two capital letters as in DE: there it may send on all channels of its WiFi. Default: none, and
-   * on the channels 12 and 13 it finds no hidden network. */
+  /** The country, two capital letters like DE: the board uses all WiFi channels that are allowed there. Default: none,
+   * and the board finds no hidden network on channels 12 and 13. */
   country?: string;
-  /** Fields of other versions, by their tags: kept, and not looked at. */
+  /** Fields of other versions, by their tags: kept, and ignored. */
   unknown?: Record<number, Uint8Array>;
 }
 
-/** What an application can tell the board that runs it, with `configure`: settings, and what is not stored. */
+/** What an application can set on its board with `configure`: settings, and one field that is not stored. */
 export interface Configuration extends Settings {
   /** Longest text of a message, 121 to 512 bytes. Default 512. */
   line?: number;
 }
 
-/** Why a sector that is not blank can not be read; the firmware prints the same words. */
+/** Why a sector that is not blank cannot be read; the firmware prints the same words. */
 export type Damage = "magic" | "version" | "length" | "checksum" | "fields";
 
-/** What is in a sector. */
+/** The contents of a sector. */
 export type Sector =
   | { state: "ok"; settings: Settings }
   | { state: "blank" }
   | { state: "damaged"; damage: Damage };
 
-/** What is said where the default of a field matters. */
+/** The firmware's defaults. */
 export const defaults = { port: 8123, timeout: 2000, dialect: 2, suite: 3, log: false } as const;
 
 const MAGIC = [0x48, 0x46, 0x53, 0x54]; // "HFST"
 const VERSION = 1;
 const HEADER = 12;
 
-/** The number of `Configuration.line` among the fields. In the sector it is one of another version. */
+/** The tag of `Configuration.line`. In the sector it counts as a field of another version. */
 const LINE_TAG = 10;
 
 type Stored = keyof typeof Tag;
@@ -164,9 +163,9 @@ export function encodeFields(settings: Settings): Uint8Array<ArrayBuffer> {
   for (const [tag, value] of Object.entries(settings.unknown ?? {})) {
     const number = Number(tag);
     if (!Number.isInteger(number) || number < 0 || number > 255 || names.has(number)) {
-      throw bad("unknown", `tags are 0 to 255 without those that have a name, not ${tag}`);
+      throw bad("unknown", `a tag must be 0 to 255 and have no name here, not ${tag}`);
     }
-    if (value.length > 255) throw bad("unknown", `a value has 255 bytes at most`);
+    if (value.length > 255) throw bad("unknown", `a value has at most 255 bytes`);
     fields.set(number, value);
   }
   checkTogether(settings);
@@ -181,10 +180,10 @@ export function decodeFields(bytes: Uint8Array): Settings {
 }
 
 /**
- * What an application says in the fields that it gives to `configure`. They go over what is stored: a key may
- * be among them also where they name dialect 1, and is not used then.
+ * Reads the fields that an application gives to `configure`. They override what is stored. A key is allowed
+ * together with dialect 1, and then not used.
  *
- * @throws {LocalError} BAD_ARGUMENT, and the device would refuse it as well
+ * @throws {LocalError} BAD_ARGUMENT if the device would refuse it
  */
 export function decodeConfiguration(bytes: Uint8Array): Configuration {
   const { unknown = {}, ...configuration } = decodeEach(bytes);
@@ -207,10 +206,9 @@ function decodeEach(bytes: Uint8Array): Settings {
 }
 
 /**
- * What a device does with the fields that it is sent: those that are not named stay, one of length 0 is
- * removed.
+ * Changes settings as a device does: fields that are not named stay, a field of length 0 is removed.
  *
- * @throws {LocalError} BAD_ARGUMENT, and the device would refuse it as well
+ * @throws {LocalError} BAD_ARGUMENT if the device would refuse it
  */
 export function changeSettings(settings: Settings, changes: Uint8Array): Settings {
   const fields = split(encodeFields(settings));
@@ -221,7 +219,7 @@ export function changeSettings(settings: Settings, changes: Uint8Array): Setting
   return decodeFields(join(fields));
 }
 
-/** The fields that a device with WiFi of its own can not do without, and has not. */
+/** The required fields of a device with WiFi that are missing. */
 export function missingSettings(settings: Settings): ("ssid" | "server" | "id")[] {
   return (["ssid", "server", "id"] as const).filter((name) => settings[name] === undefined);
 }
@@ -234,9 +232,9 @@ function split(bytes: Uint8Array): Map<number, Uint8Array> {
     const length = bytes[at + 1];
     const end = at + 2 + (length ?? 0);
     if (length === undefined || end > bytes.length) {
-      throw bad(nameOf(tag), "the field is longer than what holds it");
+      throw bad(nameOf(tag), "the field is longer than the bytes that are left");
     }
-    if (fields.has(tag)) throw bad(nameOf(tag), "the field is there twice");
+    if (fields.has(tag)) throw bad(nameOf(tag), "the field is given twice");
     fields.set(tag, bytes.subarray(at + 2, end));
     at = end;
   }
@@ -250,7 +248,9 @@ function join(fields: Map<number, Uint8Array>): Uint8Array<ArrayBuffer> {
   if (bytes.length <= USED_BYTES - HEADER) return bytes;
   throw new LocalError(
     "BAD_ARGUMENT",
-    `the settings have ${bytes.length} bytes, and the sector has room for ${USED_BYTES - HEADER}`,
+    `the settings have ${bytes.length} bytes, more than the ${
+      USED_BYTES - HEADER
+    } that fit the sector`,
   );
 }
 
@@ -269,7 +269,7 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
       return text(name, value, 1, 64);
     case "key":
       if (value instanceof Uint8Array && value.length === 32) return value;
-      throw bad(name, "a key has 32 bytes");
+      throw bad(name, "must have 32 bytes");
     case "port":
       return number(name, value, 2, 1, 65535);
     case "timeout":
@@ -281,7 +281,7 @@ function encodeValue(name: Name, value: unknown): Uint8Array {
     case "line":
       return number(name, value, 2, 121, 512);
     case "log":
-      if (typeof value !== "boolean") throw bad(name, "it is true or false");
+      if (typeof value !== "boolean") throw bad(name, "must be true or false");
       return Uint8Array.of(value ? 1 : 0);
     case "ip": {
       const wrong = wrongStatic(value as StaticAddress);
@@ -303,7 +303,7 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
       try {
         decoded = decoder.decode(value);
       } catch {
-        throw bad(name, "it is not UTF-8");
+        throw bad(name, "must be UTF-8");
       }
       encodeValue(name, decoded); // the same limits
       return decoded;
@@ -321,10 +321,10 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
     case "line":
       return numberOf(name, value, 2);
     case "log":
-      if (value.length !== 1 || value[0]! > 1) throw bad(name, "it is one byte, 0 or 1");
+      if (value.length !== 1 || value[0]! > 1) throw bad(name, "must be one byte, 0 or 1");
       return value[0] === 1;
     case "ip": {
-      if (value.length !== STATIC_BYTES) throw bad(name, `it has ${STATIC_BYTES} bytes`);
+      if (value.length !== STATIC_BYTES) throw bad(name, `must have ${STATIC_BYTES} bytes`);
       const ip = decodeStatic(value);
       encodeValue(name, ip); // the same limits
       return ip;
@@ -335,20 +335,20 @@ function decodeValue(name: Name, value: Uint8Array): Configuration[Name] {
 function text(name: Name, value: unknown, least: number, most: number): Uint8Array {
   // deno-lint-ignore no-control-regex
   if (typeof value !== "string" || !value.isWellFormed() || /[\x00-\x1f\x7f]/.test(value)) {
-    throw bad(name, "it is text without control characters");
+    throw bad(name, "must be text without control characters");
   }
   const bytes = encoder.encode(value);
   if (bytes.length < least || bytes.length > most) {
-    throw bad(name, `it has ${bytes.length} bytes, and ${least} to ${most} are possible`);
+    throw bad(name, `must have ${least} to ${most} bytes, not ${bytes.length}`);
   }
   if (name.startsWith("server") && !/^[0-9A-Za-z._-]+$/.test(value)) {
     throw bad(
       name,
-      "it is a name or an IPv4 address: 0-9 A-Z a-z . _ - only (a port is a field of its own)",
+      "must be a name or an IPv4 address, of 0-9 A-Z a-z . _ - only (the port is a field of its own)",
     );
   }
   if (name === "country" && !/^[A-Z]{2}$/.test(value)) {
-    throw bad(name, "it is two capital letters, like DE");
+    throw bad(name, "must be two capital letters, like DE");
   }
   return bytes;
 }
@@ -361,13 +361,13 @@ function number(
   most: number,
 ): Uint8Array {
   if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > most) {
-    throw bad(name, `it is ${least} to ${most}`);
+    throw bad(name, `must be ${least} to ${most}`);
   }
   return Uint8Array.from({ length: bytes }, (_, at) => value >>> (8 * at));
 }
 
 function numberOf(name: Name, value: Uint8Array, bytes: number): number {
-  if (value.length !== bytes) throw bad(name, `it has ${bytes} bytes`);
+  if (value.length !== bytes) throw bad(name, `must have ${bytes} bytes`);
   const result = value.reduceRight((sum, byte) => sum * 256 + byte, 0);
   encodeValue(name, result); // the same limits
   return result;
@@ -381,7 +381,7 @@ function nameOf(tag: number): string {
   return names.get(tag) ?? `tag ${tag}`;
 }
 
-/** Values are not shown: some are secret. */
+/** The message does not show the value, which may be secret. */
 function bad(name: string, message: string): LocalError {
   return new LocalError("BAD_ARGUMENT", `settings: ${name}: ${message}`);
 }

@@ -4,11 +4,11 @@ import { isIP } from "node:net";
 
 interface Entry {
   address: ConnectOptions;
-  /** Forgets the lookup that is under way. */
+  /** Cancels the lookup under way. */
   forget?: (() => void) | undefined;
 }
 
-/** Where a server is sought: its names and addresses in turn, and what the names were found to mean. */
+/** A server's names and addresses, which are tried in turn, and the addresses that names resolved to. */
 export class Addresses {
   readonly #platform: Platform;
   readonly #entries: Entry[];
@@ -22,7 +22,7 @@ export class Addresses {
     });
   }
 
-  /** Whose turn it is. Without `addresses` the name must be looked up first. */
+  /** The one to try now. Without `addresses` the name must be looked up first. */
   get current(): ConnectOptions {
     return this.#entries[this.#at]!.address;
   }
@@ -32,15 +32,16 @@ export class Addresses {
     return this.#entries.length;
   }
 
-  /** It is the next one's turn. */
+  /** Moves on to the next one. */
   next(): void {
     this.#at = (this.#at + 1) % this.#entries.length;
   }
 
   /**
-   * Looks the current name up, beside whatever else goes on. Nothing to do for an address, or if it is being looked up.
+   * Looks the current name up in the background. Does nothing for an address, or if a lookup is under way.
    *
-   * @param ended told when that has ended, if it is the same one's turn then; with the failure, if it is one
+   * @param ended Called at the end of the lookup, if that name is still the current one; with the failure,
+   * if it failed.
    */
   lookUp(ended: (failure?: PeerError) => void): void {
     const entry = this.#entries[this.#at]!;
@@ -49,13 +50,13 @@ export class Addresses {
     entry.forget = this.#platform.resolve(hostname, (found) => {
       entry.forget = undefined;
       const failed = found instanceof PeerError;
-      // A failure says nothing against what was found before.
+      // A failure does not invalidate earlier results.
       if (!failed) entry.address = { ...entry.address, addresses: found };
       if (entry === this.#entries[this.#at]) ended(failed ? found : undefined);
     });
   }
 
-  /** Forgets all lookups. */
+  /** Cancels all lookups. */
   forget(): void {
     for (const entry of this.#entries) {
       entry.forget?.();

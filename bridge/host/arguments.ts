@@ -1,5 +1,6 @@
 /**
- * What the command lines that run a device have in common. Each throws LocalError BAD_ARGUMENT.
+ * Options shared by the command lines that run a device. Each function throws LocalError
+ * BAD_ARGUMENT.
  *
  * @module
  */
@@ -35,10 +36,10 @@ export function badArgument(message: string): LocalError {
   return new LocalError("BAD_ARGUMENT", message);
 }
 
-/** Whether it is about what the user has typed. */
+/** Whether the error is about the user's arguments. */
 export function isUsersFault(error: unknown): error is Error {
   if (error instanceof LocalError) return true;
-  // What `parseArgs` throws.
+  // `parseArgs` throws these.
   return error instanceof TypeError && "code" in error &&
     `${error.code}`.startsWith("ERR_PARSE_ARGS");
 }

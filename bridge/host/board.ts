@@ -10,13 +10,13 @@ import type { BootOptions, ConnectionOptions } from "./options.ts";
 import { Kept, KEPT_BYTES, keptPart } from "./kept.ts";
 import { type Asleep, DRAIN, Sleep, SLEEPING_WINDOW } from "./sleep.ts";
 
-/** What a board's pins are connected to: see `client-as/assembly/board.ts`, whose imports these are. */
+/** What a board's pins are connected to: implements the imports of `client-as/assembly/board.ts`. */
 export interface Wires {
   /** The level of a pin, 0 or 1. It is an input, unless `write` was called for it. */
   read(pin: number): number;
   /** Sets the level of a pin. */
   write(pin: number, level: number): void;
-  /** Begins to drive two pins as an I2C bus, at this many bits a second. */
+  /** Starts to use two pins as an I2C bus, at this many bits a second. */
   i2cBegin(scl: number, sda: number, hz: number): void;
   /** Returns what `i2c_write` does. */
   i2cWrite(address: number, bytes: Uint8Array): number;
@@ -24,10 +24,10 @@ export interface Wires {
   i2cRead(address: number, bytes: Uint8Array): number;
 }
 
-/** What `wifi` returns. */
+/** Results of `wifi`. */
 export const Wifi = { off: 0, joining: 1, up: 2, failed: 3 } as const;
 
-/** What the I2C imports return when they fail. */
+/** Error results of the I2C imports. */
 export const I2c = { noDevice: -1, stuck: -2, bad: -3 } as const;
 
 /** The settings of a board. */
@@ -42,24 +42,24 @@ export interface BoardOptions extends BoardSettings {
   application: WebAssembly.Module;
   /** Memory of the core. Default: what it has on a chip. */
   size?: Partial<CoreSize>;
-  /** How many times faster than it asks for the application's `onTick` is called, and its link given up when it wants to
-   * sleep. Above 0, default 1. */
+  /** Speeds up the application's `onTick`, and the time until its link is given up when it wants to sleep, by this
+   * factor. Above 0, default 1. */
   speed?: number;
   /** Called with each line that the application logs. */
   onLog?: (line: string) => void;
   /** Called when the application makes a pin an output, or changes its level: 0 or 1. */
   onPin?: (pin: number, level: number) => void;
-  /** Called with what the application does with `pwm_write`: duty, 0 to 1023, and Hz, 1 to 1000. */
+  /** Called when the application calls `pwm_write`: duty, 0 to 1023, and Hz, 1 to 1000. */
   onPwm?: (pin: number, duty: number, hz: number) => void;
   /** What the pins are connected to. Default: pins that `setPin` pulls, and no I2C device anywhere. */
   wires?: Wires;
-  /** What the previous board has kept. Default: the power was off. */
+  /** What the previous board has kept over its reset. Default: the power was off. */
   kept?: Kept;
-  /** Called when the application configures the board, with what it has said. */
+  /** Called when the application configures the board, with the fields that it sets. */
   onConfigure?: (fields: Fields) => void;
 }
 
-/** What an application's module exports besides the core. */
+/** Exports of an application's module besides the core's. */
 interface Application extends CoreExports {
   onStart?(): void;
   canReceive?(): number;
@@ -75,18 +75,18 @@ const EXPORTS: readonly (keyof CoreExports)[] = ["memory", ...CORE_EXPORTS];
 const MOST_PIN = 16;
 const FLASH_PINS = { from: 6, to: 11 };
 
-/** Of `pwm_write`. */
+/** Greatest duty of `pwm_write`. */
 const MOST_DUTY = 1023;
 const MOST_HZ = 1000;
 
-/** What `free_memory` says, in bytes: there is no heap that could be measured. */
+/** Result of `free_memory`, in bytes: there is no heap to measure. */
 const FREE_MEMORY = 20_000;
 
-const decoder = new TextDecoder(); // a log shows what it can
+const decoder = new TextDecoder(); // not fatal: a log shows what it can
 
 /**
- * A board without a board: runs a device application, as it would be flashed, over a real socket. Its
- * pins, clock and log are simulated; `client-as/assembly/board.ts` says what they do.
+ * A simulated board: runs a device application, as it would be flashed, over a real socket. Its pins,
+ * clock and log are simulated; `client-as/assembly/board.ts` describes them.
  *
  * ```ts
  * import { Server } from "@holdfast/holdfast";
@@ -108,11 +108,11 @@ export class Board implements AsyncDisposable {
   readonly ended: Promise<void>;
   /** What the analogue input reads, 0 to 1023. */
   analogue = 0;
-  /** What the application is told about the WiFi, one of `Wifi`. The socket knows nothing of it. */
+  /** The state of the WiFi that the application sees, one of `Wifi`. It does not affect the socket. */
   wifi: number = Wifi.up;
   #ended = Promise.withResolvers<void>();
   #outputs = new Map<number, number>();
-  /** Those of the outputs that have PWM. */
+  /** Outputs with PWM. */
   #pulsed = new Set<number>();
   #inputs = new Map<number, number>();
   #application: Application;
@@ -123,13 +123,13 @@ export class Board implements AsyncDisposable {
   #wasUp = false;
   /** False until an application that configures itself has done so. */
   #configured = true;
-  /** What to boot the link with when the application's call has returned. */
+  /** What to boot the link with once the application's call has returned. */
   #next: BootOptions | "restart" | undefined;
   #hasBus = false;
   readonly #sleep: Sleep;
-  /** How far its clock is ahead of this process's: it has gone on while the board slept. */
+  /** How far its clock is ahead of this process's: it runs on while the board sleeps. */
   #ahead = 0;
-  /** What it has woken with. */
+  /** The state with which it woke from sleep. */
   readonly #asleep: Asleep | undefined;
   readonly #platform: Platform;
   #cancelTick: (() => void) | undefined;
@@ -139,7 +139,7 @@ export class Board implements AsyncDisposable {
    * Starts the application.
    *
    * @param platform Clock and network. Default: those of this machine.
-   * @throws {LocalError} BAD_ARGUMENT; also for a module that is no application
+   * @throws {LocalError} BAD_ARGUMENT; also for a module that is not an application
    */
   constructor(options: BoardOptions, platform: Platform = nodePlatform) {
     const { application, speed = 1, kept = new Kept() } = options;
@@ -167,7 +167,7 @@ export class Board implements AsyncDisposable {
       clock: () => this.#millis(),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         options.onState?.(connected, reason);
-        if (connected === this.#wasUp) return; // one more attempt to connect has failed
+        if (connected === this.#wasUp) return; // only another attempt to connect has failed
         this.#wasUp = connected;
         this.#run(() => this.#application.onState?.(connected ? 1 : 0));
       },
@@ -214,8 +214,8 @@ export class Board implements AsyncDisposable {
   }
 
   /**
-   * A pin's level: the application's if that has made it an output (with PWM, the one it mostly has), else
-   * what `setPin` has set, else 1.
+   * A pin's level: that of the application's output (with PWM, the level it mostly has), else what
+   * `setPin` has set, else 1.
    */
   pin(pin: number): number {
     if (this.#options.wires) return this.#options.wires.read(pin);
@@ -223,7 +223,7 @@ export class Board implements AsyncDisposable {
   }
 
   /**
-   * Pulls a pin to a level from outside, as a switch does; the application sees it if it is an input.
+   * Pulls a pin to a level from outside, as a switch does; the application sees it on an input.
    *
    * @throws {LocalError} BAD_ARGUMENT if the board has no such pin
    */
@@ -232,7 +232,7 @@ export class Board implements AsyncDisposable {
     this.#inputs.set(pin, level ? 1 : 0);
   }
 
-  /** Bytes of the application's memory, or undefined if they are not inside. */
+  /** A range of the application's memory; undefined if it is out of bounds. */
   #memory(ptr: number, length: number): Uint8Array | undefined {
     const { buffer } = this.#application.memory;
     if (ptr < 0 || length < 0 || ptr + length > buffer.byteLength) return undefined;
@@ -313,7 +313,7 @@ export class Board implements AsyncDisposable {
     };
   }
 
-  /** The settings, overridden by these fields, are what the link is booted with next. */
+  /** Prepares the next boot of the link: with the settings, overridden by these fields. */
   #configure(bytes: Uint8Array | undefined): 0 | 1 {
     const fields = bytes && readFields(bytes);
     const { id, host } = { ...this.#options, ...fields };
@@ -329,7 +329,7 @@ export class Board implements AsyncDisposable {
     return 1;
   }
 
-  /** Calls the application, again and again. */
+  /** Calls the application's `onTick` repeatedly. */
   #tickAfter(ms: number): void {
     this.#cancelTick = this.#platform.after(ms, () => {
       this.#tickAfter(ms);
@@ -338,12 +338,12 @@ export class Board implements AsyncDisposable {
     });
   }
 
-  /** Its own stream, which goes on after a sleep. */
+  /** Its own stream, which continues after a sleep. */
   get #stream(): Pick<BootOptions, "stream"> {
     return this.#asleep && this.#options.dialect !== 1 ? { stream: this.#asleep.stream } : {};
   }
 
-  /** Behind a boot with that stream. */
+  /** Writes the messages that waited in a sleep, after a boot with that stream. */
   #replay(): void {
     const { core } = this.#driver;
     for (const text of this.#stream.stream ? this.#asleep!.waiting : []) {
@@ -352,7 +352,7 @@ export class Board implements AsyncDisposable {
     }
   }
 
-  /** Before it sleeps. @returns false if it is not to sleep any more */
+  /** Ends the link before the board sleeps. @returns false if it must not sleep any more */
   #endLink(): boolean {
     if (this.#closed) return false;
     if (this.connected) this.#driver.end(new PeerError("LOST", "the board is about to sleep"));
@@ -367,7 +367,7 @@ export class Board implements AsyncDisposable {
     if (this.#configured && !this.#closed) this.#driver.pump();
   }
 
-  /** Runs a function of the application. If it traps, there is nothing to go on with. */
+  /** Calls a function of the application. If it traps, the board cannot continue. */
   #run<T>(call: () => T): T | undefined {
     if (this.#closed) return undefined;
     let result: T;
@@ -383,11 +383,11 @@ export class Board implements AsyncDisposable {
     return result;
   }
 
-  /** What `configure` and `restart` have asked for. */
+  /** Does what `configure` and `restart` have asked for. */
   #startAnew(next: BootOptions | "restart"): void {
     this.#next = undefined;
     if (next === "restart") {
-      void this.close(); // who runs the board starts another one
+      void this.close(); // the owner of the board starts another one
       return;
     }
     const wakes = !this.#configured;

@@ -1,4 +1,4 @@
-/** Channels of a device that is a program: `client-as/CHANNELS.md` has the lines. */
+/** Channels of a device that is a program; `client-as/CHANNELS.md` describes the lines. */
 import {
   checkChannel,
   type FaultCode,
@@ -16,15 +16,15 @@ import type { Client } from "./client.ts";
 import type { ClientWriteOptions } from "./outbox.ts";
 
 /**
- * What a device does with one of its channels. A handler that throws a {@linkcode FaultError} answers with that; whatever
- * else it throws is told to `onError`, and answered with "failed".
+ * A device's handlers for one of its channels. If a handler throws a {@linkcode FaultError}, that is the answer; any
+ * other error goes to `onError`, and the answer is "failed".
  */
 export interface DeviceChannel {
-  /** Makes it what the server wishes. @returns what it is now; undefined: just that */
+  /** Sets the channel. @returns its present value; undefined: the value that was set */
   set?(value: Value): unknown | Promise<unknown>;
-  /** Answers a request of the server. @returns what it answers; undefined: nothing but that it is done */
+  /** Answers a request of the server. @returns the answer's value; undefined: an answer without a value */
   ask?(value: Value | undefined): unknown | Promise<unknown>;
-  /** Does once what the server says. Nothing is answered. */
+  /** Handles an event from the server: does it once, without an answer. */
   event?(value: Value | undefined): void | Promise<void>;
 }
 
@@ -32,35 +32,39 @@ export interface DeviceChannel {
 export interface DeviceChannelsOptions {
   /** The name of its application: 1 to 32 of `a-z 0-9 _ - /`. */
   app: string;
-  /** Any text, not empty; not beginning with "{", and without " {". */
+  /** Any text that is not empty, does not start with "{" and does not contain " {". */
   version: string;
-  /** What its channels are, for servers that have not been told: `client-as/CHANNELS.md`, "Descriptions". JSON. */
+  /** Describes its channels, for servers without a description of it: `client-as/CHANNELS.md`, "Descriptions". JSON. */
   description?: object;
-  /** The channels that can be set or asked, by name. Those that are only reported need not be here. */
+  /** The channels that can be set or that answer requests, by name. Those that are only reported may be left out. */
   channels?: Readonly<Record<string, DeviceChannel>>;
-  /** Takes lines that are about no channel. Default: they are passed over. */
+  /** Takes lines that belong to no channel. Default: they are ignored. */
   line?: (text: string) => void | Promise<void>;
   /**
-   * Told what a handler throws, that the client's memory fails, and as a `FaultError` what the server does not take of
-   * what it was told. Default: it is shown on the console.
+   * Called with errors of handlers and of the client's memory, and with a `FaultError` if the server refuses a report
+   * or an event. Default: prints them on the console.
    */
   onError?: (error: unknown, line?: string) => void;
 }
 
-/** How a report or an event is sent. Default: until it is kept, with a `memory`, and else until it has arrived. */
+/**
+ * Options of a report or an event. Default: with a `memory`, waits until it is kept, otherwise until it has arrived.
+ */
 export interface TellOptions extends Pick<ClientWriteOptions, "until" | "expires" | "signal"> {
-  /** When it was: true for now. The server is told, however late the line comes. Default: it is not. */
+  /**
+   * When it happened; true: now. The server learns the time, however late the line arrives. Default: no time is sent.
+   */
   stamped?: boolean | Date;
 }
 
-/** Answers that may be on their way to the server while further messages are handled. */
+/** Most answers under way to the server while further messages are handled. */
 const MOST_ANSWERS = 64;
-/** ms until what has failed for lack of room, or of a disk, is tried again. */
+/** Delay before an answer that failed for lack of room, or because of the memory, is sent again, in ms. */
 const PAUSE = 1000;
 
 /**
- * A device with channels. It reads all messages of its client, one after the other: nobody else may. The first thing
- * that it says is which application it is, so it is to be made before anything is written.
+ * A device with channels. It reads all messages of its client, one after the other; nothing else may read them. It
+ * first sends the name of its application, so create it before anything is written.
  *
  * ```ts
  * import { Channels, Client } from "@holdfast/holdfast/client";
@@ -83,13 +87,13 @@ const PAUSE = 1000;
  * ```
  */
 export class Channels {
-  /** Resolves when the client was closed; rejects with what `onError` throws, which ends it. */
+  /** Resolves when the client is closed; rejects if `onError` throws, which ends it. */
   readonly ended: Promise<void>;
   readonly #client: Client;
   readonly #options: DeviceChannelsOptions;
   readonly #channels: ReadonlyMap<string, DeviceChannel>;
   readonly #boot: string;
-  /** Resolves when the line that names the application was accepted; undefined: it must still be written. */
+  /** Resolves when the line that names the application is accepted; undefined: it must still be written. */
   #said: Promise<unknown> | undefined;
   #answers = new Set<Promise<void>>();
   readonly #requests = new Requests({
@@ -102,7 +106,7 @@ export class Channels {
     },
   });
 
-  /** Begins to read, and to answer. @throws {LocalError} BAD_ARGUMENT */
+  /** Starts to read and to answer. @throws {LocalError} BAD_ARGUMENT */
   constructor(client: Client, options: DeviceChannelsOptions) {
     const { app, version, description, channels = {} } = options;
     for (const name of Object.keys(channels)) checkChannel(name);
@@ -116,7 +120,7 @@ export class Channels {
   }
 
   /**
-   * Tells what a channel is: a reading, or a change that was made here.
+   * Reports a channel: a reading, or a change that was made here.
    *
    * @param value JSON.
    * @throws {LocalError} BAD_ARGUMENT; and as for `Client.write`
@@ -127,7 +131,7 @@ export class Channels {
     await this.#say(formatMarked(line), written(options));
   }
 
-  /** Tells that something has happened. @throws {LocalError} as for `report` */
+  /** Sends an event. @throws {LocalError} as for `report` */
   async event(channel: string, value?: unknown, options: TellOptions = {}): Promise<void> {
     const stamp = this.#stamp(options);
     const line: Marked = { mark: "event", name: channel, ...stamp, ...textIn(value) };
@@ -135,14 +139,14 @@ export class Channels {
   }
 
   /**
-   * Asks the server, and waits for its answer. Not to be waited for in a handler: the answer comes behind the message
-   * that is handled.
+   * Sends a request to the server, and waits for its answer. Do not await it in a handler: the answer comes after the
+   * message that is being handled.
    *
    * @param value JSON, for the server.
    * @returns what it answers; undefined if it answers without a value
-   * @throws {LocalError} EXPIRED: it was not asked in time, and never will be; UNANSWERED: it was asked, and has not
-   * answered in time; FAULT: it answers with a fault, see `FaultError`; UNDECIDED, as for a message that expires;
-   * BAD_ARGUMENT; OUTBOX_FULL if 1,000 requests wait already; and as for `Client.write`
+   * @throws {LocalError} EXPIRED: the request was not delivered in time, and never will be; UNANSWERED: it was
+   * delivered, but not answered in time; FAULT: the server answered with a fault, see `FaultError`; UNDECIDED, as for
+   * a message that expires; BAD_ARGUMENT; OUTBOX_FULL if 1,000 requests wait already; and as for `Client.write`
    */
   ask(
     channel: string,
@@ -160,7 +164,7 @@ export class Channels {
     return { stamp: ((time % 2 ** 32) + 2 ** 32) % 2 ** 32 };
   }
 
-  /** Behind what says which application this is, which may have been refused, too. */
+  /** Writes a line after the one that names the application, which may have been refused, too. */
   async #say(line: string, options: ClientWriteOptions): Promise<void> {
     this.#sayBoot();
     await this.#client.write(line, { until: this.#until, ...options });
@@ -178,8 +182,8 @@ export class Channels {
   }
 
   /**
-   * A message is processed when the next one is asked for. Its answer is written in the same turn, so a memory keeps both
-   * or nothing.
+   * A message is processed when the next one is asked for. Its answer is written in the same turn, so a memory keeps
+   * both or neither.
    */
   async #read(): Promise<void> {
     let line = await this.#next();
@@ -195,7 +199,7 @@ export class Channels {
     await Promise.all(this.#answers);
   }
 
-  /** The next message; undefined when the client was closed. */
+  /** The next message; undefined when the client is closed. */
   async #next(): Promise<string | undefined> {
     for (;;) {
       try {
@@ -208,7 +212,7 @@ export class Channels {
     }
   }
 
-  /** Does what a line says. @returns what it is answered with */
+  /** Handles a line. @returns the answer */
   async #take(line: string): Promise<Marked | undefined> {
     const marked = parseMarked(line);
     if (!marked) return await this.#plain(line);
@@ -237,7 +241,7 @@ export class Channels {
       case "answer":
       case "fault":
         return this.#answered(marked);
-      case "boot": // only devices start
+      case "boot": // only devices send this
         return await this.#plain(line);
     }
   }
@@ -281,7 +285,7 @@ export class Channels {
   #answered(marked: Marked & { mark: "answer" | "fault" }): undefined {
     const { name, tag } = marked;
     if (tag === undefined && marked.mark === "fault") {
-      this.#failed(new FaultError(marked.code, marked.words, name)); // what was told is not taken
+      this.#failed(new FaultError(marked.code, marked.words, name)); // the server refuses a report or an event
       return;
     }
     this.#requests.answered(marked);
@@ -292,7 +296,7 @@ export class Channels {
     this.#answers.add(sent);
   }
 
-  /** Until it is sent. One that cannot be, as it is too long, for example, has failed. */
+  /** Tries until it is sent. An answer that cannot be sent, because it is too long for example, fails. */
   async #sendAll(answer: Marked, line: string): Promise<void> {
     for (;;) {
       try {

@@ -100,7 +100,7 @@ Deno.test("settings and requests are answered once each, in order, by name and t
   );
   assertEquals(part.errors.map((error) => (error as Error).message.slice(0, 20)), [
     "burnt",
-    "a value is JSON: NaN",
+    "a value must be JSON",
   ]);
 });
 

@@ -16,7 +16,7 @@ import { DRAIN, sleepText } from "./sleep.ts";
 /** Options of a client. */
 export interface ClientOptions extends ConnectionOptions {
   /**
-   * Keeps the client's position and its outbox, so that the next process takes each message once and sends what this
+   * Keeps the client's position and its outbox, so that the next process receives each message once and sends what this
    * one has accepted: the name of a file (SQLite), or a memory of your own, which is closed with the client. With it, a
    * message is acknowledged when the next one is asked for. Only in dialect 2. Default: none; then a message counts as
    * processed when it is handed out.
@@ -37,12 +37,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   readonly #platform: Platform;
   #driver: ClientDriver;
   #memory: ClientMemory | undefined;
-  /** What of the server's stream the memory knows to be processed. */
+  /** How much of the server's stream is processed according to the memory. */
   #progress: Progress | undefined;
   #handout: Handout;
   #outbox: Outbox;
   #core: Core;
-  /** From the process's clock to that of the memory, in ms. */
+  /** Offset from the process's clock to that of the memory, in ms. */
   readonly #behind: number;
   readonly #timeout: number;
   readonly #dialect: 1 | 2;
@@ -52,7 +52,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   #line: number;
   #readers: PromiseWithResolvers<string>[] = [];
   #readiness: PromiseWithResolvers<void> | undefined;
-  /** It is to sleep: what the server is told, on which link that was done last, and who waits. */
+  /** Set before a sleep: the announcement to the server, the link on which it was last sent, and who waits. */
   #nap: { text: Uint8Array; told: number; done(isTold: boolean): void } | undefined;
   #closed: LocalError | undefined;
   #closing: Promise<void> | undefined;
@@ -61,8 +61,8 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * Starts to connect.
    *
    * @param platform Clock and network. Default: those of this machine.
-   * @throws {LocalError} BAD_ARGUMENT; STORE_UNUSABLE, for a `memory` that is
-   * none, damaged, another device's, or in use
+   * @throws {LocalError} BAD_ARGUMENT; STORE_UNUSABLE: the `memory` is not one, damaged, another
+   * device's, or in use
    */
   constructor(options: ClientOptions, platform: Platform = nodePlatform) {
     const { memory, dialect = 2, id, timeout = 2000 } = options;
@@ -89,7 +89,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
         this.#readers.shift()!.resolve(text);
         return this.#memory === undefined;
       },
-      positionChanged() {}, // the memory is told before anything is sent
+      positionChanged() {}, // the memory learns it before anything is sent
       clock: () => deviceMs(platform),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
@@ -141,7 +141,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#memory !== undefined;
   }
 
-  /** The device's clock, as its hellos say it: the date's ms, 32 bits. They go on when the program is started again. */
+  /** The device's clock, as sent in hellos: the date's ms, 32 bits. It runs on when the program restarts. */
   get ms(): number {
     return deviceMs(this.#platform);
   }
@@ -156,12 +156,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /**
    * The next message, without its newline. A server that sends faster than this is called is slowed down.
    *
-   * With `memory`, asking for a message says that the one before it has been processed; only then is that one
-   * acknowledged. If the process ends before it asks, also by `close`, the next process gets the message again. If you
-   * ask for several at once, you say so in advance.
+   * With a `memory`, asking for a message marks the previous one as processed; only then is that one acknowledged. If
+   * the process ends before it asks, also by `close`, the next process gets the message again. Asking for several at
+   * once marks them in advance.
    *
-   * @throws {LocalError} CLOSED; STORE_FAILED if the `memory` cannot keep what was processed, on a full disk for
-   * example: then nothing is acknowledged, and you can ask again
+   * @throws {LocalError} CLOSED; STORE_FAILED if the `memory` cannot keep the progress, on a full disk for example:
+   * then nothing is acknowledged, and you can ask again
    */
   readline(): Promise<string> {
     if (this.#closed) return Promise.reject(this.#closed);
@@ -186,16 +186,15 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * Sends a message. Through an outage it waits. With `memory`, what this process has kept and not sent is sent by the
-   * next one.
+   * Sends a message; it waits through outages. With a `memory`, the next process sends what this one has kept but not
+   * sent.
    *
-   * @param text One line of well-formed Unicode, not empty. A newline at its end may be there or not.
+   * @param text One line of well-formed Unicode, not empty. A newline at its end is optional.
    * @returns true once the server has acknowledged it, or see `until`; without qos, true if it was handed to the
    * network and false if there is no link, or no room in the outbox
    * @throws {LocalError} BAD_ARGUMENT; EXPIRED and UNDECIDED, see `expires`; BAD_TEXT, also when a server comes back
-   * that takes shorter lines; OUTBOX_FULL if
-   * 1,024 writes wait already; STORE_FAILED if the `memory` cannot keep it: it was not accepted; CLOSED: it may be in
-   * the `memory`, and arrive by the next process
+   * that accepts only shorter lines; OUTBOX_FULL if 1,024 writes wait already; STORE_FAILED if the `memory` cannot
+   * keep it: it was not accepted; CLOSED: it may be in the `memory`, and the next process may deliver it
    */
   async write(text: string, options: ClientWriteOptions = {}): Promise<boolean> {
     if (this.#closed) throw this.#closed;
@@ -211,12 +210,12 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 
   /**
-   * Sleeps like a board on a battery, to test a server's side: announces it, waits for at most 10 s until everything
-   * written is acknowledged, and closes the client. When the time is over, create another client; with the same
-   * `memory` it sends what is left. Until then, and a margin, the server reports no outage.
+   * Sleeps like a board on a battery, to test a server: announces it, waits for at most 10 s until everything
+   * written is acknowledged, and closes the client. After that time, create another client; with the same `memory`
+   * it sends what is left. Until then, plus a margin, the server reports no outage.
    *
-   * @param ms For how long, 1 to 2,147,483,000.
-   * @returns whether the server knows and has everything; in dialect 1 it cannot know
+   * @param ms Duration, 1 to 2,147,483,000.
+   * @returns whether the server knows it and has everything; always false in dialect 1, which cannot tell it
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; as `close`
    */
   async sleep(ms: number): Promise<boolean> {
@@ -231,14 +230,14 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return isTold;
   }
 
-  /** Before it sleeps. */
+  /** Checks whether everything is sent before it sleeps. */
   #drain(): void {
     const nap = this.#nap;
     if (!nap || !this.#driver.up) return;
     if (this.#dialect === 2 && nap.told !== this.#core.connects) {
       nap.told = this.#core.connects;
       const pump = () => queueMicrotask(() => this.#closed || this.#driver.pump());
-      // Of no use on another link.
+      // Without qos: it is useless on another link.
       this.#outbox.write(nap.text, { qos: false }, true, pump)
         .then((isSent) => isSent || (nap.told = 0), () => {});
     } else if (this.#outbox.length === 0) nap.done(this.#dialect === 2);
@@ -254,7 +253,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       : Infinity;
     if (late < Infinity && this.#platform.now() >= late) {
       const message = `a message has no ack ${timeout} ms after its deadline`;
-      this.#driver.end(new PeerError("LATE", message)); // what the next greeting says decides
+      this.#driver.end(new PeerError("LATE", message)); // the next greeting decides
     } else this.#setAlarm(Math.min(this.#outbox.expiry, late));
   }
 
@@ -279,7 +278,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     this.#readiness = undefined;
   }
 
-  /** A message is handed out when the previous one is safely done with. The core offers it until it is taken. */
+  /** A message is handed out when the end of the previous one is safe. The core offers it until it is taken. */
   #mayHandOut(): boolean {
     return !this.#memory || this.#handout.isAt(this.#core.position) || !this.#hasProgress;
   }
@@ -298,7 +297,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     return this.#hasProgress || this.#outbox.isDirty;
   }
 
-  /** Lets the memory know everything. @throws {LocalError} STORE_FAILED; those who wait were told */
+  /** Commits everything to the memory. @throws {LocalError} STORE_FAILED; callers that wait were told */
   #commit(): void {
     const progress = this.#handout.progress(this.#core.position);
     try {
@@ -318,7 +317,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   /**
    * Ends the link. Calls that wait for a message, an ack or the link are rejected with CLOSED.
    *
-   * @throws {LocalError} STORE_FAILED if the `memory` cannot keep what was processed or written last
+   * @throws {LocalError} STORE_FAILED if the `memory` cannot keep the last progress or messages
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
@@ -345,7 +344,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
   }
 }
 
-/** The ms of a device on a host: of the date, so that they go on when its program is started again. 32 bits. */
+/** The ms of a device on a host: the date's, so that they run on when its program restarts. 32 bits. */
 function deviceMs(platform: Platform): number {
   return Math.floor(platform.date()) % 2 ** 32;
 }
@@ -359,10 +358,10 @@ function decode(message: Uint8Array): string {
   }
 }
 
-/** How far the process's clock is behind the memory's: that has gone on while nobody was here. */
+/** How far the process's clock is behind the memory's, which runs on between processes. */
 function behind(clock: KeptClock | undefined, platform: Platform): number {
   if (!clock) return 0;
-  const away = platform.date() - clock.date; // set back, the date says nothing
+  const away = platform.date() - clock.date; // if the date was set back, it says nothing
   return clock.time + Math.max(0, away) - platform.now();
 }
 
@@ -370,7 +369,7 @@ function streamOf({ epoch, first }: KeptOutbox): TxStream {
   return { epoch, first: first % 2 ** 32 };
 }
 
-/** Whatever a memory throws. */
+/** Turns anything that a memory throws into an error. */
 function failure(cause: unknown): LocalError {
   if (cause instanceof LocalError) return cause;
   return new LocalError("STORE_FAILED", `the client's memory has failed: ${cause}`, { cause });

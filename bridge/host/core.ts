@@ -1,6 +1,6 @@
 /**
- * The client core's .wasm as a JavaScript object. What the core is, and what each call does, stands in
- * `client-as/assembly/core.ts`: this is the host's side of the contract written there.
+ * The client core's .wasm as a JavaScript object: the host's side of the contract in
+ * `client-as/assembly/core.ts`, which describes the core and each call.
  */
 import * as R from "../../client-as/assembly/registers.ts";
 import { CORE_WASM } from "../../client-as/core_wasm.ts";
@@ -22,7 +22,7 @@ export const Event = {
   message: R.MESSAGE,
 } as const;
 
-/** What a host can do, for `poll`. */
+/** What the host can do, for `poll`. */
 export const Can = { send: R.CAN_SEND, receive: R.CAN_RECEIVE } as const;
 
 /** `Core.state` while a connection is asked for. */
@@ -46,10 +46,10 @@ const REASONS: Readonly<Record<number, PeerCode>> = {
   [R.BAD_PROOF]: "BAD_PROOF",
 };
 
-/** What has become of a message, by the core's number. */
+/** The fate of a message, by the core's number. */
 const FATES = [undefined, "EXPIRED", "UNDECIDED"] as const;
 
-/** Bytes before the line of an entry in the outbox, and flags of one: see core.ts. */
+/** Bytes before the line of an outbox entry, and its flags: see core.ts. */
 const OUTBOX_HEADER = 4;
 const Flag = { doneWith: 2, withdrawn: 3, late: 4 } as const;
 
@@ -67,49 +67,49 @@ export interface CoreExports {
   expire(number: number): number;
 }
 
-/** How far a device has got in the stream of messages that its server sends. */
+/** A device's position in the stream of messages from its server. */
 export interface Position {
-  /** Names the stream; 0: none is known. */
+  /** Epoch of the stream; 0: unknown. */
   epoch: number;
   /** Number of the next message in it. */
   next: number;
 }
 
-/** Where a device goes on in the stream of messages that it sends itself. */
+/** Where a device continues its own stream of messages. */
 export interface TxStream {
-  /** Names the stream. */
+  /** Epoch of the stream. */
   epoch: number;
-  /** Number of the message that is written first, modulo 2^32. */
+  /** Number of the first message written, modulo 2^32. */
   first: number;
 }
 
 /** Options of a core's boot. */
 export interface CoreOptions extends SizedCore {
-  /** The device's ms, which each hello says in place of the digits of a {@linkcode NO_MS} at the end of `metadata`. */
+  /** The device's ms, which each hello has instead of the digits of {@linkcode NO_MS} at the end of `metadata`. */
   clock?: (() => number) | undefined;
   /** In ms. */
   timeout: number;
-  /** What `Core.position` was before. */
+  /** An earlier `Core.position`. */
   position?: Position | undefined;
-  /** Default: a stream of its own. Dialect 2. */
+  /** Default: a new stream. Dialect 2. */
   stream?: TxStream | undefined;
 }
 
-/** What says the device's time in metadata, before it is known: as many digits as 32 bits need. */
+/** Placeholder for the device's time in metadata: as many digits as 32 bits need. */
 export const NO_MS = "ms=0000000000";
 const MS_DIGITS = NO_MS.length - "ms=".length;
 
 /** One core, booted. `now` is always in ms; see the core's own documentation for the rest. */
 export class Core {
-  /** The module's functions, for callers that know more of them than the core's. */
+  /** The module's functions, for callers that use more than the core's. */
   readonly exports: CoreExports;
   #registers: number;
   #view: DataView;
   #proving: Proving | undefined;
   #clock: (() => number) | undefined;
-  /** Where the id is in memory, behind the second half of an ephemeral key. */
+  /** Address of the id in memory, after the second half of an ephemeral key. */
   #id = 0;
-  /** Where the hello's digits of the time are. */
+  /** Address of the time's digits in the hello. */
   #digits = 0;
   /** Where the outbox begins. */
   #outbox = 0;
@@ -135,7 +135,7 @@ export class Core {
   }
 
   /**
-   * Boots the core again: it forgets everything, what it had still to send among that.
+   * Boots the core again: it forgets everything, including messages that it had still to send.
    *
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
    */
@@ -182,13 +182,13 @@ export class Core {
     new TextEncoder().encodeInto(digits, this.#bytes(to, PROOF_DIGITS));
   }
 
-  /** Whether this connection is sealed behind its greeting. */
+  /** Whether this connection is sealed after its greeting. */
   get isSealed(): boolean {
     return this.#proving?.isSealed ?? false;
   }
 
-  /** Once the server has proven its key, a new one: for what follows the proof, and the welcome. None is made with an
-   * ephemeral key that shares no secret, though the link is up then. */
+  /** Once the server has proven its key, a new seal for what follows the proof and the welcome. Undefined for an
+   * ephemeral key that shares no secret, although the link is up then. */
   get seal(): Seal | undefined {
     const keys = this.#proving?.sealKeys;
     const [own, others] = [this.#get(R.LINE), this.#get(R.PEER_LINE) >>> 0];
@@ -212,7 +212,7 @@ export class Core {
     return this.exports.poll(now, can);
   }
 
-  /** After `Event.send` or `Event.message`: the bytes meant, until the next call. */
+  /** After `Event.send` or `Event.message`: the bytes of it, valid until the next call. */
   get piece(): Uint8Array {
     return this.#bytes(this.#get(R.PTR), this.#get(R.LEN));
   }
@@ -234,7 +234,7 @@ export class Core {
   /** Why the last connection ended. */
   get reason(): PeerCode {
     const reason = this.#get(R.REASON);
-    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: there was no reason
+    return reason >= R.REFUSED ? "REFUSED" : REASONS[reason] ?? "LOST"; // 0: no reason was given
   }
 
   /** The code that the server gave, if the reason is REFUSED. */
@@ -242,17 +242,17 @@ export class Core {
     return this.#get(R.REASON) - R.REFUSED;
   }
 
-  /** To be kept where it outlives this core, before the `poll` that follows a change. */
+  /** After a change it must be stored durably before the next `poll`. */
   get position(): Position {
     return { epoch: this.#get(R.RX_EPOCH) >>> 0, next: this.#get(R.RX_NEXT) >>> 0 };
   }
 
-  /** Without a link: the message at the position has been taken. */
+  /** Only without a link: the message at the position counts as taken. */
   skip(): void {
     this.#set(R.RX_NEXT, this.#get(R.RX_NEXT) + 1);
   }
 
-  /** Names the stream of the messages that it sends. It changes if the server says that it knows more of it. */
+  /** Epoch of the stream that it sends. It changes if the server claims to have more of it than was sent. */
   get epoch(): number {
     return this.#get(R.TX_EPOCH) >>> 0;
   }
@@ -262,7 +262,7 @@ export class Core {
     return this.#get(R.CONNECTS);
   }
 
-  /** Longest text that can be written: the server's limit, once that is known, may be lower. */
+  /** Longest text that can be written; the server's limit, once known, may lower it. */
   get longest(): number {
     return Math.min(this.#get(R.LINE), this.#get(R.PEER_LINE) >>> 0);
   }
@@ -277,19 +277,19 @@ export class Core {
     return this.#get(R.TX_FIRST) >>> 0;
   }
 
-  /** The texts in the outbox, oldest first; of one that was withdrawn, undefined. Undefined if one of them is first to be
-   * decided by the next greeting. Dialect 2. */
+  /** The texts in the outbox, oldest first; undefined for one that was withdrawn. Undefined as a whole if the next
+   * greeting must first decide about one. Dialect 2. */
   get outbox(): (Uint8Array | undefined)[] | undefined {
     const texts: (Uint8Array | undefined)[] = [];
     const count = this.queued - this.done >>> 0;
     for (let at = this.#outbox; texts.length < count;) {
-      const length = this.#view.getUint16(at, true); // of the line: an id, the text, a newline
+      const length = this.#view.getUint16(at, true); // length of the line: an id, the text, a newline
       const flags = this.#view.getUint8(at + 3);
       const text = at + OUTBOX_HEADER + 2;
       at += OUTBOX_HEADER + length;
       if (flags === Flag.late) return undefined;
       if (flags === Flag.doneWith) continue; // it has left
-      // A message withdrawn before an earlier sleep has a NUL in place of a mark.
+      // A message withdrawn before an earlier sleep has a NUL instead of the flag.
       const isWithdrawn = flags === Flag.withdrawn || this.#view.getUint8(text) === 0;
       texts.push(isWithdrawn ? undefined : this.#bytes(text, length - FRAME).slice());
     }
@@ -308,7 +308,7 @@ export class Core {
     this.exports.opened(now);
   }
 
-  /** The nonce of this connection's hello: the core makes half of the digits, the others stand before the id. */
+  /** Sets the nonce of this connection's hello: the core makes half of the digits, the others are put before the id. */
   #sayKey(key: string): void {
     for (let at = 0; at < NONCE_BYTES; at += 4) {
       this.#set(R.NONCE + at, parseInt(key.slice(at * 2, at * 2 + 8), 16));
@@ -321,13 +321,13 @@ export class Core {
     this.exports.closed(now);
   }
 
-  /** Takes bytes from the socket, `roomToReceive` at most. */
+  /** Passes bytes from the socket to the core, at most `roomToReceive`. */
   receive(bytes: Uint8Array, now: number): void {
     this.#bytes(this.#get(R.RX_PTR), bytes.length).set(bytes);
     this.exports.received(bytes.length, now);
   }
 
-  /** The application has the message of `Event.message`. */
+  /** To be called when the application has the message of `Event.message`. */
   take(): void {
     this.exports.take();
   }
@@ -335,7 +335,7 @@ export class Core {
   /**
    * Accepts a message, if there is room (and, without qos, a link).
    *
-   * @param wasSent An earlier process may have sent it.
+   * @param wasSent Whether an earlier process may have sent it.
    */
   write(text: Uint8Array, qos: boolean, wasSent = false): boolean {
     const at = this.exports.room(text.length);
@@ -345,17 +345,17 @@ export class Core {
   }
 
   /**
-   * The time of a message is up. Of one that may be at the server this is to be said again before each `poll`, until it
-   * has left the outbox.
+   * A message is past its deadline. If it may be at the server, call this again before each `poll` until it has left
+   * the outbox.
    *
    * @param number Modulo 2^32.
-   * @returns what has become of it, if it was withdrawn now
+   * @returns its fate, if it was withdrawn now
    */
   expire(number: number): "EXPIRED" | "UNDECIDED" | undefined {
     return FATES[this.exports.expire(number | 0)];
   }
 
-  /** Accepts a message that was withdrawn: it has its number, and nobody will see it. Dialect 2. */
+  /** Accepts a placeholder for a withdrawn message: it keeps its number, and nobody will see it. Dialect 2. */
   writeWithdrawn(): boolean {
     const at = this.exports.room(1);
     if (at === 0) return false;
@@ -381,7 +381,7 @@ export function coreModule(): WebAssembly.Module {
  * Loads a .wasm of `client-as/build/`.
  *
  * @throws {LocalError} NOT_BUILT if there is no such file
- * @throws {WebAssembly.CompileError} if it is no module
+ * @throws {WebAssembly.CompileError} if it is not a module
  */
 export function loadModule(file: URL | string): WebAssembly.Module {
   try {

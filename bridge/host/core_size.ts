@@ -1,5 +1,5 @@
 /**
- * How much memory a core gets, and whether it can do with it.
+ * How much memory a core gets, and whether that is enough.
  *
  * @module
  */
@@ -18,7 +18,7 @@ export const NONCE_DIGITS = 32;
 /** Bytes of dialect 2's hello before the id, and of its welcome before the proof. */
 const GREETING = 91;
 
-/** How much memory a core gets. */
+/** Sizes of a core's buffers. */
 export interface CoreSize {
   /** Longest text of a message in bytes, 1 (dialect 2: 121, suite 4: 153) to 32,000. */
   line: number;
@@ -33,7 +33,7 @@ export interface CoreSize {
   window: number;
 }
 
-/** A core's size, and what it must suffice for. */
+/** A core's size, and the options that it must suffice for. */
 export interface SizedCore extends CoreSize {
   id: string;
   /** See `ConnectionOptions`; "": none. */
@@ -41,18 +41,18 @@ export interface SizedCore extends CoreSize {
   dialect: 1 | 2;
   /** Proves the device to the server, and the server to the device. */
   key?: Uint8Array | undefined;
-  /** What is spoken with a key. Default 3: all that follows the greeting is sealed. */
+  /** The suite to use with a key. Default 3: everything after the greeting is sealed. */
   suite?: KeyedSuite | undefined;
 }
 
-/** What a greeting's length depends on. */
+/** The options on which a greeting's length depends. */
 interface Spoken {
   dialect?: 1 | 2;
   key?: string | Uint8Array | undefined;
   suite?: KeyedSuite | undefined;
 }
 
-/** What a program on a PC can afford. */
+/** The size for a program on a PC. */
 export const pcSize: Readonly<CoreSize> = {
   line: 16 * 1024,
   outbox: 64 * 1024,
@@ -61,7 +61,7 @@ export const pcSize: Readonly<CoreSize> = {
   window: 64,
 };
 
-/** What a microcontroller can. */
+/** The size for a microcontroller. */
 export const chipSize: Readonly<CoreSize> = {
   line: 512,
   outbox: 1024,
@@ -70,7 +70,7 @@ export const chipSize: Readonly<CoreSize> = {
   window: 8,
 };
 
-/** @throws {LocalError} BAD_ARGUMENT if the core would run into its own memory, or never send */
+/** @throws {LocalError} BAD_ARGUMENT if the core would overwrite its own memory, or never send */
 export function checkSize(options: SizedCore): void {
   const { line, outbox, inbox, recent, window } = options;
   check("line", line, leastLine(options), 32_000);
@@ -80,19 +80,18 @@ export function checkSize(options: SizedCore): void {
   check("window", window, 1, 64);
 }
 
-/** Shortest text that an end may take, in bytes. In dialect 2 a welcome, with its proof and newline, is a line like any
- * other. */
+/** Smallest allowed `line`, in bytes: in dialect 2 a welcome, with its proof and newline, must fit into a line. */
 export function leastLine(options: Spoken): number {
   if (options.dialect === 1) return 1;
   return GREETING + moreNonce(options) + PROOF_DIGITS + 1 - FRAME;
 }
 
-/** Digits that a nonce has beyond those that the core makes of its registers: suite 4's are keys. */
+/** Digits of a nonce besides those that the core makes from its registers: in suite 4 nonces are keys. */
 export function moreNonce({ key, suite }: Spoken): number {
   return key && suite === EPHEMERAL ? PUBLIC_KEY_DIGITS - NONCE_DIGITS : 0;
 }
 
-/** Bytes that an inbox has at least. In dialect 2 a whole line is read behind the hello. */
+/** Smallest allowed inbox, in bytes. In dialect 2 a whole line is read behind the hello. */
 export function leastInbox(options: SizedCore): number {
   const longest = options.line + FRAME;
   const hello = GREETING + moreNonce(options) + byteLength(nameOf(options)) + 1;
@@ -104,7 +103,7 @@ function check(name: keyof CoreSize, value: number, least: number, most: number)
   throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
 }
 
-/** What the hello ends in. */
+/** The end of the hello. */
 export function nameOf({ id, metadata }: SizedCore): string {
   return metadata ? `${id}${TAB}${metadata}` : id;
 }

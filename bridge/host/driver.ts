@@ -1,6 +1,6 @@
 /**
- * A core, a socket and the clock: carries out what the core asks for. What to send, and what becomes of
- * the messages that arrive, is up to the driver's owner.
+ * Connects a core with a socket and the clock: carries out what the core asks for. The driver's owner
+ * decides what to send, and handles the messages that arrive.
  */
 import { LocalError, PeerError } from "../../server/protocol/errors.ts";
 import { FIRMWARE } from "../../server/protocol/lines.ts";
@@ -13,38 +13,40 @@ import { Addresses } from "./addresses.ts";
 import { isSentAway, reasonOf } from "./reasons.ts";
 import { CoreSocket } from "./socket.ts";
 
-/** What a driver needs of its owner, who may call `pump` in any of these. */
+/** What a driver needs from its owner, who may call `pump` in any of these. */
 export interface DriverOwner {
-  /** The time to write to the core, and to see what it is done with: before every poll. */
+  /** Called before every poll, to write to the core and to see which messages are done. */
   exchange(core: Core): void;
   /** Whether a message can be taken now. */
   canReceive(): boolean;
   /**
-   * Is offered a message, valid until it returns.
+   * Offers a message, which is valid until this returns.
    *
-   * @returns whether it is processed, and may be acknowledged. If not, it will be offered again as soon as
-   * one can be received
+   * @returns whether it is processed, and may be acknowledged. If not, it is offered again as soon as one
+   * can be received
    * @throws {PeerError} if the connection must end
    */
   receive(message: Uint8Array): boolean;
-  /** As `receive`, of what the server says to a firmware. Without it that is passed over: no application sees it. */
+  /**
+   * Like `receive`, for the server's messages to a firmware. Without it these are dropped: no application sees them.
+   */
   told?(message: Uint8Array): boolean;
-  /** The core's position has changed: to be kept before this returns. */
+  /** The core's position has changed: it must be stored before this returns. */
   positionChanged(position: Position): void;
   /** The same as `ConnectionOptions.onState`. */
   stateChanged(connected: boolean, reason?: PeerError | LocalError): void;
-  /** The device's ms, for its hellos. Without it they say none. */
+  /** The device's ms, for its hellos. Without it they have none. */
   clock?(): number;
-  /** Of an owner with a memory: whether there is something that must be safe before anything goes out. */
+  /** For an owner with a memory: whether something must be made safe before anything is sent. */
   isDirty?(): boolean;
-  /** Makes it safe. @throws {LocalError} if that is not possible: nothing goes out, and it is tried again */
+  /** Makes it safe. @throws {LocalError} if that fails: then nothing is sent, and it is tried again */
   commit?(): void;
 }
 
-/** Of the timeout: the pause before another attempt to make safe what could not be. */
+/** Pause before a failed commit is tried again, as a part of the timeout. */
 const COMMIT_PAUSE = 1 / 8;
 
-/** Does nothing before the first `pump`, and then goes on until it is closed. */
+/** Drives a core. Does nothing before the first `pump`, and then runs until it is closed. */
 export class ClientDriver {
   readonly core: Core;
   readonly #owner: DriverOwner;
@@ -56,26 +58,26 @@ export class ClientDriver {
   /** ms after which the core may give a connection up; not before. */
   #patience: number;
   #position: Position;
-  /** The core's clock stands while it wants to connect and nobody knows whereto: since when, and how long it has, less
-   * the pauses that it has leapt over. */
+  /** The core's clock is stopped while it wants to connect but no address is known: since when, and for how long in
+   * all, less the pauses that were skipped. */
   #standsSince: number | undefined;
   #stood = 0;
-  /** While it stands: what comes of it when that takes too long. */
+  /** While the clock is stopped: cancels the timer for the case that this takes too long. */
   #cancelPatience: (() => void) | undefined;
   #socket: CoreSocket | undefined;
-  /** It has been connected. */
+  /** Whether the socket was connected. */
   #wasOpened = false;
   /** When the core last heard something that counts. */
   #heard = 0;
-  /** When the core sent something last. */
+  /** When the core last sent something. */
   #sent = 0;
-  /** When the core was polled last. */
+  /** When the core was last polled. */
   #polled = 0;
   #up = false;
   #upAt = 0;
   /** Servers that have sent this device away since a link last stayed for the timeout. */
   #sentAway = 0;
-  /** The core is not to wait before its next attempt. */
+  /** Whether the core should skip the pause before its next attempt. */
   #hurries = false;
   #pumping = false;
   #again = false;
@@ -110,8 +112,8 @@ export class ClientDriver {
   }
 
   /**
-   * Drops the connection, boots the core again and goes on as somebody else, or elsewhere, from the next
-   * `pump` on. The owner is not told of a connection that is lost by that.
+   * Drops the connection, boots the core again, and continues with a new identity or server from the
+   * next `pump` on. The owner is not told about the connection that this ends.
    *
    * @throws {LocalError} BAD_ARGUMENT, and nothing is changed
    */
@@ -136,9 +138,9 @@ export class ClientDriver {
     return this.#up;
   }
 
-  /** Lets the core do all that can be done now. To be called when there is something new for it. */
+  /** Lets the core do everything that can be done now. Call it when there is something new for it. */
   pump = (): void => {
-    if (this.#pumping) this.#again = true; // called by the owner, from below
+    if (this.#pumping) this.#again = true; // called by the owner, from within
     else if (!this.#closed && !this.#looking) {
       const now = this.#now();
       if (this.#mayGiveUp(now)) this.#lookFirst(now);
@@ -146,7 +148,7 @@ export class ClientDriver {
     }
   };
 
-  /** Whether the core, told this time, might end the connection because of what it has not seen happen. */
+  /** Whether the core, given this time, might end the connection because something has not happened. */
   #mayGiveUp(now: number): boolean {
     if (!this.#socket) return false;
     return now - this.#heard >= this.#patience ||
@@ -154,8 +156,8 @@ export class ClientDriver {
   }
 
   /**
-   * Lets the core see this time when all was read that had come by then. A program that was busy finds its
-   * timers due before it has looked at its sockets: they must not speak first.
+   * Gives this time to the core only when everything that had arrived by then was read. In a program that
+   * was busy, timers are due before sockets were read: they must not come first.
    */
   #lookFirst(now: number): void {
     this.#looking = true;
@@ -166,10 +168,10 @@ export class ClientDriver {
     });
   }
 
-  /** Gives the core what was read before it is told that time has passed. */
+  /** Gives received bytes to the core before it learns that time has passed. */
   #feed(now: number): void {
     if (!this.#socket?.hasInput) return;
-    this.core.poll(this.#polled, 0); // so that it says how much room it has
+    this.core.poll(this.#polled, 0); // to learn how much room it has
     this.#moveInput(now);
   }
 
@@ -234,7 +236,7 @@ export class ClientDriver {
     return this.#moveInput(now);
   }
 
-  /** Hands over what was collected: once for all that was written by the code that ran before. */
+  /** Flushes the collected output, once for everything that was written before. */
   #flush = (): void => {
     this.#flushing = false;
     if (this.#closed) return;
@@ -246,11 +248,11 @@ export class ClientDriver {
         return this.#commitFailed(error);
       }
       this.#socket?.flush();
-      this.pump(); // what is safe now can be sent
+      this.pump(); // what is now safe can be sent
     } else if (this.#socket?.flush()) this.pump();
   };
 
-  /** Nothing that was collected may be sent. */
+  /** The commit has failed: nothing that was collected may be sent. */
   #commitFailed(error: LocalError): void {
     this.#flushing = true;
     this.#cancelRetry = this.#platform.after(this.#timeout * COMMIT_PAUSE, this.#flush);
@@ -259,7 +261,7 @@ export class ClientDriver {
     this.pump();
   }
 
-  /** Before the core may say to the other end that it has got so far. */
+  /** Stores the position before the core may send it to the other end. */
   #keepPosition(): void {
     const { epoch, next } = this.core.position;
     if (epoch === this.#position.epoch && next === this.#position.next) return;
@@ -284,7 +286,7 @@ export class ClientDriver {
     this.#keepPosition();
   }
 
-  /** Nobody knows whereto yet: the core waits, and its clock stands. */
+  /** No address is known yet: the core waits, and its clock is stopped. */
   #stand(): void {
     this.#standsSince = this.#platform.now();
     this.#lookUp();
@@ -295,13 +297,13 @@ export class ClientDriver {
     });
   }
 
-  /** Looks up the server's name, beside whatever else goes on. */
+  /** Looks up the server's name in the background. */
   #lookUp(): void {
     this.#addresses.lookUp((failure) => {
       if (this.#standsSince === undefined) return; // it is for the next attempt
       if (failure) return this.#giveUp(failure);
       this.#goOn();
-      if (this.core.state === CONNECTING) this.#connect(this.#now()); // it has not been closed meanwhile
+      if (this.core.state === CONNECTING) this.#connect(this.#now()); // it was not closed meanwhile
       this.pump();
     });
   }
@@ -314,7 +316,7 @@ export class ClientDriver {
     this.pump();
   }
 
-  /** The core's clock goes on. */
+  /** Starts the core's clock again. */
   #goOn(): void {
     this.#cancelPatience?.();
     this.#cancelPatience = undefined;
@@ -340,7 +342,7 @@ export class ClientDriver {
   }
 
   #ended(socket: CoreSocket, reason: PeerError): void {
-    if (socket !== this.#socket) return; // the core gave it up before
+    if (socket !== this.#socket) return; // the core has given it up
     const now = this.#now();
     if (socket.hasInput) {
       this.#feed(now);
@@ -352,21 +354,21 @@ export class ClientDriver {
     this.pump();
   }
 
-  /** Ends the connection, if there is one, for a reason of its owner's. Another one follows. */
+  /** Ends the connection, if there is one, for the owner's reason. Another one follows. */
   end(reason: PeerError): void {
     this.core.closed(this.#now());
     this.#drop(reason);
     this.pump();
   }
 
-  /** @param isAway The server is about to stop, and has said so. */
+  /** @param isAway Whether the server said that it is about to stop. */
   #drop(reason: PeerError | LocalError, isAway = false): void {
-    // It may have moved. Meanwhile it is tried where it was.
+    // The server may have moved. Meanwhile its old address is tried.
     if (this.#socket && !this.#wasOpened) this.#lookUp();
     if (this.#up && this.#now() - this.#upAt >= this.#timeout) this.#sentAway = 0;
-    // If all of them send it away, one after the other, it waits as after any refusal.
+    // If all servers send it away, one after the other, it waits as after any refusal.
     if (isAway && ++this.#sentAway < this.#addresses.count) this.#hurries = true;
-    // An attempt that has brought no link; a link that was lost is first sought where it was.
+    // Only after an attempt without a link; after a lost link the same address is tried first.
     if (isAway || (!this.#up && reason instanceof PeerError)) this.#addresses.next();
     this.#release();
     this.#owner.stateChanged(false, reason);
@@ -380,10 +382,10 @@ export class ClientDriver {
 
   #setTimer(now: number): void {
     const due = now + this.core.wait;
-    // It looks again then; but a timer that should have run by now, if the clock has jumped ahead, is late.
+    // The set timer will do; but one that should have run already, because the clock has jumped ahead, is late.
     const isSet = this.#cancelTimer && this.#timerDue > now && this.#timerDue <= due;
     if (isSet && !this.#hurries) return;
-    if (this.#hurries) this.#stood -= this.core.wait; // without a connection its clock may leap
+    if (this.#hurries) this.#stood -= this.core.wait; // without a connection its clock may jump
     this.#hurries = false;
     this.#cancelTimer?.();
     this.#timerDue = due;
@@ -393,7 +395,7 @@ export class ClientDriver {
     });
   }
 
-  /** Ends the link at once, without a word to its owner. @throws {LocalError} from its `commit` */
+  /** Ends the link at once, without telling its owner. @throws {LocalError} from its `commit` */
   close(): void {
     this.#closed = true;
     this.#cancelTimer?.();
@@ -408,7 +410,7 @@ export class ClientDriver {
     }
   }
 
-  /** The clock of the core, in whole ms. The time that a lookup takes is none of its attempt's. */
+  /** The clock of the core, in whole ms. The time of a lookup does not count for an attempt. */
   #now(): number {
     return Math.floor((this.#standsSince ?? this.#platform.now()) - this.#stood);
   }
@@ -423,8 +425,8 @@ function stillLookedUp(hostname: string, ms: number): PeerError {
 }
 
 /**
- * The core gives an attempt to connect up after 3/8 of the timeout, and nothing sooner. Two ms less, as each of two
- * times may have been rounded.
+ * The shortest time after which the core gives anything up: 3/8 of the timeout, for an attempt to connect. Less two
+ * ms, as each of two times may have been rounded.
  */
 function patienceOf({ timeout }: { timeout: number }): number {
   return (timeout * 3 >> 3) - 2;

@@ -1,23 +1,23 @@
 import { createHash } from "node:crypto";
 import type { Position } from "./core.ts";
 
-/** How far a client has got. */
+/** A client's progress. */
 export interface Progress {
-  /** The core's. */
+  /** The core's position. */
   position: Position;
-  /** Of the message at that position, if the application is done with it: it is not to be handed out again
-   * when the server sends it. 0: there is none. */
+  /** Digest of the message at that position, if the application is done with it: it must not be handed out
+   * again when the server sends it. 0: there is none. */
   processed: bigint;
-  /** The message before that position, if the application has it and is not done with it: it counts as taken. */
+  /** The message before that position, if the application has it but is not done with it: it counts as taken. */
   held?: string;
 }
 
 /**
- * The message that an application was handed and may still be busy with. It is processed, and only then taken
- * from the core and acknowledged, when the application asks for the next one. Meanwhile its connection may end. Then
- * it counts as taken, and is kept itself: the server learns from the next hello that it has arrived, and a process that
- * follows hands it out. If the application is done with it just then, it may be brought again; or another message
- * may be under its number, from an old copy of the server's store. So it is known by what it says as well.
+ * The message that was handed to the application, which may still be busy with it. When the application asks for the
+ * next one it is processed, and only then taken from the core and acknowledged. Its connection may end before that.
+ * Then it counts as taken, and the message itself is kept: the server learns from the next hello that it has arrived,
+ * and a later process hands it out. If the application is done with it just then, the server may send it again; or
+ * another message may have its number, from an old copy of the server's store. So it is recognised by its text as well.
  */
 export class Handout {
   #position: Position | undefined;
@@ -26,10 +26,10 @@ export class Handout {
   /** The message that the application has not finished. */
   #text: string | undefined;
   #isHeld = false;
-  /** What an earlier process had so. */
+  /** The message that an earlier process had not finished. */
   #left: string | undefined;
 
-  /** @param kept What an earlier process has left. */
+  /** @param kept The progress that an earlier process has kept. */
   constructor(kept?: Progress) {
     this.#text = this.#left = kept?.held;
     this.#isHeld = this.#left !== undefined;
@@ -42,7 +42,7 @@ export class Handout {
   /**
    * The core offers the message at `position`; the application asks for one.
    *
-   * @returns whether the application has it already, and is done with it. Otherwise it gets it now.
+   * @returns whether the application already had it and is done with it. Otherwise it gets it now.
    */
   offered(position: Position, text: string): boolean {
     const digest = digestOf(text);
@@ -57,7 +57,7 @@ export class Handout {
   /**
    * The application asks for the next message: it is done with the one that it has.
    *
-   * @returns what an earlier process was not done with: that is the next one
+   * @returns the message that an earlier process had not finished, which is the next one
    */
   asked(): string | undefined {
     const left = this.#left;
@@ -68,18 +68,18 @@ export class Handout {
     return undefined;
   }
 
-  /** The connection is gone. @returns whether the message at this position is held, and counts as taken */
+  /** The connection has ended. @returns whether the message at this position is held, and counts as taken */
   holds(position: Position): boolean {
     if (this.#text === undefined || this.#isHeld || !this.isAt(position)) return false;
     return this.#isHeld = true;
   }
 
-  /** Whether the application has had the message at that position: it was not taken from the core. */
+  /** Whether the application had the message at that position, which was not taken from the core. */
   isAt({ epoch, next }: Position): boolean {
     return this.#position?.epoch === epoch && this.#position.next === next;
   }
 
-  /** What to keep when the core is at that position. */
+  /** The progress to keep when the core is at that position. */
   progress(position: Position): Progress {
     const processed = this.#isDone && this.isAt(position) ? this.#digest : 0n;
     const held = this.#isHeld && this.#text !== undefined ? { held: this.#text } : {};

@@ -5,19 +5,19 @@ import type { Asleep } from "./sleep.ts";
 /** Bytes of `Kept` that are the application's. */
 export const KEPT_BYTES = 384;
 
-/** Memory that survives a reset of a board: to be given to one board after the other. */
+/** Memory that survives a reset of a board: pass it from one board to the next. */
 export class Kept {
-  /** Where the link has got to in the server's stream. */
+  /** The link's position in the server's stream. */
   position: Position | undefined;
-  /** What the application keeps. */
+  /** The application's bytes. */
   readonly bytes: Uint8Array = new Uint8Array(KEPT_BYTES);
-  /** How many bytes of it the application has used, from the lowest: the others are for what waits in a sleep. */
+  /** How many of these bytes the application uses, from the lowest; messages that wait in a sleep use the others. */
   used = 0;
-  /** What a board that wakes now goes on with. */
+  /** The state with which a board wakes from sleep. */
   asleep: Asleep | undefined;
 }
 
-/** The part of the kept memory that an application names; undefined if there is no such part. */
+/** A range of the kept memory; undefined if it is out of bounds. */
 export function keptPart(kept: Kept, at: number, ptr: number, length: number) {
   const { bytes } = kept;
   if (at < 0 || length < 0 || at + length > bytes.length || (at | ptr | length) % 4) {

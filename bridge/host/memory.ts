@@ -1,51 +1,51 @@
-/** What a client keeps beyond the end of its process, and what keeps it. */
+/** The state of a client that outlives its process, and the interface of its storage. */
 import type { Progress } from "./handout.ts";
 
-/** A message that a client has accepted, and its server has not acknowledged. */
+/** A message that a client has accepted but its server has not acknowledged. */
 export interface KeptMessage {
-  /** Counted from the beginning of the stream, and never from 0 again. */
+  /** Counted from the beginning of the stream; it never wraps. */
   readonly number: number;
   /** In UTF-8. */
   readonly text: Uint8Array;
-  /** From when on it is not to be delivered any more, in whole ms on the clock of the memory; undefined: never. */
+  /** Its deadline, in whole ms on the clock of the memory; undefined: none. */
   readonly expires?: number;
 }
 
-/** A clock that goes on from process to process, in whole ms, as it stood at a commit. */
+/** A clock that continues from process to process, in whole ms, as it was at a commit. */
 export interface KeptClock {
-  /** What it said. */
+  /** Its time. */
   readonly time: number;
-  /** The date then, in ms since 1970. What it says at the next start is how long nobody was here. */
+  /** The date then, in ms since 1970; at the next start it tells how long no process ran. */
   readonly date: number;
 }
 
-/** Messages that a client has still to send to its server. */
+/** Messages that a client has yet to send to its server. */
 export interface KeptOutbox {
-  /** Names the stream, as the server knows it. */
+  /** Epoch of the stream. */
   readonly epoch: number;
   /** Number of the oldest message that the server may not have. */
   readonly first: number;
-  /** Number of the next message. None before it is ever given to another message. */
+  /** Number of the next message. Numbers before it are never used again. */
   readonly next: number;
-  /** In the order of their numbers. Missing numbers were withdrawn. */
+  /** In the order of their numbers. Messages with missing numbers were withdrawn. */
   readonly messages: readonly KeptMessage[];
 }
 
-/** What a memory holds. */
+/** The contents of a memory. */
 export interface Remembered {
   /** How much of the server's stream is processed. */
   readonly progress: Progress;
-  /** What is on its way to the server. */
+  /** Messages under way to the server. */
   readonly outbox: KeptOutbox;
   /** For `KeptMessage.expires`. */
   readonly clock: KeptClock;
 }
 
-/** What is to become safe in one step. */
+/** A change that must become safe in one step. */
 export interface MemoryChange {
-  /** Replaces what was there. */
+  /** Replaces the old value. */
   readonly progress: Progress;
-  /** Likewise. */
+  /** Replaces the old value. */
   readonly clock: KeptClock;
   /** These three replace those of `KeptOutbox`. Messages before `first` must be forgotten. */
   readonly epoch: number;
@@ -53,21 +53,21 @@ export interface MemoryChange {
   readonly first: number;
   /** See `KeptOutbox`. */
   readonly next: number;
-  /** Numbers of messages to forget as well: the server cannot take them. */
+  /** Numbers of further messages to forget: they were withdrawn or refused. */
   readonly withdrawn: readonly number[];
   /** Messages to keep in addition. */
   readonly written: readonly KeptMessage[];
 }
 
-/** Keeps what one client must not forget, beyond the end of its process. */
+/** Keeps one client's state beyond the end of its process. */
 export interface ClientMemory {
-  /** What it held when it was opened; undefined if nothing was ever committed. */
+  /** Its contents when it was opened; undefined if nothing was ever committed. */
   readonly kept: Remembered | undefined;
   /**
-   * Makes all of this safe, or nothing of it. Called at most once in a turn of the event loop. When it has returned,
-   * the client lets the server and its application know.
+   * Makes all of this safe, or nothing. Called at most once in a turn of the event loop. After it has returned, the
+   * client tells the server and its application.
    *
-   * @throws {Error} if that was not possible. The client tries again when there is more to keep.
+   * @throws {Error} if it fails. The client tries again when there is more to keep.
    */
   commit(change: MemoryChange): void;
   /** The client has ended. */

@@ -1,20 +1,20 @@
-/** Keeps what a client must not forget in an SQLite file. */
+/** A client's memory in an SQLite file. */
 import { resolve } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { sqlite } from "../../server/transport/sqlite.ts";
 import type { ClientMemory, KeptMessage, MemoryChange, Remembered } from "./memory.ts";
 
-/** Says that an SQLite file is ours. */
+/** Marks an SQLite file as ours. */
 const APPLICATION_ID = 0x48464d33; // "HFM3"
 
-/** What the files had to 0.1.0 begin with: 32 bytes, which knew no outbox. */
+/** The mark of the format up to 0.1.0: 32 bytes, without an outbox. */
 const OLD_MARK = 0x48464d32; // "HFM2"
 
-/** Of the schema. */
+/** Version of the schema. */
 const VERSION = 3;
 
-/** What it has had since which version. There is one client in a file. */
+/** The schema, with the version that introduced each part. A file belongs to one client. */
 const SCHEMA = [
   `
   CREATE TABLE client (
@@ -29,7 +29,7 @@ const SCHEMA = [
   ALTER TABLE client ADD COLUMN date INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE client ADD COLUMN held TEXT;
   ALTER TABLE outbox ADD COLUMN expires INTEGER;`,
-  // Of a text, what stands behind a NUL is not read.
+  // SQLite stops reading a text at a NUL.
   `
   ALTER TABLE client ADD COLUMN held_bytes BLOB;
   UPDATE client SET held_bytes = CAST(held AS BLOB);
@@ -37,7 +37,7 @@ const SCHEMA = [
   ALTER TABLE client RENAME COLUMN held_bytes TO held;`,
 ];
 
-/** Bytes that the log keeps when it is empty. */
+/** Bytes that the WAL file keeps when it is empty. */
 const LOG_BYTES = 1024 * 1024;
 
 /** Primary result codes of SQLite. */
@@ -50,7 +50,7 @@ const NOTADB = 26;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Paths that this process has open: SQLite's locks are between processes. */
+/** Paths that this process has open: SQLite's locks only work between processes. */
 const inUse = new Set<string>();
 
 interface ClientRow {
@@ -73,10 +73,10 @@ interface OutboxRow {
 }
 
 /**
- * A client's memory in a file. A commit is one transaction and one fsync: it survives the end of the process and the
- * loss of power, if the disk keeps what was synced. The file is locked while it is open; its `-wal` beside it is a part
- * of it. It belongs to one device. A copy of it that is put back later has forgotten what was sent since, and may
- * give its numbers to other messages, which the server then takes for repeats: do not copy it back.
+ * A client's memory in a file. A commit is one transaction and one fsync: it survives the end of the process and a loss
+ * of power, if the disk keeps what was synced. The file is locked while it is open; the `-wal` file beside it is a part
+ * of it. It belongs to one device. Never restore an old copy: it does not know what was sent since, and may give the
+ * same numbers to other messages, which the server would drop as repeats.
  */
 export class MemoryFile implements ClientMemory, Disposable {
   readonly kept: Remembered | undefined;
@@ -92,11 +92,11 @@ export class MemoryFile implements ClientMemory, Disposable {
   #closed = false;
 
   /**
-   * Opens the file. If there is none, it is created, for its owner alone (mode 0600).
+   * Opens the file. If there is none, creates it, for its owner only (mode 0600).
    *
    * @param id The device's name.
-   * @throws {LocalError} STORE_UNUSABLE: no memory, damaged, another device's, in use, or not permitted. It was left
-   * as it is.
+   * @throws {LocalError} STORE_UNUSABLE: not a memory, damaged, another device's, in use, or not permitted. The file
+   * is unchanged then.
    */
   constructor(readonly path: string, id: string) {
     this.#id = new TextEncoder().encode(id);
@@ -149,7 +149,9 @@ export class MemoryFile implements ClientMemory, Disposable {
       .map((message) => message?.number);
     const isRight = tx_first <= tx_next && tx_first <= oldest && newest < tx_next &&
       messages.every(({ text }) => text.length > 0);
-    if (!isRight || !/^\d+$/.test(processed)) throw damaged(this.path, "its rows contradict");
+    if (!isRight || !/^\d+$/.test(processed)) {
+      throw damaged(this.path, "its rows contradict each other");
+    }
     return {
       progress: {
         position: { epoch: rx_epoch, next: rx_next },
@@ -202,11 +204,11 @@ export class MemoryFile implements ClientMemory, Disposable {
     try {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
     } catch {
-      // what matters is the error that led here; BEGIN will say so if it lasts
+      // the error that led here matters; if this one persists, BEGIN will fail with it
     }
   }
 
-  /** Everything that was committed stays. */
+  /** Closes the file. Everything that was committed stays. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -220,22 +222,22 @@ export class MemoryFile implements ClientMemory, Disposable {
   }
 }
 
-/** The file behind a path, which is created if necessary. */
+/** Resolves a path to its file, which is created if necessary. */
 function locate(path: string): string {
-  const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
+  const absolute = resolve(path); // "file:" and ":memory:" are ordinary file names here
   try {
     Deno.openSync(absolute, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  if (!Deno.statSync(absolute).isFile) throw refusal(path, "is no file: choose another path");
+  if (!Deno.statSync(absolute).isFile) throw refusal(path, "is not a file: choose another path");
   return Deno.realPathSync(absolute);
 }
 
-/** Looks at the first bytes, before SQLite does: to open somebody else's database may already change it. */
+/** Checks the first bytes before SQLite opens the file: opening another program's database may already change it. */
 function checkHeader(path: string, real: string): void {
   const header = new Uint8Array(100);
-  using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
+  using file = Deno.openSync(real, { read: true, write: true }); // to check the permissions
   let length = 0;
   for (let n; (n = file.readSync(header.subarray(length))); length += n);
   if (length === 0) return;
@@ -262,7 +264,7 @@ export function prepare(path: string, db: DatabaseSync): void {
   run("PRAGMA locking_mode = EXCLUSIVE");
   run("BEGIN EXCLUSIVE"); // fails if another process has it
   if (run("PRAGMA application_id").application_id !== APPLICATION_ID) {
-    // By itself: one page, so whatever happens now, the file is empty or known as ours.
+    // In a transaction of its own: one page, so after a crash the file is either empty or marked as ours.
     run(`PRAGMA application_id = ${APPLICATION_ID}`);
     run("COMMIT");
     run("BEGIN EXCLUSIVE");
@@ -277,10 +279,10 @@ export function prepare(path: string, db: DatabaseSync): void {
   }
   run("COMMIT");
   if (run("PRAGMA journal_mode = WAL").journal_mode !== "wal") {
-    throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
+    throw refusal(path, "is on a file system without support for SQLite's WAL: choose another");
   }
   run("PRAGMA synchronous = FULL");
-  // Where a sync only goes as far as the disk's own memory: macOS.
+  // For macOS, where a plain sync only reaches the disk's cache.
   run("PRAGMA fullfsync = ON");
   run("PRAGMA checkpoint_fullfsync = ON");
   run(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
@@ -301,7 +303,7 @@ function refusal(path: string, what: string, cause?: unknown): LocalError {
   return new LocalError("STORE_UNUSABLE", `the memory ${JSON.stringify(path)} ${what}`, { cause });
 }
 
-/** Why opening has failed, as an error for the user. Bugs stay as they are. */
+/** Turns a failure to open into an error for the user. Bugs stay as they are. */
 function unusable(path: string, error: unknown): unknown {
   if (error instanceof LocalError || !(error instanceof Error)) return error;
   const code = codeOf(error);

@@ -263,7 +263,7 @@ fileTest(
   "one that cannot be had is refused by name, and a refused client holds none",
   (path, folder) => {
     refused(`${folder}/missing/client.state`, "missing");
-    refused(folder, "is no file");
+    refused(folder, "is not a file");
     const wrong: [Partial<ClientOptions>, string][] = [
       [{ dialect: 1 }, "dialect 1"],
       [{ port: 0 }, "port"],

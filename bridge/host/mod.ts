@@ -1,5 +1,5 @@
 /**
- * The client's end on a host: a PC, a Raspberry Pi, a test. It runs the same core as a chip does.
+ * The client on a host: a PC, a Raspberry Pi, a test. It runs the same core as a chip.
  *
  * @module
  */

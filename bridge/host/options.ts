@@ -12,14 +12,14 @@ import { type CoreSize, leastInbox } from "./core_size.ts";
 
 /** Which device this is, and where its server is. */
 export interface ConnectionOptions {
-  /** This device's name at the server: 1 to 64 bytes of UTF-8 without control characters. */
+  /** This device's id at the server: 1 to 64 bytes of UTF-8 without control characters. */
   id: string;
-  /** Name or address of the server, or 1 to 8 of them that lead to the same server or to servers with one store. Each may
-   * have a port of its own ("10.0.0.3:9000", "[::1]:9000"). After an attempt without a link the client tries the next
-   * one, after the last the first. After a link was lost, it first tries where it was. A server that is about to stop
-   * sends its devices to their next address at once. The client keeps what a name resolved to, and looks it up again
-   * while attempts fail. While a lookup takes long, and when it fails, `onState` gets NO_ADDRESS, and the next address
-   * is tried. Default "127.0.0.1". */
+  /** Name or address of the server, or 1 to 8 of them for the same server or servers that share a store. Each may have
+   * its own port ("10.0.0.3:9000", "[::1]:9000"). After an attempt without a link the client tries the next one, after
+   * the last the first. After it has lost a link, it first tries the same address. A server that is about to stop sends
+   * its devices to their next address at once. The client keeps what a name resolved to, and looks it up again while
+   * attempts fail. While a lookup takes long, and when it fails, `onState` gets NO_ADDRESS, and the next address is
+   * tried. Default "127.0.0.1". */
   host?: string | readonly string[];
   /** TCP port, 1 to 65535, for hosts without one of their own. Default 8123. */
   port?: number;
@@ -27,34 +27,34 @@ export interface ConnectionOptions {
   timeout?: number;
   /** The wire to speak: 2 is Holdfast's own, 1 is micropython-iot's, for its servers. Default 2. */
   dialect?: 1 | 2;
-  /** Proves this device to the server, and the server to it: 64 hex digits, or 32 bytes. Default: none. */
+  /** The key with which device and server authenticate each other: 64 hex digits, or 32 bytes. Default: none. */
   key?: string | Uint8Array;
-  /** Suite to use with a key: 3 encrypts and authenticates everything behind the greeting; 4 does so with forward secrecy:
-   * what was recorded stays secret if the key is learned later; 2 authenticates only the greeting and encrypts nothing.
-   * Older servers refuse what they do not know. Default 3. */
+  /** Suite to use with a key: 3 encrypts and authenticates everything after the greeting; 4 adds forward secrecy:
+   * recorded traffic stays secret even if the key leaks later; 2 authenticates only the greeting and encrypts nothing.
+   * Older servers refuse suites that they do not know. Default 3. */
   suite?: 2 | 3 | 4;
   /** Metadata for the server at each connection: `key=value` pairs separated by one space, at most 128 bytes, without
    * control characters. Only in dialect 2. The client adds the device's time (`ms=`) if 14 bytes are left. Default: none. */
   metadata?: string;
   /** Use TLS: the certificate in PEM that signed the server's, or true for those that the system trusts. */
   tls?: { caCert: string } | true;
-  /** Called when the link comes up, and with the reason when it is lost or could not be made. A `LocalError` is
+  /** Called when the link comes up, and with the reason when it is lost or an attempt fails. A `LocalError` is
    * STORE_FAILED: the client's memory has failed. */
   onState?: (connected: boolean, reason?: PeerError | LocalError) => void;
 }
 
-/** What a core is booted with, and where it connects to. */
+/** Options with which a core is booted, and the server it connects to. */
 export type BootOptions = Omit<ConnectionOptions, "onState"> & {
-  /** Where it goes on in the server's stream. */
+  /** Where it continues in the server's stream. */
   position?: Position | undefined;
-  /** Where it goes on in its own. */
+  /** Where it continues its own stream. */
   stream?: TxStream | undefined;
-  /** What differs from the size that the driver was made with. */
+  /** Differences from the size that the driver was made with. */
   size?: Partial<CoreSize>;
 };
 
 /**
- * Checks the options, and returns what is the core's of them.
+ * Checks the options, and returns those for the core.
  *
  * @param clock The device's ms, for its hellos.
  * @throws {LocalError} BAD_ARGUMENT
@@ -80,7 +80,9 @@ export function coreOptions(
   if (suite !== undefined && suite !== 2 && suite !== 3 && suite !== 4) {
     throw badArgument(`suite must be 2, 3 or 4, not ${suite}`);
   }
-  if (suite !== undefined && !key) throw badArgument("a suite needs a key");
+  if (suite !== undefined && !key) {
+    throw badArgument("suite needs a key: give one, or leave suite out");
+  }
   const { metadata = "" } = options;
   const wrong = metadata === "" ? undefined : wrongMetadata(metadata);
   if (wrong) throw badArgument(wrong);
@@ -100,7 +102,7 @@ export function coreOptions(
   return clock && dialect === 2 ? withClock(chosen, clock) : chosen;
 }
 
-/** The same with the device's time behind its metadata, if there is room for it. */
+/** The same, with the device's time after its metadata if there is room. */
 function withClock(options: CoreOptions, clock: () => number): CoreOptions {
   const metadata = options.metadata ? `${options.metadata} ${NO_MS}` : NO_MS;
   const timed = { ...options, metadata, clock };
@@ -111,7 +113,7 @@ function withClock(options: CoreOptions, clock: () => number): CoreOptions {
 /** Most names and addresses of a server. */
 const MOST_HOSTS = 8;
 
-/** Where the server is. @throws {LocalError} BAD_ARGUMENT */
+/** The addresses of the server. @throws {LocalError} BAD_ARGUMENT */
 export function addressesOf(
   { host = "127.0.0.1", port = 8123, tls }: BootOptions,
 ): ConnectOptions[] {
@@ -131,7 +133,7 @@ export function addressesOf(
   return places;
 }
 
-/** A name or an address, perhaps with a port behind it. An IPv6 address is in brackets then. */
+/** Parses a name or an address, optionally with a port. With a port, an IPv6 address is in brackets. */
 function parsePlace(place: string, port: number): { hostname: string; port: number } {
   if (isIP(place)) return { hostname: place, port };
   const [, bracketed, name, digits] = place.match(/^(?:\[([^\]]*)\]|([^:[\]]+))(?::(\d+))?$/) ?? [];

@@ -8,59 +8,61 @@ import type { KeptMessage, KeptOutbox, MemoryChange } from "./memory.ts";
 /** Most writes that wait for room in the core's outbox. */
 const MOST_WRITERS = 1024;
 
-/** Most messages that a core holds, and bytes of its outbox that each takes beside its text. */
+/** Most messages that a core holds, and bytes of its outbox that each takes besides its text. */
 const MOST_IN_CORE = 64;
 const OVERHEAD = 7;
 
 /** How to send a message to the server. */
 export interface ClientWriteOptions {
-  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
+  /**
+   * If true, sent again until it is acknowledged; if false, sent at once if there is a link, or never. Default true.
+   */
   qos?: boolean;
-  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 keeps the order without
-   * waiting. Default true. */
+  /** In dialect 1, whether to wait until all earlier messages are acknowledged. Dialect 2 keeps the
+   * order without waiting. Default true. */
   wait?: boolean;
   /**
    * When `write` resolves: when the message has "arrived" at the server; or when it is "kept" in the client's
-   * `memory`, so that it arrives whatever becomes of this process. Default "arrived".
+   * `memory`, so that it arrives even if this process ends. Default "arrived".
    */
   until?: "arrived" | "kept";
   /**
-   * For how long it is of use, in ms: 1 to 31,536,000,000, a year. By then it is delivered, or not any more: `write` is
-   * rejected with EXPIRED. If it was sent and its ack did not come, the next connection decides; where that cannot (in
-   * dialect 1, or as the server has lost its store), UNDECIDED. In a `memory` the time goes on from process to
-   * process. Only with qos. Default: for ever.
+   * Deadline in ms from now: 1 to 31,536,000,000, a year. If it is not delivered by then, it never is, and `write`
+   * rejects with EXPIRED. If it was sent but its ack did not come, the next connection decides; if that cannot (in
+   * dialect 1, or because the server has lost its store), `write` rejects with UNDECIDED. In a `memory` the time runs
+   * on from process to process. Only with qos. Default: none.
    */
   expires?: number;
-  /** Stops waiting. A message that is on its way already, or kept in a `memory`, may still be delivered. */
+  /** Stops waiting. A message that is already under way, or kept in a `memory`, may still be delivered. */
   signal?: AbortSignal;
 }
 
 /** One message. */
 interface Entry {
-  /** Undefined: it was withdrawn, but has its number. */
+  /** Undefined: it was withdrawn, but keeps its number. */
   text: Uint8Array | undefined;
   readonly qos: boolean;
   readonly wait: boolean;
   readonly until: "arrived" | "kept";
   /** Its deadline, in ms on the process's clock; Infinity: none. */
   readonly expires: number;
-  /** An earlier process may have sent it. */
+  /** Whether an earlier process may have sent it. */
   readonly wasSent: boolean;
-  /** The server may have it, and cannot say so any more. */
+  /** Whether the server may have it, but cannot say so any more. */
   isDoubtful: boolean;
-  /** Its writer waits for one of these. */
+  /** Resolves its writer's promise; `fail` rejects it. */
   done(sent: boolean): void;
   fail(reason: unknown): void;
 }
 
-/** Nobody waits for it: it has no qos, or its writer was in an earlier process. */
+/** An entry that nobody waits for: it has no qos, or its writer was in an earlier process. */
 function silent(text: Uint8Array | undefined, expires = Infinity, wasSent = false): Entry {
   const isDoubtful = false;
   const until = "kept";
   return { text, qos: true, wait: true, until, expires, wasSent, isDoubtful, done() {}, fail() {} };
 }
 
-/** The size of a core that can hold what an earlier one may have sent. */
+/** The size of a core that can hold everything that an earlier one may have sent. */
 export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
   const longest = Math.max(0, ...kept.messages.map(({ text }) => text.length));
   if (longest > size.line) {
@@ -78,23 +80,23 @@ export function sizeFor(size: CoreSize, kept: KeptOutbox): CoreSize {
   };
 }
 
-/** Whose messages they are. */
+/** What an outbox needs from its owner. */
 export interface OutboxOwner {
   readonly core: Core;
-  /** Dialect 1: order is kept by waiting. */
+  /** Whether order is kept by waiting, as in dialect 1. */
   readonly waits: boolean;
-  /** The process's clock, in ms, and what it is behind that of the memory. */
+  /** The process's clock, in ms, and how far it is behind that of the memory. */
   now(): number;
   readonly behind: number;
-  /** A message was withdrawn as its time was up. */
+  /** A message was withdrawn at its deadline. */
   expired(text: Uint8Array, error: LocalError): void;
 }
 
 /**
- * Messages on their way to the server. Without a memory they go into the core as there is room. With one, they get
- * their numbers and become safe first, all of one turn of the event loop in one commit. Only then they go into the
- * core; and their writers are told when the memory knows it, too. So whatever process comes next, it writes each
- * message under the number under which the server may have it already.
+ * Messages under way to the server. Without a memory they go into the core as there is room. With one, they first
+ * get their numbers and become safe, all of one turn of the event loop in one commit. Only then do they go into
+ * the core; and their writers are told only what the memory knows, too. So the next process writes each message
+ * with the number under which the server may already have it.
  */
 export class Outbox {
   readonly #owner: OutboxOwner;
@@ -109,23 +111,23 @@ export class Outbox {
   #sent: Entry[] = [];
   /** Number of the oldest message in the core, counted from the beginning of the stream. */
   #first = 0;
-  /** With a memory: number of the next message that it is given. */
+  /** With a memory: number of the next message. */
   #next = 0;
   /** What the memory knows. */
   #keptFirst = 0;
   #keptEpoch: number | undefined;
-  /** Numbers of messages that it is to forget. */
+  /** Numbers of messages for the memory to forget. */
   #withdrawn: number[] = [];
-  /** Results for writers, once they are known. */
+  /** Results for writers, until they may be told. */
   #news: (() => void)[] = [];
-  /** The streams, by whose positions the next greeting says what has arrived. */
+  /** The epochs of both streams, to which the positions in the next greeting refer. */
   #streams: string;
-  /** When the time of a message is up; Infinity: of none. */
+  /** The next deadline; Infinity: none. */
   #expiry = Infinity;
-  /** Deadline of the first late message whose outcome only the server knows; Infinity: there is none. */
+  /** Deadline of the first late message whose fate only the server knows; Infinity: none. */
   #lateSince = Infinity;
 
-  /** @param kept What an earlier process has left; "nothing" if there is a memory and nothing in it. */
+  /** @param kept What an earlier process has left; "nothing" if there is a memory that is empty. */
   constructor(owner: OutboxOwner, kept?: KeptOutbox | "nothing") {
     this.#owner = owner;
     this.#core = owner.core;
@@ -142,7 +144,7 @@ export class Outbox {
       const { text, expires = Infinity } = byNumber.get(number) ?? {};
       this.#add(this.#waiting, silent(text, expires - owner.behind, true));
     }
-    // At once: the server may be about to say that it has them.
+    // At once, because the server may soon say that it has them.
     this.#fill(false);
   }
 
@@ -174,7 +176,7 @@ export class Outbox {
       pump();
       return accepted;
     }
-    // Its number would have to wait for its turn.
+    // With a memory its number would have to wait for its turn.
     if (!qos && (!isUp || this.#waiting.length > 0)) return false;
     if (this.#waiting.length + this.#fresh.length >= MOST_WRITERS) {
       throw new LocalError("OUTBOX_FULL", `${MOST_WRITERS} writes already wait: await them`);
@@ -207,7 +209,7 @@ export class Outbox {
     }
   }
 
-  /** Sees what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
+  /** Settles what has arrived, and moves messages into the core as their turn comes. @param isUp As for `write`. */
   exchange(isUp: boolean): void {
     this.#settle();
     const due = Math.min(this.#expiry, this.#lateSince);
@@ -215,22 +217,22 @@ export class Outbox {
       const now = this.#owner.now();
       if (now >= due) this.#expire(now);
     }
-    // In dialect 1 what is in the core may be there, and nobody can say. In dialect 2 how long a text may be is for the
-    // server to say, in its first greeting.
+    // In dialect 1 nobody can tell whether the server has a message in the core, so it goes there only when the link is
+    // up. In dialect 2 the server's first greeting limits the length of texts.
     if (this.#waits ? isUp : this.#core.connects > 0) this.#fill(isUp);
   }
 
-  /** When the time of the next message is up; Infinity: of none. */
+  /** The next deadline; Infinity: none. */
   get expiry(): number {
     return this.#expiry;
   }
 
-  /** When the time was up of the first message that is on its way, or may be there; Infinity: of none. Dialect 2 */
+  /** The earliest past deadline of a message that is under way or may have arrived; Infinity: none. Dialect 2 */
   get lateSince(): number {
     return this.#waits ? Infinity : this.#lateSince;
   }
 
-  /** Withdraws what is of no use any more, as far as it is known what has become of it. */
+  /** Withdraws messages past their deadline whose fate is known. */
   #expire(now: number): void {
     this.#expiry = this.#lateSince = Infinity;
     this.#fresh = this.#fresh.filter((entry) => {
@@ -238,11 +240,11 @@ export class Outbox {
       this.#withdraw(entry, "EXPIRED");
       return false;
     });
-    const first = this.#first + this.#sent.length; // of those that wait
+    const first = this.#first + this.#sent.length; // number of the first that waits
     const waiting = this.#waiting.filter((entry, i) => {
       if (!this.#isOver(entry, now) || entry.wasSent) return true;
       this.#withdraw(entry, "EXPIRED", first + i);
-      return this.#isKept; // then it has a number
+      return this.#isKept; // with a memory it keeps its number
     });
     this.#waiting = waiting;
     this.#sent.forEach((entry, i) => {
@@ -260,7 +262,7 @@ export class Outbox {
     return expires <= now;
   }
 
-  /** @param number The memory's number for it. */
+  /** @param number Its number in the memory. */
   #withdraw(entry: Entry, fate: "EXPIRED" | "UNDECIDED", number?: number): void {
     const text = entry.text!;
     const error = explainFate(fate, "server");
@@ -286,7 +288,7 @@ export class Outbox {
     const core = this.#core;
     for (let entry; (entry = this.#waiting[0]);) {
       if (this.#waits && entry.wait && core.queued !== core.done) return;
-      // Without a link, it may not have been the server who said so.
+      // Without a link, the limit may not come from the proven server.
       if (isUp && entry.qos && this.#isTooLong(entry)) {
         this.#refuse(entry, this.#first + this.#sent.length);
         if (!this.#isKept) {
@@ -302,7 +304,7 @@ export class Outbox {
         const accepted = core.write(entry.text, false);
         entry.done(accepted);
         if (!accepted) {
-          entry.text = undefined; // the memory has given its number away
+          entry.text = undefined; // its number is already assigned in the memory
           continue;
         }
       }
@@ -314,7 +316,7 @@ export class Outbox {
     return text !== undefined && text.length > this.#core.longest;
   }
 
-  /** The server cannot take it. */
+  /** A message is too long for the server. */
   #refuse(entry: Entry, number: number): void {
     const { longest } = this.#core;
     const error = new LocalError("BAD_TEXT", `the server takes at most ${longest} bytes`);
@@ -329,8 +331,8 @@ export class Outbox {
   }
 
   /**
-   * The link is up. If the server has come back with shorter lines, the core has withdrawn what does not fit them. If
-   * it has come back without what it knew, it cannot say what was there.
+   * The link is up. If the server has come back with shorter lines, the core has withdrawn what does not fit. If it
+   * has lost its store, it cannot say what had arrived.
    */
   linkUp(): void {
     this.#settle();
@@ -344,18 +346,18 @@ export class Outbox {
     }
   }
 
-  /** Whether there is something that the memory does not know. */
+  /** Whether something is not yet in the memory. */
   get isDirty(): boolean {
     return this.#fresh.length > 0 || this.#withdrawn.length > 0 ||
       this.#first !== this.#keptFirst || this.#core.epoch !== this.#keptEpoch;
   }
 
-  /** Changes that the memory does not have yet. Either `committed` or `failed` follows at once. */
+  /** Changes for the memory. Either `committed` or `failed` follows at once. */
   get change(): Omit<MemoryChange, "progress" | "clock"> {
     const written: KeptMessage[] = [];
     const { behind } = this.#owner;
     for (const [i, { text, qos, expires }] of this.#fresh.entries()) {
-      // What has no qos gets a number, which nobody may use again.
+      // A message without qos uses up a number, too.
       if (!text || !qos) continue;
       const end = expires === Infinity ? {} : { expires: Math.round(expires + behind) };
       written.push({ number: this.#next + i, text, ...end });
@@ -369,7 +371,7 @@ export class Outbox {
     };
   }
 
-  /** The memory knows everything. */
+  /** The memory has committed everything. */
   committed(): void {
     this.#next += this.#fresh.length;
     this.#keptFirst = this.#first;
@@ -382,7 +384,7 @@ export class Outbox {
     for (const tell of this.#news.splice(0)) tell();
   }
 
-  /** The memory knows nothing of it: what is new was not accepted, and the rest is tried again. */
+  /** The commit has failed: new messages are not accepted, and the rest is tried again. */
   failed(error: LocalError): void {
     for (const entry of this.#fresh.splice(0)) entry.fail(error);
   }

@@ -1,4 +1,4 @@
-/** Uses a device's key: for the HMACs that its core asks for, and for the seal made from them. */
+/** Uses a device's key: computes the HMACs that its core asks for, and the keys of the seal. */
 import { createHmac } from "node:crypto";
 import { Ephemeral } from "../../server/protocol/ephemeral.ts";
 import {
@@ -14,33 +14,33 @@ const NEWLINE = 10;
 
 const decoder = new TextDecoder();
 
-/** One key, from one greeting to the next. */
+/** Proves with one key, through all greetings. */
 export class Proving {
   #sealKeys: SealKeys | undefined;
   #ephemeral: Ephemeral | undefined;
 
   constructor(readonly key: Uint8Array, readonly suite: KeyedSuite) {}
 
-  /** Whether everything behind the greeting is sealed. */
+  /** Whether everything after the greeting is sealed. */
   get isSealed(): boolean {
     return this.suite >= SEALED;
   }
 
-  /** What it is sealed with, once the server has proven its key; none if its ephemeral key shares no secret. */
+  /** The keys of the seal, once the server has proven its key; undefined if its ephemeral key shares no secret. */
   get sealKeys(): SealKeys | undefined {
     return this.#sealKeys;
   }
 
-  /** Another connection begins. @returns its ephemeral key, 64 hex digits, in suite 4 */
+  /** A new connection begins. @returns its ephemeral key, 64 hex digits, in suite 4 */
   begin(): string | undefined {
     this.#sealKeys = undefined;
     this.#ephemeral = this.suite === EPHEMERAL ? new Ephemeral() : undefined;
     return this.#ephemeral?.publicKey;
   }
 
-  /** The digits of a proof, or of the mask that hides positions. */
+  /** Computes the digits of a proof, or of the mask for positions. */
   hmac(text: Uint8Array): string {
-    // The device's proof alone is of whole lines: of all that was said.
+    // Only the device's proof covers whole lines: the complete greeting.
     if (this.isSealed && text.at(-1) === NEWLINE) this.#derive(text);
     return createHmac("sha256", this.key).update(text).digest("hex").slice(0, PROOF_DIGITS);
   }

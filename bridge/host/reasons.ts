@@ -1,4 +1,4 @@
-/** Why a client has no link, in words. */
+/** Words for the reasons why a client has no link. */
 import { type PeerCode, PeerError } from "../../server/protocol/errors.ts";
 import { Refusal } from "../../server/protocol/greeting.ts";
 import type { Core } from "./core.ts";
@@ -17,7 +17,7 @@ const MESSAGES: Partial<Record<PeerCode, string>> = {
   BAD_LINE: "the server sent a line that does not start with an id",
 };
 
-/** What the server says when it refuses, by its code. */
+/** Reasons of the server's refusal, by code. */
 const REFUSALS = [
   "for a reason that this version does not know",
   "it has no key for this id, and is not open",
@@ -28,10 +28,10 @@ const REFUSALS = [
   "it has too many connections or devices",
   "it is about to stop, and sends its devices to their next address",
   "its key for this id is for sealed links, but this device does not seal",
-  "its key for this id is for links with forward secrecy (suite 04), but this device speaks another suite",
+  "its key for this id is for links with forward secrecy (suite 04), but this device uses another suite",
 ];
 
-/** Why the core has given its connection up. */
+/** Why the core has given up its connection. */
 export function reasonOf({ reason, refusal }: Pick<Core, "reason" | "refusal">): PeerError {
   if (reason !== "REFUSED") return new PeerError(reason, MESSAGES[reason] ?? reason);
   return new PeerError(
@@ -40,7 +40,7 @@ export function reasonOf({ reason, refusal }: Pick<Core, "reason" | "refusal">):
   );
 }
 
-/** Whether the server is about to stop, and has said so. */
+/** Whether the server said that it is about to stop. */
 export function isSentAway({ reason, refusal }: Pick<Core, "reason" | "refusal">): boolean {
   return reason === "REFUSED" && refusal === Refusal.leaving;
 }

@@ -85,7 +85,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   return promise.finally(() => clearTimeout(timer));
 }
 
-/** Undefined if it is help that is wanted. */
+/** Parses the arguments; undefined after printing the help. */
 function parse(args: string[]): BoardOptions | undefined {
   const { values, positionals } = parseArgs({
     args,
@@ -137,7 +137,7 @@ function load(file: string): WebAssembly.Module {
   }
 }
 
-/** Says how the link is, but not that it still is so. */
+/** Prints the link's state, but only when it changes. */
 function stateShower(): (connected: boolean, reason?: PeerError | LocalError) => void {
   let shown = "";
   return (connected, reason) => {
@@ -150,7 +150,9 @@ function stateShower(): (connected: boolean, reason?: PeerError | LocalError) =>
 function setInput(board: Board, line: string): void {
   const [, input, value] = line.match(/^\s*(adc|\d+)\s*=\s*(\d+)\s*$/) ?? [];
   if (input === undefined) {
-    throw badArgument(`inputs are set with "0=1" or "adc=512", not ${JSON.stringify(line)}`);
+    throw badArgument(
+      `set an input with a line such as "0=1" or "adc=512", not ${JSON.stringify(line)}`,
+    );
   }
   if (input === "adc") board.analogue = Number(value);
   else board.setPin(Number(input), Number(value));

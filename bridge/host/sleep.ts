@@ -1,60 +1,60 @@
-/** A board's sleep, as the firmware does it: see `client-as/assembly/board.ts` and the firmware's `sleep.h`. */
+/** A board's sleep, like the firmware's: see `client-as/assembly/board.ts` and the firmware's `sleep.h`. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import { FIRMWARE } from "../../server/protocol/lines.ts";
 import type { Clock } from "../../server/transport/platform.ts";
 import type { Core, TxStream } from "./core.ts";
 
-/** How long the link has to be drained, in ms. */
+/** Longest time to drain the link, in ms. */
 export const DRAIN = 10_000;
 
-/** Messages that can wait in a board which sleeps. */
+/** Most messages that can wait in a sleeping board. */
 export const SLEEPING_WINDOW = 32;
 
-/** What a board goes on with after its sleep. */
+/** The state with which a board wakes from sleep. */
 export interface Asleep {
-  /** For how long, in ms. */
+  /** Duration in ms. */
   readonly ms: number;
-  /** What its `millis` say when the sleep is over. */
+  /** Its `millis` at the end of the sleep. */
   readonly clock: number;
-  /** Whether the server has acknowledged that it sleeps. */
+  /** Whether the server has acknowledged the announcement. */
   readonly isTold: boolean;
-  /** Where the messages that wait begin. */
+  /** Where the waiting messages begin. */
   readonly stream: TxStream;
-  /** Their texts; of one that was withdrawn, undefined. */
+  /** Their texts; undefined for one that was withdrawn. */
   readonly waiting: readonly (Uint8Array | undefined)[];
 }
 
-/** What sleep needs of its board. */
+/** What sleep needs from its board. */
 interface SleepHost {
   readonly core: Core;
   readonly dialect: 1 | 2;
-  /** Bytes that what waits has, with a newline behind each text. */
+  /** Bytes of room for waiting messages, each with a newline. */
   readonly room: () => number;
   readonly clock: Pick<Clock, "now" | "after">;
-  /** How long the link has to be drained, in ms. */
+  /** Longest time to drain the link, in ms. */
   readonly drain: number;
   /** Its `millis`. */
   readonly millis: () => number;
   readonly isUp: () => boolean;
-  /** To look again whether it is time. */
+  /** Checks again whether it is time to sleep. */
   readonly pump: () => void;
-  /** It is time: ends the link first. False: it must stay awake. */
+  /** Called when it is time: ends the link. False: the board must stay awake. */
   readonly end: () => boolean;
   readonly asleep: (asleep: Asleep) => void;
 }
 
-/** How a server is told for how long, in ms; 0: it does not sleep. */
+/** The announcement of a sleep of this many ms; 0: of none. */
 function sayingFor(ms: number): Uint8Array {
   return new TextEncoder().encode(`${FIRMWARE}s ${Math.ceil(ms / 1000)}`);
 }
 
-/** Longest sleep, in ms: what a server is told in seconds has seven digits, and a chip's timer 31 bits. */
+/** Longest sleep, in ms: the announcement in seconds has seven digits, and a chip's timer 31 bits. */
 const LONGEST = 2_147_483_000;
 
 /** The same, for a client. @throws {LocalError} BAD_ARGUMENT */
 export function sleepText(ms: number): Uint8Array {
   if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST) return sayingFor(ms);
-  throw new LocalError("BAD_ARGUMENT", `a sleep has 1 to ${LONGEST} ms, not ${ms}`);
+  throw new LocalError("BAD_ARGUMENT", `a sleep must be 1 to ${LONGEST} ms, not ${ms}`);
 }
 
 export class Sleep {
@@ -63,7 +63,7 @@ export class Sleep {
   #until = 0;
   #told = 0;
   #isKnown = false;
-  /** The server was told so on this link, and it is not so any more. */
+  /** The announcement on this link that must be taken back. */
   #untell = 0;
   #cancelLook: (() => void) | undefined;
   #ending = false;
@@ -72,12 +72,12 @@ export class Sleep {
     this.#host = host;
   }
 
-  /** Whether it is to sleep. */
+  /** Whether the application wants to sleep. */
   get isAsked(): boolean {
     return this.#ms > 0;
   }
 
-  /** The application wants to sleep; 0: no more. @returns whether it will */
+  /** The application wants to sleep; 0: not any more. @returns whether it will */
   ask(ms: number): boolean {
     this.cancel();
     this.#untell = this.#told;
@@ -97,7 +97,7 @@ export class Sleep {
     this.#ms = 0;
   }
 
-  /** Before each poll of the core. */
+  /** Called before each poll of the core. */
   exchange(): void {
     const { core, dialect, clock, isUp } = this.#host;
     if (this.#untell > 0 && (!isUp() || this.#untell !== core.connects || this.#tell(0))) {
@@ -113,10 +113,10 @@ export class Sleep {
     if (!isEmpty && (dialect === 1 || this.#waiting() === undefined)) return;
     this.#isKnown = drained && dialect === 2;
     this.#ending = true;
-    queueMicrotask(() => this.#end()); // not amid what its board is doing
+    queueMicrotask(() => this.#end()); // not in the middle of the board's work
   }
 
-  /** Of no use later, so without qos. */
+  /** Without qos: it is useless later. */
   #tell(ms: number): boolean {
     const { core, dialect } = this.#host;
     return dialect === 1 || core.write(sayingFor(ms), false);
@@ -128,14 +128,14 @@ export class Sleep {
     if (this.#ms === 0 || !end()) return;
     const waiting = this.#waiting();
     const ms = this.#ms;
-    if (waiting === undefined || ms === 0) return; // `onState` has said something else
+    if (waiting === undefined || ms === 0) return; // `onState` has changed the request
     this.cancel();
     const stream = { epoch: core.epoch, first: core.done };
     const clock = (millis() + ms) % 2 ** 32;
     asleep({ ms, clock, isTold: this.#isKnown, stream, waiting });
   }
 
-  /** What waits; undefined if it does not fit. */
+  /** The waiting messages; undefined if they do not fit. */
   #waiting(): (Uint8Array | undefined)[] | undefined {
     const texts = this.#host.core.outbox;
     const bytes = texts?.reduce((sum, text) => sum + (text?.length ?? 1) + 1, 0) ?? Infinity;

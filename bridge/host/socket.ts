@@ -4,7 +4,7 @@ import { nothingShared, type Seal } from "../../server/protocol/seal.ts";
 import type { ConnectOptions, Platform, Socket } from "../../server/transport/platform.ts";
 import { type Core, UP } from "./core.ts";
 
-/** Bytes collected before they are handed to the socket. */
+/** Most bytes collected before they are written to the socket. */
 const SEND_BYTES = 64 * 1024;
 
 const NEWLINE = 10;
@@ -13,19 +13,19 @@ const NOTHING = new Uint8Array(0);
 
 /** What a `CoreSocket` reports, never from within a call to it. */
 export interface CoreSocketEvents {
-  /** It is connected. */
+  /** The socket is connected. */
   opened(): void;
   /** Bytes were read. */
   received(): void;
-  /** All that was written has been taken. */
+  /** The system has accepted everything that was written. */
   drained(): void;
-  /** It is gone, not by `close`. Called once. */
+  /** The connection has ended, not by `close`. Called once. */
   ended(reason: PeerError): void;
 }
 
 /**
- * A platform's socket as a core needs it: collects what goes out, holds what the core has no room for yet, and seals and
- * opens both once the greeting has made the keys for that.
+ * A platform's socket as a core needs it: collects output, holds input for which the core has no room yet, and seals
+ * and opens both once the greeting has made the keys.
  */
 export class CoreSocket {
   readonly #platform: Platform;
@@ -34,20 +34,20 @@ export class CoreSocket {
   #open = false;
   #output = new Uint8Array(1024);
   #outputLength = 0;
-  /** How much of it goes out as it is: the greeting. */
+  /** How much of the output is sent unsealed: the greeting. */
   #clearLength = 0;
-  /** Bytes that the socket has not taken yet, or their buffer for the next time. */
+  /** Bytes that the socket has not accepted yet, or their buffer for the next time. */
   #written: Uint8Array<ArrayBuffer> = NOTHING;
   #busy = false;
-  /** The collected bytes were sent while the socket still had earlier ones to take. */
+  /** Whether the collected bytes were sent while earlier ones were still waiting. */
   #waits = false;
-  /** How much the socket had taken when the core sent last. */
+  /** How much the socket had accepted when the core last sent. */
   #takenBefore = 0;
   #input: Uint8Array = NOTHING;
   /** Seals bytes sent after the proof, and opens bytes read after the welcome. */
   #seal: Seal | undefined;
   #isProven = false;
-  #isBroken = false; // what is read from now on means nothing, and nothing more is said
+  #isBroken = false; // further input is ignored, and nothing more is sent
   #paused = false;
 
   /** Starts to connect. */
@@ -74,8 +74,8 @@ export class CoreSocket {
   }
 
   /**
-   * Whether `send` may be called. While the socket has something to take, once for each time that it takes some: so
-   * the core sees that a slow server is not a stalled one.
+   * Whether `send` may be called. While earlier bytes wait, it may be called once each time the socket has accepted
+   * some, so that the core can tell a slow server from a stalled one.
    */
   get canSend(): boolean {
     if (!this.#open || this.#outputLength >= SEND_BYTES) return false;
@@ -95,7 +95,7 @@ export class CoreSocket {
     this.#outputLength = length;
     if (!this.#isProven) {
       this.#clearLength = length;
-      this.#isProven = this.#seal !== undefined; // the first piece behind the welcome is the proof
+      this.#isProven = this.#seal !== undefined; // the first piece after the welcome is the proof
     }
     this.#takenBefore = this.#socket.taken;
     this.#waits ||= this.#busy;
@@ -106,18 +106,18 @@ export class CoreSocket {
     return this.#outputLength > 0 && !this.#busy;
   }
 
-  /** Returns whether there is room again after there was none. */
+  /** Writes the collected bytes. Returns whether there is room again after there was none. */
   flush(): boolean {
     if (!this.hasOutput) return false;
     const output = this.#sealed(this.#output.subarray(0, this.#outputLength));
     this.#outputLength = this.#clearLength = 0;
     this.#busy = !this.#socket.write(output);
-    // What was taken at once says nothing about whether the rest will be. What has waited for its turn shows that
-    // something was taken since.
+    // Bytes accepted at once do not show whether the rest will be. If bytes had to wait, something was accepted
+    // since.
     if (!this.#waits) this.#takenBefore = this.#socket.taken;
     this.#waits = false;
     if (!this.#busy) return output.length >= SEND_BYTES;
-    // It must not change until it was taken.
+    // The buffer must not change until it is accepted.
     [this.#output, this.#written] = [this.#written, this.#output];
     return false;
   }
@@ -129,14 +129,14 @@ export class CoreSocket {
     return clear.length === 0 ? records : concat(clear, records);
   }
 
-  /** Whether something was read that the core has not got yet. */
+  /** Whether something was read that the core does not have yet. */
   get hasInput(): boolean {
     return this.#input.length > 0;
   }
 
-  /** Moves what was read into the core, as far as it has room. Returns whether that was anything. */
+  /** Moves received bytes into the core, as far as it has room. Returns whether there were any. */
   moveInput(core: Core, now: number): boolean {
-    // Behind the first line, the welcome, there are records, and their key is made of it.
+    // After the first line, the welcome, come records, whose key depends on it.
     const isSealed = core.isSealed && !this.#seal;
     const end = isSealed ? this.#input.indexOf(NEWLINE) + 1 : 0;
     const n = Math.min(end || this.#input.length, core.roomToReceive);
@@ -145,7 +145,7 @@ export class CoreSocket {
       this.#input = this.#input.subarray(n);
     }
     if (isSealed && n > 0 && n === end) {
-      this.#seal = core.seal; // none: the welcome was no good, and the core is about to say so
+      this.#seal = core.seal; // none: the welcome was wrong, and the core is about to report that
       const records = this.#input;
       this.#input = NOTHING;
       if (this.#seal || core.state !== UP) this.#take(records);
@@ -158,7 +158,7 @@ export class CoreSocket {
     return n > 0;
   }
 
-  /** Takes what was read. */
+  /** Takes received bytes. */
   #take(bytes: Uint8Array): void {
     const opened = this.#seal?.open(bytes);
     const read = opened?.bytes ?? bytes;
@@ -166,13 +166,13 @@ export class CoreSocket {
     if (opened?.error) this.#break(opened.error);
   }
 
-  /** What is on its way is no link's. */
+  /** The link is broken: drops what is buffered. */
   #break(error: PeerError): void {
     this.#isBroken = true;
     this.#platform.soon(() => this.#events.ended(error));
   }
 
-  /** Keeps what the core has not taken; meanwhile nothing more is read. */
+  /** Keeps bytes that the core has not taken; meanwhile nothing more is read. */
   #hold(): void {
     if (this.#input.length === 0) return;
     this.#input = this.#input.slice();

@@ -1,7 +1,7 @@
-/** What `mip` installs is what the client consists of. */
+/** `mip` installs the files of the client. */
 import { assert, assertEquals } from "@std/assert";
 
-/** The files that boards are given. */
+/** The files for boards. */
 const FILES = [...Deno.readDirSync(new URL("holdfast/", import.meta.url))].map((
   { name },
 ) => name)
@@ -14,13 +14,13 @@ function json(path: string) {
   return JSON.parse(Deno.readTextFileSync(new URL(path, HERE)));
 }
 
-Deno.test("package.json names all files of the package but those for CPython, and its version", () => {
+Deno.test("package.json lists all files of the package but those for CPython, and its version", () => {
   const { urls, version } = json("package.json");
   assertEquals(urls, FILES.map((file) => [file, file]));
   assertEquals(version, json("../../deno.json").version);
 });
 
-Deno.test("a constant is the same number in all files of the package: const() holds within one alone", () => {
+Deno.test("a constant has the same number in all files of the package, as const() works only within a file", () => {
   const meanings = new Map<string, Set<string>>();
   for (const file of FILES) {
     const text = Deno.readTextFileSync(new URL(file, HERE));

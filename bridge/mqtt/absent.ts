@@ -1,11 +1,12 @@
 /**
- * Devices that are gone, where several servers have a bridge on the same tables.
+ * Marks devices as gone if several servers have a bridge on the same tables.
  *
- * The server that has a device says what is so of it, in transactions that are fenced by it (`Transaction.fence`). A row
- * says which server that was last. One that has lost the device may say that it is gone, if it is still the one in the
- * row: who has it by then has not met it, perhaps. Of devices that a dead server has told of, and of those that nobody
- * has told of and no server has, the one with the connection to the broker says that they are gone. It also tells again
- * what they are, in a round: who has such a device by then has missed that round, and tells what is newer.
+ * The server that has a device publishes its state, in transactions that are fenced by the device
+ * (`Transaction.fence`). A row says which server did so last. A server that has lost the device may mark it as gone if
+ * it is still the one in the row, because the new server may not have met it yet. For devices of a dead server, and for
+ * those that no server has and nobody has announced, the server with the connection to the broker marks them as gone.
+ * It also tells again what they are, in a round: who has such a device by then has missed that round, and tells what is
+ * newer.
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
@@ -15,11 +16,11 @@ import { type Message, publishOfOwn, TOLD_BY_ANOTHER } from "./rows.ts";
 export interface Gone {
   readonly device: string;
   readonly state: AvailabilityState;
-  /** For how long it may sleep, in ms. */
+  /** How long it may sleep, in ms. */
   readonly sleep: number;
 }
 
-/** Tells that a device is gone, if this is still the server that has told of it last. @param since In ms since 1970. */
+/** Marks a device as gone, if this is still the server that announced it last. @param since In ms since 1970. */
 export function tellGone(
   tx: Transaction,
   message: Message,
@@ -38,8 +39,8 @@ export function tellGone(
 }
 
 /**
- * The same of a device that a server has left which is dead. If that one lives after all, as it was only paused, its
- * device has missed the round: then it is told of again.
+ * The same for a device of a dead server. If that server was only paused, the device has missed the round, and is
+ * announced again.
  */
 export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeof tellGone>): void {
   tellGone(tx, message, gone, server, since);
@@ -51,11 +52,11 @@ export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeo
   );
 }
 
-/** The same of a device that no server has, if nobody has told of it. @param server Which says so */
+/** The same for a device that no server has, if nobody has announced it. @param server This server */
 export function tellUntold(
   ...[tx, message, gone, server, since]: Parameters<typeof tellGone>
 ): void {
-  // First: what is told meanwhile waits for this, or counts.
+  // First, so that a concurrent announcement waits for this one, or wins.
   tx.run(
     `INSERT INTO mqtt_devices (device, state, sleep, server) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING`,
     gone.device,
@@ -65,12 +66,12 @@ export function tellUntold(
   tellGone(tx, message, gone, server, since);
 }
 
-/** Devices that no server has, and since when that was seen, in ms. */
+/** Devices that no server has, and since when, in ms. */
 export class Unattended {
   #since = new Map<string, number>();
   readonly #told = new Set<string>();
 
-  /** Looks at all of them. @returns those that have been without a server for as long as `patience` says, once */
+  /** Checks all devices. @returns those that have been without a server for as long as `patience` says, each once */
   look(ids: readonly string[], now: number, patience: (id: string) => number): string[] {
     this.#since = new Map(ids.map((id) => [id, this.#since.get(id) ?? now]));
     for (const id of this.#told) if (!this.#since.has(id)) this.#told.delete(id);
@@ -125,13 +126,13 @@ export function tellAgain(
 export interface Left {
   readonly device: string;
   readonly server: string;
-  /** For how long it may sleep, in ms. */
+  /** How long it may sleep, in ms. */
   readonly sleep: number;
-  /** For how long the server has been dead, in ms. */
+  /** How long the server has been dead, in ms. */
   readonly age: number;
 }
 
-/** Devices that dead servers have left, and that are not said to be gone. */
+/** Devices of dead servers that are not marked as gone. */
 export async function leftBehind(tx: Transaction): Promise<Left[]> {
   const rows = await tx.all(
     `SELECT d.device, d.server, d.sleep,
@@ -147,5 +148,5 @@ export async function leftBehind(tx: Transaction): Promise<Left[]> {
   }));
 }
 
-/** Of one look: a server may have left thousands. */
+/** Most devices of one query: a server may have left thousands. */
 const MOST = 1000;

@@ -1,6 +1,6 @@
 /**
- * Devices that are not here, and of which everything must be told again when they come. A stranger can have as many ids
- * forgotten as he likes: so there is a limit. Beyond it, every device counts as absent until it has come.
+ * Absent devices, of which everything must be published again when they come. Strangers can cause any number of ids to
+ * be forgotten, so there is a limit. Beyond it, every device counts as absent until it has come.
  */
 
 /** Most ids that are kept while they are absent. */
@@ -8,7 +8,8 @@ export const MOST_ABSENT = 10_000;
 
 export class Absentees {
   readonly #absent = new Set<string>();
-  // As soon as there were too many: those that have come since, and all others are absent. No more than the server has.
+  // Set once there were too many: the devices that have come since; all others are absent. The number of the server's
+  // devices bounds it.
   #present: Set<string> | undefined;
 
   /** How many ids are kept. */
@@ -16,7 +17,7 @@ export class Absentees {
     return (this.#present ?? this.#absent).size;
   }
 
-  /** A device is not here. */
+  /** A device is absent. */
   add(id: string): void {
     if (this.#present) return void this.#present.delete(id);
     this.#absent.add(id);
@@ -25,7 +26,7 @@ export class Absentees {
     this.#present = new Set();
   }
 
-  /** A device is here. @returns whether it was absent */
+  /** A device has come. @returns whether it was absent */
   comes(id: string): boolean {
     if (!this.#present) return this.#absent.delete(id);
     if (this.#present.has(id)) return false;

@@ -1,11 +1,11 @@
-/** Where the broker is, and what the bridge proves itself with there. Credentials may change while it runs. */
+/** The broker's address, and the bridge's credentials there, which may change while it runs. */
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { ConnectOptions, ConnectTls } from "../../server/transport/platform.ts";
 import { checkCertificates, checkPair } from "../../server/transport/tls_pair.ts";
 
-/** How TLS is spoken to the broker; all of it in PEM. */
+/** TLS options for the broker; all in PEM. */
 export interface MqttTls {
-  /** The certificate that signed the broker's. Default: those that the system trusts. */
+  /** The certificate that signed the broker's. Default: the system's trusted ones. */
   caCert?: string;
   /** For a broker that asks for one: the bridge's certificate, and those between it and one that the broker trusts. */
   cert?: string;
@@ -13,15 +13,15 @@ export interface MqttTls {
   key?: string;
 }
 
-/** What may be replaced while the bridge runs. */
+/** Credentials that may be replaced while the bridge runs. */
 export interface MqttCredentials {
-  /** TLS; true: the certificates that the system trusts, and none of the bridge. Default: no TLS. */
+  /** TLS; true: trusts the system's certificates, and uses no client certificate. Default: no TLS. */
   tls?: MqttTls | true;
-  /** The user's. */
+  /** The user's password. */
   password?: string;
 }
 
-/** What a connection begins with. */
+/** The address and credentials of a connection. */
 export interface Access {
   readonly place: ConnectOptions;
   readonly password: Uint8Array | undefined;
@@ -51,7 +51,7 @@ function checkTls({ caCert, cert, key }: ConnectTls): void {
   checkPair({ cert, key });
 }
 
-/** Says which of several it was. */
+/** Adds the name of what is wrong to an error. */
 function named(name: string, check: () => void): void {
   try {
     check();

@@ -93,7 +93,7 @@ toolTest(
     await all.tells(undefined);
     const [cert, key] = [other.cert, own.key];
     const bad: [MqttOptions["tls"], string][] = [
-      [{ caCert, cert, key }, "the private key is not the certificate's"],
+      [{ caCert, cert, key }, "the private key does not belong to the certificate"],
       [{ caCert, cert: own.cert }, "a certificate and its private key"],
       [{ caCert, key }, "a certificate and its private key"],
       [{ caCert: "none" }, "caCert: the certificate cannot be read"],

@@ -1,7 +1,7 @@
 /**
- * Events that have waited for the broker for too long are given up: what somebody pressed a week ago should switch
- * nothing today. States are not, as of each there is only the newest. How many it were is told at the first of them, and
- * when the broker is there again: so the log stays short, however long that takes.
+ * Drops events that have waited too long for the broker: a button pressed a week ago should switch nothing today.
+ * States are kept, as there is only the newest of each. The number is logged at the first drop, and when the broker is
+ * back, so the log stays short however long that takes.
  */
 import type { Transaction } from "../../server/mod.ts";
 import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
@@ -9,7 +9,7 @@ import type { Room } from "./room.ts";
 import { type GivenUp, giveUp, takeGivenUp } from "./rows.ts";
 import type { Counters } from "./state.ts";
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface AgeHost {
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   readonly room: Room;
@@ -26,24 +26,24 @@ export class AgeBound {
   #told = 0;
   #given = 0;
 
-  /** @param maxAge In ms. Nothing is given up before `start`. */
+  /** @param maxAge In ms. Nothing is dropped before `start`. */
   constructor(clock: Clock, maxAge: number, host: AgeHost) {
     this.#clock = clock;
     this.#maxAge = maxAge;
     this.#host = host;
   }
 
-  /** Gives up what is too old by now, and from now on what becomes so. */
+  /** Drops what is too old now, and from now on what becomes too old. */
   async start(): Promise<void> {
     const { transaction } = this.#host;
     const isBound = this.#maxAge < Infinity;
     if (isBound) await transaction((tx) => giveUp(tx, this.#clock.date() - this.#maxAge));
-    // Also what a server has left that was killed meanwhile.
+    // Also what a killed server has left.
     let taken!: GivenUp;
     await transaction(async (tx) => void (taken = await takeGivenUp(tx)));
     this.#gaveUp(taken);
     if (!isBound || this.#isClosed) return;
-    // What comes later cannot be too old before that.
+    // What is added later cannot be too old before then.
     const now = this.#clock.date();
     const wait = Math.max(1, (taken.oldestEvent ?? now) + this.#maxAge - now);
     this.#cancel = this.#clock.after(Math.min(wait, this.#maxAge, LONGEST_TIMER), () => {
@@ -51,7 +51,7 @@ export class AgeBound {
     });
   }
 
-  /** The broker takes publications again. */
+  /** The broker accepts publications again. */
   over(): void {
     if (this.#given > this.#told) {
       this.#host.warn("NOT_PUBLISHED", `${this.#given} events were dropped in all`);

@@ -1,17 +1,17 @@
 /**
- * Numbers in place of topics (MQTT 5): who has sent a topic with a number may send the number alone from then on, which
- * costs 3 bytes in place of the topic. They count for one connection.
+ * Topic aliases (MQTT 5): once a topic was sent with a number, the number alone may replace it, which costs 3 bytes.
+ * They are valid for one connection.
  *
- * A broker takes few; mosquitto ten. So a topic that is used once must not take a number from one that is used all the
- * time, as when the states of all devices are published: where there is no number left, a topic takes that of the one
- * that was not used for the longest time, but only when it comes again, while it is among the last that came without.
+ * A broker accepts few; mosquitto ten. So a topic that is used once must not take a number from one that is used all
+ * the time, for example when the states of all devices are published. If no number is left, a topic takes that of the
+ * least recently used one, but only when it is used again while it is among the last topics without a number.
  *
- * The other way there are none: we tell the broker that we take none, so it must not use any.
+ * In the other direction there are none: we tell the broker that we accept none, so it must not use any.
  */
 import type { Packet } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 
-/** As many are used, though a broker takes more. */
+/** Most aliases that are used, even if a broker accepts more. */
 const MOST = 1000;
 
 /** A message. */
@@ -19,15 +19,18 @@ export type Publish = Extract<Packet, { cmd: "publish" }>;
 
 export class TopicAliases {
   readonly #most: number;
-  readonly #numbers = new Map<string, number>(); // longest unused first
-  readonly #without = new Set<string>(); // the last topics that have none, likewise
+  readonly #numbers = new Map<string, number>(); // least recently used first
+  readonly #without = new Set<string>(); // the last topics without a number, in the same order
 
   /** @param most The broker's topic alias maximum; it may be 0. */
   constructor(most: number) {
     this.#most = Math.min(most, MOST);
   }
 
-  /** The packet with a number, and without its topic if the broker knows it; undefined: as it is. It must go out. */
+  /**
+   * The packet with a number, and without its topic if the broker knows it; undefined: unchanged. The result must be
+   * sent.
+   */
   shorten(packet: Publish): Publish | undefined {
     const { topic, properties } = packet;
     const known = this.#numbers.get(topic);
@@ -42,7 +45,7 @@ export class TopicAliases {
     };
   }
 
-  /** A number for a topic that has none. */
+  /** Finds a number for a topic that has none. */
   #find(topic: string): number | undefined {
     if (this.#numbers.size < this.#most) return this.#numbers.size + 1;
     if (this.#most === 0) return undefined;

@@ -1,6 +1,6 @@
 /**
- * What the bridge says of devices beside what they tell: their diagnostics, and what Home Assistant is to know of them;
- * and what it takes back. One transaction after the other, each for some devices, so each knows what the one before has
+ * What the bridge publishes about devices besides their reports: diagnostics, and discovery for Home Assistant; and
+ * removals of these. One transaction after the other, each for some devices, so each knows what the previous one has
  * published.
  */
 import {
@@ -30,25 +30,25 @@ import { checkPrefix, type Topics } from "./topics.ts";
 
 /** How devices appear in Home Assistant. */
 export interface HomeAssistantOptions {
-  /** Its topics for discovery begin with it, and that with which it says that it is there. Default "homeassistant". */
+  /** Prefix of its discovery topics and of its status topic. Default "homeassistant". */
   prefix?: string;
   /**
-   * Whose availability counts, beside the bridge's: "sensors" (default): that of the device for what it tells, and not
-   * for what can be set, as settings wait safely; "all": that of the device for everything; "none".
+   * Which entities also depend on the device's availability, besides the bridge's: "sensors" (default): those that
+   * only report, not those that can be set, as settings wait safely; "all"; "none".
    */
   availability?: AvailabilityOf;
 }
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface AnnouncerHost {
   readonly server: Pick<Server, "devices" | "events" | "thing" | "transaction">;
   readonly clock: Clock;
   readonly topics: Topics;
-  /** Else other servers have devices that this one does not know. */
+  /** If false, other servers may have devices that this one does not know. */
   readonly isAlone: boolean;
-  /** Publishes what a retained topic says; "" takes it back. @param device Of which it was told before */
+  /** Publishes a retained topic; "" removes it. @param device The device, if it was published before */
   put(tx: Transaction, message: Message, device?: string): void;
-  /** A device that the server did not have for a while is there again: what its topics say counts. */
+  /** A device is back that the server did not have for a while: its topics must be published again. */
   restate(id: string): void;
   warn(code: string, message: string): void;
 }
@@ -71,20 +71,20 @@ interface Step {
 /** Devices in one transaction. */
 const MOST_AT_ONCE = 100;
 
-/** Before what the store has refused is tried again, in ms. */
+/** Delay before a transaction that the store has refused is tried again, in ms. */
 const PAUSE = 1000;
 
-/** What is said of a device that another server has by now, or that was forgotten. */
-const LOST: ReadonlySet<string> = new Set(["FENCED", "UNKNOWN_DEVICE"]);
+/** Errors for a device that another server has by now, or that was forgotten. */
+const LOST: ReadonlySet<string> = new Set(["FENCED", "FORGOTTEN", "UNKNOWN_DEVICE"]);
 
-/** @throws {LocalError} BAD_ARGUMENT: the topics would be mixed up with the bridge's */
+/** @throws {LocalError} BAD_ARGUMENT: its topics would collide with the bridge's */
 export function checkHomeAssistant(
   { prefix = "homeassistant", availability = "sensors" }: HomeAssistantOptions,
   { prefix: own }: Topics,
 ): Required<HomeAssistantOptions> {
   checkPrefix(prefix);
   if (!AVAILABILITIES.includes(availability)) {
-    const message = `availability is one of ${AVAILABILITIES.join(", ")}, not ${availability}`;
+    const message = `availability must be one of ${AVAILABILITIES.join(", ")}, not ${availability}`;
     throw new LocalError("BAD_ARGUMENT", message);
   }
   if (`${own}/`.startsWith(`${prefix}/`)) {
@@ -97,21 +97,21 @@ export function checkHomeAssistant(
 export class Announcer {
   readonly #host: AnnouncerHost;
   readonly #homeAssistant: Required<HomeAssistantOptions> | undefined;
-  readonly #due = new Map<string, { isAgain: boolean }>(); // their announcements may have changed
+  readonly #due = new Map<string, { isAgain: boolean }>(); // devices whose announcements may have changed
   readonly #gone = new Map<string, { isSecond: boolean }>();
-  // Devices that the server did not have when topics of theirs were taken back, or that another server had.
+  // Devices that were not on this server when topics of theirs were removed.
   readonly #absent = new Absentees();
-  readonly #removed = new Map<string, string>(); // devices whose removing payload is done
-  readonly #cleared = new Set<string>(); // topics of discovery that the broker knows as removed
-  #isSwept = false; // topics of devices that were forgotten before this began, and of another prefix
+  readonly #removed = new Map<string, string>(); // devices whose removing payload was published
+  readonly #cleared = new Set<string>(); // discovery topics whose removal the broker has confirmed
+  #isSwept = false; // whether topics with another prefix, and of devices that were forgotten before the start, were removed
   #running: Promise<void> | undefined;
   #cancel = () => {};
   #isClosed = false;
   readonly #unsubscribe: () => void;
 
   /**
-   * @param homeAssistant Checked; undefined: it is not told anything.
-   * @param gone Devices that were forgotten just before, and may be there again.
+   * @param homeAssistant Checked; undefined: nothing is published for it.
+   * @param gone Devices that were just forgotten, and may be back.
    */
   constructor(
     host: AnnouncerHost,
@@ -125,12 +125,12 @@ export class Announcer {
     this.#wake();
   }
 
-  /** Topics at which Home Assistant says that it is there. */
+  /** Topics at which Home Assistant publishes its status. */
   static filters(options: Required<HomeAssistantOptions> | undefined): string[] {
     return options ? [`${options.prefix}/status`] : [];
   }
 
-  /** Takes a message, if it is Home Assistant's. */
+  /** Handles a message, if it is Home Assistant's. */
   hears(topic: string, payload: Uint8Array, tx: Transaction): boolean {
     if (!Announcer.filters(this.#homeAssistant).includes(topic)) return false;
     const isOnline = new TextDecoder().decode(payload) === "online";
@@ -138,19 +138,19 @@ export class Announcer {
     return true;
   }
 
-  /** Tells of all devices. @param isAgain Also what was told already. */
+  /** Announces all devices. @param isAgain Also what was already announced. */
   all(isAgain: boolean): void {
     for (const { id } of this.#host.server.devices) this.#mark(id, isAgain);
     this.#wake();
   }
 
-  /** Tells again of a device. */
+  /** Announces a device again. */
   again(id: string): void {
     this.#restate(id);
     this.#wake();
   }
 
-  /** The broker has a publication. What was removed by it need not be said any longer. */
+  /** The broker has a publication. A component that it removed need not be mentioned any more. */
   completed(topic: string, payload: string): void {
     const { prefix } = this.#homeAssistant ?? {};
     if (prefix === undefined || !topic.startsWith(`${prefix}/device/`)) return;
@@ -179,7 +179,7 @@ export class Announcer {
       if (event.metadata === undefined) return;
       this.#mark(event.device, false);
     } else if (isLoss(event)) {
-      // Announcements of all devices made meanwhile leave it out.
+      // Announcements of all devices that are made meanwhile leave it out.
       if (event.device !== undefined) this.#absent.add(event.device);
       return;
     } else if (event.event === "forgotten") {
@@ -189,7 +189,7 @@ export class Announcer {
     this.#wake();
   }
 
-  /** A device is there that was not: what it has told by now may have been taken back, or not told again. */
+  /** A device is back: its topics may have been removed, or not published again. */
   #restate(id: string): void {
     this.#host.restate(id);
     this.#mark(id, true);
@@ -209,7 +209,7 @@ export class Announcer {
   }
 
   async #run(): Promise<void> {
-    await undefined; // the caller that wakes it may have more to say
+    await undefined; // its caller may add more work
     while (!this.#isClosed && !this.#isIdle) {
       const gone = [...this.#gone];
       const due = [...this.#due].slice(0, MOST_AT_ONCE);
@@ -221,14 +221,14 @@ export class Announcer {
       try {
         await this.#host.server.transaction((tx) => this.#step(tx, step));
         this.#isSwept = true;
-        // Something may have become safe meanwhile that was on its way when the device was forgotten.
+        // Something that was under way when the device was forgotten may have become safe meanwhile.
         for (const [id, { isSecond }] of gone) {
           if (!isSecond && !this.#gone.has(id)) this.#gone.set(id, { isSecond: true });
         }
       } catch (error) {
-        // The server is closed after this, perhaps with its store amid a step.
+        // The server may be closed during a step.
         if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
-        const isLost = error instanceof LocalError && LOST.has(error.code); // a device, meanwhile
+        const isLost = error instanceof LocalError && LOST.has(error.code); // a device was lost meanwhile
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
         for (const topic of cleared) this.#cleared.add(topic);
@@ -245,7 +245,7 @@ export class Announcer {
   async #step(tx: Transaction, { gone, due, cleared, isSwept }: Step): Promise<void> {
     const { server, topics } = this.#host;
     const known = new Map(server.devices.map((device) => [device.id, device]));
-    // All at once: a device that is forgotten meanwhile would be waited for.
+    // All at once: it would wait for a device that is forgotten meanwhile.
     const shown = await Promise.all(
       due.filter(([id]) => known.has(id)).map(async ([id, { isAgain }]) => ({
         device: known.get(id)!,
@@ -267,7 +267,7 @@ export class Announcer {
     for (const one of shown) await this.#portray(tx, one);
   }
 
-  /** A topic was taken back. When the broker has that, it need not be known any more. */
+  /** A topic was removed. Once the broker has confirmed that, it is forgotten. */
   async #forgetCleared(tx: Transaction, topic: string): Promise<void> {
     if (!await isUnderWay(tx, topic)) forgetTopic(tx, topic);
   }
@@ -290,7 +290,7 @@ export class Announcer {
     // One of that name may be at another server by now.
     if (!this.#host.isAlone) { for (const id of devices) missRound(tx, id); }
     tx.afterCommit(() => {
-      // One of that name has come meanwhile; or comes later, when another server had it.
+      // A device with that id may have come meanwhile; or it comes later, if another server had it.
       const known = new Set(this.#host.server.devices.map(({ id }) => id));
       for (const id of devices) {
         if (known.has(id)) this.#restate(id);
@@ -301,8 +301,8 @@ export class Announcer {
   }
 
   /**
-   * Takes a topic back. As long as the broker does not have that, what follows may take its place: so it is known what
-   * Home Assistant shows until then.
+   * Removes a topic. Until the broker has confirmed that, a later publication may replace it, so what Home Assistant
+   * shows until then is kept.
    */
   async #clear(tx: Transaction, topic: string, device: string): Promise<void> {
     const told = topic === this.#discoveryTopic(device) ? await keptOf(tx, topic) : "";

@@ -65,8 +65,10 @@ Deno.test("a device that is lost, or forgotten, while it is told of is left out,
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
   await server.transaction(async (tx) => void await createTables(tx, "x", 5));
   const metadata = "fw=1.0 reset=power";
-  let devices = ["kitchen", "hall", "roof"].map((id) => ({ id, metadata }));
-  const lost = new Map([["kitchen", "FENCED"], ["hall", "UNKNOWN_DEVICE"]] as const);
+  let devices = ["kitchen", "hall", "attic", "roof"].map((id) => ({ id, metadata }));
+  const lost = new Map(
+    [["kitchen", "FENCED"], ["hall", "UNKNOWN_DEVICE"], ["attic", "FORGOTTEN"]] as const,
+  );
   const told: string[] = [];
   const view = {
     get devices() {

@@ -1,18 +1,18 @@
-/** Whether devices are available, as it is published: short outages are left out. */
+/** The published availability of devices: short outages are left out. */
 import type { Server, ServerEvent } from "../../server/mod.ts";
 import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 
-/** Sleeping: it has said so, and should be back in time. */
+/** Sleeping: it has announced that, and should be back in time. */
 export type AvailabilityState = "online" | "offline" | "sleeping";
 
-/** What was told of a device last. */
+/** The last announcement of a device. */
 export interface LastTold {
   readonly state: AvailabilityState;
-  /** For how long it may sleep, in ms. */
+  /** How long it may sleep, in ms. */
   readonly sleep: number;
 }
 
-/** Something in ms: for all devices, by their ids, or as a function of them; undefined: nothing is said. */
+/** A time in ms: for all devices, by id, or as a function of the id; undefined: not given. */
 export type PerDevice =
   | number
   | Readonly<Record<string, number>>
@@ -20,18 +20,18 @@ export type PerDevice =
 
 /** When devices count as gone. */
 export interface AvailabilityOptions {
-  /** For how long one without a connection is online still, in ms. Default 30,000. */
+  /** How long a device without a connection still counts as online, in ms. Default 30,000. */
   readonly offlineAfter?: PerDevice | undefined;
-  /** For how long one may sleep, in ms. Default: what it says in its metadata (`sleep=` seconds), or else not at all. */
+  /** How long a device may sleep, in ms. Default: `sleep=` seconds in its metadata, otherwise not at all. */
   readonly sleeping?: PerDevice | undefined;
-  /** What was told of it last, also by an earlier process. */
+  /** The last announcement of a device, also by an earlier process. */
   last?(id: string): LastTold | undefined;
 }
 
-/** @param sleep For how long the device may sleep, in ms. */
+/** @param sleep How long the device may sleep, in ms. */
 type AvailabilityListener = (id: string, state: AvailabilityState, sleep: number) => void;
 
-/** In ms. */
+/** Default of `offlineAfter`, in ms. */
 const OFFLINE_AFTER = 30_000;
 
 export class Availability {
@@ -40,11 +40,13 @@ export class Availability {
   readonly #options: AvailabilityOptions;
   readonly #tell: AvailabilityListener;
   readonly #states = new Map<string, AvailabilityState>();
-  readonly #announced = new Map<string, number>(); // by those who have connected, in ms
+  readonly #announced = new Map<string, number>(); // by devices that have connected, in ms
   readonly #leaving = new Map<string, () => void>();
   readonly #unsubscribe: () => void;
 
-  /** @param tell Told of each change; and of each device once, when it is known for certain, unless it is gone still. */
+  /**
+   * @param tell Called at each change; and once for each device, when its state is certain, unless it is still gone.
+   */
   constructor(
     server: Pick<Server, "devices" | "events" | "known">,
     clock: Clock,
@@ -59,13 +61,13 @@ export class Availability {
     for (const { id, connected, metadata, asleepUntil } of server.devices) {
       if (connected) this.#comes(id, metadata);
       else if (asleepUntil) this.#sleeps(id, asleepUntil);
-      // An earlier process has told that it is gone, and nobody has seen it since: it does not sleep once more.
+      // An earlier process has announced it as gone, and it has not come since: it does not count as sleeping again.
       else if (options.last?.(id)?.state === "offline") this.#states.set(id, "offline");
       else this.#leaves(id);
     }
   }
 
-  /** What was told of a device. */
+  /** The announced state of a device. */
   get(id: string): AvailabilityState | undefined {
     return this.#states.get(id);
   }
@@ -88,18 +90,18 @@ export class Availability {
       if (!this.#server.known(event.device)) this.#stays(event.device); // it was forgotten there
     } else if (event.event === "forgotten") {
       this.#stays(event.device);
-      this.#states.delete(event.device); // its topics are taken back
+      this.#states.delete(event.device); // its topics are removed
       this.#announced.delete(event.device);
     }
   }
 
-  /** For how long a device may sleep, as was said last, in ms. */
+  /** How long a device may sleep, as last announced, in ms. */
   sleep(id: string): number {
     const { sleeping, last } = this.#options;
     return per(sleeping, id) ?? this.#announced.get(id) ?? last?.(id)?.sleep ?? 0;
   }
 
-  /** For how long a device without a connection is online still, in ms. */
+  /** How long a device without a connection still counts as online, in ms. */
   patience(id: string): number {
     return per(this.#options.offlineAfter, id) ?? OFFLINE_AFTER;
   }
@@ -110,7 +112,7 @@ export class Availability {
     this.#is(id, "online");
   }
 
-  /** It has said so itself: the server says when it is missed. */
+  /** It has announced its sleep itself: the server reports when it is overdue. */
   #sleeps(id: string, until: Date): void {
     this.#stays(id);
     this.#announced.set(id, Math.max(0, until.getTime() - this.#clock.date()));
@@ -126,7 +128,7 @@ export class Availability {
     });
   }
 
-  /** Another server has it, and tells of it as soon as it is met there: perhaps it never is. */
+  /** Another server has it, and announces it as soon as it comes there, which may never happen. */
   #moves(id: string): void {
     const isGone = this.#states.get(id) === "offline";
     this.#states.delete(id);
@@ -159,13 +161,13 @@ function per(of: PerDevice | undefined, id: string): number | undefined {
   return typeof of === "object" ? Object.hasOwn(of, id) ? of[id] : undefined : of;
 }
 
-/** Those that can be checked before they are used. */
+/** The times that can be checked in advance. */
 export function timesIn(of: PerDevice | undefined): number[] {
   if (of === undefined || typeof of === "function") return [];
   return typeof of === "object" ? Object.values(of) : [of];
 }
 
-/** What a device says in its metadata: for how many seconds it may sleep. In ms; undefined: nothing. */
+/** How long a device may sleep according to its metadata (in s), in ms; undefined: not given. */
 export function sleepIn(metadata: string): number | undefined {
   const seconds = /(?:^| )sleep=(\d{1,9})(?: |$)/.exec(metadata)?.[1];
   return seconds === undefined ? undefined : Math.min(Number(seconds) * 1000, LONGEST_TIMER);

@@ -1,5 +1,5 @@
 /**
- * Between a server's devices and an MQTT broker: one connection for all of them.
+ * Connects a server's devices with an MQTT broker, over one connection for all.
  *
  * Long because all parts meet here.
  */
@@ -28,83 +28,87 @@ import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { Topics } from "./topics.ts";
 import { Wills } from "./wills.ts";
 
-/** Publications that are under way at once, if the broker has no bound of its own. */
+/** Most publications under way at once, if the broker has no limit. */
 const WINDOW = 100;
 
-/** The same in MQTT 3.1.1: a broker cannot say its limit, and mosquitto cuts off clients with more under way. */
+/** The same in MQTT 3.1.1: a broker cannot tell its limit, and mosquitto disconnects clients with more under way. */
 const SAFE_WINDOW = 20;
 
 /**
- * Messages with QoS 2 that the broker may have under way at once. mosquitto remembers through a restart how far 20 of
- * them are (its `max_inflight_messages`), and sends what there is beyond them once more.
+ * Most QoS 2 messages that the broker may have under way at once. Through a restart mosquitto remembers the state of
+ * 20 (its `max_inflight_messages`), and sends any beyond them again.
  */
 const RECEIVE_MAXIMUM = 20;
 
-/** In s. */
+/** Keepalive in s. */
 const KEEPALIVE = 30;
 
-/** Requests that are under way at once. */
+/** Most requests under way at once. */
 const MOST_REQUESTS = 1000;
 
-/** For what is asked or to be done if that says nothing of it, in ms. */
+/** Default deadline of a request or a `do`, in ms. */
 const DEADLINE = 10_000;
 
-/** Silence after which a server loses the connection to the broker to another one, in ms. */
+/** Silence after which another server takes over the connection to the broker, in ms. */
 const LEASE = 5000;
 
-/** Between two counts of what other servers have added, in ms. */
+/** Interval for counting what other servers have added, in ms. */
 const RECOUNT = 1000;
 
-/** Where the broker is, and what it is told. */
+/** Options of the bridge. */
 export interface MqttOptions extends MqttCredentials {
-  /** Name or address. */
+  /** The broker's name or address. */
   hostname: string;
-  /** Default 1883; with TLS 8883. */
+  /** The broker's port. Default 1883; with TLS 8883. */
   port?: number;
-  /** At the broker. Default: none. */
+  /** User name at the broker. Default: none. */
   username?: string;
-  /** Topics begin with it. Default "holdfast". */
+  /** Prefix of all topics. Default "holdfast". */
   prefix?: string;
-  /** Devices with a description appear in Home Assistant. Default: they do not. */
+  /** Whether devices with a description appear in Home Assistant. Default: no. */
   homeAssistant?: boolean | HomeAssistantOptions;
-  /** Of MQTT: 4 is 3.1.1. Default 5. */
+  /** Version of MQTT: 5, or 4 for 3.1.1. Default 5. */
   version?: 4 | 5;
-  /** Publications that are under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's bound counts too. */
+  /** Most publications under way at once. Default 20 in MQTT 3.1.1; 100 in 5, where the broker's limit applies, too. */
   window?: number;
-  /** For how long a device without a connection is said to be online still, in ms. Default 30,000. */
+  /** How long a device without a connection still counts as online, in ms. Default 30,000. */
   offlineAfter?: PerDevice;
   /**
-   * For how long a device may sleep: it is said to be sleeping then, and offline only after that, in ms. Default: what the
-   * device says itself in the metadata of its hello, `sleep=` and seconds; else it does not sleep.
+   * How long a device may sleep, in ms: until then it counts as sleeping, and only afterwards as offline. Default:
+   * `sleep=` seconds in the metadata of its hello; otherwise it does not sleep.
    */
   sleeping?: PerDevice;
-  /** Publications that wait for the broker; as long as there are more, devices' messages wait. Default 10,000. */
+  /** Most publications that wait for the broker; while there are more, devices' messages wait. Default 10,000. */
   mostRows?: number;
   /** The same in bytes of topics and payloads. Default 16 MB. */
   mostBytes?: number;
-  /** For how long an event waits for the broker before it is given up, in ms. Default: for ever. */
+  /** How long an event waits for the broker before it is dropped, in ms. Default: for ever. */
   maxAge?: number;
-  /** Requests that wait for devices' answers at once; those beyond are answered with TOO_MANY_REQUESTS. Default 1,000. */
+  /** Most requests that wait for devices' answers at once; more are answered with TOO_MANY_REQUESTS. Default 1,000. */
   mostRequests?: number;
-  /** How long a request waits for its answer, and what is to be done for its device, if they do not say, in ms. Default 10,000. */
+  /**
+   * How long a request waits for its answer, and a `do` for its device, if the message has no expiry, in ms. Default
+   * 10,000.
+   */
   deadline?: number;
   /**
-   * Topics that devices may publish to and hear by themselves, as topic filters; `{id}` stands for the device's id.
-   * Wildcards do not stand for anything below `prefix`. Default: none.
+   * Topics that devices may publish and subscribe to themselves, as topic filters; `{id}` stands for the device's
+   * id. Wildcards match nothing below `prefix`. Default: none.
    */
   ownTopics?: readonly string[];
   /**
-   * Where several servers have a store in PostgreSQL: when the one that has the connection to the broker has not been
-   * heard of for so long another one connects, in ms, 500 to 600,000. Default 5000.
+   * If several servers share a store in PostgreSQL: the silence of the server with the connection to the broker after
+   * which another one connects, in ms, 500 to 600,000. Default 5000.
    */
   lease?: number;
 }
 
-/** In place of a reason why the broker is not there. */
+/** The state of a server without the connection, instead of an error. */
 const STANDBY = { code: "STANDBY", message: "another server has the connection to the broker" };
 
 /**
- * Brings what a server's devices tell to a broker, and what is said there to the devices.
+ * Publishes what a server's devices report at a broker, and passes messages from there to the
+ * devices.
  *
  * ```ts ignore
  * const mqtt = new MqttBridge({ hostname: "broker.lan" });
@@ -113,7 +117,7 @@ const STANDBY = { code: "STANDBY", message: "another server has the connection t
  * ```
  */
 export class MqttBridge {
-  /** For `Server.listen`: what devices tell becomes publications. It waits until `start`. */
+  /** For `Server.listen`: turns what devices report into publications. They wait until `start`. */
   readonly observe: Observer;
   readonly #options: MqttOptions;
   readonly #port: number;
@@ -128,9 +132,9 @@ export class MqttBridge {
   readonly #counters = new Counters();
   #access: Access;
   #server: Server | undefined;
-  #schema!: Schema; // from `start` on, as those below
+  #schema!: Schema; // set by `start`, like those below
   #lease: Lease | undefined;
-  #round: number | undefined; // in which this server has announced its devices
+  #round: number | undefined; // the last round in which this server announced its devices
   #recounted = -Infinity;
   #broker: Broker | undefined;
   #requests: Requests | undefined;
@@ -196,13 +200,13 @@ export class MqttBridge {
   }
 
   /**
-   * Begins to bring messages to the broker and from it.
+   * Starts to pass messages to and from the broker.
    *
-   * @param server That was given `observe`.
+   * @param server The server that was given `observe`.
    * @throws {LocalError} BAD_ARGUMENT: its store has no database
    */
   async start(server: Server): Promise<void> {
-    const gone = new Set<string>(); // until there is somebody else who listens
+    const gone = new Set<string>(); // until another listener exists
     this.#unsubscribe = server.events.subscribe((event) => {
       this.#own.take(event);
       if (event.event === "forgotten") gone.add(event.device);
@@ -259,7 +263,7 @@ export class MqttBridge {
     this.#lease?.start();
   }
 
-  /** Where other servers may have a bridge on the same tables. @throws {LocalError} BAD_ARGUMENT */
+  /** Called if other servers may have a bridge on the same tables. @throws {LocalError} BAD_ARGUMENT */
   #share(server: Server): Lease {
     if (this.#own.isOn) {
       const message =
@@ -296,14 +300,17 @@ export class MqttBridge {
     });
   }
 
-  /** It was closed, another server has the lease already, or the store has refused something. */
+  /**
+   * Taking the lead has failed: the server was closed, another one has the lease already, or the store has refused
+   * something.
+   */
   #cannotLead(error: unknown): void {
     if (this.#closed || !this.#age) return;
-    this.#emit({ event: "warning", code: "MQTT_FAILED", message: `begun again: ${error}` });
+    this.#emit({ event: "warning", code: "MQTT_FAILED", message: `will be tried again: ${error}` });
     this.#lease!.drop();
   }
 
-  /** It has it no longer. */
+  /** This server has lost the connection to the broker. */
   #follow(): void {
     this.#age?.over();
     this.#age?.close();
@@ -313,12 +320,12 @@ export class MqttBridge {
     if (!this.#closed) this.#told(STANDBY);
   }
 
-  /** What other servers have done. */
+  /** Reacts to what other servers have done. */
   #saw(server: Server, { waits, round }: Seen): void {
     if (waits) this.#broker?.added(0);
     if (round !== this.#round) {
       this.#round = round;
-      if (!this.#broker) { // else it has begun the round, or does so when the broker is there
+      if (!this.#broker) { // otherwise it has begun the round, or does so when the broker is there
         this.#states!.announceAll();
         this.#announcer!.all(true);
       }
@@ -335,8 +342,8 @@ export class MqttBridge {
   }
 
   /**
-   * Uses other credentials from the next connection on, which is made at once if there is none. TLS is on or off for
-   * good, as the port is another one.
+   * Uses other credentials from the next connection on; connects at once if there is none. TLS cannot be turned on
+   * or off, as its port differs.
    *
    * @throws {LocalError} BAD_ARGUMENT: they cannot be used; the old ones stay then
    */
@@ -351,12 +358,12 @@ export class MqttBridge {
     this.#broker?.retry();
   }
 
-  /** How it is. Nothing is asked of the store for it. */
+  /** The bridge's state. This does not use the store. */
   get state(): MqttState {
     return this.#counters.state(this.#room.amount, this.#broker?.inFlight);
   }
 
-  /** Ends it, before the server is closed. Messages due to the broker stay in the store. */
+  /** Closes the bridge, before the server is closed. Messages for the broker stay in the store. */
   close(): void {
     this.#age?.over();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
@@ -407,17 +414,17 @@ export class MqttBridge {
     if (this.#closed) throw this.#closed;
   }
 
-  /** Adds a publication to a device's transaction, which waits until there is room. */
+  /** Adds a publication to a device's transaction; waits until there is room. */
   async #add(tx: Transaction, message: Message): Promise<void> {
     this.#publish(tx, message, await this.#room.take(...sizeOf(message)));
   }
 
-  /** Adds one that is bounded by the number of devices, channels and requests. */
+  /** Adds a publication of a kind that the number of devices, channels and requests bounds. */
   #put(tx: Transaction, message: Message): void {
     this.#publish(tx, message, this.#room.add(...sizeOf(message)));
   }
 
-  /** The same as `#put`, where the statement is somebody else's. */
+  /** The same as `#put`, if the caller adds the statement. */
   #adds(tx: Transaction, message: Message): void {
     this.#room.add(...sizeOf(message));
     this.#added(tx, message, { since: this.#platform.date(), window: 0 });
@@ -429,7 +436,7 @@ export class MqttBridge {
     this.#added(tx, message, when);
   }
 
-  /** A transaction adds a publication. */
+  /** A transaction has added a publication. */
   #added(
     tx: Transaction,
     message: Message,
@@ -458,7 +465,7 @@ export class MqttBridge {
     return new Requests(host, mostRequests, this.#patience);
   }
 
-  /** A transaction of the server that has the connection to the broker. */
+  /** Runs a transaction that requires the connection to the broker. */
   #transact(server: Server, use: (tx: Transaction) => Promise<void> | void): Promise<void> {
     return this.#lease ? this.#lease.transact(use) : server.transaction(use);
   }
@@ -484,7 +491,11 @@ export class MqttBridge {
         return own.filters;
       },
       notGranted: (filter: RefusedFilter) => own.notGranted(filter),
-      deliver: (delivery: Delivery, tx: Transaction, without: ReadonlySet<string>) => {
+      deliver: (
+        delivery: Delivery,
+        tx: Transaction,
+        without: ReadonlyMap<string, LocalError>,
+      ) => {
         if (this.#announcer!.hears(delivery.topic, delivery.payload, tx)) {
           return this.#alsoOthers(tx);
         }
@@ -510,7 +521,7 @@ export class MqttBridge {
     };
   }
 
-  /** Other servers are to announce their devices, too. */
+  /** Makes other servers announce their devices, too. */
   #alsoOthers(tx: Transaction): void {
     if (this.#lease) beginRound(tx);
   }
@@ -521,7 +532,7 @@ export class MqttBridge {
     return amount;
   }
 
-  /** The broker is there; or, with a reason, is not. */
+  /** The broker is connected; or, with a reason, is not. */
   #told(why?: { code: string; message: string }): void {
     this.#counters.tell(this.#platform.date(), why);
     const address = joinAddress(this.#options.hostname, this.#port);
@@ -539,7 +550,7 @@ export class MqttBridge {
   }
 }
 
-/** What the room counts: its bytes, and of a state the topic. */
+/** What the room counts: the bytes, and the topic of a state. */
 function sizeOf(message: Message): [bytes: number, state: string | undefined] {
   return [bytesOf(message), message.retain ? message.topic : undefined];
 }
@@ -548,10 +559,10 @@ function sizeOf(message: Message): [bytes: number, state: string | undefined] {
 function checkWhole(name: string, value: number, least: number, most: number): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
   const rule = `a whole number from ${least} to ${most}`;
-  throw new LocalError("BAD_ARGUMENT", `${name} of MQTT is ${rule}, not ${value}`);
+  throw new LocalError("BAD_ARGUMENT", `${name} of MQTT must be ${rule}, not ${value}`);
 }
 
-/** Any broker takes 23 letters and digits. */
+/** Every broker accepts 23 letters and digits. */
 function newClientId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(7));
   return `holdfast${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;

@@ -1,9 +1,9 @@
 /**
  * Drives a session: sockets, the time, and the store in which the session's tasks become safe.
  *
- * One loop makes one transaction after the other. Each has whatever the session asks for by then. It reads publications,
- * as many as the broker takes: those that are `sent` in the store are what they are, and go out at once; those that wait
- * are marked as `sent`, and go out with the next one.
+ * A loop runs one transaction after the other. Each does what the session has asked for by then. It reads as many
+ * publications as the broker accepts: those that are `sent` in the store cannot change, and are sent at once; those
+ * that wait are marked as `sent`, and are sent with the next one.
  */
 import { Buffer } from "node:buffer";
 import type { Transaction } from "../../server/mod.ts";
@@ -20,62 +20,62 @@ import { MqttSession, type SessionOptions } from "./mqtt_session.ts";
 import { endOfIds } from "./outgoing.ts";
 import type { Delivery, Publication, RefusedFilter, Task } from "./tasks.ts";
 
-/** Messages that wait for the store; beyond that nothing is read. */
+/** Most messages that wait for the store; beyond it nothing is read. */
 const MOST_WAITING = 1000;
 
-const NOBODY: ReadonlySet<string> = new Set();
+const NOBODY: ReadonlyMap<string, LocalError> = new Map();
 
-/** Before the session is loaded again when the store has refused it, in ms. */
+/** Delay before the session is loaded again when the store has failed, in ms. */
 const PAUSE = 1000;
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface BrokerHost {
   readonly platform: Platform;
-  /** Where the next connection goes, and with what. */
+  /** Address and credentials of the next connection. */
   access(): Access;
-  /** What waits, or is under way. */
+  /** Counts publications that wait or are under way. */
   readonly room: Room;
   readonly counters: Counters;
   readonly schema: Schema;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /**
-   * Does what a message wants.
+   * Carries out a message.
    *
-   * @param without Devices that cannot take it; those that can are to get it.
+   * @param without Devices that cannot accept it, and why; the others must get it.
    * @throws {HoldfastError} it cannot be done
    */
-  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void;
-  /** Topic filters that are wanted beside the bridge's own. */
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlyMap<string, LocalError>): void;
+  /** Topic filters that are wanted besides the bridge's own. */
   readonly filters: ReadonlySet<string>;
-  /** The broker does not take a topic filter that is wanted. */
+  /** The broker refuses a topic filter that is wanted. */
   notGranted(filter: RefusedFilter): void;
-  /** The broker may know nothing, or what was so before this process: all states are published. */
+  /** The broker may know nothing, or only the states from before this process: publishes all states. */
   announce(tx: Transaction): Promise<void>;
   /** A publication is done. */
   completed(publication: Publication): void;
-  /** The broker is there; or, with a reason, is not. */
+  /** The broker is connected; or, with a reason, is not. */
   tell(error?: HoldfastError): void;
-  /** @param topic Of a message that does nothing, if it is about one. */
+  /** @param topic The topic of a message without effect, if it is about one. */
   warn(code: string, message: string, topic?: string): void;
 }
 
 export class Broker {
   readonly #host: BrokerHost;
   readonly #options: Omit<SessionOptions, "clientId">;
-  #session!: MqttSession; // from the first transaction on
-  #payloads = new Map<number, Publication>(); // under way, by their rows
-  #last = 0; // of the rows that the session has
-  #isBehind = true; // there are rows behind the last, perhaps
-  #isWaiting = true; // some of them wait, perhaps
-  #isHeld = false; // the next one waits for an id that another one has
-  #done = 0; // publications that are gone with the commit under way
+  #session!: MqttSession; // set by the first transaction
+  #payloads = new Map<number, Publication>(); // publications under way, by row
+  #last = 0; // last row that the session has
+  #isBehind = true; // whether there may be rows after the last
+  #isWaiting = true; // whether some of them may wait
+  #isHeld = false; // whether the next one waits for an id that is in use
+  #done = 0; // publications that the commit under way completes
   #socket: Socket | undefined;
   #isPaused = false;
-  #isBlocked = false; // the broker does not read
-  #taken = 0; // bytes that it had taken when the session's time was up last
+  #isBlocked = false; // whether the broker has stopped reading
+  #taken = 0; // bytes that it had accepted at the session's last deadline
   #lost: HoldfastError | undefined;
   #cancel = () => {};
-  #armed: number | undefined; // the deadline for which there is a timer
+  #armed: number | undefined; // deadline of the timer that is set
   #endPause = () => {};
   #woken = Promise.withResolvers<void>();
   #hasAnnounced = false;
@@ -96,20 +96,20 @@ export class Broker {
     return { rows: all.length, bytes: all.reduce((sum, one) => sum + bytesOf(one), 0) };
   }
 
-  /** If there is no connection, the next one is made without a pause. */
+  /** Without a connection, connects at once instead of after the pause. */
   retry(): void {
     if (this.#session?.isOffline) this.#session.start(this.#host.platform.now());
     this.#wake();
   }
 
-  /** If no more than this are under way when a publication is added, it goes out at once. 0: it waits. */
+  /** If no more than this are under way when a publication is added, it is sent at once. 0: it waits. */
   get window(): number {
     const session: MqttSession | undefined = this.#session;
     if (!session?.isReady || this.#isWaiting || session.free + this.#done === 0) return 0;
     return session.window;
   }
 
-  /** A publication was added. @param window For which it was */
+  /** A publication was added. @param window The window for which it was added */
   added(window: number): void {
     this.#isBehind = true;
     this.#isWaiting ||= window === 0;
@@ -126,8 +126,8 @@ export class Broker {
   }
 
   /**
-   * Ends the connection without a word: so the broker publishes the will. A transaction that is under way is not waited
-   * for: with a store that fails that may be for ever.
+   * Closes the connection without DISCONNECT, so the broker publishes the will. Does not wait for a transaction under
+   * way: with a failing store that may take for ever.
    */
   close(): void {
     this.#isClosed = true;
@@ -189,14 +189,14 @@ export class Broker {
     this.#flush();
   }
 
-  /** Nothing waits: the room's count may have become too much. */
+  /** Nothing waits: corrects the room's count, which may have become too high. */
   #settle(): void {
     const { room, counters } = this.#host;
     counters.oldest = undefined;
     if (room.amount.rows !== this.#payloads.size) room.settle(this.inFlight);
   }
 
-  /** Makes tasks safe, and takes publications to the session. */
+  /** Makes tasks safe, and passes publications to the session. */
   async #commit(tasks: readonly Task[]): Promise<void> {
     this.#done = tasks.filter(({ does }) => does === "complete").length;
     const read = Promise.withResolvers<void>();
@@ -206,7 +206,7 @@ export class Broker {
         for (const task of tasks) await this.#perform(task, tx);
         if (tasks.length === 0 && !marks) read.resolve();
       });
-      // One that only reads has no commit to wait for: what the broker says meanwhile has.
+      // A transaction that only reads need not wait for its commit, but the broker's messages must not wait for it.
       await Promise.race([commit, read.promise]);
     } catch (error) {
       this.#isBehind = this.#isWaiting = true;
@@ -218,12 +218,12 @@ export class Broker {
     for (const task of tasks) this.#safe(task);
   }
 
-  /** Takes those that are `sent` to the session, and marks others. @returns whether it has marked any */
+  /** Passes publications that are `sent` to the session, and marks others. @returns whether it has marked any */
   async #read(tx: Transaction): Promise<boolean> {
     const { free } = this.#session;
     const most = free + this.#done;
     if (most === 0) return false;
-    this.#isBehind = this.#isWaiting = false; // until something is added after this
+    this.#isBehind = this.#isWaiting = false; // until something is added later
     const rows = await behind(tx, this.#host.schema, this.#last, most + 1);
     const end = Math.min(this.#session.end, endOfIds(rows[0]?.seq ?? 0));
     const able = rows.slice(0, most).filter(({ seq }) => seq < end);
@@ -240,7 +240,7 @@ export class Broker {
     return last !== undefined;
   }
 
-  /** They are `sent` for good, whatever becomes of the transaction that has read them. */
+  /** They are durably `sent`, even if the transaction that has read them fails. */
   #publish(sent: readonly Row[]): void {
     if (sent.length === 0) return;
     for (const row of sent) this.#payloads.set(row.seq, row);
@@ -250,9 +250,9 @@ export class Broker {
     this.#flush();
   }
 
-  /** One of several tasks cannot be: which one shows when each has a transaction of its own. */
+  /** One of several tasks has failed: running each in its own transaction shows which. */
   async #performAlone(task: Task): Promise<void> {
-    const without = new Set<string>();
+    const without = new Map<string, LocalError>();
     for (;;) {
       try {
         return await this.#host.transaction((tx) => this.#perform(task, tx, without));
@@ -265,7 +265,7 @@ export class Broker {
           await this.#host.transaction((tx) => keep(tx, task));
           return this.#refuse(task, error);
         }
-        without.add(device); // others may be able to take it
+        without.set(device, error); // others may be able to accept it
       }
     }
   }
@@ -293,7 +293,7 @@ export class Broker {
 
   #forgot(): void {
     const message =
-      "the broker has forgotten the session: messages on their way may be lost or come " +
+      "the broker has forgotten the session: messages under way may be lost or come " +
       "twice; all states are published again";
     this.#host.warn("BROKER_FORGOT", message);
   }
@@ -337,7 +337,7 @@ export class Broker {
     this.#socket = socket;
   }
 
-  /** Something that a connection brings. */
+  /** Handles an event of a connection, unless it is an old one. */
   #guard(socket: Socket | undefined, act: (socket: Socket) => void): void {
     if (!socket || this.#socket !== socket) return;
     try {
@@ -350,7 +350,7 @@ export class Broker {
     this.#wake();
   }
 
-  /** The session is told by the loop, when no transaction is under way. */
+  /** The loop tells the session, when no transaction is under way. */
   #lose(reason: HoldfastError): void {
     this.#drop();
     this.#lost = explain(reason, this.#session.isGreeting, this.#options.version);
@@ -366,7 +366,7 @@ export class Broker {
   #flush(): void {
     const socket = this.#socket;
     if (socket) {
-      // In one piece: to write costs more than to say it.
+      // In one piece: a write costs more than joining the bytes.
       const output = this.#session.output();
       if (output.length > 0 && !socket.write(Buffer.concat(output))) this.#isBlocked = true;
       const pauses = this.#isBlocked || this.#session.waiting > MOST_WAITING;
@@ -399,7 +399,7 @@ export class Broker {
 
   #timeout(socket: Socket): void {
     const now = this.#host.platform.now();
-    // On a slow link a question takes its time behind the publications: that is no silence.
+    // On a slow link PINGREQ takes its time behind the publications: that is not silence.
     if (this.#isBlocked && socket.taken > this.#taken) this.#session.taken(now);
     this.#taken = socket.taken;
     this.#session.timeout(now);

@@ -5,6 +5,7 @@ import { folder } from "../../tests/support/main_process.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError, Server, type ServerEvent } from "../../server/mod.ts";
+import type { Collector } from "../../server/store/transaction.ts";
 import { Client } from "../host/mod.ts";
 import type { Packet } from "./codec.ts";
 import { MqttBridge } from "./mod.ts";
@@ -238,6 +239,35 @@ Deno.test("of messages that come at once the one that cannot be harms no other",
   assertEquals(thing.channels.length, 256);
   const warned = all.events.flatMap((event) => event.event === "warning" ? [event.code] : []);
   assertEquals(warned, Array(300 - 256).fill("BAD_VALUE"));
+});
+
+Deno.test("a message for several devices comes to all but those that are forgotten just then", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  const forgets = ["1", "2"]; // each in the commit in which it would be told
+  const seenBy = (server: Server): Pick<Server, "transaction"> => ({
+    transaction: (use) =>
+      server.transaction(async (tx) => {
+        await use(tx);
+        if ((tx as Collector).deeds.length > 0 && forgets.length > 0) {
+          void server.forget(forgets.shift()!);
+        }
+      }),
+  });
+  await using all = await serve(broker, dir.path, seenBy, ["home/#"]);
+  await broker.welcomes(false);
+  await using clients = new AsyncDisposableStack();
+  for (const id of ["1", "2", "3"]) {
+    const client = clients.use(new Client({ id, port: all.server.port }));
+    await client.write(`=mqtt ["home/hall"]`);
+    const thing = await all.server.thing(id);
+    await until(() => thing.reported("mqtt"), { what: "the report" });
+  }
+  const device = await all.server.device("3");
+  await broker.grants();
+  await broker.says({ ...setting, topic: "home/hall", payload: "1", qos: 2, dup: false });
+  await broker.hears("pubrec");
+  assertEquals([forgets, device.counts.written], [[], 1]);
 });
 
 Deno.test("what a device tells while all states are announced is not undone by what it was before", async () => {

@@ -1,4 +1,4 @@
-/** Bytes to packets and back. The packets themselves are `mqtt-packet`'s; how long they may be is ours. */
+/** Converts bytes to packets and back. The packets are `mqtt-packet`'s; the limits on their length are ours. */
 import { Buffer } from "node:buffer";
 import { generate, type Packet, parser } from "mqtt-packet";
 import { BrokerError } from "./errors.ts";
@@ -8,19 +8,19 @@ export type { Packet };
 /** 4 is MQTT 3.1.1. */
 export type Version = 4 | 5;
 
-/** Longest packet that is taken as a whole, in bytes. A topic alone may have 65,535. */
+/** Longest packet that is read as a whole, in bytes. A topic alone may have 65,535. */
 export const MOST_BYTES = 256 * 1024;
 
-/** Of a packet's length as it is written. */
+/** Most bytes of a packet's encoded length. */
 const LENGTH_BYTES = 4;
 
 /** First four bits of a message's first byte. */
 const PUBLISH = 3;
 
-/** A packet that has come. */
+/** A packet that was received. */
 export interface Decoded {
   readonly packet: Packet;
-  /** It is a message that was cut, as it is too long. */
+  /** Whether it is a message that was cut because it is too long. */
   readonly isCut: boolean;
 }
 
@@ -28,11 +28,14 @@ export function encode(packet: Packet, version: Version): Uint8Array {
   return generate(packet, { protocolVersion: version });
 }
 
-/** Cuts what comes into packets. It keeps `MOST_BYTES` and what came last, whatever length a packet claims. */
+/**
+ * Splits received bytes into packets. It buffers at most `MOST_BYTES` and the last chunk, whatever length a packet
+ * claims.
+ */
 export class Decoder {
   readonly #parser;
   #bytes = Buffer.alloc(0);
-  #skip = 0; // bytes of a message that is cut
+  #skip = 0; // bytes to skip of a message that is cut
   #parsed: Packet | undefined;
   #error: unknown;
 
@@ -42,7 +45,7 @@ export class Decoder {
     this.#parser.on("error", (error) => this.#error = error);
   }
 
-  /** The packets that are whole by now. @throws {BrokerError} MALFORMED; TOO_LARGE */
+  /** The packets that are complete by now. @throws {BrokerError} MALFORMED; TOO_LARGE */
   *take(bytes: Uint8Array): Generator<Decoded> {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     for (;;) {
@@ -74,7 +77,7 @@ export class Decoder {
     }
   }
 
-  /** Of the packet that comes next; undefined: that is not known yet. */
+  /** The length of the next packet; undefined: not known yet. */
   #length(): { header: number; body: number } | undefined {
     let body = 0;
     for (let i = 0; i < LENGTH_BYTES; i++) {
@@ -115,7 +118,7 @@ const WITHOUT_ID: readonly string[] = [
   "pingresp",
 ];
 
-/** Whether a packet has its id, if it needs one: the parser takes what is too short. */
+/** Whether a packet has its id, if it needs one: the parser accepts packets that are too short. */
 function hasId({ cmd, messageId = 0, ...more }: Packet): boolean {
   if (WITHOUT_ID.includes(cmd) || (cmd === "publish" && (more as { qos: number }).qos === 0)) {
     return true;
@@ -123,10 +126,10 @@ function hasId({ cmd, messageId = 0, ...more }: Packet): boolean {
   return messageId > 0;
 }
 
-/** Properties of MQTT 5 that may be there several times. */
+/** Properties of MQTT 5 that may occur several times. */
 const SEVERAL: readonly string[] = ["userProperties", "subscriptionIdentifier"];
 
-/** Whether all others are there once, and whole: the parser makes lists of them. */
+/** Whether all other properties occur once and are complete: the parser makes lists of repeated ones. */
 function hasSingleProperties(packet: Packet): boolean {
   const { properties = {} } = packet as { properties?: Record<string, unknown> };
   return Object.entries(properties).every(([name, value]) =>
@@ -134,7 +137,7 @@ function hasSingleProperties(packet: Packet): boolean {
   );
 }
 
-/** A length as it is written. */
+/** Encodes a length. */
 function lengthOf(body: number): Buffer {
   const bytes: number[] = [];
   do {

@@ -1,33 +1,34 @@
-/** What messages at the broker want of devices. */
+/** Carries out messages from the broker that are for devices. */
 import type { Transaction } from "../../server/mod.ts";
 import { formatMarked, isName, NAME_RULE, textOf } from "../../server/protocol/channel_lines.ts";
+import type { LocalError } from "../../server/protocol/errors.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { Refusal, timeOf, valueIn } from "./payload.ts";
 import type { Requests } from "./requests.ts";
 import type { Delivery } from "./tasks.ts";
 import type { Topics } from "./topics.ts";
 
-/** Where messages go. */
+/** What commands need from the bridge. */
 export interface CommandsHost {
   readonly topics: Topics;
   readonly requests: Requests;
   readonly own: OwnTopics;
   /** As `Clock.now`. */
   now(): number;
-  /** How long an order may wait for the device if it has no deadline of its own, in ms. */
+  /** How long a command may wait for the device if it has no expiry, in ms. */
   readonly patience: number;
 }
 
 /**
- * Does what a message wants, as a part of a transaction.
+ * Carries out a message, as a part of a transaction.
  *
- * @param without Devices that cannot take it, where it is for several.
+ * @param without Devices that cannot accept it, and why, if it is for several.
  * @throws {HoldfastError} it cannot be done
  */
 export function perform(
   delivery: Delivery,
   tx: Transaction,
-  without: ReadonlySet<string>,
+  without: ReadonlyMap<string, LocalError>,
   host: CommandsHost,
 ): void {
   const target = host.topics.parse(delivery.topic);

@@ -1,25 +1,25 @@
-/** What a device says about itself when it connects, as it is published. */
+/** A device's diagnostics from its hello, as they are published. */
 import { pairsOf } from "../../server/protocol/diagnostics.ts";
 
 /**
- * The metadata of its last hello, as they are, numbers as numbers; and `booted`, in ISO 8601, if it has said its
+ * The metadata of its last hello, with numbers as numbers; and `booted`, in ISO 8601, if the metadata has its
  * milliseconds.
  */
 export type Diagnostics = Readonly<Record<string, string | number>>;
 
 const NUMBER = /^-?\d{1,15}$/;
 
-/** A device's milliseconds come round. */
+/** Where a device's milliseconds wrap. */
 const ROUND = 2 ** 32;
 
-/** How far two times of one boot may be apart, in ms, and how far a device's clock may be wrong. */
+/** How far two computed times of one boot may be apart, and how far a device's clock may be wrong, in ms. */
 const TOLERANCE = 60_000;
 const DRIFT = 1 / 1000;
 
 /**
- * @param metadata `key=value` pairs with a space between them.
+ * @param metadata `key=value` pairs separated by spaces.
  * @param now In ms since 1970.
- * @param before What was published last: of one boot the same time is told, though clocks are never quite the same.
+ * @param before What was published last: a boot keeps its first time, though clocks differ slightly.
  */
 export function diagnosticsOf(
   metadata: string,

@@ -1,6 +1,6 @@
 /**
- * Announces a device to Home Assistant: the payload of device-based discovery, made of the
- * device's description and of its diagnostics. Pure.
+ * Announces a device to Home Assistant: makes the payload of device-based discovery from the
+ * device's description and diagnostics. Pure.
  */
 import type { ChannelDescription, Description, RunningApplication } from "../../server/mod.ts";
 import { textOf, valueOf } from "../../server/protocol/channel_lines.ts";
@@ -10,9 +10,9 @@ import type { Topics } from "./topics.ts";
 import { deviceClassOf, stateClassOf } from "./units.ts";
 
 /**
- * Whose availability Home Assistant looks at, beside the bridge's: where a device is not available, its entities are
- * grey, and cannot be set. "sensors": that of the device counts for what it tells, and not for what can be set, as
- * settings wait safely. "all": for everything. "none": for nothing.
+ * Which entities depend on the device's availability, besides the bridge's: entities of an unavailable device are
+ * grey, and cannot be set. "sensors": those that only report, not those that can be set, as settings wait safely.
+ * "all". "none".
  */
 export type AvailabilityOf = "sensors" | "all" | "none";
 
@@ -27,7 +27,7 @@ export interface Portrait {
   readonly diagnostics: Diagnostics;
 }
 
-/** One entity. Without anything but its platform it is removed. */
+/** An entity. One with nothing but its platform is removed. */
 export type Component = Readonly<Record<string, unknown>> & { readonly p: string };
 
 /** The payload. */
@@ -38,19 +38,19 @@ export interface DiscoveryPayload {
   readonly [more: string]: unknown;
 }
 
-/** Everything is sent and asked for once. */
+/** Everything is sent and subscribed with QoS 2. */
 const QOS = 2;
 
 /** Longest state of an entity. */
 const MOST_STATE = 255;
 
-/** A number without a bound has this one: Home Assistant wants one, and would take 1 to 100. */
+/** The limit of a number that has none: Home Assistant needs one, and would assume 1 to 100. */
 const MOST_NUMBER = 1e15;
 
-/** Its least step. */
+/** Home Assistant's smallest step. */
 const LEAST_STEP = 0.001;
 
-/** Type of an event that is told with another word than those described, or is described without any. */
+/** Type of an event whose word is not in its description. */
 const ANY_EVENT = "event";
 
 const IS_TEXT = "value_json is string";
@@ -61,7 +61,10 @@ const AS_JSON = "{{ value | tojson }}";
 
 const encoder = new TextEncoder();
 
-/** A text in letters that Home Assistant takes for ids, `a-z A-Z 0-9 - _`. No two are the same, and none has `__`. */
+/**
+ * Encodes a text in characters that Home Assistant allows in ids, `a-z A-Z 0-9 - _`. The encoding is unique, and never
+ * contains `__`.
+ */
 export function plainId(text: string): string {
   return Array.from(encoder.encode(text), (byte) => {
     const character = String.fromCharCode(byte);
@@ -70,12 +73,12 @@ export function plainId(text: string): string {
   }).join("");
 }
 
-/** A device's id in Home Assistant. @param prefix Of the topics: several bridges may be at one broker */
+/** A device's id in Home Assistant. @param prefix The bridge's: several bridges may share a broker */
 export function objectId(prefix: string, device: string): string {
   return `${plainId(prefix)}__${plainId(device)}`;
 }
 
-/** @returns undefined: there is nothing to be shown */
+/** @returns undefined: there is nothing to show */
 export function discoveryOf(
   { id, application, description, diagnostics }: Portrait,
   topics: Topics,
@@ -98,7 +101,7 @@ export function discoveryOf(
     add(component, plainId(channel), !("command_topic" in component));
   }
   for (const [name, component] of Object.entries(diagnosticsIn(diagnostics))) {
-    // No channel is called so: what stands for another character than a letter is "_" and two capitals or digits.
+    // No channel has this id: in an encoded name "_" is followed by two upper-case letters or digits.
     add({ ...component, state_topic: topics.diagnostics(id) }, `_${name}`, true);
   }
   if (Object.keys(cmps).length === 0) return undefined;
@@ -117,7 +120,9 @@ export function discoveryOf(
   };
 }
 
-/** The same; what is gone from it is removed. @param before What was published last, as JSON, or "" */
+/**
+ * The same payload, with removals of components that it no longer has. @param before The last payload, as JSON, or ""
+ */
 export function withRemoved(payload: DiscoveryPayload, before: string): DiscoveryPayload {
   if (before === "") return payload;
   const { cmps } = JSON.parse(before) as DiscoveryPayload;
@@ -126,17 +131,17 @@ export function withRemoved(payload: DiscoveryPayload, before: string): Discover
   return { ...payload, cmps: { ...payload.cmps, ...Object.fromEntries(gone) } };
 }
 
-/** Of a device that Home Assistant is to forget: what it may show until it is told that. @param before A payload */
+/** For a device that Home Assistant should forget: a mark of what it may still show. @param before A payload */
 export function nothingOf(before: string): string {
   return JSON.stringify({ cmps: withRemoved({ dev: {}, o: {}, cmps: {} }, before).cmps });
 }
 
-/** Whether that is what is kept. */
+/** Whether a kept payload is such a mark. */
 export function isNothing(kept: string): boolean {
   return kept !== "" && !("dev" in JSON.parse(kept));
 }
 
-/** Whether it removes something: then it must be published once more, without that part. */
+/** Whether a payload removes something: then it must be published once more without that part. */
 export function removes(payload: string): boolean {
   if (payload === "") return false;
   const { cmps } = JSON.parse(payload) as DiscoveryPayload;
@@ -164,7 +169,7 @@ function componentOf(
         value_template: LEVEL,
       };
     case "switch":
-      // A chip reads 1 and 0, and applications that take true take these as well.
+      // Chips read 1 and 0, and applications that accept true accept these as well.
       return {
         p: "switch",
         ...setting,
@@ -200,7 +205,7 @@ function componentOf(
   }
 }
 
-/** Whether a word that is sent without quotes is still that word: null would be none, 1.0 would be 1. */
+/** Whether a word without quotes is parsed as the same word: null and 1.0 are not. */
 function isItself(word: string): boolean {
   const value = valueOf(word);
   return typeof value !== "object" && String(value) === word;
@@ -229,7 +234,7 @@ function measured(unit?: string): { unit_of_measurement?: string; device_class?:
   };
 }
 
-/** Home Assistant wants a range, and a greater number at its end. */
+/** Home Assistant needs a range whose end is greater than its beginning. */
 function numbers({ min, max, step }: { min?: number; max?: number; step?: number }): object {
   const isOpen = min === undefined || max === undefined;
   const least = min ?? -MOST_NUMBER;
@@ -242,7 +247,7 @@ function numbers({ min, max, step }: { min?: number; max?: number; step?: number
   };
 }
 
-/** An event has a type there, of a list; ours has any value. */
+/** In Home Assistant an event has a type from a list; ours has any value. */
 function event(name: string, topic: string, values: readonly string[] = []): Component {
   const types = [...new Set([...values, ANY_EVENT])];
   const word = `(value_json if ${IS_TEXT} else value)`;
@@ -254,7 +259,7 @@ function event(name: string, topic: string, values: readonly string[] = []): Com
   return { p: "event", name, state_topic: topic, event_types: types, value_template: template };
 }
 
-/** The part of it that is shown. */
+/** The diagnostics that are shown. */
 function diagnosticsIn({ rssi, heap, booted }: Diagnostics): Record<string, Component> {
   const entity_category = "diagnostic";
   const number = (key: string, { name, unit }: DiagnosticName): Component => ({

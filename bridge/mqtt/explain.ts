@@ -1,19 +1,22 @@
-/** Why there is no connection, in words that say what to do. */
+/** Explains why there is no connection, and what to do. */
 import { type HoldfastError, PeerError } from "../../server/protocol/errors.ts";
 import { BrokerError } from "./errors.ts";
 import type { Version } from "./codec.ts";
 import { OLDER } from "./reasons.ts";
 
-/** Codes of TLS: the broker ends the handshake, as it does not take what the bridge shows. */
+/** TLS error codes if the broker ends the handshake because of the bridge's certificate. */
 const WANTED = /ALERT_CERTIFICATE_REQUIRED|ALERT_NO_CERTIFICATE/;
 const NOT_TAKEN = /ALERT_(\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
-/** The same of this side's: who has signed the broker's certificate is not trusted, or it is another one's. */
+/**
+ * TLS error codes of this side: the signer of the broker's certificate is not trusted, or the certificate has another
+ * name.
+ */
 const UNTRUSTED = /SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ISSUER|CERT_CHAIN|CERT_SIGNATURE/;
 const OF_ANOTHER = /ALTNAME/;
 const OUT_OF_DATE = /CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/;
 
-/** @param isGreeting The broker was sent CONNECT, and has not answered. */
+/** @param isGreeting Whether CONNECT was sent and not answered. */
 export function explain(
   reason: HoldfastError,
   isGreeting: boolean,
@@ -23,7 +26,7 @@ export function explain(
   const certificate = ofCertificates(reason);
   if (certificate) return certificate;
   if (!isGreeting || version !== 5) return reason;
-  // That is how old brokers refuse a version that they do not know.
+  // Old brokers refuse an unknown version like this.
   const hint = `${reason.message}, in answer to CONNECT; if it does not support MQTT 5, ${OLDER}`;
   return new PeerError("LOST", hint, { cause: reason });
 }

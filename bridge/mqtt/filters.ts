@@ -1,4 +1,4 @@
-/** Topic filters as sets of topics: which topics they have, which others, and which in common. */
+/** Topic filters as sets of topics: whether one covers another, and which have topics in common. */
 
 /** Longest topic or filter of a device, in UTF-16 units. */
 const LONGEST = 256;
@@ -15,7 +15,7 @@ export function wrongFilter(filter: string): string | undefined {
   if (/[\x00-\x1f\x7f-\x9f]/.test(filter) || !filter.isWellFormed()) {
     return "it must not have control characters";
   }
-  if (filter.startsWith("$")) return "it must not begin with $";
+  if (filter.startsWith("$")) return "it must not start with $";
   const levels = filter.split("/");
   if (levels.some((level) => level.length > 1 && /[+#]/.test(level))) {
     return "+ and # must stand for whole levels";
@@ -23,7 +23,7 @@ export function wrongFilter(filter: string): string | undefined {
   return levels.slice(0, -1).includes("#") ? "# must be the last level" : undefined;
 }
 
-/** Whether all topics that a filter has are also the pattern's. */
+/** Whether a pattern matches all topics that a filter matches. */
 export function covers(pattern: string, filter: string): boolean {
   const [wide, narrow] = [pattern.split("/"), filter.split("/")];
   for (const [i, level] of wide.entries()) {
@@ -32,7 +32,7 @@ export function covers(pattern: string, filter: string): boolean {
     if (other === undefined || other === "#") return false;
     if (level !== "+" && level !== other) return false;
   }
-  // a/# has a, too.
+  // a/# matches a, too.
   return narrow.length === wide.length;
 }
 
@@ -42,7 +42,7 @@ interface Node {
   filter?: string | undefined;
 }
 
-/** A set of filters that finds those which have a topic in common with another one, or which have a topic. */
+/** A set of filters that finds those that match a topic, or have a topic in common with another filter. */
 export class Filters {
   readonly #root: Node = { below: new Map() };
 
@@ -72,7 +72,7 @@ export class Filters {
     }
   }
 
-  /** Those that have a topic in common with this filter; for a topic, those that have it. */
+  /** The filters that have a topic in common with this one; for a topic, those that match it. */
   meeting(filter: string): Generator<string> {
     return meeting(this.#root, filter.split("/"), 0);
   }

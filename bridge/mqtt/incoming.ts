@@ -1,4 +1,4 @@
-/** Ids of messages that a session's broker has sent with QoS 2, and not released: each message is taken once. */
+/** Ids of QoS 2 messages that the broker has sent and not released, so that each message is accepted once. */
 import { BrokerError } from "./errors.ts";
 import { NOT_FOUND } from "./outgoing.ts";
 import type { Delivery, Outlet, Task } from "./tasks.ts";
@@ -7,13 +7,13 @@ export class Incoming {
   readonly #outlet: Outlet;
   readonly #ids = new Map<number, "pending" | "taken" | "going">();
 
-  /** @param taken Ids of messages that were taken. */
+  /** @param taken Ids of messages that were accepted. */
   constructor(outlet: Outlet, taken: readonly number[]) {
     this.#outlet = outlet;
     for (const id of taken) this.#ids.set(id, "taken");
   }
 
-  /** The broker has another session. */
+  /** The broker has a new session. */
   clear(): void {
     this.#ids.clear();
   }
@@ -24,8 +24,9 @@ export class Incoming {
     if (qos < 2) return this.#outlet.ask(task);
     const known = this.#ids.get(packet);
     if (known === "taken") return this.#outlet.answer("pubrec", packet);
-    if (known) return; // its answer comes when it is safe
-    // There may be more than the receive maximum: mosquitto 2.0.11 does not always keep it. Ids bound them.
+    if (known) return; // it is answered when it is safe
+    // There may be more than the receive maximum, which mosquitto 2.0.11 does not always obey. The number of ids bounds
+    // them.
     this.#ids.set(packet, "pending");
     this.#outlet.ask(task);
   }
@@ -35,9 +36,9 @@ export class Incoming {
     const known = this.#ids.get(packet);
     if (known === "going") return;
     if (known === "pending") {
-      throw new BrokerError("UNEXPECTED", `message ${packet} is released before it was taken`);
+      throw new BrokerError("UNEXPECTED", `message ${packet} is released before it was accepted`);
     }
-    // It was forgotten already, and the broker does not know that.
+    // It was already forgotten, but the broker does not know that.
     if (!known) return this.#outlet.answer("pubcomp", packet, NOT_FOUND);
     this.#ids.set(packet, "going");
     this.#outlet.ask({ does: "forget", packet });
@@ -55,7 +56,7 @@ export class Incoming {
     this.#outlet.answer(task.qos === 2 ? "pubrec" : "puback", packet);
   }
 
-  /** Drops a task that was not taken. */
+  /** Drops a task that was not started. */
   forget(task: Extract<Task, { does: "deliver" | "forget" }>): void {
     if (task.does === "forget") this.#ids.set(task.packet, "taken");
     else if (task.qos === 2) this.#ids.delete(task.packet);

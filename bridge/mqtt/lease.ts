@@ -1,51 +1,51 @@
 /**
- * Which of several servers on one database has the connection to the broker. A row says which, with a token that grows
- * each time that another one gets it. Whatever the connection has to be safe is in a transaction with `guard`, which
- * fails if the token is another one by then, and until it has ended nobody gets the lease. So a server that was paused,
- * or cut off from the database, changes nothing any more, whatever it still sends; and the broker ends its connection
- * when the next server connects, as both say the same client id.
+ * Decides which of several servers on one database has the connection to the broker. A row names it, with a token that
+ * grows each time another server gets the lease. Everything that the connection must make safe is in a transaction with
+ * `guard`, which fails if the token has changed by then; until it has ended nobody gets the lease. So a server that was
+ * paused, or cut off from the database, changes nothing any more, whatever it still sends; and the broker ends its
+ * connection when the next server connects, as both use the same client id.
  *
- * The row's time is by the database's clock. A server also counts for itself, and leaves the broker alone before its time
- * can be up for the others.
+ * The row's time is on the database's clock. A server also counts with its own clock, and disconnects from the broker
+ * before the lease can have expired for the others.
  */
 import { LocalError, type Transaction } from "../../server/mod.ts";
 import type { Clock } from "../../server/transport/platform.ts";
 
-/** Between two looks at what others have done, in ms. */
+/** Interval for reading what others have done, in ms. */
 const LOOK = 100;
 
-/** Of the lease: between two beats, and what this server does not count on. */
+/** Parts of the lease: the interval between two beats, and a safety margin. */
 const PACE = 1 / 5;
 const MARGIN = 1 / 5;
 
-/** Time after which a dead server is forgotten, if nothing that it has said is left. */
+/** Time after which a dead server is forgotten, if no device's row names it any more. */
 const BURIED = "1 day";
 
 /** What others have done. */
 export interface Seen {
-  /** Publications wait. */
+  /** Whether publications wait. */
   readonly waits: boolean;
   /** See `mqtt_session`. */
   readonly round: number;
 }
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface LeaseHost {
   readonly clock: Clock;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
   /** This server has the connection from now on. */
   begins(): void;
-  /** It has it no longer. */
+  /** This server has lost the connection. */
   ends(): void;
   saw(seen: Seen): void;
 }
 
 export class Lease {
-  /** This server, among those that have a bridge on the same tables. */
+  /** This server's name among those that have a bridge on the same tables. */
   readonly server = crypto.randomUUID();
   readonly #host: LeaseHost;
   readonly #ms: number;
-  #token: number | undefined; // it has it
+  #token: number | undefined; // set while it has the lease
   #nextBeat = -Infinity;
   #cancelPause = () => {};
   #cancelEnd = () => {};
@@ -57,12 +57,15 @@ export class Lease {
     this.#ms = ms;
   }
 
-  /** Begins to look, and to want it. */
+  /** Starts to compete for the lease. */
   start(): void {
     void this.#run();
   }
 
-  /** Has a transaction fail if it is another server's by then. @throws {LocalError} FENCED: that is known already */
+  /**
+   * Makes a transaction fail if another server has the lease by then. @throws {LocalError} FENCED: that is already
+   * known
+   */
   guard(tx: Transaction): void {
     if (this.#token === undefined) throw fenced();
     tx.run(
@@ -74,7 +77,10 @@ export class Lease {
     );
   }
 
-  /** A transaction that only counts while this server has it. @throws {LocalError} FENCED; what else it fails with */
+  /**
+   * Runs a transaction that is valid only while this server has the lease. @throws {LocalError} FENCED; and its other
+   * errors
+   */
   async transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
     const token = this.#token;
     try {
@@ -89,12 +95,12 @@ export class Lease {
     }
   }
 
-  /** This server cannot use it at present: it tries again with the next beat, if nobody else has it by then. */
+  /** This server cannot use the lease at present: it tries again with the next beat, if nobody else has it by then. */
   drop(): void {
     this.#end();
   }
 
-  /** Gives the lease to others. Its pending statements are not awaited: the server may be about to close. */
+  /** Releases the lease. Does not wait for its statements: the server may be about to close. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -114,7 +120,7 @@ export class Lease {
       try {
         await this.#look();
       } catch {
-        // The store fails, and says so itself: the time is up then, if that lasts.
+        // The store fails, and reports that itself; if it lasts, the lease expires.
       }
       if (this.#isClosed) return;
       await new Promise<void>((resolve) => {
@@ -146,7 +152,7 @@ export class Lease {
     return { isFree: is_free === 1, seen: { waits: waits === 1, round: Number(round) } };
   }
 
-  /** Says that this server is alive; keeps the lease, or takes it if it is free. */
+  /** Notes that this server is alive; renews the lease, or takes it if it is free. */
   async #beat(): Promise<void> {
     const { clock, transaction } = this.#host;
     const begun = clock.now();
@@ -181,7 +187,8 @@ export class Lease {
     });
     if (this.#isClosed) return;
     if (!row) return this.#end();
-    // Its time was up meanwhile. What it has begun with that token must not count any more: the next beat gets another.
+    // The lease expired meanwhile. What was started with that token must not count any more: the next beat gets a new
+    // one.
     if (token !== this.#token) return;
     this.#hold(Number(row.token), begun + this.#ms * (1 - MARGIN) - clock.now());
   }
@@ -189,7 +196,7 @@ export class Lease {
   /** @param ms For how much longer. */
   #hold(token: number, ms: number): void {
     if (ms <= 0 || token !== this.#token) this.#end();
-    if (ms <= 0) return; // the next beat tells whether it is another one's by then
+    if (ms <= 0) return; // the next beat shows whether another server has it
     this.#cancelEnd();
     this.#cancelEnd = this.#host.clock.after(ms, () => this.#end());
     if (token === this.#token) return;
@@ -205,7 +212,7 @@ export class Lease {
   }
 }
 
-/** SQLSTATE: what `guard` fails with. */
+/** SQLSTATE with which `guard` fails. */
 const DIVISION_BY_ZERO = "22012";
 
 function fenced(): LocalError {

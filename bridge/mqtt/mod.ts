@@ -1,5 +1,5 @@
 /**
- * A bridge between a server's devices and an MQTT broker: README.md has its topics, and what it promises.
+ * A bridge between a server's devices and an MQTT broker. README.md describes its topics and guarantees.
  *
  * @module
  */

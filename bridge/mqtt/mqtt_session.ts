@@ -2,10 +2,10 @@
  * A session with a broker, MQTT 3.1.1 or 5: bytes, the time and publications go in; bytes, tasks and the next deadline
  * come out. No socket, no clock, no disk.
  *
- * What must be safe before the broker may know of it comes out as a task. Its owner makes that safe in the store, and
- * says so by `safe`; only then the answer goes out. So packet ids and what they stand for are never apart: a publication
- * is `sent` in the store before PUBLISH, `released` before PUBREL, and gone after PUBCOMP; the id of a message is in the
- * store before PUBREC, in one transaction with what the message does, and gone before PUBCOMP.
+ * What must be safe before the broker may know it comes out as a task. The owner makes that safe in the store, and then
+ * calls `safe`; only then the answer is sent. So packet ids and their meaning always agree: a publication is `sent` in
+ * the store before PUBLISH, `released` before PUBREL, and deleted after PUBCOMP; the id of a message is in the store
+ * before PUBREC, in one transaction with the message's effects, and deleted before PUBCOMP.
  */
 import { Buffer } from "node:buffer";
 import { checkNoAlias } from "./aliases.ts";
@@ -26,7 +26,7 @@ import { checkConnack, refusal } from "./reasons.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Timing } from "./timing.ts";
 
-/** The broker keeps the session for as long as it can. */
+/** Session expiry: the broker keeps the session for ever. */
 const FOR_EVER = 0xffff_ffff;
 
 /** Options of a session. */
@@ -34,23 +34,23 @@ export interface SessionOptions {
   version: Version;
   clientId: string;
   username?: string;
-  /** In s. */
+  /** Keepalive in s. */
   keepalive: number;
-  /** A retained topic that says whether the bridge is there: online or offline. */
+  /** Retained topic of the bridge's status: online or offline. */
   status: string;
   /** The bridge's own topic filters. */
   subscribe: readonly string[];
-  /** Publications that are under way at once. */
+  /** Most publications under way at once. */
   window: number;
-  /** Messages with QoS 2 that the broker may have under way at once. */
+  /** Most QoS 2 messages that the broker may have under way at once. */
   receiveMaximum: number;
 }
 
-/** A session in the store. */
+/** A session as it is stored. */
 export interface Kept {
-  /** In the order in which they were sent first. */
+  /** In the order in which they were first sent. */
   readonly inFlight: readonly InFlight[];
-  /** Ids of messages that were taken, and not released by the broker. */
+  /** Ids of messages that were accepted and that the broker has not released. */
   readonly taken: readonly number[];
   /** Subscriptions that the broker may have, the bridge's own among them. */
   readonly filters: readonly Filter[];
@@ -67,9 +67,9 @@ export class MqttSession {
   readonly #out: Outgoing;
   readonly #in: Incoming;
   readonly #subscriptions: Subscriptions;
-  #isForgotten = false; // by the broker, and that is not safe
+  #isForgotten = false; // whether the broker has forgotten the session, which is not safe yet
   #window: number;
-  #longest = Infinity; // packet that the broker takes, in bytes
+  #longest = Infinity; // longest packet that the broker accepts, in bytes
   readonly #timing: Timing;
 
   constructor(options: SessionOptions, { inFlight, taken, filters }: Kept) {
@@ -89,7 +89,7 @@ export class MqttSession {
     this.#subscriptions = new Subscriptions(outlet, version, subscribe, filters);
   }
 
-  /** Begins to want a connection. */
+  /** Starts to connect. */
   start(now: number): void {
     this.#timing.start(now);
   }
@@ -108,37 +108,37 @@ export class MqttSession {
     return this.#timing.pause(now);
   }
 
-  /** There is no connection, and none is being made. */
+  /** Whether there is no connection, and none is being made. */
   get isOffline(): boolean {
     return this.#phase === "offline";
   }
 
-  /** The broker was sent CONNECT, and has not answered. */
+  /** Whether CONNECT was sent and not answered. */
   get isGreeting(): boolean {
     return this.#phase === "greeting";
   }
 
-  /** The broker has the session, and takes publications. */
+  /** Whether the broker has the session, and accepts publications. */
   get isReady(): boolean {
     return this.#phase === "ready";
   }
 
-  /** How many more publications it takes. */
+  /** How many more publications the broker accepts. */
   get free(): number {
     return this.isReady ? Math.max(0, this.#window - this.#out.size) : 0;
   }
 
-  /** How many publications it takes. */
+  /** How many publications the broker accepts at once. */
   get window(): number {
     return this.#window;
   }
 
-  /** Publications from this one on have no id yet: one of those under way has it. */
+  /** The first publication whose id is still in use by one under way; it and later ones must wait. */
   get end(): number {
     return this.#out.end;
   }
 
-  /** These topic filters are wanted from now on, beside the bridge's own. */
+  /** Sets the topic filters that are wanted besides the bridge's own. */
   want(filters: ReadonlySet<string>): void {
     this.#subscriptions.want(filters);
   }
@@ -149,7 +149,7 @@ export class MqttSession {
     this.#timing.connecting(now);
   }
 
-  /** The connection is there. */
+  /** The connection was made. */
   opened(now: number, password?: Uint8Array): void {
     const { version, clientId, username, keepalive, status, receiveMaximum } = this.#options;
     this.#phase = "greeting";
@@ -169,7 +169,7 @@ export class MqttSession {
     });
   }
 
-  /** The connection is gone. Tasks that were not taken come again. */
+  /** The connection has ended. Tasks that were not started come again. */
   closed(now: number): void {
     this.#phase = "offline";
     this.#output = [];
@@ -193,7 +193,7 @@ export class MqttSession {
     return this.#tasks.splice(0);
   }
 
-  /** How much waits to be made safe. */
+  /** How many messages wait to be made safe. */
   get waiting(): number {
     return this.#tasks.length;
   }
@@ -203,7 +203,7 @@ export class MqttSession {
     return this.#output.splice(0);
   }
 
-  /** Takes publications that are `sent` in the store: no more than `free`. */
+  /** Sends publications that are `sent` in the store: at most `free`. */
   publish(publications: readonly Publication[]): void {
     this.#out.add(publications);
     this.#fill();
@@ -239,7 +239,7 @@ export class MqttSession {
         return this.#in.released(packet.messageId!);
       case "pubrec":
       case "pubcomp":
-        if (this.#phase === "resuming") return; // nothing was sent yet: they will be asked again
+        if (this.#phase === "resuming") return; // nothing was sent yet: the tasks will come again
         this.#timing.progressed();
         if (packet.cmd === "pubcomp") return this.#out.completed(packet.messageId!);
         return this.#out.received(packet.messageId!, refusal(packet));
@@ -252,7 +252,7 @@ export class MqttSession {
         return this.#timing.check(this.#subscriptions.owed ?? this.#out.owed, now);
       case "disconnect":
         if (this.#options.version !== 5) break;
-        throw new BrokerError("REFUSED", `the broker ends the connection: ${refusal(packet)}`);
+        throw new BrokerError("REFUSED", `the broker has ended the connection: ${refusal(packet)}`);
     }
     throw unexpected(packet);
   }
@@ -273,7 +273,7 @@ export class MqttSession {
     this.#tasks.push({ does: "resume", isPresent: !this.#isForgotten });
   }
 
-  /** The broker takes what was sent: its answers cannot be there yet. */
+  /** The broker is still reading: its answers cannot have come yet. */
   taken(now: number): void {
     this.#timing.taken(now);
   }
@@ -291,12 +291,12 @@ export class MqttSession {
     this.#fill();
   }
 
-  /** Sends what is due, as far as the broker takes it. */
+  /** Sends what is due, as far as the broker accepts it. */
   #fill(): void {
     if (this.isReady) this.#out.fill({ window: this.#window, longest: this.#longest });
   }
 
-  /** Drops a task that was not taken. */
+  /** Drops a task that was not started. */
   #forget(task: Task): void {
     switch (task.does) {
       case "deliver":
@@ -321,5 +321,5 @@ export class MqttSession {
 
 function unexpected({ cmd, messageId }: Packet): BrokerError {
   const which = messageId === undefined ? "" : ` for ${messageId}`;
-  return new BrokerError("UNEXPECTED", `${cmd.toUpperCase()}${which} cannot come now`);
+  return new BrokerError("UNEXPECTED", `${cmd.toUpperCase()}${which} is not allowed now`);
 }

@@ -204,7 +204,7 @@ Deno.test("a publication that is too large for the broker is given up by name", 
   rig.connect({ properties: { maximumPacketSize: 50 } });
   rig.session.publish([row(1, "x".repeat(50)), row(2)]);
   assertEquals(rig.sent(), ["publish 2"]);
-  const why = "it has 64 bytes, and the broker takes 50";
+  const why = "it has 64 bytes, but the broker accepts at most 50";
   assertEquals(rig.settle(), [`complete 1 (${why})`]);
 });
 
@@ -361,7 +361,7 @@ Deno.test("a broker of version 5 may end the connection, with its reason", () =>
   const error = assertThrows(() => rig.says({ cmd: "disconnect", reasonCode: 0x8e }), BrokerError);
   assertEquals(
     error.message,
-    "the broker ends the connection: another client has the same id (0x8e)",
+    "the broker has ended the connection: another client has the same id (0x8e)",
   );
 });
 

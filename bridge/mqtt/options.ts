@@ -9,7 +9,7 @@ import { MqttBridge, type MqttOptions } from "./bridge.ts";
 import type { Version } from "./codec.ts";
 import { AVAILABILITIES } from "./discovery.ts";
 
-/** As they are typed. */
+/** The options as strings. */
 export interface MqttArguments {
   mqtt: string;
   "mqtt-prefix"?: string | undefined;
@@ -28,29 +28,29 @@ export interface MqttArguments {
   "mqtt-sleeping"?: string[] | undefined;
 }
 
-/** A bridge whose credentials lie in files. */
+/** A bridge whose credentials are in files. */
 export interface MqttFromFiles {
   readonly bridge: MqttBridge;
-  /** A complaint if nobody takes the bridge's certificate any more. */
+  /** A warning if the bridge's certificate has expired. */
   readonly expired: string | undefined;
   /**
-   * Reads the files again, and uses what is in them from the next connection on.
+   * Reads the files again, and uses their contents from the next connection on.
    *
-   * @returns their names; undefined: there are none
-   * @throws {LocalError} BAD_ARGUMENT, naming the file: then nothing has changed
+   * @returns their names; undefined: there are no files
+   * @throws {LocalError} BAD_ARGUMENT, naming the file; then nothing has changed
    */
   reload(): string | undefined;
 }
 
 const VERSIONS: Readonly<Record<string, Version>> = { "3.1.1": 4, "5": 5 };
 
-/** The user's password, if it is in no file. */
+/** Environment variable with the user's password, if it is not in a file. */
 const PASSWORD = "HOLDFAST_MQTT_PASSWORD";
 
-/** Names of files. */
+/** Options that are names of files. */
 const FILES = ["mqtt-password-file", "mqtt-ca", "mqtt-cert", "mqtt-key"] as const;
 
-/** The bridge that is wanted. @throws {LocalError} BAD_ARGUMENT */
+/** Makes the bridge. @throws {LocalError} BAD_ARGUMENT */
 export function bridgeFrom(values: MqttArguments): MqttFromFiles {
   const options = optionsFrom(values);
   const bridge = new MqttBridge(options);
@@ -126,7 +126,7 @@ function passwordFrom(file: string | undefined, username: string): string | unde
   if (username === "") throw bad(`${from} needs a user: --mqtt mqtt://USER@HOST`);
   const password = said ?? read(from, file!);
   const line = password.replace(/\r?\n$/, "");
-  if (line === "") throw bad(`${from} has no password in it`);
+  if (line === "") throw bad(`${from} is empty: it must hold a password`);
   return line;
 }
 
@@ -180,7 +180,7 @@ function toWhole(option: string, text: string, least: number): number {
   throw bad(`${option} takes ms, ${least} to ${LONGEST_TIMER}, not ${JSON.stringify(text)}`);
 }
 
-/** MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */
+/** Parses MS for all devices, ID=MS for one. @throws {LocalError} BAD_ARGUMENT */
 function perDevice<Name extends string>(
   option: string,
   name: Name,
@@ -203,7 +203,7 @@ function perDevice<Name extends string>(
 function toAge(option: string, text: string): number {
   const age = parseSpan(text);
   if (age !== undefined) return age;
-  throw bad(`${option} takes a time such as 90s, 30m, 36h or 7d, not ${JSON.stringify(text)}`);
+  throw bad(`${option} takes a duration such as 90s, 30m, 36h or 7d, not ${JSON.stringify(text)}`);
 }
 
 function parse(text: string): URL {
@@ -214,7 +214,7 @@ function parse(text: string): URL {
   } catch {
     url = undefined;
   }
-  // The text is not repeated: somebody may have put a password into it.
+  // The error does not repeat the text, as it may contain a password.
   if (url && ["mqtt:", "mqtts:"].includes(url.protocol) && url.hostname !== "") return url;
   throw bad("--mqtt takes mqtt://USER@HOST:PORT, or mqtts:// for TLS");
 }
@@ -227,7 +227,7 @@ function read(option: string, file: string): string {
   }
 }
 
-/** Says which file it was. */
+/** Adds the name of the file to an error. */
 function named(file: string, check: () => void): void {
   try {
     check();

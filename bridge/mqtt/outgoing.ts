@@ -1,4 +1,4 @@
-/** A session's publications that are under way: each is sent, released and gone, and what the store says of it comes first. */
+/** A session's publications under way: each is sent, released and then done; the store records each step first. */
 import { Buffer } from "node:buffer";
 import { type Publish, TopicAliases } from "./aliases.ts";
 import { encode, type Version } from "./codec.ts";
@@ -12,17 +12,17 @@ const MOST_ID = 0xfffe;
 export const NOT_FOUND = 0x92;
 
 interface UnderWay extends InFlight {
-  /** It was sent on some connection. */
+  /** Whether it was sent before, on any connection. */
   isAgain: boolean;
-  /** It has not gone out on this connection. */
+  /** Whether it has yet to be sent on this connection. */
   isDue: boolean;
-  /** The next step is a task. */
+  /** Whether its next step is a task. */
   isPending: boolean;
 }
 
-/** What the broker takes. */
+/** The broker's limits. */
 export interface Bounds {
-  /** Publications that are under way at once. */
+  /** Most publications under way at once. */
   readonly window: number;
   /** Longest packet, in bytes. */
   readonly longest: number;
@@ -34,7 +34,7 @@ export class Outgoing {
   readonly #all = new Map<number, UnderWay>(); // by packet id, in order
   #aliases = new TopicAliases(0);
 
-  /** @param kept In the order in which they were sent first. */
+  /** @param kept In the order in which they were first sent. */
   constructor(outlet: Outlet, version: Version, kept: readonly InFlight[]) {
     this.#outlet = outlet;
     this.#version = version;
@@ -45,13 +45,13 @@ export class Outgoing {
     return this.#all.size;
   }
 
-  /** Publications from this one on have no id yet: one of those under way has it. */
+  /** The first publication whose id is still in use by one under way; it and later ones must wait. */
   get end(): number {
     const [oldest] = this.#all.values();
     return oldest ? endOfIds(oldest.seq) : Infinity;
   }
 
-  /** Takes publications that are `sent` in the store. */
+  /** Adds publications that are `sent` in the store. */
   add(publications: readonly Publication[]): void {
     for (const one of publications) this.#add({ ...one, isReleased: false }, false);
   }
@@ -61,7 +61,7 @@ export class Outgoing {
     this.#all.set(packet, { ...one, isAgain, isDue: true, isPending: false });
   }
 
-  /** There is another connection. @param aliases As many numbers the broker takes in place of topics. */
+  /** There is a new connection. @param aliases The broker's topic alias maximum. */
   greeted(aliases: number): void {
     this.#aliases = new TopicAliases(aliases);
   }
@@ -74,7 +74,7 @@ export class Outgoing {
     return undefined;
   }
 
-  /** The session goes on: all are due. @param isKnown The broker has the session. */
+  /** The session resumes: all are due. @param isKnown Whether the broker has the session. */
   resume(isKnown: boolean): void {
     for (const out of this.#all.values()) {
       out.isDue = true;
@@ -83,7 +83,7 @@ export class Outgoing {
     }
   }
 
-  /** Sends what is due, as far as the broker takes it. */
+  /** Sends what is due, as far as the broker accepts it. */
   fill({ window, longest }: Bounds): void {
     let underWay = 0;
     for (const [packet, out] of this.#all) {
@@ -100,7 +100,7 @@ export class Outgoing {
       const full = this.#packet(packet, out);
       const bytes = encode(full, this.#version);
       if (bytes.length > longest) {
-        const why = `it has ${bytes.length} bytes, and the broker takes ${longest}`;
+        const why = `it has ${bytes.length} bytes, but the broker accepts at most ${longest}`;
         out.isPending = true;
         const { seq, topic } = out;
         this.#outlet.ask({ does: "complete", packet, seq, topic, refused: why });
@@ -121,7 +121,7 @@ export class Outgoing {
     return { cmd: "publish", messageId, qos: 2, dup, topic, payload, retain, ...more };
   }
 
-  /** PUBREC has come. @param refused Why, if it is a refusal. */
+  /** PUBREC has come. @param refused The reason, if it is a refusal. */
   received(packet: number, refused: string | undefined): void {
     const out = this.#all.get(packet);
     if (out?.isPending) return;
@@ -140,7 +140,7 @@ export class Outgoing {
   /** PUBCOMP has come. */
   completed(packet: number): void {
     const out = this.#all.get(packet);
-    if (!out) return; // it was told before
+    if (!out) return; // it was already completed
     if (!out.isReleased || out.isDue) {
       throw new BrokerError("UNEXPECTED", `PUBCOMP for ${packet}, which was not released`);
     }
@@ -156,7 +156,7 @@ export class Outgoing {
     this.#outlet.answer("pubrel", packet);
   }
 
-  /** Drops a task that was not taken. */
+  /** Drops a task that was not started. */
   forget({ packet }: Extract<Task, { does: "release" | "complete" }>): void {
     this.#all.get(packet)!.isPending = false;
   }
@@ -169,12 +169,12 @@ function toPacket({ correlation, error }: Properties) {
   };
 }
 
-/** Publications from this one on have an id of one that is not older than `seq`. */
+/** The first publication that shares an id with `seq` or a later one. */
 export function endOfIds(seq: number): number {
   return seq + MOST_ID;
 }
 
-/** The id of a publication. Those that are under way at once are less than `MOST_ID` apart. */
+/** The packet id of a publication. Publications under way at once are less than `MOST_ID` apart. */
 function packetId(seq: number): number {
   return (seq - 1) % MOST_ID + 1;
 }

@@ -1,12 +1,12 @@
-/** What a device says of topics of its own: `TOPIC VALUE`, or a JSON object. */
+/** Parses a device's message for a topic of its own: `TOPIC VALUE`, or a JSON object. */
 import { textOf, type Value, valueOf } from "../../server/protocol/channel_lines.ts";
 import { wrongTopic } from "./filters.ts";
 import type { Message } from "./rows.ts";
 
 /**
- * The message that a device means: `home/door open`, or `{"topic":"home/door","value":"open","retain":true}`.
+ * Parses `home/door open`, or `{"topic":"home/door","value":"open","retain":true}`.
  *
- * @returns what is wrong with it, in its place
+ * @returns the message, or what is wrong with it
  */
 export function messageIn(value: Value | undefined): Message | string {
   const said = typeof value === "object" && value !== null ? fromObject(value) : fromText(value);
@@ -23,7 +23,7 @@ function fromText(value: Value | undefined): Message | string {
 }
 
 function fromObject(value: Value[] | { [name: string]: Value }): Message | string {
-  const rule = 'it is TOPIC VALUE, or {"topic":…,"value":…,"retain":…}';
+  const rule = 'it must be TOPIC VALUE, or {"topic":…,"value":…,"retain":…}';
   if (Array.isArray(value)) return rule;
   const { topic, value: said, retain = false, ...more } = value;
   if (typeof topic !== "string" || typeof retain !== "boolean" || Object.keys(more).length > 0) {
@@ -33,10 +33,10 @@ function fromObject(value: Value[] | { [name: string]: Value }): Message | strin
   return { topic, payload, retain };
 }
 
-/** A message for a device, as the value of an event. */
+/** Formats a message for a device, as the value of an event. */
 export function valueFor(topic: string, payload: string): string {
   const value = payload === "" ? undefined : valueOf(payload);
-  // Behind a topic with a blank nobody could tell where it ends; and one that is JSON is no text.
+  // The end of a topic with a space would be ambiguous; and a topic that is JSON would not be parsed as text.
   if (topic.includes(" ") || valueOf(topic) !== topic) {
     return textOf({ topic, ...(value !== undefined && { value }) });
   }

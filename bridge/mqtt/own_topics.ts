@@ -1,10 +1,10 @@
 /**
- * Topics of the devices' own, as far as the operator allows them. `!mqtt TOPIC VALUE` of a device is published;
- * `=mqtt ["filter", …]` says what it wants to hear, and that comes to it as `!mqtt TOPIC VALUE`.
+ * The devices' own topics, as far as the operator allows them. `!mqtt TOPIC VALUE` from a device is published; `=mqtt
+ * ["filter", …]` subscribes it, and messages come to it as `!mqtt TOPIC VALUE`.
  *
- * What a device wants is what it has reported of that channel, so it is kept with the device's states. Two filters that
- * have a topic in common, and are not the same, cannot both be: a broker may send a message once for each of them, and
- * nobody could tell that from two messages.
+ * A device's subscriptions are the reported value of that channel, so they are kept with the device's states. Two
+ * different filters with a topic in common are not allowed: a broker may send a message once for each of them, which
+ * looks like two messages.
  */
 import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts";
 import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
@@ -17,23 +17,26 @@ import type { Message } from "./rows.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { escapeLevel, type Topics } from "./topics.ts";
 
-/** The channel. */
+/** Name of the channel. */
 export const OWN_CHANNEL = "mqtt";
 
-/** Filters of a device. */
+/** Most filters of a device. */
 const MOST_FILTERS = 16;
 
-/** What stands for a device's id in a pattern. */
+/** Stands for a device's id in a pattern. */
 const ID = "{id}";
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface OwnTopicsHost {
   readonly topics: Topics;
   /** As `Clock.now`. */
   now(): number;
   /** Other topic filters are wanted. */
   wantsOthers(): void;
-  /** Says what a device may not, or cannot. @param topic Of a message that it does not get, if it is about one. */
+  /**
+   * Warns that a device may not do something, or cannot. @param topic The topic of a message that it does not get, if
+   * it is about one.
+   */
   warn(device: string, code: string, message: string, topic?: string): void;
 }
 
@@ -41,11 +44,13 @@ export class OwnTopics {
   readonly #host: OwnTopicsHost;
   readonly #patterns: readonly string[];
   readonly #filters = new Filters();
-  readonly #bridges = new Filters(); // what no wildcard of the operator allows
-  readonly #devices = new Map<string, Set<string>>(); // by the filter that they want
-  readonly #wants = new Map<string, readonly string[]>(); // by the device
+  readonly #bridges = new Filters(); // the bridge's topics, which wildcards never allow
+  readonly #devices = new Map<string, Set<string>>(); // by filter, the devices that want it
+  readonly #wants = new Map<string, readonly string[]>(); // by device, the filters
 
-  /** @param patterns Topic filters of what is allowed, with `{id}` for a device's id. @throws {LocalError} BAD_ARGUMENT */
+  /**
+   * @param patterns Topic filters that are allowed, with `{id}` for a device's id. @throws {LocalError} BAD_ARGUMENT
+   */
   constructor(host: OwnTopicsHost, patterns: readonly string[]) {
     for (const pattern of patterns) {
       const wrong = wrongFilter(pattern.replaceAll(ID, "x"));
@@ -61,13 +66,13 @@ export class OwnTopics {
     this.#bridges.add(host.topics.all);
   }
 
-  /** Whether devices have any. */
+  /** Whether devices may have topics of their own. */
   get isOn(): boolean {
     return this.#patterns.length > 0;
   }
 
   /**
-   * Finds what devices want that the server knows.
+   * Reads the subscriptions of all devices that the server knows.
    *
    * @param known Filters that the broker may have, oldest first: the first device that wanted one keeps it.
    */
@@ -75,7 +80,7 @@ export class OwnTopics {
     if (!this.isOn) return;
     const ranks = new Map(known.map((filter, i) => [filter, i]));
     const all: [id: string, filter: string][] = [];
-    // All at once: a device that is forgotten meanwhile would be waited for.
+    // All at once: it would wait for a device that is forgotten meanwhile.
     for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
       const filters = filtersIn(thing.reported(OWN_CHANNEL)?.value);
       for (const filter of filters) all.push([thing.id, filter]);
@@ -94,21 +99,21 @@ export class OwnTopics {
     return new Set(this.#devices.keys());
   }
 
-  /** Something has happened to a device. */
+  /** Handles an event of the server. */
   take(event: ServerEvent): void {
     if (event.event !== "forgotten" || !this.#wants.has(event.device)) return;
     this.#remove(event.device);
     this.#host.wantsOthers();
   }
 
-  /** A device says what it wants to hear: as a part of its transaction. */
+  /** A device reports its subscriptions, in its transaction. */
   report(value: Value, told: Told): void {
     const { thing: { id }, tx } = told;
     const listed = filtersIn(value);
     const isList = Array.isArray(value) && listed.length === value.length || value === null;
     const rule = `it must be a list of at most ${MOST_FILTERS} filters`;
     if (!isList) this.#refuse(told, "BAD_VALUE", rule);
-    // Other devices' wishes may change before this is safe: it is tried now, and counts then.
+    // Other devices' subscriptions may change before this is safe: it is checked now, and takes effect then.
     const before = this.#wants.get(id) ?? [];
     const refused = this.#assign(id, listed);
     this.#assign(id, before);
@@ -119,7 +124,7 @@ export class OwnTopics {
     });
   }
 
-  /** What a device wants to be published; undefined: nothing, as it was refused in its transaction. */
+  /** The message that a device wants published; undefined: it was refused, in its transaction. */
   message(value: Value | undefined, told: Told): Message | undefined {
     const message = messageIn(value);
     if (typeof message === "string") {
@@ -131,19 +136,19 @@ export class OwnTopics {
     return undefined;
   }
 
-  /** The message that a device has said it means, if it is one that the operator allows. */
+  /** The message of a value that a device has reported, if the operator allows it. */
   allowed(id: string, value: Value): Message | undefined {
     const message = messageIn(value);
     return typeof message !== "string" && this.#allows(id, message.topic) ? message : undefined;
   }
 
   /**
-   * A message has come that is of no topic of the bridge.
+   * A message has come whose topic is not the bridge's.
    *
-   * @param without Devices that have no room for it.
+   * @param without Devices that cannot accept it, and why.
    * @throws {HoldfastError} it is for no device
    */
-  deliver(delivery: Delivery, tx: Transaction, without: ReadonlySet<string>): void {
+  deliver(delivery: Delivery, tx: Transaction, without: ReadonlyMap<string, LocalError>): void {
     const { topic } = delivery;
     const filters = [...this.#filters.meeting(topic)].filter((filter) => this.#devices.has(filter));
     if (filters.length === 0) throw new Refusal("UNKNOWN_TOPIC", "no device wants it any more");
@@ -153,7 +158,8 @@ export class OwnTopics {
     for (const filter of filters) {
       for (const id of this.#devices.get(filter)!) {
         try {
-          if (without.has(id)) throw new LocalError("OUTBOX_FULL", "there is no room for it");
+          const why = without.get(id);
+          if (why) throw why;
           tx.write(id, line, expires === undefined ? {} : { expires });
         } catch (error) {
           if (!(error instanceof LocalError)) throw error;
@@ -163,7 +169,7 @@ export class OwnTopics {
     }
   }
 
-  /** The broker does not take a filter. */
+  /** The broker refuses a filter. */
   notGranted({ filter, why }: RefusedFilter): void {
     for (const id of this.#devices.get(filter) ?? []) {
       const message = `it cannot subscribe to ${
@@ -173,7 +179,7 @@ export class OwnTopics {
     }
   }
 
-  /** The device and the log are told what cannot be. */
+  /** Tells a refusal to the device and the log. */
   #refuse(
     { thing: { id }, channel: name, tx }: Told,
     code: "BAD_VALUE" | "NOT_ALLOWED",
@@ -185,12 +191,12 @@ export class OwnTopics {
     tx.afterCommit(() => this.#host.warn(id, code, why));
   }
 
-  /** A message does not go to a device that wants it. */
+  /** A message cannot be sent to a device that wants it. */
   #lost(device: string, topic: string, { code, message }: LocalError): void {
     this.#host.warn(device, code, `it does not get ${JSON.stringify(topic)}: ${message}`, topic);
   }
 
-  /** A device wants these, and nothing else. @returns why it does not get some of them */
+  /** Replaces a device's filters. @returns why some of them were refused */
   #assign(id: string, filters: readonly string[]): string[] {
     this.#remove(id);
     return filters.flatMap((filter) => {
@@ -200,7 +206,7 @@ export class OwnTopics {
     });
   }
 
-  /** Why a device cannot hear a filter; undefined: it can. */
+  /** Why a device cannot subscribe to a filter; undefined: it can. */
   #why(id: string, filter: string): string | undefined {
     const wrong = wrongFilter(filter);
     if (wrong !== undefined) return `${JSON.stringify(filter)} is not a filter: ${wrong}`;

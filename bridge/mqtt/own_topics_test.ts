@@ -169,11 +169,11 @@ toolTest("what a device may not is told to it, and in the log", TOOLS, async (to
     ["holdfast/shared 1", "operator allows"], // no wildcard has it
     ["holdfast/other/led/set 1", "operator allows"],
     ["home/a%2Fb/# 1", "must not have + or #"],
-    ["$SYS/x 1", "must not begin with $"],
+    ["$SYS/x 1", "must not start with $"],
     [undefined, "a topic is missing"],
-    [{ topic: 1 }, "it is TOPIC VALUE"],
-    [{ topic: "home/shared", more: 1 }, "it is TOPIC VALUE"],
-    [["home/shared"], "it is TOPIC VALUE"],
+    [{ topic: 1 }, "it must be TOPIC VALUE"],
+    [{ topic: "home/shared", more: 1 }, "it must be TOPIC VALUE"],
+    [["home/shared"], "it must be TOPIC VALUE"],
   ];
   for (const [value] of wrong) await device.event("mqtt", value);
   await until(() => faults.length === wrong.length, { what: () => faults.join("\n") });
@@ -185,7 +185,7 @@ toolTest("what a device may not is told to it, and in the log", TOOLS, async (to
     [["#"], ["operator allows"]],
     [["+/shared"], ["operator allows"]], // it has one below the prefix
     [["home/a%2Fb/#", "home/a%2Fb/x"], ["in common"]],
-    [["$share/a/home/shared", "home/#/x"], ["must not begin with $", "# must be the last level"]],
+    [["$share/a/home/shared", "home/#/x"], ["must not start with $", "# must be the last level"]],
   ];
   for (const [value, whys] of lists) {
     faults.length = 0;

@@ -1,4 +1,4 @@
-/** What a broker says when it refuses, and what it grants. */
+/** A broker's refusals and what it grants, from its packets. */
 import type { Packet, Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 
@@ -20,7 +20,7 @@ const RETURN_CODES: Readonly<Record<number, number>> = {
   5: 0x87,
 };
 
-/** Reason codes of MQTT 5 that need other words than their number, and what to do about them. */
+/** Reason codes of MQTT 5 in words, and what to do about them. */
 const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
   0x80: ["unspecified error"],
   0x81: ["malformed packet"],
@@ -34,28 +34,28 @@ const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
   0x89: ["it is busy", AGAIN],
   0x8a: ["banned", OWNER],
   0x8b: ["it is shutting down", AGAIN],
-  0x8c: ["it requires another authentication than user and password", OWNER],
+  0x8c: ["it requires authentication other than user and password", OWNER],
   0x8d: ["keepalive timeout"],
   0x8e: ["another client has the same id", "two servers must not run on copies of one store"],
   0x8f: ["the topic filter is not accepted"],
   0x90: ["the topic's name is not accepted"],
   0x91: ["the packet's id is in use"],
-  0x93: ["more was sent at once than it takes"],
+  0x93: ["more was sent at once than it accepts"],
   0x94: ["a topic alias is not accepted"],
   0x95: ["the packet is too large"],
   0x97: ["quota exceeded", OWNER],
   0x99: ["the payload has the wrong format"],
-  0x9a: ["it keeps no messages (retain), which the bridge needs"],
+  0x9a: ["it does not support retained messages, which the bridge needs"],
   0x9b: ["it does not support QoS 2, which the bridge needs"],
   0x9c: ["another broker is to be used for now", "give its address"],
   0x9d: ["the broker has moved", "give its new address"],
   0x9f: ["connections come too fast", AGAIN],
 };
 
-/** From this on a reason code is a failure. */
+/** Reason codes from here on are failures. */
 const FAILURE = 0x80;
 
-/** Why a packet refuses; undefined: it does not, or does not say. */
+/** The reason of a refusal; undefined: it is none, or has no reason. */
 export function refusal(packet: Packet): string | undefined {
   const { reasonCode: code = 0, properties = {} } = packet as {
     reasonCode?: number;
@@ -65,21 +65,21 @@ export function refusal(packet: Packet): string | undefined {
   return reasonOf(code, properties.reasonString, properties.serverReference);
 }
 
-/** What a reason code means. @param said The broker's own words. */
+/** A reason code in words. @param said The broker's own words. */
 export function reasonOf(code: number, ...said: (string | undefined)[]): string {
   const [words = "an unknown reason"] = REASONS[code] ?? [];
   const all = [`0x${code.toString(16)}`, ...said].filter((text) => text);
   return `${words} (${all.join(": ")})`;
 }
 
-/** Why CONNACK refuses, and what to do. */
+/** The reason of a refusal in CONNACK, and what to do. */
 function refusedWith(
   packet: Extract<Packet, { cmd: "connack" }>,
   version: Version,
 ): string | undefined {
   const { returnCode = 0, reasonCode = 0 } = packet;
   const code = version === 5 ? reasonCode : returnCode;
-  // Who speaks an older version only says so as that version does: 1.
+  // A broker that only knows an older version refuses with that version's code 1.
   if (version === 5 && (code === 1 || code === 0x84)) return `it does not support MQTT 5; ${OLDER}`;
   if (code === 0) return undefined;
   const [words, remedy] = REASONS[version === 5 ? code : RETURN_CODES[code] ?? 0] ?? [];
@@ -109,16 +109,16 @@ export function checkConnack(
   if (receiveMaximum === 0 || maximumPacketSize === 0) {
     throw new BrokerError(
       "UNEXPECTED",
-      "the broker takes 0 messages, or 0 bytes: it may not say so",
+      "the broker says that it accepts 0 messages, or 0 bytes, which is not allowed",
     );
   }
   if ((properties.maximumQoS ?? 2) < 2) {
-    throw new BrokerError("REFUSED", "the broker has no QoS 2, which the bridge needs");
+    throw new BrokerError("REFUSED", "the broker does not support QoS 2, which the bridge needs");
   }
   if (properties.retainAvailable === false) {
     throw new BrokerError(
       "REFUSED",
-      "the broker keeps no messages (retain), which the bridge needs",
+      "the broker does not support retained messages, which the bridge needs",
     );
   }
   return {

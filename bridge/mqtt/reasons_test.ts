@@ -23,7 +23,7 @@ const REFUSALS: [Version, number, ...string[]][] = [
   [5, 0x88, "not available", "tried again"],
   [5, 0x89, "busy", "tried again"],
   [5, 0x8a, "banned", "ask the broker's operator"],
-  [5, 0x8c, "another authentication"],
+  [5, 0x8c, "authentication other than"],
   [5, 0x97, "quota"],
   [5, 0x9f, "too fast", "tried again"],
   [5, 0xee, "an unknown reason (0xee)"],

@@ -1,8 +1,8 @@
 /**
- * Requests that come over MQTT. Each is asked at most once, and has one answer: what the device says, or why there is
- * none. A row says that an answer is owed; it is there from the transaction in which the message was taken until the one
- * in which the answer is published. The request itself is none of what survives: those whose rows a server finds when it
- * starts are answered with UNDECIDED.
+ * Requests that come over MQTT. Each reaches the device at most once, and has one answer: the device's, or why there is
+ * none. A row says that an answer is owed; it exists from the transaction in which the message was accepted until the
+ * one in which the answer is published. The request itself does not survive a restart: if a server finds rows when it
+ * starts, it answers them with UNDECIDED.
  */
 import { Buffer } from "node:buffer";
 import type { Thing, Transaction } from "../../server/mod.ts";
@@ -14,15 +14,15 @@ import { bytesOf, type Message } from "./rows.ts";
 import type { Delivery, Properties } from "./tasks.ts";
 import type { CommandTopic, Topics } from "./topics.ts";
 
-/** Longest correlation data, in bytes: it is kept until the answer is published. */
+/** Longest correlation data, in bytes, as it is kept until the answer is published. */
 const LONGEST_CORRELATION = 1024;
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface RequestsHost {
   readonly topics: Topics;
   /** As `Clock.now`. */
   now(): number;
-  /** Whether the server knows a device of this id. */
+  /** Whether the server knows a device with this id. */
   knows(id: string): boolean;
   /** A device that it knows. */
   thing(id: string): Promise<Thing>;
@@ -33,35 +33,35 @@ export interface RequestsHost {
   hasRoom(bytes: number): boolean;
 }
 
-/** Where an answer goes, and with what. */
+/** Where an answer goes, and its correlation data. */
 interface Asker {
   readonly topic: string;
   /** In base64. */
   readonly correlation?: string;
 }
 
-/** What is asked. */
+/** A request. */
 interface Question {
   readonly device: string;
   readonly channel: string;
   readonly value: Value | undefined;
-  /** By when the answer is wanted. */
+  /** The deadline for the answer. */
   readonly deadline: number;
 }
 
 export class Requests {
   readonly #host: RequestsHost;
   readonly #most: number;
-  /** In ms, for requests that say nothing of it. */
+  /** Deadline of requests without an expiry, in ms. */
   readonly #patience: number;
-  readonly #owed = new Set<number>(); // rows of those that are under way
-  readonly #taken = new WeakMap<Transaction, number>(); // how many a transaction adds
+  readonly #owed = new Set<number>(); // rows of the requests under way
+  readonly #taken = new WeakMap<Transaction, number>(); // how many requests a transaction adds
   #last = 0;
   #isClosed = false;
 
   /**
-   * @param most Requests that are under way at once.
-   * @param patience For those that say nothing of it, in ms.
+   * @param most Most requests under way at once.
+   * @param patience Deadline of requests without an expiry, in ms.
    */
   constructor(host: RequestsHost, most: number, patience: number) {
     this.#host = host;
@@ -69,7 +69,7 @@ export class Requests {
     this.#patience = patience;
   }
 
-  /** Answers what an earlier process has asked, or was about to. */
+  /** Answers requests of an earlier process, which may or may not have reached the device. */
   async start(tx: Transaction): Promise<void> {
     const why = new LocalError("UNDECIDED", STARTED_AGAIN);
     for (const { topic, correlation } of await tx.all(`SELECT * FROM mqtt_requests ORDER BY id`)) {
@@ -82,7 +82,7 @@ export class Requests {
     tx.run(`DELETE FROM mqtt_requests`);
   }
 
-  /** Requests under way are answered when the bridge is started again. */
+  /** Stops. Requests under way are answered when the bridge starts again. */
   close(): void {
     this.#isClosed = true;
   }
@@ -90,7 +90,7 @@ export class Requests {
   /**
    * A request has come. An impossible one is answered at once.
    *
-   * @throws {Refusal} what cannot even be answered
+   * @throws {Refusal} it cannot even be answered
    */
   take(target: CommandTopic, delivery: Delivery, tx: Transaction): void {
     const { topics } = this.#host;
@@ -157,7 +157,7 @@ export class Requests {
         this.#host.put(tx, answer);
       });
     } catch {
-      // The server was closed: the row stays, and is answered when it is started again.
+      // The server was closed: the row stays, and is answered after its restart.
     } finally {
       this.#owed.delete(id);
     }
@@ -180,7 +180,7 @@ export class Requests {
 
 const STARTED_AGAIN = "the server was restarted, so it is unknown whether the device was asked";
 
-/** Who asks. What cannot be a response topic, or is too long to be kept, is passed over. */
+/** Where the answer goes. An invalid response topic, or one too long to keep, is ignored. */
 function askerOf(
   { device, channel }: CommandTopic,
   { responseTopic, correlation }: Delivery,
@@ -208,7 +208,7 @@ function messageFor({ topic, correlation }: Asker, payload: string, error?: stri
   };
 }
 
-/** In place of an answer. The device's own words for it are in lower case, the server's in upper case. */
+/** The message for a failure. The device's codes are in lower case, the server's in upper case. */
 function faultFor(asker: Asker, error: unknown): Message {
   const [code, message] = error instanceof FaultError
     ? [error.fault, error.words]

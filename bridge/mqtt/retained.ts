@@ -1,19 +1,19 @@
 /**
- * The retained topics that the bridge has published: so that they are taken back at the broker when their device is
- * forgotten, also while nothing of this runs, or when the bridge's prefix is another one.
+ * The retained topics that the bridge has published, so that they can be removed from the broker when their device
+ * is forgotten, even while the bridge does not run, or after its prefix has changed.
  */
 import type { Transaction } from "../../server/mod.ts";
 
 /** A topic. */
 export interface Retained {
   readonly topic: string;
-  /** Whose it is; "": the bridge's own. */
+  /** Its device; "": the bridge itself. */
   readonly device: string;
-  /** What was published last, if the bridge needs that; else "". */
+  /** What was last published, if the bridge needs that; otherwise "". */
   readonly kept: string;
 }
 
-/** A topic was published. Nothing is written if it is known already. */
+/** A topic was published. Writes nothing if it is already known. */
 export function remember(tx: Transaction, topic: string, device: string): void {
   tx.run(
     `INSERT INTO mqtt_retained (topic, device) VALUES (?, ?) ON CONFLICT DO NOTHING`,
@@ -33,12 +33,12 @@ export function keepPayload(tx: Transaction, { topic, device, kept }: Retained):
   );
 }
 
-/** A topic was taken back. */
+/** A topic was removed. */
 export function forgetTopic(tx: Transaction, topic: string): void {
   tx.run(`DELETE FROM mqtt_retained WHERE topic = ?`, topic);
 }
 
-/** What was published last to a topic; "" if nothing, or if that was not kept. */
+/** What was last published to a topic; "" if nothing, or if that was not kept. */
 export async function keptOf(tx: Transaction, topic: string): Promise<string> {
   return String(
     (await tx.get(`SELECT kept FROM mqtt_retained WHERE topic = ?`, topic))?.kept ?? "",
@@ -54,7 +54,7 @@ export async function keptTopics(tx: Transaction, device: string): Promise<Retai
   return rows.map(({ topic, kept }) => ({ topic: String(topic), device, kept: String(kept) }));
 }
 
-/** Those of a device; without one, of all. */
+/** The topics of a device; without one, all. */
 export async function topicsOf(
   tx: Transaction,
   device?: string,

@@ -1,8 +1,8 @@
 /**
- * Bounds what waits for the broker. It counts in memory what is added and what is done; that can only be too much, as a
- * state that takes the place of another and a transaction that fails are counted as well. Where it seems full, it counts
- * in the store. Transactions that are under way are not counted there: so each device may be one message above the bound,
- * and those that share a transaction, as they do while at least half of the room is free, by half of it.
+ * Limits what waits for the broker. It counts in memory what is added and what is done; that count can only be too
+ * high, because it includes states that replace another and transactions that fail. If the room seems full, it counts
+ * in the store. Transactions under way are not counted there: so each device may exceed the limit by one message, and
+ * those that share a transaction, as they do while at least half of the room is free, by half of it.
  */
 import type { Amount } from "./rows.ts";
 
@@ -13,17 +13,17 @@ export class Room {
   readonly #window: () => number;
   #rows = 0;
   #bytes = 0;
-  /** In the store, when it was counted last, and not done since. Each of them wakes those who wait. */
+  /** Publications in the store at the last count that are not done since. Each that is done wakes the waiters. */
   #stored = 0;
-  readonly #states = new Map<string, number>(); // that wait, as far as is known, with their bytes
+  readonly #states = new Map<string, number>(); // states that are known to wait, with their bytes
   #counting: Promise<void> | undefined;
   #isFull = false;
   #freed = Promise.withResolvers<void>();
 
   /**
    * @param count Counts what is in the store.
-   * @param told Told when somebody begins to wait, and when nobody does any more.
-   * @param window If no more than this are under way what is added goes out at once; 0: it waits.
+   * @param told Called when a caller starts to wait, and when none waits any more.
+   * @param window If no more than this are under way, what is added is sent at once; 0: it waits.
    */
   constructor(
     most: Amount,
@@ -41,15 +41,15 @@ export class Room {
   /**
    * Waits until there is room, and takes it.
    *
-   * @param state The topic, if a newer value takes the place of one that waits: such a one needs no room.
-   * @returns the window by then
-   * @throws what it was closed with
+   * @param state The topic, if a newer value replaces one that waits: then it needs no room.
+   * @returns the window at that time
+   * @throws the error it was closed with
    */
   async take(bytes: number, state?: string): Promise<number> {
     while (this.#lacks(bytes, state)) {
       const { promise } = this.#freed;
       await this.count();
-      // The room may be held by transactions that fail, which would wake no waiter.
+      // Failing transactions may hold the room, and these would wake no waiter.
       if (!this.#lacks(bytes, state) || this.#stored === 0) break;
       this.#tell(true);
       await promise;
@@ -57,7 +57,7 @@ export class Room {
     return this.add(bytes, state);
   }
 
-  /** Whether there is room, as far as is known: it may be that there is more. */
+  /** Whether there is room according to the count, which may be too high. */
   has(bytes: number): boolean {
     if (!this.#lacks(bytes)) return true;
     this.count().catch(() => {}); // the server was closed
@@ -74,7 +74,7 @@ export class Room {
     return this.#counting ??= this.#recount();
   }
 
-  /** Takes room, whether or not there is some. @param state As for `take`. @returns the window */
+  /** Takes room, even if there is none. @param state As for `take`. @returns the window */
   add(bytes: number, state?: string): number {
     const window = this.#window();
     const waits = state !== undefined && window === 0;
@@ -85,7 +85,7 @@ export class Room {
     return window;
   }
 
-  /** States that wait are perhaps on their way from now on: what is added then has a row of its own. */
+  /** Waiting states may be sent from now on: a newer value then gets its own row. */
   moves(): void {
     this.#states.clear();
   }
@@ -96,13 +96,13 @@ export class Room {
     this.#set(this.#rows - rows, this.#bytes - bytes);
   }
 
-  /** There is nothing but this. */
+  /** Replaces the count. */
   settle({ rows, bytes }: Amount): void {
     this.#stored = rows;
     this.#set(rows, bytes);
   }
 
-  /** How much there is, at most. */
+  /** The count, which may be too high. */
   get amount(): Amount {
     return { rows: this.#rows, bytes: this.#bytes };
   }
@@ -120,7 +120,7 @@ export class Room {
     this.#freed.reject(reason);
   }
 
-  /** One that alone is too large goes when there is nothing else. */
+  /** A publication that alone is too large is accepted when there is nothing else. */
   #lacks(bytes: number, state?: string): boolean {
     if (this.#rows === 0 || (state !== undefined && this.#states.has(state))) return false;
     return this.#rows >= this.#most.rows || this.#bytes + bytes > this.#most.bytes;

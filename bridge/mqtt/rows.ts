@@ -1,4 +1,4 @@
-/** What of the bridge lies in the server's store, and how much of it there may be. */
+/** The bridge's rows in the server's store. */
 import type { SqlRow, Transaction } from "../../server/mod.ts";
 import { byteLength } from "../../server/protocol/lines.ts";
 import type { Kept } from "./mqtt_session.ts";
@@ -6,11 +6,14 @@ import { endOfIds } from "./outgoing.ts";
 import { GIVEN_UP, RELEASED, type Schema, SENT, WAITING } from "./schema.ts";
 import type { InFlight, Publication, Task } from "./tasks.ts";
 
-/** Takes the place of the one that waits: so a state that changes fast does not wait for ever behind the others. */
+/**
+ * Replaces the one that waits and keeps its place, so that a state that changes fast does not wait for ever behind the
+ * others.
+ */
 const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}
   DO UPDATE SET payload = excluded.payload`;
 
-/** What the tables have when the bridge begins. @param own Filters of the bridge's own, which they have from now on. */
+/** Loads the tables when the bridge starts. @param own The bridge's own filters, which are added. */
 export async function load(
   tx: Transaction,
   schema: Schema,
@@ -28,7 +31,7 @@ export async function load(
     inFlight: rows.map((row): InFlight => ({
       ...toPublication(row),
       isReleased: Number(row.stage) === RELEASED,
-    })).filter(({ seq }) => seq < end), // those behind wait for their ids
+    })).filter(({ seq }) => seq < end), // later ones wait for their ids
     taken: taken.map(({ packet }) => Number(packet)),
     filters: filters.map(({ filter, is_granted }) => ({
       filter: String(filter),
@@ -43,12 +46,12 @@ export async function knownFilters(tx: Transaction, schema: Schema): Promise<str
   return rows.map(({ filter }) => String(filter));
 }
 
-/** Whether a broker had the session before. */
+/** Whether a broker ever had the session. */
 export async function isKnown(tx: Transaction): Promise<boolean> {
   return Number((await tx.get(`SELECT is_known FROM mqtt_session`))!.is_known) === 1;
 }
 
-/** All servers are to announce their devices again. */
+/** Makes all servers announce their devices again. */
 export function beginRound(tx: Transaction): void {
   tx.run(`UPDATE mqtt_session SET round = round + 1`);
 }
@@ -56,21 +59,21 @@ export function beginRound(tx: Transaction): void {
 /** A message to publish. */
 export type Message = Omit<Publication, "seq">;
 
-/** A publication as it lies in the store. */
+/** A publication as it is stored. */
 export interface Row extends Publication {
   /** When it was added, in ms since 1970. */
   readonly since: number;
-  /** Else it waits, and may become another; where several servers add some, its `seq` may become another as well. */
+  /** If false, it waits and may be replaced; if several servers add publications, its `seq` may change as well. */
   readonly isSent: boolean;
-  /** In the order in which it waits. */
+  /** Its place in the queue. */
   readonly place: number;
 }
 
 /**
- * Adds a publication; of a state (retained) the one that waits is replaced.
+ * Adds a publication; a state (retained) replaces one that waits.
  *
  * @param since In ms since 1970.
- * @param window If nothing waits and fewer are under way, it is `sent` from the beginning. 0: it waits.
+ * @param window If nothing waits and fewer are under way, it is `sent` at once. 0: it waits.
  */
 export function publish(
   tx: Transaction,
@@ -105,16 +108,16 @@ export function missRound(tx: Transaction, device: string): void {
   tx.run(`UPDATE mqtt_devices SET round = -1 WHERE device = ?`, device);
 }
 
-/** A device that its server is to tell of again. */
+/** A device that its server must announce again. */
 export interface Missed {
   readonly device: string;
-  /** What was told of it last. */
+  /** Its last announced state. */
   readonly state: string;
 }
 
 /**
- * Devices of a server that were not told of again in this round: they have come from another one meanwhile. Or another
- * one has said that they are gone: see `tellLeft`.
+ * Devices of a server that were not announced in this round, because they have come from another server meanwhile, or
+ * because another one has marked them as gone: see `tellLeft`.
  */
 export async function missedRound(tx: Transaction, server: string): Promise<Missed[]> {
   const rows = await tx.all(
@@ -125,11 +128,11 @@ export async function missedRound(tx: Transaction, server: string): Promise<Miss
   return rows.map(({ device, state }) => ({ device: String(device), state: String(state) }));
 }
 
-/** Of one look. */
+/** Most devices of one query. */
 const MOST_MISSED = 1000;
 
 /**
- * Adds a state of a device, if this server is the one that has told of it last when the transaction becomes safe.
+ * Adds a state of a device, if this server is the one that announced it last when the transaction becomes safe.
  *
  * @param message Without a payload: whether the device is there, as its row says by then.
  */
@@ -150,7 +153,7 @@ export function publishOfOwn(
   );
 }
 
-/** Adds what a device has said of itself, if this is so of its row when the transaction becomes safe. */
+/** Adds a device's will or welcome, if its row meets this condition when the transaction becomes safe. */
 export function publishOf(
   tx: Transaction,
   device: string,
@@ -167,14 +170,14 @@ export function publishOf(
   );
 }
 
-/** Those that wait are `sent` from now on, up to this one: they are what they are. */
+/** Marks waiting publications, up to this one, as `sent`: they cannot change any more. */
 export function markSent(tx: Transaction, schema: Schema, last: Row["place"]): void {
   const [mark, ...then] = schema.markSent;
   tx.run(mark!, last);
   for (const sql of then) tx.run(sql);
 }
 
-/** The oldest ones behind one that are `sent`, or wait. Those that wait are behind all others. */
+/** The oldest publications after one that are `sent` or wait. Waiting ones come after all others. */
 export async function behind(
   tx: Transaction,
   { behind: sql, isShared }: Schema,
@@ -193,12 +196,12 @@ export async function behind(
   return rows.slice(0, most);
 }
 
-/** Whether something waits, or is under way, to a topic. */
+/** Whether a publication to a topic waits or is under way. */
 export async function isUnderWay(tx: Transaction, topic: string): Promise<boolean> {
   return await tx.get(`SELECT 1 FROM mqtt_out WHERE topic = ? LIMIT 1`, topic) !== undefined;
 }
 
-/** Makes a task safe, without carrying out what its message says. */
+/** Makes a task safe, except for the effects of its message. */
 export function keep(tx: Transaction, task: Task): void {
   switch (task.does) {
     case "deliver":
@@ -243,7 +246,7 @@ function keepFilters(tx: Transaction, filters: readonly string[]): void {
   }
 }
 
-/** How much there is. */
+/** A number of publications and their bytes. */
 export interface Amount {
   readonly rows: number;
   readonly bytes: number;
@@ -260,19 +263,19 @@ export async function count(tx: Transaction): Promise<Amount> {
 
 const EVENT_WAITS = `stage = ${WAITING} AND retain = 0`;
 
-/** Gives events up that wait and were added by then. Sent ones are not affected. */
+/** Marks waiting events that were added by then as given up. Sent ones are not affected. */
 export function giveUp(tx: Transaction, by: number): void {
   tx.run(`UPDATE mqtt_out SET stage = ${GIVEN_UP} WHERE ${EVENT_WAITS} AND since <= ?`, by);
 }
 
 /** What was given up. */
 export interface GivenUp extends Amount {
-  /** When the oldest that still waits was added, in ms since 1970; and the oldest event. */
+  /** When the oldest waiting publication was added, in ms since 1970; likewise the oldest event. */
   readonly oldest: number | undefined;
   readonly oldestEvent: number | undefined;
 }
 
-/** Takes away what was given up. */
+/** Deletes what was given up. */
 export async function takeGivenUp(tx: Transaction): Promise<GivenUp> {
   const gone = `stage = ${GIVEN_UP}`;
   const { n, bytes } = (await tx.get(`SELECT ${AMOUNT} FROM mqtt_out WHERE ${gone}`))!;

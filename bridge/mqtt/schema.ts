@@ -1,32 +1,32 @@
-/** The bridge's tables in the server's store, and how older ones become these. */
+/** The bridge's tables in the server's store, and their migration. */
 import { LocalError, type Transaction } from "../../server/mod.ts";
 
-/** How far a publication is; `GIVEN_UP` is one that goes nowhere, and is counted next. */
+/** Stages of a publication; `GIVEN_UP`: it is never sent, and the next step counts and deletes it. */
 export const [WAITING, SENT, RELEASED, GIVEN_UP] = [0, 1, 2, 3];
 
-/** When it was added, in ms since 1970; of a state that was replaced: the first. */
+/** When it was added, in ms since 1970; for a state that was replaced, when the first was. */
 const SINCE = "since INTEGER NOT NULL DEFAULT 0";
 
 /** Differences between the databases that can hold the tables. */
 export interface Schema {
-  /** Several servers may have the bridge in this database: one of them at a time has the connection to the broker. */
+  /** Whether several servers may have a bridge on this database; one at a time has the connection to the broker. */
   readonly isShared: boolean;
   /**
-   * Adds a publication: topic, payload, retain, properties, since, and the window where `hasWindow`. It is `sent` from
-   * the beginning if it may go out at once: then it takes no further commit. Nothing overtakes what waits, and as many
-   * are under way as the broker takes. Only the statement can tell, when its turn comes.
+   * Adds a publication: topic, payload, retain, properties, since, and the window if `hasWindow`. If it may be sent at
+   * once it is `sent` from the beginning, which saves a commit: that is, if none waits and fewer are under way than
+   * the broker accepts. Only the statement itself can tell that when it runs.
    */
   readonly publish: string;
-  /** Otherwise what is added waits: whether it may go out only the server knows that has the connection. */
+  /** If false, new publications wait: only the server with the connection knows whether they may be sent. */
   readonly hasWindow: boolean;
   /**
-   * The oldest ones that wait, or that are `sent` with a `seq` behind one: takes that one, and how many. Each has a
-   * `place`, by which they wait, and those that are sent a `seq`; `last` is the `seq` given last.
+   * The oldest publications that wait, or that are `sent` with a later `seq`; parameters: the `seq`, and how many.
+   * Each has a `place` in the queue, and sent ones a `seq`; `last` is the last `seq` that was assigned.
    */
   readonly behind: string;
-  /** Those that wait are `sent` from now on, up to a place. */
+  /** Marks waiting publications, up to a place, as `sent`. */
   readonly markSent: readonly string[];
-  /** Adds a row of `mqtt_devices`: device, state, sleep; and the server that says so, where it is shared. */
+  /** Adds a row of `mqtt_devices`: device, state, sleep; and the announcing server, if it is shared. */
   readonly tellDevice: string;
   /** Deletes that row: device; and the server that says so, where it is shared. Another server that runs keeps its own. */
   readonly forgetDevice: string;
@@ -34,11 +34,11 @@ export interface Schema {
   readonly filters: string;
 }
 
-/** Of a state that waits there is one row. One that was sent stays as it was sent. */
+/** A waiting state has one row. One that was sent does not change any more. */
 const ONE_STATE = `CREATE UNIQUE INDEX IF NOT EXISTS mqtt_out_state ON mqtt_out (topic)
   WHERE retain = 1 AND stage = ${WAITING}`;
 
-/** The last announcement of a device, and what it wants published. */
+/** The last announcement of a device, and its will and welcome. */
 const TELL_DEVICE =
   `ON CONFLICT (device) DO UPDATE SET state = excluded.state, sleep = excluded.sleep,
   is_welcomed = CASE WHEN excluded.state = 'offline' THEN 0 ELSE mqtt_devices.is_welcomed END`;
@@ -51,7 +51,7 @@ const SQLITE: Schema = {
       WHEN EXISTS (SELECT 1 FROM mqtt_out WHERE stage = ${WAITING}) THEN ${WAITING}
       WHEN (SELECT count(*) FROM mqtt_out WHERE stage IN (${SENT}, ${RELEASED})) >= ? THEN ${WAITING}
       ELSE ${SENT} END)`,
-  // Those that wait are behind all others.
+  // Waiting ones come after all others.
   behind: `SELECT *, seq AS place, 0 AS last FROM mqtt_out
     WHERE stage IN (${WAITING}, ${SENT}) AND seq > ? ORDER BY seq LIMIT ?`,
   markSent: [`UPDATE mqtt_out SET stage = ${SENT} WHERE stage = ${WAITING} AND seq <= ?`],
@@ -80,7 +80,7 @@ const SQLITE_TABLES = [
   )`,
 ];
 
-/** Likewise, if they are not there yet. */
+/** Tables that were added later. */
 const SQLITE_ADDED_TABLES = [
   `CREATE TABLE IF NOT EXISTS mqtt_requests (
     id INTEGER PRIMARY KEY,
@@ -117,9 +117,9 @@ const ADDED: readonly [table: string, column: string][] = [
 ];
 
 /**
- * Numbers of rows are not given in the order in which their transactions become safe. So what waits has a `place`, in
- * which rows of one device are in order: a server that takes a device gets later numbers than the one that had it. The
- * `seq`, from which packet ids are made, is given when a row is sent, by the one server that sends.
+ * Row numbers are not assigned in the order in which transactions become safe. So waiting rows have a `place`, which
+ * orders the rows of one device: a server that takes over a device gets later numbers than the one that had it. The
+ * `seq`, from which packet ids are made, is assigned by the sending server when a row is sent.
  */
 const POSTGRES: Schema = {
   isShared: true,
@@ -148,7 +148,7 @@ const POSTGRES: Schema = {
 const PLACE = "place BIGINT GENERATED ALWAYS AS IDENTITY";
 
 const POSTGRES_TABLES = [
-  // Of several servers that begin at the same time, one makes the tables.
+  // If several servers start at the same time, one makes the tables.
   `SELECT pg_advisory_xact_lock(hashtext('holdfast mqtt'))`,
   `CREATE TABLE IF NOT EXISTS mqtt_out (
     ${PLACE} PRIMARY KEY,
@@ -163,7 +163,7 @@ const POSTGRES_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_out_waiting ON mqtt_out (place) WHERE stage = ${WAITING}`,
   ONE_STATE,
   `CREATE TABLE IF NOT EXISTS mqtt_in (packet BIGINT PRIMARY KEY)`,
-  // `round`: how often all servers were to announce their devices.
+  // `round`: how often all servers had to announce their devices.
   `CREATE TABLE IF NOT EXISTS mqtt_session (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     client_id TEXT NOT NULL,
@@ -171,7 +171,7 @@ const POSTGRES_TABLES = [
     last BIGINT NOT NULL DEFAULT 0,
     round BIGINT NOT NULL DEFAULT 0
   )`,
-  // `server` has the connection to the broker, if its time is not up; with each that gets it the token grows.
+  // `server` has the connection to the broker until `until`; the token grows with each server that gets the lease.
   `CREATE TABLE IF NOT EXISTS mqtt_lease (
     one BIGINT PRIMARY KEY CHECK (one = 1),
     server TEXT NOT NULL,
@@ -207,7 +207,7 @@ const POSTGRES_TABLES = [
 ];
 
 /**
- * Makes the tables, if they are not there.
+ * Creates the tables, if necessary.
  *
  * @returns how to use them
  * @throws {LocalError} BAD_ARGUMENT: the store has no database
@@ -223,8 +223,7 @@ export async function createTables(
   } catch (cause) {
     if (!(cause instanceof LocalError)) return createShared(tx, clientId); // its tables are those of PostgreSQL
     if (cause.code !== "BAD_ARGUMENT") throw cause;
-    const message =
-      "MQTT needs a store with a database, as what is due to the broker must not be " +
+    const message = "MQTT needs a store with a database, so that messages for the broker are not " +
       `lost: --store FILE on the command line (${cause.message})`;
     throw new LocalError("BAD_ARGUMENT", message, { cause });
   }
@@ -249,7 +248,7 @@ function createShared(tx: Transaction, clientId: string): Schema {
 async function addColumns(tx: Transaction, date: number): Promise<void> {
   for (const [table, column] of ADDED) {
     const row = await tx.get(`SELECT sql FROM sqlite_master WHERE name = ?`, table);
-    if (!row || String(row.sql).includes(column)) continue; // without it, it is made by this transaction
+    if (!row || String(row.sql).includes(column)) continue; // a missing table is created by this transaction
     tx.run(`ALTER TABLE ${table} ADD COLUMN ${column}`);
     if (column === SINCE) tx.run(`UPDATE ${table} SET since = ?`, date);
   }

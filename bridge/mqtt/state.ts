@@ -1,29 +1,29 @@
-/** The bridge's state as counters in memory, so the store need not be asked. */
+/** The bridge's state as counters in memory, which needs no query. */
 
 import type { Amount } from "./rows.ts";
 
-/** How a bridge is. Counts begin with its start. */
+/** The state of a bridge. Counts begin with its start. */
 export interface MqttState {
-  /** Since when the broker is there. */
+  /** Since when the broker is connected. */
   readonly connectedSince: Date | undefined;
-  /** Why it is not; undefined also when it was not tried yet. */
+  /** Why it is not; also undefined before the first attempt. */
   readonly problem: { readonly code: string; readonly message: string } | undefined;
-  /** How often it was there: after outages, again. */
+  /** How often the broker was connected. */
   readonly connects: number;
-  /** Publications that the broker was not sent, bytes of their topics and payloads, and since when the oldest waits. A
-   * state counts once, however often it has changed. */
+  /** Publications that were not sent yet, bytes of their topics and payloads, and since when the oldest waits. A state
+   * counts once, however often it has changed. */
   readonly waiting: { readonly rows: number; readonly bytes: number; readonly since?: Date };
-  /** Publications that it was sent, and has not confirmed. */
+  /** Publications that were sent, but not confirmed. */
   readonly inFlight: number;
-  /** Publications that it has confirmed. */
+  /** Publications that the broker has confirmed. */
   readonly published: number;
-  /** Messages that it has sent, also those that could not be carried out. */
+  /** Messages from the broker, also those that could not be carried out. */
   readonly received: number;
   /** Publications that were given up: too old, too large, or refused. */
   readonly givenUp: number;
 }
 
-/** Counts. */
+/** The counters. */
 export class Counters {
   connectedSince: number | undefined;
   problem: { code: string; message: string } | undefined;
@@ -31,22 +31,22 @@ export class Counters {
   published = 0;
   received = 0;
   givenUp = 0;
-  /** Nothing that waits was added before, in ms since 1970; undefined: nothing waits. */
+  /** A time before which no waiting publication was added, in ms since 1970; undefined: none waits. */
   oldest: number | undefined;
 
-  /** The broker is there; or, with a reason, is not. */
+  /** The broker is connected; or, with a reason, is not. */
   tell(date: number, problem?: { code: string; message: string }): void {
     this.problem = problem;
     this.connectedSince = problem ? undefined : date;
     if (!problem) this.connects++;
   }
 
-  /** A publication waits. */
+  /** A publication was added to the queue. */
   added(since: number): void {
     this.oldest ??= since;
   }
 
-  /** One was sent: those behind it are not older. */
+  /** A publication was sent: later ones are not older. */
   sent(since: number): void {
     if (this.oldest !== undefined) this.oldest = Math.max(this.oldest, since);
   }

@@ -1,6 +1,6 @@
 /**
- * What the bridge says of how devices are: whether each is there; and once more, what its channels say, where the broker
- * may have forgotten it, or several servers have a bridge on the same tables.
+ * Publishes the states of devices: their availability; and their channels' values again if the broker may have
+ * forgotten them, or if several servers have a bridge on the same tables.
  */
 import type { Server, Transaction } from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
@@ -21,17 +21,17 @@ import { endRound, type Message, missedRound } from "./rows.ts";
 import type { Topics } from "./topics.ts";
 import type { Wills } from "./wills.ts";
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface StatesHost {
   readonly server: Server;
   readonly platform: Platform;
   readonly topics: Topics;
   readonly wills: Wills;
-  /** This server, where others may have a bridge on the same tables; undefined: it is alone. */
+  /** This server's name if others may have a bridge on the same tables; undefined: it is alone. */
   readonly own: string | undefined;
   /** Adds a publication to a transaction. */
   put(tx: Transaction, message: Message): void;
-  /** Tells again of a device what is said beside its states. */
+  /** Announces a device again: its diagnostics and discovery. */
   again(device: string): void;
 }
 
@@ -39,7 +39,7 @@ export interface StatesHost {
 interface State {
   readonly device: string;
   readonly topic: string;
-  /** What it should say now; undefined: nothing. */
+  /** Its present payload; undefined: none. */
   readonly read: () => string | undefined;
 }
 
@@ -65,7 +65,10 @@ export class States {
     this.#availability.close();
   }
 
-  /** Publishes what all devices are. Of several servers, each may lose some meanwhile: those are left to the next one. */
+  /**
+   * Publishes the states of all devices. If one of several servers loses devices meanwhile, it leaves these to the
+   * next.
+   */
   async announce(tx: Transaction): Promise<void> {
     const ids = hereOf(this.#host.server).devices.map(({ id }) => id);
     if (this.#host.own === undefined) return await this.#restate(tx, ids);
@@ -79,28 +82,31 @@ export class States {
     this.#again((tx) => this.announce(tx));
   }
 
-  /** Publishes what a device is, as far as the server knows it. */
+  /** Publishes the states of a device that the server knows. */
   restate(id: string): void {
     this.#again((tx) => this.#restate(tx, [id]));
   }
 
-  /** Adds a state of a device that was told before. Another server may have the device, and have told what is newer. */
+  /**
+   * Adds a state of a device that was already published. Another server may have the device, and have published
+   * something newer.
+   */
   putAgain(tx: Transaction, message: Message, device: string): void {
     if (this.#host.own !== undefined) tx.fence(device);
     this.#host.put(tx, message);
   }
 
-  /** Devices that were on their way to this server when all were announced, or were said to be gone by another one. */
+  /** Announces devices that were moving to this server when all were announced, or that another one marked as gone. */
   tellMissed(): void {
     this.#again((tx) => this.#tellMissed(tx));
   }
 
-  /** Devices that were at a server which is dead, and have not come to another one; and those that none has told of. */
+  /** Marks devices of a dead server that have not come to another one as gone, and those that nobody has announced. */
   tellLeft(): void {
     this.#again((tx) => this.#tellLeft(tx));
   }
 
-  /** Whether a device is there. */
+  /** Publishes the availability of a device. */
   async #tell(id: string, state: AvailabilityState, sleep: number): Promise<void> {
     const { server, platform, wills, own } = this.#host;
     const message = this.#availabilityOf(id, state);
@@ -110,7 +116,7 @@ export class States {
         this.#host.put(tx, message);
         if (server.known(id)) wills.changed(tx, id, state, sleep);
       });
-    } catch { // it was closed; or another server has the device, and may not have met it
+    } catch { // the server was closed; or another one has the device, and may not have met it
       if (own === undefined || state === "online") return;
       if (this.#availability.get(id) === "online") return;
       const gone = { device: id, state, sleep };
@@ -159,7 +165,7 @@ export class States {
     const rows = await untoldInRound(tx, own!);
     const nobodys = idsOfNobodys(server);
     const untold = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
-    // All at once: one that is forgotten meanwhile would be waited for.
+    // All at once: it would wait for a device that is forgotten meanwhile.
     const things = await Promise.all(untold.map(({ device }) => server.thing(device)));
     for (const [i, it] of untold.entries()) {
       const { device } = it;
@@ -186,7 +192,7 @@ export class States {
     const states: State[] = [];
     const here = new Set(hereOf(server).devices.map(({ id }) => id));
     const known = ids.filter((id) => here.has(id));
-    // All at once: one that is forgotten meanwhile would be waited for.
+    // All at once: it would wait for a device that is forgotten meanwhile.
     for (const thing of await Promise.all(known.map((id) => server.thing(id)))) {
       const { id } = thing;
       for (const channel of thing.channels) {
@@ -217,7 +223,7 @@ export class States {
   }
 
   #again(use: (tx: Transaction) => Promise<void> | void): void {
-    this.#host.server.transaction(use).catch(() => {}); // it was closed; or another server has the device, and tells of it
+    this.#host.server.transaction(use).catch(() => {}); // the server was closed; or another one has the device, and announces it
   }
 }
 
@@ -226,7 +232,7 @@ function idsOfNobodys({ devices }: Server): Set<string> {
   return new Set(devices.filter(({ server }) => server === undefined).map(({ id }) => id));
 }
 
-/** A server's own devices: of those of others, the others tell. */
+/** A server's own devices; other servers announce theirs. */
 export function hereOf(
   server: Server,
 ): Pick<Server, "devices" | "events" | "known" | "thing" | "transaction"> {

@@ -1,25 +1,24 @@
 /**
- * Topic filters that a session has at its broker: in the end those that are wanted, and no other. The store has a filter
- * before SUBSCRIBE goes out, and until UNSUBACK has come: so one that is wanted no longer is known also after a restart.
- * It has it as not granted before UNSUBSCRIBE goes out, which the broker may take when nobody is there for its answer:
- * so one that is wanted again is subscribed again.
+ * A session's subscriptions at its broker, which in the end are exactly those that are wanted. The store has a filter
+ * from before SUBSCRIBE until UNSUBACK, so one that is no longer wanted is known even after a restart. It is marked as
+ * not granted before UNSUBSCRIBE, whose answer may be lost, so one that is wanted again is subscribed again.
  *
- * There are two kinds. Those of the bridge itself are subscribed with each connection, and one that is refused ends it.
- * All others are subscribed once, as a broker sends retained messages again with each SUBSCRIBE of MQTT 3.1.1; one that
- * is refused is told.
+ * There are two kinds. The bridge's own are subscribed on each connection, and a refusal ends it. All others are
+ * subscribed once, because with MQTT 3.1.1 a broker sends retained messages again after each SUBSCRIBE; a refusal is
+ * reported.
  */
 import type { Packet, Version } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
 import { reasonOf } from "./reasons.ts";
 import type { Filter, Outlet, RefusedFilter, SubscriptionTask } from "./tasks.ts";
 
-/** Id of all these packets, of which one is under way: publications have others. */
+/** Id of all these packets, of which only one is under way; publications have other ids. */
 export const SUBSCRIBE_ID = 0xffff;
 
-/** Filters of one packet: AWS IoT takes no more. */
+/** Most filters in one packet: AWS IoT accepts no more. */
 const MOST_FILTERS = 8;
 
-/** Around a filter in a packet, and around all of them: more than either version takes. */
+/** Upper bound, in bytes, for the overhead of a filter in a packet, and of the packet itself, in either version. */
 const OVERHEAD = 16;
 
 type Ask = "own" | "subscribe" | "unsubscribe";
@@ -29,16 +28,16 @@ export class Subscriptions {
   readonly #version: Version;
   readonly #own: readonly string[];
   #wanted: ReadonlySet<string> = new Set();
-  readonly #known = new Map<string, boolean>(); // what the broker may have; whether it has said so
-  readonly #refused = new Set<string>(); // with this connection
-  readonly #kept = new Set<string>(); // likewise: it does not end these
+  readonly #known = new Map<string, boolean>(); // filters that the broker may have; whether it has confirmed them
+  readonly #refused = new Set<string>(); // refused on this connection
+  readonly #kept = new Set<string>(); // likewise: its unsubscribing failed
   #asked: { what: Ask; filters: readonly string[]; isSent: boolean } | undefined;
   #isOpen = false;
   #longest = Infinity;
 
   /**
-   * @param own The bridge's. The store has them.
-   * @param known What the store has.
+   * @param own The bridge's filters. The store has them.
+   * @param known The filters in the store.
    */
   constructor(outlet: Outlet, version: Version, own: readonly string[], known: readonly Filter[]) {
     this.#outlet = outlet;
@@ -47,17 +46,17 @@ export class Subscriptions {
     for (const { filter, isGranted } of known) this.#known.set(filter, isGranted);
   }
 
-  /** These are wanted from now on, beside the bridge's. */
+  /** Sets the filters that are wanted besides the bridge's. */
   want(filters: ReadonlySet<string>): void {
     this.#wanted = filters;
     this.#next();
   }
 
   /**
-   * The broker is there.
+   * The broker has accepted the connection.
    *
-   * @param isKnown It has the session.
-   * @param longest Packet that it takes, in bytes.
+   * @param isKnown Whether the broker has the session.
+   * @param longest Longest packet that it accepts, in bytes.
    */
   begin(isKnown: boolean, longest: number): void {
     if (!isKnown) { for (const filter of this.#known.keys()) this.#known.set(filter, false); }
@@ -66,7 +65,7 @@ export class Subscriptions {
     this.#subscribe("own", this.#own);
   }
 
-  /** The connection is gone. */
+  /** The connection has ended. */
   closed(): void {
     this.#isOpen = false;
     this.#asked = undefined;
@@ -88,7 +87,10 @@ export class Subscriptions {
       messageId !== SUBSCRIBE_ID || !asked?.isSent ||
       (asked.what === "unsubscribe") !== (cmd === "unsuback")
     ) {
-      throw new BrokerError("UNEXPECTED", `${cmd.toUpperCase()} for ${messageId} cannot come now`);
+      throw new BrokerError(
+        "UNEXPECTED",
+        `${cmd.toUpperCase()} for ${messageId} is not allowed now`,
+      );
     }
     const { what, filters } = asked;
     const codes = (packet.granted ?? []).map(Number);
@@ -133,7 +135,7 @@ export class Subscriptions {
     }
   }
 
-  /** Asks for what is missing, and ends what is too much: that first, as filters may overlap. */
+  /** Subscribes missing filters and unsubscribes superfluous ones; these first, as filters may overlap. */
   #next(): void {
     if (!this.#isOpen || this.#asked) return;
     const stale = this.#some([...this.#known.keys()].filter((filter) => this.#isStale(filter)));
@@ -156,7 +158,7 @@ export class Subscriptions {
     return !this.#wanted.has(filter) || this.#refused.has(filter);
   }
 
-  /** As many as one packet has. */
+  /** As many filters as fit into one packet. */
   #some(filters: readonly string[]): string[] {
     let bytes = OVERHEAD;
     const some: string[] = [];
@@ -170,7 +172,7 @@ export class Subscriptions {
 
   #subscribe(what: Ask, filters: readonly string[]): void {
     this.#asked = { what, filters, isSent: true };
-    // Version 5 says of each message whether it was published as a retained one, and sends those once.
+    // In version 5 messages keep their retain flag, and retained ones are sent only once.
     const rh = what === "own" ? 0 : 1;
     const more = this.#version === 5 ? { rap: true, nl: false, rh } : {};
     const subscriptions = filters.map((topic) => ({ topic, qos: 2 as const, ...more }));
@@ -197,8 +199,8 @@ export class Subscriptions {
   }
 }
 
-/** Why a filter is not subscribed as it should be; undefined: it is. */
+/** Why a filter is not subscribed with QoS 2; undefined: it is. */
 function whyNot(code: number): string | undefined {
   if (code === 2) return undefined;
-  return code < 0x80 ? `it grants QoS ${code}, and no QoS 2` : reasonOf(code);
+  return code < 0x80 ? `it grants QoS ${code} instead of QoS 2` : reasonOf(code);
 }

@@ -79,7 +79,7 @@ both("a filter that is refused ends nothing, and is tried with the next connecti
   rig.settle();
   rig.sent();
   granted(rig, 2, 0x80, 1);
-  const why = "not b (unspecified error (0x80)) not c (it grants QoS 1, and no QoS 2)";
+  const why = "not b (unspecified error (0x80)) not c (it grants QoS 1 instead of QoS 2)";
   assertEquals(rig.settle(), [`subscribed a ${why}`]);
   assertEquals(rig.sent(), ["unsubscribe 65535"]); // c was granted after a fashion
   unsubscribed(rig, 0x11, 0);

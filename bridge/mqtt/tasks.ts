@@ -1,21 +1,21 @@
-/** What a session asks of the store. */
+/** Tasks of a session for the store. */
 import { Buffer } from "node:buffer";
 import type { Packet } from "./codec.ts";
 
-/** Something to be published. */
+/** A message to publish. */
 export interface Publication {
   /** Its row in the store. */
   readonly seq: number;
   readonly topic: string;
   readonly payload: string;
   readonly retain: boolean;
-  /** What MQTT 5 says beside the payload, as the store has it: JSON of {@link Properties}. */
+  /** MQTT 5 properties as they are stored: JSON of {@link Properties}. */
   readonly properties?: string;
 }
 
-/** What MQTT 5 says beside the payload of an answer. */
+/** MQTT 5 properties of an answer. */
 export interface Properties {
-  /** What the request had, in base64. */
+  /** The request's correlation data, in base64. */
   readonly correlation?: string;
   /** Why there is no answer. */
   readonly error?: string;
@@ -27,7 +27,7 @@ export interface InFlight extends Publication {
   isReleased: boolean;
 }
 
-/** A message has come, and must be carried out. With QoS 2 its id must be kept. */
+/** A message that must be carried out. With QoS 2 its id must be kept. */
 export interface Delivery {
   readonly does: "deliver";
   readonly packet: number;
@@ -35,11 +35,11 @@ export interface Delivery {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly isRetained: boolean;
-  /** Its end was left out. */
+  /** Whether its end was cut off. */
   readonly isCut: boolean;
-  /** When its time is up. MQTT 5. */
+  /** Its expiry. MQTT 5. */
   readonly expiresAt?: number;
-  /** Where an answer is wanted. MQTT 5. */
+  /** Where the answer should go. MQTT 5. */
   readonly responseTopic?: string;
   /** Data to repeat in the answer. MQTT 5. */
   readonly correlation?: Uint8Array;
@@ -48,7 +48,9 @@ export interface Delivery {
 /** Something to make safe before the broker may know of it. */
 export type Task =
   | Delivery
-  /** The broker is there. Without a session it knows nothing: forget ids, and treat released publications as sent. */
+  /**
+   * The broker is connected. Without a session it knows nothing: forget ids, and treat released publications as sent.
+   */
   | { readonly does: "resume"; readonly isPresent: boolean }
   /** The broker will not send a message again: forget its id. */
   | { readonly does: "forget"; readonly packet: number }
@@ -66,15 +68,15 @@ export type Task =
 
 /** The same about topic filters. */
 export type SubscriptionTask =
-  /** These will be subscribed: keep that the broker may have them. */
+  /** These will be subscribed: note that the broker may have them. */
   | { readonly does: "subscribe"; readonly filters: readonly string[] }
-  /** The broker has these, and does not take those. */
+  /** The broker has granted these, and refused those. */
   | {
     readonly does: "subscribed";
     readonly granted: readonly string[];
     readonly refused: readonly RefusedFilter[];
   }
-  /** These will be unsubscribed: keep that the broker may not have them any more. */
+  /** These will be unsubscribed: note that the broker may not have them any more. */
   | { readonly does: "unsubscribe"; readonly filters: readonly string[] }
   /** The broker has these no longer. */
   | { readonly does: "unsubscribed"; readonly filters: readonly string[] };
@@ -82,32 +84,32 @@ export type SubscriptionTask =
 /** A topic filter that the broker may have. */
 export interface Filter {
   readonly filter: string;
-  /** It has said so. */
+  /** Whether the broker has confirmed it. */
   readonly isGranted: boolean;
 }
 
-/** One that it does not take. */
+/** A filter that the broker refuses. */
 export interface RefusedFilter {
   readonly filter: string;
   readonly why: string;
 }
 
-/** What answers a packet by its id. */
+/** Packets that answer another one by its id. */
 export type AnswerCommand = "puback" | "pubrec" | "pubrel" | "pubcomp";
 
-/** Where the parts of a session put what they have to say. */
+/** Output of the parts of a session. */
 export interface Outlet {
-  /** To the broker. */
+  /** Sends a packet to the broker. */
   send(packet: Packet): void;
-  /** To the broker, if it listens at present. @param reason Of MQTT 5. */
+  /** Answers the broker, if it is connected. @param reason A reason code of MQTT 5. */
   answer(cmd: AnswerCommand, packet: number, reason?: number): void;
-  /** The same, as bytes. */
+  /** Sends bytes to the broker. */
   write(bytes: Uint8Array): void;
-  /** For the owner of the store. */
+  /** Adds a task for the owner of the store. */
   ask(task: Task): void;
 }
 
-/** The task that a message is. */
+/** Turns a message into a task. */
 export function decodeTask(
   { messageId = 0, qos, topic, payload, retain, properties = {} }: Extract<
     Packet,

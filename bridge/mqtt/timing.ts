@@ -1,13 +1,13 @@
-/** When a session does something by itself: connects again, asks whether the broker is there, gives it up. */
+/** The timers of a session: reconnecting, PINGREQ, and giving up a silent broker. */
 import { BrokerError } from "./errors.ts";
 
-/** For the connection, and for the answers to CONNECT and to PINGREQ, in ms. */
+/** Time limit for the connection, and for the answers to CONNECT and PINGREQ, in ms. */
 const PATIENCE = 10_000;
 
 /** How long a broker that answers PINGREQ may leave other packets unanswered, in ms. */
 const STUCK = 30_000;
 
-/** Between connections, in ms: twice as long after each failure. */
+/** Pause between connections, in ms; doubles after each failure. */
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
@@ -16,7 +16,7 @@ type Awaited = "TCP" | "CONNECT" | "PINGREQ";
 
 export class Timing {
   readonly #wanted: number;
-  #keepalive: number; // ms, as all of these
+  #keepalive: number; // in ms, like all of these
   #retryAt: number | undefined;
   #failures = 0;
   #awaited: Awaited | undefined;
@@ -38,7 +38,7 @@ export class Timing {
     return this.#retryAt !== undefined && now >= this.#retryAt;
   }
 
-  /** How long until the next connection. */
+  /** Time until the next connection, in ms. */
   pause(now: number): number {
     return Math.max(0, (this.#retryAt ?? now) - now);
   }
@@ -55,7 +55,7 @@ export class Timing {
     this.#await("TCP", now);
   }
 
-  /** CONNECT goes out. */
+  /** CONNECT is sent. */
   opened(now: number): void {
     this.#await("CONNECT", now);
   }
@@ -63,8 +63,8 @@ export class Timing {
   /**
    * CONNACK has come.
    *
-   * @param keepalive The broker's, in s. It may ask for longer pauses than ours, or with 0 for no questions at all: but
-   * somebody must see when it is gone.
+   * @param keepalive The broker's, in s. It may be longer than ours, or 0 for no PINGREQ at all; but the bridge must
+   * notice when the broker is gone.
    */
   greeted(keepalive: number | undefined, now: number): void {
     this.#awaited = undefined;
@@ -78,7 +78,7 @@ export class Timing {
     this.plan(now);
   }
 
-  /** The next question is due after a keepalive. */
+  /** The next PINGREQ is due after a keepalive. */
   plan(now: number): void {
     this.#pingAt = now + this.#keepalive;
   }
@@ -91,17 +91,17 @@ export class Timing {
     return true;
   }
 
-  /** The broker takes what was sent: its answers cannot be there yet. */
+  /** The broker is still reading: its answers cannot have come yet. */
   taken(now: number): void {
     if (this.#awaited === "PINGREQ") this.#answerBy = now + PATIENCE;
   }
 
-  /** The broker has done something that it owed. */
+  /** The broker has sent an answer that it owed. */
   progressed(): void {
     this.#stuckSince = undefined;
   }
 
-  /** @param owed What the broker has not answered, though it answers PINGREQ. @throws {BrokerError} SILENT */
+  /** @param owed A packet that the broker has not answered, though it answers PINGREQ. @throws {BrokerError} SILENT */
   check(owed: string | undefined, now: number): void {
     if (owed === undefined) return this.progressed();
     this.#stuckSince ??= now;
@@ -110,7 +110,7 @@ export class Timing {
     throw new BrokerError("SILENT", message);
   }
 
-  /** The connection is gone. */
+  /** The connection has ended. */
   closed(now: number): void {
     this.#awaited = this.#pingAt = this.#stuckSince = undefined;
     const pause = FIRST_PAUSE * 2 ** Math.min(this.#failures++, 16);

@@ -1,13 +1,13 @@
-/** Topics: `PREFIX/ID/CHANNEL` and what belongs to it. Ids and channels are one level each. */
+/** The bridge's topics: `PREFIX/ID/CHANNEL` and those below it. Ids and channels are one level each. */
 import { LocalError } from "../../server/protocol/errors.ts";
 
-/** Characters that a topic's level must not have, and the escape character for them. */
+/** Characters that a topic's level must not contain, and the escape character. */
 // deno-lint-ignore no-control-regex
 const SPECIAL = /[%+#/\x00]/g;
 
 const ESCAPED = /%([0-9A-F]{2})/g;
 
-/** A name as one level of a topic: `living/lamp` is `living%2Flamp`. */
+/** Encodes a name as one level of a topic: `living/lamp` as `living%2Flamp`. */
 export function escapeLevel(name: string): string {
   return name.replace(
     SPECIAL,
@@ -15,13 +15,13 @@ export function escapeLevel(name: string): string {
   );
 }
 
-/** What a level stands for; undefined: nothing that `escapeLevel` makes. */
+/** The inverse of `escapeLevel`; undefined: it cannot make this level. */
 export function unescapeLevel(level: string): string | undefined {
   const name = level.replace(ESCAPED, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
   return escapeLevel(name) === level ? name : undefined;
 }
 
-/** Levels that are no channel: of a channel that is called so there is a `%` before it, which `escapeLevel` never makes. */
+/** Reserved levels. A channel with such a name gets a `%` in front, which `escapeLevel` never makes. */
 const WORDS: readonly string[] = [
   "availability",
   "diagnostics",
@@ -42,35 +42,35 @@ function unescapeChannel(level: string): string | undefined {
   return level.startsWith("%") && WORDS.includes(word) ? word : unescapeLevel(level);
 }
 
-/** What can be wanted of a channel. */
+/** Commands to a channel. */
 export type Command = "set" | "request" | "do";
 
-/** What a topic asks for, and of which channel. */
+/** The command and the channel of a topic. */
 export interface CommandTopic {
   readonly command: Command;
   readonly device: string;
   readonly channel: string;
 }
 
-/** Longest topic to which an answer goes, in UTF-16 units. */
+/** Longest response topic, in UTF-16 units. */
 const LONGEST_RESPONSE = 1024;
 
-/** @throws {LocalError} BAD_ARGUMENT: topics cannot begin with it */
+/** @throws {LocalError} BAD_ARGUMENT: it cannot be a prefix of topics */
 export function checkPrefix(prefix: string): void {
   // deno-lint-ignore no-control-regex
   if (/^[^+#\x00]{1,256}$/.test(prefix) && !/^\$|^\/|\/$|\/\//.test(prefix)) return;
-  const rule = "1 to 256 characters, no + # or NUL, no $ or / at its beginning, no / at its end";
-  throw new LocalError("BAD_ARGUMENT", `a prefix has ${rule}: ${JSON.stringify(prefix)}`);
+  const rule = "1 to 256 characters, no + # or NUL, no $ or / at the start, no / at the end";
+  throw new LocalError("BAD_ARGUMENT", `a prefix must have ${rule}: ${JSON.stringify(prefix)}`);
 }
 
 export class Topics {
-  /** Whether the bridge is there: online or offline, retained. */
+  /** The bridge's status: online or offline, retained. */
   readonly status: string;
   /** All topics of the bridge, as a filter. */
   readonly all: string;
-  /** All topics with which something is wanted of devices, as filters. */
+  /** All topics of commands, as filters. */
   readonly commands: readonly string[];
-  /** They begin with it and a slash. */
+  /** The prefix of all topics, without the slash. */
   readonly prefix: string;
 
   /** @param prefix One or more levels. @throws {LocalError} BAD_ARGUMENT */
@@ -87,37 +87,37 @@ export class Topics {
     return `${this.#device(device)}/${escapeChannel(channel)}`;
   }
 
-  /** Where it is set. */
+  /** The topic that sets a channel. */
   setting(device: string, channel: string): string {
     return `${this.state(device, channel)}/set`;
   }
 
-  /** Where the device is asked. */
+  /** The topic for requests. */
   request(device: string, channel: string): string {
     return `${this.#device(device)}/request/${escapeChannel(channel)}`;
   }
 
-  /** What has happened. */
+  /** The topic of a channel's events. */
   event(device: string, channel: string): string {
     return `${this.#device(device)}/event/${escapeChannel(channel)}`;
   }
 
-  /** Whether a device is there. */
+  /** The topic of a device's availability. */
   availability(device: string): string {
     return `${this.#device(device)}/availability`;
   }
 
-  /** Where the answer to a request goes, if it does not say. */
+  /** The default topic for the answer to a request. */
   response(device: string, channel: string): string {
     return `${this.#device(device)}/response/${escapeChannel(channel)}`;
   }
 
-  /** Whether a topic is the bridge's, and nobody else's. */
+  /** Whether a topic belongs to the bridge. */
   owns(topic: string): boolean {
     return topic.startsWith(`${this.prefix}/`);
   }
 
-  /** What a topic asks for, and of which channel; undefined: it is another topic. */
+  /** Parses the topic of a command; undefined: it is another topic. */
   parse(topic: string): CommandTopic | undefined {
     if (!this.owns(topic)) return undefined;
     const [id = "", one = "", other = "", ...more] = this.#levels(topic);
@@ -131,32 +131,33 @@ export class Topics {
   }
 
   /**
-   * Why an answer may not go to a topic; undefined: it may. Of the bridge's own only those are left that are for
-   * answers: else whoever may only ask could have it say what devices are, or want something of them without end.
+   * Why an answer may not go to a topic; undefined: it may. Of the bridge's own topics only those for answers are
+   * allowed: otherwise a client that may only make requests could publish states in the bridge's name, or cause
+   * endless commands.
    */
   wrongResponse(topic: string): string | undefined {
     // deno-lint-ignore no-control-regex
     if (!/^[^+#\x00]+$/.test(topic)) return "it is not a topic";
     if (topic.length > LONGEST_RESPONSE) return `it has more than ${LONGEST_RESPONSE} characters`;
-    if (topic.startsWith("$")) return "it begins with $";
+    if (topic.startsWith("$")) return "it starts with $";
     if (!this.owns(topic)) return undefined;
     const [, word, channel, ...more] = this.#levels(topic);
     if (word === "response" && channel && more.length === 0) return undefined;
     return "it is one of the bridge's own";
   }
 
-  /** What a device says about itself. */
+  /** The topic of a device's diagnostics. */
   diagnostics(device: string): string {
     return `${this.#device(device)}/diagnostics`;
   }
 
-  /** Whose topic it is; undefined: no device's. */
+  /** The device of a topic; undefined: none. */
   deviceOf(topic: string): string | undefined {
     const [id = "", ...more] = this.#levels(topic);
     return more.length > 0 && unescapeLevel(id) || undefined;
   }
 
-  /** Those behind the prefix. */
+  /** The levels after the prefix. */
   #levels(topic: string): string[] {
     const { prefix } = this;
     return topic.startsWith(`${prefix}/`) ? topic.slice(prefix.length + 1).split("/") : [];

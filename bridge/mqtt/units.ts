@@ -1,6 +1,6 @@
 /**
- * Units that tell Home Assistant what is measured (its `device_class`). Those that could be one thing or another, such
- * as % or ppm, tell nothing: the unit is shown, and that is all.
+ * Units from which the measured quantity follows (Home Assistant's `device_class`). Ambiguous ones, such as % or ppm,
+ * have none: only the unit is shown.
  */
 const UNITS: Readonly<Record<string, string>> = {
   apparent_power: "VA",
@@ -33,15 +33,15 @@ const CLASSES: ReadonlyMap<string, string> = new Map(
   ),
 );
 
-/** What a unit says of a value; undefined: nothing certain. */
+/** The `device_class` of a unit; undefined: it is ambiguous or unknown. */
 export function deviceClassOf(unit: string | undefined): string | undefined {
   return unit === undefined ? undefined : CLASSES.get(unit);
 }
 
-/** Its statistics: Home Assistant takes energy for a meter, which is set back to 0 perhaps. */
+/** The `state_class` of a `device_class`: for Home Assistant energy is a meter, which may be reset to 0. */
 export function stateClassOf(deviceClass: string | undefined): string {
   return deviceClass === "energy" ? "total_increasing" : "measurement";
 }
 
-/** All of them, for tests: unit and what is measured. */
+/** All known units with their `device_class`, for tests. */
 export const KNOWN_UNITS: Iterable<[string, string]> = CLASSES;

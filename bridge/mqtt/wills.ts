@@ -1,10 +1,10 @@
 /**
- * What devices have published for them: a welcome when they are there, a will when they are gone. Both are what the device
- * has reported of a channel.
+ * Messages that the bridge publishes for devices: a welcome when they come, a will when they are gone. Both are
+ * reported values of channels.
  *
- * A row says what was told of a device last, and what it wants published. Statements decide by it what is, in the order in
- * which they become safe: a device may go while what it says of that waits for its commit. So each change has its message
- * once, also if the server is started again in between.
+ * A row has the last announcement of a device, and its will and welcome. The SQL statements themselves decide by that
+ * row, in the order in which they become safe, because a device may go while its report waits for its commit. So each
+ * change has its message once, even if the server restarts in between.
  */
 import type { Server, Told, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
@@ -12,37 +12,37 @@ import type { AvailabilityState, LastTold } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { type Message, publishOf } from "./rows.ts";
 
-/** When it is published, and the channel that says what. */
+/** The occasions, and the channels with their messages. */
 const CHANNELS = { will: "mqtt/will", welcome: "mqtt/welcome" } as const;
 
 const OCCASIONS = ["will", "welcome"] as const;
 
 type Occasion = typeof OCCASIONS[number];
 
-/** What it needs of the bridge. */
+/** What it needs from the bridge. */
 export interface WillsHost {
   readonly own: OwnTopics;
   /** In ms since 1970. */
   date(): number;
-  /** Keeps what is published about devices. */
+  /** Stores the announcement of a device. */
   tell(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void;
   /** No longer keeps it. */
   forget(tx: Transaction, id: string): void;
-  /** A transaction may add a publication. */
+  /** A transaction may have added a publication. */
   added(tx: Transaction, message: Message): void;
 }
 
 export class Wills {
   readonly #host: WillsHost;
   readonly #last = new Map<string, LastTold>();
-  /** What devices have said, perhaps: it counts as added whenever it may be. */
+  /** Wills and welcomes that devices may have: publications that may be added count as added. */
   readonly #said = new Map<string, { will?: Message; welcome?: Message }>();
 
   constructor(host: WillsHost) {
     this.#host = host;
   }
 
-  /** Reads what was told. What devices have reported counts as far as the operator allows it now. */
+  /** Reads the announcements. Devices' reports count as far as the operator now allows them. */
   async start(tx: Transaction, server: Pick<Server, "devices" | "thing">): Promise<void> {
     const { own } = this.#host;
     for (const row of await tx.all(`SELECT device, state, sleep FROM mqtt_devices`)) {
@@ -50,7 +50,7 @@ export class Wills {
       this.#last.set(String(row.device), { state, sleep: Number(row.sleep) });
     }
     if (!own.isOn) return tx.run(`UPDATE mqtt_devices SET will = NULL, welcome = NULL`);
-    // All at once: a device that is forgotten meanwhile would be waited for.
+    // All at once: it would wait for a device that is forgotten meanwhile.
     for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
       for (const occasion of OCCASIONS) {
         const value = thing.reported(CHANNELS[occasion])?.value ?? null;
@@ -60,19 +60,19 @@ export class Wills {
     }
   }
 
-  /** What was told of a device last, also by an earlier process. */
+  /** The last announcement of a device, also by an earlier process. */
   last(id: string): LastTold | undefined {
     return this.#last.get(id);
   }
 
-  /** A device says what to publish, as a part of its transaction. */
+  /** A device reports its will or welcome, in its transaction. */
   report(value: Value, told: Told): void {
     const { thing: { id }, channel, tx } = told;
     const { own } = this.#host;
     const occasion = channel === CHANNELS.will ? "will" : "welcome";
     if (channel !== CHANNELS[occasion] || !own.isOn) return;
     this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, told));
-    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already
+    if (occasion === "welcome") this.#welcome(tx, id); // it may already be connected
   }
 
   #keep(tx: Transaction, id: string, occasion: Occasion, message: Message | undefined): void {
@@ -89,7 +89,7 @@ export class Wills {
     }
   }
 
-  /** A device's announcement has changed, as a part of the transaction that publishes it. */
+  /** A device's announcement has changed; called in the transaction that publishes it. */
   changed(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void {
     const { own, tell } = this.#host;
     this.#last.set(id, { state, sleep });
@@ -98,7 +98,7 @@ export class Wills {
     if (own.isOn) this.#welcome(tx, id);
   }
 
-  /** A device that is there is welcomed, once. */
+  /** Publishes a connected device's welcome, once. */
   #welcome(tx: Transaction, id: string): void {
     this.#publish(tx, id, "welcome", `state = 'online' AND is_welcomed = 0`);
     tx.run(
@@ -114,7 +114,7 @@ export class Wills {
     if (message) this.#host.added(tx, message);
   }
 
-  /** The server knows a device no longer. */
+  /** The server has forgotten a device. */
   forget(tx: Transaction, id: string): void {
     this.#last.delete(id);
     this.#said.delete(id);

@@ -1,5 +1,5 @@
 /**
- * All that a device application imports. `client-as/README.md` tells how to write one. The shortest
+ * Everything that a device application imports. `client-as/README.md` tells how to write one. The shortest
  * application:
  *
  *     export * from "../assembly/core"; // an application is one module with the core

@@ -9,31 +9,31 @@
  *
  *     onStart()              when the core is booted and before its first `poll`: once, and again
  *                            after each `configure`
- *     canReceive()           before each `poll`: 0 if no message is to be offered by it. An application
+ *     canReceive()           before each `poll`: 0 if that `poll` must not offer a message. An application
  *                            without it can always receive
  *     onMessage(ptr, length) on the event MESSAGE; when it has returned, the host calls `take`. The
- *                            text may be read till then, but not changed. It may return a number: if
+ *                            text may be read until then, but not changed. It may return a number: if
  *                            that is 0, the host does not call `take`, and the message will be offered
- *                            again. Use this with `canReceive`, or it is offered all the time
+ *                            again. Use this with `canReceive`, or every `poll` offers it again
  *     onState(up)            1 when STATE has become UP, 0 when it was UP and no longer is
  *     onTrial()              in an application that was deployed over the link: once, when the link has been
  *                            up for 30 s. If it returns 0, the board goes back to the previous one
- *     onTick()               at the interval that the application has asked for with `every`; if the
- *                            host was busy for longer, once and not several times
+ *     onTick()               at the interval that the application has set with `every`; if the host was
+ *                            busy for several intervals, only once
  *
  * They must return soon (on a chip, before its watchdog bites): nothing is sent or received meanwhile.
  * A trap in one of them is a bug in the application: the host reports it and starts the application again, or ends.
  *
  * ## What the host provides
  *
- * The imports below, of module "board"; only those that an application uses are in its module, and one
- * that the host does not know is a reason to refuse the application. None may call into the module.
- * Whatever the arguments are, an import returns: a pin that the board does not have, or needs itself
- * (on the ESP8266 those of the flash, 6 to 11), is not written and reads as 0. An import that
- * takes a pointer and a length does nothing if they are not inside the memory, and returns its failure.
+ * The imports below, of module "board". A module imports only those that it uses. A host refuses an
+ * application with an import that it does not know. None may call into the module.
+ * No argument makes an import trap: a pin that the board does not have, or needs itself (on the
+ * ESP8266 those of the flash, 6 to 11), is not written and reads as 0. An import that takes a pointer
+ * and a length does nothing if they are not inside the memory, and returns the value for failure.
  *
- * An application that imports `configure` decides itself when, where and as which device to connect: the
- * host polls the core only after `configure` has been called, whatever the settings say.
+ * An application that imports `configure` decides when, where and as which device to connect: the
+ * host polls the core only after a call of `configure`, whatever the settings say.
  */
 
 /** Makes the pin an output if it is not one, and sets it: low for 0, high for anything else. */
@@ -76,7 +76,7 @@ export declare function millis(): i32;
 @external("board", "random")
 export declare function random(): i32;
 
-/** Bytes of memory that the board has left. */
+/** Bytes of free memory on the board. */
 // @ts-ignore: decorator
 @external("board", "free_memory")
 export declare function free_memory(): i32;
@@ -86,16 +86,16 @@ export declare function free_memory(): i32;
 @external("board", "every")
 export declare function every(ms: i32): void;
 
-// I2C: the board is the master, in software, of a bus with pull-ups on two pins of its own.
+// I2C: the board is the bus master, in software, on any two of its pins, with their pull-ups on.
 
 /** Every transfer returns the number of bytes, or one of these. */
 export const I2C_NO_DEVICE: i32 = -1; // the address was not acknowledged; nothing was transferred
 export const I2C_STUCK: i32 = -2; // a line is held low: SCL for 20 ms, or for 100 ms in all of one transfer
-export const I2C_BAD: i32 = -3; // no bus was begun, or an argument is out of its range
+export const I2C_BAD: i32 = -3; // `i2c_begin` was not called, or an argument is out of range
 
 /**
- * Makes two pins open drain with pull-ups, and a bus of them: released, and freed of a device that holds
- * SDA. `hz` is the highest clock rate, 1,000 to 400,000. Call it again to use another bus, or to free this one.
+ * Begins a bus on two pins, open drain with pull-ups: releases both, and frees SDA from a device that holds it.
+ * `hz` is the highest clock rate, 1,000 to 400,000. Call it again to use another bus, or to free this one.
  */
 // @ts-ignore: decorator
 @external("board", "i2c_begin")
@@ -114,7 +114,7 @@ export declare function i2c_write(address: i32, ptr: usize, length: i32): i32;
 @external("board", "i2c_read")
 export declare function i2c_read(address: i32, ptr: usize, length: i32): i32;
 
-// For applications that get their settings from elsewhere.
+// For applications that bring their own settings.
 
 /**
  * Uses these settings from now on, without storing them: fields as in the settings sector, each a tag, a
@@ -122,7 +122,7 @@ export declare function i2c_read(address: i32, ptr: usize, length: i32): i32;
  * is an open network. Tag 10 exists only here: longest text of a message, u16 little-endian, 121 to 512. When the call
  * to the application has returned, the host joins the WiFi if it has changed, boots the core again, and calls
  * `onStart`. Returns 1; or 0, and nothing is changed, if a field is malformed, out of range or given twice, or if
- * there is no server or no id, neither given nor stored.
+ * server or id is neither given nor stored.
  */
 // @ts-ignore: decorator
 @external("board", "configure")
@@ -141,13 +141,13 @@ export declare function restart(): void;
 // Deep sleep.
 
 /**
- * Lets the board sleep for this many ms, as soon as the link is drained: all that was sent is acknowledged, and the
+ * Lets the board sleep for this many ms, as soon as the link is drained: every message is acknowledged, and the
  * server knows for how long the board is away. Until then everything goes on as before. Messages that cannot be
- * delivered within 10 s, or until it is clear that there is no WiFi, wait in RTC memory (384 bytes, less what the
+ * delivered within 10 s, or before the WiFi has failed, wait in RTC memory (384 bytes, less the bytes that the
  * application has used with `keep`). They are delivered when there is a network after one of the next sleeps.
  *
  * Returns 1; or 0, and the board stays awake, for 0 ms or less, or if the messages that wait now do not fit there. If
- * more is sent before the board sleeps, it stays awake until everything fits. In dialect 1 no message can wait there:
+ * more is sent before the board sleeps, it stays awake until all of it fits. In dialect 1 no message can wait there:
  * the board sleeps when all are acknowledged. Of several calls the last one counts.
  *
  * Applications call `sleep` of `sleep.ts`, which knows about deadlines.
@@ -159,27 +159,27 @@ export declare function restart(): void;
 @external("board", "sleep")
 export declare function deep_sleep(ms: i32): i32;
 
-/** Returns 1 if this start is the end of a sleep and the messages that waited are still there, 0 after any other start. */
+/** Returns 1 if the board has just slept and the messages that waited are still there, 0 after any other start. */
 // @ts-ignore: decorator
 @external("board", "woke")
 export declare function woke(): i32;
 
 // RTC memory: it survives a reset of the board, but not a loss of power.
 
-/** Bytes of it that belong to the application. */
+/** Bytes of RTC memory that belong to the application. */
 export const KEPT: i32 = 384;
 
 /**
- * Writes to it, from offset `at`; all three arguments are multiples of 4. Returns 1; or 0, and nothing is written,
- * beyond the end or if there is no such memory.
+ * Writes to RTC memory, from offset `at`; all three arguments are multiples of 4. Returns 1; or 0, and nothing is
+ * written, beyond the end or if the board has no such memory.
  */
 // @ts-ignore: decorator
 @external("board", "keep")
 export declare function keep(at: i32, ptr: usize, length: i32): i32;
 
 /**
- * Reads from it. Returns 1; or 0 as above. After a loss of power, or after another application has run, its contents
- * are undefined: put a mark and a checksum into it.
+ * Reads from RTC memory. Returns 1; or 0 as above. After a loss of power, or after another application has run, its
+ * contents are undefined: store a mark and a checksum with them.
  */
 // @ts-ignore: decorator
 @external("board", "kept")

@@ -1,7 +1,7 @@
 /**
- * Channels: settings and requests that an application gets, and what it reports. CHANNELS.md describes the lines.
+ * Channels: settings and requests that an application receives, and what it reports. CHANNELS.md describes the lines.
  *
- *     export { canReceive } from "../assembly/app"; // no message comes while there is no room for its answer
+ *     export { canReceive } from "../assembly/app"; // no message is offered while there is no room for its answer
  *
  *     export function onStart(): void {
  *       hello("@kitchen 3"); // before anything else
@@ -27,12 +27,12 @@
  *         answer(); // :adc.9 512
  *         number(adc_read());
  *       }
- *       return done(); // the answer goes out, or ~heater.8 bad_value, or ~fan.9 unknown
+ *       return done(); // sends the answer, or ~heater.8 bad_value, or ~fan.9 unknown
  *     }
  *
- * Literals show the line as it is: its mark and its name, `=heater`. Each setting and each request gets exactly one
- * answer, and nothing else gets any. Nothing is copied, and nothing is kept after the message. The answer comes first:
- * while it is due, `tell` is refused.
+ * Literals are the start of the line as it is sent: its mark and its name, `=heater`. Each setting and each request gets
+ * exactly one answer; other lines get none. Nothing is copied, and nothing is kept after the message. The answer comes
+ * first: while it is due, `tell` is refused.
  */
 import { random } from "./board";
 import { room } from "./core";
@@ -53,24 +53,24 @@ const UNDERSCORE: i32 = 0x5f;
 const LETTER: i32 = 0x61; // a
 const FAULT: i32 = 0x7e; // ~
 
-/** Bytes of the longest line that is begun here: every other end takes it. */
+/** Bytes of the longest line that is begun here: every other end accepts it. */
 const MOST: i32 = 121;
 const MOST_NAME: u32 = 32;
 const MOST_DIGITS: u32 = 10;
 
-// Whether an answer is due, and what is sent if the application gives none.
-const UNKNOWN: i32 = 1; // no `on` has known the name
+// Whether an answer is due, and what is sent if the application has not begun one.
+const UNKNOWN: i32 = 1; // no `on` has matched the name
 const BAD_VALUE: i32 = 2;
-const BEGUN: i32 = 3; // the application gives one
+const BEGUN: i32 = 3; // the application has begun one
 
 let due: i32 = 0;
-let line: usize = 0; // what was heard
+let line: usize = 0; // the message
 let headLength: i32 = 0; // of its mark and name
-let tagEnd: usize = 0; // an answer repeats what is between the mark and here
+let tagEnd: usize = 0; // an answer repeats the bytes between the mark and here
 let asked: u32 = 0; // the tag of the last request
 
 /**
- * Looks at a message. True if it is about a channel: then `on` tells which one, and `integer` and `is` look at its
+ * Parses a message. True if it is about a channel: then `on` tells which one, and `integer` and `is` read its
  * value. False if it is a plain line. Lines with a time stamp count as plain: only devices send them.
  */
 export function hear(ptr: usize, length: i32): bool {
@@ -105,7 +105,7 @@ export function on(head: string): bool {
   return true;
 }
 
-/** Begins the answer: compose its value, and call `done`. Nothing is begun if none is due. */
+/** Begins the answer: compose its value, and call `done`. Does nothing if no answer is due. */
 export function answer(): void {
   reply(COLON);
 }
@@ -117,9 +117,9 @@ export function refuse(code: string): void {
 }
 
 /**
- * Call this at the end of each message about a channel: it sends the answer that is due. If the application has given
+ * Call this at the end of each message about a channel: it sends the answer that is due. If the application has begun
  * none, the answer is `unknown` if no `on` was true, else `bad_value`; if its answer is too long, it is `failed`.
- * False if something else has taken the room for it: let `onMessage` return that, and it is offered the message again.
+ * False if other lines have taken the room for it: let `onMessage` return that, and it is offered the message again.
  */
 export function done(): bool {
   let without = due;
@@ -135,7 +135,7 @@ export function done(): bool {
   const code = codes + 9 * (without - 1);
   copy(code, code + (0x6970 >> (without << 2) & 15), 1); // they are 7, 9 and 6 bytes long
   due = 0;
-  return <bool>(<i32>send(QOS) | <i32>!pending()); // if nothing is on its way, there will never be more room
+  return <bool>(<i32>send(QOS) | <i32>!pending()); // with an empty outbox there will never be more room
 }
 
 function reply(mark: i32): void {
@@ -148,7 +148,7 @@ function reply(mark: i32): void {
 }
 
 /**
- * Whether a message can be offered: there is room for an answer to it, or nothing to wait for. Every application that
+ * Whether a message can be offered: there is room for an answer to it, or the outbox is empty. Every application that
  * calls `hear` must export it.
  */
 export function canReceive(): bool {
@@ -169,7 +169,7 @@ export function tell(head: string): void {
   byte(SPACE);
 }
 
-/** The same with the time, by `millis()`: the server works out when that was, however late the line comes. */
+/** The same with the time, by `millis()`: the server works out when that was, however late the line arrives. */
 export function tellAt(head: string, ms: i32): void {
   start(head);
   byte(AT);
@@ -179,7 +179,7 @@ export function tellAt(head: string, ms: i32): void {
 
 /** Begins a request to the server, "?time". A value may follow, after a `byte(0x20)`. */
 export function ask(head: string): void {
-  if (!asked) asked = random() >>> 1; // so that an answer to a request of an earlier run is not taken for ours
+  if (!asked) asked = random() >>> 1; // so that an answer to a request of an earlier run does not match
   start(head);
   byte(DOT);
   unsigned(++asked);

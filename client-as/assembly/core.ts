@@ -10,12 +10,12 @@
  *
  * 1. `registers()` gives the address of the register block (`registers.ts`). Write the settings ("host" there),
  *    call `init(base, now)`, make sure that memory reaches to the address it returns, and write the device's id
- *    and a newline to PTR. Nothing is allocated later. `init` stands for a boot: calling it again forgets
- *    everything.
+ *    and a newline to PTR. Nothing is allocated later. `init` is a boot: calling it again discards the state of
+ *    the link and all messages.
  * 2. Call `poll(now, can)` after every other call and when WAIT ms have passed, again and again until
  *    it returns NONE. `now` is a clock in ms that may wrap at 2^32. `can` says what the host can do
- *    this time: 1 (CAN_SEND) a piece can be handed to the socket, 2 (CAN_RECEIVE) the application
- *    can take a message. The event tells what to do:
+ *    this time: 1 (CAN_SEND) the socket can accept bytes, 2 (CAN_RECEIVE) the application can take a
+ *    message. The event tells the host what to do:
  *      NONE     nothing until WAIT ms from now, or the next call
  *      CONNECT  open a connection, then write NONCE and call `opened`, or `closed` if that fails
  *      CLOSE    drop the connection; the core has forgotten it already. REASON says why
@@ -26,14 +26,14 @@
  *    RX_ROOM 0 means: do not read the socket now. Both are valid from a `poll` that returned NONE until
  *    the next call.
  * 4. `room(n)` gives the address at which n bytes of text can be put, or 0: not now, or never (empty,
- *    or longer than LINE, or than the other end takes). `write(n, qos)` then makes them a message and
+ *    or longer than LINE, or than the other end accepts). `write(n, qos)` then makes them a message and
  *    returns 1. It returns 0 if the text contains a newline or starts with NUL, or, with qos 0, if there is no link.
  *    `n` may be smaller than it was for `room`. A message on offer stays valid meanwhile. TX_NEXT counts the messages
  *    that were accepted. TX_FIRST counts those that have left the outbox, in the order of acceptance. With qos 1 a
  *    message leaves it when it is acknowledged; or it is withdrawn, if the server has come back with a PEER_LINE
- *    (known when the link is up) that is too short for it.
- * 5. RX_EPOCH and RX_NEXT say how far the stream from the other end has been taken. Where they survive a
- *    reset, save them when `take` or `poll` has changed them, before the next `poll`. If the connection ends before a
+ *    (valid once the link is up) that is too short for it.
+ * 5. RX_EPOCH and RX_NEXT are the position in the stream from the other end. A host that can store them across a
+ *    reset saves them when `take` or `poll` has changed them, before the next `poll`. If the connection ends before a
  *    host could take the message that it was offered last, and the host keeps that message, it adds 1 to RX_NEXT before
  *    `opened`. A host that keeps the outbox as well sets TX_EPOCH, TX_FIRST and TX_NEXT (both the number of the first
  *    message) after `init`, writes the messages that it has kept before the first `poll`, and saves TX_EPOCH before
@@ -55,8 +55,8 @@
  *
  * To save space, conditions without side effects are joined by `&` and `|`: `&&` and `||` cost five bytes more.
  *
- * A message is acknowledged by `take`, not before. Messages not yet taken when a connection ends are
- * forgotten: nobody acknowledged them, so the other end sends them again.
+ * `take` acknowledges a message. Messages not yet taken when a connection ends are discarded: they were not
+ * acknowledged, so the other end sends them again.
  *
  * ## Memory map, from `base`
  *
@@ -96,8 +96,8 @@ const PROVE: u8 = 3;
 const REFUSAL: u8 = 4;
 /** Bytes of a line besides its text: two digits and a newline. */
 const FRAME: i32 = 3;
-/** Most unacknowledged bytes in dialect 1, unless they are a single message: about a segment. A reader of
- * micropython-iot that gets more than 4,096 bytes at once may cut a character in two, and dies. */
+/** Most unacknowledged bytes in dialect 1, unless they are a single message: about a TCP segment. A reader of
+ * micropython-iot that gets more than 4,096 bytes at once may cut a character in two, and crashes. */
 const UNACKED: i32 = 1400;
 /** Most messages since the last ack, if qos is off: if more were lost, ids would wrap around unnoticed. */
 const UNKNOWN: i32 = 63;
@@ -106,8 +106,8 @@ const HEADER: i32 = 4;
 // Flags of an outbox entry; 0: waits for its ack.
 const QOS_OFF: u8 = 1;
 const DONE_WITH: u8 = 2;
-const WITHDRAWN: u8 = 3; // its line is shorter than its place
-const LATE: u8 = 4; // its deadline passed when it may have arrived: it is not sent again
+const WITHDRAWN: u8 = 3; // its line is shorter than its entry
+const LATE: u8 = 4; // its deadline passed after it may have arrived: it is not sent again
 /** The flags without which a message waits for its ack. */
 const SETTLED: i32 = 3;
 
@@ -118,12 +118,12 @@ declare function hmac(at: usize, length: i32, to: usize): void;
 
 let id: usize = 0;
 let control: usize = 0;
-let controlHead: usize = 0; // differs from `control` while the hello is due
+let controlHead: usize = 0; // differs from `control` only while the hello waits to be sent
 let controlEnd: usize = 0;
 let recent: usize = 0;
 let recentCount: u32 = 0; // messages taken
 let recentUp: u32 = 0; // recentCount when the link came up
-let recentBoot: u32 = 0; // recentCount when the other end booted: what was taken before is forgotten
+let recentBoot: u32 = 0; // recentCount when the other end booted: older messages no longer count
 let newestId: i32 = 0;
 let bootConnect: i32 = 0; // the connection on which that boot was seen
 let inbox: usize = 0;
@@ -140,8 +140,8 @@ let expected: i32 = 0; // dialect 2: number of the next message to arrive
 let malformed: i32 = 0; // negative: `number` met something other than digits
 
 let known: i32 = 0; // TX_NEXT when the last ack came: the other end knows the ids up to there
-let heard: i32 = 0; // ms; also when the attempt to connect began
-let sent: i32 = 0; // ms
+let heard: i32 = 0; // ms: when bytes last arrived, or when the attempt to connect began
+let sent: i32 = 0; // ms: when bytes were last sent
 let progress: i32 = 0; // ms: last ack, or when the first unacknowledged message was sent
 let upAt: i32 = 0; // ms
 let resumeAt: i32 = 0; // ms: when to connect
@@ -186,7 +186,7 @@ export function init(base: usize, now: i32): usize {
   return outbox + get(OUTBOX);
 }
 
-/** There is a connection. In dialect 2 the hello is made at the front of the inbox: the welcome will follow it. */
+/** The connection is open. In dialect 2 the hello is written to the front of the inbox: the welcome will follow it. */
 export function opened(now: i32): void {
   if (get(STATE) != CONNECTING) return;
   set(STATE, GREETING);
@@ -230,7 +230,7 @@ export function take(): void {
   if (second()) set(RX_NEXT, get(RX_NEXT) + 1);
   else {
     if (!(key >>> 24)) { // id 0: the other end has booted and counts from 0 again
-      recentBoot = recentUp; // since this connection began it is the same boot
+      recentBoot = recentUp; // everything since this connection began is of the same boot
       newestId = 0;
       bootConnect = get(CONNECTS);
     }
@@ -269,7 +269,7 @@ export function write(n: i32, qos: i32): i32 {
   for (let at = text; at < end; at++) if (load<u8>(at) == 10) return 0;
   const number = get(TX_NEXT);
   set(TX_NEXT, number + 1);
-  // In dialect 1 id 00 comes once only: it tells the other end that we booted.
+  // In dialect 1 id 00 is used only once: it tells the other end that we booted.
   const name = number && !second() ? (number - 1) % 255 + 1 : number & 255;
   frame(text - 2, end, name);
   store<u32>(outEnd, n + FRAME | name << 16 | <i32>!qos << 24);
@@ -285,7 +285,7 @@ export function expire(number: i32): i32 {
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
     if (next++ != number | load<u8>(entry, 3) & SETTLED) continue;
     const mayBeThere = <i32>(entry < outSent);
-    // Dialect 1 needs 00, and cannot miss many ids in a row: they tell a new message from a repeat.
+    // Dialect 1 needs 00, and must not skip many ids in a row: ids tell a new message from a repeat.
     if (second() ? mayBeThere : <u32>(number - 1) >= <u32>(known + UNKNOWN)) {
       if (second()) store<u8>(entry, LATE, 3);
       return 0;
@@ -312,7 +312,7 @@ export function poll(now: i32, can: i32): i32 {
       return CONNECT;
     }
   } else {
-    // If there is no room for what may have arrived, silence says nothing about the other end.
+    // Without room in the inbox nothing is read, so silence does not mean that the other end is gone.
     if (!get(RX_ROOM)) heard = now;
     // An attempt that began in an outage is given up before TCP repeats a lost SYN (1 s). In dialect 1 a greeting
     // may take longer: micropython-iot's server accepts five connections a second.
@@ -340,8 +340,8 @@ export function poll(now: i32, can: i32): i32 {
 /** Finds the next piece to send, if there is one. */
 function send(now: i32): bool {
   const timeout = get(TIMEOUT);
-  // Half as often before the link is up. In dialect 2 that means never, because the welcome is not waited for longer,
-  // and the other end would take whatever follows the hello for an answer to its welcome.
+  // Half as often before the link is up. In dialect 2 that means never, because the wait for the welcome ends first:
+  // the other end would take whatever follows the hello for an answer to its welcome.
   if (controlHead == controlEnd & now - sent >= timeout >> get(STATE) - 1) {
     store<u8>(controlEnd++, 10);
   }
@@ -360,8 +360,8 @@ function send(now: i32): bool {
       if (
         (DEADLINES ? <i32>(flags == LATE) : 0) | outNext != outHead & (
           <i32>(end - outHead) > get(PEER_BYTES) |
-          // In dialect 1 nothing follows 00 before its ack: with newer messages taken, its repeat would
-          // look like a boot.
+          // In dialect 1 nothing follows 00 before its ack: after newer messages, its repeat would look
+          // like a boot.
           <i32>(second()
             ? (load<u8>(outNext, 2) - get(TX_FIRST) & 255) >= get(PEER_WINDOW)
             : !load<u16>(outHead, 2))
@@ -402,7 +402,7 @@ function offer(): bool {
 }
 
 /**
- * In dialect 1 a message has only an id of eight bits. A repeat has the same text that its id had a short while ago.
+ * In dialect 1 a message has only an id of eight bits. A repeat has the id and the text of a recent message.
  * Id 0 is a repeat on the connection that brought it, or if nothing newer was taken; otherwise the other end has booted,
  * and its first message has the same text as the last time.
  */
@@ -416,7 +416,7 @@ function isRepeat(key: u32): bool {
   return false;
 }
 
-/** Drops the oldest message of the inbox and puts its ack on its way. */
+/** Drops the oldest message of the inbox and queues its ack. */
 function acknowledge(): void {
   const end = inHead + 2 + load<u16>(inHead);
   if (second()) controlEnd = control; // this ack covers all earlier ones
@@ -426,17 +426,18 @@ function acknowledge(): void {
   candidate = 0;
 }
 
-/** A line has ended at inEnd. Returns what is wrong with it. */
+/** A line has ended at inEnd. Returns 0, or the reason to end the connection. */
 function line(now: i32): i32 {
   const length = <i32>(inEnd - inLine) - FRAME;
   malformed = 0;
-  // It may also come after the proof: no message starts like this.
+  // A refusal may also come after the proof: no message starts like this.
   if (second() & <i32>(load<u8>(inLine) == REFUSAL)) return REFUSED + (number(inLine + 1, 2) & 63);
   if (second() & get(STATE) != UP) {
     const reason = greeted();
     if (reason) return reason;
   } else {
-    // The other end has dropped the previous connection, which until then could bring more than the welcome.
+    // The other end has dropped the previous connection, which until then could still deliver messages that the
+    // welcome does not count.
     if (DEADLINES && second()) outSent = outNext;
     if (length > -2) { // not a keepalive
       const value = number(inLine, 2);
@@ -458,12 +459,12 @@ function line(now: i32): i32 {
     upAt = heard = now;
     known = get(TX_NEXT);
     recentUp = recentCount;
-    sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear us: send something at once, at least a keepalive
+    sent = now - (get(TIMEOUT) >> 2); // the other end waits to hear from us: send something at once, even a keepalive
   }
   return 0;
 }
 
-/** The welcome of dialect 2 has arrived; it lies after the hello. Returns what is wrong with it. */
+/** The welcome of dialect 2 has arrived; it is stored after the hello. Returns 0, or the reason to end the connection. */
 function greeted(): i32 {
   const suite = get(SUITE);
   const proof = inLine + GREETING_BYTES + ((suite & 4) << 3);
@@ -500,7 +501,7 @@ function greeted(): i32 {
   const there = get(PEER_RX_NEXT) - get(TX_FIRST);
   if (get(PEER_RX_EPOCH) != get(TX_EPOCH)) return BAD_POSITION;
   if (<u32>there > <u32>(get(TX_NEXT) - get(TX_FIRST))) {
-    // The other end would say so for ever. With another name, the stream is new to it.
+    // Otherwise the other end would repeat this position for ever. With another epoch, the stream is new to it.
     set(TX_EPOCH, get(NONCE) | 1);
     return BAD_POSITION;
   }
@@ -528,7 +529,7 @@ function acked(value: i32, now: i32): bool {
   return !second() || !((get(TX_FIRST) - 1 ^ value) & 255);
 }
 
-/** Nobody waits for this message any more. Messages leave the outbox in order. */
+/** The message is settled. Messages leave the outbox in order. */
 function finish(entry: usize): void {
   store<u8>(entry, DONE_WITH, 3);
   while (outHead < outEnd && load<u8>(outHead, 3) == DONE_WITH) {
@@ -538,14 +539,14 @@ function finish(entry: usize): void {
   outNext = max(outNext, outHead);
 }
 
-/** Withdraws messages without qos, or longer than the other end takes. In dialect 2 their numbers must still go out. */
+/** Withdraws messages without qos, or longer than the other end accepts. */
 function withdraw(longest: u32): void {
   for (let entry = outHead; entry < outEnd; entry = after(entry)) {
     if (load<u8>(entry, 3) & SETTLED | <i32>(<u32>load<u16>(entry) - FRAME > longest)) drop(entry);
   }
 }
 
-/** Withdraws a message. In dialect 2 its number must still go out. */
+/** Withdraws a message. In dialect 2 its number must still be sent. */
 function drop(entry: usize): void {
   if (second()) {
     store<u8>(entry, WITHDRAWN, 3);
@@ -558,7 +559,7 @@ function after(entry: usize): usize {
   return entry + HEADER + load<u16>(entry);
 }
 
-/** The connection is gone: forgets what belonged to it, and plans the next attempt. */
+/** The connection has ended: clears its state, and schedules the next attempt. */
 function down(now: i32, reason: i32): void {
   if (get(STATE) == UP & <u32>(now - upAt) >= <u32>get(TIMEOUT)) failures = 0;
   set(REASON, reason);
@@ -566,10 +567,10 @@ function down(now: i32, reason: i32): void {
   controlHead = controlEnd = control;
   inHead = inLine = inEnd = inbox;
   candidate = 0;
-  withdraw(-1); // messages without qos have had their chance
+  withdraw(-1); // messages without qos are sent at most once
   outNext = outHead;
   // At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less a random part of up to a half. Also at once
-  // after an attempt that nobody answered: waiting for the answer was a pause already.
+  // after an attempt without an answer: waiting for the answer was a pause already.
   const pause = reason >= BAD_GREETING
     ? get(TIMEOUT) << 2
     : failures && reason >> 1 != NO_ANSWER >> 1
@@ -579,7 +580,7 @@ function down(now: i32, reason: i32): void {
   failures++;
 }
 
-/** Makes room in the inbox where that needs little copying, and says how much there is. */
+/** Frees room in the inbox where that needs little copying, and sets RX_PTR and RX_ROOM. */
 function offerRoom(): void {
   const taken = inHead - inbox;
   if (taken != 0 & get(STATE) == UP & (inHead == inLine | inEnd >= inLimit)) {
@@ -599,7 +600,7 @@ function second(): bool {
   return get(DIALECT) == 2;
 }
 
-/** Puts two hex digits and a newline around a text. */
+/** Puts two hex digits before a text and a newline after it. */
 function frame(at: usize, end: usize, value: u32): void {
   hex(at, value, 4);
   store<u8>(end, 10);

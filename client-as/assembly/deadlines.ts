@@ -7,7 +7,7 @@
  *     sendWithin(5000);
  *
  *     export function onTick(): void {
- *       if (expired()) gpio_write(LED, 1); // nobody has heard it
+ *       if (expired()) gpio_write(LED, 1); // it has not arrived, and never will
  *     }
  *
  * They cost nothing in an application without such messages. When an application boots its core again (`configure`), no
@@ -21,7 +21,7 @@ import { QOS, send } from "./text";
 /** Most messages with a deadline that can wait at once: the outbox of a chip holds no more messages. */
 const MOST: i32 = 8;
 let count = 0;
-let asleep = false; // or about to sleep: nobody would withdraw messages then
+let asleep = false; // or about to sleep: then no message could be withdrawn in time
 
 /** The number and the deadline of each. */
 function table(): usize {
@@ -29,8 +29,8 @@ function table(): usize {
 }
 
 /**
- * Sends the line with qos and a deadline in this many ms, 1 to 2,147,483,647. False if it was refused for a reason that
- * `send` has, if 8 such lines wait already, or if the board is about to sleep.
+ * Sends the line with qos and a deadline in this many ms, 1 to 2,147,483,647. False if `send` refuses it, if 8 such
+ * lines wait already, or if the board is about to sleep.
  */
 export function sendWithin(ms: i32): bool {
   const number = load<i32>(registers() + TX_NEXT);
@@ -40,11 +40,11 @@ export function sendWithin(ms: i32): bool {
 }
 
 /**
- * How many of those lines have expired since the last call: they will never arrive. Call it in `onTick`, every second or
- * more often. A line that was on its way when the link was lost holds up all lines after it, from its deadline until
- * this function has looked at it on the next link.
+ * How many lines with a deadline have expired since the last call: they will never arrive. Call it in `onTick`, every
+ * second or more often. A line that was on its way when the link was lost holds up all lines after it, from its deadline
+ * until this function is called on the next link.
  *
- * In dialect 1 nobody can know whether a line that was sent has arrived. It counts as expired, and may have arrived.
+ * In dialect 1 a line that was sent and not acknowledged counts as expired, although it may have arrived.
  */
 export function expired(): i32 {
   const now = millis();
@@ -65,12 +65,12 @@ export function expired(): i32 {
   return withdrawn;
 }
 
-/** Says whether the board is about to sleep: then no such line is accepted. */
+/** Sets whether the board is about to sleep: then no line with a deadline is accepted. */
 export function suspend(sleeps: bool): void {
   asleep = sleeps;
 }
 
-/** How many of those lines are undecided, as far as `expired` has looked. */
+/** How many lines with a deadline are undecided: each counts until `expired` has seen it arrive or withdrawn it. */
 export function withDeadline(): i32 {
   return count;
 }

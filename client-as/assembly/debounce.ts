@@ -5,7 +5,7 @@ const TIMES: i32 = 4;
 
 /**
  * Returns the state of a switch, which the caller keeps for the next call. Its lowest bit is the level of the switch.
- * If it is called every 10 ms, for example, it ignores what lasts less than 30 ms.
+ * If it is called every 10 ms, for example, it ignores changes shorter than 30 ms.
  *
  *     button = debounce(button, gpio_read(BUTTON));
  *     const level = button & 1;

@@ -5,10 +5,10 @@
  *     read(ptr, length);                      // [1,"on"], or {"led":1,"mode":"on"}
  *     if (element(1)) gpio_write(2, is("on")); //              member("mode")
  *
- * First choose a value, then look at it. Until one is chosen the value is the whole text, so a message that is a bare
- * number needs no JSON. An array or object is read to its end before one of its values is chosen: one that is malformed
- * or nested has none. Where there is no value, `integer` returns its fallback and `is` returns false. Nothing outside
- * the text is ever read. It is more lenient than JSON in two ways: bytes below a space count as blanks, and a value
+ * First choose a value, then read it. Until one is chosen the value is the whole text, so a message can also be a bare
+ * number. An array or object is read to its end before one of its values is chosen: a malformed or nested one has no
+ * values. Without a value, `integer` returns its fallback and `is` returns false. Nothing outside the text is ever
+ * read. It is more lenient than JSON in two ways: bytes below a space count as blanks, and a value
  * without quotes may be anything, not only a number, true, false or null.
  */
 
@@ -23,11 +23,11 @@ const ARRAY: i32 = 0x5b; // [
 const BACKSLASH: i32 = 0x5c;
 const OBJECT: i32 = 0x7b; // {
 const TO_CLOSE: i32 = 2; // from either bracket to its counterpart
-const NOTHING: i32 = -1; // the text has ended
+const NOTHING: i32 = -1; // the end of the text
 
 let from: usize = 0; // the text
 let end: usize = 0;
-let at: usize = 0; // how far it is read
+let at: usize = 0; // the next byte to read
 let value: usize = 0; // a string without its quotes
 let valueEnd: usize = 0;
 
@@ -50,7 +50,7 @@ export function member(name: string): bool {
   return choose(OBJECT, 0, name);
 }
 
-/** The value as an integer; the fallback if it is anything else, or no i32. Quotes do not matter. */
+/** The value as an integer; the fallback if it is anything else, or does not fit an i32. Quotes do not matter. */
 export function integer(fallback: i32): i32 {
   let at = value;
   const negative = at < valueEnd && load<u8>(at) == MINUS;
@@ -79,13 +79,13 @@ export function same(ptr: usize, length: i32, literal: string): bool {
   if (at != length << 1) return false;
   while (at) {
     at -= 2;
-    // A byte beyond ASCII is negative here, and no character of the literal is.
+    // A byte beyond ASCII is negative here, so it matches no character of the literal.
     if (load<i8>(ptr + (at >> 1)) != <i32>load<u16>(changetype<usize>(literal) + at)) return false;
   }
   return true;
 }
 
-/** Where the value lies, for `bytes`, and for applications that look at it themselves. */
+/** The address of the value, for `bytes`, and for applications that parse it themselves. */
 export function valuePtr(): usize {
   return value;
 }
@@ -123,7 +123,7 @@ function choose(bracket: i32, n: i32, name: string): bool {
 /** After a mark: reads a string to its closing quote, or anything else up to a mark or a blank. */
 function scalar(): bool {
   const quoted = next() == QUOTE;
-  value = quoted ? at : --at; // if nothing has come, this is the mark, or a blank after it
+  value = quoted ? at : --at; // for an empty value this is the mark, or a blank after it
   for (; at < end; at++) {
     const c = <i32>load<u8>(at);
     if (quoted) {

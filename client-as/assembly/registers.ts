@@ -1,6 +1,6 @@
 /**
- * The numbers that the core shares with its hosts: where its registers are, and what their values and those of `poll`
- * mean.
+ * The numbers that the core shares with its hosts: the offsets of its registers, and the meaning of their values and of
+ * what `poll` returns.
  *
  * This file is both TypeScript and AssemblyScript, and the only definition: the core and the applications are compiled
  * with it, and the host in Deno imports it. The firmware's `core.h` says the same in C;
@@ -20,13 +20,13 @@ export const PTR = 4;
 export const LEN = 8;
 /** How many bytes may be received, at RX_PTR. */
 export const RX_ROOM = 12;
-/** Host: nothing heard for this many ms is an outage; a keepalive goes out every quarter of it. */
+/** Host: silence for this many ms is an outage; a keepalive is sent every quarter of it. */
 export const TIMEOUT = 16;
 /** Host: 1 or 2. */
 export const DIALECT = 20;
 
 // The words of a greeting of dialect 2, in its order: from here to the end of NONCE.
-/** Host: a random word, new with each `init`: it names the stream of messages that starts then. */
+/** Host: a random word, new with each `init`: it identifies the stream of messages that starts then. */
 export const TX_EPOCH = 24;
 /** Number of the oldest message in the outbox, or of the next one. */
 export const TX_FIRST = 28;
@@ -34,7 +34,7 @@ export const TX_FIRST = 28;
  * does not erase them, before the next `poll`. */
 export const RX_EPOCH = 32;
 export const RX_NEXT = 36;
-/** Host: how many messages the outbox holds at most, sent or not, 1 to 64. */
+/** Host: most messages in the outbox, sent or not, 1 to 64. */
 export const WINDOW = 40;
 /** Bytes of lines that the inbox can hold. */
 export const BYTES = 44;
@@ -58,16 +58,16 @@ export const OUTBOX = 88;
 /** Host: bytes of inbox, 2 * (LINE + 3) and (dialect 2) LINE + 94 + ID_LEN at least: a message costs its
  * text + 3, and a line must fit behind the hello. */
 export const INBOX = 92;
-/** Host: how many taken messages are remembered in dialect 1 to recognise repeats, 1 to 223 (ids wrap around
+/** Host: how many taken messages are kept in dialect 1 to recognise repeats, 1 to 223 (ids wrap around
  * after 255). */
 export const RECENT = 96;
-/** Host: seed of the jitter of pauses. Each device needs its own, or all come back at once. */
+/** Host: seed of the jitter of pauses. Each device needs its own, or all reconnect at once. */
 export const SEED = 100;
-/** Host: bytes of the id, with a newline behind it: 2 to 256. */
+/** Host: bytes of the id and its newline: 2 to 256. */
 export const ID_LEN = 104;
 /** Host: 0 no proof; 2 HMAC-SHA256 with a key that only the host knows; 3 the same, and records that the host seals, with
- * keys derived from the text of which the last HMAC of a greeting is made. 4 is 3 with an exchange of ephemeral keys in
- * place of nonces, 64 digits each: the last 32 of the device's own are put before its id, new before each `opened`. */
+ * keys derived from the input of a greeting's last HMAC. 4 is 3 with an exchange of ephemeral keys in place of nonces,
+ * 64 digits each: the last 32 of the device's own are put before its id, new before each `opened`. */
 export const SUITE = 108;
 
 // The words of the welcome, in its order: to the end of the block.
@@ -77,7 +77,7 @@ export const PEER_RX_EPOCH = 120;
 export const PEER_RX_NEXT = 124;
 export const PEER_WINDOW = 128;
 export const PEER_BYTES = 132;
-/** Longest text that the other end takes. */
+/** Longest text in bytes that the other end accepts. */
 export const PEER_LINE = 136;
 
 // Events.
@@ -92,12 +92,12 @@ export const CAN_SEND = 1;
 export const CAN_RECEIVE = 2;
 
 // States.
-/** The connection is given up, but the host has not been told yet. */
+/** The core has given up the connection; the next `poll` tells the host. */
 export const CLOSING = -1;
 /** Waits before it connects. */
 export const IDLE = 0;
 export const CONNECTING = 1;
-/** Hello sent, nothing heard yet: no message may go out. */
+/** Hello sent, no answer yet: no message may be sent. */
 export const GREETING = 2;
 export const UP = 3;
 
@@ -107,18 +107,18 @@ export const UP = 3;
 export const LOST = 1;
 /** Connecting took too long. */
 export const NO_ANSWER = 2;
-/** Connected, but nothing was heard. */
+/** Connected, but no answer to the hello. */
 export const NO_GREETING = 3;
-/** Nothing was heard for TIMEOUT. */
+/** Nothing was received for TIMEOUT. */
 export const SILENT = 4;
-/** The socket took nothing for TIMEOUT. */
+/** The socket accepted no bytes for TIMEOUT. */
 export const STALLED = 5;
 export const LINE_TOO_LONG = 6;
 /** A line that does not start with two lower-case hex digits. */
 export const BAD_LINE = 7;
 /** A message is missing. */
 export const GAP = 8;
-/** An ack, or a position, for what was never sent. */
+/** An ack, or a position, for a message that was never sent. */
 export const BAD_POSITION = 9;
 // From here on, trying again soon does not help.
 /** Malformed, or not dialect 2. */

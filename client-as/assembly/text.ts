@@ -5,16 +5,16 @@
  *     open(); item(connects()); item(-1); close();
  *     if (!send(QOS)) { ... } // now [3,-1] is on its way
  *
- * A line that does not fit is never cut short: it is refused from the first byte too many on, or if `begin` found no
- * room. The rest of it is ignored, and `send` returns false. So it is enough to look at what `send` returns. `begin`
- * and `send` belong in the same call of the host.
+ * A line that does not fit is never cut short: it is refused at the first byte too many, or if `begin` finds no
+ * room. The rest of it is ignored, and `send` returns false. So it is enough to check the result of `send`. Call
+ * `begin` and `send` within the same call from the host.
  */
 import { room, write } from "./core";
 import { log } from "./board";
 
-/** For `send`: kept until it is acknowledged, through outages. */
+/** For `send`: the line is kept until it is acknowledged, through outages. */
 export const QOS: i32 = 1;
-/** For `send`: at once or never. Refused while there is no link. */
+/** For `send`: the line is sent at once or never. Refused while there is no link. */
 export const NO_QOS: i32 = 0;
 
 const OPEN: u32 = 0x5b; // [
@@ -27,7 +27,7 @@ let start: usize = 0;
 let at: usize = 0; // where the next byte goes
 let limit: usize = 0; // where the room ends; 0: the line is refused
 
-/** Starts a line of up to `most` bytes. False if there is no room for that many now, or never will be. */
+/** Starts a line of up to `most` bytes. False if there is no room for that many, now or ever. */
 export function begin(most: i32): bool {
   start = at = room(most);
   limit = start ? start + most : 0;
@@ -37,7 +37,7 @@ export function begin(most: i32): bool {
 /** Sends the line. False if it was refused: it is too long or empty, has a newline in it or a first byte below 3; or,
  * without qos, there is no link. */
 export function send(qos: i32): bool {
-  // NUL would mean that it is withdrawn, 1 a line for the log, 2 a line of the firmware.
+  // As a first byte, NUL marks a withdrawn message, 1 a line for the log, 2 a line of the firmware.
   const accepted = limit && load<u8>(start) > 2 && write(<i32>(at - start), qos);
   limit = 0;
   return <bool>accepted;
@@ -58,7 +58,7 @@ export function bytes(ptr: usize, length: i32): void {
   copy(ptr, ptr + length, 1);
 }
 
-/** Every `step`-th byte from there. */
+/** The bytes from `from` to before `end`, `step` apart. */
 export function copy(from: usize, end: usize, step: i32): void {
   for (; from < end; from += step) byte(load<u8>(from));
 }
@@ -70,7 +70,7 @@ export function endOf(literal: string): usize {
   return changetype<usize>(literal) + load<u32>(changetype<usize>(literal) - 4);
 }
 
-/** A literal, as UTF-8. Half a surrogate pair is no character, and refuses the line. */
+/** A literal, as UTF-8. Half a surrogate pair is not a character: the line is refused. */
 export function text(literal: string): void {
   const end = endOf(literal);
   for (let from = changetype<usize>(literal); from < end; from += 2) {

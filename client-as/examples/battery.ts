@@ -1,6 +1,6 @@
 /**
- * A thermometer on a battery: reads the analogue input, tells it with its time, and sleeps for ten minutes. Where there
- * is no network, what it has read waits, and is told after one of the next sleeps. On the server: `--app logger`.
+ * A thermometer on a battery: reads the analogue input, reports it with the time, and sleeps for ten minutes. Without a
+ * network the readings wait, and are sent after one of the next sleeps. On the server: `--app logger`.
  */
 export * from "../assembly/core";
 import { adc_read, hello, millis, number, QOS, send, sleep, tellAt, woke } from "../assembly/app";
@@ -10,5 +10,5 @@ export function onStart(): void {
   tellAt("=temp", millis());
   number(adc_read());
   send(QOS);
-  sleep(600000); // ten minutes, once all has arrived
+  sleep(600000); // ten minutes, once everything has arrived
 }

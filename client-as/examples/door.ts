@@ -1,7 +1,7 @@
 /**
- * A door opener at pin 5: the request `?door.7 open` unlocks it for three seconds, and is answered `:door.7 open`, or
- * `~door.7 busy` while it is unlocked. A contact at pin 4 tells `!door opened` and `!door closed`. Let the server give
- * its requests a deadline: nobody wants a door to open when the link is back.
+ * A door opener at pin 5: the request `?door.7 open` unlocks it for three seconds, and is answered with `:door.7 open`,
+ * or with `~door.7 busy` while it is unlocked. A contact at pin 4 reports `!door opened` and `!door closed`. The server
+ * should give its requests a deadline, so that the door does not open when the link is back after an outage.
  */
 export * from "../assembly/core";
 export { canReceive } from "../assembly/app";
@@ -13,7 +13,7 @@ const LOCK = 5;
 const CONTACT = 4; // high while the door is open
 const TICK = 10;
 
-let unlocked = 0; // so many ticks are left
+let unlocked = 0; // ticks that are left
 let contact = 0;
 let told = 0;
 
@@ -33,7 +33,7 @@ export function onTick(): void {
 }
 
 export function onMessage(ptr: usize, length: i32): bool {
-  if (!hear(ptr, length)) return true; // a plain line: there are none
+  if (!hear(ptr, length)) return true; // a plain line: not used
   if (on("?door") && is("open")) {
     if (unlocked) refuse("busy");
     else {

@@ -1,6 +1,6 @@
 /**
- * A logger: each second the analogue input is read, and `=adc@123456 512` told, with the time at which that was. What is
- * read in an outage waits here, a minute's worth, and is told when the link is back; the server knows when it was.
+ * A logger: reads the analogue input each second, and reports `=adc@123456 512`, with the time of the reading. During
+ * an outage, a minute of readings waits here until the link is back; the server still learns when each was taken.
  */
 export * from "../assembly/core";
 export { canReceive } from "../assembly/app";
@@ -18,10 +18,10 @@ export function onStart(): void {
 }
 
 export function onTick(): void {
-  if (read - told == MOST) told++; // the oldest gives way
+  if (read - told == MOST) told++; // drops the oldest
   store<i32>(place(read), millis());
   store<i32>(place(read++), adc_read(), 4);
-  for (; told < read && pending() < 6; told++) { // some room is left for answers
+  for (; told < read && pending() < 6; told++) { // leaves some room for answers
     tellAt("=adc", load<i32>(place(told)));
     number(load<i32>(place(told), 4));
     if (!send(QOS)) return;
@@ -33,5 +33,5 @@ function place(n: i32): usize {
 }
 
 export function onMessage(ptr: usize, length: i32): bool {
-  return !hear(ptr, length) || done(); // it knows no channel that could be set
+  return !hear(ptr, length) || done(); // no channel can be set
 }

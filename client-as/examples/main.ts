@@ -1,7 +1,7 @@
 /**
  * Counters in both directions: the first thing to try on a new board. Every five seconds the device
  * sends [connects, count, free memory] and the server, `--app main`, sends a line of its own; both
- * show what they get. Pull the plug of the access point in between: no count is missing afterwards.
+ * show what they get. Unplug the access point for a while: no count is missing afterwards.
  *
  * The idea of this and the other demonstrations is micropython-iot's.
  */
@@ -29,7 +29,7 @@ export function onStart(): void {
 }
 
 export function onTick(): void {
-  // The last message has not arrived yet, so there is an outage. This one can wait, too.
+  // The last message has not arrived yet, so there is an outage. Waits, too.
   if (pending()) return;
   begin(40);
   open();
@@ -42,7 +42,7 @@ export function onTick(): void {
 }
 
 export function onMessage(ptr: usize, length: i32): void {
-  begin(length + 4); // composed only to be shown: it is not sent
+  begin(length + 4); // composed only to show it: it is not sent
   text("Got ");
   bytes(ptr, length);
   show();

@@ -1,6 +1,6 @@
 /**
  * Checks that every message arrives once and in order, both ways, for as long as it runs. Each end
- * numbers its messages and counts what is wrong with the other's numbers. This one sends
+ * numbers its messages and counts the faults in the other's numbers. This one sends
  *
  *     [number, connects, free memory, duplicates, missing, out of order, uptime in s]
  *
@@ -30,7 +30,7 @@ import { check, duplicates, missing, outOfOrder } from "./shared/sequence";
 let number = 0;
 let started = 0;
 
-/** Now and then a little later, to meet the server's messages in all possible ways. */
+/** Varies the interval, so that messages meet the server's at all possible moments. */
 function next(): void {
   every(7000 + (random() & 1023));
 }

@@ -1,5 +1,5 @@
 /**
- * Like `qos`, but in bursts: four messages at once, none of which waits for the one before, then a
+ * Like `qos`, but in bursts: four messages at once, without waiting for each other, then a
  * pause. Sends [number, connects, free memory, duplicates, missing]; the server's side is `--app qos_fast`.
  */
 export * from "../assembly/core";

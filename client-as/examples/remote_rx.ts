@@ -1,6 +1,6 @@
 /**
- * The LED of `remote_tx`: the server passes on what the switch sends, [0] or [1]. It does so with qos
- * off, so a level may be lost in an outage: afterwards this end asks for the latest.
+ * The LED of `remote_tx`: the server forwards the level that the switch sends, [0] or [1]. It does so
+ * without qos, so a level may be lost in an outage: afterwards this end asks for the latest.
  */
 export * from "../assembly/core";
 import {
@@ -16,7 +16,7 @@ import {
   text,
 } from "../assembly/app";
 
-/** The LED of most boards. It is on while the pin is low, as the switch is pressed while its pin is. */
+/** The LED of most boards. It is on while the pin is low, just as the switch is pressed while its pin is low. */
 const LED: i32 = 2;
 
 export function onStart(): void {

@@ -1,9 +1,9 @@
 /**
- * A switch that works another board's LED: this is the switch, `remote_rx` the LED, and the server's
- * `--app remote` between them. The ids are "tx" and "rx".
+ * A switch that controls another board's LED: this is the switch, `remote_rx` the LED, and the server's
+ * `--app remote` is between them. The ids are "tx" and "rx".
  *
- * Qos is off, for speed: a level is sent once, and what the switch does during an outage is not told
- * afterwards. It need not be, as the level at the outage's end is all that counts.
+ * It sends without qos, for speed: each level is sent once, and changes during an outage are not sent
+ * afterwards. That is enough, as only the level at the outage's end counts.
  */
 export * from "../assembly/core";
 import {
@@ -20,12 +20,12 @@ import {
   show,
 } from "../assembly/app";
 
-/** A push button from this pin to ground: 0 is pressed. On most boards it is there already, as "flash". */
+/** A push button from this pin to ground: 0 is pressed. Most boards have one, called "flash". */
 const BUTTON: i32 = 0;
 const UNKNOWN: i32 = -1;
 
 let button = 1;
-/** The level that the server knows. */
+/** The level that was sent last. */
 let told = UNKNOWN;
 
 export function onStart(): void {
@@ -41,10 +41,10 @@ export function onTick(): void {
   item(level);
   close();
   show();
-  if (send(NO_QOS)) told = level; // else another try in 10 ms
+  if (send(NO_QOS)) told = level; // otherwise tries again in 10 ms
 }
 
-/** What was sent before an outage may be lost. */
+/** A level sent before an outage may be lost: sends it again. */
 export function onState(_up: bool): void {
   told = UNKNOWN;
 }

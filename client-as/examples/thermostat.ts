@@ -1,6 +1,6 @@
 /**
- * A thermostat: the analogue input is the room's `temp`, 0 to 1023, pin 5 the `heater`, and `target` what the server
- * wishes. It goes on through outages, and with the same target through resets, and tells the server what it does.
+ * A thermostat: the analogue input is the room's `temp`, 0 to 1023, pin 5 the `heater`, and the server sets `target`.
+ * It works on through outages, keeps its target through resets, and reports to the server.
  */
 export * from "../assembly/core";
 export { canReceive } from "../assembly/app";
@@ -9,10 +9,10 @@ import {
 } from "../assembly/app";
 
 const HEATER = 5;
-const KEPT: usize = memory.data(8, 4); // the target, and its bits turned round
+const KEPT: usize = memory.data(8, 4); // the target, and its bits inverted
 
 let target = 500;
-let told = -1; // what the server knows of the heater
+let told = -1; // the heater's state as last reported
 
 export function onStart(): void {
   hello("@thermostat 1");
@@ -24,7 +24,7 @@ export function onTick(): void {
   const temp = adc_read();
   const heats = i32(temp < target);
   gpio_write(HEATER, heats);
-  if (pending() > 3) return; // an outage: what it is then is told when the link is back
+  if (pending() > 3) return; // an outage: reports again when the link is back
   if (told != heats) {
     tell("=heater");
     number(heats);
@@ -36,7 +36,7 @@ export function onTick(): void {
 }
 
 export function onMessage(ptr: usize, length: i32): bool {
-  if (!hear(ptr, length)) return true; // a plain line: there are none
+  if (!hear(ptr, length)) return true; // a plain line: not used
   if (on("=target")) {
     const wanted = integer(-1);
     if (wanted >= 0) {

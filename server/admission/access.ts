@@ -7,25 +7,25 @@ import { peerOf } from "../transport/address.ts";
 
 /** Who may connect. */
 export interface AccessOptions {
-  /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. With "03:" before the digits it is for
-   * sealed links alone (suites 03 and 04), with "04:" for those with forward secrecy; otherwise the device chooses
-   * which suite it speaks. */
+  /** A key for each device that proves who it is: 64 hex digits, or 32 bytes. The prefix "03:" restricts a key to
+   * sealed links (suites 03 and 04), "04:" to those with forward secrecy; without a prefix the device chooses the
+   * suite. */
   keys?: Iterable<readonly [id: string, key: string | Uint8Array | DeviceKey]>;
-  /** Admits everybody else too, without proof, in either dialect. Default false. */
+  /** Also admits everybody else, without proof, in either dialect. Default false. */
   open?: boolean;
   /** Admits these ids without proof, in dialect 1: stock micropython-iot boards. */
   stock?: Iterable<string>;
 }
 
-/** Connections of one peer that wait for the refusal of a wrong proof. */
+/** Most connections of one peer that are held before a wrong proof is refused. */
 const HELD = 4;
 
 export class Access {
   #keys = new Map<string, DeviceKey>();
   readonly #stock: Set<string>;
   readonly #open: boolean;
-  #stockOnly = 0; // of the stock devices, those without a key
-  /** How many connections of an address are held: of connections, so bounded as they are. */
+  #stockOnly = 0; // stock devices without a key
+  /** Number of held connections for each address; the limit on connections bounds it. */
   readonly #held = new Map<string, number>();
 
   /** @throws {LocalError} BAD_ARGUMENT; NOT_OPEN if nobody could connect */
@@ -43,9 +43,9 @@ export class Access {
   }
 
   /**
-   * Takes over other keys in place of all that there were.
+   * Replaces all keys.
    *
-   * @returns ids for which it is another one now, or none any more, or the first
+   * @returns ids whose key was added, changed or removed
    * @throws {LocalError} BAD_ARGUMENT; nothing has changed then
    */
   setKeys(keys: NonNullable<AccessOptions["keys"]>): Set<string> {
@@ -58,7 +58,7 @@ export class Access {
         throw new LocalError("BAD_ARGUMENT", `there are two keys for ${JSON.stringify(id)}`);
       }
       const same = before?.suite === key.suite && timingSafeEqual(before.bytes, key.bytes);
-      // The same object as long as it is the same key: see `keyFor`.
+      // An unchanged key stays the same object: see `keyFor`.
       parsed.set(id, same ? before : key);
       if (same) changed.delete(id);
       else changed.add(id);
@@ -71,13 +71,13 @@ export class Access {
   /**
    * Whether a device of dialect 1 may connect. A device with a key must use it.
    *
-   * @param advice Goes with a refusal.
+   * @param advice Added to a refusal.
    */
   checkStock(id: string, advice?: string): void {
     const options = advice === undefined ? {} : { advice };
     if (this.#keys.has(id)) {
       const message =
-        "there is a key for this id, and dialect 1 cannot prove it: use dialect 2, or remove the key";
+        "this id has a key, which dialect 1 cannot prove: use dialect 2 on the device, or remove the key";
       throw new PeerError("NOT_ADMITTED", message, options);
     }
     if (!this.#open && !this.#stock.has(id)) {
@@ -86,8 +86,8 @@ export class Access {
   }
 
   /**
-   * The key with which a device of dialect 2 must prove itself; undefined: none. The same object each time,
-   * until it is changed.
+   * The key with which a device of dialect 2 must prove its identity; undefined: none. The same object each
+   * time, until the key changes.
    *
    * @throws {Refused}
    */
@@ -99,7 +99,7 @@ export class Access {
         ? ["forward secrecy", Refusal.ephemeralNeeded]
         : ["sealed links", Refusal.sealNeeded];
       const message =
-        `the key for this id is for ${what} (suite 0${least}), and the hello is of suite 0${suite}`;
+        `the key for this id requires ${what} (suite 0${least}), but the hello asks for suite 0${suite}`;
       throw new Refused(code, message);
     }
     if (!key && suite !== 0) throw new Refused(Refusal.noKey, "there is no key for this id");
@@ -112,7 +112,7 @@ export class Access {
     return this.#keys.get(id)?.bytes;
   }
 
-  /** Whether there is a key for this id, or it is named as stock: strangers cannot take its place. */
+  /** Whether this id has a key or is listed as stock: strangers cannot take its place. */
   names(id: string): boolean {
     return this.#keys.has(id) || this.#stock.has(id);
   }
@@ -133,7 +133,7 @@ export class Access {
     );
   }
 
-  /** A connection of this peer is to wait for its refusal. Returns whether it may: not if many do. */
+  /** Holds a connection of this peer before its refusal. Returns false if too many are held already. */
   hold(hostname: string): boolean {
     const peer = peerOf(hostname);
     const held = this.#held.get(peer) ?? 0;
@@ -142,7 +142,7 @@ export class Access {
     return true;
   }
 
-  /** A connection that was held has ended. */
+  /** A held connection has ended. */
   release(hostname: string): void {
     const peer = peerOf(hostname);
     const held = this.#held.get(peer)!;
@@ -151,7 +151,7 @@ export class Access {
   }
 }
 
-/** A hello of dialect 2 was refused; the other end is told the code. */
+/** A hello of dialect 2 was refused; the other end gets the code. */
 export class Refused extends PeerError {
   override name = "Refused";
   constructor(readonly refusal: number, message: string) {

@@ -1,4 +1,4 @@
-/** The first lines of a connection: who is there, whether it may come in, and in which dialect. */
+/** The first lines of a connection: who connects, whether it is admitted, and in which dialect. */
 import { type Access, Refused } from "./access.ts";
 import { Dialect1 } from "../link/dialect1.ts";
 import { agree, type Agreement, Dialect2 } from "../link/dialect2.ts";
@@ -26,19 +26,19 @@ import { concat } from "../protocol/lines.ts";
 import { wrongOnWire } from "../protocol/name.ts";
 import { adviceAbout, foreign } from "./foreign.ts";
 
-/** A connection that may come in. */
+/** An admitted connection. */
 export interface Admitted {
   id: string;
   dialect: 1 | 2;
   /** What the device says about itself; "" if nothing. */
   metadata: string;
-  /** What the connection is to be sealed with, behind the greeting. */
+  /** The seal of the connection after the greeting. */
   seal?: Seal;
   /** When its hello came, in ms on the process's clock; undefined: just now. A caller with a clock gives it. */
   greetedAt?: number;
-  /** How the device shows that the store is older than what it was told; undefined: it does not. */
+  /** How the device's position shows that the store was set back; undefined: it does not. */
   older: string | undefined;
-  /** It seems to speak something else: see `PeerError`. */
+  /** Advice if the device seems to speak another protocol: see `PeerError`. */
   advice?: string;
   /**
    * Gives the connection to the device's session; to be called after `session.disconnect`.
@@ -47,8 +47,8 @@ export interface Admitted {
    */
   connect(session: Session, now: number): void;
   /**
-   * Throws what `connect` would: what the welcome said is true no longer. Another connection of the device
-   * was quicker, or its old one brought something after all, or its key was changed.
+   * Throws what `connect` would if the welcome is outdated: another connection of the device was quicker,
+   * its old one delivered something after all, or its key was changed.
    */
   check(): void;
 }
@@ -57,21 +57,22 @@ export interface Admitted {
 export interface Host {
   readonly access: Access;
   readonly limits: Limits;
-  /** The record of a device that is here; undefined: the caller must ask the store for it, and there is room. @throws {PeerError}
-   * TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
+  /** The record of a device in memory; undefined: the caller must load it from the store, and there is room. @throws
+   * {PeerError} TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS */
   record(id: string): DeviceRecord | undefined;
-  /** Other processes may change what is known of a device: at each greeting it is to be asked for, also of one that is
-   * here. */
+  /**
+   * Whether other processes may change a device's record: then it is loaded at each greeting, even if it is in memory.
+   */
   readonly isShared?: boolean;
 }
 
-/** What `Admission.receive` comes to. */
+/** The result of `Admission.receive`. */
 export interface Step {
-  /** To be sent when all changes so far are safe: a welcome says what has arrived, as an ack does. */
+  /** To be sent once all changes so far are safe: a welcome acknowledges what has arrived, like an ack. */
   output: string;
   /** Set when the greeting is done. */
   admitted?: Admitted;
-  /** A device whose record must be given to `provide` before anything else. */
+  /** The id of a device whose record must be given to `provide` before the next call. */
   wants?: string;
 }
 
@@ -83,9 +84,9 @@ export class Admission {
   #hostname: string;
   #id = "";
   #held: Uint8Array = NOTHING;
-  #greets = false; // in dialect 2, so it can be told what is wrong
-  #welcomed: Admitted | undefined; // the device has still to show that it is there
-  #mute = false; // a seal is due: nothing more is said in the clear
+  #greets = false; // in dialect 2, so refusals can be sent
+  #welcomed: Admitted | undefined; // the device must still answer the welcome
+  #mute = false; // a seal is due: nothing more is sent unencrypted
   #proves: ((line: string) => void) | undefined;
   #penalty: "told late" | "not told" | undefined; // for a wrong proof
   #resume: ((record: DeviceRecord) => Step) | undefined;
@@ -96,17 +97,17 @@ export class Admission {
     this.#hostname = hostname;
   }
 
-  /** The name that the other end gives; "": none yet. */
+  /** The id that the other end gave; "": none yet. */
   get id(): string {
     return this.#id;
   }
 
-  /** Whether there is a welcome to answer. */
+  /** Whether a welcome waits for its answer. */
   get isWelcomed(): boolean {
     return this.#welcomed !== undefined;
   }
 
-  /** What came behind the greeting, once that is done. */
+  /** The bytes that came after the greeting, once it is done. */
   get rest(): Uint8Array {
     return this.#held;
   }
@@ -114,15 +115,16 @@ export class Admission {
   /**
    * Takes what was read.
    *
-   * @throws {PeerError} why the connection may not come in; `farewell` is what to send then
+   * @throws {PeerError} why the connection is not admitted; send `farewell` then
    */
   receive(chunk: Uint8Array): Step {
     let bytes = concat(this.#held, chunk);
-    // Keepalives may come before a proof, and take no room.
+    // Skips keepalives before a proof, so they fill no buffer.
     while (this.#proves && bytes[0] === 10) bytes = bytes.subarray(1);
     this.#held = bytes;
     this.#greets ||= bytes[0] === HELLO.charCodeAt(0);
-    // Without a key, whatever comes behind the welcome shows it: a hello alone may be an old one, late.
+    // Without a key, anything after the welcome shows that the device is there; a hello alone may be an old one that
+    // was delayed.
     if (this.#welcomed && !this.#proves && bytes.length > 0) {
       return { output: "", admitted: this.#welcomed };
     }
@@ -133,7 +135,7 @@ export class Admission {
         throw new PeerError("HELLO_TOO_LONG", `a hello is longer than ${helloBytes} bytes`);
       }
       if (end < 0) {
-        // No hello begins so: others may not send what would end their first line.
+        // No hello starts like this; other protocols may never send the end of a first line.
         if (bytes[0]! < 0x20 && !this.#greets) throwIfForeign(bytes);
         return { output: "" };
       }
@@ -146,7 +148,7 @@ export class Admission {
 
   #line(bytes: Uint8Array, rest: Uint8Array): Step {
     const line = this.#proves
-      ? lenient.decode(bytes) // a proof is wrong, whatever it is
+      ? lenient.decode(bytes) // such a proof is wrong in any case
       : decode(bytes);
     this.#held = rest;
     if (this.#proves) {
@@ -156,14 +158,14 @@ export class Admission {
     return line.startsWith(HELLO) ? this.#hello2(line) : this.#hello1(line);
   }
 
-  /** Goes on with a record that the last step has wanted. @throws {PeerError} as `receive` */
+  /** Continues with the record that the last step asked for. @throws {PeerError} as `receive` */
   provide(record: DeviceRecord): Step {
     const resume = this.#resume!;
     this.#resume = undefined;
     return resume(record);
   }
 
-  /** Does the next step with the device's record, if it is here. */
+  /** Runs the next step with the device's record, if it is in memory. */
   #withRecord(id: string, next: (record: DeviceRecord) => Step): Step {
     const record = this.#host.record(id);
     if (record && !this.#host.isShared) return next(record);
@@ -201,9 +203,10 @@ export class Admission {
   }
 
   /**
-   * The welcome is about to be sent. What has arrived by now does not answer it, so it confirms nothing.
+   * To be called before the welcome is sent: what has arrived by now does not answer it, so it confirms
+   * nothing.
    *
-   * @param more What came besides what `receive` was given.
+   * @param more Bytes that `receive` has not been given.
    * @throws {PeerError} BAD_LINE, unless it is empty lines
    */
   beforeWelcome(more: Uint8Array): void {
@@ -213,7 +216,7 @@ export class Admission {
     throw new PeerError("BAD_LINE", "a line came after the hello and before the welcome");
   }
 
-  /** A hello alone changes nothing, also where the record is a new device's. */
+  /** A hello alone changes nothing, even for a new device. */
   #welcome(line: string, hello: Hello2, key: Uint8Array | undefined, known: DeviceRecord): Step {
     this.beforeWelcome(NOTHING);
     const { access, isShared, limits, record } = this.#host;
@@ -221,11 +224,11 @@ export class Admission {
     if (!agreement.isTold) known.mayHaveForgotten = true;
     const checkKey = () => {
       if (access.keyFor(hello) === key) return;
-      throw new PeerError("STALE_GREETING", "the key for this id has changed meanwhile");
+      throw new PeerError("STALE_GREETING", "the key for this id was changed during the greeting");
     };
     const ephemeral = hello.suite === EPHEMERAL ? new Ephemeral() : undefined;
     const nonce = ephemeral?.publicKey ?? randomNonce();
-    // Anybody can say a device's name, and is told nothing of it.
+    // Anybody can send a device's id, so the welcome reveals nothing without its key.
     const said = key ? masked(agreement.welcome, maskOf(key, nonce)) : agreement.welcome;
     const welcome = formatWelcome(hello.suite, said, nonce);
     const welcomed = admitted(hello, agreement, () => record(hello.id) ?? known, limits, checkKey);
@@ -236,7 +239,7 @@ export class Admission {
     const proof = proofOf(key, greeting);
     this.#proves = (answer) => {
       if (!answer.startsWith(PROOF)) {
-        throw new PeerError("BAD_LINE", "a line came in place of a proof");
+        throw new PeerError("BAD_LINE", "a line came instead of a proof");
       }
       const signed = `${greeting}${proof}\n`;
       const expected = PROOF + proofOf(key, signed);
@@ -247,7 +250,7 @@ export class Admission {
         throw error;
       }
       if (hello.suite < SEALED) return;
-      // After the proof: strangers cannot have it computed.
+      // After the proof, so that strangers cannot make us compute it.
       const shared = ephemeral?.share(hello.nonce);
       if (ephemeral && !shared) throw nothingShared();
       const { toDevice, toServer } = sealKeys(key, signed, shared);
@@ -257,7 +260,7 @@ export class Admission {
     return { output: `${welcome}${proof}\n` };
   }
 
-  /** Whether the other end is to wait for its farewell, and `end` to be called afterwards. */
+  /** Whether the farewell must be delayed; call `end` afterwards. */
   get isLate(): boolean {
     return this.#penalty === "told late";
   }
@@ -268,7 +271,7 @@ export class Admission {
     this.#penalty = undefined;
   }
 
-  /** What the other end is told when `receive` has thrown this; "" if nothing. */
+  /** What to send when `receive` has thrown this error; "" if nothing. */
   farewell(error: PeerError): string {
     if (this.#mute || this.#penalty === "not told") return "";
     const code = this.#greets ? refusalOf(error) : undefined;
@@ -285,7 +288,7 @@ function admitted(
 ): Admitted {
   const { connects } = find().positions;
   const { welcome, renamed, older } = agreement;
-  /** What is agreed by now, if it does not differ from what the device was told. */
+  /** The present agreement, if it is still the one that the welcome announced. */
   const renewed = (record: DeviceRecord): Agreement => {
     checkKey();
     const now = agree(hello, record, limits);
@@ -296,7 +299,7 @@ function admitted(
     ) {
       throw new PeerError(
         "STALE_GREETING",
-        "the welcome was outdated before the device answered it",
+        "the welcome was outdated before the device had answered it",
       );
     }
     return { welcome, known, isTold, renamed, older };

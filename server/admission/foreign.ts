@@ -1,4 +1,4 @@
-/** Recognises clients of other protocols that connect here by mistake, and says what their user should do. */
+/** Recognises clients of other protocols that connect here by mistake, and advises their users. */
 import { PeerError } from "../protocol/errors.ts";
 
 /** The first bytes of a foreign protocol. */
@@ -29,12 +29,12 @@ const FOREIGN: readonly Foreign[] = [
     start:
       /^(?:(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE) [/*h]|CONNECT \S+ HTTP|PRI \* HTTP)/,
     advice:
-      "a browser or another HTTP client has connected, but this port is for devices: point them at " +
-      "it, and health checks at nothing but its being open",
+      "a browser or another HTTP client has connected, but this port is for devices: use the port " +
+      "of --web, and let health checks only test that this port is open",
   },
 ];
 
-/** A name as kevinkk525's fork of micropython-iot says it: 2c, the length of a header, ff. */
+/** The id as kevinkk525's fork of micropython-iot sends it: 2c, the length of a header, ff. */
 const FORK = /^2c00ff./;
 
 const FORK_ADVICE =
@@ -42,9 +42,9 @@ const FORK_ADVICE =
   "cannot read: put peterhinch's client on the board, or Holdfast's firmware";
 
 /**
- * Makes of a hello that cannot be one an error that says what it is, if that is known.
+ * An error that names the protocol of bytes that cannot be a hello, if it is known.
  *
- * @param bytes What came first, as far as it has come.
+ * @param bytes The first bytes so far.
  */
 export function foreign(bytes: Uint8Array): PeerError | undefined {
   const text = Array.from(bytes.subarray(0, 32), (byte) => String.fromCharCode(byte)).join("");
@@ -54,7 +54,7 @@ export function foreign(bytes: Uint8Array): PeerError | undefined {
   return new PeerError("BAD_HELLO", `this is ${name}, not a hello`, { advice });
 }
 
-/** What to do about a device that says a name of dialect 1, if it seems to speak something else. */
+/** Advice for a device whose id in dialect 1 looks like another protocol. */
 export function adviceAbout(name: string): string | undefined {
   return FORK.test(name) ? FORK_ADVICE : undefined;
 }

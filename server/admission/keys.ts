@@ -1,6 +1,6 @@
 /**
- * The file that holds the devices' keys: a JSON object of ids and 64 hex digits each, with "03:" before those of a key
- * that is for sealed links alone, "04:" where they need forward secrecy. What is in it appears in no error and in no log.
+ * The file of the devices' keys: a JSON object that maps ids to 64 hex digits, with the prefix "03:" for a key that
+ * requires sealed links, "04:" for one that requires forward secrecy. Errors and logs never show its contents.
  */
 import {
   type DeviceKey,
@@ -17,14 +17,14 @@ import { type Disk, Occupied, realDisk, replaceFile } from "./replace_file.ts";
 /** A key for each id. */
 export type Keys = Map<string, DeviceKey>;
 
-/** What stands in a file whose keys were all removed, and is meant to have none: with `true` in place of a key. */
+/** The entry, with `true` as its value, that says that a file has no keys on purpose. */
 const NONE = "no keys";
 
 /**
  * Reads a file of keys.
  *
- * @param inUse How many keys a running server has: a file that has none is refused in their place, unless it says
- * that this is meant.
+ * @param inUse How many keys a running server has: a file without keys is not accepted in their place, unless it
+ * says that this is on purpose.
  * @throws {LocalError} BAD_ARGUMENT: missing, not permitted, empty, or not such a file
  */
 export function readKeys(path: string, inUse = 0): Keys {
@@ -49,19 +49,19 @@ export function readKeys(path: string, inUse = 0): Keys {
 
 /** @returns the keys, and if there are none, whether the file says so */
 function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
-  const json = text.replace(/^\ufeff/, ""); // Windows' editors begin with one
+  const json = text.replace(/^\ufeff/, ""); // editors on Windows put one first
   let content: unknown;
   try {
     content = JSON.parse(json);
   } catch {
-    // What the parser says quotes the text.
+    // The parser's message would quote the text.
     throw refusal(
       path,
       "is not JSON: look for a wrong comma or quote, or a missing end",
     );
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
-    throw refusal(path, 'is not a JSON object: it must say { "ID": "64 hex digits", ... }');
+    throw refusal(path, 'is not a JSON object: it must be { "ID": "64 hex digits", ... }');
   }
   const entries = Object.entries(content);
   if (entries.length === 1 && entries[0]![0] === NONE && entries[0]![1] === true) {
@@ -78,7 +78,7 @@ function parseKeys(path: string, text: string): { keys: Keys; meant: boolean } {
   return { keys, meant: false };
 }
 
-/** The first name that stands in a file twice: JSON's parser takes the last one, and does not say so. */
+/** The first id that occurs twice in a file; JSON.parse would silently take the last one. */
 function firstTwice(json: string): string | undefined {
   const names = new Set<string>();
   for (const [, text, isName] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:)?/g)) {
@@ -91,17 +91,17 @@ function firstTwice(json: string): string | undefined {
 }
 
 /**
- * A complaint if others than a file's owner and its group may read or change it.
+ * A warning if users other than a file's owner and group may read or change it.
  *
- * @param what What is in it.
- * @returns undefined also if there is no such file, or no such thing as a mode on this system
+ * @param what The file's contents, in words.
+ * @returns undefined also if there is no such file, or if this system has no file modes
  */
 export function exposure(path: string, what = "the keys"): string | undefined {
   let mode;
   try {
     mode = Deno.statSync(path).mode;
   } catch {
-    return undefined; // reading it will say why it cannot be read
+    return undefined; // reading it will report why
   }
   if (mode === null || (mode & 0o006) === 0) return undefined;
   return `every user of this machine can ${mode & 0o002 ? "change" : "read"} ${what} in ` +
@@ -112,14 +112,14 @@ export function exposure(path: string, what = "the keys"): string | undefined {
 export interface NewKey {
   /** 64 hex digits. Default: a fresh one. */
   given?: string;
-  /** The least that a device with it may speak. Default: 3, sealed links. */
+  /** The minimum suite for a device with this key. Default: 3, sealed links. */
   suite?: KeyedSuite;
-  /** In place of another one. Default false. */
+  /** Whether to replace an existing key. Default false. */
   replace?: boolean;
 }
 
 /**
- * Adds a key. If there is no file, it is created, readable for its owner only.
+ * Adds a key. Creates the file if needed, readable by its owner only.
  *
  * @returns the key, 64 hex digits
  * @throws {LocalError} BAD_ARGUMENT, also if the id has a key and `replace` is not set
@@ -151,7 +151,7 @@ export async function removeKey(path: string, id: string): Promise<void> {
   }, realDisk);
 }
 
-/** Changes a file of keys as a whole: a reader finds the old or the new one, also after a loss of power. */
+/** Replaces a file of keys: a reader finds the old or the new contents, also after a loss of power. */
 async function change(path: string, use: (keys: Keys) => void, disk: Disk): Promise<void> {
   try {
     await replaceFile(path, (old) => {
@@ -176,7 +176,7 @@ function unusable(path: string, error: unknown): unknown {
     );
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return refusal(path, "is out of reach: its user needs access to it and to its folder");
+    return refusal(path, "cannot be accessed: give this user access to it and to its folder");
   }
   return refusal(path, `cannot be used: ${error.message}`);
 }

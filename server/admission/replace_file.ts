@@ -1,19 +1,19 @@
-/** Replaces a small file so that it is never half of one, whatever happens meanwhile. */
+/** Replaces a small file atomically, also through crashes and losses of power. */
 import { dirname } from "node:path";
 
-/** So long one process waits for another to finish, in ms. */
+/** How long one process waits for another to finish, in ms. */
 const PATIENCE = 2000;
 
-/** The calls that make a file safe on a disk. */
+/** The calls that write a file durably. */
 export interface Disk {
-  /** Creates a file for its owner alone. @throws {Deno.errors.AlreadyExists} */
+  /** Creates a file that only its owner may access. @throws {Deno.errors.AlreadyExists} */
   create(path: string): DiskFile;
   rename(from: string, to: string): void;
-  /** Makes what was renamed in a folder outlive a loss of power. */
+  /** Makes renames in a folder survive a loss of power. */
   syncFolder(path: string): void;
 }
 
-/** A file that is written. */
+/** A file open for writing. */
 export interface DiskFile extends Disposable {
   writeSync(bytes: Uint8Array): number;
   syncSync(): void;
@@ -23,22 +23,23 @@ export const realDisk: Disk = {
   create: (path) => Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }),
   rename: Deno.renameSync,
   syncFolder(path) {
-    if (Deno.build.os === "windows") return; // it opens no folders
+    if (Deno.build.os === "windows") return; // it cannot open folders
     using folder = Deno.openSync(path);
     folder.syncSync();
   },
 };
 
-/** Somebody else replaces the file, or was interrupted. */
+/** Another process is replacing the file, or was interrupted. */
 export class Occupied extends Error {}
 
 /**
- * Gives a file another content. Whoever reads it meanwhile, or after a loss of power, finds the old one or the new
- * one. It keeps its owner and mode, and a link to it stays a link.
+ * Replaces the contents of a file. Readers find the old or the new contents, also after a loss of power. The file
+ * keeps its owner and mode, and a symbolic link to it stays a link.
  *
- * @param use Makes the new content of the old one; undefined: there is no file yet. Two at a time never do.
+ * @param use Makes the new contents from the old ones; undefined: there is no file yet. Never runs twice at a
+ * time.
  * @throws {Occupied}
- * @throws {Error} the system's, or what `use` throws: nothing has changed then
+ * @throws {Error} from the system or from `use`; then nothing has changed
  */
 export async function replaceFile(
   path: string,
@@ -53,7 +54,7 @@ export async function replaceFile(
     if (old) adopt(draft, old);
     const bytes = new TextEncoder().encode(use(old && Deno.readTextFileSync(real)));
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-    file.syncSync(); // the name must not lead to what the disk does not have yet
+    file.syncSync(); // on disk before the rename, so that the name never leads to missing data
     disk.rename(draft, real);
   } catch (error) {
     Deno.removeSync(draft);
@@ -62,9 +63,9 @@ export async function replaceFile(
   disk.syncFolder(dirname(real));
 }
 
-/** A file that is there. */
+/** An existing file. */
 interface Place {
-  /** Without symbolic links. */
+  /** With symbolic links resolved. */
   path: string;
   info: Deno.FileInfo;
 }
@@ -80,7 +81,7 @@ function locate(path: string): Place | undefined {
   }
 }
 
-/** Creates the file that the new content is written to. As long as it is there, no one else replaces the old one. */
+/** Creates the file for the new contents. While it exists, no other process replaces the old one. */
 async function createAlone(draft: string, disk: Disk): Promise<DiskFile> {
   for (let waited = 0;; waited += 20) {
     try {

@@ -1,16 +1,16 @@
-/** What the demonstrations share. Their idea is micropython-iot's. */
+/** Code that the demonstrations share. They follow micropython-iot's. */
 
 import { type Device, type DeviceWriteOptions, LocalError } from "../mod.ts";
 
-/** How a demonstration runs. */
+/** Options of a demonstration. */
 export interface DemoOptions {
   /** Pause between messages, or bursts of them, in ms. Default 5000. */
   interval?: number;
-  /** Where it tells what happens. Default: stdout. */
+  /** Prints what happens. Default: to stdout. */
   print?: (line: string) => void;
 }
 
-/** A line that is a JSON array of numbers; undefined for any other, as a device may send what it likes. */
+/** Parses a line that is a JSON array of numbers; undefined for any other, as a device may send anything. */
 export function numbers(line: string): number[] | undefined {
   let value: unknown;
   try {
@@ -22,13 +22,13 @@ export function numbers(line: string): number[] | undefined {
   return value.every((element) => typeof element === "number") ? value : undefined;
 }
 
-/** Pause before what was refused is tried again, in ms. */
+/** Delay before a refused write is tried again, in ms. */
 const RETRY = 250;
 
-/** What passes by itself: the store cannot write, or the device has taken nothing for long. */
+/** Errors that pass by themselves: the store cannot write, or the device has accepted nothing for a long time. */
 const PASSING: readonly string[] = ["STORE_FAILED", "OUTBOX_FULL"];
 
-/** Writes a message, and tries again as long as it cannot be accepted. */
+/** Writes a message, and retries until it is accepted. */
 export async function persist(
   device: Device,
   text: string,

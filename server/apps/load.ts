@@ -1,4 +1,4 @@
-/** How an application comes to the server. */
+/** Loads applications into the server. */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { share } from "../channels/share.ts";
@@ -8,7 +8,8 @@ import type { App, Server } from "../mod.ts";
 /**
  * Loads applications; several share each device.
  *
- * @param isWatched Somebody else wants to hear of channels: one that takes plain lines shares its devices, too.
+ * @param isWatched Whether something else listens to channels; then an application that takes plain lines
+ * shares its devices, too.
  * @throws {LocalError} BAD_ARGUMENT: one cannot be loaded, or they cannot share a device
  */
 export async function loadApps(
@@ -37,7 +38,7 @@ export async function loadApps(
 export async function loadApp(name: string): Promise<App> {
   const url = /^\w+$/.test(name)
     ? new URL(`./${name}.ts`, import.meta.url)
-    : pathToFileURL(resolve(name)); // not as part of a URL: a path may have #, ? and % in it
+    : pathToFileURL(resolve(name)); // not put into a URL as text: a path may contain #, ? and %
   let module;
   try {
     module = await import(url.href);

@@ -1,6 +1,6 @@
 /**
  * Counters in both directions; the device's side is `client-as/examples/main.ts`. Every device sends
- * [connects, count, free memory], and gets [our count, its count, its free memory].
+ * [connects, count, free memory], and receives [our count, its count, its free memory].
  */
 import type { App, Device } from "../mod.ts";
 import { type DemoOptions, numbers, persist, sleep } from "./demo.ts";

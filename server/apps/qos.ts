@@ -1,20 +1,20 @@
 /**
  * Checks that every message arrives once and in order, both ways; the device's side is
  * `client-as/examples/qos.ts`. Each end numbers its messages and checks the other's numbers. The device
- * sends [number, connects, free memory, duplicates, missing, out of order, uptime in s], and gets
+ * sends [number, connects, free memory, duplicates, missing, out of order, uptime in s], and receives
  * [number, connects].
  */
 import type { App, Device } from "../mod.ts";
 import { type DemoOptions, numbers, persist, sleep } from "./demo.ts";
 import { Sequence } from "./sequence.ts";
 
-/** How often both ends' counts are told, in intervals. */
+/** Both ends' counts are printed once in this many intervals. */
 const REPORT = 6;
 
 export interface QosOptions extends DemoOptions {
-  /** How many messages are written at once, none of which waits for another. Default 1. */
+  /** How many messages are written at once, without waiting for each other. Default 1. */
   burst?: number;
-  /** What checks a device's numbers. Default: a new one for each. */
+  /** Checks a device's numbers. Default: a new `Sequence` for each device. */
   sequence?: (device: Device) => Sequence;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Like `qos`, but in bursts: four messages at once, none of which waits for the one before; the
- * device's side is `client-as/examples/qos_fast.ts`. What an outage interrupts may arrive in another
- * order in dialect 1, but still once.
+ * Like `qos`, but in bursts: four messages at once, without waiting for each other; the device's
+ * side is `client-as/examples/qos_fast.ts`. In dialect 1 an outage may change the order of a burst,
+ * but each message still arrives once.
  */
 import type { App } from "../mod.ts";
 import { qos, type QosOptions } from "./qos.ts";

@@ -1,8 +1,8 @@
 /**
- * A switch on one board works the LED on another; the devices' sides are `remote_tx` and `remote_rx`
- * in `client-as/examples/`. Qos is off, so a message goes out at once and once. What an outage swallows
- * is made up for at its end: "tx" then sends its level again, and "rx" is sent the latest at the beginning of each
- * connection, and whenever it asks. So micropython-iot's boards will do, of which "rx" does not ask after an outage.
+ * A switch on one board controls the LED on another; the devices' sides are `remote_tx` and `remote_rx` in
+ * `client-as/examples/`. Qos is off, so a message is sent once, at once. What an outage loses is made up for
+ * afterwards: "tx" sends its level again, and "rx" gets the latest level at the start of each connection and
+ * whenever it asks. So it also works with micropython-iot's boards, where "rx" does not ask after an outage.
  */
 import type { App, Device, Server } from "../mod.ts";
 import { type DemoOptions } from "./demo.ts";
@@ -11,7 +11,7 @@ import { type DemoOptions } from "./demo.ts";
 export function remote({ print = console.log }: Pick<DemoOptions, "print"> = {}): App {
   let latest: string | undefined;
   let news = Promise.withResolvers<void>();
-  /** There is another level, or somebody who may not have it. */
+  /** The level has changed, or a device may not have it yet. */
   const tell = () => {
     news.resolve();
     news = Promise.withResolvers();
@@ -22,7 +22,7 @@ export function remote({ print = console.log }: Pick<DemoOptions, "print"> = {})
       await rx.ready();
       const next = news.promise;
       if (latest !== undefined) {
-        if (!await rx.write(latest, { qos: false })) continue; // it is gone again, or not heard yet
+        if (!await rx.write(latest, { qos: false })) continue; // the link is gone again, or nothing has come over it yet
         print(`rx: sent ${latest}`);
       }
       await next;
@@ -34,7 +34,7 @@ export function remote({ print = console.log }: Pick<DemoOptions, "print"> = {})
   };
 
   return async (device: Device, server: Server) => {
-    await server.waitAll(["tx", "rx"]); // both, before anything happens
+    await server.waitAll(["tx", "rx"]); // both must have connected first
     if (device.id === "tx") {
       for await (latest of device) tell();
     } else if (device.id === "rx") {

@@ -1,26 +1,26 @@
 /**
- * Finds what is wrong with a sequence of ids that should count 0, 1, 2 … one by one, for the
- * demonstrations of qos. `client-as/examples/shared/sequence.ts` is the same for a device.
+ * Checks a sequence of ids that should count 0, 1, 2 …, for the demonstrations of qos.
+ * `client-as/examples/shared/sequence.ts` is the same for a device.
  */
 
-/** An id so far behind the newest cannot be late: the sender has started again. */
+/** An id this far behind the newest is not late: the sender has restarted. */
 const WINDOW = 32;
-/** If the first id is below this, the sender has just started, and those before it are missing. */
+/** If the first id is below this, the sender has just started, and the ids before it are missing. */
 const START = 8;
 
 export class Sequence {
-  /** Ids that have not come, yet. */
+  /** Ids that have not come yet. */
   missing = 0;
   /** How often an id came again. */
   duplicates = 0;
   /** How often an id came after a greater one. */
   outOfOrder = 0;
-  /** How often the sender has started again. */
+  /** How often the sender has restarted. */
   restarts = 0;
   #newest = -1;
   #gaps = new Set<number>(); // those of the last WINDOW ids that are missing
 
-  /** An id has come. Anything else is ignored. */
+  /** Checks an id that has come. Anything else is ignored. */
   check(id: number): void {
     if (!Number.isSafeInteger(id) || id < 0) return;
     if (this.#newest < 0) this.#begin(id);
@@ -41,7 +41,7 @@ export class Sequence {
     }
   }
 
-  /** The sequence begins, or was begun before we have listened. */
+  /** The sequence starts here, or started before we listened. */
   #begin(first: number): void {
     this.#gaps.clear();
     this.#newest = first < START ? -1 : first - 1;

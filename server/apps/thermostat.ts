@@ -5,7 +5,7 @@
  */
 import { channels } from "../mod.ts";
 
-/** So far may it be from the target before the heater is switched, in degrees. */
+/** How far the temperature may be from the target before the heater is switched, in degrees. */
 const HYSTERESIS = 0.5;
 
 export default channels({

@@ -1,4 +1,4 @@
-/** Applications that are made of channels: handlers by name instead of lines. */
+/** Applications made of channels: handlers by channel name instead of lines. */
 import type { Device } from "../device.ts";
 import type { FaultCode, Marked } from "../protocol/channel_lines.ts";
 import {
@@ -25,7 +25,8 @@ import { momentOf, type Times } from "./thing_record.ts";
 /**
  * An application of channels.
  *
- * @throws {LocalError} BAD_ARGUMENT: what is no name of a channel, or reserved; the description is wrong
+ * @throws {LocalError} BAD_ARGUMENT: a name is not a channel name, or is reserved; the description is
+ * wrong
  */
 export function channels(
   definitions: Channels,
@@ -50,14 +51,17 @@ export function channels(
   ]);
 }
 
-/** Hands a device's messages to the applications that have their channels, one transaction for each, until its end. */
+/**
+ * Hands a device's messages to the applications that have their channels, one transaction for each, until the device
+ * ends.
+ */
 export async function serve<Server extends ThingSource>(
   device: Device,
   server: Server,
   table: Table,
 ): Promise<void> {
   const thing = await server.thing(device.id);
-  if (thing instanceof DistantThing) await device.ready(); // the device was lost meanwhile: it says so
+  if (thing instanceof DistantThing) await device.ready(); // another server took over the device meanwhile: this throws that
   if (!(thing instanceof ThingDriver)) throw badArgument("this is not a thing of a server");
   if (device instanceof PlainDevice) {
     throw badArgument("give share what channels({ … }) returns, not a function that calls it");
@@ -66,7 +70,7 @@ export async function serve<Server extends ThingSource>(
   thing.isShared = table.parts.length > 1;
   const plain = table.plain && runPlain(thing, table.plain, server);
   const dispatcher = new Dispatcher(thing, table, plain?.lines);
-  let failing: string | undefined; // the message that has failed, and was told
+  let failing: string | undefined; // the message that has failed, once reported
   try {
     for (;;) {
       let message = "";
@@ -93,14 +97,14 @@ export async function serve<Server extends ThingSource>(
 /** Channels that the server itself answers. */
 const RESERVED: readonly string[] = ["log", "time"];
 
-/** Whether no handler is at fault: another device has no room, or is no longer here. */
+/** Whether no handler is to blame: another device has no room, or has left this server. */
 function passes(error: unknown): boolean {
   return error instanceof LocalError && PASSING.has(error.code);
 }
 
 const PASSING: ReadonlySet<string> = new Set(["OUTBOX_FULL", "FENCED", "FORGOTTEN"]);
 
-/** Most messages that one transaction takes beside the first. */
+/** Most further messages in one transaction, after the first. */
 const MOST_FURTHER = 63;
 
 /** Hands a device's messages to their handlers. */
@@ -108,9 +112,9 @@ class Dispatcher {
   readonly #thing: ThingDriver;
   readonly #table: Table;
   readonly #plain: PlainLines | undefined;
-  #called: string[] = []; // applications that the message was given to
+  #called: string[] = []; // applications that received the message
   #blamed: unknown; // an error that names its application
-  /** A transaction has failed: the next one is of one message, so that it is known which. */
+  /** A transaction has failed: the next one takes one message, to find out which one fails. */
   isCareful = false;
 
   constructor(thing: ThingDriver, table: Table, plain: PlainLines | undefined) {
@@ -120,14 +124,15 @@ class Dispatcher {
   }
 
   /**
-   * A message, and those behind it that no application looks at: these cost no transaction of their own, and nobody sees
-   * a state that is not safe. One with which the observer fails is left to a transaction of its own, so only it has failed.
+   * Takes a message, and those after it that no application handles: these need no transaction of their own, and nobody
+   * sees a state that is not safe. If the observer fails with a message, that message gets a transaction of its own, so
+   * that only it fails.
    */
   async take(line: string, transaction: Transaction): Promise<void> {
     const tx = collector(transaction);
     const first = parseMarked(line);
     await this.#takeOne(line, first, tx);
-    // What comes behind a start counts by the description that this brings: it must be safe first.
+    // Messages after a boot message depend on the description that it brings, which must be safe first.
     if (this.isCareful || first?.mark === "boot") return;
     for (let next; tx.taken < MOST_FURTHER && (next = tx.next) !== undefined;) {
       const marked = parseMarked(next);
@@ -142,7 +147,7 @@ class Dispatcher {
     }
   }
 
-  /** Whether a message only changes what is kept of a channel, or is told to an observer who has it so. */
+  /** Whether a message only changes a channel's stored state, or goes to an observer that shares transactions. */
   #isSilent(marked: Marked | undefined): boolean {
     const { observer } = this.#thing;
     if (observer && !observer.shares?.()) return false;
@@ -153,14 +158,14 @@ class Dispatcher {
       return observer !== undefined && marked.name !== "log" &&
         this.#having(marked.name, "event").every(({ channel }) => channel.event === ignore);
     }
-    // How many are new is known when they are safe.
+    // New channels are counted when they are safe.
     if (observer && !this.#thing.knows(marked.name)) return false;
     const holding = this.#find(marked.name);
     return holding !== undefined && holding.holders.every(({ channel }) => !channel.report) &&
       this.#thing.hasRoom(marked.name) && this.#whyBad(marked) === undefined;
   }
 
-  /** Why a report is not kept, for people; "" if that needs no words. */
+  /** Why a report is not kept, for people; "" if that needs no message. */
   #whyBad({ name, value }: Of<"set">): string | undefined {
     return value.length > LONGEST_VALUE ? "" : this.#thing.wrongReport(name, value);
   }
@@ -218,7 +223,7 @@ class Dispatcher {
     const report = { text: marked.value, ...times };
     const isNews = this.#isFollowed(marked.name) &&
       this.#thing.isNews(marked.name, marked.value, holding.local);
-    // What the handler sets is newer than what the device has reported.
+    // Added before the handler runs: what it sets is newer than what the device has reported.
     collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
       if (!channel.report) continue;
@@ -230,13 +235,13 @@ class Dispatcher {
 
   async #answered(marked: Of<"answer" | "fault">, at: number, told: Told): Promise<void> {
     const text = this.#thing.toldBy(marked);
-    // Without a value it confirms what was set by now: something else may be, before this is safe.
+    // Without a value it confirms the present setting, which may change before this is safe.
     const said = text === undefined ? marked : { ...marked, value: text };
     collector(told.tx).add(this.#thing.answered(said, at));
     if (text !== undefined) await this.#observe("report", text, told);
   }
 
-  /** Tells the observer of all devices. */
+  /** Calls the observer of all devices. */
   async #observe(what: "report" | "event", text: string | undefined, told: Told): Promise<void> {
     const { observer } = this.#thing;
     if (!observer?.[what]) return;
@@ -283,7 +288,10 @@ class Dispatcher {
     }
   }
 
-  /** Who takes reports of a channel. One that was set or is watched is known without an application as well. */
+  /**
+   * The applications that handle a channel's reports. A channel that was set or is watched is known even without an
+   * application.
+   */
   #find(channel: string): Holding | undefined {
     const isKnown = () => this.#thing.knows(channel) || this.#isWatched(channel);
     return this.#table.find(channel) ?? (isKnown() ? UNHELD : undefined);
@@ -293,17 +301,17 @@ class Dispatcher {
     return this.#thing.links.follows(this.#thing.id, channel);
   }
 
-  /** Whether somebody beside the applications wants to know of a channel. */
+  /** Whether a link or the observer follows a channel. */
   #isWatched(channel: string): boolean {
     return this.#thing.observer !== undefined || this.#isFollowed(channel);
   }
 
-  /** Other devices' channels follow. */
+  /** Sets the channels of other devices that are linked to this one. */
   #follow({ name, value }: Of<"set" | "event">, { tx }: Told): void {
     this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
-  /** Those who have a handler for it. */
+  /** The applications that have a handler for it. */
   #having(channel: string, handler: "event" | "ask"): readonly Holder[] {
     const holders = this.#table.find(channel)?.holders ?? [];
     return holders.filter(({ channel }) => channel[handler]);
@@ -320,12 +328,12 @@ class Dispatcher {
     }
   }
 
-  /** An error with the names of the applications, one of which has caused it. */
+  /** Adds to an error the names of the applications that may have caused it. */
   blame(error: unknown): unknown {
     return error === this.#blamed ? error : named(this.#called.join(" or "), error);
   }
 
-  /** @returns why that cannot be said, if it cannot: no JSON, or longer than the device takes */
+  /** @returns why the answer cannot be sent, if it cannot: not JSON, or longer than the device takes */
   #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: Told): string | undefined {
     try {
       const text = value === undefined ? {} : { value: textOf(value) };
@@ -337,7 +345,7 @@ class Dispatcher {
     }
   }
 
-  /** The device has said something impossible: tells the device, and those who watch. */
+  /** The device has sent an invalid value: tells the device, and emits a warning. */
   #refuse(
     marked: Of<"set" | "boot">,
     code: "BAD_VALUE" | "BAD_DESCRIPTION",
@@ -348,7 +356,7 @@ class Dispatcher {
     this.#warn(code, wrong, told);
   }
 
-  /** Tells those who watch, once the transaction is safe. */
+  /** Emits a warning once the transaction is safe. */
   #warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string, { tx }: Told): void {
     const thing = this.#thing;
     collector(tx).add(thing.afterwards(() => thing.warn(code, message)));
@@ -368,13 +376,13 @@ class Dispatcher {
   }
 }
 
-/** Takes events that no handler looks at, so that they are known. */
+/** A handler for events that need none, so that their channels count as known. */
 export function ignore(): void {}
 
-/** A channel that no application has. */
+/** The holding of a channel that no application has. */
 const UNHELD: Holding = { holders: [], local: "wins" };
 
-/** An error that names the application which it comes from; only one that is alone has no name. */
+/** An error that names the application it comes from; a single application has no name. */
 function named(app: string, error: unknown): unknown {
   if (app === "") return error;
   const cause = error instanceof Error ? error : new Error(String(error));

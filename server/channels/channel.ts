@@ -1,23 +1,23 @@
-/** What an application says of its channels. */
+/** What an application declares about its channels. */
 import type { Value } from "../protocol/channel_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Description } from "./description.ts";
 import type { LocalRule } from "./states.ts";
 import type { Moment, Thing } from "./thing.ts";
 
-/** What a handler gets besides the value. */
+/** What a handler receives besides the value. */
 export interface Told extends Moment {
   /** The device. */
   readonly thing: Thing;
   /** Name of the channel; "" for a plain line. */
   readonly channel: string;
-  /** What is done here becomes safe together with the fact that the message is processed. */
+  /** Its effects become safe together with the removal of the message. */
   readonly tx: Transaction;
 }
 
 /**
- * Takes a value that a device has told. What it throws fails the message: nothing of its transaction happens, and it
- * comes again, as with `Device.consume`.
+ * Handles a value from a device. If it throws, the message fails: its transaction is rolled back, and it comes
+ * again, as with `Device.consume`.
  */
 export type Handler = (value: Value | undefined, told: Told) => Promise<void> | void;
 
@@ -28,45 +28,46 @@ export interface Channel {
   /** Takes an event. */
   event?: Handler;
   /**
-   * Answers a request of the device with what it returns. A `FaultError` that it throws is the answer, and nothing
-   * else of its transaction happens.
+   * Answers a request of the device with what it returns. If it throws a `FaultError`, that is the answer, and
+   * nothing else of its transaction happens.
    */
   ask?: (value: Value | undefined, told: Told) => Promise<unknown> | unknown;
-  /** What a change at the device itself comes to, against what was desired: "wins" (default) or "loses". */
+  /** Whether a change at the device itself "wins" over the desired value (default) or "loses". */
   local?: LocalRule;
 }
 
 /**
- * Is told of what all devices tell of all channels, whichever application takes them: for a bridge to somewhere else. It
- * is called after the applications' handlers, in the same transaction, and what it throws fails the message like theirs.
- * As long as it waits the message waits, and what comes behind it from that device.
+ * Receives what all devices report on all channels, whichever application handles them: for a bridge to another system.
+ * It is called after the applications' handlers, in the same transaction; if it throws, the message fails as with
+ * theirs. While it waits, so do the message and those behind it from that device.
  */
 export interface Observer {
-  /** Takes what a channel is: the device has reported it, or has answered a setting with it. */
+  /** Takes a channel's value: the device has reported it, or has answered a setting with it. */
   report?: Handler;
   /** Takes an event. */
   event?: Handler;
   /**
-   * Asked before a further message of a device is told in the transaction of the one before, as each commit costs.
-   * `thing` is then as it was before the first of them. Default: each message has a transaction of its own.
+   * Whether a further message of a device may share the transaction of the previous one, to save commits; called
+   * before each. `thing` then shows the state before the first of them. Default: each message has its own
+   * transaction.
    */
   shares?: () => boolean;
 }
 
-/** Channels by their names. A function takes reports and events. */
+/** Channels by name. A function handles reports and events. */
 export type Channels = Record<string, Channel | Handler>;
 
 /** Further options of an application of channels. */
 export interface ChannelsOptions {
-  /** Takes plain lines. Default: they are processed, and told as events, "plain_line". */
+  /** Takes plain lines. Default: each is processed and reported as an event, "plain_line". */
   line?: (text: string, told: Told) => Promise<void> | void;
-  /** All channels that no application of the device has by name. Default: they are answered with "unknown". */
+  /** All channels that no application of the device names. Default: they are answered with "unknown". */
   others?: Channel;
-  /** What the channels are, if the server was not told for the application that runs on the device. */
+  /** Describes the channels, unless the server has a description of the application that runs on the device. */
   description?: Description;
 }
 
-/** What such an application needs of a server: `Server` has it. */
+/** What such an application needs from a server; `Server` implements it. */
 export interface ThingSource {
   /** See `Server.thing`. */
   thing(id: string): Promise<Thing>;

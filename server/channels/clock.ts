@@ -1,10 +1,10 @@
 /**
- * When readings were taken, though devices have no clock. A device says its own milliseconds when it connects, and stamps
- * a reading with them: so its age is known, whatever it has waited for since. That is kept in one of the device's memos,
- * for each boot whose messages may still wait.
+ * Finds out when readings were taken, though devices have no real-time clock. A device sends its own milliseconds when
+ * it connects, and stamps readings with them, so a reading's age is known however long it has waited. The clock of each
+ * boot whose messages may still wait is kept in one of the device's memos.
  *
- * The milliseconds are 32 bits and come round every 49.7 days. So a reading's age is known up to that, less the
- * tolerance below. What passes at the server is taken from its own clock, which goes on while it is down.
+ * The milliseconds are 32 bits and wrap every 49.7 days, so ages are known up to that, less the tolerance below. The
+ * time that passes at the server is taken from its own clock, which runs on while the server is down.
  */
 import type { DeviceRecord } from "../link/record.ts";
 import type { Clock } from "../transport/platform.ts";
@@ -12,24 +12,24 @@ import type { Clock } from "../transport/platform.ts";
 /** A memo's key. */
 const CLOCK = "ms";
 
-/** The milliseconds come round. */
+/** Where the milliseconds wrap. */
 const ROUND = 2 ** 32;
 
 /** Most boots that are kept. */
 const MOST_BOOTS = 8;
 
 /**
- * How far a stamp may be ahead of what the server expects, in ms: a day. The hello takes its time, a device's clock may
- * run fast while its link lasts, and the server's may be set back. Such a reading counts as taken now.
+ * How far a stamp may be ahead of what the server expects, in ms: a day. The hello takes time to arrive, a device's
+ * clock may run fast during a long link, and the server's may be set back. Such a reading counts as taken now.
  */
 const TOLERANCE = 86_400_000;
 
-/** A device's milliseconds when it connected last. */
+/** A device's milliseconds when it last connected. */
 interface DeviceClock {
   readonly ms: number;
   /** When that was, in ms since 1970. */
   readonly date: number;
-  /** The same on the clock of a process that never goes back, and which process. */
+  /** The same on a process's monotonic clock, and which process. */
   readonly now: number;
   readonly run: number;
 }
@@ -40,7 +40,7 @@ interface Boot {
   readonly from: number;
   /** Its stream. */
   readonly epoch: number;
-  /** undefined: it has not said. */
+  /** undefined: the device did not send it. */
   readonly clock?: DeviceClock;
 }
 
@@ -54,8 +54,8 @@ function keep(record: DeviceRecord, boots: readonly Boot[]): void {
 }
 
 /**
- * A server's time, and what it makes of its devices'. How long something is ago is counted by the clock that nobody sets;
- * beyond the process's end, by the machine's.
+ * The server's time, and its conversion of device times. Durations are measured with the monotonic clock; across
+ * processes, with the machine's.
  */
 export class Timekeeper {
   readonly #clock: Pick<Clock, "now" | "date">;
@@ -72,10 +72,10 @@ export class Timekeeper {
   }
 
   /**
-   * A device has connected. Those that have never said their milliseconds cost nothing.
+   * A device has connected. Devices that have never sent their milliseconds cost nothing.
    *
-   * @param ago When it said so, in ms: it may have taken its time to show who it is.
-   * @returns what is wrong with the milliseconds that it says; undefined: nothing
+   * @param ago How long ago it sent them, in ms: the rest of the greeting may take a while.
+   * @returns what is wrong with its milliseconds; undefined: nothing
    */
   note(record: DeviceRecord, metadata: string, ago = 0): string | undefined {
     const said = /(?:^| )ms=([^ ]*)/.exec(metadata)?.[1];
@@ -92,7 +92,7 @@ export class Timekeeper {
    * When a reading was taken, in ms since 1970, and never later than now; undefined if the server does not have the clock
    * of that boot.
    *
-   * @param number The message's, from 0 on.
+   * @param number The number of the message, from 0.
    */
   takenAt(record: DeviceRecord, number: number, stamp: number): number | undefined {
     const { clock } = bootOf(bootsOf(record), number) ?? {};
@@ -116,13 +116,13 @@ function noteTime(record: DeviceRecord, clock: DeviceClock): void {
   else add(record, boots, { epoch, clock });
 }
 
-/** It does not say: so nobody can tell whether it was started again. Dialect 1 has no metadata. */
+/** The device sent no milliseconds, so nobody can tell whether it has restarted. Dialect 1 has no metadata. */
 function noteNone(record: DeviceRecord): void {
   const boots = bootsOf(record);
   if (boots.at(-1)?.clock) add(record, boots, { epoch: record.positions.rxEpoch });
 }
 
-/** A boot begins with the message that comes next. Boots without messages are forgotten. */
+/** Adds a boot that begins with the next message. Boots without messages are forgotten. */
 function add(record: DeviceRecord, boots: readonly Boot[], boot: Omit<Boot, "from">): void {
   const { positions: { processed }, inbox, state: { deadLetters = [] } } = record;
   const from = processed + inbox.length;
@@ -131,12 +131,12 @@ function add(record: DeviceRecord, boots: readonly Boot[], boot: Omit<Boot, "fro
   keep(record, all.filter((_, i) => i + 1 === all.length || all[i + 1]!.from > oldest));
 }
 
-/** Boots that have begun before a message. */
+/** Boots that began before a message. */
 function before(boots: readonly Boot[], number: number): Boot[] {
   return boots.filter(({ from }) => from < number);
 }
 
-/** In which one a message was sent. */
+/** The boot in which a message was sent. */
 function bootOf(boots: readonly Boot[], number: number): Boot | undefined {
   return boots.findLast(({ from }) => from <= number);
 }
@@ -145,7 +145,10 @@ function modulo(ms: number): number {
   return (ms % ROUND + ROUND) % ROUND;
 }
 
-/** A message, a dead letter, has come again as the newest one: its stamp counts as before. @param was Its number then. */
+/**
+ * A dead letter has come again as the newest message: its stamp still refers to its old boot. @param was Its old
+ * number.
+ */
 export function renumbered(record: DeviceRecord, was: number): void {
   const boots = bootsOf(record);
   const last = boots.at(-1);

@@ -4,13 +4,13 @@ import { type Description, parseDescription } from "./description.ts";
 import type { Descriptions } from "./descriptions.ts";
 import type { RunningApplication } from "./thing.ts";
 
-/** A memo's key: the description that the device has sent, as it came. */
+/** Key of the memo with the description that the device has sent, verbatim. */
 export const OWN_DESCRIPTION = "@description";
 
-/** Longest text of it, in UTF-16 units. */
+/** Longest such description, in UTF-16 units. */
 const LONGEST_OWN = 8192;
 
-/** What is described of one device. The operator's word counts, then that of its applications here, then its own. */
+/** The description of one device: the operator's if there is one, else that of its applications here, else its own. */
 export class Described {
   readonly #record: DeviceRecord;
   readonly #descriptions: Descriptions;
@@ -22,7 +22,7 @@ export class Described {
     this.#descriptions = descriptions;
   }
 
-  /** An application here describes channels of it. @returns whether that is news */
+  /** An application here describes channels of it. @returns whether that was new */
   add(description: Description): boolean {
     const all = this.#byApps ??= [];
     if (all.includes(description)) return false;
@@ -30,7 +30,7 @@ export class Described {
     return true;
   }
 
-  /** The one that counts for what runs on the device. */
+  /** The description that applies to what runs on the device. */
   of(application: RunningApplication | undefined): Description | undefined {
     const given = application && this.#descriptions.find(application);
     return given ?? (this.#byApps ? merged(this.#byApps) : this.#ofDevice());
@@ -43,13 +43,13 @@ export class Described {
     return this.#own.description;
   }
 
-  /** The device describes itself from now on, or does so no more. */
+  /** Stores or removes the device's own description. */
   keep(text: string | undefined): void {
     this.#record.setMemo(OWN_DESCRIPTION, text);
   }
 }
 
-/** Several applications describe channels of their own. */
+/** Merges the descriptions of several applications. */
 function merged(all: readonly Description[]): Description {
   const [first] = all as [Description];
   if (all.length === 1) return first;
@@ -57,7 +57,7 @@ function merged(all: readonly Description[]): Description {
   return { ...first, channels };
 }
 
-/** What this server takes no more counts as none. */
+/** A stored description that this version does not accept counts as none. */
 function parseKept(text: string): Description | undefined {
   return wrongOwn(text) === undefined ? parseDescription(text) : undefined;
 }

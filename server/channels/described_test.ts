@@ -85,7 +85,7 @@ Deno.test("a wrong description is refused with the place in it; the application 
   await board.says(`@kitchen 2 ${own}`);
   await board.says('@kitchen 3 {"channels":{"temp":{"kind":"lamp"}}}');
   const why =
-    '/channels/temp/kind: "lamp" is no kind: sensor, switch, number, enum, event, text, binary, button are';
+    '/channels/temp/kind: "lamp" is not a kind: use one of sensor, switch, number, enum, event, text, binary, button';
   assertEquals(board.news(), [`~kitchen bad_value ${why}`]);
   assertEquals(warnings(), [["BAD_DESCRIPTION", why]]);
   assertEquals(thing.description, undefined, "that of version 2 is not one of version 3");
@@ -177,7 +177,7 @@ Deno.test("a wrong description stops a server, and an application, from beginnin
   await assertRejects(
     () => ManualServer.start({ descriptions }),
     LocalError,
-    'kitchen: /channels/temp/kind: "lamp" is no kind',
+    'kitchen: /channels/temp/kind: "lamp" is not a kind',
   );
   await assertRejects(
     () => begin({ description: { channels: { Temp: { kind: "text" } } } }),

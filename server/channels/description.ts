@@ -1,6 +1,6 @@
 /**
- * What the channels of an application are: kind, unit, range, name for people. Whatever a file, a program or a device
- * gives as one is held to a JSON Schema first, and refused with the place in it.
+ * Descriptions of an application's channels: kind, unit, range, name for people. Every description from a file, a
+ * program or a device is first checked against a JSON Schema; errors name the place in it.
  */
 import { type OutputUnit, type Schema, Validator } from "@cfworker/json-schema";
 import { CHANNEL_NAME_LENGTH, isName, textOf, type Value } from "../protocol/channel_lines.ts";
@@ -8,13 +8,13 @@ import { printable } from "../observe/log.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { MOST_CHANNELS } from "./states.ts";
 
-/** What describes a channel of any kind. */
+/** What every channel's description has. */
 export interface NamedChannel {
   /** For people, 1 to 64 characters. */
   readonly name?: string;
 }
 
-/** Between which numbers a value lies, and in what it is measured. */
+/** The range of a number, and its unit. */
 export interface NumberRange {
   /** 1 to 16 characters: °C. */
   readonly unit?: string;
@@ -24,54 +24,56 @@ export interface NumberRange {
   readonly max?: number;
 }
 
-/** It is measured: the device tells, and it cannot be set. A number if it has a unit or a range, else any JSON. */
+/**
+ * A measured value: the device reports it, and it cannot be set. A number if it has a unit or a range, else any JSON.
+ */
 export interface SensorDescription extends NamedChannel, NumberRange {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "sensor";
 }
 
 /** A number that can be set. */
 export interface NumberDescription extends NamedChannel, NumberRange {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "number";
-  /** Between two values that people are offered; others are taken, too. */
+  /** Step between the values that a user interface offers; others are accepted, too. */
   readonly step?: number;
 }
 
-/** One of several words, which can be set. */
+/** One of several words; it can be set. */
 export interface EnumDescription extends NamedChannel {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "enum";
   /** 1 to 64 of them, each of 1 to 64 characters. */
   readonly values: readonly string[];
 }
 
-/** It happens. */
+/** An event. */
 export interface EventDescription extends NamedChannel {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "event";
-  /** Words with which it is told, as for an enum; others are taken, too. */
+  /** Values that the event may carry, as for an enum; others are accepted, too. */
   readonly values?: readonly string[];
 }
 
-/** The device does it when it is asked: a request. */
+/** An action: the device does it when it gets a request. */
 export interface ButtonDescription extends NamedChannel {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "button";
-  /** What the request says, 1 to 64 characters. Default: nothing. */
+  /** The request's value, 1 to 64 characters. Default: none. */
   readonly value?: string;
 }
 
 /**
- * "switch": on or off, `true` and `false` or 1 and 0, which can be set. "binary": the same, and it cannot. "text": any
- * text that can be set.
+ * "switch": on or off, as `true` and `false` or 1 and 0; it can be set. "binary": the same, but it cannot be set.
+ * "text": any text; it can be set.
  */
 export interface PlainDescription extends NamedChannel {
-  /** Which it is. */
+  /** The kind. */
   readonly kind: "switch" | "binary" | "text";
 }
 
-/** What a channel is. */
+/** Describes a channel. */
 export type ChannelDescription =
   | SensorDescription
   | NumberDescription
@@ -80,18 +82,18 @@ export type ChannelDescription =
   | ButtonDescription
   | PlainDescription;
 
-/** What an application's channels are. */
+/** Describes an application's channels. */
 export interface Description {
-  /** Of the application, for people, 1 to 64 characters. */
+  /** Name of the application for people, 1 to 64 characters. */
   readonly name?: string;
-  /** By their names, 256 at most. Those that are not in it may be used, too. */
+  /** By channel name, 256 at most. Channels that are not listed may be used, too. */
   readonly channels: Readonly<Record<string, ChannelDescription>>;
 }
 
 /** Longest text of a description, in UTF-16 units. */
 export const LONGEST_DESCRIPTION = 65_536;
 
-/** Beyond that a double knows no tenths. */
+/** Beyond this a double cannot represent tenths. */
 const MOST_NUMBER = 1e15;
 
 /** Text for people must have no control characters and no lone surrogates. */
@@ -159,7 +161,7 @@ export function parseDescription(text: string, longest = LONGEST_DESCRIPTION): D
   check(FRAME, json, "");
   const { channels, ...rest } = json as Description;
   checkWords(rest.name, "/name");
-  // Without a prototype, so that nothing has a description that was not given one.
+  // Without a prototype, so that only the given names have a description.
   const checked: Record<string, ChannelDescription> = Object.create(null);
   for (const [name, channel] of Object.entries(channels)) {
     const place = `/channels/${pointer(name)}`;
@@ -174,7 +176,10 @@ export function parseDescription(text: string, longest = LONGEST_DESCRIPTION): D
   return { ...rest, channels: checked };
 }
 
-/** The same of what a program gives. @throws {LocalError} BAD_ARGUMENT, beginning with the place in it */
+/**
+ * Checks a description from a program in the same way. @throws {LocalError} BAD_ARGUMENT, beginning with the place in
+ * it
+ */
 export function checkDescription(description: Description): Description {
   let text;
   try {
@@ -185,7 +190,7 @@ export function checkDescription(description: Description): Description {
   return parseDescription(text ?? "");
 }
 
-/** What people are shown, or may choose, of a channel of some kind. */
+/** The texts of a description that people see or choose from. */
 interface Words {
   readonly unit?: string;
   readonly value?: string;
@@ -199,7 +204,7 @@ function checkChannel(channel: ChannelDescription, place: string): ChannelDescri
     const { kind: given } = channel;
     throw refusal(
       `${place}/kind`,
-      `${typeof given === "string" ? short(given) : "this"} is no kind: ${all} are`,
+      `${typeof given === "string" ? short(given) : "this"} is not a kind: use one of ${all}`,
     );
   }
   check(kind, channel, place);
@@ -216,7 +221,7 @@ function checkChannel(channel: ChannelDescription, place: string): ChannelDescri
   return channel;
 }
 
-/** The library would compile a pattern for each text. */
+/** Checked here because the library would compile a pattern for each text. */
 function checkWords(text: string | undefined, place: string): void {
   if (text !== undefined && UNSHOWABLE.test(text)) {
     throw refusal(place, "texts for people must not have control characters");
@@ -230,9 +235,9 @@ function check(validator: Validator, json: unknown, place: string): void {
   throw refusal(place + error.instanceLocation.slice(1), wordsOf(error));
 }
 
-/** The library's words; others, where those tell too little. */
+/** The library's message, or our own where that says too little. */
 function wordsOf({ keyword, error }: OutputUnit): string {
-  if (keyword === "false") return "there is no such member";
+  if (keyword === "false") return "there is no such field";
   if (keyword === "maxProperties") return `there may be at most ${MOST_CHANNELS} channels`;
   return error;
 }
@@ -247,7 +252,7 @@ function pointer(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** Kinds that cannot be set, in words. */
+/** Kinds that cannot be set, in words for messages. */
 const UNSETTABLE: Readonly<Partial<Record<ChannelDescription["kind"], string>>> = {
   sensor: "a sensor",
   binary: "a sensor",
@@ -255,7 +260,7 @@ const UNSETTABLE: Readonly<Partial<Record<ChannelDescription["kind"], string>>> 
   button: "a button",
 };
 
-/** Why a channel of that description cannot be set to this; undefined: it can. */
+/** Why a channel with this description cannot be set to this value; undefined: it can. */
 export function wrongSetting(
   { channels }: Description,
   channel: string,
@@ -272,7 +277,7 @@ export function wrongSetting(
   return range ? `${channel} takes ${range}, not ${short(value)}` : undefined;
 }
 
-/** Why a channel of that description cannot be this, as a device says; undefined: it can. */
+/** Why a device cannot report this value for a channel with this description; undefined: it can. */
 export function wrongReport(
   { channels }: Description,
   channel: string,
@@ -282,13 +287,13 @@ export function wrongReport(
   if (!described) return undefined;
   const { kind } = described;
   if (kind === "event" || kind === "button") {
-    return `${channel} is ${UNSETTABLE[kind]}: it is no value`;
+    return `${channel} is ${UNSETTABLE[kind]} and has no value`;
   }
   const range = rangeIfBeyond(described, value);
   return range && `${channel} is ${range}, not ${short(value)}`;
 }
 
-/** What a value would have to be, if it is something else. */
+/** The allowed range in words, if the value is outside it. */
 function rangeIfBeyond(described: ChannelDescription, value: unknown): string | undefined {
   switch (described.kind) {
     case "sensor":

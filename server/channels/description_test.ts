@@ -52,7 +52,7 @@ Deno.test("a wrong description is refused with the place in it", () => {
       ["[]", '/: Instance type "array" is invalid. Expected "object"'],
       ["null", '/: Instance type "null" is invalid. Expected "object"'],
       ["{}", '/: Instance does not have required property "channels"'],
-      ['{"channels":{},"author":1}', "/author: there is no such member"],
+      ['{"channels":{},"author":1}', "/author: there is no such field"],
       ['{"channels":[]}', '/channels: Instance type "array"'],
       ['{"channels":{},"name":""}', "/name: String is too short (0 < 1)"],
       [
@@ -73,10 +73,13 @@ Deno.test("a wrong description is refused with the place in it", () => {
         '{"channels":{"temp":{}}}',
         '/channels/temp: Instance does not have required property "kind"',
       ],
-      [channel('"kind":"lamp"'), '/channels/temp/kind: "lamp" is no kind: sensor, switch, number'],
-      [channel('"kind":["sensor"]'), "/channels/temp/kind: this is no kind"],
-      [channel('"kind":"constructor"'), '/channels/temp/kind: "constructor" is no kind'],
-      [channel('"kind":"switch","min":1'), "/channels/temp/min: there is no such member"],
+      [
+        channel('"kind":"lamp"'),
+        '/channels/temp/kind: "lamp" is not a kind: use one of sensor, switch, number',
+      ],
+      [channel('"kind":["sensor"]'), "/channels/temp/kind: this is not a kind"],
+      [channel('"kind":"constructor"'), '/channels/temp/kind: "constructor" is not a kind'],
+      [channel('"kind":"switch","min":1'), "/channels/temp/min: there is no such field"],
       [channel('"kind":"text","pattern":"(a+)+"'), "/channels/temp/pattern: there is no such"],
       [channel('"kind":"number","min":"5"'), '/channels/temp/min: Instance type "string"'],
       [channel('"kind":"number","min":null'), '/channels/temp/min: Instance type "null"'],
@@ -98,7 +101,7 @@ Deno.test("a wrong description is refused with the place in it", () => {
         "/channels/temp/values: a value occurs twice",
       ],
       [channel('"kind":"event","values":[]'), "/channels/temp/values: "],
-      [channel('"kind":"binary","unit":"V"'), "/channels/temp/unit: there is no such member"],
+      [channel('"kind":"binary","unit":"V"'), "/channels/temp/unit: there is no such field"],
       [channel('"kind":"button","value":""'), "/channels/temp/value: String is too short"],
       [channel('"kind":"button","value":"\\n"'), "/channels/temp/value: texts for people"],
       [channel('"kind":"sensor","unit":"\\u009b"'), "/channels/temp/unit: texts for people"],
@@ -121,14 +124,14 @@ Deno.test("a hostile description is refused at once, by name", () => {
       [`{"channels":{${million}}}`, "/: it may have at most 65536 characters"],
       [deep, '/: Instance type "array"'],
       [`{"channels":${deep}}`, '/channels: Instance type "array"'],
-      [`{"channels":{"a":{"kind":${deep}}}}`, "/channels/a/kind: this is no kind"],
-      [`{"channels":{"a":{"kind":"text","b":${deep}}}}`, "/channels/a/b: there is no such member"],
+      [`{"channels":{"a":{"kind":${deep}}}}`, "/channels/a/kind: this is not a kind"],
+      [`{"channels":{"a":{"kind":"text","b":${deep}}}}`, "/channels/a/b: there is no such field"],
       [
         channel(`"kind":"enum","values":[${Array(20_000).fill(0).join()}]`),
         "/channels/temp/values",
       ],
       [`{"channels":{"${"x".repeat(60_000)}":{"kind":"text"}}}`, "…: not a channel name"],
-      ['{"channels":{},"__proto__":{"name":"x"}}', "/__proto__: there is no such member"],
+      ['{"channels":{},"__proto__":{"name":"x"}}', "/__proto__: there is no such field"],
       [channel('"kind":"text","__proto__":{}'), "/channels/temp/__proto__: there is no such"],
     ] as const
   ) {
@@ -201,8 +204,8 @@ Deno.test("so is a report; a text may be any scalar, a sensor without unit and r
       ["temp", "warm", 'temp is -40 to 85 °C, not "warm"'],
       ["door", "open", undefined],
       ["door", { open: true }, undefined],
-      ["button", 1, "button is an event: it is no value"],
-      ["bell", 1, "bell is a button: it is no value"],
+      ["button", 1, "button is an event and has no value"],
+      ["bell", 1, "bell is a button and has no value"],
       ["window", true, undefined],
       ["window", 0, undefined],
       ["window", "open", 'window is true or false, not "open"'],
@@ -250,7 +253,7 @@ Deno.test("a server's descriptions: that of the version, else that of the applic
       [{ kitchen: {} }, 'kitchen: /: Instance does not have required property "channels"'],
       [
         Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`a${i}`, any])),
-        "1000 descriptions at most",
+        "at most 1000 descriptions",
       ],
     ] as const
   ) {

@@ -1,4 +1,4 @@
-/** Descriptions that a server is given, by application and version. */
+/** The operator's descriptions, by application and version. */
 import { isName } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { checkDescription, type Description } from "./description.ts";
@@ -13,17 +13,20 @@ export type DescriptionsByName = Readonly<Record<string, Description>>;
 export class Descriptions {
   #all: ReadonlyMap<string, Description>;
 
-  /** @param given See `Server.setDescriptions`. @throws {LocalError} BAD_ARGUMENT, with whose it is and the place in it */
+  /**
+   * @param given See `Server.setDescriptions`. @throws {LocalError} BAD_ARGUMENT, with the application and the place in
+   * its description
+   */
   constructor(given: DescriptionsByName = {}) {
     this.#all = checked(given);
   }
 
-  /** Takes others in place of all that there were. Throws as the constructor does; nothing has changed then. */
+  /** Replaces all descriptions. Throws as the constructor does; then nothing has changed. */
   replace(given: DescriptionsByName): void {
     this.#all = checked(given);
   }
 
-  /** The one of that version, or else of the application. */
+  /** The description of that version, or else of the application. */
   find({ name, version }: RunningApplication): Description | undefined {
     return this.#all.get(`${name}@${version}`) ?? this.#all.get(name);
   }
@@ -32,7 +35,7 @@ export class Descriptions {
 function checked(given: DescriptionsByName): ReadonlyMap<string, Description> {
   const entries = Object.entries(given);
   if (entries.length > MOST) {
-    throw badArgument(`a server takes ${MOST} descriptions at most, not ${entries.length}`);
+    throw badArgument(`a server takes at most ${MOST} descriptions, not ${entries.length}`);
   }
   return new Map(entries.map(([whose, description]) => {
     checkDescribed(whose);
@@ -44,7 +47,7 @@ function checked(given: DescriptionsByName): ReadonlyMap<string, Description> {
   }));
 }
 
-/** Whether this may have a description: `kitchen`, or `kitchen@3`. @throws {LocalError} BAD_ARGUMENT */
+/** Checks the name of what is described: `kitchen`, or `kitchen@3`. @throws {LocalError} BAD_ARGUMENT */
 export function checkDescribed(whose: string): void {
   const at = whose.indexOf("@");
   if (isName(at < 0 ? whose : whose.slice(0, at)) && at !== whose.length - 1) return;

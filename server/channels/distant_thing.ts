@@ -11,11 +11,11 @@ import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
 import { FIRST_TAG } from "./thing_driver.ts";
 import type { ThingRecord } from "./thing_record.ts";
 
-/** What it needs of its process. */
+/** What it needs from its process. */
 export interface DistantThingHost {
   readonly pace: Pace;
   after(ms: number, run: () => void): () => void;
-  /** The thing, if its device is here by now. */
+  /** The thing, if its device has come to this process by now. */
   here(id: string): Thing | undefined;
 }
 
@@ -29,7 +29,7 @@ export class DistantThing implements Thing {
     this.#host = host;
   }
 
-  /** As the store has it. */
+  /** Replaces the state with what the store has. */
   shows(read: ThingRecord): void {
     this.#read = read;
   }
@@ -88,7 +88,7 @@ export class DistantThing implements Thing {
     return await paceOf(this.#host.pace).keep(this.#request(channel, value, options));
   }
 
-  /** Asked as where the device is: by a message, whose answer comes back with a row of its own. */
+  /** Makes a request through the process that has the device; the answer comes back as a row in the store. */
   #request(
     channel: string,
     value: unknown,

@@ -1,6 +1,7 @@
 /**
- * Requests to a device that other processes of the fleet have made. Where the answer is told is a memo, safe with the
- * request: so the answer finds it wherever the device is by then, and is told in the commit in which it is processed.
+ * Requests to a device from other processes of the fleet. Where to send the answer is kept in a memo, which is safe
+ * together with the request. So the answer finds its way wherever the device is by then, and is sent in the commit in
+ * which it is processed.
  */
 import { LocalError } from "../protocol/errors.ts";
 import { formatMarked } from "../protocol/channel_lines.ts";
@@ -8,13 +9,16 @@ import type { Answer } from "../protocol/requests.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Deed } from "../store/transaction.ts";
 
-/** A memo begins so, and goes on with the tag: until when an answer is wanted, in ms since 1970, and where it is told. */
+/**
+ * Prefix of a memo's key; the tag follows. Its text: until when an answer is wanted, in ms since 1970, and where it
+ * goes.
+ */
 const ASKED = "?";
 
-/** Most of these. */
+/** Most such memos of a device. */
 const MOST = 64;
 
-/** How long one is kept beyond its time, as clocks differ, in ms. */
+/** How long one is kept after its deadline, as clocks differ, in ms. */
 const GRACE = 60_000;
 
 export class ForeignRequests {
@@ -30,7 +34,7 @@ export class ForeignRequests {
   /**
    * Another process asks.
    *
-   * @param from Where it is told the answer.
+   * @param from Where the answer goes.
    * @param deadline In ms from now.
    * @param writing The request's message.
    */
@@ -60,7 +64,7 @@ export class ForeignRequests {
     };
   }
 
-  /** The device has answered such a request; undefined: it was not such a request, or no server waits for it any more. */
+  /** The device has answered a request; undefined: it is not one of these, or no server waits for it any more. */
   answered(answer: Answer): Deed | undefined {
     const { record } = this.#device.session;
     const key = ASKED + answer.tag;

@@ -233,7 +233,9 @@ Deno.test("more channels than a device may have: refused by name, also in a tran
       tx.set("bad", "c0", "changed");
       tx.set("bad", "one-more", 1);
     }),
-  ].map((what) => assertRejects(() => what, LocalError, 'at most: "one-more" is one more'));
+  ].map((what) =>
+    assertRejects(() => what, LocalError, 'at most 256 channels: "one-more" is one more')
+  );
   await scene.platform.advance(1000);
   await Promise.all(refused);
   assertEquals([thing.channels.length, thing.desired("c0")?.value], [256, 0]);

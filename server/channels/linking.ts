@@ -1,4 +1,4 @@
-/** Makes and ends links of a server, also between devices that were never here. */
+/** Makes and removes links, also between devices that have never connected. */
 import type { Events } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
@@ -8,21 +8,23 @@ import { checkMap, type LinkOptions, parsePlace } from "./links.ts";
 import { isPlain } from "./table.ts";
 import type { Things } from "./things.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface LinkingHost {
   readonly events: Events;
   readonly things: Things;
-  /** What is run for every device, if anything. */
+  /** The application to run for every device, if any. */
   readonly app: object | undefined;
-  /** A device that the server knows, or from now on, though it was never here. @throws {LocalError} */
+  /**
+   * A device; if the server does not know it, it does from now on, though it has never connected. @throws {LocalError}
+   */
   know(id: string): Promise<DeviceDriver>;
   /** As `Server.transaction`. */
   transaction(use: (tx: Transaction) => void): Promise<void>;
-  /** Runs the application for a device, if that was not done before. */
+  /** Runs the application for a device, unless it runs already. */
   begin(device: DeviceDriver): void;
 }
 
-/** Serves devices that are linked where there is no application: they have whatever channels they have. */
+/** Serves linked devices if there is no application; any channel is accepted. */
 export const LINKED = channels({}, { others: { event: ignore } });
 
 export class Linking {
@@ -33,7 +35,7 @@ export class Linking {
   }
 
   /**
-   * All devices that the store knows are here: so are those from now on to which a link leads.
+   * To be called once all devices of the store are in memory: adds those to which a link leads.
    *
    * @throws {LocalError} BAD_ARGUMENT
    */
@@ -54,7 +56,7 @@ export class Linking {
     const { device, channel } = parsePlace(from);
     const target = parsePlace(to);
     const map = checkMap(values);
-    if (from === to) throw bad(`${from} cannot follow itself`);
+    if (from === to) throw bad(`${from} cannot be linked to itself`);
     if (app && isPlain(app)) throw bad(`${from} would not be heard: ${TAKES_ALL}`);
     const link = { channel, to: target, ...(map && { map }) };
     const known = things.links.find(device, link);

@@ -1,9 +1,9 @@
 /**
- * Links between devices: what a channel of one tells is what a channel of another should be. They are kept in the memos
- * of the device from which they lead, so they are as durable as that is, and go when it is forgotten.
+ * Links between devices: what one channel reports becomes the setting of another. A link is kept in the memos of its
+ * source device, so it is as durable as that device and goes when that is forgotten.
  *
- * A link follows what happens at its device: an event, or a report that the device makes unasked. What the server has
- * set, and the answer to it, goes nowhere: so links may form a circle, and nothing runs round it.
+ * A link follows what happens at its source: an event, or a report that the device makes unasked. Settings by the
+ * server and their answers are not passed on, so links may form a cycle without endless loops.
  */
 import type { Events } from "../observe/events.ts";
 import { isName, textOf, type Value, valueOf } from "../protocol/channel_lines.ts";
@@ -15,10 +15,10 @@ import type { Collector, Deed, SetOptions } from "../store/transaction.ts";
 /** The memo's key. */
 const LINKS = "link";
 
-/** Links that lead from one device. */
+/** Most links from one device. */
 const MOST_LINKS = 64;
 
-/** Values of one link's map. */
+/** Most values in one link's map. */
 const MOST_VALUES = 64;
 
 /** Longest text of all links from one device, in UTF-16 units. */
@@ -27,39 +27,39 @@ const LONGEST_MEMO = 16 * 1024;
 /** Longest reason of a setting. */
 const LONGEST_BY = 64;
 
-/** What a link makes of values: by their text, or of all others by "*". Without "*" these go nowhere. */
+/** Translates values, by their text; "*" stands for all others. Without "*" other values are not passed on. */
 export type LinkMap = Readonly<Record<string, Value>>;
 
-/** How two channels are linked. */
+/** Options of a link. */
 export interface LinkOptions {
   /**
-   * Other values for the channel that follows: `{ pressed: 1, "*": 0 }`. Default: the same value; 1 for an event that
-   * has none. 64 values at most.
+   * Translates values: `{ pressed: 1, "*": 0 }`. Default: the same value; 1 for an event that has none. 64 values at
+   * most.
    */
   map?: Record<string, unknown>;
 }
 
 /** One channel that follows another. */
 export interface ChannelLink {
-  /** Id of a device (a slash in it as %2F), a slash, and its channel: whose reports and events are followed. */
+  /** The source: the id of a device (a slash in it as %2F), a slash, and its channel. */
   readonly from: string;
-  /** The same: which is set. */
+  /** The channel that is set, in the same form. */
   readonly to: string;
   /** As in `LinkOptions`. */
   readonly map?: LinkMap;
 }
 
-/** In a device's id, in `device/channel`. */
+/** Escapes in the device's id of `device/channel`. */
 const ESCAPED = /%(2F|25)/gi;
 
-/** Channel of a device. */
+/** A channel of a device. */
 export interface Place {
   readonly device: string;
   readonly channel: string;
 }
 
 /**
- * What `device/channel` means. The first slash counts: in a device's id a slash is written as %2F, and %2F as %252F.
+ * Parses `device/channel`. The first slash separates: in a device's id a slash is written as %2F, and %2F as %252F.
  *
  * @throws {LocalError} BAD_ARGUMENT
  */
@@ -72,7 +72,7 @@ export function parsePlace(text: string): Place {
   throw bad(`${JSON.stringify(text)}: ${wrong ?? "a channel is 1 to 32 of a-z 0-9 _ - /"}`);
 }
 
-/** What `parsePlace` takes. */
+/** The inverse of `parsePlace`. */
 export function formatPlace({ device, channel }: Place): string {
   return `${device.replace(/%(?=2F|25)|\//gi, encodeURIComponent)}/${channel}`;
 }
@@ -90,17 +90,17 @@ export function checkMap(map: Record<string, unknown> | undefined): LinkMap | un
   return Object.fromEntries(values.map(([text, value]) => [text, valueOf(textOf(value))]));
 }
 
-/** A device, as far as links need it. */
+/** The part of a device that links need. */
 export interface Linked {
   readonly id: string;
   readonly device: DeviceDriver;
-  /** Whether a channel is known, or could be. */
+  /** Whether a channel is known, or there is room for it. */
   hasRoom(channel: string): boolean;
-  /** What a channel should be, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
+  /** Sets a channel, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
   setting(channel: string, value: unknown, options: SetOptions): Deed;
 }
 
-/** A link as a memo of its device has it. */
+/** A link as it is stored in a memo of its device. */
 export interface Kept {
   readonly channel: string;
   readonly to: Place;
@@ -112,7 +112,7 @@ export class Links {
   readonly #events: Events;
   readonly #find: (id: string) => Linked | undefined;
   readonly #from = new Map<string, readonly Kept[]>();
-  readonly #leads = new Map<string, number>(); // how many lead to a device
+  readonly #leads = new Map<string, number>(); // number of links to a device
 
   /** @param find A device that the server knows. */
   constructor(events: Events, find: (id: string) => Linked | undefined) {
@@ -130,22 +130,22 @@ export class Links {
     );
   }
 
-  /** Devices to which links lead. */
+  /** Devices that are targets of links. */
   get targets(): Iterable<string> {
     return this.#leads.keys();
   }
 
-  /** Whether a link leads from a device, or to it. */
+  /** Whether a device has a link from it or to it. */
   concern(device: string): boolean {
     return this.#from.has(device) || this.#leads.has(device);
   }
 
-  /** Whether a channel is followed. */
+  /** Whether a channel is the source of a link. */
   follows(device: string, channel: string): boolean {
     return this.#from.get(device)?.some((link) => link.channel === channel) ?? false;
   }
 
-  /** The server knows a device, with these memos. Or knows it no longer. */
+  /** The server has come to know a device with these memos; without memos, it has forgotten the device. */
   met(device: string, memos?: ReadonlyMap<string, string>): void {
     const count = (links: readonly Kept[], by: 1 | -1) => {
       for (const { to } of links) {
@@ -162,8 +162,8 @@ export class Links {
   }
 
   /**
-   * Adds to a transaction what follows from what a device has told. Nothing of that keeps the device's own message from
-   * being processed: what cannot be set is told as a warning.
+   * Adds to a transaction the settings that follow from a device's report or event. They never keep the device's own
+   * message from being processed: what cannot be set is reported as a warning.
    */
   follow(source: Linked, channel: string, value: Value | undefined, tx: Collector): void {
     for (const link of this.#from.get(source.id) ?? []) {
@@ -189,7 +189,7 @@ export class Links {
     }
   }
 
-  /** Makes a link, as a part of a transaction. One that is there already gets this map. */
+  /** Makes a link, as a part of a transaction. An existing link gets this map. */
   connecting(source: Linked, link: Kept): Deed {
     return this.#changing(source, (links) => {
       const others = links.filter((other) => !leads(other, link));
@@ -200,12 +200,12 @@ export class Links {
     });
   }
 
-  /** Ends a link, as a part of a transaction. */
+  /** Removes a link, as a part of a transaction. */
   disconnecting(source: Linked, link: Kept): Deed {
     return this.#changing(source, (links) => links.filter((other) => !leads(other, link)));
   }
 
-  /** The link that leads from there to the same channel. */
+  /** The stored link with the same source and target. */
   find(device: string, link: Kept): Kept | undefined {
     return this.#from.get(device)?.find((other) => leads(other, link));
   }
@@ -220,7 +220,9 @@ export class Links {
         const links = change(linksIn(record.memos));
         const text = links.length === 0 ? undefined : JSON.stringify(links);
         if (text !== undefined && text.length > LONGEST_MEMO) {
-          throw bad(`the links from ${device.id} have too much text: ${LONGEST_MEMO} is the most`);
+          throw bad(
+            `the links from ${device.id} have too much text: at most ${LONGEST_MEMO} characters`,
+          );
         }
         record.setMemo(LINKS, text);
       },
@@ -238,13 +240,13 @@ function linksIn(memos: ReadonlyMap<string, string>): readonly Kept[] {
   return text === undefined ? [] : JSON.parse(text);
 }
 
-/** Whether two lead from the same channel to the same. */
+/** Whether two links have the same source and target. */
 function leads(one: Kept, other: Kept): boolean {
   return one.channel === other.channel && one.to.device === other.to.device &&
     one.to.channel === other.to.channel;
 }
 
-/** What a link makes of a value; undefined: nothing. */
+/** The value that a link passes on; undefined: none. */
 function mappedBy(map: LinkMap | undefined, value: Value | undefined): Value | undefined {
   if (!map) return value === undefined ? 1 : value;
   const text = value === undefined ? "" : textOf(value);

@@ -242,11 +242,11 @@ Deno.test("what cannot be linked is named", async () => {
       ["tx/Button", "rx/led", undefined, "a channel is 1 to 32"],
       ["/button", "rx/led", undefined, "a name must have at least one character"],
       ["t\nx/button", "rx/led", undefined, "must not have control characters"],
-      ["x".repeat(65) + "/a", "rx/led", undefined, "may have 64 bytes"],
-      ["tx/led", "tx/led", undefined, "tx/led cannot follow itself"],
+      ["x".repeat(65) + "/a", "rx/led", undefined, "may have at most 64 bytes"],
+      ["tx/led", "tx/led", undefined, "tx/led cannot be linked to itself"],
       ["tx/led", "rx/led", {}, "a map has 1 to 64 values"],
       ["tx/led", "rx/led", [1] as never, "a map of values is an object"],
-      ["tx/led", "rx/led", { a: () => 1 }, "a value is JSON"],
+      ["tx/led", "rx/led", { a: () => 1 }, "a value must be JSON"],
       ["tx/led", "rx/led", { a: "x".repeat(20_000) }, "have too much text"],
     ] as const
   ) {

@@ -1,7 +1,7 @@
 /**
- * A device's plain lines, for an application that knows of nothing else, beside others that take its channels. It reads
- * them as it would read all lines; the message that a line is stays in the hands of whoever shares the device out until
- * the line is processed, so what the others do with it is in the same commit.
+ * A device's plain lines, for an application that knows nothing else, beside others that handle its channels. It reads
+ * them as it would read all lines. The sharing code holds the message until the line is processed, so the effects of
+ * all applications are in the same commit.
  */
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import type { MessageCounts } from "../link/counts.ts";
@@ -22,11 +22,11 @@ import type { ThingDriver } from "./thing_driver.ts";
 interface Offer {
   readonly line: string;
   readonly tx: Transaction;
-  /** Somebody has it. */
+  /** A reader has it. */
   isTaken: boolean;
-  /** The application is done with it, or cannot be. */
+  /** Settled when the application has processed it, or has failed. */
   readonly done: PromiseWithResolvers<void>;
-  /** That is safe, or its transaction has failed. */
+  /** Settled when that is safe, or its transaction has failed. */
   readonly safe: PromiseWithResolvers<void>;
 }
 
@@ -48,10 +48,10 @@ export class PlainLines {
   }
 
   /**
-   * Has the application process a line.
+   * Makes the application process a line.
    *
-   * @returns false: it has returned, and takes none any more
-   * @throws why it cannot
+   * @returns false: it has returned, and takes no more lines
+   * @throws why it has failed
    */
   async process(line: string, tx: Transaction): Promise<boolean> {
     if (this.#hasReturned) return false;
@@ -71,7 +71,7 @@ export class PlainLines {
     else safe?.reject(failures[0]);
   }
 
-  /** A run begins. @returns what it is given as its device */
+  /** A run begins. @returns the `Device` for it */
   begin(): Device {
     return this.#view = new PlainDevice(this.#device, () => this.#next());
   }
@@ -83,21 +83,21 @@ export class PlainLines {
     return this.#offer;
   }
 
-  /** The run has failed: its line comes again to the next one, and nothing else is handed to it. */
+  /** The run has failed: it gets nothing more, and its line comes again in the next run. */
   failed(error: unknown): void {
     this.#view?.end(new RunFailed());
     this.#view = undefined;
     this.#offer?.done.reject(error);
   }
 
-  /** The application has returned: nobody takes lines any more. */
+  /** The application has returned and takes no more lines. */
   returned(): void {
     this.#hasReturned = true;
     this.#view?.end(new LocalError("CLOSED", "this application has returned"));
     this.#offer?.done.resolve();
   }
 
-  /** Tells those who wait. */
+  /** Rejects everything that waits. */
   close(reason: LocalError): void {
     this.#view?.end(reason);
     this.#offer?.done.reject(reason);
@@ -139,7 +139,7 @@ export class PlainDevice implements Device {
     return reader.promise;
   }
 
-  /** To ask for the next line, or to drop all, says that the line before it is processed. */
+  /** Asking for the next line, or dropping all, marks the previous line as processed. */
   #processed(): void {
     this.#inHand?.done.resolve();
     this.#inHand = undefined;

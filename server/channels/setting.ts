@@ -7,7 +7,7 @@ import { LONGEST_VALUE } from "./states.ts";
 /**
  * The text of a setting.
  *
- * @param by Who says so.
+ * @param by Who sets it.
  * @throws {LocalError} BAD_ARGUMENT
  */
 export function checkSetting(

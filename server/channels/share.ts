@@ -1,12 +1,12 @@
-/** Several applications on one device, which do not know of each other. */
+/** Several independent applications on one device. */
 import { LocalError } from "../protocol/errors.ts";
 import { serve } from "./app.ts";
 import type { ThingSource } from "./channel.ts";
 import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
 
 /**
- * Makes one application of several: they share each device's link. Those made by `channels` have their channels, and
- * one may be an application of plain lines, which is given the lines that are about no channel.
+ * Combines several applications into one: they share each device's link. Those made by `channels` handle their
+ * channels; one may be an application of plain lines, which gets the lines that belong to no channel.
  *
  * ```ts
  * import { type App, channels, share } from "@holdfast/holdfast";
@@ -20,17 +20,18 @@ import { type AppOf, declareParts, partsOf, Table } from "./table.ts";
  * });
  * ```
  *
- * A report or an event goes to all who have its channel, in one transaction: in the order in which they are given here.
- * So a message with which one of them fails has failed for all. It comes again, the second time after 10 ms, then after
- * ten times as long, up to 10 s; `app_failed` says whose fault it is. After `limits.attempts` failures it becomes a dead
- * letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for ever.
+ * A report or an event goes to all applications that have its channel, in the order given here and in one transaction.
+ * So if one of them fails with a message, it has failed for all. It comes again at once, then after 10 ms, then after
+ * ten times as long each time, up to 10 s; `app_failed` names the application. After `limits.attempts` failures it
+ * becomes a dead letter, with or without `ServerOptions.deadLetters`: one application must not hold up the others for
+ * ever.
  *
  * Give what `channels` returns. A function that calls it would be taken for an application of plain lines, and fail.
  *
- * An application of plain lines that fails is restarted as if it were alone, after 1 s to 60 s. As long as it has a
- * line in hand, what comes behind that waits. When it has returned, plain lines are told as events, "plain_line".
+ * An application of plain lines that fails is restarted as if it were alone, after 1 s to 60 s. While it processes a
+ * line, the messages behind that wait. Once it has returned, plain lines are reported as events, "plain_line".
  *
- * @param apps By names under which failures are told.
+ * @param apps By name; failures are reported with it.
  * @throws {LocalError} BAD_ARGUMENT: two of them answer the same request, have different rules for the same channel, or
  * both take plain lines
  */

@@ -138,7 +138,7 @@ Deno.test("an error that no handler has thrown names all applications that had t
   assertEquals(failures().length, 1);
   assertStringIncludes(
     failures()[0]!,
-    "one or two: LocalError: a device may have 256 channels at most",
+    "one or two: LocalError: a device may have at most 256 channels",
   );
 });
 

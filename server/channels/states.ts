@@ -1,43 +1,46 @@
 /**
- * What the channels of one device should be, and what they are. It is kept in the device's memos, so it becomes safe
- * together with its messages; nothing else is remembered but what follows from them. No clock, no disk, no link.
+ * The desired and reported state of one device's channels. It is kept in the device's memos, so it becomes safe
+ * together with its messages; everything else is derived from them. No clock, no disk, no link.
  *
- * A desired value becomes a message when none of its channel is on its way: so a thousand settings in an outage become
- * one. The device answers each with what the channel is now, and repeats the setting's tag. What it reports before that
- * answer is older than the setting; what it reports afterwards is newer: somebody has changed it there.
+ * A desired value becomes a message when no other setting of its channel is under way, so a thousand settings in an
+ * outage become one. The device answers each with the channel's present value, and repeats the setting's tag. A report
+ * before that answer is older than the setting; a report after it is newer: the channel was changed at the device.
  */
 import type { DeviceRecord } from "../link/record.ts";
 import { valueOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 
-/** Channels of a device that are kept. */
+/** Most channels of a device that are kept. */
 export const MOST_CHANNELS = 256;
 
-/** Those of requests are greater. */
+/** Greatest tag of a setting; those of requests are greater. */
 const MOST_TAG = 4_999_999_999;
 
-/** So often a setting is sent for an answer that nobody awaited: a device that answers twice would be told for ever. */
+/**
+ * How often a setting is sent again because of an unexpected answer; otherwise a device that answers twice would be
+ * sent it for ever.
+ */
 const MOST_AGAIN = 3;
 
 /** Longest text of a value that is kept, in UTF-16 units. */
 export const LONGEST_VALUE = 1024;
 
-/** What somebody wants a channel to be. */
+/** A desired value of a channel. */
 export interface Setting {
   /** As it is sent. */
   readonly text: string;
-  /** When that was said, in ms since 1970. */
+  /** When it was set, in ms since 1970. */
   readonly at: number;
-  /** Who says so. */
+  /** Who set it. */
   readonly by: string;
 }
 
-/** What a device has told of a channel. */
+/** A value that a device has reported. */
 export interface Report {
   readonly text: string;
   /** When it came, in ms since 1970. */
   readonly at: number;
-  /** When it was taken, if the device has stamped it; null: the server does not know that. */
+  /** When it was taken, if the device has stamped it; null: the server cannot tell. */
   readonly taken?: number | null;
 }
 
@@ -45,19 +48,21 @@ export interface Report {
 export interface ChannelState {
   readonly desired?: Setting;
   readonly reported?: Report;
-  /** Why the device does not take what is desired. */
+  /** Why the device refuses the desired value. */
   readonly fault?: string;
-  /** Whether the device must still be told what is desired. */
+  /** Whether the desired value must still be sent to the device. */
   readonly isDue?: boolean;
   /** Tag of the setting that was sent last. */
   readonly tag?: string;
-  /** The device has not answered that one. */
+  /** Whether the device has yet to answer that one. */
   readonly isAwaited?: boolean;
-  /** How often it was sent for an answer that nobody awaited. */
+  /** How often it was sent again because of an unexpected answer. */
   readonly again?: number;
 }
 
-/** What a change at the device itself comes to: it "wins" and is what is desired from now on, or it "loses" and is set back. */
+/**
+ * The effect of a change at the device itself: it "wins" and becomes the desired value, or it "loses" and is set back.
+ */
 export type LocalRule = "wins" | "loses";
 
 /** The number of the next setting of a channel. */
@@ -67,7 +72,7 @@ export function nextTag({ tag = "0" }: ChannelState): string {
 
 const UNKNOWN: ChannelState = {};
 
-/** A memo's key of a channel. */
+/** Prefix of a channel's memo key. */
 const MARK = "=";
 
 /** Whether anything is known of a device's channels. */
@@ -76,14 +81,14 @@ export function hasChannels(record: DeviceRecord): boolean {
   return false;
 }
 
-/** Whether a device has what it should have, as far as that is known. */
+/** Whether a channel has its desired value, as far as known. */
 export function isMet(state: ChannelState): boolean {
   const { desired, reported, fault } = state;
   if (!desired) return true;
   return fault === undefined && !isOpen(state) && isSame(reported, desired);
 }
 
-/** Whether the device may not have what is desired: what it reports may be older. */
+/** Whether the device may not have the desired value yet, so that its reports may be older. */
 function isOpen({ isDue = false, isAwaited = false }: ChannelState): boolean {
   return isDue || isAwaited;
 }
@@ -93,7 +98,7 @@ function isAnswered({ tag: sent, isAwaited = false }: ChannelState, tag?: string
   return isAwaited && tag === sent;
 }
 
-/** Whether they say the same value, perhaps in other words: 20 and 20.0. */
+/** Whether two texts mean the same value, such as 20 and 20.0. */
 function isSame(one: { text: string } | undefined, other: { text: string }): boolean {
   if (one === undefined || one.text === other.text) return one !== undefined;
   const [a, b] = [valueOf(one.text), valueOf(other.text)];
@@ -104,7 +109,7 @@ function isSame(one: { text: string } | undefined, other: { text: string }): boo
 export class States {
   readonly #record: DeviceRecord;
   #due: Set<string> | undefined;
-  /** What was looked at last: one change looks at its channel several times. */
+  /** The channel parsed last: one change reads its channel several times. */
   #last: { text: string; state: ChannelState } | undefined;
 
   constructor(record: DeviceRecord) {
@@ -112,7 +117,7 @@ export class States {
     this.index();
   }
 
-  /** Looks at all of them again. */
+  /** Rebuilds the index of settings that are due. */
   index(): void {
     this.#due?.clear();
     for (const name of this.names()) this.#index(name, this.get(name));
@@ -136,7 +141,7 @@ export class States {
     return this.#due ?? [];
   }
 
-  /** It is known as it was, after a change that never was. */
+  /** Restores a channel's state after a change that was rolled back. */
   put(name: string, state: ChannelState): void {
     const text = JSON.stringify(state);
     this.#record.setMemo(MARK + name, text === "{}" ? undefined : text);
@@ -150,43 +155,44 @@ export class States {
   }
 
   /**
-   * Sets what is desired. If it is already so, who said it and when stays as it was.
+   * Sets the desired value. If it is the same already, its author and time stay.
    *
    * @throws {LocalError} BAD_ARGUMENT: there are too many channels
    */
   set(name: string, desired: Setting): void {
     this.#checkRoom(name);
     const { fault, again: _, ...state } = this.get(name);
-    // Said already: the device has it, or will.
+    // Already set: the device has it, or will get it.
     const isSaid = fault === undefined && isSame(state.desired, desired);
     if (isSaid && (isOpen(state) || isSame(state.reported, desired))) return;
     this.put(name, { ...state, desired, isDue: true });
   }
 
-  /** The setting is sent, with `nextTag`. */
+  /** The setting was sent, with `nextTag`. */
   sent(name: string, tag: string): void {
     const { isDue: _, ...state } = this.get(name);
     this.put(name, { ...state, tag, isAwaited: true });
   }
 
-  /** The setting is longer than what the device takes. */
+  /** The setting is longer than the device accepts. */
   unsendable(name: string): void {
     const { isDue: _, ...state } = this.get(name);
     this.put(name, { ...state, fault: "too_long" });
   }
 
-  /** What the channel is if the device answers so without a value; undefined: unknown. */
+  /** The channel's value if the device answers without one; undefined: unknown. */
   confirmed(name: string, tag?: string): string | undefined {
     const state = this.get(name);
-    // Nothing else was desired since then, if nothing is due.
+    // If nothing is due, nothing else has been set since then.
     return isAnswered(state, tag) && !state.isDue ? state.desired?.text : undefined;
   }
 
   /**
-   * The device has taken a setting.
+   * The device has accepted a setting.
    *
-   * @param text What the channel is now, if it says that; else it is as it was sent.
-   * @returns what is known to be reported by that
+   * @param text The channel's present value, if the answer has one; otherwise it is the value that
+   * was sent.
+   * @returns the report that follows from it
    */
   answered(name: string, at: number, tag?: string, text?: string): Report | undefined {
     const state = this.get(name);
@@ -204,9 +210,9 @@ export class States {
   }
 
   /**
-   * An answer came that nobody awaits. The one that was taken for it was perhaps to another setting with its tag, from
-   * before the device was forgotten: then what it has said since was older than it seemed. It is told again. A device
-   * that was forgotten several times may have such an answer from each of them.
+   * An unexpected answer has come. An earlier answer with this tag may have been to another setting, from before the
+   * device was forgotten; then the device's reports since were older than they seemed. So the setting is sent again. A
+   * device that was forgotten several times may send one such answer for each time.
    */
   #putUnawaited(name: string, state: ChannelState): void {
     const { fault: _, ...rest } = state;
@@ -215,7 +221,7 @@ export class States {
     this.put(name, isWrong ? { ...rest, isDue: true, again: again + 1 } : state);
   }
 
-  /** The device does not take a setting. */
+  /** The device has refused a setting. */
   refused(name: string, tag: string | undefined, fault: string): void {
     const state = this.get(name);
     if (!isAnswered(state, tag)) return this.#putUnawaited(name, state);
@@ -223,7 +229,7 @@ export class States {
     this.put(name, rest.isDue ? rest : { ...rest, fault });
   }
 
-  /** The device says unasked what a channel is. */
+  /** The device has reported a channel unasked. */
   reported(name: string, reported: Report, rule: LocalRule): void {
     this.#checkRoom(name);
     const state = this.get(name);
@@ -238,14 +244,14 @@ export class States {
   }
 
   /**
-   * Settings that were sent may not have been taken by the device as it is now: all are due again.
+   * The device may have lost the settings that were sent: all are due again.
    *
-   * @returns the channels that were met until now
+   * @returns the channels that had their desired value until now
    */
   forgotten(): string[] {
     const met: string[] = [];
     for (const name of this.names()) {
-      if (this.#due?.has(name)) continue; // a device may say so in every line
+      if (this.#due?.has(name)) continue; // a device may cause this with every line
       const state = this.get(name);
       if (!state.desired) continue;
       if (isMet(state)) met.push(name);
@@ -255,7 +261,7 @@ export class States {
     return met;
   }
 
-  /** Whether a report tells something new, and is neither older than what was set nor to be set back. */
+  /** Whether a report is new, and neither older than the setting nor to be set back. */
   isNews(name: string, text: string, rule: LocalRule): boolean {
     const state = this.get(name);
     const report = { text };
@@ -268,14 +274,14 @@ export class States {
     return this.#record.memos.has(MARK + name);
   }
 
-  /** Whether a channel is known, or could be. */
+  /** Whether a channel is known, or there is room for it. */
   hasRoom(name: string): boolean {
     return this.has(name) || this.names().length < MOST_CHANNELS;
   }
 
   #checkRoom(name: string): void {
     if (this.hasRoom(name)) return;
-    const message = `a device may have ${MOST_CHANNELS} channels at most: ${
+    const message = `a device may have at most ${MOST_CHANNELS} channels: ${
       JSON.stringify(name)
     } is one more`;
     throw new LocalError("BAD_ARGUMENT", message);

@@ -1,4 +1,4 @@
-/** Which applications take which channels of a device: one, or several that do not know of each other. */
+/** Which applications handle which channels of a device: one application, or several independent ones. */
 import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Channel, ChannelsOptions } from "./channel.ts";
@@ -14,38 +14,38 @@ export interface Part {
   readonly name: string;
   readonly channels: ReadonlyMap<string, Channel>;
   readonly options: ChannelsOptions;
-  /** It takes plain lines, and knows of no channels. */
+  /** Set if it takes plain lines and knows no channels. */
   // deno-lint-ignore no-explicit-any -- of whichever server it is
   readonly plain?: AppOf<any>;
 }
 
-/** What one application makes of a channel. */
+/** One application's handlers for a channel. */
 export interface Holder {
   readonly app: string;
   readonly channel: Channel;
 }
 
-/** What all of them make of it. */
+/** All applications' handlers for a channel. */
 export interface Holding {
   readonly holders: readonly Holder[];
   readonly local: LocalRule;
 }
 
-/** Of what the applications are made that can share a device. */
+/** The parts of applications that can share a device. */
 const PARTS = new WeakMap<object, readonly Part[]>();
 
-/** From now on this application is known to be made of these. */
+/** Records the parts of an application. */
 export function declareParts<App extends object>(app: App, parts: readonly Part[]): App {
   PARTS.set(app, parts);
   return app;
 }
 
-/** Whether an application takes all lines of its device itself: nobody knows how to share that. */
+/** Whether an application reads all lines of its device itself, so that it cannot share the device. */
 export function isPlain(app: object): boolean {
   return !PARTS.has(app);
 }
 
-/** What an application says that channels are. */
+/** An application's descriptions of channels. */
 export function descriptionsOf(app: object): Description[] {
   return descriptionsIn(PARTS.get(app) ?? []);
 }
@@ -54,7 +54,7 @@ function descriptionsIn(parts: readonly Part[]): Description[] {
   return parts.flatMap(({ options: { description } }) => description ?? []);
 }
 
-/** What an application is made of, under its name among others. */
+/** The parts of an application, under its name among others. */
 export function partsOf<Server>(name: string, app: AppOf<Server>): readonly Part[] {
   const parts = PARTS.get(app) ?? [{ name: "", channels: new Map(), options: {}, plain: app }];
   return parts.map((part) => ({
@@ -64,16 +64,16 @@ export function partsOf<Server>(name: string, app: AppOf<Server>): readonly Part
 }
 
 export class Table {
-  /** All of them. */
+  /** All parts. */
   readonly parts: readonly Part[];
-  /** The one of plain lines. */
+  /** The part that takes plain lines. */
   readonly plain: Part | undefined;
-  /** What they say that channels are. */
+  /** Their descriptions of channels. */
   readonly descriptions: readonly Description[];
   readonly #byName = new Map<string, Holding>();
   readonly #others: Holding | undefined;
 
-  /** @throws {LocalError} BAD_ARGUMENT: what two of them cannot both have */
+  /** @throws {LocalError} BAD_ARGUMENT: two parts conflict */
   constructor(parts: readonly Part[]) {
     this.parts = parts;
     const [plain, another] = parts.filter(({ plain }) => plain);
@@ -94,7 +94,7 @@ export class Table {
     if (others.length > 0) this.#others = hold("others", others);
   }
 
-  /** Who takes a channel; undefined: nobody. */
+  /** The handlers for a channel; undefined: none. */
   find(channel: string): Holding | undefined {
     return this.#byName.get(channel) ?? this.#others;
   }

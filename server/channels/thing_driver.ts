@@ -26,16 +26,16 @@ import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
 import { APPLICATION, momentOf, ThingRecord, type Times } from "./thing_record.ts";
 import { type Answer, type RequestOptions, Requests } from "../protocol/requests.ts";
 
-/** Tags of requests are at least so great, those of settings less. */
+/** Tags of requests start here; those of settings are less. */
 export const FIRST_TAG = 5_000_000_000;
 
-/** Longest version that is kept, in UTF-16 units: of a longer one, the beginning. */
+/** Longest version that is kept, in UTF-16 units; a longer one is cut off. */
 const LONGEST_VERSION = 256;
 
-/** Keys of memos that a start may make. */
+/** Keys of memos that a boot message may write. */
 const MEMOS = [APPLICATION, OWN_DESCRIPTION];
 
-/** What things of a server share. */
+/** What the things of a server share. */
 export interface ThingHost {
   readonly events: Events;
   readonly links: Links;
@@ -44,17 +44,17 @@ export interface ThingHost {
   readonly observer: Observer | undefined;
 }
 
-/** What `Thing` is: it makes messages of what is desired, and deeds of what the device tells. */
+/** Implements `Thing`: turns desired values into messages, and what the device reports into deeds. */
 export class ThingDriver implements Thing, Above {
   readonly id: string;
   readonly #device: DeviceDriver;
   readonly #host: ThingHost;
   readonly #read: ThingRecord;
   readonly #states: States;
-  /** Several applications take its messages: one that fails must not hold up the others for ever. */
+  /** Whether several applications handle its messages: one that fails must not hold up the others for ever. */
   isShared = false;
   readonly #closing = new Set<(reason: LocalError) => void>();
-  readonly #underWay = new Map<string, number>(); // number of the message that carries a channel's setting
+  readonly #underWay = new Map<string, number>(); // by channel, the number of the message that carries its setting
   readonly #requests: Requests;
   readonly #foreign: ForeignRequests;
 
@@ -78,22 +78,22 @@ export class ThingDriver implements Thing, Above {
     }
   }
 
-  /** Whose channels these are. */
+  /** The device that has these channels. */
   get device(): DeviceDriver {
     return this.#device;
   }
 
-  /** A linked device is kept: its links count on it. */
+  /** Whether it must stay in memory, because links depend on it. */
   get isKept(): boolean {
     return this.links.concern(this.id);
   }
 
-  /** Those of the server. */
+  /** The links of the server. */
   get links(): Links {
     return this.#host.links;
   }
 
-  /** Told of what all devices report and tell. */
+  /** Receives what all devices report. */
   get observer(): Observer | undefined {
     return this.#host.observer;
   }
@@ -116,7 +116,7 @@ export class ThingDriver implements Thing, Above {
 
   async set(channel: string, value: unknown, options: SetOptions = {}): Promise<void> {
     const { closed } = this.#device;
-    if (closed) throw closed; // and not UNKNOWN_DEVICE, if it was forgotten
+    if (closed) throw closed; // not UNKNOWN_DEVICE, if the device was forgotten
     await this.#device.transact((tx) => tx.set(this.id, channel, value, options));
   }
 
@@ -144,7 +144,7 @@ export class ThingDriver implements Thing, Above {
   /**
    * A change of a channel's state, as a part of a transaction.
    *
-   * @param change Returns what the device has told by it, if it has.
+   * @param change Returns the report that it makes, if any.
    */
   #deed(channel: string, change: (states: States) => Report | void): Deed {
     let report: Report | void;
@@ -181,24 +181,24 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: isNow ? "met" : "parted", device, channel });
   }
 
-  /** Settings that a device had already taken must be sent again. */
+  /** Settings that the device had already accepted must be sent again. */
   #parted(met: readonly string[]): void {
     for (const channel of met) {
       this.#host.events.emit({ event: "parted", device: this.id, channel });
     }
   }
 
-  /** Whether anything is known of a channel: somebody has set it, or it was reported. */
+  /** Whether a channel was ever set or reported. */
   knows(channel: string): boolean {
     return this.#states.has(channel);
   }
 
-  /** Whether a report is news from the device: neither older than what was set, nor to be set back, nor known. */
+  /** Whether a report is news: not known already, not older than the setting, and not to be set back. */
   isNews(channel: string, text: string, rule: LocalRule): boolean {
     return this.#states.isNews(channel, text, rule);
   }
 
-  /** Whether a channel is known, or could be. */
+  /** Whether a channel is known, or there is room for it. */
   hasRoom(channel: string): boolean {
     return this.#states.hasRoom(channel);
   }
@@ -208,7 +208,7 @@ export class ThingDriver implements Thing, Above {
     return this.#host.timekeeper.date;
   }
 
-  /** When a message came; and, if it has a stamp, when that was taken. @param index Its place in the inbox */
+  /** When a message came, and when its reading was taken if it has a stamp. @param index Its place in the inbox */
   timesOf(stamp: number | undefined, index: number): Times {
     const at = this.now;
     if (stamp === undefined) return { at };
@@ -218,7 +218,7 @@ export class ThingDriver implements Thing, Above {
     return { at, taken: taken ?? null };
   }
 
-  /** Its application was started: it knows nothing that it was told before. */
+  /** Its application has started, and knows nothing of earlier settings. */
   started(name: string, version: string, description: string | undefined): Deed {
     const { record } = this.#device.session;
     let before: [string, string | undefined][];
@@ -244,7 +244,7 @@ export class ThingDriver implements Thing, Above {
     };
   }
 
-  /** The device has told unasked what a channel is. */
+  /** The device has reported a channel unasked. */
   reporting(channel: string, report: Report, rule: LocalRule): Deed {
     return this.#deed(channel, (states) => {
       states.reported(channel, report, rule);
@@ -272,7 +272,7 @@ export class ThingDriver implements Thing, Above {
     if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));
     const { name: channel, tag } = answer;
     const { desired } = this.#states.get(channel);
-    if (!desired) return this.afterwards(() => this.#settle(answer)); // it answers nothing
+    if (!desired) return this.afterwards(() => this.#settle(answer)); // it answers no setting
     if (answer.mark === "fault") {
       return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
     }
@@ -288,7 +288,7 @@ export class ThingDriver implements Thing, Above {
     return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
   }
 
-  /** The channel's value according to that answer; undefined: the answer does not say. */
+  /** The channel's value according to an answer; undefined: the answer has none. */
   toldBy(answer: Answer): string | undefined {
     const { name: channel, tag } = answer;
     const isOfSetting = !isOfRequest(answer) && this.#states.get(channel).desired;
@@ -298,23 +298,23 @@ export class ThingDriver implements Thing, Above {
     return this.wrongReport(channel, text) === undefined ? text : undefined;
   }
 
-  /** Why a channel cannot be this; undefined: it can. */
+  /** Why a channel cannot have this value; undefined: it can. */
   wrongReport(channel: string, text: string): string | undefined {
     const { description } = this;
     return description && wrongReport(description, channel, valueOf(text));
   }
 
-  /** Something to be done when a transaction is safe. */
+  /** A deed that runs a function when the transaction is safe. */
   afterwards(done: () => void): Deed {
     return { device: this.#device, apply() {}, undo() {}, done };
   }
 
-  /** Something that the device says: a line of its log, or one that nobody takes. */
+  /** Reports a line from the device: one of its log, or one that no application takes. */
   tell(event: "log" | "plain_line", message: string): void {
     this.#host.events.emit({ event, device: this.id, message });
   }
 
-  /** What the device says cannot be. */
+  /** Warns of an invalid value from the device. */
   warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string): void {
     this.#host.events.emit({ event: "warning", device: this.id, code, message });
   }
@@ -329,7 +329,7 @@ export class ThingDriver implements Thing, Above {
     this.#host.events.emit({ event: "described", device: this.id });
   }
 
-  /** An application has failed with a message, which comes again; or, with `restartIn`, as a whole. */
+  /** An application has failed with a message, which comes again; or, with `restartIn`, its whole run has failed. */
   failed(error: unknown, restartIn?: number): void {
     const message = error instanceof Error && error.stack || String(error);
     const restart = restartIn === undefined ? {} : { restartIn };
@@ -354,7 +354,7 @@ export class ThingDriver implements Thing, Above {
     this.#device.touch();
   }
 
-  /** Makes a message of what is desired, if it is due and none of that channel is on its way. */
+  /** Makes a message of a desired value if it is due and no other of that channel is under way. */
   #send(channel: string): boolean {
     const { session, clock } = this.#device;
     if (!session.connected || this.#isUnderWay(channel)) return false;
@@ -368,7 +368,7 @@ export class ThingDriver implements Thing, Above {
       const now = clock.now();
       session.enqueue(...session.check(line, {}, now), now);
     } catch (error) {
-      if (error instanceof LocalError && error.code === "OUTBOX_FULL") return false; // when there is room
+      if (error instanceof LocalError && error.code === "OUTBOX_FULL") return false; // it is sent when there is room
       if (!(error instanceof LocalError)) throw error;
       this.#states.unsendable(channel);
       return false;
@@ -398,20 +398,20 @@ export class ThingDriver implements Thing, Above {
     this.#parted(this.#states.forgotten());
   }
 
-  /** Somebody is told when nothing more comes of it. @returns forgets it */
+  /** Calls a function when the thing is closed. @returns cancels that */
   whenClosed(told: (reason: LocalError) => void): () => void {
     this.#closing.add(told);
     return () => void this.#closing.delete(told);
   }
 
-  /** Nothing more comes of it. */
+  /** Closes the thing. */
   close(reason: LocalError): void {
     this.#requests.close(reason);
     for (const told of this.#closing) told(reason);
   }
 }
 
-/** Whether an answer is one to a request: settings have other tags. */
+/** Whether an answer belongs to a request: settings have other tags. */
 function isOfRequest({ tag = "0" }: Answer): boolean {
   return Number(tag) >= FIRST_TAG;
 }

@@ -1,4 +1,4 @@
-/** What a device's record says of its channels, whichever server has the device. */
+/** A device's channels according to its record, whichever server has the device. */
 import type { DeviceRecord } from "../link/record.ts";
 import { valueOf } from "../protocol/channel_lines.ts";
 import { Described } from "./described.ts";
@@ -7,14 +7,14 @@ import type { Descriptions } from "./descriptions.ts";
 import { isMet, type Report, States } from "./states.ts";
 import type { Desired, Moment, Reported, RunningApplication } from "./thing.ts";
 
-/** A memo's key: what its application calls itself, as JSON. */
+/** Key of the memo with the device's application, as JSON. */
 export const APPLICATION = "@";
 
 export class ThingRecord {
   readonly states: States;
   readonly described: Described;
   readonly #record: DeviceRecord;
-  /** As it was read last: each report is held to its description. */
+  /** The application parsed last: each report is checked against its description. */
   #application: { text: string; is: RunningApplication } | undefined;
 
   constructor(record: DeviceRecord, descriptions: Descriptions) {
@@ -56,10 +56,10 @@ export class ThingRecord {
   }
 }
 
-/** Of a report. */
+/** The times of a report. */
 export type Times = Omit<Report, "text">;
 
-/** What applications get to know of it. */
+/** The form in which applications see them. */
 export function momentOf({ at, taken }: Times): Moment {
   const isStamped = taken !== undefined;
   return { at: taken === null ? undefined : new Date(taken ?? at), isStamped };

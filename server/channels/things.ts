@@ -11,7 +11,7 @@ import { descriptionsOf } from "./table.ts";
 import { ThingDriver, type ThingHost } from "./thing_driver.ts";
 import { ThingRecord } from "./thing_record.ts";
 
-/** What a server says of all its things. */
+/** Options for all things of a server. */
 export interface ThingsOptions {
   descriptions?: DescriptionsByName | undefined;
   observe?: Observer | undefined;
@@ -43,44 +43,44 @@ export class Things implements ThingHost {
     });
   }
 
-  /** The thing that a device is. */
+  /** The thing of a device. */
   of(device: DeviceDriver): ThingDriver {
     const { above } = device;
     return above instanceof ThingDriver ? above : device.above = new ThingDriver(device, this);
   }
 
-  /** What a record says of a device that another server has. @param app What this one runs for each of its own, if anything */
+  /** Reads the thing of another server's device from its record. @param app This server's application, if any. */
   read(record: DeviceRecord, app: object | undefined): ThingRecord {
     const its = new ThingRecord(record, this.descriptions);
     for (const description of app ? descriptionsOf(app) : []) its.described.add(description);
     return its;
   }
 
-  /** Whether anybody counts on a device's channels, also where there is no application. */
+  /** Whether a device's channels are needed even if there is no application. */
   concern({ id }: DeviceDriver): boolean {
     return this.observer !== undefined || this.links.concern(id);
   }
 
-  /** A device is here. */
+  /** A device has come into memory. */
   met(device: DeviceDriver): void {
     const { record } = device.session;
     this.links.met(device.id, record.memos);
     if (hasChannels(record) || this.links.concern(device.id)) this.of(device); // settings may be due
   }
 
-  /** A device is here no longer. */
+  /** A device has left memory. */
   lost(device: DeviceDriver): void {
     this.links.met(device.id);
   }
 
-  /** It has connected. @param ago When it greeted, in ms. */
+  /** A device has connected. @param ago How long ago it greeted, in ms. */
   connected({ id, metadata, session: { record } }: DeviceDriver, ago: number): void {
     const message = this.timekeeper.note(record, metadata, ago);
     if (message === undefined) return;
     this.events.emit({ event: "warning", device: id, code: "BAD_METADATA", message });
   }
 
-  /** A message of it has become the newest one. @param number What it was. */
+  /** A dead letter of a device has become its newest message. @param number Its old number. */
   revived({ session: { record } }: DeviceDriver, number: number): void {
     renumbered(record, number);
   }

@@ -29,7 +29,7 @@ function check(file: string, what: string, parse: () => void): void {
     parse();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    throw badArgument(`${file} cannot be read: it is not a complete ${what}`, cause);
+    throw badArgument(`${file} cannot be read: it does not hold a complete ${what}`, cause);
   }
 }
 

@@ -26,7 +26,7 @@ export const setCommand = command({
   name: "set",
   usage: ["ID/CHANNEL VALUE"],
   summary: "Sets what a channel should be from now on; the device is told when it is connected",
-  about: "VALUE is JSON, or else a text.",
+  about: "VALUE is JSON; anything else is taken as text.",
   options: REACH,
   takesNumbers: true,
   async run(words, values, reach) {
@@ -43,7 +43,7 @@ export const requestCommand = command({
   usage: ["ID/CHANNEL [VALUE]"],
   summary: "Asks a device, waits for its answer, and prints it",
   about:
-    `VALUE is JSON, or else a text. Exit codes: 3 the device refuses, 4 it was not asked in time, and never will be, 5 it
+    `VALUE is JSON; anything else is taken as text. Exit codes: 3 the device refuses, 4 it was not asked in time, and never will be, 5 it
 was asked, and did not answer in time.`,
   options: {
     ...REACH,

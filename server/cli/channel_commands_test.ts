@@ -164,16 +164,16 @@ Deno.test("wrong arguments are named", async () => {
       [["set", "a/led", "--store", store], "set takes ID/CHANNEL VALUE"],
       [["request", "--store", store], "request takes ID/CHANNEL [VALUE]"],
       [["request", "a/b", "--deadline", "soon", "--store", store], "--deadline takes ms"],
-      [["state"], "which server? state needs --store FILE"],
+      [["state"], "state needs to know the server: give --store FILE"],
       [["connect", "a/b", "--store", store], "connect takes ID/CHANNEL ID/CHANNEL"],
-      [["connect", "a/b", "c/d", "x", "--store", store], "a map is JSON"],
+      [["connect", "a/b", "c/d", "x", "--store", store], "a map must be JSON"],
       [["connect", "a/b", "c/d", "3", "--store", store], "a map of values is an object"],
       [["connect", "a/b", "c/d", "--store", store], "takes all lines itself"],
       [["disconnect", "a/b", "c/d", "--store", store], "there is no link from a/b to c/d"],
       [["links", "--store", "no-such-store.db"], "does not exist"],
       [["--open", "--connect", "a=b"], "--connect takes ID/CHANNEL=ID/CHANNEL, not a=b"],
       [["--open", "--connect", "a/b=c/D"], "a channel is 1 to 32"],
-      [["--open", "--port", "0", "--connect", "a/b=a/b"], "a/b cannot follow itself"],
+      [["--open", "--port", "0", "--connect", "a/b=a/b"], "a/b cannot be linked to itself"],
     ] as const
   ) {
     await using command = new Process([...args]);

@@ -8,27 +8,28 @@ import type { Reach } from "./reach.ts";
 export interface Command<T extends Options = Options> {
   readonly name: string;
   /**
-   * Each way to call it, without its name and options: a word in small letters stands for itself, one in capitals for
-   * any, [ONE] may be missing, and of the last one there may be many… Nothing else is let through to `run`.
+   * Each way to call it, without its name and options. A lower-case word is literal, an upper-case word is a
+   * placeholder, [WORD] is optional, and a last word that ends in … may be repeated. `run` is called only with words
+   * that match.
    */
   readonly usage: readonly string[];
-  /** In one line. */
+  /** One line. */
   readonly summary: string;
-  /** What the help says besides the options. */
+  /** More text for the help, besides the options. */
   readonly about?: string;
   readonly options: T;
-  /** -3 is a word of it, and no option. */
+  /** Whether -3 is an argument, not an option. */
   readonly takesNumbers?: boolean;
   /** @throws {HoldfastError} */
   run(words: readonly string[], values: Values<T>, reach: Reach): Promise<void>;
 }
 
-/** A command whose options are known where it runs. */
+/** A command whose `run` knows the types of its options. */
 export function command<const T extends Options>(it: Command<T>): Command {
   return it as unknown as Command;
 }
 
-/** Carries out a command. @throws {TypeError} of `parseArgs` @throws {HoldfastError} */
+/** Runs a command. @throws {TypeError} from `parseArgs` @throws {HoldfastError} */
 export async function runCommand(
   it: Command,
   args: readonly string[],
@@ -41,7 +42,7 @@ export async function runCommand(
     ]),
   );
   const { values, positionals } = parseArgs({
-    // JSON has no space before a number here.
+    // The space keeps `parseArgs` from taking it for an option; JSON ignores it.
     args: args.map((arg) => it.takesNumbers && /^-\d/.test(arg) ? ` ${arg}` : arg),
     allowPositionals: true,
     options: { ...options, help: { type: "boolean", default: false } },
@@ -53,23 +54,23 @@ export async function runCommand(
   await it.run(positionals, { ...none, ...values } as unknown as Values<Options>, reach);
 }
 
-/** The words that may stand first, if there are only a few. */
+/** The literal words that may come first. */
 export function firstWords(usage: readonly string[]): string[] {
   return usage.map((way) => way.split(" ")[0]!).filter(isLiteral);
 }
 
 const isLiteral = (part: string) => /^[a-z]/.test(part);
 
-/** @throws {LocalError} BAD_ARGUMENT: there is no such way to call the command */
+/** @throws {LocalError} BAD_ARGUMENT: the words match no usage of the command */
 function checkWords({ name, usage }: Command, words: readonly string[]): void {
   const ways = usage.map((way) => way.split(" ").filter((part) => part !== ""));
   if (ways.some((way) => fits(way, words))) return;
-  const takes = usage.map((way) => way === "" ? "no words" : way).join(", ").replace(
+  const takes = usage.map((way) => way === "" ? "no arguments" : way).join(", ").replace(
     /, ([^,]*)$/,
     " or $1",
   );
   const isLong = ways.every((way) => words.length > way.length && !isMany(way));
-  const hint = isLong && takes !== "no words" ? ": put arguments with spaces in quotes" : "";
+  const hint = isLong && takes !== "no arguments" ? ": put arguments with spaces in quotes" : "";
   throw badArgument(name, `${name} takes ${takes}${hint}`);
 }
 
@@ -82,12 +83,12 @@ function fits(way: readonly string[], words: readonly string[]): boolean {
   if (words.length < least || (words.length > way.length && !isMany(way))) return false;
   return words.every((word, at) => {
     const part = way[at] ?? way.at(-1)!;
-    // A value may be an empty text; nothing has an empty name.
+    // A value may be empty; a name may not.
     return isLiteral(part) ? word === part : word !== "" || part.includes("VALUE");
   });
 }
 
-/** What `--help` says. */
+/** The text of `--help`. */
 export function helpOf({ name, usage, summary, about, options }: Command): string {
   const lines = usage.map((words, index) =>
     `${index === 0 ? "Usage: " : "       "}${["holdfast", name, words].join(" ").trim()} [options]`

@@ -24,14 +24,14 @@ async function given(usage: string[], ...words: string[]): Promise<readonly stri
   }
 }
 
-const HELP = "(it --help tells more)";
+const HELP = "(see it --help)";
 
 Deno.test("words are held to how a command is called", async () => {
   const quotes = ": put arguments with spaces in quotes";
   for (
     const [usage, words, wrong] of [
       [[""], [], ""],
-      [[""], ["a"], `it takes no words ${HELP}`],
+      [[""], ["a"], `it takes no arguments ${HELP}`],
       [["ID"], ["a"], ""],
       [["ID"], [], `it takes ID ${HELP}`],
       [["ID"], [""], `it takes ID ${HELP}`],

@@ -43,7 +43,7 @@ const SERVE = {
   options: OPTIONS,
 };
 
-/** What `holdfast --help` says. */
+/** The text of `holdfast --help`. */
 export const OVERVIEW = `Holdfast keeps a link to every device, through outages.
 
 Usage: holdfast COMMAND …; holdfast COMMAND --help tells more

@@ -1,13 +1,13 @@
-/** What shells complete of the command line: made of the table of commands. */
+/** Shell completions, made from the table of commands. */
 import { type Command, command, firstWords } from "./command.ts";
 import type { Option } from "./option.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** What is completed of one command. */
+/** The parts of a command that are completed. */
 type Completed = Pick<Command, "name" | "summary" | "options"> & Partial<Pick<Command, "usage">>;
 
-/** @param all all commands, this one among them by the time that it runs */
+/** @param all Returns all commands; it is called when this one runs, so that this one is among them. */
 export function completionsCommand(all: () => readonly Completed[]): Command {
   return command({
     name: "completions",
@@ -30,7 +30,7 @@ const SCRIPTS: Readonly<Record<typeof SHELLS[number], (all: readonly Completed[]
   fish: fishScript,
 };
 
-/** Characters beside an option in a list. */
+/** Most characters of an option's description in a list. */
 const MOST_TEXT = 70;
 
 const HELP: [string, Option] = ["help", { type: "boolean", help: "what it takes" }];
@@ -39,7 +39,7 @@ function optionsOf({ options }: Completed): [string, Option][] {
   return [...Object.entries(options).filter(([name]) => name !== HELP[0]), HELP];
 }
 
-/** What an option is about, short enough for a list. */
+/** An option's help, shortened for a list. */
 function brief({ help }: Option): string {
   const [first] = help.replace(/^several times: /, "").split(/[;.:] | \(/);
   return first!.length <= MOST_TEXT ? first! : `${first!.slice(0, MOST_TEXT - 1)}…`;
@@ -49,7 +49,7 @@ function takesFile({ complete }: Option): boolean {
   return complete === "file";
 }
 
-/** The words that an option takes; none: they are unknown. */
+/** The values that an option takes; empty if they are not known. */
 function choices({ complete }: Option): readonly string[] {
   return complete === undefined || complete === "file" ? [] : complete;
 }
@@ -147,7 +147,7 @@ function fishScript(all: readonly Completed[]): string {
   return ["# holdfast: completions for fish", ...lines].join("\n");
 }
 
-/** For any of these shells. */
+/** Quotes a text for any of these shells. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

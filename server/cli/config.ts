@@ -1,6 +1,6 @@
 /**
- * A server's options in a file: JSON with comments. Each option has its key, of the same name; what the file says comes
- * to arguments before those of the command line, so there is one way to understand them.
+ * A server's options in a file: JSON with comments. Each option has a key of the same name. The file is turned into
+ * arguments that are put before those of the command line, so both are parsed in one way.
  */
 import { dirname, resolve } from "node:path";
 import { defaultLimits } from "../link/limits.ts";
@@ -21,12 +21,12 @@ const SCHEMA = "$schema";
 
 const SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema";
 
-/** All keys, and what is known of them. */
+/** All keys with their options. */
 export const KEYS: Readonly<Record<string, Option>> = Object.fromEntries(
   Object.entries(OPTIONS).filter(([name]) => !NONE.includes(name)),
 );
 
-/** What a file may say, as JSON Schema. */
+/** The JSON Schema of a configuration file. */
 export function configSchema(): object {
   const properties = Object.entries(KEYS).map(([name, option]) => [
     name,
@@ -55,7 +55,7 @@ function schemaOf(name: string, { type, multiple, takes, complete }: Option): ob
   return { type, minLength: 1 };
 }
 
-/** The arguments that a file comes to. @throws {LocalError} BAD_ARGUMENT, with the file and the key */
+/** Turns a file into arguments. @throws {LocalError} BAD_ARGUMENT, with the file and the key */
 export function readConfig(path: string): string[] {
   const bad = (message: string) => new LocalError("BAD_ARGUMENT", `--config ${path}: ${message}`);
   let value: unknown;
@@ -82,7 +82,7 @@ export function readConfig(path: string): string[] {
   });
 }
 
-/** What an option is given, one for each time that it stands there; or what is wrong with it. */
+/** The values given for an option, one for each time it is repeated; or a text that says what is wrong. */
 function valuesOf(name: string, option: Option, given: unknown): string[] | string {
   const { type, multiple, takes, complete } = option;
   if (type === "boolean") return typeof given === "boolean" ? [] : "must be true or false";
@@ -94,7 +94,7 @@ function valuesOf(name: string, option: Option, given: unknown): string[] | stri
   if (multiple) {
     const isList = Array.isArray(given) &&
       given.every((one) => typeof one === "string" && one !== "");
-    return isList ? given : "must be a list of texts";
+    return isList ? given : "must be a list of strings";
   }
   if (NUMBERS.includes(takes ?? "")) {
     return Number.isSafeInteger(given) && (given as number) >= 0
@@ -106,16 +106,16 @@ function valuesOf(name: string, option: Option, given: unknown): string[] | stri
       ? [given as string]
       : `must be one of ${complete.join(", ")}`;
   }
-  return typeof given === "string" && given !== "" ? [given] : "must be a text";
+  return typeof given === "string" && given !== "" ? [given] : "must be a string that is not empty";
 }
 
-/** A file's name is meant from the folder of the file that names it. */
+/** Paths are relative to the folder of the configuration file. */
 function place(key: string, name: string, folder: string): string {
   const isFile = name !== ":memory:" && !isPostgres(name) && !(key === "app" && /^\w+$/.test(name));
   return isFile ? resolve(folder, name) : name;
 }
 
-/** Keys that it might have been. */
+/** Suggests the key that was probably meant. */
 function hint(key: string): string {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, "");
   const near = Object.keys(KEYS).find((name) => plain(name) === plain(key));

@@ -100,11 +100,11 @@ Deno.test("what is wrong in it is named, by the schema as well", () => {
       [{ port: -1 }, '"port" must be a whole number'],
       [{ port: 1.5 }, '"port" must be a whole number'],
       [{ log: "xml" }, '"log" must be one of text, json'],
-      [{ app: "echo" }, '"app" must be a list of texts'],
-      [{ app: [1] }, '"app" must be a list of texts'],
-      [{ stock: [""] }, '"stock" must be a list of texts'],
-      [{ store: "" }, '"store" must be a text'],
-      [{ store: null }, '"store" must be a text'],
+      [{ app: "echo" }, '"app" must be a list of strings'],
+      [{ app: [1] }, '"app" must be a list of strings'],
+      [{ stock: [""] }, '"stock" must be a list of strings'],
+      [{ store: "" }, '"store" must be a string'],
+      [{ store: null }, '"store" must be a string'],
       [{ limit: ["inbox=1"] }, '"limit" must be an object'],
     ] as const
   ) {
@@ -142,7 +142,10 @@ Deno.test("a server is started with it, and says which file is wrong", async () 
   }
   Deno.writeTextFileSync(path, '{ "limit": { "inbocks": 1 }, "open": true }');
   const [code, said] = await fails("serve", "--config", path);
-  assertEquals([code, said.includes("--limit inbocks: there is helloBytes")], [2, true], said);
+  assertEquals([code, said.includes("--limit inbocks: there is no such limit")], [
+    2,
+    true,
+  ], said);
   Deno.writeFileSync(path, new Uint8Array([0x7b, 0xff, 0x7d]));
   for (
     const [file, text] of [[path, `--config ${path}: `], [`${path}x`, "No such file"], [

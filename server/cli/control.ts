@@ -1,15 +1,15 @@
 /**
- * The socket over which commands on the same machine reach a server: the API, for everybody who may open the file. Where the
- * server keeps its store in a file, the socket lies beside it unless another path is given.
+ * The Unix socket over which commands on the same machine reach a server. It serves the API to everybody who may open
+ * the file. If the store is a file, the socket lies beside it unless another path is given.
  */
 import { LocalError } from "../protocol/errors.ts";
 
-/** The socket of a store. */
+/** The path of a store's socket. */
 export function controlPath(store: string): string {
   return `${store}.sock`;
 }
 
-/** Whether somebody listens there. */
+/** Whether a server listens there. */
 export async function isListening(path: string): Promise<boolean> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
@@ -19,7 +19,7 @@ export async function isListening(path: string): Promise<boolean> {
   }
 }
 
-/** Answers requests that come over a socket, until it is closed. */
+/** Answers requests from the socket until it is closed. */
 export class Control {
   readonly #path: string;
   readonly #stop = new AbortController();
@@ -27,7 +27,7 @@ export class Control {
 
   private constructor(path: string, answer: (request: Request) => Promise<Response>) {
     this.#path = path;
-    // From its first moment on it is its owner's alone.
+    // Only the owner may open it, from the moment it exists.
     const mask = Deno.umask(0o177);
     try {
       this.#http = Deno.serve({
@@ -42,9 +42,9 @@ export class Control {
   }
 
   /**
-   * Begins to listen. A socket on which nobody listens any more is replaced.
+   * Starts to listen. Replaces a socket on which nobody listens any more.
    *
-   * @throws {LocalError} BAD_ARGUMENT: another server listens there, or there is another file
+   * @throws {LocalError} BAD_ARGUMENT: another server listens there, or the path is not a socket
    * @throws {Error} the operating system's
    */
   static async open(
@@ -56,7 +56,7 @@ export class Control {
     return new Control(path, answer);
   }
 
-  /** Those who wait for an answer get none any more. */
+  /** Requests under way are not answered any more. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#http.finished;
@@ -64,10 +64,10 @@ export class Control {
   }
 }
 
-/** @throws {LocalError} BAD_ARGUMENT: it is something else, which stays */
+/** @throws {LocalError} BAD_ARGUMENT: the path is not a socket; it is left alone */
 function removeSocket(path: string): void {
   try {
-    if (!Deno.lstatSync(path).isSocket) throw bad(`${path} is there already, and no socket`);
+    if (!Deno.lstatSync(path).isSocket) throw bad(`${path} already exists and is not a socket`);
     Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -1,4 +1,4 @@
-/** The command that moves what a server keeps to a store of another kind. */
+/** The command that copies a store to one of another kind. */
 import { copyDevices } from "../store/copy.ts";
 import { PostgresStore } from "../store/postgres/postgres.ts";
 import { isPostgres } from "../store/postgres/conninfo.ts";
@@ -21,12 +21,12 @@ positions, messages, channels and dead letters are copied as they are, in one co
 FROM stays as it is: do not start a server on it again. Tables of applications stay behind, also what waits for an MQTT
 broker; they are listed.`,
   options: {
-    json: { type: "boolean", help: "prints JSON when it is done; errors as well" },
+    json: { type: "boolean", help: "prints the result and errors as JSON" },
   },
   async run(words, values) {
     const [, from, to] = words as [string, string, string];
     if ([from, to].includes(":memory:")) {
-      throw badArgument(NAME, "a store in memory ends with its server and cannot be copied");
+      throw badArgument(NAME, "a store in memory ends with its server, so it cannot be copied");
     }
     if (from === to) throw badArgument(NAME, "FROM and TO are the same store");
     if (!isPostgres(from) && !exists(from)) {
@@ -49,19 +49,21 @@ broker; they are listed.`,
     if (values.json) print(JSON.stringify({ devices, left }));
     else {
       print(`copied ${devices} devices`);
-      if (left.length > 0) print(`left behind, as tables of applications: ${left.join(", ")}`);
+      if (left.length > 0) {
+        print(`not copied, because they belong to applications: tables ${left.join(", ")}`);
+      }
     }
   },
 });
 
-/** A store that nobody else has. */
+/** Opens a store that no server has open. */
 function opened(name: string): AsyncDisposable & { store: Store; close(): Promise<void> } {
   const store = isPostgres(name) ? new PostgresStore(name, { alone: true }) : new SqliteStore(name);
   const close = () => store.close();
   return { store, close, [Symbol.asyncDispose]: close };
 }
 
-/** Its tables that are not the store's own. */
+/** Tables that are not the store's own. */
 async function tablesOf({ database }: Store): Promise<string[]> {
   const sql = database?.dialect === "postgresql"
     ? `SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()`

@@ -83,7 +83,7 @@ withPostgres("store copy, to PostgreSQL and back", (server) => {
       const there = await copy(file, url);
       assertEquals([there.code, there.out], [
         0,
-        "copied 3 devices\nleft behind, as tables of applications: log\n",
+        "copied 3 devices\nnot copied, because they belong to applications: tables log\n",
       ], there.err);
       assertStringIncludes(there.err, "read 3 of 3 devices");
       assertEquals(await contents(new PostgresStore(url)), expected);

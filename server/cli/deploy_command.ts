@@ -1,4 +1,4 @@
-/** Commands that show what devices run, and give them another application. */
+/** Commands that show what devices run, and deploy applications to them. */
 import { basename } from "node:path";
 import { printable } from "../observe/log.ts";
 import { isAppName, isAppVersion } from "../protocol/firmware_lines.ts";
@@ -55,14 +55,14 @@ function chosen(command: string, pattern: string, views: readonly AppView[]): Ap
   );
 }
 
-/** How a device has not taken it, and the code that is said then. */
+/** Phases in which a deploy has failed, and the error codes. */
 const FAILURES: Readonly<Record<string, string>> = {
   refused: "DEPLOY_REFUSED",
   fell_back: "FELL_BACK",
   unsupported: "UNSUPPORTED",
 };
 
-/** Phases that are the end for a device which has a link. */
+/** Phases that are final for a device with a link. */
 const ENDS: readonly string[] = ["kept", "given_up", "stopped", ...Object.keys(FAILURES)];
 
 export const deployCommand = command({
@@ -122,7 +122,7 @@ does not take it, has fallen back, or knows nothing of deploys.`,
   },
 });
 
-/** Those that wait for their turn first, as that comes when another one is given up. */
+/** Devices that wait for their turn come first: giving up another one would start them. */
 async function giveUp(api: Api, pattern: string, json: boolean): Promise<void> {
   const views = chosen("deploy", pattern, await api.get<AppView[]>("/api/apps"));
   const left = views.filter(({ deploy }) => deploy && !ENDS.includes(deploy.phase));
@@ -157,14 +157,14 @@ function toVersion(text: string): number {
   throw badArgument("deploy", `--version takes 0 to 4294967295, not ${text}`);
 }
 
-/** What is shown of those devices: how far a deploy is, and whether they are connected; the last ones where other servers
- * have them. */
+/** Events that a progress view needs: how far a deploy is, and whether devices are connected. The last ones come from
+ * other servers' devices. */
 const TOLD = [
   ...["deploy", "deploying", "connected", "disconnected", "asleep", "forgotten"],
   ...["seen", "elsewhere", "moved"],
 ];
 
-/** Shows how far a group is, until nothing more comes of those devices that have a link. */
+/** Shows the progress of a group until it is decided for all devices that have a link. */
 class Following {
   readonly #api: Api;
   readonly #json: boolean;
@@ -181,14 +181,14 @@ class Following {
     this.#bars = watch && !json && Deno.stdout.isTerminal() ? new Bars() : undefined;
   }
 
-  /** @param begin Begins it. @throws {CommandError} a device does not take it */
+  /** @param begin Starts the deploy. @throws {CommandError} a device refuses it */
   async run(begin: () => Promise<RolloutView>): Promise<void> {
     const query = new URLSearchParams(TOLD.map((event) => ["event", event]));
     const heard = Promise.withResolvers<void>();
     const events = this.#api.stream<LogEvent>(`/api/log?${query}`, heard.resolve);
     const ask = () => {
       const next = events.next();
-      next.catch(heard.reject); // if nothing is told at all; later it may fail while something else is awaited
+      next.catch(heard.reject); // the first read may fail, and later ones while something else is awaited
       return next;
     };
     let next = ask();
@@ -200,14 +200,17 @@ class Following {
     try {
       while (![...this.#devices.values()].every(isOver)) {
         const { value: event, done } = await next;
-        if (done) break; // it throws when it ends
+        if (done) break; // a stream that ends throws
         next = ask();
         if (event.event === "missed") await this.#look(id);
         else if ("device" in event && this.#devices.has(event.device!)) await this.#see(event);
       }
     } catch (error) {
       if (!isServerGone(error)) throw error;
-      throw new CommandError("CLOSED", `${error.message}: it goes on when the server is back`);
+      throw new CommandError(
+        "CLOSED",
+        `${error.message}: the deploy continues when the server is back`,
+      );
     }
     for (const view of this.#devices.values()) if (isWaiting(view)) this.#tell(view);
     this.#complain();
@@ -220,7 +223,7 @@ class Following {
       this.#take({ device: id, ...view });
     } catch (error) {
       if (!(error instanceof CommandError) || error.code !== "UNKNOWN_DEVICE") throw error;
-      this.#devices.delete(device!); // another server has forgotten it
+      this.#devices.delete(device!); // another server forgot it
     }
   }
 
@@ -231,7 +234,7 @@ class Following {
 
   #take(view: AppView): void {
     const { device, deploy } = view;
-    // Somebody has given it something else meanwhile.
+    // It was given another application meanwhile.
     if (!deploy || deploy.rollout !== this.#id) return void this.#devices.delete(device);
     this.#devices.set(device, view);
     if (this.#bars) this.#bars.show(device, deploy);
@@ -241,11 +244,11 @@ class Following {
     }
   }
 
-  /** How it has ended, once. */
+  /** Prints a device's outcome, once. */
   #tell({ device, deploy }: AppView): void {
     const { phase } = deploy!;
     if (this.#bars || this.#told.has(device)) return;
-    if (phase === "stopped" || FAILURES[phase]) return; // that is told in the end
+    if (phase === "stopped" || FAILURES[phase]) return; // #complain reports that
     this.#told.add(device);
     tell(this.#json, { device, deploy }, lineOf(device, deploy!));
   }
@@ -256,13 +259,13 @@ class Following {
     const { device, deploy } = views.find(({ deploy }) => FAILURES[deploy!.phase]) ?? {};
     if (!deploy) return;
     const left = views.filter(({ deploy }) => deploy!.phase === "stopped").length;
-    const rest = left === 0 ? "" : `; ${left} more were not begun`;
+    const rest = left === 0 ? "" : `; ${left} more were not started`;
     const message = `${JSON.stringify(device)}: ${whyNot(deploy)}${rest}`;
     throw new CommandError(FAILURES[deploy.phase]!, message);
   }
 }
 
-/** It is not there, and it is not its turn: it is not waited for. */
+/** A device that is away and whose turn has not come: nobody waits for it. */
 function isWaiting({ connected, deploy }: AppView): boolean {
   return !connected && deploy?.phase === "queued";
 }
@@ -271,7 +274,7 @@ function isOver(view: AppView): boolean {
   return ENDS.includes(view.deploy!.phase) || isWaiting(view);
 }
 
-/** A bar for each device that is under way or was, drawn over the last picture of them. */
+/** A bar for each device that has started, drawn over the previous bars. */
 class Bars {
   readonly #bars = new Map<string, string>();
   #width = 0;

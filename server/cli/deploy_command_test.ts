@@ -56,7 +56,7 @@ Deno.test("a group gets no more of an application that one device fell back from
   assertEquals((await process.ended).code, 3);
   const { stdout, stderr: said } = process;
   assertMatch(stdout, /^a kept main\/\S+\n$/);
-  assertStringIncludes(said, `"b": it hung; 2 more were not begun`);
+  assertStringIncludes(said, `"b": it hung; 2 more were not started`);
   const apps = await says("apps", "--store", store);
   assertMatch(apps, /^b .* fell_back hang /m);
   assertMatch(apps, /^d .* stopped "b": it hung /m);
@@ -89,7 +89,7 @@ Deno.test("a server that is killed amid a group goes on with it, and the same co
   await first.ended;
   assertEquals((await command.ended).code, 1);
   assertMatch(command.stdout, /^a kept main\/\S+\n$/);
-  assertStringIncludes(command.stderr, "it goes on when the server is back");
+  assertStringIncludes(command.stderr, "the deploy continues when the server is back");
   await using _second = serve(`${port}`);
   await until(() => isListening(controlPath(store)));
   const said = await says(...args);
@@ -137,8 +137,8 @@ Deno.test("what cannot be deployed is said, with its exit code", async () => {
   await Deno.writeTextFile(bad, "<html>");
   for (
     const [args, expected, why] of [
-      [["stock", FILE], 3, "does not take applications over the link"],
-      [["roof", FILE, "--version", "2"], 3, "older than the one that runs"],
+      [["stock", FILE], 3, "does not support deploys"],
+      [["roof", FILE, "--version", "2"], 3, "lower than the running one's"],
       [["roof", bad], 2, "not a WebAssembly module"],
       [["roof", `${files.path}/none.wasm`], 2, "cannot be read"],
       [["nobody", FILE], 2, `no device that the server knows is called "nobody"`],

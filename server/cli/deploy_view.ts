@@ -1,15 +1,15 @@
-/** How a deploy is shown: a bar on a terminal, a line elsewhere. */
+/** Formats a deploy: a bar on a terminal, a line elsewhere. */
 import type { DeployView } from "../device_view.ts";
 
-/** Characters of a bar. */
+/** Width of a bar, in characters. */
 const BAR = 30;
 
-/** An application, as hellos name it. */
+/** An application, as a hello names it. */
 export function appName({ name, version, hash }: Pick<DeployView, "name" | "version" | "hash">) {
   return `${name}/${version}/${hash}`;
 }
 
-/** How far it is. @param width Of the column with ids. */
+/** A progress bar. @param width Width of the column with ids. */
 export function barOf(device: string, deploy: DeployView, width: number): string {
   const { phase, size, arrived } = deploy;
   const part = size === 0 ? 0 : arrived / size;
@@ -18,7 +18,7 @@ export function barOf(device: string, deploy: DeployView, width: number): string
   return `${device.padEnd(width)}  [${bar}] ${percent}  ${phaseOf(deploy, phase)}`;
 }
 
-/** How it is, in a line. */
+/** The state of a deploy in one line. */
 export function lineOf(device: string, deploy: DeployView): string {
   return `${device} ${phaseOf(deploy, deploy.phase)} ${appName(deploy)}`;
 }

@@ -1,4 +1,4 @@
-/** The folder of descriptions on the command line. */
+/** Reads the folder of descriptions that the command line names. */
 import { join } from "node:path";
 import {
   type Description,
@@ -10,12 +10,12 @@ import { LocalError } from "../protocol/errors.ts";
 
 const SUFFIX = ".json";
 
-/** Most bytes of a character. */
+/** Most UTF-8 bytes of a UTF-16 code unit. */
 const BYTES = 3;
 
 /**
- * Reads the descriptions in a folder: `kitchen.json` is one of the application kitchen, `kitchen@3.json` of its version 3.
- * Other files and folders are left alone.
+ * Reads the descriptions in a folder: `kitchen.json` describes the application kitchen, `kitchen@3.json` its version 3.
+ * Other files and folders are ignored.
  *
  * @throws {LocalError} BAD_ARGUMENT, with the file and the place in it
  */
@@ -35,7 +35,7 @@ export function readDescriptions(folder: string): Record<string, Description> {
 
 function read(path: string): string {
   const { isFile, size } = Deno.statSync(path);
-  if (!isFile) throw badArgument("this is no file");
+  if (!isFile) throw badArgument("this is not a file");
   if (size > LONGEST_DESCRIPTION * BYTES) {
     throw badArgument(`it may have at most ${LONGEST_DESCRIPTION} characters`);
   }
@@ -46,7 +46,7 @@ function read(path: string): string {
   }
 }
 
-/** Whatever is wrong in there is said with the path. */
+/** Adds the path to errors. */
 function about<T>(path: string, use: () => T): T {
   try {
     return use();

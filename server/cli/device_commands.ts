@@ -1,11 +1,11 @@
-/** Commands that look at devices, send to them, and drop what waits. */
+/** Commands that show devices, send to them, and drop queued messages. */
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
 import { print, tell } from "./print.ts";
 import { CommandError, REACH } from "./reach.ts";
 import type { DeviceView } from "../device_view.ts";
 
-/** What is dropped with `clear` and `forget`. */
+/** What `clear` and `forget` have dropped. */
 interface Dropped {
   readonly device: string;
   readonly inbox: number;
@@ -14,7 +14,7 @@ interface Dropped {
 
 const COLUMNS = ["id", "link", "since", "connects", "inbox", "outbox", "dead letters", "app"];
 
-/** The API's path of a device. */
+/** A device's path in the API. */
 export function pathOf(id: string, ...rest: readonly (string | number)[]): string {
   return ["/api/devices", encodeURIComponent(id), ...rest].join("/");
 }
@@ -57,7 +57,7 @@ function serverOf({ server = "-" }: DeviceView): string {
   return JSON.stringify(server).slice(1, -1);
 }
 
-/** Prints lines whose columns stand below each other. */
+/** Prints rows with aligned columns. */
 export function table(lines: readonly (readonly string[])[]): void {
   const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
   for (const line of lines) {
@@ -70,7 +70,7 @@ export const sendCommand = command({
   usage: ["ID LINE"],
   summary: "Sends a line to a device, now or when it connects",
   about:
-    `Without --wait the command is done when the line is safe on the server. Exit codes: 0 that, or it was sent; 3
+    `Without --wait the command ends when the line is safe on the server. Exit codes: 0 that, or it was sent; 3
 without qos, and there is no link; 4 it was not delivered in time, and never will be; 5 nobody can say whether it was.`,
   options: {
     ...REACH,
@@ -118,9 +118,9 @@ export const clearCommand = command({
   name: "clear",
   usage: ["ID"],
   summary:
-    "Drops what waits: messages from a device that are not processed, messages to it that it has not acknowledged",
+    "Drops queued messages: those from a device that are not processed, and those to it that it has not acknowledged",
   about:
-    `Both ends go on behind them. ${CUT} A message that the application is consuming is done before. ${FAILING}`,
+    `Both ends continue after them. ${CUT} A message that the application is consuming is finished first. ${FAILING}`,
   options: REACH,
   async run(words, values, reach) {
     const [id] = words as [string];
@@ -136,10 +136,10 @@ export const clearCommand = command({
 export const forgetCommand = command({
   name: "forget",
   usage: ["ID"],
-  summary: "Forgets a device: the messages that wait, its dead letters and positions, its channels",
+  summary: "Forgets a device: its queued messages, dead letters, positions and channels",
   about:
-    `${CUT} It is a new device then, for which the application begins again, and what it still had to say arrives.
-Where it has a key, \`keys remove ID\` keeps it away. ${FAILING}`,
+    `${CUT} If it connects again it is a new device: its application starts again, and what it has not sent yet still arrives.
+\`keys remove ID\` keeps out a device that has a key. ${FAILING}`,
   options: REACH,
   async run(words, values, reach) {
     const [id] = words as [string];

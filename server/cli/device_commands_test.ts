@@ -151,7 +151,7 @@ Deno.test("wrong arguments of forget and clear are named, and --help tells both"
         [[], `${command} takes ID`],
         [["1", "2"], `${command} takes ID`],
         [["", "--store", "x"], `${command} takes ID`],
-        [["1"], `which server? ${command} needs --store FILE`],
+        [["1"], `${command} needs to know the server: give --store FILE`],
         [["1", "--store", ":memory:"], "--store takes the name of a file here"],
         [["1", "--store", "no-such-store.db"], "does not exist"],
         [["1", "--stroe", "x"], "'--stroe'"],

@@ -1,4 +1,4 @@
-/** JSON with comments, and commas behind the last element. */
+/** JSON with comments and trailing commas. */
 
 /**
  * @returns the value
@@ -17,7 +17,7 @@ export function parseJsonc(text: string): unknown {
   }
 }
 
-/** The same text, with spaces for what is no JSON: so every position is as it was. */
+/** Replaces what is not JSON by spaces, so positions stay the same. */
 function withoutComments(text: string): string {
   const COMMENTS = /"(?:\\.|[^"\\\n])*"|\/\/[^\n]*|\/\*[^]*?(\*\/|$)/g;
   const plain = text.replace(COMMENTS, (token, end: string | undefined, at: number) => {
@@ -25,7 +25,7 @@ function withoutComments(text: string): string {
     if (token.startsWith("/*") && end !== "*/") throw wrong(text, at, "a comment does not end");
     return token.replace(/[^\n]/g, " ");
   });
-  // A comma behind an element, and not one in a text or behind nothing.
+  // A trailing comma after an element: not one inside a string or after nothing.
   return plain.replace(/"(?:\\.|[^"\\\n])*"|(?<![[{,:]\s*),(?=\s*[}\]])/g, (token) => {
     return token === "," ? " " : token;
   });

@@ -1,4 +1,4 @@
-/** The part of the command line that looks after the file of keys. */
+/** The command that manages the file of keys. */
 import { badArgument } from "./arguments.ts";
 import type { KeyedSuite } from "../protocol/greeting.ts";
 import { addKey, exposure, readKeys, removeKey } from "../admission/keys.ts";
@@ -30,17 +30,17 @@ gets a SIGHUP.`,
       type: "string",
       takes: "-",
       help:
-        "adds a key that the device already has, such as one that the flasher made: 64 hex digits on stdin; a terminal asks for them. Nothing is printed then",
+        "adds a key that the device already has, such as one from the flasher: 64 hex digits on stdin; on a terminal it prompts. Prints nothing",
     },
     suite: {
       type: "string",
       takes: "02|03|04",
       complete: ["02", "03", "04"],
       help:
-        "minimum suite for this key: 03 encrypts all that is sent; 04 also keeps what was sent secret from whoever learns the key later, for clients that can; 02 is for clients that cannot encrypt, and authenticates only (03)",
+        "minimum suite for this key: 03 encrypts everything; 04 adds forward secrecy, for clients that support it; 02 only authenticates, for clients that cannot encrypt (03)",
     },
     replace: { type: "boolean", help: "replaces the key of a device" },
-    json: { type: "boolean", help: "prints JSON, a line for each device; errors as well" },
+    json: { type: "boolean", help: "prints JSON, one line for each device; errors too" },
   },
   async run(words, { keys: path = "keys.json", key, suite: said, replace = false, json }) {
     const [action, id] = words as [string, string];
@@ -68,7 +68,7 @@ gets a SIGHUP.`,
   },
 });
 
-/** The key is shown this once: if that fails, nobody must think that it was. */
+/** The key is shown only once, so a failure to print it is an error. */
 function showKey(line: string): void {
   const bytes = new TextEncoder().encode(`${line}\n`);
   try {
@@ -77,7 +77,7 @@ function showKey(line: string): void {
     if (!(error instanceof Error)) throw error;
     throw badArgument(
       "keys",
-      `the key was stored, but could not be printed (${error.message}): make another one with --replace`,
+      `the key was stored, but could not be printed (${error.message}): make a new one with --replace`,
     );
   }
 }

@@ -86,7 +86,7 @@ Deno.test("what is no key is refused, and not repeated", async () => {
     [`${KEY.slice(1)}\n`, 'the key of "hall" must be 64 hex digits'],
     [`${KEY}0\n`, 'the key of "hall" must be 64 hex digits'],
     [`${KEY.slice(1)}g\n`, 'the key of "hall" must be 64 hex digits'],
-    ["0".repeat(5000), "longer than a key"],
+    ["0".repeat(5000), "too long for a key"],
   ];
   for (const [input, reason] of wrong) {
     const { code, out, err } = await keys(place.path, ["add", "hall", "--key", "-"], input);

@@ -1,14 +1,14 @@
-/** Asks for a key that was made elsewhere, where neither the shell's history nor the screen keeps it. */
+/** Prompts for an existing key, so that neither the shell's history nor the screen keeps it. */
 import { LocalError } from "../protocol/errors.ts";
 import { printable } from "../observe/log.ts";
 
-/** A key has 64 digits; more bytes than this are not a key. */
+/** Most bytes that are read; a key has 64 digits. */
 const LONGEST = 1024;
 
 const CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, NEWLINE = 10, RETURN = 13, DELETE = 127;
 
 /**
- * The first line of stdin. A terminal is asked for it, and does not show what is typed.
+ * Reads the first line of stdin. A terminal shows a prompt, and not what is typed.
  *
  * @throws {LocalError} BAD_ARGUMENT: there is none, or the user gave up
  */
@@ -17,11 +17,11 @@ export function askForKey(id: string): Promise<string> {
   return askFor("key", question);
 }
 
-/** The same of anything that is secret. @param what in one word */
+/** The same for any secret. @param what Its name, one word. */
 export async function askFor(what: string, question: string): Promise<string> {
   const { stdin } = Deno;
   if (!stdin.isTerminal()) return await readLine(what);
-  // First of all: what is typed ahead is not shown, either.
+  // Before the prompt, so that what is typed ahead is not shown, either.
   stdin.setRaw(true);
   try {
     console.error(question);
@@ -31,7 +31,7 @@ export async function askFor(what: string, question: string): Promise<string> {
   }
 }
 
-/** Without what is around the key: spaces, and the marks that some terminals set around what is pasted. */
+/** Strips what surrounds the key: spaces, and the marks that some terminals put around pasted text. */
 async function readLine(what: string): Promise<string> {
   const line: number[] = [];
   const chunk = new Uint8Array(256);
@@ -43,7 +43,7 @@ async function readLine(what: string): Promise<string> {
       if (byte === CTRL_C || byte === CTRL_D) throw noKey("given up");
       if (byte === BACKSPACE || byte === DELETE) line.pop();
       else line.push(byte);
-      if (line.length > LONGEST) throw noKey(`what came on stdin is longer than a ${what}`);
+      if (line.length > LONGEST) throw noKey(`the text on stdin is too long for a ${what}`);
     }
   }
   let text = new TextDecoder().decode(Uint8Array.from(line));

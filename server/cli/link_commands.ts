@@ -1,4 +1,4 @@
-/** Commands that link channels of devices: what one tells is what another should be. */
+/** Commands that link channels of devices: what one reports becomes the setting of another. */
 import type { ChannelLink } from "../channels/links.ts";
 import { badArgument } from "./arguments.ts";
 import { command } from "./command.ts";
@@ -10,7 +10,7 @@ export const connectCommand = command({
   usage: ["ID/CHANNEL ID/CHANNEL [MAP]"],
   summary: "Links two channels: the second is set to what the first reports or tells as an event",
   about:
-    `That is so from now on and through restarts; the devices need not have connected yet. MAP has other values, as JSON:
+    `The link outlives restarts, and the devices need not have connected yet. MAP translates values, as JSON:
 '{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect says the same when it starts.`,
   options: REACH,
   async run(words, values, reach) {
@@ -24,7 +24,7 @@ export const connectCommand = command({
 export const disconnectCommand = command({
   name: "disconnect",
   usage: ["ID/CHANNEL ID/CHANNEL"],
-  summary: "Ends a link between channels; the second one stays as it is",
+  summary: "Removes a link between channels; the second channel keeps its setting",
   options: REACH,
   async run(words, values, reach) {
     const [from, to] = words as [string, string];
@@ -54,20 +54,20 @@ function parseMap(text: string): Record<string, unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    throw badArgument("connect", `a map is JSON, such as {"pressed": 1, "*": 0}, not ${text}`);
+    throw badArgument("connect", `a map must be JSON, such as {"pressed": 1, "*": 0}, not ${text}`);
   }
 }
 
-/** A link as it is given on the server's command line. */
+/** A link from the server's command line. */
 export interface LinkArgument {
   from: string;
   to: string;
   map?: Record<string, unknown>;
 }
 
-/** Reads `tx/button=rx/led`, with a map behind a space. @throws {LocalError} BAD_ARGUMENT */
+/** Parses `tx/button=rx/led`, optionally followed by a space and a map. @throws {LocalError} BAD_ARGUMENT */
 export function parseLink(text: string): LinkArgument {
-  // An id may have = and spaces in it; a channel has neither.
+  // An id may contain = and spaces; a channel may not.
   const [, from, to, map] = /^(.*?\/[^=]*)=(.*?\/[^ ]*)(?: (.*))?$/s.exec(text) ?? [];
   if (from === undefined || to === undefined) {
     throw badArgument("serve", `--connect takes ID/CHANNEL=ID/CHANNEL, not ${text}`);

@@ -1,13 +1,13 @@
-/** Forgets dead letters that are too old: both their number and their age are bounded. */
+/** Deletes dead letters that are too old. */
 import type { DeadLetter } from "../link/record.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { HoldfastError } from "../protocol/errors.ts";
 import { type Clock, LONGEST_TIMER } from "../transport/platform.ts";
 
-/** How often they are looked for at most, in ms. */
+/** Longest time between two checks, in ms. */
 const OFTEN = 3_600_000;
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Burying {
   readonly devices: readonly {
     readonly deadLetters: readonly DeadLetter[];
@@ -17,7 +17,7 @@ export interface Burying {
 }
 
 /**
- * Forgets what is too old by now, and from now on what becomes so.
+ * Deletes dead letters that are too old now, and later those that become too old.
  *
  * @param maxAge In ms.
  * @param signal ends it
@@ -41,7 +41,7 @@ export async function forgetOldLetters(
   signal.addEventListener("abort", cancel);
 }
 
-/** @returns how many it were */
+/** @returns how many were deleted */
 async function forget({ devices }: Burying, before: number): Promise<number> {
   let count = 0;
   for (const device of devices) {
@@ -50,7 +50,7 @@ async function forget({ devices }: Burying, before: number): Promise<number> {
         await device.discard(number);
         count++;
       } catch (error) {
-        // It was revived meanwhile, or the device forgotten, or the server closed.
+        // The letter was revived, the device forgotten, or the server closed meanwhile.
         if (!(error instanceof HoldfastError)) throw error;
       }
     }

@@ -84,7 +84,7 @@ Deno.test("the server forgets them when it starts, and says how many", async () 
 Deno.test("a malformed age is named", async () => {
   for (const age of ["0d", "7", "soon"]) {
     const [code, said] = await fails("--open", "--dead-letters", "--dead-letters-max-age", age);
-    assertEquals([code, said.includes("--dead-letters-max-age takes a time such as 90s")], [
+    assertEquals([code, said.includes("--dead-letters-max-age takes a duration such as 90s")], [
       2,
       true,
     ], said);

@@ -1,12 +1,12 @@
-/** What options commands have. */
+/** The options of commands, and how the help shows them. */
 
 /** An option of a command. */
 export interface Option {
   readonly type: "string" | "boolean";
   readonly multiple?: boolean;
-  /** What it takes, for people: FILE. */
+  /** Its argument, as the help shows it: FILE. */
   readonly takes?: string;
-  /** What a shell offers for that. */
+  /** What a shell completes for it. */
   readonly complete?: "file" | readonly string[];
   readonly help: string;
 }
@@ -14,22 +14,22 @@ export interface Option {
 /** Options by their names, without the dashes. */
 export type Options = Readonly<Record<string, Option>>;
 
-/** What the options of a command have been given. */
+/** The parsed values of a command's options. */
 export type Values<T extends Options> = {
   readonly [Name in keyof T]: T[Name]["type"] extends "boolean" ? boolean
     : T[Name]["multiple"] extends true ? readonly string[]
     : string | undefined;
 };
 
-/** A column that the text of options begins in, and how wide lines are. */
+/** The column where the descriptions of options start, and the width of lines. */
 const [COLUMN, WIDTH] = [20, 100];
 
-/** An option, as a help shows it. */
+/** The lines of an option in the help. */
 export function optionRow(name: string, { takes, help }: Option): string {
   return row(`--${name}${takes === undefined ? "" : ` ${takes}`}`, help);
 }
 
-/** An option or a command, and what it is. */
+/** A name with its description. */
 export function row(what: string, text: string): string {
   const begin = `  ${what}`;
   const indent = " ".repeat(COLUMN);
@@ -38,7 +38,7 @@ export function row(what: string, text: string): string {
   return (first + lines.join(`\n${indent}`)).trimEnd();
 }
 
-/** Words in lines of this many characters. */
+/** Wraps a text to lines of this many characters. */
 export function wrap(text: string, width = WIDTH): string[] {
   const lines: string[] = [];
   for (const word of text.trim().split(/\s+/)) {

@@ -1,4 +1,4 @@
-/** What the server's options come to. */
+/** Turns the command line into the server's options. */
 import { parseArgs } from "node:util";
 import { type Keys, readKeys } from "../admission/keys.ts";
 import { loadApps } from "../apps/load.ts";
@@ -60,7 +60,7 @@ export async function toServerOptions(
   const lettersMaxAge = oldest === undefined ? undefined : parseSpan(oldest);
   if (oldest !== undefined && lettersMaxAge === undefined) {
     throw badArgument(
-      `--dead-letters-max-age takes a time such as 90s, 30m, 36h or 7d, not ${oldest}`,
+      `--dead-letters-max-age takes a duration such as 90s, 30m, 36h or 7d, not ${oldest}`,
     );
   }
   const tls = loadTls(rest["tls-cert"], rest["tls-key"]);
@@ -93,14 +93,18 @@ function toIds(list: string): string[] {
 function toLimit(text: string): [string, number] {
   const [, name = "", value = ""] = text.match(/^([^=]*)=?(.*)$/s)!;
   if (!Object.hasOwn(defaultLimits, name)) {
-    throw badArgument(`--limit ${name}: there is ${Object.keys(defaultLimits).join(", ")}`);
+    throw badArgument(
+      `--limit ${name}: there is no such limit; use one of ${
+        Object.keys(defaultLimits).join(", ")
+      }`,
+    );
   }
   return [name, toNumber(`--limit ${name}`, value)];
 }
 
 function toNumber(name: string, text: string, most = Infinity): number {
   if (!/^\d+$/.test(text)) throw badArgument(`${name} takes a whole number, not "${text}"`);
-  if (Number(text) > most) throw badArgument(`${name} takes ${most} at most, not ${text}`);
+  if (Number(text) > most) throw badArgument(`${name} takes at most ${most}, not ${text}`);
   return Number(text);
 }
 

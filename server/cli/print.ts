@@ -1,12 +1,12 @@
-/** What commands print. */
+/** Prints the output of commands. */
 import { printable } from "../observe/log.ts";
 
-/** The reader of the output has gone: `holdfast tail | head -1`. There is nothing more to do, and nothing wrong. */
+/** The reader of the output has gone, as in `holdfast tail | head -1`. The command ends; this is not a failure. */
 export class ReaderGone extends Error {}
 
 const encoder = new TextEncoder();
 
-/** A line that a terminal may be shown, whatever devices have put into it. @throws {ReaderGone} */
+/** Prints a line in a form that is safe for a terminal, whatever devices have put into it. @throws {ReaderGone} */
 export function print(line: string): void {
   const bytes = encoder.encode(`${printable(line)}\n`);
   try {

@@ -1,18 +1,18 @@
-/** What the process prints while a server runs. */
+/** The output of the process while a server runs. */
 import * as nodeConsole from "node:console";
 import type { Events } from "../observe/events.ts";
 import { Output } from "../observe/output.ts";
 import { nodePlatform } from "../transport/node.ts";
 
-/** Deno's types of node:console have it, those of @types/node, which npm packages bring along, have not. */
+/** Deno's types of node:console have it; those of @types/node, which npm packages bring along, do not. */
 const { Console } = nodeConsole as unknown as {
   Console: new (options: { stdout: object; stderr: object; colorMode: boolean }) => typeof console;
 };
 
-/** How long the end waits for what was not printed yet, in ms. */
+/** How long the process waits at its end for output to drain, in ms. */
 const PATIENCE = 1000;
 
-/** The process's stdout and stderr, so that nothing that happens to them stops a server, or ends it. */
+/** The process's stdout and stderr, written so that a blocked or failing stream neither stops nor ends a server. */
 export class Printing {
   readonly #stderr = new Output(Deno.stderr, nodePlatform, {
     lost: (lines, why) => {
@@ -30,24 +30,24 @@ export class Printing {
       this.#tellOfStdout();
     },
   });
-  #missing = 0; // lost lines of stdout that were not reported yet
+  #missing = 0; // lost lines of stdout that are not reported yet
   #why: string | undefined;
   #events: Events | undefined;
 
   /** Prints a line of the log. */
   readonly log = (line: string): void => this.#stderr.write(`${line}\n`);
 
-  /** Where lost lines are reported. */
+  /** Sets where lost lines are reported. */
   tell(events: Events): void {
     this.#events = events;
   }
 
   /**
-   * Takes over `console`, with which applications print: Deno's own waits until the system has taken everything, and
-   * throws if the disk is full. Some keep its functions: so it must be done before they are loaded.
+   * Replaces `console`, with which applications print: Deno's own blocks until the system has taken everything, and
+   * throws if the disk is full. It must be called before applications are loaded, as some keep its functions.
    */
   takeConsole(): void {
-    /** As much of a stream as a console uses. */
+    /** The part of a stream that a console uses. */
     const stream = (output: Output) => ({
       write: (text: string) => (output.write(text), true),
       on() {},
@@ -62,12 +62,12 @@ export class Printing {
     });
   }
 
-  /** Waits until all is printed, but not for long. */
+  /** Waits until everything is printed, at most PATIENCE ms. */
   async flush(): Promise<void> {
     await Promise.all([this.#stderr.flush(PATIENCE), this.#stdout.flush(PATIENCE)]);
   }
 
-  /** The log cannot tell of itself that it takes nothing, nor of stdout as long as it takes nothing. */
+  /** While stderr takes nothing, the log can report neither this nor lost lines of stdout. */
   #warn(message: string): void {
     this.#events?.emit({ event: "warning", code: "OUTPUT_LOST", message });
   }

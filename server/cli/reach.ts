@@ -1,6 +1,6 @@
 /**
- * How a command reaches a server: over a socket of this machine or by URL. A command that needs no device can do without
- * a server: it runs one on the store for as long as that takes. Both ways use the same API.
+ * How a command reaches a server: over a socket of this machine or by URL. A command that needs no device works without
+ * a running server: it runs one on the store while it works. All ways use the same API.
  */
 import { HoldfastError, LocalError } from "../protocol/errors.ts";
 import { isPostgres } from "../store/postgres/conninfo.ts";
@@ -10,13 +10,13 @@ import { controlPath, isListening } from "./control.ts";
 import type { Options } from "./option.ts";
 import { type Start, withStoppedServer } from "./stopped_server.ts";
 
-/** Where systemd's unit has the socket. */
+/** The socket's path in the systemd unit. */
 const USUAL = "/run/holdfast/control.sock";
 
-/** A stream has something to tell every 15 s: one that is silent for this many ms has lost its server. */
+/** A stream sends something every 15 s; after this silence, in ms, its server is gone. */
 const SILENCE = 45_000;
 
-/** Options of each command that asks a server. */
+/** Options of every command that calls a server. */
 export const REACH = {
   store: {
     type: "string",
@@ -38,7 +38,7 @@ export const REACH = {
     complete: "file",
     help: "the token with which it lets programs in ($HOLDFAST_TOKEN)",
   },
-  json: { type: "boolean", help: "prints JSON, a line for each thing; errors as well" },
+  json: { type: "boolean", help: "prints JSON, one line for each item; errors too" },
 } as const satisfies Options;
 
 /** Which server. */
@@ -52,14 +52,14 @@ export interface Where {
 /** The error that a server has answered with, or why no server has answered. */
 export class CommandError extends HoldfastError {}
 
-/** Codes of a server that is not there: it was gone amid an answer, or before it was asked. */
+/** Codes for a server that is gone: it ended during an answer, or could not be reached. */
 const GONE = ["CLOSED", "NO_SERVER"];
 
 export function isServerGone(error: unknown): error is HoldfastError {
   return error instanceof HoldfastError && GONE.includes(error.code);
 }
 
-/** A server that can be asked. */
+/** The API of a server. */
 export class Api {
   readonly #ask: (request: Request) => Promise<Response>;
   readonly #base: string;
@@ -75,7 +75,7 @@ export class Api {
     this.#headers = headers;
   }
 
-  /** What is there, in JSON. @throws {CommandError} */
+  /** Gets JSON. @throws {CommandError} */
   async get<T>(path: string): Promise<T> {
     return await this.#json("GET", path);
   }
@@ -91,10 +91,10 @@ export class Api {
   }
 
   /**
-   * What a stream tells: the data of its events.
+   * The data of a stream's events.
    *
-   * @param begun called when the server has let us in
-   * @throws {CommandError} also when it ends, or falls silent
+   * @param begun Called when the server has accepted the request.
+   * @throws {CommandError} also when the stream ends or falls silent
    */
   async *stream<T>(path: string, begun: () => void = () => {}): AsyncGenerator<T> {
     const silent = new AbortController();
@@ -134,7 +134,7 @@ export class Api {
     }
   }
 
-  /** An answer whose status says that it is one. @throws {CommandError} */
+  /** An answer with a status of success. @throws {CommandError} */
   async open(
     method: string,
     path: string,
@@ -161,9 +161,9 @@ export interface Reach {
   /**
    * Asks whichever server is meant.
    *
-   * @param command Whose arguments these are.
-   * @param use Asks.
-   * @param needsDevices Without a server that runs, nothing can be done.
+   * @param command The command whose arguments these are.
+   * @param use Makes the requests.
+   * @param needsDevices Whether the command needs a running server.
    * @throws {LocalError} BAD_ARGUMENT @throws {CommandError} what `use` throws
    */
   ask<T>(
@@ -174,7 +174,7 @@ export interface Reach {
   ): Promise<T>;
 }
 
-/** @param start `Server.listen`, for stores that no server has open */
+/** @param start `Server.listen`, For stores that no server has open. */
 export function reachWith(start: Start<Served>): Reach {
   return {
     async ask(command, where, use, needsDevices = false) {
@@ -188,7 +188,7 @@ export function reachWith(start: Start<Served>): Reach {
       if (needsDevices) {
         throw noServer(`no server runs on ${store}: ${command} needs one that does`);
       }
-      // Or one runs without a socket, which the store says.
+      // A server without a socket may run; opening the store reports that.
       return await withStoppedServer(store, command, start, async (server) => {
         const done = new AbortController();
         const router = apiRouter(server, done.signal);
@@ -211,7 +211,7 @@ function placeOf(command: string, { store, control, url }: Where): Where {
   if (store === ":memory:" || store === "" || isPostgres(store ?? "")) {
     throw badArgument(
       command,
-      `--store takes the name of a file here; for a server without one use --control`,
+      `--store takes the name of a file here; for a server with another store use --control`,
     );
   }
   if ((store ?? control ?? url) !== undefined) return { store, control, url };
@@ -219,18 +219,18 @@ function placeOf(command: string, { store, control, url }: Where): Where {
   if (Deno.env.has("HOLDFAST_CONTROL") || exists(usual)) return { control: usual };
   throw badArgument(
     command,
-    `which server? ${command} needs --store FILE, --control PATH or --url URL`,
+    `${command} needs to know the server: give --store FILE, --control PATH or --url URL`,
   );
 }
 
 function local(path: string): Api {
   return new Api(async (request) => {
-    // It ends with the process, as the answer may be a stream.
+    // The client lives as long as the process, because an answer may be a stream.
     const client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
     try {
       return await fetch(request, { client });
     } catch {
-      throw new LocalError("CLOSED", "the server has ended, and may or may not have done this");
+      throw new LocalError("CLOSED", "the server has ended; it may or may not have done this");
     }
   });
 }
@@ -264,7 +264,7 @@ function read(command: string, path: string): string {
     throw badArgument(command, `--token-file ${path} cannot be read: ${(error as Error).message}`);
   }
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw badArgument(command, `--token-file ${path} has no token in it`);
+  throw badArgument(command, `--token-file ${path} is empty: it must hold a token`);
 }
 
 async function errorOf(response: Response): Promise<HoldfastError> {
@@ -273,13 +273,13 @@ async function errorOf(response: Response): Promise<HoldfastError> {
     const { code, message } = JSON.parse(text);
     if (typeof code === "string") return new CommandError(code, String(message));
   } catch {
-    // It speaks another language.
+    // The answer is not in our format.
   }
   return stranger(response);
 }
 
 function stranger({ status, statusText }: Response): CommandError {
-  return noServer(`what answers there is not a Holdfast server: ${status} ${statusText}`);
+  return noServer(`the server there is not a Holdfast server; it answered ${status} ${statusText}`);
 }
 
 function noServer(message: string): CommandError {

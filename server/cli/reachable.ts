@@ -1,23 +1,23 @@
 /** Addresses of this machine that can be entered on a board. */
 
-/** As much of an interface as matters here. */
+/** The part of a network interface that is needed here. */
 export interface Interface {
   name: string;
   family: string;
   address: string;
 }
 
-/** Networks inside this machine, and tunnels: no board is in them. */
+/** Networks inside this machine, and tunnels: no board can reach these. */
 const VIRTUAL =
   /^(lo|docker|podman|br-|bridge|veth|virbr|vmnet|vboxnet|lxc|lxd|cni|flannel|cali|tun|tap|utun|wg|zt|tailscale|awdl|llw|vEthernet|VirtualBox|VMware)/i;
 
-/** The networks of homes and offices, the most usual ones first. */
+/** Private networks, the most common first. */
 const PRIVATE = [/^192\.168\./, /^10\./, /^172\.(1[6-9]|2\d|3[01])\./];
 
-/** Most that are said: of more, nobody could tell which one is meant. */
+/** Most addresses that are printed: among more, nobody could tell which to use. */
 const MOST = 3;
 
-/** The IPv4 addresses under which boards most likely reach this machine, the likeliest first. */
+/** IPv4 addresses at which boards can probably reach this machine, the likeliest first. */
 export function boardAddresses(interfaces: readonly Interface[] = present()): string[] {
   const rank = (address: string) => {
     const at = PRIVATE.findIndex((network) => network.test(address));
@@ -31,7 +31,7 @@ export function boardAddresses(interfaces: readonly Interface[] = present()): st
   return [...new Set(addresses)].sort((a, b) => rank(a) - rank(b)).slice(0, MOST);
 }
 
-/** None where that may not be known. */
+/** The machine's interfaces; empty if we may not list them. */
 function present(): Interface[] {
   try {
     return Deno.networkInterfaces();

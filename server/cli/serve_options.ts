@@ -3,10 +3,10 @@ import type { ParseArgsOptionsConfig } from "node:util";
 import { defaultLimits } from "../link/limits.ts";
 import { type Option, optionRow } from "./option.ts";
 
-/** An option of the server: options below a heading begin with one that has it. */
+/** An option of the server. One with a `group` starts a new heading. */
 type ServeOption = Option & ParseArgsOptionsConfig[string] & { readonly group?: string };
 
-/** All there are. */
+/** All options of the server. */
 export const OPTIONS = {
   keys: {
     type: "string",
@@ -21,7 +21,7 @@ export const OPTIONS = {
     multiple: true,
     default: [],
     takes: "ID,ID",
-    help: "admits these without a key: boards with micropython-iot's client",
+    help: "admits these ids without a key: boards with micropython-iot's client",
   },
   open: {
     type: "boolean",
@@ -34,7 +34,7 @@ export const OPTIONS = {
     default: ":memory:",
     takes: "FILE|URL",
     complete: "file",
-    group: "What is kept",
+    group: "Storage",
     help:
       "keeps messages and positions in this SQLite file, which is created if needed; or in a PostgreSQL database, postgres://USER@HOST/DATABASE, with its password in PGPASSWORD or ~/.pgpass; :memory: forgets them when the server ends (:memory:)",
   },
@@ -50,7 +50,7 @@ export const OPTIONS = {
     type: "boolean",
     default: false,
     help:
-      "sets a message aside when the application has failed with it 5 times (limit attempts), instead of retrying for ever; see the command dead-letters",
+      "makes a message a dead letter when the application has failed with it 5 times (limit attempts), instead of retrying for ever; see the command dead-letters",
   },
   "dead-letters-max-age": {
     type: "string",
@@ -61,7 +61,7 @@ export const OPTIONS = {
     type: "string",
     default: "8123",
     takes: "N",
-    group: "How devices reach it",
+    group: "Network",
     help: "TCP port, 0: any free one (8123)",
   },
   host: {
@@ -103,7 +103,7 @@ export const OPTIONS = {
     default: [],
     takes: "NAME|FILE",
     complete: "file",
-    group: "What happens to messages",
+    group: "Applications and channels",
     help:
       "runs this for every device: echo, main, remote, qos, qos_fast, thermostat, door, logger, or a module of yours whose default export is (device, server) => Promise<void>; one that fails is restarted after 1 s to 60 s. May be repeated: then one may take plain lines, and the others take channels; messages that fail are set aside as with --dead-letters",
   },
@@ -129,10 +129,10 @@ export const OPTIONS = {
     help:
       "mqtt://USER@HOST:PORT, or mqtts:// for TLS: publishes channels at this MQTT broker and takes settings from it (topics: bridge/mqtt/README.md); needs --store",
   },
-  "mqtt-prefix": { type: "string", takes: "TEXT", help: "prefix of the topics (holdfast)" },
+  "mqtt-prefix": { type: "string", takes: "TEXT", help: "prefix of all topics (holdfast)" },
   "mqtt-home-assistant": {
     type: "boolean",
-    help: "devices with a description appear in Home Assistant",
+    help: "shows devices that have a description in Home Assistant",
   },
   "mqtt-home-assistant-prefix": {
     type: "string",
@@ -156,7 +156,7 @@ export const OPTIONS = {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "the certificate (PEM) that signed the broker's (default: those that the system trusts)",
+    help: "the certificate (PEM) that signed the broker's (default: the system's trusted ones)",
   },
   "mqtt-cert": {
     type: "string",
@@ -212,14 +212,14 @@ export const OPTIONS = {
     type: "string",
     takes: "PATH",
     complete: "file",
-    group: "How it is managed",
+    group: "Management",
     help:
       "the socket over which commands such as `holdfast devices` reach this server; whoever can open it may do everything (with --store FILE: FILE.sock)",
   },
   web: {
     type: "string",
     takes: "PORT",
-    help: "serves a page that shows the devices at http://localhost:PORT/; 0: any free port",
+    help: "serves a page that shows the devices, at http://localhost:PORT/; 0: any free port",
   },
   "web-host": {
     type: "string",
@@ -232,7 +232,7 @@ export const OPTIONS = {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "password and tokens of the page: a file that the command web has made",
+    help: "password and tokens of the page: a file made by the command `web`",
   },
   "web-url": {
     type: "string",
@@ -248,7 +248,8 @@ export const OPTIONS = {
   "metrics-devices": {
     type: "boolean",
     default: false,
-    help: "adds metrics for each device to /metrics; their number grows with that of the devices",
+    help:
+      "adds metrics for each device to /metrics, so their number grows with the number of devices",
   },
   log: {
     type: "string",
@@ -267,7 +268,7 @@ export const OPTIONS = {
   help: { type: "boolean", default: false, help: "" },
 } as const satisfies Readonly<Record<string, ServeOption>>;
 
-/** What `holdfast serve --help` says. */
+/** The text of `holdfast serve --help`. */
 export const HELP = [
   "Starts a server: it keeps a link to every device, through outages.\n",
   "Usage: holdfast serve --keys FILE | --open [--app echo | --app ./my_app.ts] [options]",

@@ -1,4 +1,4 @@
-/** A server that nobody can reach, for what commands do with a store while no other one has it. */
+/** A server without a port, for commands on a store that no running server has open. */
 import type { Device } from "../device.ts";
 import { declareParts } from "../channels/table.ts";
 import type { Limits } from "../link/limits.ts";
@@ -8,13 +8,13 @@ import { nodePlatform } from "../transport/node.ts";
 import type { Platform } from "../transport/platform.ts";
 import { badArgument } from "./arguments.ts";
 
-/** The machine, without a port. */
+/** The platform, without a listener. */
 const unreachable: Platform = {
   ...nodePlatform,
   listen: () => Promise.resolve({ port: 0, setTls() {}, close: () => Promise.resolve() }),
 };
 
-/** Takes no message: they are for the application of the server that is started next. */
+/** Takes no messages: they wait for the application of the next server. */
 const NO_APP = declareParts((_: Device) => Promise.resolve(), []);
 
 /** Starts a server on a store and a machine. */
@@ -24,9 +24,9 @@ export type Start<Server> = (
 ) => Promise<Server & AsyncDisposable>;
 
 /**
- * Runs a server on a store for as long as `use` takes.
+ * Runs a server on a store while `use` runs.
  *
- * @param command Who needs it.
+ * @param command The command that needs it.
  * @param start `Server.listen`.
  * @throws {LocalError} BAD_ARGUMENT: there is no such store; STORE_UNUSABLE; what `use` throws
  */
@@ -36,15 +36,15 @@ export async function withStoppedServer<Server, Result>(
   start: Start<Server>,
   use: (server: Server) => Promise<Result>,
 ): Promise<Result> {
-  // Who mistypes its name gets no new store.
+  // A mistyped name must not create a store.
   if (!exists(path)) {
     throw badArgument(command, `the store ${JSON.stringify(path)} does not exist`);
   }
   const store = new SqliteStore(path);
-  // The server that opens it next has no reason any more to say so.
+  // The next server will not report this, as the store is upgraded now.
   if (store.older) console.error(`holdfast: warning: the store: ${store.older}`);
   try {
-    // The bound on all queues is the affair of the server that is started next.
+    // The next server enforces the limit on all queues.
     const limits = { totalText: 2 ** 31 };
     await using server = await start({ open: true, store, limits, app: NO_APP }, unreachable);
     return await use(server);
@@ -53,7 +53,7 @@ export async function withStoppedServer<Server, Result>(
   }
 }
 
-/** Whether there is something in this place. */
+/** Whether something exists at this path. */
 export function exists(path: string): boolean {
   try {
     Deno.statSync(path);

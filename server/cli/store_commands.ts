@@ -1,4 +1,4 @@
-/** Commands that look after what a server keeps: backups, and messages that were given up. */
+/** Commands that manage a store: backups and dead letters. */
 import { resolve } from "node:path";
 import type { DeadLetterView } from "../web/acts.ts";
 import { badArgument } from "./arguments.ts";
@@ -41,7 +41,7 @@ to the application again, after those that wait; \`discard\` forgets it.`,
       return letters.forEach((letter) => print(JSON.stringify(letter)));
     }
     if (!/^\d+$/.test(number)) {
-      const message = `NUMBER is one of the numbers that list shows, not ${JSON.stringify(number)}`;
+      const message = `NUMBER must be a number that list shows, not ${JSON.stringify(number)}`;
       throw badArgument("dead-letters", message);
     }
     const path = pathOf(device, "dead-letters", number);

@@ -95,9 +95,9 @@ Deno.test("wrong arguments of dead-letters are named, with exit code 2", async (
       [["list", "1", "--store", "x"], "dead-letters takes list, revive"],
       [["revive", "1", "--store", "x"], "revive ID NUMBER"],
       [["discard", "1", "2", "3", "--store", "x"], "discard ID NUMBER"],
-      [["revive", "1", "x", "--store", "x"], "NUMBER is one of the numbers that list shows"],
+      [["revive", "1", "x", "--store", "x"], "NUMBER must be a number that list shows"],
       [["revive", "1", "-1", "--store", "x"], "'-1'"],
-      [["list"], "which server? dead-letters needs --store FILE"],
+      [["list"], "dead-letters needs to know the server: give --store FILE"],
       [["list", "--store", "no-such-store.db"], "does not exist"],
     ] as const
   ) {

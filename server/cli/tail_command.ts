@@ -1,4 +1,4 @@
-/** The command that shows what happens at a server, as it happens. */
+/** The command that shows a server's events as they happen. */
 import { asText } from "../observe/log.ts";
 import type { LogEvent } from "../web/log_routes.ts";
 import { badArgument } from "./arguments.ts";
@@ -6,16 +6,16 @@ import { command } from "./command.ts";
 import { tell } from "./print.ts";
 import { isServerGone, REACH } from "./reach.ts";
 
-/** Until a server that has ended is asked again, in ms. */
+/** Delay before a server that has ended is called again, in ms. */
 const PAUSE = 1000;
 
 export const tailCommand = command({
   name: "tail",
   usage: ["[ID]…"],
   summary:
-    "Shows what happens at a server as it happens, until it is stopped: of these devices, or all",
+    "Shows the events of a server as they happen, until you stop it: those of these devices, or all",
   about:
-    `What devices report and tell as events is in it, beside what the server logs; their messages are, if they are asked
+    `It shows what the server logs, and what devices report and tell as events; messages only if you ask
 for. When the server ends it waits until there is one again, and says so on stderr: what happens meanwhile is not shown.
 Where the command reads too slowly, it says how many lines it has missed.`,
   options: {
@@ -72,12 +72,12 @@ Where the command reads too slowly, it says how many lines it has missed.`,
   },
 });
 
-/** On stderr, as errors are. */
+/** Prints a note on stderr, like an error. */
 function note(json: boolean, code: string, message: string): void {
   console.error(json ? JSON.stringify({ code, message }) : `holdfast: ${message}`);
 }
 
-/** An event as it is logged; what has no words there follows as it is. */
+/** An event as the log words it; fields that the log does not word follow as JSON. */
 function lineOf({ time: _, ...event }: LogEvent): string {
   if (event.event === "message") {
     const { device, way, text } = event;

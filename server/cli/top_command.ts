@@ -1,4 +1,4 @@
-/** The live view of all devices in a terminal; through a pipe it is one picture. */
+/** The live view of all devices in a terminal; through a pipe, one picture. */
 import type { DeviceView } from "../device_view.ts";
 import type { Told } from "../web/seen.ts";
 import { command } from "./command.ts";
@@ -6,7 +6,7 @@ import { print } from "./print.ts";
 import { type Api, REACH } from "./reach.ts";
 import { footer, ordered, picture } from "./top_view.ts";
 
-/** Between two pictures at most, in ms: times go on while nothing happens. */
+/** Longest time between two pictures, in ms: shown times advance while nothing happens. */
 const FRAME = 1000;
 
 /** Control sequences: the alternate screen, no cursor, no line wrapping. */
@@ -40,7 +40,7 @@ class Live {
   #now: () => number = Date.now; // by the server's clock
   #above = 0;
 
-  /** @returns when somebody quits @throws {CommandError} when the server ends */
+  /** @returns when the user quits @throws {CommandError} when the server ends */
   async show(api: Api): Promise<void> {
     const draw = () => this.#draw();
     const quit = () => this.#stop.resolve();
@@ -54,7 +54,7 @@ class Live {
     try {
       if (isTyped) Deno.stdin.setRaw(true);
       const told = this.#watch(api);
-      told.catch(() => {}); // it is told below, unless somebody has quit before
+      told.catch(() => {}); // it is reported below, unless the user quits first
       if (isTyped) this.#obey();
       await Promise.race([told, this.#stop.promise]);
     } finally {
@@ -68,14 +68,14 @@ class Live {
     for await (const { now, devices, gone } of api.stream<Told>("/api/events")) {
       const ahead = now - Date.now();
       this.#now = () => Date.now() + ahead;
-      if (gone === undefined) this.#views.clear(); // these are all
+      if (gone === undefined) this.#views.clear(); // a snapshot of all devices
       for (const view of devices) this.#views.set(view.id, view);
       for (const id of gone ?? []) this.#views.delete(id);
       this.#draw();
     }
   }
 
-  /** Does what keys say, until the process ends. */
+  /** Acts on keys until the process ends. */
   async #obey(): Promise<void> {
     const piece = new Uint8Array(64);
     for (let read; (read = await Deno.stdin.read(piece)) !== null;) {
@@ -100,10 +100,10 @@ class Live {
   }
 }
 
-/** Also Ctrl-C and Ctrl-D, which are keys like others here. */
+/** Also Ctrl-C and Ctrl-D, which raw mode passes on as keys. */
 const QUIT = ["q", "Q", "\x03", "\x04"];
 
-/** By how many rows a key moves; a terminal says arrows in these words. */
+/** By how many rows each key moves; the terminal's escape sequences for arrows and pages. */
 const STEPS: Readonly<Record<string, (page: number) => number>> = {
   "\x1b[A": () => -1,
   "k": () => -1,
@@ -123,12 +123,12 @@ function size(): { columns: number; rows: number } {
   }
 }
 
-/** Whether or not the terminal is there still. */
+/** Writes to the terminal, even if it may be gone. */
 function say(text: string): void {
   try {
     const bytes = encoder.encode(text);
     for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
   } catch {
-    // It was closed: its signal ends us.
+    // It was closed; its signal ends the process.
   }
 }

@@ -1,26 +1,26 @@
-/** The picture that `top` shows, made from the last report. Pure. */
+/** The picture that `top` shows, made from the last snapshot. Pure. */
 import { printable } from "../observe/log.ts";
 import type { DeviceView } from "../device_view.ts";
 
-/** Room for a picture, in characters; Infinity: all that there is. */
+/** Size of a picture, in characters; Infinity: no limit. */
 export interface Size {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** What the user has chosen to see. */
+/** What the user has scrolled to. */
 export interface Looking {
-  /** Rows of devices above the picture. */
+  /** Rows of devices scrolled off the top. */
   readonly above: number;
   readonly colors: boolean;
 }
 
-/** Lines that are no devices: the sums, the names of the columns, the keys. */
+/** Lines other than devices: totals, column names, keys. */
 const FIXED = 3;
 
 interface Column {
   readonly name: string;
-  /** Numbers stand at the right. */
+  /** Numbers are right-aligned. */
   readonly isNumber?: boolean;
   of(view: DeviceView, now: number): string;
 }
@@ -38,10 +38,10 @@ const COLUMNS: readonly Column[] = [
   { name: "APP", of: ({ app }) => app },
 ];
 
-/** Where several servers share a store. */
+/** Shown if several servers share a store. */
 const SERVER: Column = { name: "SERVER", of: ({ server = "-" }) => printable(server) };
 
-/** Where all do not fit, these are left out, the first one first. */
+/** Columns to leave out if not all fit, in this order. */
 const DROPPED = [
   "SERVER",
   "APP",
@@ -55,7 +55,7 @@ const DROPPED = [
   "LINK",
 ];
 
-/** Characters of a name for which others are left out. */
+/** Characters of the name column; other columns are left out to make room for it. */
 const NAME = 20;
 
 function number(name: string, of: (view: DeviceView) => number): Column {
@@ -66,12 +66,12 @@ function isAsleep({ asleepUntil }: DeviceView): boolean {
   return asleepUntil !== undefined;
 }
 
-/** Whether nobody need look after it. */
+/** Whether the device needs no attention. */
 function isWell(view: DeviceView): boolean {
   return view.connected || isAsleep(view);
 }
 
-/** Devices in their order: those without a link first, as somebody looks for these. */
+/** Devices in display order: those without a link first, as users look for these. */
 export function ordered(views: Iterable<DeviceView>): DeviceView[] {
   return [...views].sort((a, b) =>
     Number(isWell(a)) - Number(isWell(b)) || (a.id < b.id ? -1 : Number(a.id > b.id))
@@ -98,7 +98,7 @@ export function picture(
   ];
 }
 
-/** The names of the columns that find room, and what is in them. */
+/** The columns that fit: their names and cells. */
 function table(shown: readonly DeviceView[], now: number, columns: number): string[] {
   const isFleet = shown.some(({ server }) => server !== undefined);
   const columnsOfAll = isFleet ? [...COLUMNS, SERVER] : COLUMNS;
@@ -112,7 +112,7 @@ function table(shown: readonly DeviceView[], now: number, columns: number): stri
   const fitting = new Set(wanted.filter(({ width }) => (left -= width + 2) >= 0));
   const rest = others.filter((one) => fitting.has(one));
   const taken = rest.reduce((sum, { width }) => sum + width + 2, 0);
-  // A long name leaves the others their room.
+  // A long name leaves the others their width.
   const first = { ...names!, width: Math.min(names!.width, Math.max(0, columns - taken)) };
   return first.cells.map((_, row) =>
     [first, ...rest].map(({ cells, width, isNumber }) => pad(cells[row]!, width, isNumber)).join(
@@ -121,7 +121,7 @@ function table(shown: readonly DeviceView[], now: number, columns: number): stri
   );
 }
 
-/** The line below a picture on a terminal. */
+/** The line below the picture on a terminal. */
 export function footer(views: number, { rows }: Size, { above }: Looking): string {
   const room = Math.max(0, rows - FIXED);
   const first = Math.max(0, Math.min(above, views - room));
@@ -144,7 +144,7 @@ function sums(views: readonly DeviceView[]): string {
   ].join(", ");
 }
 
-/** How long something is so. @param ms how long */
+/** Formats a duration. @param ms In ms. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -153,7 +153,7 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** Characters, as most of them are one column wide. */
+/** Code points, as most are one column wide. */
 function length(text: string): number {
   return [...text].length;
 }

@@ -1,12 +1,12 @@
 /**
- * Traces for OpenTelemetry, where Deno is told to make them (OTEL_DENO=true): a span for each message of a device, from
- * when it was safe until its application had processed it. Without that nothing of this is loaded.
- * Messages that a device sends together with its first greeting have none: it is known only behind them.
+ * Traces for OpenTelemetry, if OTEL_DENO=true: a span for each message from a device, from when it is safe until its
+ * application has processed it. Otherwise none of this is loaded. Messages that a device sends together with its first
+ * greeting have no span: the device becomes known after them.
  */
 import type { Device } from "../device.ts";
 import type { Watched } from "../web/fleet.ts";
 
-/** Messages of one device that are followed at once; those beyond have no span. */
+/** Most messages of one device that are followed at once; more get no span. */
 const MOST = 1000;
 
 /** Whether Deno makes traces. */
@@ -14,7 +14,7 @@ export function isTraced(): boolean {
   return ["true", "1"].includes(Deno.env.get("OTEL_DENO") ?? "");
 }
 
-/** Begins to trace. @param signal ends it */
+/** Starts tracing. @param signal Ends it. */
 export async function traceMessages(server: Watched, signal: AbortSignal): Promise<void> {
   const { SpanKind, trace } = await import("@opentelemetry/api");
   const tracer = trace.getTracer("holdfast");
@@ -37,7 +37,7 @@ export async function traceMessages(server: Watched, signal: AbortSignal): Promi
   server.devices.forEach(follow);
   const unsubscribe = server.events.subscribe((event) => {
     if (event.event === "connected") {
-      server.device(event.device).then(follow).catch(() => {}); // it was closed
+      server.device(event.device).then(follow).catch(() => {}); // the server was closed
     } else if (event.event === "forgotten") {
       for (const [device, end] of followed) {
         if (device.id !== event.device) continue;
@@ -54,7 +54,7 @@ export async function traceMessages(server: Watched, signal: AbortSignal): Promi
 
 /** A message that is not processed. */
 interface Waiting {
-  /** When it was safe, in ms since 1970. */
+  /** When it became safe, in ms since 1970. */
   readonly at: number;
   /** In characters. */
   readonly size: number;
@@ -65,7 +65,7 @@ function watch(device: Device, span: (device: string, waiting: Waiting) => void)
   let followed = 0;
   return device.watch((way, text) => {
     if (way === "in") {
-      // One that is not followed has its place all the same, and is as bounded as the inbox.
+      // Messages that are not followed need a place too; the inbox bounds their number.
       waiting.push(followed < MOST ? { at: Date.now(), size: text.length } : undefined);
       if (waiting.at(-1)) followed++;
     } else if (way === "done") {

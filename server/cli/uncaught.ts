@@ -1,13 +1,13 @@
-/** Keeps the errors of an application that is loaded into the server's process from ending it. */
+/** Keeps uncaught errors of an application in the server's process from ending that process. */
 import nodeTimers from "node:timers";
 import { owner } from "../runtime/run.ts";
 
 type Call = (...args: unknown[]) => unknown;
 
-/** When an error of a timer is reported as an event, its application is no longer known, so it is caught here. */
+/** An error of a timer is caught here, because once it is reported as an event its application is no longer known. */
 function catching(call: unknown): unknown {
   if (typeof call !== "function") return call;
-  const whose = owner(); // of whoever plans it
+  const whose = owner(); // of the application that sets the timer
   return function (this: unknown, ...args: unknown[]): unknown {
     try {
       return (call as Call).apply(this, args);
@@ -19,7 +19,7 @@ function catching(call: unknown): unknown {
   };
 }
 
-/** Node's timers, and the property in which each keeps what it calls. */
+/** Node's timers, and the property in which each keeps its callback. */
 function exemplars(): [object, string][] {
   const timer = nodeTimers.setTimeout(() => {}, 0);
   const immediate = nodeTimers.setImmediate(() => {});
@@ -28,7 +28,7 @@ function exemplars(): [object, string][] {
   return [[timer, "_onTimeout"], [immediate, "_onImmediate"]];
 }
 
-/** Modules have Node's functions by name, so these cannot be replaced: what they make catches instead. */
+/** Modules import Node's functions by name, so these cannot be replaced; the timers that they make catch instead. */
 function catchInNodeTimers(): void {
   for (const [{ constructor: { prototype } }, property] of exemplars()) {
     Object.defineProperty(prototype, property, {
@@ -42,9 +42,10 @@ function catchInNodeTimers(): void {
 }
 
 /**
- * From here on nothing that is thrown where nobody catches it ends the process.
+ * From here on no uncaught error ends the process.
  *
- * @param report Told of what cannot be said to be of one device's application; that is told to its run.
+ * @param report Receives errors that belong to no device's application; others go to the application's
+ * run.
  */
 export function surviveUncaught(report: (error: unknown) => void): void {
   const timers = globalThis as unknown as Record<string, Call>;
@@ -60,7 +61,7 @@ export function surviveUncaught(report: (error: unknown) => void): void {
     else report(event.error);
   });
   addEventListener("unhandledrejection", (event) => {
-    if (owner()) return; // it is told already
+    if (owner()) return; // it is already reported
     event.preventDefault();
     report(event.reason);
   });

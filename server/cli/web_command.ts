@@ -1,4 +1,4 @@
-/** The part of the command line that looks after who may open the page. */
+/** The command that manages who may open the page. */
 import { exposure } from "../admission/keys.ts";
 import { Occupied, replaceFile } from "../admission/replace_file.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -14,7 +14,7 @@ export const webCommand = command({
   usage: ["password", "token NAME", "remove NAME", "list"],
   summary: "Manages who may open the page: a password for people, tokens for programs",
   about:
-    `\`password\` asks for one, or takes it from stdin; \`token\` makes one for a program, and prints it: this once. The file
+    `\`password\` prompts for one, or reads it from stdin; \`token\` makes one for a program, and prints it once. The file
 has hashes of them, and a server reads it when it starts: --web-password-file.`,
   options: {
     file: {
@@ -28,7 +28,7 @@ has hashes of them, and a server reads it when it starts: --web-password-file.`,
       type: "boolean",
       help: "the token may also act, if the server has --web-admin; without this it may only read",
     },
-    json: { type: "boolean", help: "prints JSON, a line for each token; errors as well" },
+    json: { type: "boolean", help: "prints JSON, one line for each token; errors too" },
   },
   async run(words, { file: path = "web.json", act, json }) {
     const [action, name] = words as [string, string];

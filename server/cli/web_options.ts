@@ -1,4 +1,4 @@
-/** What the command line says of the page. */
+/** Turns the command line into the page's options. */
 import { LocalError } from "../protocol/errors.ts";
 import { isLoopback } from "../transport/address.ts";
 import type { Tls } from "../transport/platform.ts";
@@ -14,7 +14,7 @@ export function webOptions(values: Options, tls: Tls | undefined): WebOptions {
     hostname,
     admin: values["web-admin"],
     credentials: file === undefined ? undefined : readCredentials(file),
-    // Browsers trust `localhost` without a certificate, and no certificate is for it.
+    // Browsers trust `localhost` without a certificate, and no public certificate covers it.
     tls: isLoopback(hostname) ? undefined : tls,
     url: url === undefined ? undefined : urlOf(url),
   };

@@ -1,9 +1,12 @@
-/** Other servers that wait for the end of a deploy. Memos say who they are: so they are told wherever the device is then. */
+/**
+ * Other servers that wait for the end of a deploy. They are kept in memos, so they are told wherever the device is
+ * then.
+ */
 import { DONE, failure } from "../link/outcome.ts";
 import { type DeviceRecord, WAITS } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 
-/** Most who wait for one device's deploy. */
+/** Most that wait for one device's deploy. */
 const MOST = 16;
 
 function waiting({ memos }: DeviceRecord): string[] {
@@ -11,9 +14,9 @@ function waiting({ memos }: DeviceRecord): string[] {
 }
 
 /**
- * Somebody waits for the end of the deploy that is under way.
+ * Adds another server that waits for the end of the deploy under way.
  *
- * @param from Where he is told, as `Outgoing.from`.
+ * @param from Where to report the end, as `Outgoing.from`.
  * @throws {LocalError} OUTBOX_FULL: too many wait already
  */
 export function awaitEnd(record: DeviceRecord, from: string): void {
@@ -23,7 +26,7 @@ export function awaitEnd(record: DeviceRecord, from: string): void {
   record.setMemo(WAITS + from, "deploy");
 }
 
-/** A deploy has ended: those who wait are told in the same commit. @param error Why the device has not taken it */
+/** A deploy has ended: tells the servers that wait, in the same commit. @param error Why it failed */
 export function tellEnd(record: DeviceRecord, error: LocalError | undefined): void {
   for (const key of waiting(record)) {
     record.reply(key.slice(WAITS.length), error ? failure(error) : DONE);

@@ -4,7 +4,8 @@ import { image, Rig } from "../../tests/support/deploy_rig.ts";
 import { hashOf, ModelFirmware } from "../../tests/support/model_firmware.ts";
 import { type Random, randomTest } from "../../tests/support/random.ts";
 import { DEPLOY_KINDS, parseDeployWord } from "../protocol/firmware_lines.ts";
-import { imageOf, isDecided, runningOf } from "./deployment.ts";
+import { isDecided } from "./deploy_state.ts";
+import { imageOf, runningOf } from "./deployment.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 
@@ -223,6 +224,49 @@ Deno.test("an offer that was given up is taken, and the same bytes are refused o
   rig.run();
   assertEquals([rig.phase, rig.deployment.state!.reason], ["refused", "older"]);
   assertEquals(rig.device.trials, []);
+});
+
+/** Two offers of the same bytes to a device that runs version 3, and what comes of the second one. */
+const OFFERED_TWICE = [
+  ["older", { version: 2 }, { version: 2, older: true }, "kept"],
+  ["older", { version: 2 }, { version: 4 }, "kept"],
+  ["failed", { version: 4 }, { version: 4, again: true }, "kept"],
+  ["0", { version: 2, older: true }, { version: 2 }, "refused"],
+] as const;
+
+Deno.test("an answer that was on its way when the connection broke is no answer to an offer on other terms", () => {
+  for (const [said, first, second, end] of OFFERED_TWICE) {
+    for (const isRestarted of [false, true]) {
+      const rig = new Rig();
+      rig.connect();
+      const bytes = image(100);
+      if (said === "failed") {
+        rig.begin(bytes);
+        rig.run("trap");
+      }
+      const { device } = rig;
+      const { hears, up } = device;
+      const late: string[] = [];
+      device.hears = (text) => {
+        late.push(...hears.call(device, text));
+        return [];
+      };
+      rig.begin(bytes, first);
+      rig.carry();
+      assertEquals(late.map((text) => text.split(" ")[2]), [said]);
+      rig.link.lose();
+      if (isRestarted) rig.restart();
+      rig.begin(bytes, second);
+      Object.assign(device, { hears, up: () => late });
+      const before = rig.said.length;
+      rig.connect();
+      device.up = up;
+      rig.run();
+      assertEquals([said, rig.phase], [said, end]);
+      const pieces = rig.said.slice(before).filter((text) => text.startsWith("\x02p"));
+      assertEquals(pieces.length > 0, end === "kept", "what is refused does not travel");
+    }
+  }
 });
 
 Deno.test("a trial of something else that ends meanwhile is no answer to an offer", () => {

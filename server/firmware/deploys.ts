@@ -14,13 +14,14 @@ import { DistantDevice } from "../runtime/distant_device.ts";
 import { awaitEnd } from "./awaiting.ts";
 import type { Deploy, DeployOptions, Rollout, RolloutOptions } from "./deploy.ts";
 import { nameOf } from "./deploy_words.ts";
-import { deployOf, imageOf, type InRollout, isDecided, runningOf } from "./deployment.ts";
+import { type InRollout, isDecided } from "./deploy_state.ts";
+import { deployOf, imageOf, runningOf } from "./deployment.ts";
 import { DeviceDeploy, type DeviceDeployHost, offerOf, viewOf } from "./device_deploy.ts";
 import type { FirmwareHandler } from "./firmware.ts";
 import { inOrder } from "./group.ts";
 import { type DeployElsewhere, Rollouts } from "./rollouts.ts";
 
-/** What deploys need of the server. */
+/** What deploys need from the server. */
 export interface DeploysHost extends DeviceDeployHost {
   /** A device that the server knows. */
   find(id: string): DeviceDriver | undefined;
@@ -32,12 +33,12 @@ export interface DeploysHost extends DeviceDeployHost {
   date(): number;
 }
 
-/** All of a server. */
+/** All deploys of a server. */
 export class Deploys implements DeviceDeploys<DeviceDriver> {
   readonly #host: DeploysHost;
   readonly #all = new Map<DeviceDriver, DeviceDeploy>();
   readonly #rollouts: Rollouts;
-  /** What takes the messages of devices' firmware that are about deploys. */
+  /** Handlers for messages of devices' firmware about deploys. */
   readonly handlers: Readonly<Record<string, FirmwareHandler>>;
 
   constructor(host: DeploysHost) {
@@ -60,15 +61,15 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     return its;
   }
 
-  /** A device is here. */
+  /** A device has come into memory. */
   met(device: DeviceDriver): void {
     if (deployOf(device.session.record)) this.#of(device);
   }
 
-  /** It has connected. The record may be changed. */
+  /** A device has connected. Called when records may be changed. */
   connected(device: DeviceDriver): void {
     const { metadata, session } = device;
-    // Most devices never say what they run, and pay nothing.
+    // Most devices never say what they run, and cost nothing.
     if (!session.takesFirmware && !runningOf(session.record) && !this.#all.has(device)) return;
     const its = this.#of(device);
     if (its.deployment.greeted(metadata)) this.#tellOther(device);
@@ -78,12 +79,12 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   #tellOther(device: DeviceDriver): void {
     const { id: name, session: { record } } = device;
     const [runs, kept] = [runningOf(record), deployOf(record)!];
-    const message = `it runs ${nameOf(runs)}, and ${nameOf(kept)} was deployed last: ` +
-      "it was probably flashed since; it stays so until you deploy again";
+    const message = `it runs ${nameOf(runs)}, but ${nameOf(kept)} was deployed last: ` +
+      "it was probably flashed since; to change it, deploy again";
     this.#host.events.emit({ event: "warning", device: name, code: "OTHER_APPLICATION", message });
   }
 
-  /** It is here no longer, or nothing more comes of it: whoever waits is told. */
+  /** A device has left memory or was closed: callers that wait are told. */
   lost(device: DeviceDriver, why: LocalError): void {
     const its = this.#all.get(device);
     if (!its) return;
@@ -92,17 +93,17 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     this.#rollouts.lost(its, why);
   }
 
-  /** Whether a deploy to it is not decided: it is not to be forgotten to make room. */
+  /** Whether its deploy is undecided: then it must not be forgotten to make room. */
   concern({ session: { record } }: DeviceDriver): boolean {
     return imageOf(record) !== undefined;
   }
 
-  /** What a device said last that it runs; undefined: it never did, or does not any more. */
+  /** The application that a device said it runs; undefined: it never said so, or does not any more. */
   running({ session: { record } }: DeviceDriver): RunningApp | undefined {
     return runningOf(record);
   }
 
-  /** How the last deploy to a device is; undefined: there was none. */
+  /** The last deploy to a device; undefined: there was none. */
   view(device: DeviceDriver): Deploy | undefined {
     const { state, arrived = 0 } = this.#all.get(device)?.deployment ?? {};
     return state && viewOf(state, arrived);
@@ -118,16 +119,16 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     return this.#of(device).safely(() => this.giveUpNow(device));
   }
 
-  /** The same, while nothing is being committed. */
+  /** The same; called when records may be changed. */
   giveUpNow(device: DeviceDriver): void {
     this.#of(device).deployment.giveUp();
   }
 
   /**
-   * Begins a deploy for another server, while nothing is being committed.
+   * Starts a deploy for another server; called when records may be changed.
    *
-   * @param from Where its end is told; undefined: nobody waits for it.
-   * @param rollout The group with which the device is given it.
+   * @param from Where to report its end; undefined: nobody waits for it.
+   * @param rollout The rollout that it belongs to.
    * @throws {LocalError} BAD_ARGUMENT; UNSUPPORTED; DEPLOY_REFUSED; OUTBOX_FULL
    */
   order(
@@ -145,7 +146,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     if (from !== undefined) awaitEnd(its.record, from);
   }
 
-  /** Another server shows something else of a device: perhaps that it has not taken what its group is given. */
+  /** Another server's view of a device has changed: perhaps a deploy of a group has failed there. */
   seen(): void {
     this.#rollouts.seen();
   }
@@ -155,7 +156,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     return this.#rollouts.all;
   }
 
-  /** As `Server.rollOut`. @param devices One at least; those that other servers have are given it by these. */
+  /** As `Server.rollOut`. @param devices At least one; other servers deploy to the devices that they have. */
   async rollOut(
     devices: readonly (DeviceDriver | DistantDevice)[],
     wasm: Uint8Array,
@@ -171,7 +172,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
       else own.push(device);
     }
     if (distant.length === 0) return await this.#rollOut(own, wasm, offer, { step });
-    // The same deploy asked for twice is one deploy. What is shown of others does not say on which terms.
+    // The same deploy requested twice is one deploy. The views of other servers do not show the terms.
     const isPlain = !offer.older && !offer.again;
     const known = isPlain && this.#rollouts.offered(devices.map(({ id }) => id), offer);
     if (known) return known;
@@ -202,32 +203,40 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     const byId = new Map(devices.map((device) => [device.id, this.#of(device)]));
     const members = inOrder(byId.keys()).map((id) => byId.get(id)!);
     let rollout: Rollout | undefined;
-    await members[0]!.safely(() => {
-      // The same deploy asked for twice is one deploy.
+    let begun: number | undefined;
+    const begin = () => {
+      // The same deploy requested twice is one deploy.
       if (id === undefined) rollout = this.#rollouts.underWay(members, offer);
       if (rollout) return;
       const { failure } = devices[0]!.turn;
       if (failure) throw failure;
-      for (const member of members) member.check(offer); // all of them, before one is begun
-      id ??= this.#rollouts.newId(members[0]!.date);
-      for (const member of members) member.deployment.begin(offer, image, { id, step });
-      rollout = this.#rollouts.find(id); // by the time when it is safe it may be another one's
-    });
+      for (const member of members) member.check(offer); // all of them, before one is started
+      begun = id ?? this.#rollouts.newId(members[0]!.date);
+      for (const member of members) member.deployment.begin(offer, image, { id: begun, step });
+      rollout = this.#rollouts.find(begun); // read now: when it is safe, the devices may have another one
+    };
+    try {
+      await members[0]!.safely(begin, members.slice(1));
+    } catch (error) {
+      // Another server has taken one of the devices just now.
+      if (begun !== undefined && this.#rollouts.find(begun)) await this.giveUpRollout(begun);
+      throw error;
+    }
     return rollout!;
   }
 
   /** As `Server.giveUpRollout`. @throws {LocalError} BAD_ARGUMENT: there is no such group */
   async giveUpRollout(id: number): Promise<void> {
     if (!this.#rollouts.find(id)) {
-      throw new LocalError("BAD_ARGUMENT", `there is no group ${id} that is given an application`);
+      throw new LocalError("BAD_ARGUMENT", `there is no rollout ${id}`);
     }
-    const [first] = this.#rollouts.undecided(id) as DeviceDeploy[];
+    const [first, ...rest] = this.#rollouts.undecided(id) as DeviceDeploy[];
     const own = first?.safely(() => {
-      // Those that wait first: when one is over, the next would be begun.
+      // Those that wait come first: the end of another one would start them.
       const left = this.#rollouts.undecided(id);
       const queued = left.filter(({ deployment }) => deployment.state!.phase === "queued");
       for (const { deployment } of [...queued, ...left]) deployment.giveUp();
-    });
+    }, rest);
     const distant = [...this.#rollouts.elsewhere(id)].filter(({ deploy }) => !isDecided(deploy));
     const inTurn = distant.toSorted((a, b) =>
       Number(b.deploy.phase === "queued") - Number(a.deploy.phase === "queued")

@@ -1,4 +1,6 @@
-/** The deploys of one device: who waits for one, what is told of it, what may be begun, and what room its image takes. */
+/**
+ * The deploys of one device: who waits for one, what is reported, what may be started, and the memory its image takes.
+ */
 import { createHash } from "node:crypto";
 import type { Events } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -14,27 +16,20 @@ import type { DeviceDriver } from "../runtime/device_driver.ts";
 import { tellEnd } from "./awaiting.ts";
 import type { Deploy, DeployOptions } from "./deploy.ts";
 import { errorOf, unsupported, wordsOf } from "./deploy_words.ts";
-import {
-  Deployment,
-  type DeployState,
-  hasFallen,
-  imageOf,
-  isDecided,
-  isOffered,
-  type Line,
-} from "./deployment.ts";
+import { type DeployState, hasFallen, isDecided, isOffered } from "./deploy_state.ts";
+import { Deployment, imageOf, type Line } from "./deployment.ts";
 import type { Member, Rollouts } from "./rollouts.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface DeviceDeployHost {
   readonly events: Events;
   /** A device's key, if it has one. */
   keyOf(id: string): Uint8Array | undefined;
 }
 
-/** Somebody who waits for what becomes of a deploy. */
+/** A caller that waits for the end of a deploy. */
 interface Waiter {
-  /** When that was begun: no two of a device at once. */
+  /** When the deploy was started; unique for a device. */
   readonly begun: number;
   readonly until: "accepted" | "kept";
   readonly onProgress: ((deploy: Deploy) => void) | undefined;
@@ -42,17 +37,17 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-/** Those of one device. */
+/** The deploys of one device. */
 export class DeviceDeploy implements Line, Member {
   readonly deployment: Deployment;
   readonly #device: DeviceDriver;
   readonly #host: DeviceDeployHost;
   readonly #rollouts: Rollouts;
   readonly #waiters = new Set<Waiter>();
-  #image: string | undefined; // that is counted
+  #image: string | undefined; // the image that is counted
   #told: DeployState | undefined;
-  #quarters = 0; // of it that were told of
-  #looked: DeployState | undefined; // by its group
+  #quarters = 0; // quarters of it that were reported
+  #looked: DeployState | undefined; // the state that its group has seen
 
   constructor(device: DeviceDriver, host: DeviceDeployHost, rollouts: Rollouts) {
     this.#device = device;
@@ -106,7 +101,7 @@ export class DeviceDeploy implements Line, Member {
     this.#rollouts.look(this);
   }
 
-  /** An image counts as what waits for the device does. */
+  /** An image counts like messages that wait for the device. */
   #count(): void {
     const { share } = this.#device.session;
     const image = imageOf(this.record);
@@ -116,7 +111,7 @@ export class DeviceDeploy implements Line, Member {
     this.#image = image;
   }
 
-  /** It is safe. */
+  /** Reports a state that is safe. */
   #tell(state: DeployState, arrived: number): void {
     const { id: device } = this.#device;
     const deploy = viewOf(state, arrived);
@@ -186,18 +181,18 @@ export class DeviceDeploy implements Line, Member {
     }
   }
 
-  /** Begins it, unless it is under way. @returns whether it was begun @throws {LocalError} as `check` */
+  /** Starts a deploy, unless it is under way. @returns whether it was started @throws {LocalError} as `check` */
   start(offer: Offer, wasm: Uint8Array): boolean {
     this.check(offer);
     const { state } = this.deployment;
     const isUnderWay = state && !isDecided(state) && state.phase !== "queued";
-    // The same deploy asked for twice is one deploy.
+    // The same deploy requested twice is one deploy.
     if (isUnderWay && isOffered(state, offer)) return false;
     this.deployment.begin(offer, base64(wasm));
     return true;
   }
 
-  /** @throws {LocalError} it cannot be deployed at once */
+  /** @throws {LocalError} it cannot be deployed now */
   check(offer: Offer): void {
     const { closed, connected, session: { share }, id } = this.#device;
     if (closed) throw closed;
@@ -211,14 +206,24 @@ export class DeviceDeploy implements Line, Member {
     if (!share.hasRoom) throw new LocalError("OUTBOX_FULL", share.whyFull);
   }
 
-  /** Changes something, and waits until that is safe. @throws {LocalError} what `change` throws; CLOSED, FORGOTTEN */
-  async safely(change: () => void): Promise<void> {
+  /**
+   * Makes a change to this device, and to `others`, and waits until all of it is safe.
+   *
+   * @throws {LocalError} what `change` throws; CLOSED, FORGOTTEN, FENCED: one of them has left memory. If `change` was
+   * called by then, it is safe for the others, or will be
+   */
+  async safely(change: () => void, others: readonly DeviceDeploy[] = []): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const { closed, turn } = this.#device;
-    if (closed) throw closed;
-    this.#ending.add(reject);
+    const { turn } = this.#device;
+    const all = [this, ...others];
+    const checkAll = () => {
+      for (const it of all) if (it.#device.closed) throw it.#device.closed;
+    };
+    checkAll();
+    for (const it of all) it.#ending.add(reject);
     turn.enter(() => {
       try {
+        checkAll();
         change();
         turn.whenSafe(resolve);
       } catch (error) {
@@ -228,7 +233,7 @@ export class DeviceDeploy implements Line, Member {
     try {
       await promise;
     } finally {
-      this.#ending.delete(reject);
+      for (const it of all) it.#ending.delete(reject);
     }
   }
 
@@ -240,7 +245,7 @@ export class DeviceDeploy implements Line, Member {
   }
 }
 
-/** What is offered. @throws {LocalError} BAD_ARGUMENT */
+/** The offer of a .wasm. @throws {LocalError} BAD_ARGUMENT */
 export function offerOf(wasm: Uint8Array, options: DeployOptions): Offer {
   const { name, version, older = false, again = false } = options;
   if (!isAppName(name)) {

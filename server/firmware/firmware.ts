@@ -1,22 +1,23 @@
-/** What the firmware of devices says: lines of its log, and messages between it and the server. */
+/** Messages from devices' firmware: lines of its log, and messages to the server itself. */
 import type { SessionReports } from "../link/session_reports.ts";
 import type { Reports } from "../observe/reports.ts";
 import { FIRMWARE } from "../protocol/lines.ts";
 
 /**
- * Takes messages of one kind. The record of the device may be changed: that is safe when the message is acknowledged.
+ * Handles messages of one kind. It may change the device's record; the change is safe before the message is
+ * acknowledged.
  *
- * @param words What is behind the kind, as it came between spaces.
+ * @param words The words after the kind, split at spaces.
  * @returns whether it is well-formed; if not, nothing has changed
  */
 export type FirmwareHandler = (device: string, words: readonly string[]) => boolean;
 
-/** Is told what devices say beside what their applications do. */
+/** Handles what devices send besides the messages of their applications. */
 export class Firmware implements SessionReports {
   readonly #reports: Reports;
   readonly #handlers: Readonly<Record<string, FirmwareHandler>>;
 
-  /** @param handlers By the kind of messages: the character behind %x02. */
+  /** @param handlers By kind of message: the character after %x02. */
   constructor(reports: Reports, handlers: Readonly<Record<string, FirmwareHandler>>) {
     this.#reports = reports;
     this.#handlers = handlers;

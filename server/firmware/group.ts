@@ -1,12 +1,12 @@
-/** Which devices are meant by a pattern, and in which order a group is given an application. */
+/** Which devices match a pattern, and in which order a group gets an application. */
 import { compareNames } from "../protocol/name_order.ts";
 
-/** The order of a group, whoever connected first. */
+/** The order of a group, independent of who connected first. */
 export function inOrder(ids: Iterable<string>): string[] {
   return [...ids].sort(compareNames);
 }
 
-/** Ids that are meant: one, or those that match a pattern with `*` and `?`. */
+/** The ids that a pattern with `*` and `?` matches, or a single id. */
 export function matching(pattern: string, ids: readonly string[]): string[] {
   if (ids.includes(pattern)) return [pattern];
   const source = Array.from(pattern, (character) => {

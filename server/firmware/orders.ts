@@ -1,4 +1,4 @@
-/** What another server has posted for a device that is here: deploys, and what becomes of dead letters. */
+/** Orders that another server has posted for a device here: deploys, and acts on dead letters. */
 import { LocalError } from "../protocol/errors.ts";
 import { bytesOf } from "../protocol/firmware_lines.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
@@ -6,7 +6,7 @@ import type { Act, Deploying } from "../runtime/errands.ts";
 import type { Deploys } from "./deploys.ts";
 import { offerOf } from "./device_deploy.ts";
 
-/** The .wasm of a posted deploy. @throws {LocalError} BAD_ARGUMENT: it is no application */
+/** The .wasm of a posted deploy. @throws {LocalError} BAD_ARGUMENT: it is not an application */
 export function wasmOf({ deploy, options }: Deploying): Uint8Array {
   const wasm = decoded(deploy);
   offerOf(wasm, options);
@@ -18,14 +18,14 @@ function decoded(text: string): Uint8Array {
     return bytesOf(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new LocalError("BAD_ARGUMENT", "what was posted is no .wasm in base64url");
+    throw new LocalError("BAD_ARGUMENT", "what was posted is not a .wasm in base64url");
   }
 }
 
 /**
- * Does it, while nothing is being committed.
+ * Carries out an order; called when records may be changed.
  *
- * @param from Who waits for what comes of it; undefined: nobody.
+ * @param from Who waits for the outcome; undefined: nobody.
  * @throws {LocalError} and nothing has changed
  */
 export function act(

@@ -1,7 +1,7 @@
 /**
- * Groups of devices that are given the same application, some of them at once. What a group is, and how far, is in the
- * deploys of its devices alone (`DeployState.rollout`): so it is in the store with them, changes in the same commit, and
- * goes on after whatever happens to the server, to a device, or to who has begun it.
+ * Groups of devices that get the same application, some at a time. A group and its progress exist only in the deploys
+ * of its devices (`DeployState.rollout`). So it is in the store with them, changes in the same commit, and continues
+ * whatever happens to the server, to a device, or to the caller that started it.
  *
  *     queued --there is a connection, and fewer than `step` are under way--> waits … kept
  *       +--one of the group refuses it, falls back, or knows nothing of deploys--> stopped
@@ -10,13 +10,8 @@ import type { LocalError } from "../protocol/errors.ts";
 import { type Offer, shortHash } from "../protocol/firmware_lines.ts";
 import type { Deploy, Rollout } from "./deploy.ts";
 import { nameOf, whyNot } from "./deploy_words.ts";
-import {
-  type Deployment,
-  type DeployPhase,
-  type DeployState,
-  isDecided,
-  isOffered,
-} from "./deployment.ts";
+import { type DeployPhase, type DeployState, isDecided, isOffered } from "./deploy_state.ts";
+import { type Deployment } from "./deployment.ts";
 import { inOrder } from "./group.ts";
 
 /** A device of a group. */
@@ -27,16 +22,16 @@ export interface Member {
   readonly takesFirmware: boolean;
 }
 
-/** A deploy to a device that another server has, as that shows it. */
+/** A deploy to a device of another server, as that publishes it. */
 export interface DeployElsewhere {
   readonly id: string;
   readonly deploy: Deploy;
 }
 
-/** What is said of a device's deploy, wherever it is. */
+/** What is known of a device's deploy on any server. */
 type Told = Pick<Deploy, "name" | "version" | "hash" | "phase" | "reason" | "detail">;
 
-/** How a device has not taken it. */
+/** Phases in which a deploy has failed. */
 const FAILURES: readonly DeployPhase[] = ["refused", "fell_back", "unsupported"];
 
 function stateOf({ deployment }: Member): DeployState {
@@ -66,7 +61,7 @@ export class Rollouts {
 
   /**
    * @param elsewhere Deploys to devices that other servers have.
-   * @param ended Called when a group has all, or gets no more. It may be not safe yet.
+   * @param ended Called when a group is done or stopped. That may not be safe yet.
    */
   constructor(
     elsewhere: () => Iterable<DeployElsewhere>,
@@ -77,8 +72,8 @@ export class Rollouts {
   }
 
   /**
-   * Names a group: the second, then six random digits, as another server may name one at the same time. The id is
-   * larger than all that are known.
+   * A new id for a group: the second, then six random digits, as another server may make one at the same time. The id
+   * is greater than all known ones.
    *
    * @param date Now, in ms since 1970.
    */
@@ -94,17 +89,17 @@ export class Rollouts {
     return new Set([...this.#groups.keys(), ...others.flat()]);
   }
 
-  /** Of all that are known, the oldest first. */
+  /** All known rollouts, the oldest first. */
   get all(): Rollout[] {
     return [...this.#ids()].sort((a, b) => a - b).map((id) => this.find(id)!);
   }
 
-  /** Those of a group that other servers have. */
+  /** The deploys of a group on other servers. */
   *elsewhere(id: number): Iterable<DeployElsewhere> {
     for (const it of this.#elsewhere()) if (it.deploy.rollout === id) yield it;
   }
 
-  /** undefined: no device has a deploy of it. */
+  /** The rollout with this id; undefined: no device has a deploy of it. */
   find(id: number): Rollout | undefined {
     const told = new Map<string, Told & Pick<Rollout, "step" | "begun">>();
     for (const [device, member] of this.#groups.get(id) ?? []) {
@@ -126,7 +121,7 @@ export class Rollouts {
     };
   }
 
-  /** The group that is offered this already, and is made of just these devices, some of which other servers have. */
+  /** The rollout that already offers this to exactly these devices, some of them on other servers. */
   offered(ids: readonly string[], { hash }: Offer): Rollout | undefined {
     const wanted = inOrder(new Set(ids)).join("\n");
     return this.all.find((it) =>
@@ -134,7 +129,7 @@ export class Rollouts {
     );
   }
 
-  /** The group that is offered this already, and in which all of these are. */
+  /** The rollout that already offers this to all of these devices. */
   underWay(members: readonly Member[], offer: Offer): Rollout | undefined {
     const ids = new Set(members.map((member) => this.#places.get(member)));
     const [id] = ids;
@@ -145,19 +140,22 @@ export class Rollouts {
     return rollout.state === "runs" ? rollout : undefined;
   }
 
-  /** Those of a group whose deploys are not decided. */
+  /** The devices of a group whose deploys are undecided. */
   undecided(id: number): Member[] {
     const members = [...this.#groups.get(id)?.values() ?? []];
     return members.filter((member) => !isDecided(stateOf(member)));
   }
 
-  /** A device's deploy is another one, or has come to another phase; or the device has connected. Records may be changed. */
+  /**
+   * A device has another deploy, or its deploy has another phase, or it has connected. Called when records may be
+   * changed.
+   */
   look(member: Member): void {
     const { rollout } = member.deployment.state ?? {};
     this.#place(member, rollout?.id);
     if (!rollout) return;
     this.#due.add(rollout.id);
-    if (this.#isLooking) return; // what is done for one group changes it, or another one
+    if (this.#isLooking) return; // acting on a group changes it, or another one, and calls this again
     this.#isLooking = true;
     try {
       for (const id of this.#due) {
@@ -169,7 +167,7 @@ export class Rollouts {
     }
   }
 
-  /** A device is here no longer. @param why FORGOTTEN: the others go on without it */
+  /** A device has left memory. @param why FORGOTTEN: the others go on without it */
   lost(member: Member, why: LocalError): void {
     const id = this.#places.get(member);
     this.#place(member, undefined);
@@ -195,7 +193,7 @@ export class Rollouts {
     this.#places.set(member, id);
   }
 
-  /** Something else is shown of devices that other servers have. Records may be changed. */
+  /** Other servers' views have changed. Called when records may be changed. */
   seen(): void {
     for (const id of this.#groups.keys()) {
       const [member] = this.#groups.get(id)!.values();
@@ -221,7 +219,7 @@ export class Rollouts {
     for (const id of inOrder(here.keys()).slice(0, room)) here.get(id)!.deployment.release();
   }
 
-  /** Which device of a group has not taken it, and why; undefined: none. */
+  /** On which device of a group the deploy failed, and why; undefined: on none. */
   #whyStopped(id: number): string | undefined {
     for (const member of this.#groups.get(id)?.values() ?? []) {
       if (hasFailed(stateOf(member))) return whyOf(member.id, stateOf(member));
@@ -232,7 +230,7 @@ export class Rollouts {
     return undefined;
   }
 
-  /** A device's deploy was decided just now: perhaps its group's is as well. */
+  /** A device's deploy was just decided: its group's rollout may be complete. */
   decided(member: Member): void {
     const id = this.#places.get(member);
     const group = id === undefined ? undefined : this.#groups.get(id);
@@ -245,8 +243,8 @@ export class Rollouts {
       this.#ended("DONE", `${what}: ${has("kept")} run it`);
     } else if (hasFailed(stateOf(member)) && !this.#stopped.has(id!)) {
       this.#stopped.add(id!);
-      const counts = `${has("kept")} run it, ${has("stopped")} were not begun`;
-      this.#ended("STOPPED", `${what}: ${counts}, as of ${whyOf(member.id, stateOf(member))}`);
+      const counts = `${has("kept")} run it, ${has("stopped")} were not started`;
+      this.#ended("STOPPED", `${what}: ${counts}, because of ${whyOf(member.id, stateOf(member))}`);
     }
   }
 }

@@ -1,24 +1,27 @@
-/** Devices that sleep: until its time, and a margin, nobody misses one; from then on it is an outage, and said to be one. */
+/**
+ * Devices that sleep. A device is not missed until its announced time plus a margin; after that it counts as an outage,
+ * and is reported.
+ */
 import { MOST_SLEEP, napOf, setNap } from "../link/nap.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import type { Events } from "../observe/events.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { FirmwareHandler } from "./firmware.ts";
 
-/** One that may sleep. */
+/** A device that may sleep. */
 interface Sleeper {
   readonly id: string;
   readonly connected: boolean;
   readonly session: { readonly record: DeviceRecord };
-  /** The record has changed. */
+  /** Marks the record as changed. */
   readonly touch: () => void;
 }
 
-/** Of the server's turn. */
+/** The part of the server's turn that is needed here. */
 interface Turn {
-  /** Calls it when records may be changed. */
+  /** Calls a function when records may be changed. */
   enter(look: () => void): unknown;
-  /** Calls it when all changes so far are safe. @returns forgets it; undefined: it was called */
+  /** Calls a function when all changes so far are safe. @returns cancels that; undefined: it was already called */
   whenSafe(run: () => void): (() => void) | undefined;
 }
 
@@ -27,7 +30,7 @@ export class Sleepers {
   readonly #clock: Clock;
   readonly #turn: Turn;
   readonly #find: (id: string) => Sleeper | undefined;
-  /** Each ends the wait for one that sleeps. */
+  /** By device, a function that ends the wait for it. */
   readonly #waits = new Map<string, () => void>();
 
   /** @param find A device that the server knows. */
@@ -44,7 +47,7 @@ export class Sleepers {
     events.subscribe(({ event }) => event === "closed" && this.#close());
   }
 
-  /** A device says for how long. */
+  /** A device says how long it will sleep. */
   readonly told: FirmwareHandler = (id, [words = "", ...more]) => {
     const device = this.#find(id);
     const isNumber = more.length === 0 && /^\d{1,7}$/.test(words) && Number(words) <= MOST_SLEEP;
@@ -53,18 +56,18 @@ export class Sleepers {
     return true;
   };
 
-  /** Some sleep since before this server was started. */
+  /** Waits for devices that sleep since before this server started. */
   start(devices: Iterable<Sleeper>): void {
     for (const { id, session } of devices) if (napOf(session.record)) this.#await(id);
   }
 
-  /** A device has connected, and nothing that it says was heard yet. The record may be changed. */
+  /** A device has connected; none of its messages was handled yet. Called when records may be changed. */
   connected({ id, session: { record } }: Sleeper): void {
     this.#forget(id);
     setNap(record, 0, 0);
   }
 
-  /** A device's connection has ended. @returns whether it sleeps: then its end is reported as sleep */
+  /** A device's connection has ended. @returns whether it sleeps: then the end is reported as sleep */
   ended({ id, session: { record } }: Sleeper, address: string): boolean {
     const nap = napOf(record);
     if (!nap || nap.missed <= this.#clock.date()) {
@@ -78,11 +81,11 @@ export class Sleepers {
     return true;
   }
 
-  /** Until it is missed. */
+  /** Waits until the device is missed. */
   #await(id: string): void {
     this.#forget(id);
     const nap = napOf(this.#find(id)!.session.record)!;
-    // Looked at again at the latest in a minute: the date may be set.
+    // Checks at least once a minute, because the date may be set.
     const wait = Math.min(Math.max(0, nap.missed - this.#clock.date()), 60_000);
     this.#waits.set(id, this.#clock.after(wait, () => this.#turn.enter(() => this.#look(id))));
   }
@@ -99,7 +102,7 @@ export class Sleepers {
     const message = `it has not come back from its sleep, which should have ended ${
       new Date(nap.until).toISOString()
     }`;
-    // Not before: a server that is killed would say it once more in its next life.
+    // Reported only when safe: otherwise a server that is killed would report it again after its restart.
     const forget = this.#turn.whenSafe(() => {
       this.#waits.delete(id);
       if (this.#find(id) === device) this.#events.emit({ event: "overdue", device: id, message });

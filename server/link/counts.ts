@@ -1,16 +1,16 @@
 /** Messages since the server was started. */
 export interface MessageCounts {
-  /** Of the device, accepted. */
+  /** From the device, accepted. */
   received: number;
-  /** Of the device, done with by the application. */
+  /** From the device, processed by the application. */
   processed: number;
-  /** Of the device, given up: dead letters. */
+  /** From the device, set aside as dead letters. */
   dead: number;
   /** To the device, accepted with qos. */
   written: number;
   /** To the device, acknowledged by it. */
   delivered: number;
-  /** To the device, withdrawn as their time was up. */
+  /** To the device, withdrawn at their deadlines. */
   expired: number;
 }
 

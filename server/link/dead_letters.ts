@@ -1,16 +1,17 @@
-/** Messages from a device that were given up, as its application fails with them again and again. */
+/** Dead letters: messages from a device that were set aside because its application keeps failing with them. */
 import { LocalError } from "../protocol/errors.ts";
 import type { Session } from "./session.ts";
 
-/** Characters that are kept of why a message was given up. */
+/** Most characters of the error that are kept with a dead letter. */
 const ERROR = 200;
 
 /**
  * The oldest message becomes a dead letter.
  *
- * @param error Why.
+ * @param error The application's error.
  * @param date In ms since 1970.
- * @returns false: there are too many, or the queues of all devices are full, and nothing has changed
+ * @returns false: there are too many dead letters, or the queues of all devices are full; nothing
+ * has changed
  */
 export function bury(session: Session, error: string, date: number): boolean {
   const { record, limits } = session;
@@ -23,10 +24,10 @@ export function bury(session: Session, error: string, date: number): boolean {
 }
 
 /**
- * A dead letter is one no more.
+ * Removes a dead letter.
  *
  * @param number Its number.
- * @param revives It comes to the end of the inbox again.
+ * @param revives Whether it goes to the end of the inbox.
  * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL
  */
 export function exhume(session: Session, number: number, revives: boolean): void {
@@ -43,7 +44,7 @@ export function exhume(session: Session, number: number, revives: boolean): void
   session.exhumed(letter.text, revives);
 }
 
-/** The device has no dead letter of this number. */
+/** The error if the device has no dead letter with this number. */
 export function noLetter(number: number): LocalError {
   return new LocalError("BAD_ARGUMENT", `there is no dead letter ${number}`);
 }

@@ -1,10 +1,10 @@
 /**
- * Deadlines of messages to a device: each is delivered, or its writer is told EXPIRED and it never is.
+ * Deadlines of messages to a device: each message is delivered, or its writer gets EXPIRED and it is never delivered.
  *
- * What has not been sent when its time is up is withdrawn. Of what has been sent only the device knows whether it is
- * there. Its ack says so; or, after the connection, its next greeting does, which in dialect 2 tells what it has. Where
- * neither can come (dialect 1 has no such greeting; a device of dialect 2 may have lost its memory since; so it may
- * while a server was not there) the message is withdrawn as well, and its writer is told UNDECIDED.
+ * A message that has not been sent at its deadline is withdrawn. If it has been sent, only the device knows whether it
+ * has arrived: its ack says so or, after the connection, its next greeting, which in dialect 2 says what the device
+ * has. If neither can come (dialect 1 has no such greeting; in dialect 2 the device may have lost its memory since, or
+ * while the server was down), the message is withdrawn as well, and its writer gets UNDECIDED.
  */
 import type { Dialect } from "./dialect.ts";
 import { distance } from "./dialect2.ts";
@@ -13,20 +13,20 @@ import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 /** What is known about a message whose deadline has passed. */
 export type Fate =
   | "EXPIRED" // the device does not have it
-  | "UNDECIDED" // nobody can say any more
-  | "open"; // an ack or a greeting will say
+  | "UNDECIDED" // nobody can tell any more
+  | "open"; // an ack or a greeting will tell
 
-/** When a message's time is up; Infinity: never, or it was withdrawn. */
+/** A message's deadline; Infinity: it has none, or was withdrawn. */
 function endOf({ text, expires = Infinity }: Outgoing): number {
   return text === WITHDRAWN ? Infinity : expires;
 }
 
 export class Deadlines {
-  /** When the next message's time is up; Infinity: only acks and greetings can tell more. */
+  /** The next deadline; Infinity: only acks and greetings can decide more. */
   next = Infinity;
   readonly #record: DeviceRecord;
-  #isAnyLate = false; // of those on their way, perhaps
-  #sentUntil: number; // number of the first message that has not been sent on any connection before this one
+  #isAnyLate = false; // whether a message under way may be past its deadline
+  #sentUntil: number; // number of the first message that was not sent on any earlier connection
 
   constructor(record: DeviceRecord) {
     this.#record = record;
@@ -39,7 +39,7 @@ export class Deadlines {
     this.next = Math.min(this.next, endOf(message));
   }
 
-  /** A connection is there. @param isTold Whether its greeting has told what the device has. */
+  /** A connection has begun. @param isTold Whether its greeting said what the device has. */
   connected(isTold: boolean): void {
     const record = this.#record;
     const isSure = isTold && !record.mayHaveForgotten;
@@ -51,7 +51,7 @@ export class Deadlines {
     this.#sentUntil = record.txFirst;
   }
 
-  /** A connection is gone, on which this many messages of the outbox were on their way. */
+  /** A connection has ended, on which this many messages of the outbox were under way. */
   disconnected(underWay: number): void {
     this.#sentUntil = (this.#record.txFirst + underWay) >>> 0;
   }
@@ -60,7 +60,7 @@ export class Deadlines {
     return distance(seq, this.#sentUntil) > 0;
   }
 
-  /** Messages whose time is up. @param dialect Of the connection, if there is one. */
+  /** Messages past their deadline. @param dialect The dialect of the connection, if there is one. */
   due(now: number, dialect: Dialect | undefined): [Outgoing, Fate][] {
     const due: [Outgoing, Fate][] = [];
     this.next = Infinity;
@@ -81,10 +81,10 @@ export class Deadlines {
     return !dialect && this.#wasSent(message) ? "open" : "EXPIRED";
   }
 
-  /** When the time was up, or will be, of the first message on its way; Infinity: no deadline has passed so far. */
+  /** The earliest deadline of messages under way; Infinity: no deadline has passed so far. */
   late(now: number): number {
     if (!this.#isAnyLate) return Infinity;
-    // Of those whose time is up, all others were withdrawn.
+    // All other messages past their deadline were withdrawn.
     const first = Math.min(...this.#record.outbox.map(endOf));
     this.#isAnyLate = first <= now;
     return first;

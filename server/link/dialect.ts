@@ -1,29 +1,29 @@
 import type { DeviceRecord, Outgoing } from "./record.ts";
 import { RoundTrip } from "./round_trip.ts";
 
-/** What differs between the dialects: one connection's share of a `Session`, from its hello on. */
+/** The part of a `Session` that differs between the dialects: one connection, from its hello on. */
 export abstract class Dialect {
-  /** Waits for the socket: greetings, acks, messages. */
+  /** Output that waits for the socket: greetings, acks, messages. */
   output = "";
-  /** Goes with the error when a line has no id: what the other end seems to be. */
+  /** Advice for the error when a line has no id: what the other end seems to be. */
   advice: string | undefined;
-  /** Between this connection's messages and their acks. */
+  /** Times this connection's messages until their acks. */
   readonly roundTrip = new RoundTrip();
   /** See `underWay`. */
   protected next = 0;
 
-  /** @param settled Told of every message that the device has, and of every one that leaves the outbox. */
+  /** @param settled Called for every message that the device has, and for every one that leaves the outbox. */
   constructor(
     protected readonly record: DeviceRecord,
     protected readonly settled: (message: Outgoing) => void,
   ) {}
 
-  /** How many messages of the outbox, the oldest ones, are on their way. */
+  /** How many messages of the outbox, from its front, are under way. */
   get underWay(): number {
     return this.next;
   }
 
-  /** Whether its greeting has told what the device has. */
+  /** Whether the greeting said what the device has. */
   readonly isTold: boolean = false;
 
   /** Whether the device's firmware takes messages of its own. */
@@ -41,7 +41,7 @@ export abstract class Dialect {
   /** Sends a message without qos. Returns whether that is possible now. */
   abstract sendOnce(text: string, now: number): boolean;
 
-  /** Something has changed: what is going to be sent gets all that must be safe before it is. */
+  /** Called after changes: gives messages that are about to be sent what must be safe first. */
   prepare(): void {}
 
   /** Adds to the output what must be sent now. */
@@ -51,7 +51,7 @@ export abstract class Dialect {
   abstract deadline(): number;
 }
 
-/** The first bytes of a peer's line for a log, on one line. */
+/** The start of a peer's line, escaped for a log. */
 export function quote(line: string): string {
   if (line.charCodeAt(0) <= 4) return "part of a greeting"; // it may hold a proof
   return JSON.stringify(line.length > 40 ? `${line.slice(0, 40)}…` : line);

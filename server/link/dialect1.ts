@@ -1,27 +1,27 @@
-/** Dialect 1, micropython-iot's: every message has an ack of its own, and is sent again without it. */
+/** Dialect 1, that of micropython-iot: every message has its own ack, and is sent again until the ack comes. */
 import { Dialect } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, WITHDRAWN } from "./record.ts";
 import { ack, frame, lineId } from "../protocol/lines.ts";
 
-/** Messages on their way without an ack. A stock client has a queue of 20, and loses what overflows it. */
+/** Most messages under way without an ack. A stock client has a queue of 20, and loses messages beyond it. */
 const WINDOW = 16;
 
-/** Ids given out from the oldest message without an ack on, or since the newest ack, also to messages
- * without qos. They come round after 255: an ack must never fit two messages, and a chip's record of what
- * it took last must reach back to every message that may be repeated. */
+/** Most ids in use, counted from the oldest message without an ack or from the newest ack, messages
+ * without qos included. Ids wrap after 255: an ack must never match two messages, and a chip's record of
+ * its last messages must reach back to every one that may be repeated. */
 const IDS_OPEN = 32;
 
 const NO_IDS =
-  "its messages have no ids: if it has the client of micropython-iot's version 0.1, of 2018, install " +
-  "a later one on it";
+  "its messages have no ids: if it runs the client of micropython-iot 0.1, from 2018, install " +
+  "a later version";
 
 export class Dialect1 extends Dialect {
-  /** As long as no line had an id. */
+  /** Undefined once a line had an id. */
   override advice: string | undefined = NO_IDS;
-  #progress = 0; // last ack, or when the first message without one was sent
+  #progress = 0; // time of the last ack, or when the first message without one was sent
   #repeated = 0; // how many of the outbox, from its front, were sent more than once
   #idsSinceAck = 0;
-  #acked = new Set<Outgoing>(); // done, those behind the oldest cannot leave the outbox yet
+  #acked = new Set<Outgoing>(); // done, but not yet out of the outbox: they are behind the oldest
 
   constructor(
     record: DeviceRecord,
@@ -30,7 +30,7 @@ export class Dialect1 extends Dialect {
     readonly booted: () => void = () => {},
   ) {
     super(record, settled);
-    // A keepalive at once: the device sends nothing before it has heard one.
+    // A keepalive at once: the device sends nothing before it has received one.
     this.output = "\n";
   }
 
@@ -64,7 +64,7 @@ export class Dialect1 extends Dialect {
       if (this.#acked.has(message)) break;
       this.#acked.add(message);
       if (i === 0) break;
-      // It overtook others. The device has it, so no connection need carry it again.
+      // It overtook others. The device has it, so it is never sent again.
       this.settled(message);
       this.record.withdraw(message);
       break;
@@ -102,7 +102,7 @@ export class Dialect1 extends Dialect {
     return message.overtakes && this.record.outbox[0]!.id !== 0;
   }
 
-  /** Gives ids: a server that was killed must know under which a message went out. */
+  /** Assigns ids before sending: a server that was killed must know with which id a message was sent. */
   override prepare(): void {
     const { outbox } = this.record;
     while (this.next === 0 && outbox[0]?.text === WITHDRAWN) this.settled(this.record.settle());
@@ -118,16 +118,16 @@ export class Dialect1 extends Dialect {
     const { outbox } = this.record;
     if (this.next === 0) this.#progress = now;
     else if (now - this.#progress >= this.timeout) {
-      // All again, in order: the device drops what it has.
+      // All messages again, in order: the device drops those that it has.
       this.#repeated = this.next;
       this.roundTrip.repeated();
       this.next = 0;
       this.#progress = now;
     }
-    // Only those in the window have ids, and beside the first one only what may overtake.
+    // Only messages in the window have ids; besides the first one, only those that may overtake.
     for (; this.next < outbox.length; this.next++) {
       const message = outbox[this.next]!;
-      if (message.text === WITHDRAWN) this.#acked.add(message); // in dialect 1 no number need be filled
+      if (message.text === WITHDRAWN) this.#acked.add(message); // dialect 1 needs no placeholder for its number
       if (this.#acked.has(message)) continue;
       if (message.id === undefined) break;
       this.output += frame(message.id, message.text);

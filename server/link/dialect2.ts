@@ -1,7 +1,7 @@
 /**
- * Dialect 2: numbered messages, cumulative acks, and a greeting that says how far each end has got. There
- * is no repetition inside a connection: what goes wrong ends it, and the next greeting tells both ends
- * exactly what to send.
+ * Dialect 2: numbered messages, cumulative acks, and a greeting that gives each end's position. Nothing
+ * is repeated inside a connection: any error ends it, and the next greeting tells both ends exactly what
+ * to send.
  */
 import { PeerError } from "../protocol/errors.ts";
 import { type Greeting, type Hello2, metadatum } from "../protocol/greeting.ts";
@@ -10,20 +10,22 @@ import { Dialect } from "./dialect.ts";
 import { type DeviceRecord, type Outgoing, randomEpoch, WITHDRAWN } from "./record.ts";
 import { ack, byteLength, FIRMWARE, FRAME, frame, lineId, LOGGED } from "../protocol/lines.ts";
 
-/** Most messages that either end leaves unacknowledged: numbers travel as their low eight bits. */
+/** Most unacknowledged messages of either end: only the low eight bits of a number are sent. */
 export const WINDOW = 64;
 
 /** What both ends agree on in the greeting. */
 export interface Agreement {
-  /** What our welcome says. */
+  /** The contents of our welcome. */
   welcome: Greeting;
-  /** How many messages of our outbox the device has already. */
+  /** How many messages of our outbox the device already has. */
   known: number;
-  /** The device has told what it has of our stream: nothing from there on. */
+  /** Whether the device said what it has of our stream, so that it has nothing after that. */
   isTold: boolean;
-  /** The device has numbers that we may since have given to other messages: our stream gets another name. */
+  /**
+   * Whether our stream gets a new epoch, because the device has numbers that we may since have given to other messages.
+   */
   renamed: boolean;
-  /** How the device shows that our store is older than what it was told; undefined: it does not. */
+  /** How the device's position shows that our store was set back; undefined: it does not. */
   older: string | undefined;
 }
 
@@ -45,29 +47,30 @@ export function agree(
   let older: string | undefined;
   const knowsUs = hello.rxEpoch === txEpoch;
   if (knowsUs) {
-    // Behind what we hold: it has acknowledged the rest once, and forgotten that. It goes on from ours.
+    // It is behind our outbox: it acknowledged the rest once, and has forgotten that. It continues from our first
+    // message.
     known = Math.max(0, distance(txFirst, hello.rxNext));
-    // More than was sent, not than was written: an old copy of the store may since have given the numbers of
-    // what it does not know to other messages.
+    // Compared with what was sent, not with what was written: an old copy of the store may since have given
+    // these numbers to other messages.
     renamed = known > record.sent;
     if (renamed) {
       known = 0;
       older = "it has messages that this store never sent";
     }
   } else if (hello.rxEpoch !== 0 && connects > 0) {
-    // Named by a welcome that this store does not remember. Where it was put in the place of a newer one, that may be
-    // back one day, and must not take numbers of this one for its own.
+    // The epoch comes from a welcome that this store does not remember. If this is an old copy of a newer store, that
+    // may come back one day, and must not take this one's numbers for its own.
     renamed = true;
-    // Or another server has welcomed the device when the store did not know it yet.
+    // Another server may have welcomed the device before the store knew it.
     const isFirst = isShared && connects === 1;
-    if (!isFirst) older = "it has taken messages of a stream that this store does not know";
+    if (!isFirst) older = "it has received messages of a stream that this store does not know";
   }
   const isKnown = hello.txEpoch === rxEpoch;
   const continues = isKnown && distance(hello.txFirst, rxNext) >= 0;
   const expected = continues ? rxNext : hello.txFirst;
-  // It drops what was acknowledged, and nothing else.
+  // A device drops only what was acknowledged.
   if (isKnown && !continues) {
-    older = "it was told of messages as safe that this store does not have";
+    older = "messages that this store does not have were acknowledged to it";
   }
   return {
     welcome: {
@@ -82,28 +85,28 @@ export function agree(
     known,
     isTold: knowsUs && !renamed,
     renamed,
-    older: older && `${older}: is it an old copy, or was the device on another server?`,
+    older: older && `${older}: is the store an old copy, or was the device on another server?`,
   };
 }
 
-/** Bytes that one device may send without an ack. */
+/** How many bytes one device may send without an ack. */
 function creditBytes({ lineBytes }: Limits): number {
   return 4 * (lineBytes + FRAME);
 }
 
-/** How far b is ahead of a, as both come round after 2^32. */
+/** How far b is ahead of a; both wrap at 2^32. */
 export function distance(a: number, b: number): number {
   return (b - a) | 0;
 }
 
-/** Whose connection it is. */
+/** The device of a connection. */
 export interface Owner {
   readonly record: DeviceRecord;
   /** See `Dialect`. */
   readonly settled: (message: Outgoing) => void;
-  /** The device itself has logged a line. Given without what marks it as one. */
+  /** The device has logged a line. It is given without its mark. */
   logged(line: string): void;
-  /** The device's firmware has said something. The record may be changed. */
+  /** The device's firmware has sent a message. Called when the record may be changed. */
   told(text: string): void;
   /** The device has begun a new stream of messages. */
   booted(): void;
@@ -116,14 +119,14 @@ export class Dialect2 extends Dialect {
   readonly #owner: Owner;
   #expected: number;
   #credit: number; // bytes that the device may send without an ack
-  #acknowledged: number; // the next message after those whose ack went out
-  // Of what it has sent; counted in UTF-16 units, which are fewer than bytes or as many.
+  #acknowledged: number; // the number after the last acknowledged message
+  // Size of its unacknowledged messages in UTF-16 units, which are never more than bytes.
   #unacknowledged = 0;
   #unaccepted = 0;
   #ack: number | undefined;
   #bytesOnTheWay = 0;
 
-  /** Applies what was agreed. `settled` is called for what the device has already. */
+  /** Applies the agreement. `settled` is called for messages that the device already has. */
   constructor(
     hello: Hello2,
     { welcome, known, isTold }: Agreement,
@@ -143,12 +146,12 @@ export class Dialect2 extends Dialect {
     for (let i = 0; i < known; i++) settled(record.settle());
   }
 
-  /** In order, and within the credit given. */
+  /** Checks that it is in order and within the credit. */
   override check(line: string): void {
     const id = lineId(line);
     if (id !== (this.#expected & 255)) {
       const [came, awaited] = [id, this.#expected & 255].map((it) => ack(it).trim());
-      throw new PeerError("GAP", `message ${came} came where ${awaited} was expected`);
+      throw new PeerError("GAP", `message ${came} came instead of ${awaited}`);
     }
     if (distance(this.#acknowledged, this.#expected) >= WINDOW) {
       throw new PeerError("CREDIT", `the device sent more than ${WINDOW} messages without an ack`);
@@ -200,7 +203,7 @@ export class Dialect2 extends Dialect {
     return true;
   }
 
-  /** A killed server must still know which messages were sent and which were not: see `agree`. */
+  /** After a crash the server must still know which messages were sent: see `agree`. */
   override prepare(): void {
     this.record.release();
   }

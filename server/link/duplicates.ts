@@ -1,42 +1,44 @@
 /**
- * Tells a repeat from a new message in dialect 1, whose only name for a message is an id of eight bits.
+ * Tells a repeat from a new message in dialect 1, which identifies a message only by an id of eight
+ * bits.
  *
- * The rule is that of the client core: a repeat carries what the same id carried a short while ago, so
- * the record keeps, for each id, a hash of its last text. That settles what ids alone leave open:
+ * The rule is that of the client core: a repeat carries the text that the same id carried recently, so
+ * the record keeps a hash of the last text for each id. That resolves cases that ids alone leave open:
  *
  * - an ack was lost and the message comes again, after any number of newer ones up to {@link REACH};
- * - a device has booted, and its first message (id 00) was lost: the ids are old, but not their texts;
- * - id 00 again: a repeat on the connection that brought it, or while nothing newer was heard; else the
- *   device has booted, though it may say the same as the last time.
+ * - a device has booted, and its first message (id 00) was lost: the ids are old, but their texts are
+ *   new;
+ * - id 00 again: a repeat on the connection that brought it, or if nothing newer has come; otherwise
+ *   the device has booted, though the text may be the same as last time.
  *
- * What remains ambiguous: a booted device whose id 00 was lost, and whose next messages carry to the
- * letter what the same ids carried within the last {@link REACH_BACK} messages.
+ * One case remains ambiguous: a booted device whose id 00 was lost, and whose next messages carry
+ * exactly the texts that the same ids carried within the last {@link REACH_BACK} messages.
  */
 
-/** How many newer ids may lie between a message and its repeat on one connection; they come round
- * after 255, so a message with an old id and an old text that is further back is a new one. */
+/** Most newer ids between a message and its repeat on one connection. Ids wrap after 255, so beyond
+ * this distance a message with an old id and an old text is a new one. */
 const REACH = 223;
 
-/** The same, where the connection has changed since: what was in flight when the old one died. */
+/** The same if the connection has changed since: what may have been in flight when the old one died. */
 const REACH_BACK = 64;
 
-/** What is kept for each id: the hash of its last text, that message's position among all that were
- * heard, and its connection. */
+/** Fields for each id: the hash of its last text, that message's position among all that were
+ * received, and its connection. */
 const FIELDS = 3;
 
-/** What is remembered of the last message with an id. */
+/** The record of the last message with an id. */
 export interface Noted {
-  /** Of its text, 53 bits. */
+  /** Hash of its text, 53 bits. */
   hash: number;
-  /** Among all messages that were heard: 1, 2, … */
+  /** Its position among all messages received: 1, 2, … */
   position: number;
-  /** On which it came: the device's count of connections at that time. */
+  /** The connection on which it came: the device's count of connections at that time. */
   connection: number;
 }
 
-/** What one device's last messages were. */
+/** The record of one device's last messages. */
 export class DuplicateRecord {
-  #heard: Float64Array | undefined; // 6 KB, but only for who has said something
+  #heard: Float64Array | undefined; // 6 KB, allocated with the first message
   #position = 0; // counted in ids, so that lost messages count too
   #newest = 0;
 
@@ -55,7 +57,7 @@ export class DuplicateRecord {
     if (this.#isRepeat(id, hashed, connection)) return false;
     const heard = this.#heard ??= new Float64Array(256 * FIELDS).fill(NaN);
     if (id === 0) {
-      // On this connection the device was booted already; a 00 may have been overtaken.
+      // A 00 may have been overtaken: messages of this connection came after the boot.
       for (let i = 0; i < heard.length; i += FIELDS) {
         if (heard[i + 2] !== connection) heard.fill(NaN, i, i + FIELDS);
       }
@@ -63,7 +65,7 @@ export class DuplicateRecord {
     }
     heard[id * FIELDS] = hashed;
     const ahead = (id - this.#newest + 255) % 255;
-    if (ahead < 128) { // else it was overtaken
+    if (ahead < 128) { // otherwise it was overtaken
       this.#position += ahead || 1;
       this.#newest = id;
     }
@@ -72,7 +74,7 @@ export class DuplicateRecord {
     return true;
   }
 
-  /** What is remembered of an id, 0 to 255; undefined if it is nothing. */
+  /** The record of an id, 0 to 255; undefined if there is none. */
   noted(id: number): Noted | undefined {
     const at = id * FIELDS;
     const heard = this.#heard;
@@ -80,12 +82,12 @@ export class DuplicateRecord {
     return { hash: heard[at]!, position: heard[at + 1]!, connection: heard[at + 2]! };
   }
 
-  /** Puts back what `noted` returned once. */
+  /** Restores a record that `noted` returned. */
   restore(id: number, { hash, position, connection }: Noted): void {
     const heard = this.#heard ??= new Float64Array(256 * FIELDS).fill(NaN);
     heard.set([hash, position, connection], id * FIELDS);
     if (position < this.#position) return;
-    // What was overtaken has the position of what overtook it.
+    // A message that was overtaken has the position of the one that overtook it.
     if (position === this.#position && (id - this.#newest + 255) % 255 >= 128) return;
     this.#position = position;
     this.#newest = id;

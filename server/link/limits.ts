@@ -11,27 +11,27 @@ export interface Limits {
   /** Messages to one device that wait for their ack. A full outbox refuses further ones. Default 1,000. */
   outbox: number;
   /** How long the oldest message to one device may wait for its ack, in ms. While it is older, further ones are refused;
-   * the message is not dropped. The time goes on through restarts if the store does. Default: for ever. */
+   * the message is not dropped. With a store on disk the time runs on through restarts. Default: for ever. */
   outboxAge: number;
   /** Text in the inbox, in the outbox, and in the dead letters of one device, each in UTF-16 units. Default 1 Mi. */
   queueText: number;
-  /** Text in the queues of all devices together, and of all dead letters, in UTF-16 units; each message counts 100
-   * more. Beyond it, a queue that is not empty takes nothing: `write` throws OUTBOX_FULL, and what a device sends stays with the device. Where there
-   * are keys or names of stock devices, all others have half of it. Default 256 Mi. */
+  /** Text in the queues of all devices together, and in all dead letters, in UTF-16 units; each message counts 100 more.
+   * Beyond it, a queue that is not empty takes nothing: `write` throws OUTBOX_FULL, and a device keeps its messages. If
+   * there are keys or stock devices, all other devices may use half of it. Default 256 Mi. */
   totalText: number;
   /** Failures of an application with one message before it becomes a dead letter, if `deadLetters` is set. Default 5. */
   attempts: number;
-  /** Dead letters of one device. When they are full, a message that fails holds up those behind it. Default 100. */
+  /** Dead letters of one device. If there is no room, a failing message holds up those behind it. Default 100. */
   deadLetters: number;
-  /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a
-   * new one. Where there are keys or names of stock devices, each of these has a place, and all other devices together
-   * half of the rest. Default 2,000. */
+  /** Connections at one time. When there are more, the oldest whose greeting is not complete makes room for a new one.
+   * If there are keys or stock devices, each of these has its place, and all other devices share half of the rest.
+   * Default 2,000. */
   connections: number;
-  /** Devices that have neither a key nor are named as stock, as each has a record of its own. When there are more, the
-   * one that was away for longest makes room for a new one, see `forgetAfter`. Default 10,000. */
+  /** Devices that neither have a key nor are listed as stock, as each needs a record. When there are more, the one that
+   * has been away longest makes room for a new one, see `forgetAfter`. Default 10,000. */
   devices: number;
-  /** How long such a device must have been away before it may be forgotten to make room, in ms; and no message from it or
-   * to it may be waiting. The time starts again with the server. Default 3,600,000: an hour. */
+  /** How long such a device must have been away, without queued messages, before it may be forgotten to make room, in
+   * ms. The time starts again with the server. Default 3,600,000: an hour. */
   forgetAfter: number;
 }
 

@@ -1,29 +1,29 @@
-/** A device that sleeps, as it has said: kept in one of its memos, so that it is known through restarts of the server. */
+/** A device's announced sleep, kept in one of its memos, so that the server knows it after a restart. */
 import type { DeviceRecord } from "./record.ts";
 
-/** A memo's key. */
+/** Key of the memo. */
 const NAP = "sleep";
 
-/** Most seconds that a device may sleep: 25 days, which is as much as a timer takes. */
+/** Longest sleep of a device, in s: 25 days, the most that a timer takes. */
 export const MOST_SLEEP = 2_147_483;
 
 /**
- * How late a device may be, as a part of its sleep: a chip's clock that runs in its sleep is an oscillator of resistors
- * and capacitors, and off by up to 5 %. And in ms: what it may take to join a WiFi, to be let in and to get an address,
- * before a firmware of ours gives up (15 s each).
+ * How late a device may be, as a fraction of its sleep: the clock that runs while a chip sleeps is an RC oscillator,
+ * off by up to 5 %. And in ms: how long it may take to join the WiFi and to get an address before our firmware gives up
+ * (15 s each).
  */
 const LATE = 1 / 20;
 const JOINING = 30_000;
 
-/** Times in ms since 1970. */
+/** A sleep; times in ms since 1970. */
 export interface Nap {
   /** When it should be back. */
   readonly until: number;
-  /** From when on it is missed. */
+  /** When it starts to count as missing. */
   readonly missed: number;
 }
 
-/** The sleep of a device that has said so, and has not connected since. */
+/** The announced sleep of a device that has not connected since. */
 export function napOf(record: DeviceRecord): Nap | undefined {
   const [until, missed] = record.memos.get(NAP)?.split(" ").map(Number) ?? [];
   return until === undefined || missed === undefined ? undefined : { until, missed };
@@ -36,7 +36,7 @@ export function setNap(record: DeviceRecord, seconds: number, date: number): voi
   record.setMemo(NAP, seconds === 0 ? undefined : `${until} ${missed}`);
 }
 
-/** Until when the device sleeps; undefined: it does not. */
+/** Until when the device sleeps; undefined: it does not sleep. */
 export function asleepUntil(record: DeviceRecord): Date | undefined {
   const nap = napOf(record);
   return nap && new Date(nap.until);

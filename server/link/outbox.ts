@@ -1,4 +1,4 @@
-/** A session's messages to its device: who waits for them, what room they take, and when their time is up. */
+/** A session's messages to its device: who waits for them, how much room they take, and their deadlines. */
 import { LocalError } from "../protocol/errors.ts";
 import type { MessageCounts } from "./counts.ts";
 import { checkExpiry, explainFate } from "../protocol/expiry.ts";
@@ -20,28 +20,33 @@ import type { SessionReports } from "./session_reports.ts";
 
 /** How to send a message. */
 export interface WriteOptions {
-  /** Sent again until it is acknowledged. Without: sent at once if there is a link, or never. Default true. */
+  /**
+   * If true, sent again until it is acknowledged; if false, sent at once if there is a link, or never. Default true.
+   */
   qos?: boolean;
-  /** In dialect 1, not sent before all earlier ones are acknowledged. Dialect 2 needs no waiting. Default true. */
+  /**
+   * In dialect 1, whether to wait until all earlier messages are acknowledged. Dialect 2 needs no waiting. Default
+   * true.
+   */
   wait?: boolean;
   /**
-   * For how long it is of use, in ms: 1 to 31,536,000,000, a year. By then it is delivered, or not any more: who wrote
-   * it is told EXPIRED. If it was sent and its ack did not come, the next connection decides; where that cannot (in
-   * dialect 1, or as the device has lost its memory), UNDECIDED. Only with qos. Default: for ever.
+   * Deadline in ms from now: 1 to 31,536,000,000, a year. If it is not delivered by then, it never is, and its writer
+   * gets EXPIRED. If it was sent but its ack did not come, the next connection decides; if that cannot (in dialect 1,
+   * or because the device has lost its memory), its writer gets UNDECIDED. Only with qos. Default: none.
    */
   expires?: number;
 }
 
-/** Who wrote a message, and wants to know what became of it. */
+/** The writer of a message, which is told the outcome. */
 export interface Writer {
   /** The message has been accepted. */
   accepted?(message: Outgoing): void;
   arrived(): void;
-  /** It is not sent any more. That is not safe yet. */
+  /** The message is not sent any more. That is not safe yet. */
   failed(error: LocalError): void;
 }
 
-/** A message that was withdrawn as its time was up. */
+/** A message that was withdrawn at its deadline. */
 export interface Expired {
   readonly text: string;
   /** EXPIRED or UNDECIDED. */
@@ -50,22 +55,22 @@ export interface Expired {
 
 const NONE: readonly Expired[] = [];
 
-/** Whose messages they are. */
+/** The device that the messages are for. */
 export interface OutboxOwner {
   readonly record: DeviceRecord;
   readonly limits: Limits;
   readonly share: PoolShare;
   readonly counts: MessageCounts;
-  /** Where the device is, for people. */
+  /** The state of the device's link, for people. */
   whereabouts(now: number): string;
 }
 
 export class Outbox {
   readonly #owner: OutboxOwner;
-  readonly #text: QueueText; // of what was not withdrawn
+  readonly #text: QueueText; // text of messages that were not withdrawn
   readonly #deadlines: Deadlines;
-  #writers: Map<Outgoing, Writer> | undefined; // of those who wait
-  #expired: Expired[] | undefined; // that nobody has asked for yet
+  #writers: Map<Outgoing, Writer> | undefined; // by message, the writers that wait
+  #expired: Expired[] | undefined; // not taken yet by `takeExpired`
 
   constructor(owner: OutboxOwner) {
     const { record, share } = owner;
@@ -86,13 +91,13 @@ export class Outbox {
     return message;
   }
 
-  /** A message to the device's firmware: there is always room for the few that there are, and nobody counts them. */
+  /** Adds a message to the device's firmware. These are few, so they always have room and are not counted. */
   add(text: string, now: number): Outgoing {
     this.#text.add(text);
     return this.#owner.record.write(text, { overtakes: false, qos: true }, now);
   }
 
-  /** The message accepted last never was. */
+  /** Undoes the last `accept`. */
   unaccept(): void {
     const { record, counts } = this.#owner;
     this.#leaves(record.outbox.at(-1)!);
@@ -100,18 +105,18 @@ export class Outbox {
     record.unwrite();
   }
 
-  /** A message without qos is in the record as well. */
+  /** A message without qos has been added to the record. */
   added(line: string): void {
     this.#text.add(line);
   }
 
-  /** Somebody waits for a message. */
+  /** Registers the writer that waits for a message. */
   await(message: Outgoing, writer: Writer): void {
     (this.#writers ??= new Map()).set(message, writer);
     writer.accepted?.(message);
   }
 
-  /** The device has a message, or it was withdrawn: it has left the outbox. */
+  /** A message has left the outbox: the device has it, or it was withdrawn. */
   settled(message: Outgoing): void {
     this.#leaves(message);
     if (message.qos && isOfApplication(message)) this.#owner.counts.delivered++;
@@ -120,7 +125,7 @@ export class Outbox {
     if (!writer && message.text !== WITHDRAWN) this.#reply(message, DONE);
   }
 
-  /** The process is told that has written the message, if nobody here waits for it. */
+  /** Replies to the process that wrote the message, if it was another one. */
   #reply({ from }: Outgoing, outcome: Outcome): void {
     if (from !== undefined) this.#owner.record.reply(from, outcome);
   }
@@ -132,7 +137,7 @@ export class Outbox {
     if (!writer) this.#reply(message, failure(why));
   }
 
-  /** Withdraws a message. @returns who waits for it */
+  /** Withdraws a message. @returns the writer that waits for it */
   withdraw(message: Outgoing): Writer | undefined {
     this.#leaves(message);
     this.#owner.record.withdraw(message);
@@ -142,8 +147,8 @@ export class Outbox {
   /**
    * A device has come back: withdraws what it cannot take any more.
    *
-   * @param lineBytes Longest text that it takes.
-   * @param reports Told of messages that today's rules would not have allowed.
+   * @param lineBytes Longest text that it accepts.
+   * @param reports Receives messages that the present rules would not have allowed.
    */
   fit(lineBytes: number, reports: SessionReports): void {
     const { record } = this.#owner;
@@ -153,13 +158,13 @@ export class Outbox {
         if (!isForFirmware(message.text)) reports.notWritten(record.id, message.text);
         this.withdraw(message);
       } else if (byteLength(message.text) > lineBytes) {
-        const why = `the device has come back and takes only ${lineBytes} bytes`;
+        const why = `the device has come back and accepts only ${lineBytes} bytes`;
         this.#fails(message, new LocalError("BAD_TEXT", why));
       }
     }
   }
 
-  /** Drops all. @param why What their writers are told. @returns how many were not withdrawn before */
+  /** Drops all messages. @param why The error for their writers. @returns how many were not withdrawn before */
   clear(why: LocalError): number {
     const { record } = this.#owner;
     let count = 0;
@@ -184,7 +189,7 @@ export class Outbox {
     return writer;
   }
 
-  /** Why no message can be accepted now, for people; undefined: it can. */
+  /** Why no message can be accepted now, for people; undefined: one can. */
   whyFull(now: number): string | undefined {
     const { record: { outbox }, limits, share } = this.#owner;
     if (outbox.length >= limits.outbox || this.#text.units >= limits.queueText) {
@@ -196,17 +201,17 @@ export class Outbox {
     const age = now - (oldest?.written ?? now);
     if (age <= limits.outboxAge) return undefined;
     return `the oldest of ${outbox.length} messages has waited for this device for ` +
-      `${seconds(age)}, and ${seconds(limits.outboxAge)} is the most (limit outboxAge): ` +
-      `${this.#owner.whereabouts(now)}; it goes on when the device has taken that message`;
+      `${seconds(age)}, more than ${seconds(limits.outboxAge)} (limit outboxAge):  ` +
+      `${this.#owner.whereabouts(now)}; writes work again when the device has acknowledged it`;
   }
 
-  /** There is a connection, to be used from now on. */
+  /** A connection has begun. */
   connected(dialect: Dialect, now: number): void {
     this.#deadlines.connected(dialect.isTold);
     this.#expire(now, dialect);
   }
 
-  /** A connection is gone. */
+  /** A connection has ended. */
   disconnected(dialect: Dialect): void {
     this.#deadlines.disconnected(dialect.underWay);
   }
@@ -216,7 +221,7 @@ export class Outbox {
     return this.#deadlines.next;
   }
 
-  /** Withdraws the messages whose time is up, as far as it is known what has become of them. */
+  /** Withdraws the messages past their deadline whose fate is known. */
   expire(now: number, dialect: Dialect | undefined): void {
     if (now >= this.expiry) this.#expire(now, dialect);
   }
@@ -231,11 +236,11 @@ export class Outbox {
       this.#fails(message, error);
       (this.#expired ??= []).push({ text, error });
     }
-    // The next connection begins behind them.
+    // The next connection starts after them.
     while (!dialect && record.outbox[0]?.text === WITHDRAWN) record.settle();
   }
 
-  /** Messages that were withdrawn since the last call, as their time was up. */
+  /** Messages that were withdrawn at their deadline since the last call. */
   takeExpired(): readonly Expired[] {
     const expired = this.#expired ?? NONE;
     this.#expired = undefined;

@@ -1,7 +1,10 @@
-/** The outcome of something that another process of a fleet has asked for, as text for that process. */
+/** The outcome of an order of another process of a fleet, as text for that process. */
 import { LocalError } from "../protocol/errors.ts";
 
-/** Done; or why not; or the line with which a device answers; or how many messages were dropped; or what is shown of the device by now, a `DeviceView`. */
+/**
+ * Done; or why not; or the line with which a device answers; or how many messages were dropped; or the device's present
+ * state, a `DeviceView`.
+ */
 export type Outcome =
   | Readonly<Record<never, never>>
   | { readonly inbox: number; readonly outbox: number }
@@ -17,7 +20,7 @@ export function failure({ code, message }: LocalError): Outcome {
   return { code, message };
 }
 
-/** @returns undefined: it is of a process that knows more than this one */
+/** @returns undefined: a newer version wrote it */
 export function parseOutcome(text: string): Outcome | undefined {
   let outcome: unknown;
   try {
@@ -34,7 +37,7 @@ export function parseOutcome(text: string): Outcome | undefined {
   return typeof line === "string" ? { line } : DONE;
 }
 
-/** The error that an outcome tells; undefined: none. */
+/** The error of an outcome; undefined: none. */
 export function errorOf(outcome: Outcome): LocalError | undefined {
   if (!("code" in outcome)) return undefined;
   return new LocalError(outcome.code as LocalError["code"], outcome.message);

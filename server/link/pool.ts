@@ -1,7 +1,7 @@
-/** What a message takes of the pool beside its text, in UTF-16 units: about what the engine needs for it. */
+/** What a message takes from the pool besides its text, in UTF-16 units: about what the engine needs for it. */
 export const MESSAGE = 100;
 
-/** All that the queues of all devices hold, and their dead letters, in UTF-16 units, and how much that may be. */
+/** Size of all devices' queues and dead letters in UTF-16 units, and its limit. */
 export class Pool {
   readonly #most: number;
   readonly #hasNamed: () => boolean;
@@ -9,8 +9,8 @@ export class Pool {
   #takenOpen = 0;
 
   /**
-   * @param most Beyond it, a queue that is not empty takes nothing more.
-   * @param hasNamed Whether there are devices that strangers must leave room for: half of it.
+   * @param most The limit: beyond it, a queue that is not empty takes nothing more.
+   * @param hasNamed Whether there are named devices, for which strangers must leave half of it.
    */
   constructor(most: number, hasNamed: () => boolean = () => false) {
     this.#most = most;
@@ -23,8 +23,8 @@ export class Pool {
   }
 
   /**
-   * @param isOpen Whether for a device whose name anybody may say.
-   * @param beside What does not count, as it only moves: it is of that device.
+   * @param isOpen Whether it is for a device whose id anybody may claim.
+   * @param beside What does not count, because it only moves within that device's queues.
    */
   hasRoom(isOpen: boolean, beside = 0): boolean {
     if (this.#taken - beside >= this.#most) return false;
@@ -38,12 +38,12 @@ export class Pool {
 
   /** Why there is no room, for people. */
   get whyFull(): string {
-    return `the queues and dead letters of all devices hold ${this.#taken} units of text, and ${this.#most} are the most ` +
+    return `the queues and dead letters of all devices hold ${this.#taken} units of text, at most ${this.#most} are allowed ` +
       `(limit totalText${this.#hasNamed() ? ", half of it for devices without a key" : ""})`;
   }
 }
 
-/** What the queues of one device take of the pool. */
+/** The part of the pool that one device's queues take. */
 export class PoolShare {
   readonly #pool: Pool;
   #taken = 0;
@@ -55,7 +55,7 @@ export class PoolShare {
     this.#isOpen = isOpen;
   }
 
-  /** Whether anybody may say the device's name. */
+  /** Whether anybody may claim the device's id. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
@@ -70,12 +70,12 @@ export class PoolShare {
     return this.#pool.hasRoom(this.#isOpen);
   }
 
-  /** Why it has none, for people. */
+  /** Why it has no room, for people. */
   get whyFull(): string {
     return this.#pool.whyFull;
   }
 
-  /** Whether a message of a queue may stay beyond it, where nothing limits how many follow. */
+  /** Whether a message may stay in a queue although the pool is full, where nothing else limits how many follow. */
   mayKeep(text: string): boolean {
     return this.#pool.hasRoom(this.#isOpen, text.length + MESSAGE);
   }
@@ -90,7 +90,7 @@ export class PoolShare {
     this.#change(-text.length - MESSAGE);
   }
 
-  /** The device is here no longer: what still happens in its queues takes nothing. */
+  /** The device has left memory: changes of its queues count no more. */
   leave(): void {
     this.#change(-this.#taken);
     this.#isGone = true;
@@ -103,7 +103,7 @@ export class PoolShare {
   }
 }
 
-/** Text of one kind that a device's queues hold. */
+/** The size of one kind of text in a device's queues. */
 export class QueueText {
   /** In UTF-16 units. */
   units = 0;

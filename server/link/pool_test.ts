@@ -76,7 +76,7 @@ Deno.test("when the queues of all devices are full, none grows, and each may hav
   for (let n = 0; n < 3; n++) greedy.write("x", {}, nobody, 0);
   assertEquals(
     refused(greedy),
-    "the queues and dead letters of all devices hold 303 units of text, and 300 are the most (limit totalText)",
+    "the queues and dead letters of all devices hold 303 units of text, at most 300 are allowed (limit totalText)",
   );
   assertEquals(greedy.write("x", { qos: false }, nobody, 0), false);
   other.write("one", {}, nobody, 0);

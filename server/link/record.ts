@@ -2,25 +2,25 @@ import { FIRMWARE } from "../protocol/lines.ts";
 import { DuplicateRecord, type Noted } from "./duplicates.ts";
 import type { Outcome } from "./outcome.ts";
 
-/** A message on its way to a device. */
+/** A message to a device. */
 export interface Outgoing {
-  /** Number in the stream of messages to this device: dialect 2's name for it. */
+  /** Its number in the stream of messages to this device, used by dialect 2. */
   readonly seq: number;
-  /** Dialect 1's name for it, 0 to 255; given when it is sent in that dialect for the first time. */
+  /** Its id in dialect 1, 0 to 255; assigned when it is first sent in that dialect. */
   id: number | undefined;
   /** "\0" if it was withdrawn: only its number counts. */
   text: string;
-  /** Whether, in dialect 1, it may go out before the messages ahead of it are acknowledged. */
+  /** Whether, in dialect 1, it may be sent before the messages ahead of it are acknowledged. */
   readonly overtakes: boolean;
-  /** Without, it is withdrawn when the connection ends. */
+  /** If false, it is withdrawn when the connection ends. */
   readonly qos: boolean;
-  /** When it was accepted, in ms on the process's clock that never goes back; before 0: by an earlier process. */
+  /** When it was accepted, in ms on the process's monotonic clock; negative: by an earlier process. */
   readonly written: number;
-  /** From when on it is not sent any more, on that clock; undefined: it is sent until it has arrived. */
+  /** Its deadline on that clock; undefined: it is sent until it has arrived. */
   readonly expires: number | undefined;
-  /** The device may have it, and cannot say so any more. Only noted of a message that expires. */
+  /** Whether the device may have it, but cannot say so any more. Only set for a message with a deadline. */
   isDoubtful: boolean;
-  /** Where it is told what has become of the message: another process has written it. Kept with it. */
+  /** If another process wrote it, where to report the outcome. Stored with the message. */
   readonly from?: string;
 }
 
@@ -32,15 +32,15 @@ export interface Manner extends Pick<Outgoing, "overtakes" | "qos"> {
   readonly from?: string;
 }
 
-/** A message from a device that its application has failed with again and again. */
+/** A message from a device with which its application has failed repeatedly. */
 export interface DeadLetter {
-  /** Its number among all messages from the device, from 0 on. */
+  /** Its number among all messages from the device, from 0. */
   readonly number: number;
-  /** What it says. */
+  /** Its text. */
   readonly text: string;
   /** The application's error, its first 200 characters. */
   readonly error: string;
-  /** When it was given up, in ms since 1970. */
+  /** When it was set aside, in ms since 1970. */
   readonly date: number;
 }
 
@@ -48,17 +48,17 @@ export interface DeadLetter {
 export const WITHDRAWN = "\0";
 
 /**
- * A memo whose key begins so says that somebody waits for what becomes of something with the device. The rest of the key
- * is where he is told, as `Outgoing.from`: also if the device is forgotten.
+ * Prefix of memo keys: another process waits for an outcome that concerns the device. The rest of the key is where to
+ * report it, as `Outgoing.from`, also if the device is forgotten.
  */
 export const WAITS = ">";
 
-/** Whether an application has written it, and it was not withdrawn. */
+/** Whether it is an application's message that was not withdrawn. */
 export function isOfApplication({ text }: Outgoing): boolean {
   return text !== WITHDRAWN && !text.startsWith(FIRMWARE);
 }
 
-/** Told of every change of a record, so that a store need only be told the difference. */
+/** Receives every change of a record, so that a store need only write the difference. */
 export interface Journal {
   /** A message has entered or left a queue. */
   moved(): void;
@@ -66,17 +66,17 @@ export interface Journal {
   changed(): void;
   /** A message in the outbox was given an id, became doubtful or was withdrawn. */
   altered(message: Outgoing): void;
-  /** In dialect 1, what an id carried was noted; with id 0, others may have been forgotten. */
+  /** In dialect 1, the text of an id was noted; with id 0, other ids may have been forgotten. */
   heard(id: number): void;
   /** A memo has changed. @param before Its old value; undefined: there was no memo. */
   kept(key: string, before: string | undefined): void;
-  /** Another process must be told of an outcome. @param to Where: what it has given as `Outgoing.from` */
+  /** Another process must be told an outcome. @param to Where: its `Outgoing.from` */
   replied(to: string, outcome: Outcome): void;
-  /** The last `replied` never was. */
+  /** Undoes the last `replied`. */
   unreplied(): void;
 }
 
-/** Nothing is kept of a record that is only looked at. */
+/** A journal for records that are only read. */
 export const NOWHERE: Journal = {
   moved() {},
   changed() {},
@@ -87,9 +87,9 @@ export const NOWHERE: Journal = {
   unreplied() {},
 };
 
-/** The state of a record beside its queues. */
+/** The state of a record besides its queues. */
 export interface Positions {
-  /** Names the stream of messages to the device; new when that stream was lost. 32 bits. */
+  /** Epoch of the stream of messages to the device; new when that stream was lost. 32 bits. */
   txEpoch: number;
   /** Number of the next message to the device. 32 bits. */
   txNext: number;
@@ -98,29 +98,29 @@ export interface Positions {
   /** Dialect 1's id of the next message; 0 only for the first: it tells the device that nothing is
    * remembered. */
   nextId: number;
-  /** The device's name for its stream; 0 if none is known. */
+  /** Epoch of the device's own stream; 0 if unknown. */
   rxEpoch: number;
   /** Number of the next message from the device. 32 bits. */
   rxNext: number;
   /** How often the device has connected. */
   connects: number;
-  /** How many messages have left the inbox: the number of the oldest in it. */
+  /** How many messages have left the inbox, which is the number of the oldest in it. */
   processed: number;
 }
 
-/** All that is kept of one device. */
+/** All that is stored of one device. */
 export interface DeviceState {
-  /** What does not follow from the queues. */
+  /** The state that does not follow from the queues. */
   readonly positions: Positions;
-  /** Messages ever written to the device. Unlike `positions.txNext`, its low 32 bits, it does not wrap. */
+  /** Messages ever written to the device. Unlike `positions.txNext`, which has its low 32 bits, it does not wrap. */
   readonly sent: number;
   /** Messages from the device that are not processed; oldest first. */
   readonly inbox: string[];
   /** Messages to the device that are not acknowledged; oldest first. */
   readonly outbox: Outgoing[];
-  /** Ids of dialect 1, and what is known of them. */
+  /** Ids of dialect 1, with the record of each. */
   readonly heard: [id: number, noted: Noted][];
-  /** Messages from the device that were given up; oldest first. Missing or empty: there are none. */
+  /** Dead letters; oldest first. Missing or empty: there are none. */
   readonly deadLetters?: DeadLetter[];
   /** Small values that the layer above keeps, in any order. Missing or empty: there are none. */
   readonly memos?: [key: string, text: string][];
@@ -130,7 +130,7 @@ const NONE: [number, Noted][] = [];
 
 const NO_MEMOS: ReadonlyMap<string, string> = new Map();
 
-/** State of a device that was never here; for tests, of one to which this many messages were written once. */
+/** State of a new device; for tests, of one to which this many messages were written. */
 export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceState {
   const txNext = sent % 2 ** 32;
   return {
@@ -152,28 +152,28 @@ export function newState(sent = 0, positions: Partial<Positions> = {}): DeviceSt
   };
 }
 
-/** All that is remembered about one device. It changes through its methods alone. */
+/** Everything remembered about one device. It changes only through its methods. */
 export class DeviceRecord {
   /** Received, not yet processed by the application; oldest first. */
   readonly inbox: string[];
   /** Accepted from the application, not yet acknowledged by the device; oldest first. */
   readonly outbox: Outgoing[];
-  /** What the device sent last in dialect 1, to know its repeats. */
+  /** What the device last sent in dialect 1, to recognise repeats. */
   readonly duplicates = new DuplicateRecord();
   /** How many messages of the inbox are safe in the store, and may be shown to the application. */
   safe: number;
   readonly positions: Positions;
   /**
-   * A device that did not know our stream was told its name, and may have taken that over: what it says next that it
-   * has, says nothing of what it had before. Not remembered, so it is true at first. See `Deadlines`.
+   * Whether a device that did not know our stream may have adopted its epoch from a welcome: then the next position
+   * that it sends says nothing about what it had before. Not stored, so it is true at first. See `Deadlines`.
    */
   mayHaveForgotten = true;
   readonly #state: { -readonly [Key in keyof DeviceState]: DeviceState[Key] };
-  #tellsHeard = false; // whether the state has what is noted; to look it up there would be dear
+  #tellsHeard = false; // whether the state has `heard`; looking that up would be expensive
   #memos: Map<string, string> | undefined; // as soon as there is one
   readonly #journal: Journal;
 
-  /** @param state What a store has of the device. From now on it belongs to the record. */
+  /** @param state The stored state of the device. From now on it belongs to the record. */
   constructor(readonly id: string, journal: Journal, state: DeviceState = newState()) {
     const { positions, sent, inbox, outbox, heard, deadLetters, memos } = state;
     const { duplicates } = this;
@@ -184,7 +184,7 @@ export class DeviceRecord {
     this.positions = positions;
     this.safe = inbox.length;
     this.#forgetBehind();
-    // Properties of its own, not of a prototype: JSON and structuredClone take these only.
+    // Own properties, not a prototype's: JSON and structuredClone copy only these.
     this.#state = {
       positions,
       sent,
@@ -197,7 +197,7 @@ export class DeviceRecord {
     if (memos && memos.length > 0) this.#keepMemos(memos);
   }
 
-  /** An accessor of its own makes a dictionary of the object, 560 bytes: only devices of dialect 1 get one. */
+  /** An own accessor turns the object into a dictionary, 560 bytes: only devices of dialect 1 get one. */
   #tellHeard(): void {
     const { duplicates } = this;
     this.#tellsHeard = true;
@@ -208,7 +208,7 @@ export class DeviceRecord {
     });
   }
 
-  /** From now on there may be memos: only such devices pay for it, as in `#tellHeard`. */
+  /** Prepares for memos; only devices that have some pay for it, as in `#tellHeard`. */
   #keepMemos(known?: DeviceState["memos"]): Map<string, string> {
     const memos = this.#memos = new Map(known);
     Object.defineProperty(this.#state, "memos", {
@@ -219,7 +219,7 @@ export class DeviceRecord {
     return memos;
   }
 
-  /** All that a store has to keep. It is alive. */
+  /** Everything that a store has to keep. It is a live object. */
   get state(): DeviceState {
     return this.#state;
   }
@@ -234,13 +234,13 @@ export class DeviceRecord {
     return Math.max(0, this.positions.txSent - this.txFirst | 0);
   }
 
-  /** All that is in the outbox may be sent in dialect 2 as soon as this is safe. */
+  /** Lets dialect 2 send the whole outbox as soon as this is safe. */
   release(): void {
     const { txNext, txSent } = this.positions;
     if (txSent !== txNext) this.change({ txSent: txNext });
   }
 
-  /** Changes what does not follow from the queues. */
+  /** Changes the state that does not follow from the queues. */
   change(positions: Partial<Omit<Positions, "txNext" | "processed">>): void {
     Object.assign(this.positions, positions);
     this.#journal.changed();
@@ -251,7 +251,7 @@ export class DeviceRecord {
     this.#journal.moved();
   }
 
-  /** Notes what an id of dialect 1 carried. Returns whether that is new. */
+  /** Notes the text of an id of dialect 1. Returns whether the message is new. */
   hear(id: number, text: string): boolean {
     if (!this.duplicates.note(id, text, this.positions.connects)) return false;
     if (!this.#tellsHeard) this.#tellHeard();
@@ -284,23 +284,23 @@ export class DeviceRecord {
     return text;
   }
 
-  /** A dead letter is one no more. @param revives It comes to the end of the inbox. */
+  /** Removes a dead letter. @param revives Whether it goes to the end of the inbox. */
   exhume(letter: DeadLetter, revives: boolean): void {
     this.#state.deadLetters = this.#state.deadLetters!.filter((other) => other !== letter);
     if (revives) this.inbox.push(letter.text);
     this.#journal.moved();
   }
 
-  /** Small values that the layer above keeps of the device. It is alive. */
+  /** Small values that the layer above keeps for the device. It is a live object. */
   get memos(): ReadonlyMap<string, string> {
     return this.#memos ?? NO_MEMOS;
   }
 
   /**
-   * Keeps a small value of the layer above, in one commit with all else that changes. That layer bounds how many there
-   * are, and how long; keys and texts are well-formed Unicode, as messages are.
+   * Keeps a small value of the layer above, in one commit with all other changes. That layer bounds their number and
+   * length; keys and texts are well-formed Unicode, like messages.
    *
-   * @param text undefined: it is kept no more
+   * @param text undefined: removes it
    */
   setMemo(key: string, text: string | undefined): void {
     const before = this.#memos?.get(key);
@@ -350,14 +350,14 @@ export class DeviceRecord {
   }
 
   /**
-   * What was sent in dialect 1 leaves `txSent` behind the outbox. That means the same as its front, so it need not be
-   * safe; but it must not fall so far behind that it would seem to be ahead.
+   * Messages sent in dialect 1 leave `txSent` behind the outbox. That means the same as the outbox's front, so it
+   * need not be safe; but it must not fall so far behind that, wrapped, it would seem to be ahead.
    */
   #forgetBehind(): void {
     if (this.sent === 0) this.positions.txSent = this.txFirst;
   }
 
-  /** Gives out the next id of dialect 1, to a message if there is one that needs it for a repetition. */
+  /** Assigns the next id of dialect 1, to a message if it may have to be repeated. */
   giveId(message?: Outgoing): number {
     const id = this.positions.nextId;
     this.change({ nextId: id % 255 + 1 });
@@ -373,7 +373,7 @@ export class DeviceRecord {
     this.#journal.altered(message);
   }
 
-  /** Tells another process of an outcome, in the commit in which all else that changes becomes safe. */
+  /** Reports an outcome to another process, in the same commit as all other changes. */
   reply(to: string, outcome: Outcome): void {
     this.#journal.replied(to, outcome);
   }

@@ -1,17 +1,20 @@
-/** How long a device takes to acknowledge. One message at a time is timed, from when it is handed to the socket. */
+/**
+ * Measures how long a device takes to acknowledge. One message at a time is timed, from when it is handed to the
+ * socket.
+ */
 import type { Outgoing } from "./record.ts";
 
 export class RoundTrip {
   #ms: number | undefined;
-  #message: Outgoing | undefined; // that is timed
+  #message: Outgoing | undefined; // the message being timed
   #sent = 0;
 
-  /** Of the last message that was timed, in ms; undefined: no message was timed yet. */
+  /** The last measured time in ms; undefined: none yet. */
   get ms(): number | undefined {
     return this.#ms;
   }
 
-  /** A message goes out, for the first time on this connection. */
+  /** A message is sent for the first time on this connection. */
   sent(message: Outgoing, now: number): void {
     if (this.#message) return;
     this.#message = message;
@@ -25,7 +28,7 @@ export class RoundTrip {
     this.#message = undefined;
   }
 
-  /** Messages go out again: nobody could say which of the two an ack is for. */
+  /** Messages are sent again, so an ack cannot be matched to one of the two. */
   repeated(): void {
     this.#message = undefined;
   }

@@ -1,17 +1,17 @@
 /**
- * The server's end of the link to one device, over all the connections that it ever makes: a state
- * machine without socket, clock, timer or disk. What was read and the time go in; what is to be sent, the
- * messages and the next deadline come out. All times are in ms on one clock that never goes back.
+ * The server's end of the link to one device, across all its connections: a state machine without socket,
+ * clock, timer or disk. Received bytes and the time go in; output, messages and the next deadline come
+ * out. All times are in ms on one monotonic clock.
  *
  *            connect                    first line               disconnect, or tick finds silence
  *   OFFLINE ---------> CONNECTED, quiet ----------> CONNECTED ----------> OFFLINE
  *                      (keepalives and acks only)   (messages too)
  *
- * Whoever drives it calls `Store.commit` between what goes in and what comes out: `transmit` and `peek`
- * may only give what is safe. That, with three rules, gives "every message once and in order":
- * - a message is acknowledged after it is in the inbox, and known again when it is repeated;
- * - messages go out in order, and after an outage all that the device does not have, again in order;
- * - a full inbox accepts nothing: not acknowledged, a message stays with the device.
+ * Its driver calls `Store.commit` between input and output: `transmit` and `peek` return only what is
+ * safe. Together with three rules this gives "every message once and in order":
+ * - a message is acknowledged after it is in the inbox, and recognised when it is repeated;
+ * - messages are sent in order, and after an outage all that the device does not have, again in order;
+ * - a full inbox accepts nothing: a message that is not acknowledged stays with the device.
  */
 import { LocalError, PeerError } from "../protocol/errors.ts";
 import { noMessages } from "./counts.ts";
@@ -36,40 +36,45 @@ import {
 } from "./record.ts";
 import { checkText, lineId, type Lines } from "../protocol/lines.ts";
 
-/** Messages that may be read beyond a full inbox. An honest device has no more than ids without an ack. */
+/**
+ * Most messages that are read beyond a full inbox. A correct device has no more unacknowledged, as it has no more ids.
+ */
 const BACKLOG = 256;
 
-/** UTF-16 units of them that may be read also when the queues of all devices are full. */
+/** Most UTF-16 units of these when the queues of all devices are full. */
 const BACKLOG_TEXT = 64 * 1024;
 
-/** Characters that may wait for a socket that takes nothing. Beyond this we stop reading and refuse messages without qos, so nothing adds to it. */
+/**
+ * Most characters that wait for a stalled socket. Beyond this we stop reading and refuse messages without qos, so
+ * nothing adds to it.
+ */
 const OUTPUT = 64 * 1024;
 
 /** How many messages were dropped. */
 export interface Cleared {
-  /** Of the device, which its application has not processed. */
+  /** Messages from the device that its application has not processed. */
   inbox: number;
-  /** To the device, which it has not acknowledged. */
+  /** Messages to the device that it has not acknowledged. */
   outbox: number;
 }
 
 export class Session {
   #dialect: Dialect | undefined;
-  #proven = false; // something was heard on this connection after its hello
+  #proven = false; // whether anything came on this connection after its hello
   #heard = 0;
-  #met = false; // it has connected to this session
+  #met = false; // whether it has ever connected to this session
   #sent = 0;
-  #backlog: string[] = []; // messages read, but neither accepted nor acknowledged: the inbox is full
+  #backlog: string[] = []; // messages read but neither accepted nor acknowledged, because the inbox is full
   readonly #inboxText: QueueText;
   readonly #outbox: Outbox;
   readonly #backlogText: QueueText;
-  #lineBytes: number; // longest text that the device takes, as far as is known
+  #lineBytes: number; // longest text that the device is known to accept
   readonly counts = noMessages();
 
   /**
-   * @param record What is remembered of the device.
-   * @param timeout Silence that is taken for an outage, in ms.
-   * @param share What its queues take of what all devices may hold.
+   * @param record The device's record.
+   * @param timeout Silence that counts as an outage, in ms.
+   * @param share Its share of the pool that all devices' queues use.
    */
   constructor(
     readonly record: DeviceRecord,
@@ -84,19 +89,19 @@ export class Session {
     for (const text of record.inbox) this.#inboxText.add(text);
     this.#outbox = new Outbox(this);
     for (const { text } of record.state.deadLetters ?? []) share.add(text);
-    this.disconnect(); // a killed server had no time to
+    this.disconnect(); // a server that was killed could not do this
   }
 
   get connected(): boolean {
     return this.#dialect !== undefined;
   }
 
-  /** On this connection, from sending a message to its ack: the last that was timed, in ms. */
+  /** Time from sending a message to its ack, in ms: the last one measured on this connection. */
   get roundTrip(): number | undefined {
     return this.#dialect?.roundTrip.ms;
   }
 
-  /** Nothing waits: no message of the device, none to it. */
+  /** Whether no message from the device or to it waits. */
   get isIdle(): boolean {
     const { inbox, outbox } = this.record;
     return inbox.length === 0 && !outbox.some(isOfApplication);
@@ -104,7 +109,7 @@ export class Session {
 
   /**
    * Whether the socket should be read: not while acks wait for it, and not while the inbox is full. But
-   * when we wait for acks ourselves they may be next, and the application may read on only then.
+   * if we wait for acks ourselves they may be next, and the application may go on only then.
    */
   get wantsInput(): boolean {
     const dialect = this.#dialect;
@@ -115,11 +120,11 @@ export class Session {
   }
 
   /**
-   * A connection has proved that it is the device's.
+   * A connection has proven that it belongs to the device.
    *
-   * @param dialect Made after `disconnect`, as it may change the record.
-   * @param lineBytes Longest text that the device takes.
-   * @param quiet Nothing may be sent before the device is heard again.
+   * @param dialect To be made after `disconnect`, because making it may change the record.
+   * @param lineBytes Longest text that the device accepts.
+   * @param quiet Whether no messages may be sent before the device is heard again.
    */
   connect(dialect: Dialect, lineBytes: number, quiet: boolean, now: number): void {
     this.#dialect = dialect;
@@ -138,29 +143,29 @@ export class Session {
     return this.#outbox.expiry;
   }
 
-  /** Withdraws the messages whose time is up, as far as it is known what has become of them. */
+  /** Withdraws the messages past their deadline whose fate is known. */
   expire(now: number): void {
     this.#outbox.expire(now, this.#dialect);
   }
 
-  /** Messages that were withdrawn since the last call, as their time was up: to be told when that is safe. */
+  /** Messages that were withdrawn at their deadline since the last call; to be reported when that is safe. */
   takeExpired(): readonly Expired[] {
     return this.#outbox.takeExpired();
   }
 
-  /** Longest text that the device takes, as far as is known, in bytes. */
+  /** Longest text that the device is known to accept, in bytes. */
   get lineBytes(): number {
     return this.#lineBytes;
   }
 
-  /** Whether there is a connection, and the device's firmware takes messages of its own by it. */
+  /** Whether there is a connection on which the device's firmware takes messages of its own. */
   get takesFirmware(): boolean {
     return this.#dialect?.takesFirmware ?? false;
   }
 
   /**
-   * Says something that starts with %x02 to the device's firmware: on this connection, or it is withdrawn at the next
-   * one's greeting. Whoever does bounds how much of it waits. Only if `takesFirmware`.
+   * Sends a text that starts with %x02 to the device's firmware: on this connection, or it is withdrawn at the next
+   * greeting. The caller bounds how many wait. Only if `takesFirmware`.
    * @param arrived Called when the device has it. The record may be changed.
    */
   tell(text: string, arrived: () => void, now: number): void {
@@ -168,7 +173,7 @@ export class Session {
     this.#dialect!.prepare();
   }
 
-  /** The connection is gone. Half a line that it left is forgotten. */
+  /** The connection has ended. An unfinished line of it is dropped. */
   disconnect(): void {
     if (this.#dialect) this.#outbox.disconnected(this.#dialect);
     this.#dialect = undefined;
@@ -180,9 +185,10 @@ export class Session {
   }
 
   /**
-   * Drops all that waits, in both directions. There is no connection: on the next one both ends go on behind it.
+   * Drops all queued messages in both directions. There must be no connection; on the next one both ends
+   * continue after them.
    *
-   * @param why What the writers of messages to the device are told.
+   * @param why The error for the writers of messages to the device.
    */
   clear(why: LocalError): Cleared {
     const inbox = this.record.inbox.length;
@@ -230,8 +236,8 @@ export class Session {
   /**
    * A keepalive was read, and nothing else.
    *
-   * @returns whether that is all: nothing has changed that must be made safe, and nothing is to be sent. If not,
-   * `receive` it
+   * @returns whether that was all: nothing must be made safe, and nothing is to be sent. If false, pass it to
+   * `receive`
    */
   hear(now: number): boolean {
     if (!this.#proven) return false;
@@ -239,7 +245,7 @@ export class Session {
     return true;
   }
 
-  /** Whether the inbox has no room: the device keeps what it has until there is some. */
+  /** Whether the inbox has no room: the device keeps its messages until there is some. */
   get isFull(): boolean {
     const { record: { inbox }, limits } = this;
     if (inbox.length >= limits.inbox || this.#inboxText.units >= limits.queueText) return true;
@@ -258,7 +264,7 @@ export class Session {
     return true;
   }
 
-  /** Keeps a message until there is room for it. In dialect 1 it may be sent again meanwhile. */
+  /** Keeps a message until there is room for it. In dialect 1 the device may repeat it meanwhile. */
   #postpone(line: string): void {
     if (this.#backlog.includes(line)) return;
     this.#backlog.push(line);
@@ -307,14 +313,14 @@ export class Session {
     this.#left(text);
   }
 
-  /** A dead letter is one no more. @param revives It is in the inbox again. */
+  /** A dead letter was removed. @param revives Whether it is in the inbox again. */
   exhumed(text: string, revives: boolean): void {
     this.share.remove(text);
     if (revives) this.#inboxText.add(text);
   }
 
   /**
-   * Accepts a message for the device. `writer` is told what becomes of it, if it has qos.
+   * Accepts a message for the device. With qos, `writer` is told the outcome.
    *
    * @returns false if it was not accepted: it has no qos, and there is no link
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT; OUTBOX_FULL
@@ -346,34 +352,34 @@ export class Session {
   }
 
   /**
-   * Accepts a message that may be withdrawn without a trace: its transaction may fail. Nothing is sent of it before
-   * `resume`.
+   * Accepts a message that `unenqueue` can undo, as its transaction may fail. Nothing is sent before `resume`.
    *
-   * @param line From `check`, as the manner.
-   * @throws {LocalError} OUTBOX_FULL; BAD_TEXT: the device has come back meanwhile, and takes shorter lines
+   * @param line From `check`, like the manner.
+   * @throws {LocalError} OUTBOX_FULL; BAD_TEXT: the device has come back meanwhile, and accepts only shorter
+   * lines
    */
   enqueue(line: string, manner: Manner, now: number): void {
     this.#outbox.accept(checkText(line, this.#lineBytes), manner, now);
   }
 
-  /** The message accepted last never was. */
+  /** Undoes the last `enqueue`. */
   unenqueue(): void {
     this.#outbox.unaccept();
   }
 
-  /** All that was enqueued is safe, and may be sent. */
+  /** All enqueued messages are safe, and may be sent. */
   resume(): void {
     this.#dialect?.prepare();
   }
 
-  /** Where the device is, for people. */
+  /** The state of the device's link, for people. */
   whereabouts(now: number): string {
-    if (this.#dialect) return "the device is connected, and has not acknowledged it";
-    if (!this.#met) return "the device has not connected since the server was started";
+    if (this.#dialect) return "the device is connected, but has not acknowledged it";
+    if (!this.#met) return "the device has not connected since the server started";
     return `the device has been away for ${seconds(now - this.#heard)}`;
   }
 
-  /** Takes all that must be sent now; "" if there is nothing. */
+  /** Takes everything that must be sent now; "" if there is nothing. */
   transmit(now: number): string {
     const dialect = this.#dialect;
     if (!dialect) return "";
@@ -385,7 +391,7 @@ export class Session {
     return output;
   }
 
-  /** Like `transmit`, but a keepalive at most: while nothing can be made safe, nothing else may go out. */
+  /** Like `transmit`, but at most a keepalive: while nothing can be made safe, nothing else may be sent. */
   keepAlive(now: number): string {
     if (!this.#dialect || now - this.#sent < this.timeout / 4) return "";
     this.#sent = now;
@@ -403,7 +409,7 @@ export class Session {
   }
 
   /**
-   * Whether `tick` would take the device for silent.
+   * Whether `tick` would consider the device silent.
    *
    * @param reads Whether its socket is read.
    */
@@ -412,7 +418,7 @@ export class Session {
     return now - this.#heard >= this.timeout;
   }
 
-  /** Whether `tick` would end the connection, as an ack has not come for long that is to decide about a message. */
+  /** Whether `tick` would end the connection, because an ack that decides about an expired message is overdue. */
   isLate(now: number, reads: boolean): boolean {
     if (!this.#dialect || !reads || !this.wantsInput) return false;
     return now - this.#outbox.late(now) >= this.timeout;
@@ -433,7 +439,7 @@ export class Session {
     }
     if (this.isLate(now, reads)) {
       const message = `a message has no ack ${this.timeout} ms after its deadline`;
-      throw new PeerError("LATE", message); // what the next greeting says decides
+      throw new PeerError("LATE", message); // the next greeting decides
     }
   }
 }

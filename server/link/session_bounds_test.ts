@@ -143,7 +143,7 @@ Deno.test("a message out of turn: the log is told which came, and which should h
   const link = Dialect2Rig.up();
   link.hears(`${frame(0, "a")}\n`);
   const error = assertThrows(() => link.hears(`${frame(255, "b")}\n`), PeerError);
-  assertEquals([error.code, error.message], ["GAP", "message ff came where 01 was expected"]);
+  assertEquals([error.code, error.message], ["GAP", "message ff came instead of 01"]);
 });
 
 Deno.test("a transaction's message waits for those before it: dialect 1", () => {

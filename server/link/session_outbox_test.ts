@@ -355,7 +355,7 @@ Deno.test("a message that has waited for too long refuses further ones, until th
     "waited for this device for 60.0 s",
   );
   assertEquals(error.code, "OUTBOX_FULL");
-  assertStringIncludes(error.message, "60.0 s is the most (limit outboxAge)");
+  assertStringIncludes(error.message, "more than 60.0 s (limit outboxAge)");
   assertStringIncludes(error.message, "away for 65.0 s");
   assertEquals(link.write("now or never", { qos: false }).accepted, false);
 
@@ -363,7 +363,7 @@ Deno.test("a message that has waited for too long refuses further ones, until th
   assertThrows(
     () => link.write("too late"),
     LocalError,
-    "is connected, and has not acknowledged it",
+    "is connected, but has not acknowledged it",
   );
   assertEquals(link.said(), ["01old"]);
   link.hears("01\n");
@@ -379,7 +379,7 @@ Deno.test("how long a message has waited is known after a restart, too", () => {
   link.write("old");
   link.now += 1001;
   link.restart();
-  assertThrows(() => link.write("x"), LocalError, "not connected since the server was started");
+  assertThrows(() => link.write("x"), LocalError, "not connected since the server started");
 });
 
 Deno.test("what is withdrawn does not grow old, and without a limit nothing does", () => {

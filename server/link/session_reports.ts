@@ -1,19 +1,19 @@
-/** What sessions tell beside messages. */
+/** What sessions report besides messages. */
 
-/** Is told what devices say and do. */
+/** Receives what devices send and do. */
 export interface SessionReports {
-  /** A device itself has logged a line. Its ack waits for the commit, as a message's; a server that is killed before
-   * may be told again. */
+  /** A device has logged a line. Its ack waits for the commit, like a message's; if the server is killed first, the
+   * line may come again. */
   logged(device: string, line: string): void;
-  /** A device's firmware has said something: a text that starts with %x02. Its ack waits for the commit, too, and what is
-   * changed now in the record is in the same one. */
+  /** A device's firmware has sent a text that starts with %x02. Its ack waits for the commit, too, and changes of the
+   * record made now are in that commit. */
   told(device: string, text: string): void;
-  /** A message of an application's to the device was withdrawn: an older server took it, and it starts with %x02, which
-   * is no application's now. */
+  /** A message of an application to the device was withdrawn: an older server accepted it, but it starts with %x02,
+   * which is reserved now. */
   notWritten(device: string, text: string): void;
-  /** A device has begun a new stream of messages: it was started, or knows nothing any more. */
+  /** A device has begun a new stream of messages: it has restarted, or lost its memory. */
   booted(device: string): void;
 }
 
-/** Nobody is told. */
+/** Reports nothing. */
 export const NOBODY: SessionReports = { logged() {}, told() {}, notWritten() {}, booted() {} };

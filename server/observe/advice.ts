@@ -1,10 +1,10 @@
 import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Events } from "./events.ts";
 
-/** So many are remembered. */
+/** Most pieces of advice that are remembered. */
 const MOST = 1000;
 
-/** Tells once of each machine what is set up wrongly about it, and what to do. */
+/** Reports once for each machine what is set up wrongly, and what to do. */
 export class Advice {
   readonly #events: Events;
   #given = new Set<string>(); // oldest first
@@ -13,7 +13,7 @@ export class Advice {
     this.#events = events;
   }
 
-  /** Tells that somebody was refused. @param claimed The id that it gave itself; "": none. */
+  /** Reports that a peer was refused. @param claimed The id that it claimed; "": none. */
   refused(address: string, claimed: string, error: PeerError | LocalError): void {
     const { code, message } = error;
     const who = claimed === "" ? { address } : { address, claimed };

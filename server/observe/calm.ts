@@ -11,13 +11,13 @@ interface Allowance {
 
 const KB = 1024;
 
-/** What a device logs itself: a boot has much to say, then little. At most 22 MB a day. */
+/** Lines that a device itself logs: many at boot, then few. At most 22 MB a day. */
 const LINES: Allowance = { burst: 32 * KB, rate: 256 };
 
-/** What else happens to a device: 11 MB a day. */
+/** Other events of a device: 11 MB a day. */
 const DEVICE: Allowance = { burst: 16 * KB, rate: 128 };
 
-/** All devices of one address: it may be that of a whole house. 177 MB a day. */
+/** All devices at one address, which may be that of a whole house. 177 MB a day. */
 const HOUSE: Allowance = { burst: 1024 * KB, rate: 2 * KB };
 
 /** Refusals of one address: 11 MB a day. */
@@ -26,10 +26,10 @@ const PEER: Allowance = { burst: 4 * KB, rate: 128 };
 /** Refusals of all addresses. 177 MB a day. */
 const PEERS: Allowance = { burst: 64 * KB, rate: 2 * KB };
 
-/** What happens to the server itself. 22 MB a day. */
+/** Events of the server itself. 22 MB a day. */
 const SERVER: Allowance = { burst: 64 * KB, rate: 256 };
 
-/** Said whatever was said before: each happens once, or because somebody wants it. */
+/** Always logged: each happens once, or because a user asks for it. */
 const ALWAYS: readonly string[] = [
   "listening",
   "page",
@@ -43,10 +43,10 @@ const ALWAYS: readonly string[] = [
 /** Longest message in characters. */
 const LONGEST = 2048;
 
-/** So many things are told apart. */
+/** Most topics that are tracked. */
 const MOST = 20_000;
 
-/** Between two looks at what went unsaid, in ms. */
+/** Interval for reporting suppressed entries, in ms. */
 const INTERVAL = 10_000;
 
 /** One peer or device. */
@@ -54,33 +54,33 @@ interface Topic {
   readonly allowance: Allowance;
   /** Bytes logged beyond what time has allowed since. */
   debt: number;
-  /** When `debt` was right. */
+  /** When `debt` was computed. */
   at: number;
   unsaid: number;
 }
 
 /**
- * Bounds what is logged of each peer and of each device: none can flood the log. How many entries went unsaid is told
- * with the next one or, if none follows, in an entry of its own, a warning UNSAID.
+ * Limits the log entries of each peer and device, so that none can flood the log. The number of suppressed entries is
+ * logged with the next one or, if none follows, in a separate warning, UNSAID.
  *
- * @param log The entry `closed` ends it.
+ * @param log Receives the entries; `closed` is the last.
  */
 export function calm(log: Log, clock: Pick<Clock, "now" | "after">): Log {
   const topics = new Topics(log, clock);
   return (entry) => topics.say(shortened(entry));
 }
 
-/** Makes entries of events, within what each peer and each device may have said. */
+/** Turns events into entries, within the allowance of each peer and device. */
 export function logFrom(log: Log, clock: Pick<Clock, "now" | "after">): EventListener {
   const calmed = calm(log, clock);
   return (event) => {
     if (!isLogged(event)) return;
-    const { text: _, ...entry } = { text: "", ...event }; // the message quotes it
+    const { text: _, ...entry } = { text: "", ...event }; // the message quotes the text
     calmed(withoutTime(entry));
   };
 }
 
-/** A device's milliseconds say nothing to people. */
+/** A device's milliseconds mean nothing to people. */
 function withoutTime(entry: LogEntry): LogEntry {
   if (entry.metadata === undefined) return entry;
   const metadata = entry.metadata.replace(/(?:^| )ms=\S*/, "").trimStart();
@@ -88,7 +88,7 @@ function withoutTime(entry: LogEntry): LogEntry {
   return metadata === "" ? rest : { ...rest, metadata };
 }
 
-/** The peers and devices that an entry is charged to. The first one counts it if it is not logged. */
+/** The peers and devices that an entry is charged to. If it is not logged, the first one counts it. */
 function accountsOf({ event, device, address }: LogEntry): [string, Allowance][] {
   const host = hostOf(address);
   if (event === "refused" || (device === undefined && address !== undefined)) {
@@ -104,8 +104,8 @@ function accountsOf({ event, device, address }: LogEntry): [string, Allowance][]
 class Topics {
   readonly #log: Log;
   readonly #clock: Pick<Clock, "now" | "after">;
-  readonly #topics = new Map<string, Topic>(); // longest unused first
-  readonly #unsaid = new Map<Topic, Pick<LogEntry, "device" | "address">>(); // whose these are
+  readonly #topics = new Map<string, Topic>(); // least recently used first
+  readonly #unsaid = new Map<Topic, Pick<LogEntry, "device" | "address">>(); // the device or address of each
   #cancel: (() => void) | undefined;
 
   constructor(log: Log, clock: Pick<Clock, "now" | "after">) {
@@ -174,7 +174,7 @@ class Topics {
   }
 }
 
-/** Without the port. */
+/** An address without its port. */
 function hostOf(address = ""): string {
   return peerOf(address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1"));
 }

@@ -2,16 +2,16 @@ import type { MessageCounts } from "../link/counts.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Events } from "./events.ts";
 
-/** Between two events that tell a device's counts, in ms. */
+/** Interval between two events with a device's counts, in ms. */
 const INTERVAL = 1000;
 
-/** Whose messages are counted. */
+/** A device whose messages are counted. */
 export interface Counted {
   readonly id: string;
   readonly counts: Readonly<MessageCounts>;
 }
 
-/** Tells how many messages there were, once a second for each device that had any. */
+/** Reports the message counts of each device that had messages, at most once a second. */
 export class CountsTeller {
   readonly #events: Events;
   readonly #clock: Clock;
@@ -38,12 +38,12 @@ export class CountsTeller {
     this.#moved.clear();
   };
 
-  /** A device is here no longer. */
+  /** A device has left memory. */
   remove(device: Counted): void {
     this.#moved.delete(device);
   }
 
-  /** Nothing more is told. */
+  /** Stops reporting. */
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();

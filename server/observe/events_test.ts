@@ -47,7 +47,10 @@ Deno.test("a listener whose promise is rejected is told of no more events", asyn
     await until(() => told.length === 2, { what: "the warning" });
     events.emit(EVENT);
     assertEquals([times, told.length], [1, 3]);
-    assertMatch(messages(told)[0]!, /^a subscriber has dropped a promise .* Error: (ret|drop)/);
+    assertMatch(
+      messages(told)[0]!,
+      /^a subscriber has left a rejected promise .* Error: (ret|drop)/,
+    );
   }
 });
 

@@ -1,7 +1,7 @@
 /** The log: one entry for every change of a connection, with the reason. */
 import type { ServerEvent } from "./events.ts";
 
-/** Events that are no entries. */
+/** Events that are not logged. */
 export type Unlogged =
   | "booted"
   | "app_started"
@@ -35,17 +35,17 @@ export interface LogEntry {
   event: Exclude<ServerEvent["event"], Unlogged>;
   /** Id of the device. */
   device?: string;
-  /** The id that a peer gave itself which was refused: anybody may claim any. */
+  /** The id that a refused peer claimed; anybody may claim any. */
   claimed?: string;
-  /** Address of the other end, or of this one where the event is `listening` or `reachable`. */
+  /** Address of the other end; for `listening` and `reachable`, of this end. */
   address?: string;
-  /** Why; a `PeerCode` where the other end is the reason. */
+  /** The reason; a `PeerCode` if the other end caused it. */
   code?: string;
   /** The same for people, or what the event is about. */
   message?: string;
-  /** At a broker: what the warning is about. */
+  /** The topic at a broker that the warning is about. */
   topic?: string;
-  /** Of the connection. */
+  /** The dialect of the connection. */
   dialect?: 1 | 2;
   /** What the device says about itself when it connects. */
   metadata?: string;
@@ -55,11 +55,11 @@ export interface LogEntry {
   connects?: number;
   /** When an application that has failed is restarted, in ms. */
   restartIn?: number;
-  /** How many more entries about this peer or device went unsaid since the last one. */
+  /** How many entries about this peer or device were suppressed since the last one. */
   unsaid?: number;
 }
 
-/** Takes entries; `Server.listen` wants one. */
+/** Receives log entries; an option of `Server.listen`. */
 export type Log = (entry: LogEntry) => void;
 
 /** Whether an event is an entry. */
@@ -67,7 +67,7 @@ export function isLogged(event: ServerEvent): event is Extract<ServerEvent, LogE
   return !UNLOGGED.includes(event.event);
 }
 
-/** A log of one JSON object or one line of text per entry, each with the time in ISO 8601. */
+/** A log with one JSON object or one line of text for each entry, with the time in ISO 8601. */
 export function logTo(print: (line: string) => void, format: "json" | "text"): Log {
   return (entry) => {
     const time = new Date().toISOString();
@@ -78,22 +78,22 @@ export function logTo(print: (line: string) => void, format: "json" | "text"): L
   };
 }
 
-/** A text as it may go to a terminal. */
+/** Makes a text safe for a terminal. */
 export function printable(text: string): string {
   return text.replace(ACTIVE, escape);
 }
 
-/** What a terminal, or a reader of lines, might act upon: controls, separators, changes of direction. */
+/** Characters on which a terminal or a line reader might act: controls, separators, direction marks. */
 // deno-lint-ignore no-control-regex
 const ACTIVE = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
-/** As JSON writes it, so that JSON stays the same JSON. */
+/** Escaped as in JSON, so that JSON text keeps its meaning. */
 function escape(character: string): string {
   if (character === "\n") return "\\n";
   return "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 }
 
-/** An event in words, and what of it has none. */
+/** An event in words, and its fields that are not in them. */
 export function asText<T extends Partial<Omit<LogEntry, "event">> & { event: string }>(entry: T) {
   const {
     event,
@@ -106,12 +106,12 @@ export function asText<T extends Partial<Omit<LogEntry, "event">> & { event: str
     metadata,
     restartIn,
     unsaid,
-    until: _, // the message says these, too
+    until: _, // the message contains these, too
     topic: __,
     ...rest
   } = entry;
   const words: string[] = [event];
-  // In quotes a stranger's id ends where it ends.
+  // Quotes show where a stranger's id ends.
   if (device !== undefined) words.push(JSON.stringify(device));
   if (claimed !== undefined) words.push(JSON.stringify(claimed));
   if (address) words.push(address);

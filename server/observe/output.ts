@@ -1,43 +1,43 @@
 import type { Clock } from "../transport/platform.ts";
 
-/** Where bytes go: `Deno.stderr`, for example. */
+/** Where bytes are written: `Deno.stderr`, for example. */
 export interface Sink {
-  /** @returns how many were taken */
+  /** @returns how many bytes were written */
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Bytes that wait for the sink. */
+/** Most bytes that wait for the sink. */
 const MOST = 256 * 1024;
 
-/** Bytes that are written at once. */
+/** Most bytes that are written at once. */
 const BATCH = 64 * 1024;
 
-/** After a write has failed the next one is tried after this many ms, then twice as many, and so on. */
+/** Delay after a failed write, in ms; doubles each time. */
 const FIRST_PAUSE = 20;
 const LONGEST_PAUSE = 1000;
 
 const encoder = new TextEncoder();
 
-/** Told of lost lines. */
+/** Receives reports of lost lines. */
 export interface LossEvents {
-  /** Lines begin to be lost. @param why What the system says; undefined: the reader is slow */
+  /** The first line is lost. @param why The system's error; undefined: the reader is slow */
   losing?(why: string | undefined): void;
-  /** There is room again. */
+  /** There is room again after these lines were lost. */
   lost(lines: number, why: string | undefined): void;
 }
 
 /**
- * Lines on their way to a sink that may be slow, full, closed or gone: the writer never waits and never fails.
- * What the sink has not taken is kept, and tried again for ever; beyond a bound, new lines are lost, and counted.
+ * Buffers lines for a sink that may be slow, full, closed or gone: the writer never waits and never fails. What
+ * the sink has not accepted is kept and retried for ever; beyond a limit, new lines are dropped and counted.
  */
 export class Output {
   readonly #sink: Sink;
   readonly #clock: Pick<Clock, "after">;
   readonly #events: LossEvents;
   #waiting: Uint8Array[] = [];
-  #bytes = 0; // waiting, or being written
+  #bytes = 0; // bytes waiting or being written
   #lost = 0;
-  #why: string | undefined; // the last write has failed
+  #why: string | undefined; // the error of the last write, if it failed
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(sink: Sink, clock: Pick<Clock, "after">, events: LossEvents) {
@@ -46,15 +46,15 @@ export class Output {
     this.#events = events;
   }
 
-  /** Whether what is written now is lost. */
+  /** Whether lines written now would be lost. */
   get isLosing(): boolean {
     return this.#lost > 0;
   }
 
-  /** Takes lines, each with its newline. */
+  /** Writes lines, each with its newline. */
   write(text: string): void {
     const bytes = encoder.encode(text);
-    // Once some are lost, until there is room for many: so the gap is one, and is told of where it is.
+    // Once lines are lost, drops all until there is room for many, so that there is one gap, reported in its place.
     if (this.#lost > 0 || (this.#bytes > 0 && this.#bytes + bytes.length > MOST)) {
       const first = this.#lost === 0;
       this.#lost += text.split("\n").length - 1;

@@ -1,4 +1,4 @@
-/** Makes events of what happens to devices, their messages and applications, and to the store. */
+/** Creates the events about devices, their messages and applications, and the store. */
 import { quote } from "../link/dialect.ts";
 import type { MessageCounts } from "../link/counts.ts";
 import type { Expired } from "../link/outbox.ts";
@@ -9,7 +9,7 @@ import { CountsTeller } from "./counts.ts";
 import type { Events } from "./events.ts";
 import { printable } from "./log.ts";
 
-/** Whom it is about. */
+/** The device that an event is about. */
 interface Reported {
   readonly id: string;
   readonly app: AppState;
@@ -26,7 +26,7 @@ interface Distant {
   readonly connected: boolean;
 }
 
-/** The same, and what it has given up. */
+/** The same, with its dead letters. */
 interface Buried {
   readonly id: string;
   readonly deadLetters: readonly unknown[];
@@ -42,23 +42,23 @@ export class Reports {
     this.#counts = new CountsTeller(events, clock);
   }
 
-  /** A device has a connection. */
+  /** A device has connected. */
   connected({ id: device, connects, metadata }: Reported, address: string, dialect: 1 | 2): void {
     const about = metadata === "" ? {} : { metadata };
     this.#events.emit({ event: "connected", device, address, connects, dialect, ...about });
   }
 
-  /** A device has none any more, and no newer one has taken its place. */
+  /** A device has lost its connection, and no newer one has replaced it. */
   disconnected({ id: device }: Reported, address: string, { code, message }: HoldfastError): void {
     this.#events.emit({ event: "disconnected", device, address, code, message });
   }
 
-  /** Something is not as it should be. */
+  /** Emits a warning. */
   warn(code: string, message: string, of: { device?: string; address?: string } = {}): void {
     this.#events.emit({ event: "warning", ...of, code, message });
   }
 
-  /** The store begins to fail; or, with undefined, works again. */
+  /** The store has begun to fail; undefined: it works again. */
   store(error: LocalError | undefined): void {
     const why = error && { code: error.code, message: error.message };
     this.#events.emit({ event: "store", ...why });
@@ -80,7 +80,9 @@ export class Reports {
     this.#events.emit({ event: "moved", device, message });
   }
 
-  /** Another server shows something else of a device. @param isNews It has another server, or its link came or went */
+  /**
+   * Another server's view of a device has changed. @param isNews Whether its server changed, or its link began or ended
+   */
   seen({ id: device, server, connected }: Distant, isNews: boolean): void {
     this.#events.emit({ event: "seen", device });
     if (!isNews) return;
@@ -95,40 +97,44 @@ export class Reports {
     this.#events.emit({ event: "elsewhere", device, server: undefined, message });
   }
 
-  /** The device is here no longer. */
+  /** The device has left memory. */
   forget(device: Reported): void {
     this.#counts.remove(device);
   }
 
-  /** An inbox is full: where an application reads, that is its way to slow a device down. @returns whether it was said */
+  /** An inbox is full. While an application reads, that is normal flow control. @returns whether it was reported */
   full({ id: device, app, inbox }: Reported): boolean {
     if (app === "running") return false;
-    const message = `${inbox} messages wait and nothing reads them: the device keeps the rest`;
+    const message =
+      `${inbox} messages wait and no application reads them: the device keeps the rest`;
     this.#events.emit({ event: "warning", device, code: "INBOX_FULL", message });
     return true;
   }
 
-  /** Somebody who watches messages has failed. */
+  /** A watcher of messages has failed. */
   watchFailed({ id: device }: Reported, error: unknown): void {
     const why = error instanceof Error ? error.stack : error;
     const message = `a watcher of messages has thrown an error and was removed: ${why}`;
     this.#events.emit({ event: "warning", device, code: "LISTENER_FAILED", message });
   }
 
-  /** A message has become a dead letter, or cannot: there are too many. */
+  /** A message has become a dead letter, or cannot because there are too many. */
   gaveUp({ id: device }: Reported, text: string, error: unknown, isBuried: boolean): void {
     const message = `${quote(text)}: ${error}`;
     if (isBuried) this.#events.emit({ event: "dead_letter", device, message });
     else this.#events.emit({ event: "warning", device, code: "DEAD_LETTERS_FULL", message });
   }
 
-  /** A message to a device was withdrawn, as its time was up. */
+  /** A message to a device was withdrawn at its deadline. */
   expired({ id: device }: Reported, { text, error: { code, message } }: Expired): void {
     const about = `${quote(text)}: ${message}`;
     this.#events.emit({ event: "expired", device, text, code, message: about });
   }
 
-  /** An order that another server has posted for a device cannot be carried out. @param text The message's, if it is one */
+  /**
+   * An order that another server has posted for a device cannot be carried out. @param text Its text, if it is a
+   * message
+   */
   mailRefused(device: Reported, text: string | undefined, error: LocalError): void {
     if (text !== undefined && error.code === "EXPIRED") {
       return this.expired(device, { text, error });
@@ -137,12 +143,12 @@ export class Reports {
     this.#events.emit({ event: "warning", device: device.id, code: error.code, message });
   }
 
-  /** A device itself has logged a line. */
+  /** A device has logged a line. */
   logged(device: string, line: string): void {
     this.#events.emit({ event: "log", device, message: printable(line) });
   }
 
-  /** A device's firmware has said something that nobody understands. */
+  /** A device's firmware has sent a message that the server does not understand. */
   notUnderstood(device: string, text: string): void {
     const message = `its firmware has sent a message that this server does not understand: ${
       quote(text.slice(1))
@@ -150,7 +156,7 @@ export class Reports {
     this.#events.emit({ event: "log", device, message });
   }
 
-  /** A message to a device was withdrawn which an older server took. */
+  /** A message to a device was withdrawn that an older server had accepted. */
   notWritten(device: string, text: string): void {
     const message = `a message to it was withdrawn: it starts with the character U+0002, ` +
       `which is reserved for the firmware; an older server had accepted it: ${quote(text)}`;
@@ -162,7 +168,7 @@ export class Reports {
     this.#events.emit({ event: "booted", device });
   }
 
-  /** An application begins. */
+  /** An application starts. */
   started({ id: device }: Reported): void {
     this.#events.emit({ event: "app_started", device });
   }
@@ -177,11 +183,11 @@ export class Reports {
   /** An application has returned. */
   ended({ id: device, inbox }: Reported): void {
     const message = `it has returned while ${inbox} messages wait: ` +
-      "what the device sends is kept until an application reads it";
+      "messages are kept until an application reads them";
     this.#events.emit({ event: "app_ended", device, message });
   }
 
-  /** The server is closed: what applications do now is nobody's affair. */
+  /** The server is closed: applications are not reported any more. */
   close(): void {
     this.#isClosed = true;
     this.#counts.stop();

@@ -1,6 +1,6 @@
 /**
- * ChaCha20-Poly1305 of RFC 8439: hides a few bytes, and shows whether they were changed. In TypeScript, because
- * `node:crypto` takes ten times as long for a record of a line. No tables and no branches depend on what is secret.
+ * ChaCha20-Poly1305 of RFC 8439: authenticated encryption of short texts. In TypeScript, because `node:crypto`
+ * takes ten times as long for a record of one line. No table index and no branch depends on a secret.
  */
 
 /** Bytes of a key, of a nonce and of a tag. */
@@ -10,7 +10,7 @@ export const TAG_BYTES = 16;
 
 const BLOCK = 64;
 
-/** One key, as the cipher wants it. Nonces must never be used twice with it. */
+/** A cipher with one key. No nonce may be used twice with it. */
 export class Cipher {
   readonly #key = new Uint32Array(8);
   readonly #stream = new Uint32Array(BLOCK / 4);
@@ -24,8 +24,8 @@ export class Cipher {
   }
 
   /**
-   * Hides a text in place. In `bytes` there lie, one behind the other from `at` on: `aad` bytes that are not hidden, `text`
-   * bytes that are, and 16 bytes for the tag of both.
+   * Encrypts a text in place. `bytes` has, from `at` on: `aad` bytes that are only authenticated, `text` bytes to
+   * encrypt, and 16 bytes for the tag of both.
    */
   seal(nonce: Uint8Array, bytes: Uint8Array, at: number, aad: number, text: number): void {
     const start = at + aad, end = start + text;
@@ -35,7 +35,7 @@ export class Cipher {
     for (let i = 0; i < TAG_BYTES; i++) bytes[end + i] = this.#tag[i]!;
   }
 
-  /** Shows a text in place, if all is as `seal` made it. Otherwise nothing has changed. */
+  /** Decrypts a text in place, if the tag is right. Otherwise changes nothing, and returns false. */
   open(nonce: Uint8Array, bytes: Uint8Array, at: number, aad: number, text: number): boolean {
     const start = at + aad, end = start + text;
     this.#begin(nonce);
@@ -53,7 +53,7 @@ export class Cipher {
     this.#mac.start(this.#stream);
   }
 
-  /** What the tag is of (section 2.8): both texts, each filled up with zeros, and their lengths. */
+  /** Computes the tag (section 2.8) of both texts, each padded with zeros, and their lengths. */
   #authenticate(bytes: Uint8Array, at: number, start: number, end: number): void {
     this.#mac.add(bytes, at, start);
     this.#mac.add(bytes, start, end);
@@ -78,7 +78,7 @@ export class Cipher {
     }
   }
 
-  /** The block of the stream with this number. */
+  /** Computes the key stream's block with this number. */
   #block(counter: number): void {
     const k = this.#key;
     const n0 = this.#now[0]!, n1 = this.#now[1]!, n2 = this.#now[2]!;
@@ -143,7 +143,7 @@ export class Poly1305 {
   readonly #s = new Uint32Array(4);
   readonly #more = new Float64Array(6);
 
-  /** Begins. @param key Eight words, which are good for one text. */
+  /** Starts a text. @param key Eight words, to be used for one text only. */
   start(key: Uint32Array): void {
     const w0 = key[0]! & 0x0fffffff, w1 = key[1]! & 0x0ffffffc;
     const w2 = key[2]! & 0x0ffffffc, w3 = key[3]! & 0x0ffffffc;
@@ -158,7 +158,7 @@ export class Poly1305 {
     for (let i = 0; i < 4; i++) this.#s[i] = key[4 + i]!;
   }
 
-  /** Adds the bytes from `start` to `end`, filled up with zeros to whole blocks. */
+  /** Adds the bytes from `start` to `end`, padded with zeros to whole blocks. */
   add(bytes: Uint8Array, start: number, end: number): void {
     const whole = start + (end - start & ~15);
     this.#blocks(bytes, start, whole);
@@ -183,7 +183,7 @@ export class Poly1305 {
       h2 += (w1 >>> 12 | w2 << 20) & MASK;
       h3 += w2 >>> 2 & MASK;
       h4 += (w2 >>> 24 | w3 << 8) & MASK;
-      h5 += (w3 >>> 14) + 2 ** 18; // and the 1 behind each block
+      h5 += (w3 >>> 14) + 2 ** 18; // and the 1 after each block
       const s0 = h0 * r0 + h1 * t5 + h2 * t4 + h3 * t3 + h4 * t2 + h5 * t1;
       const c0 = Math.floor(s0 / RADIX);
       const s1 = c0 + h0 * r1 + h1 * r0 + h2 * t5 + h3 * t4 + h4 * t3 + h5 * t2;
@@ -208,7 +208,7 @@ export class Poly1305 {
     h[0] = h0, h[1] = h1, h[2] = h2, h[3] = h3, h[4] = h4, h[5] = h5;
   }
 
-  /** Adds a block that says how long two texts were. */
+  /** Adds a block with the lengths of two texts. */
   addLengths(first: number, second: number): void {
     padded.fill(0);
     put(padded, 0, first);
@@ -218,13 +218,14 @@ export class Poly1305 {
 
   end(tag: Uint8Array): void {
     const h = this.#h;
-    // Twice: the first time leaves 2^130 and a little at most, the second time less than 2^130.
+    // Twice: the first pass leaves little more than 2^130, the second less than 2^130.
     for (let time = 0; time < 2; time++) {
       const top = Math.floor(h[5]! / 2 ** 20);
       h[5]! -= top * 2 ** 20;
       carry(h, top * 5);
     }
-    // It is 2^130 - 5 or more exactly if 5 more reach 2^130: then those digits are the result, without that.
+    // The sum is 2^130 - 5 or more exactly if adding 5 reaches 2^130; then the digits of that sum, without 2^130, are
+    // the result.
     const more = this.#more;
     for (let i = 0; i < 6; i++) more[i] = h[i]!;
     carry(more, 5);
@@ -254,7 +255,7 @@ function carry(h: Float64Array, more: number): void {
   }
 }
 
-/** Four bytes, the lowest first. */
+/** A little-endian word of four bytes. */
 function word(bytes: Uint8Array, at: number): number {
   return bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24;
 }

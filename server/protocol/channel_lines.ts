@@ -1,20 +1,20 @@
 /**
- * Lines of the layer above the link: a message whose first character marks it as being about a channel.
- * `client-as/CHANNELS.md` has the grammar; what a chip makes of it is in `client-as/assembly/channel.ts`.
- * Whatever is not of the grammar is a plain line, the application's own affair.
+ * Lines of the layer above the link: messages about a channel, marked by their first character.
+ * `client-as/CHANNELS.md` has the grammar; the chip's side is in `client-as/assembly/channel.ts`. Every
+ * other line is a plain line, for the application alone.
  */
 import { LocalError } from "./errors.ts";
 
 /** Longest name of a channel, in characters: `a-z 0-9 _ - /`. */
 export const CHANNEL_NAME_LENGTH = 32;
 
-/** Deepest nesting of a value's arrays and objects: so nobody's recursion ends in the stack. */
+/** Deepest nesting of a value's arrays and objects, so that no recursion overflows the stack. */
 export const VALUE_DEPTH = 32;
 
 /** What can be wrong with a setting or a request. */
 export type FaultCode = "unknown" | "bad_value" | "busy" | "failed" | "unsupported";
 
-/** All of them. */
+/** All fault codes. */
 export const FAULT_CODES: readonly FaultCode[] = [
   "unknown",
   "bad_value",
@@ -26,22 +26,24 @@ export const FAULT_CODES: readonly FaultCode[] = [
 /** What a channel's value can be: JSON. */
 export type Value = null | boolean | number | string | Value[] | { [name: string]: Value };
 
-/** A line about a channel. `value` is its text on the wire: {@link valueOf} tells what it means. */
+/** A line about a channel. `value` is its text on the wire: {@link valueOf} converts it. */
 export type Marked =
   /**
-   * `=name.tag value`, down: what it should be. `=name value` or `=name@stamp value`, up: what it is. `stamp`: the
-   * device's ms, 32 bits, unsigned. `tag`: 1 to 10 digits, which the answer repeats.
+   * `=name.tag value`, down: the desired value. `=name value` or `=name@stamp value`, up: the reported value.
+   * `stamp`: the device's ms, 32 bits, unsigned. `tag`: 1 to 10 digits, which the answer repeats.
    */
   | { mark: "set"; name: string; tag?: string; stamp?: number; value: string }
-  /** `!name value`. Up: it has happened. Down: do it once. */
+  /** `!name value`. Up: an event. Down: do it once. */
   | { mark: "event"; name: string; stamp?: number; value?: string }
-  /** `?name.tag value`: likewise. */
+  /** `?name.tag value`: a request. */
   | { mark: "ask"; name: string; tag: string; value?: string }
   /** `:name.tag value`, or without a tag if there was none: the answer to a request, or the device's to a setting. */
   | { mark: "answer"; name: string; tag?: string; value?: string }
-  /** `~name.tag code words`: likewise, if it cannot. The words are for people. */
+  /** `~name.tag code words`: the same for a failure. The words are for people. */
   | { mark: "fault"; name: string; tag?: string; code: FaultCode; words?: string }
-  /** `@name version`, or `@name version {…}`: the application has started. `description`: what its channels are, JSON. */
+  /**
+   * `@name version`, or `@name version {…}`: the application has started. `description`: that of its channels, JSON.
+   */
   | { mark: "boot"; name: string; version: string; description?: string };
 
 const MARKS = {
@@ -58,7 +60,7 @@ const HEAD = /^[=!?:~@]([a-z0-9_/-]{1,32})(?:\.(\d{1,10})|@(\d{1,10}))?(?: |$)/;
 const NAME = /^[a-z0-9_/-]{1,32}$/;
 const TAG = /^\d{1,10}$/;
 
-/** Whether a channel or an application may have this name. */
+/** Whether this is a valid name for a channel or an application. */
 export function isName(name: string): boolean {
   return NAME.test(name);
 }
@@ -68,13 +70,13 @@ export function checkChannel(name: string): void {
   if (!isName(name)) throw bad(`${JSON.stringify(name)} is not a channel: ${NAME_RULE}`);
 }
 
-/** What a line says about a channel; undefined: it is a plain line. */
+/** Parses a line about a channel; undefined: it is a plain line. */
 export function parseMarked(line: string): Marked | undefined {
   const head = HEAD.exec(line);
   if (!head) return undefined;
   const [{ length }, name, tag, digits] = head as unknown as [string, string, string?, string?];
   const value = line.length > length ? line.slice(length) : undefined;
-  // Behind a space there is something.
+  // A space must be followed by a value.
   if (value === undefined && line.endsWith(" ")) return undefined;
   const stamp = digits === undefined ? undefined : Number(digits);
   if (stamp !== undefined && !isStamp(stamp)) return undefined;
@@ -97,7 +99,7 @@ export function parseMarked(line: string): Marked | undefined {
   }
 }
 
-/** What begins with a brace is a description. */
+/** A brace starts the description. */
 function parseBoot(name: string, text: string): Marked | undefined {
   if (text.startsWith("{")) return undefined;
   const end = text.indexOf(" {");
@@ -128,13 +130,13 @@ export function formatMarked(marked: Marked): string {
       throw bad(`${JSON.stringify(marked.tag)} is not a tag: use 1 to 10 digits`);
     }
     line += `.${marked.tag}`;
-  } else if (mark === "ask") throw bad("a request has a tag");
+  } else if (mark === "ask") throw bad("a request must have a tag");
   if ("stamp" in marked && marked.stamp !== undefined) {
     if (!isStamp(marked.stamp)) {
       throw bad(`${marked.stamp} is not a stamp: use 0 to 4294967295, in ms`);
     }
     if ("tag" in marked && marked.tag !== undefined) {
-      throw bad("a tag and a stamp exclude each other");
+      throw bad("a line cannot have both a tag and a stamp");
     }
     line += `@${marked.stamp}`;
   }
@@ -145,16 +147,16 @@ export function formatMarked(marked: Marked): string {
     return line + ` ${marked.code}` + behind(marked.words, "words");
   }
   if (mark === "boot") return line + formatBoot(marked);
-  if (mark === "set" && marked.value === undefined) throw bad("a setting has a value");
+  if (mark === "set" && marked.value === undefined) throw bad("a setting must have a value");
   return line + behind(marked.value, "value");
 }
 
 function formatBoot({ version, description }: Extract<Marked, { mark: "boot" }>): string {
   if (version.startsWith("{") || version.includes(" {")) {
-    throw bad("a version must not have a brace where a description would begin");
+    throw bad("a version must not contain a brace where a description would start");
   }
   if (description !== undefined && !description.startsWith("{")) {
-    throw bad("a description is a JSON object");
+    throw bad("a description must be a JSON object");
   }
   return behind(version, "version") + behind(description, "description");
 }
@@ -167,15 +169,15 @@ function behind(text: string | undefined, what: string): string {
   return text === undefined ? "" : ` ${text}`;
 }
 
-/** What the text of a value means: JSON if it is that, or else the text itself. */
+/** The value of a text: parsed JSON if it is JSON, otherwise the text itself. */
 export function valueOf(text: string): Value;
 export function valueOf(text: string | undefined): Value | undefined;
 export function valueOf(text: string | undefined): Value | undefined {
-  // Most texts that are no JSON show it at once, without an error being made.
+  // Most texts that are not JSON are recognised here, without the cost of an error.
   if (text === undefined || !/^[\s"[{\d\-tfn]/.test(text)) return text;
   try {
     const value = JSON.parse(text);
-    // 1e999 is Infinity here, which nobody could send back.
+    // 1e999 is Infinity here, which could not be sent back.
     return wrongValue(value, 0) === undefined ? value : text;
   } catch {
     return text;
@@ -183,19 +185,19 @@ export function valueOf(text: string | undefined): Value | undefined {
 }
 
 /**
- * The text of a value, from which {@link valueOf} makes the same again (-0 becomes 0): JSON; a string as it is, where
- * that cannot be mistaken.
+ * The text of a value, the inverse of {@link valueOf} (-0 becomes 0): JSON, or a string without quotes if that is
+ * unambiguous.
  *
- * @throws {LocalError} BAD_ARGUMENT if it is no JSON: undefined, a function, NaN, a cycle, an object of a class
+ * @throws {LocalError} BAD_ARGUMENT if it is not JSON: undefined, a function, NaN, a cycle, an object of a class
  */
 export function textOf(value: unknown): string {
   if (typeof value === "string") return isSafe(value) ? value : JSON.stringify(value);
   const wrong = wrongValue(value, 0);
-  if (wrong !== undefined) throw bad(`a value is JSON: ${wrong}`);
+  if (wrong !== undefined) throw bad(`a value must be JSON: ${wrong}`);
   return JSON.stringify(value);
 }
 
-/** Whether a string comes back the same without quotes. */
+/** Whether a string without quotes is parsed as the same string. */
 function isSafe(text: string): boolean {
   if (text === "" || text !== text.trim() || !text.isWellFormed()) return false;
   // deno-lint-ignore no-control-regex
@@ -203,7 +205,7 @@ function isSafe(text: string): boolean {
   return valueOf(text) === text;
 }
 
-/** Why this is no JSON, if it is not. */
+/** Why this is not JSON; undefined: it is. */
 function wrongValue(value: unknown, depth: number): string | undefined {
   switch (typeof value) {
     case "string":
@@ -226,7 +228,7 @@ function wrongObject(value: object, depth: number): string | undefined {
     const kind = Object.getPrototypeOf(value);
     if (kind !== null && kind !== Object.prototype) return "an object of a class cannot be sent";
   }
-  // `Array.from` shows holes as undefined.
+  // `Array.from` turns holes into undefined.
   for (const part of Array.isArray(value) ? Array.from(value) : Object.values(value)) {
     const wrong = wrongValue(part, depth);
     if (wrong !== undefined) return wrong;
@@ -234,7 +236,7 @@ function wrongObject(value: object, depth: number): string | undefined {
   return undefined;
 }
 
-/** Whether this says what is wrong with a setting or a request. */
+/** Whether this is a fault code. */
 function isFaultCode(code: string): code is FaultCode {
   return (FAULT_CODES as readonly string[]).includes(code);
 }
@@ -243,7 +245,7 @@ function isStamp(stamp: number): boolean {
   return Number.isInteger(stamp) && stamp >= 0 && stamp < 2 ** 32;
 }
 
-/** The members that are there: those without a value are left out. */
+/** A copy without the members that are undefined. */
 function given<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   const result: { [K in keyof T]?: Exclude<T[K], undefined> } = {};
   for (const key in members) {

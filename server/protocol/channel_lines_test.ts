@@ -128,21 +128,24 @@ Deno.test("what nobody can say is refused, with the reason", () => {
     const [marked, reason] of [
       [{ mark: "set", name: "A", value: "1" }, "1 to 32 of a-z"],
       [{ mark: "set", name: "a", value: "" }, "value: at least one"],
-      [{ mark: "set", name: "a" }, "a setting has a value"],
+      [{ mark: "set", name: "a" }, "a setting must have a value"],
       [{ mark: "set", name: "a", stamp: -1, value: "1" }, "-1 is not a stamp"],
       [{ mark: "set", name: "a", stamp: 1.5, value: "1" }, "1.5 is not a stamp"],
       [{ mark: "set", name: "a", stamp: 2 ** 32, value: "1" }, "4294967296 is not a stamp"],
-      [{ mark: "set", name: "a", tag: "1", stamp: 1, value: "1" }, "exclude each other"],
-      [{ mark: "ask", name: "a" }, "a request has a tag"],
+      [
+        { mark: "set", name: "a", tag: "1", stamp: 1, value: "1" },
+        "cannot have both a tag and a stamp",
+      ],
+      [{ mark: "ask", name: "a" }, "a request must have a tag"],
       [{ mark: "ask", name: "a", tag: "" }, "1 to 10 digits"],
       [{ mark: "answer", name: "a", tag: "12345678901" }, "1 to 10 digits"],
       [{ mark: "fault", name: "a", code: "sad" }, '"sad" is not a fault code'],
       [{ mark: "fault", name: "a", code: "busy", words: "" }, "words: at least one"],
       [{ mark: "boot", name: "a", version: "" }, "version: at least one"],
-      [{ mark: "boot", name: "a", version: "3 {4}" }, "must not have a brace"],
-      [{ mark: "boot", name: "a", version: "{3}" }, "must not have a brace"],
-      [{ mark: "boot", name: "a", version: "3", description: "[]" }, "is a JSON object"],
-      [{ mark: "boot", name: "a", version: "3", description: "" }, "is a JSON object"],
+      [{ mark: "boot", name: "a", version: "3 {4}" }, "must not contain a brace"],
+      [{ mark: "boot", name: "a", version: "{3}" }, "must not contain a brace"],
+      [{ mark: "boot", name: "a", version: "3", description: "[]" }, "must be a JSON object"],
+      [{ mark: "boot", name: "a", version: "3", description: "" }, "must be a JSON object"],
     ] as const
   ) {
     const error = assertThrows(() => formatMarked(marked as Marked), LocalError);

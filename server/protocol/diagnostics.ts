@@ -1,14 +1,14 @@
-/** Diagnostics: what a device may say about itself, in its hello's metadata or as channels. */
+/** Diagnostics: facts about a device, in its hello's metadata or as channels. */
 
-/** How it is shown to people. */
+/** How a diagnostic is shown to people. */
 export interface DiagnosticName {
-  /** In words. */
+  /** Its name in words. */
   readonly name: string;
-  /** Where the channel's description says no other; undefined: it says itself what it is. */
+  /** Its unit, unless the channel's description gives another; undefined: it needs none. */
   readonly unit?: string;
 }
 
-/** Names, of channels and in metadata, that count as such. */
+/** Names of channels and metadata keys that are diagnostics. */
 export const DIAGNOSTICS: Readonly<Record<string, DiagnosticName>> = {
   signal: { name: "Signal", unit: "dBm" },
   rssi: { name: "Signal", unit: "dBm" },
@@ -16,7 +16,7 @@ export const DIAGNOSTICS: Readonly<Record<string, DiagnosticName>> = {
   uptime: { name: "Uptime" },
 };
 
-/** Keys and values of a hello's metadata, `key=value` pairs with a space between them. */
+/** Keys and values of a hello's metadata: `key=value` pairs separated by spaces. */
 export function pairsOf(metadata: string): [key: string, value: string][] {
   return metadata.split(" ").filter((pair) => pair !== "").map((pair) => {
     const at = pair.indexOf("=");

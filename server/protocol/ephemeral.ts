@@ -1,6 +1,6 @@
 /**
- * A key pair for one connection (X25519, RFC 7748), in suite 4: what both ends make of theirs goes into the seal beside the
- * device's key, and is forgotten. `bridge/esp8266/firmware/x25519.c` does the same on a chip.
+ * A key pair for one connection (X25519, RFC 7748), in suite 4: the shared secret goes into the seal together with the
+ * device's key, and is then forgotten. `bridge/esp8266/firmware/x25519.c` does the same on a chip.
  */
 import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject } from "node:crypto";
@@ -8,14 +8,14 @@ import { toHex } from "./greeting.ts";
 
 const BYTES = 32;
 
-/** What stands before the bytes of a key in DER (RFC 8410): `node:crypto` takes no raw ones. */
+/** DER prefix of a key (RFC 8410): `node:crypto` does not accept raw keys. */
 const PKCS8 = Uint8Array.fromHex("302e020100300506032b656e04220420");
 const SPKI = Uint8Array.fromHex("302a300506032b656e032100");
 
 /** One connection's pair. */
 export class Ephemeral {
   readonly #secret: KeyObject;
-  /** What the other end is told, 64 hex digits. */
+  /** The public key for the other end, 64 hex digits. */
   readonly publicKey: string;
 
   /** @param secret 32 random bytes. */
@@ -26,10 +26,11 @@ export class Ephemeral {
   }
 
   /**
-   * What only the two ends know.
+   * The shared secret.
    *
    * @param publicKey The other end's, 64 hex digits.
-   * @returns 32 bytes; undefined: it is no key, or one with which they would be zeros, whatever this end's secret is
+   * @returns 32 bytes; undefined: it is not a valid key, or one of small order, with which they would always be
+   * zeros
    */
   share(publicKey: string): Uint8Array | undefined {
     if (!/^[0-9a-f]{64}$/.test(publicKey)) return undefined;
@@ -46,7 +47,7 @@ export class Ephemeral {
   }
 }
 
-/** What OpenSSL says of a key that leads to zeros: it fails at nothing else. */
+/** OpenSSL's error for a key that leads to zeros; it reports nothing else with it. */
 const NOTHING_SHARED = "ERR_OSSL_FAILED_DURING_DERIVATION";
 
 function der(start: Uint8Array, key: Uint8Array): Buffer {

@@ -1,7 +1,7 @@
-/** For how long a message is of use, and what its writer is told when that was too short: the same at both ends. */
+/** Deadlines of messages, and the errors for their writers: the same at both ends. */
 import { LocalError } from "./errors.ts";
 
-/** Longest time that a message can be given, in ms: a year. */
+/** Longest deadline of a message, in ms: a year. */
 export const LONGEST_EXPIRY = 365 * 24 * 3_600_000;
 
 /** @param expires In ms; undefined: for ever. @throws {LocalError} BAD_ARGUMENT */

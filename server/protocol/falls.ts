@@ -1,6 +1,6 @@
-/** Why a firmware goes back to the application before. Runs in a browser, too. */
+/** Why a firmware falls back to the previous application. Runs in a browser, too. */
 
-/** Why an application was not kept, and the same for people. */
+/** Reasons why an application was not kept, with texts for people. */
 export const FALLS = {
   trap: "it trapped",
   hang: "it hung",

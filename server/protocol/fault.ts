@@ -1,19 +1,19 @@
-/** A fault, as an error: what one end says in place of an answer, and the other end's asker is told. */
+/** A fault as an error: one end sends it instead of an answer, and the request at the other end fails with it. */
 import { type FaultCode, formatMarked, type Marked } from "./channel_lines.ts";
 import { LocalError } from "./errors.ts";
 
-/** A request that cannot be answered with a value: the device says so, or an application to the device. */
+/** A request cannot be answered with a value. Either end may answer with a fault. */
 export class FaultError extends LocalError {
   /** As it is printed. */
   override name = "FaultError";
 
-  /** Says what it is. @param fault Its code. @param words For people. @param channel Who says so. */
+  /** Creates a fault. @param fault Its code. @param words For people. @param channel The channel that answered. */
   constructor(readonly fault: FaultCode, readonly words = "", readonly channel = "") {
     super("FAULT", [channel, fault, words].filter((part) => part !== "").join(": "));
   }
 }
 
-/** Says a fault to a device: without its words to one that takes short lines only, and not at all if that is too long. */
+/** Formats a fault for a device: without its words if the line would be too long, and not at all if it still is. */
 export function sayFault(
   write: (line: string) => void,
   fault: Extract<Marked, { mark: "fault" }>,

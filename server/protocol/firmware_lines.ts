@@ -1,10 +1,10 @@
-/** What server and firmware say to each other: the texts that start with %x02, as `client-as/FIRMWARE.md` has them. */
+/** Messages between server and firmware: texts that start with %x02, see `client-as/FIRMWARE.md`. */
 import { Buffer } from "node:buffer";
 import { FALLS } from "./falls.ts";
 import { FIRMWARE } from "./lines.ts";
 import { proofOf } from "./proof.ts";
 
-/** The application that a device runs, as its hello says. */
+/** The application that a device runs, according to its hello. */
 export interface RunningApp {
   /** 1 to 32 letters, digits, `_`, `-`, `.`. */
   readonly name: string;
@@ -22,15 +22,15 @@ export interface Offer {
   readonly hash: string;
   /** Bytes of the .wasm. */
   readonly size: number;
-  /** Also if it is older than the one that runs. */
+  /** Whether to accept it even if its version is lower than the running one's. */
   readonly older: boolean;
-  /** Also if the same bytes fell back before. */
+  /** Whether to accept it even if the same bytes fell back before. */
   readonly again: boolean;
-  /** What it imports, as `needsOf` has it; undefined: a server of before did not note it. */
+  /** Its imports, from `needsOf`; undefined: an older server did not store them. */
   readonly needs?: number;
 }
 
-/** Why a device refuses an application, or what it is told about it. */
+/** Reasons why a device refuses an application. */
 export const REFUSALS = [
   "older",
   "failed",
@@ -47,7 +47,7 @@ export const REFUSALS = [
 
 type Fall = keyof typeof FALLS;
 
-/** What a firmware says of a deploy. `hash` is the application's, as in `RunningApp`. */
+/** A firmware's message about a deploy. `hash` is the application's, as in `RunningApp`. */
 export type DeployWord =
   | { readonly is: "taken"; readonly hash: string; readonly offset: number }
   | { readonly is: "going" | "kept"; readonly hash: string }
@@ -65,23 +65,23 @@ const HASH = /^[A-Za-z0-9_-]{8}$/;
 /** Longest detail of a refusal that is kept, in UTF-16 units. */
 const LONGEST_DETAIL = 64;
 
-/** Bytes of an offset and what else a piece has beside its data: %x02 "p" SP offset SP. */
+/** Bytes of a piece besides its data: %x02 "p" SP offset SP. */
 const PIECE_FRAME = 9;
 
-/** Longest piece in bytes, however long a text may be: what a chip can write to its flash at once. */
+/** Longest piece in bytes, however long a text may be: the most that a chip can write to its flash at once. */
 const LONGEST_PIECE = 384;
 
-/** Whether an application may be called so. */
+/** Whether this is a valid name for an application. */
 export function isAppName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** Whether a number may be an application's version. */
+/** Whether this is a valid version of an application. */
 export function isAppVersion(version: number): boolean {
   return Number.isInteger(version) && version >= 0 && version < 2 ** 32;
 }
 
-/** What `app=` says in a hello; undefined: nothing that it may say. */
+/** Parses `app=` of a hello; undefined: it is invalid. */
 export function parseRunning(said: string): RunningApp | undefined {
   const [name = "", digits = "", hash = "", ...more] = said.split("/");
   const version = numberOf(digits, 2 ** 32 - 1);
@@ -91,12 +91,12 @@ export function parseRunning(said: string): RunningApp | undefined {
   return { name, version, hash };
 }
 
-/** How a device names an application by its whole hash. */
+/** The short form of a hash that devices use. */
 export function shortHash(hash: string): string {
   return hash.slice(0, 8);
 }
 
-/** What is offered next needs these imports. */
+/** Formats the imports that the next offer needs. */
 export function formatNeeds(needs: number): string {
   return `${FIRMWARE}i ${needs}`;
 }
@@ -110,7 +110,7 @@ export function formatOffer(offer: Offer, key?: Uint8Array): string {
   return `${text} ${base64(Uint8Array.fromHex(proofOf(key, text)))}`;
 }
 
-/** The bytes from `offset` on that fit a text of this many bytes, as a message. @returns it, and where the next one begins */
+/** Formats the piece from `offset` on that fits a text of this many bytes. @returns it, and the next offset */
 export function formatPiece(
   image: Uint8Array,
   offset: number,
@@ -122,7 +122,7 @@ export function formatPiece(
   return [`${FIRMWARE}p ${offset} ${base64(image.subarray(offset, next))}`, next];
 }
 
-/** All has been sent. */
+/** Formats the message that everything has been sent. */
 export function formatGo(hash: string): string {
   return `${FIRMWARE}g ${shortHash(hash)}`;
 }
@@ -130,12 +130,12 @@ export function formatGo(hash: string): string {
 /** Tells the device to give it up. */
 export const GIVE_UP = `${FIRMWARE}x`;
 
-/** Whether a server has said this to a firmware. An older one took such texts of applications, too. */
+/** Whether a text is a server's message to a firmware. Older servers accepted such texts from applications, too. */
 export function isForFirmware(text: string): boolean {
   return text === GIVE_UP || FOR_FIRMWARE.test(text);
 }
 
-/** What needs, offer, piece and go begin with. */
+/** How needs, offer, piece and go begin. */
 // deno-lint-ignore no-control-regex
 const FOR_FIRMWARE = /^\x02[iopg] /;
 
@@ -143,10 +143,10 @@ const FOR_FIRMWARE = /^\x02[iopg] /;
 export const DEPLOY_KINDS = ["o", "g", "k", "n", "r"] as const;
 
 /**
- * What a firmware says of a deploy; undefined: nothing that it may say.
+ * Parses a firmware's message about a deploy; undefined: it is invalid.
  *
- * @param kind The first character behind %x02.
- * @param words What follows, as it came between spaces.
+ * @param kind The first character after %x02.
+ * @param words What follows, split at spaces.
  */
 export function parseDeployWord(
   kind: typeof DEPLOY_KINDS[number],
@@ -177,12 +177,12 @@ function numberOf(digits: string, most: number): number | undefined {
   return number <= most ? number : undefined;
 }
 
-/** Bytes in base64url without padding. */
+/** Encodes bytes in base64url without padding. */
 export function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64url");
 }
 
-/** The bytes of base64url. @throws {SyntaxError} it is not base64url */
+/** Decodes base64url. @throws {SyntaxError} it is not base64url */
 export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.fromBase64(text, { alphabet: "base64url" });
 }

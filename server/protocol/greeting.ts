@@ -11,40 +11,43 @@ export const WELCOME = "\x02";
 export const PROOF = "\x03";
 export const REFUSAL = "\x04";
 
-/** Between the name and the metadata. */
+/** Separates the id from the metadata. */
 export const TAB = "\t";
 
 /** Most bytes of metadata. */
 export const METADATA_BYTES = 128;
 
-/** No proof; HMAC-SHA256 cut to 128 bits; the same, and all that follows in sealed records; the same with an exchange of
- * ephemeral keys. Suite 1 told the positions to whoever asked. */
+/** 0: no proof; 2: HMAC-SHA256 truncated to 128 bits; 3: the same, and everything after it in sealed records; 4: the
+ * same with an exchange of ephemeral keys. Suite 1, no longer supported, showed the positions to anybody. */
 export type Suite = 0 | KeyedSuite;
 
-/** One with a key. */
+/** A suite with a key. */
 export type KeyedSuite = 2 | 3 | 4;
 
-/** From this suite on everything behind the greeting is sealed. */
+/** From this suite on everything after the greeting is sealed. */
 export const SEALED = 3;
 
-/** The suite whose nonces are ephemeral keys: what was recorded cannot be read with the device's key alone. */
+/**
+ * The suite whose nonces are ephemeral keys, for forward secrecy: recorded traffic cannot be decrypted with the
+ * device's key alone.
+ */
 export const EPHEMERAL = 4;
 
-/** What an end says about itself, eight hex digits each, in this order. All are 32 bits, unsigned. */
+/** The fields of a greeting, eight hex digits each, in this order. All are 32 bits, unsigned. */
 export interface Greeting {
-  /** Names the stream of messages that this end sends. */
+  /** Epoch of the stream of messages that this end sends. */
   txEpoch: number;
   /** Number of the oldest message that this end still holds, or of its next one. */
   txFirst: number;
-  /** The stream of the other end that this end knows; 0: none. */
+  /** Epoch of the other end's stream that this end knows; 0: none. */
   rxEpoch: number;
   /** Number of the message that this end expects next in it. */
   rxNext: number;
-  /** Most messages that this end takes without having acknowledged them, 1 to 64. */
+  /** Most unacknowledged messages that this end accepts, 1 to 64. */
   window: number;
-  /** Most bytes of lines, likewise; `line` + 3 at least. */
+  /** Most unacknowledged bytes of lines that this end accepts; at least `line` + 3. */
   bytes: number;
-  /** Longest text that this end takes, in bytes. */
+  /** Longest text that this end accepts, in bytes. */
   line: number;
 }
 
@@ -61,7 +64,7 @@ export interface Hello2 extends Greeting {
   /** Hex digits: 32, in suite 4 the 64 of the device's ephemeral key. */
   nonce: string;
   id: string;
-  /** What the device says about itself, `key=value` pairs with a space between them; "": nothing. */
+  /** What the device says about itself: `key=value` pairs separated by spaces; "": nothing. */
   metadata: string;
 }
 
@@ -80,7 +83,7 @@ export function parseHello2(line: string): Hello2 {
   const nonce = flat(line.slice(WORDS_END, nonceEnd));
   if (line.length < nonceEnd || !/^[0-9a-f]+$/.test(nonce)) throw bad("the nonce is malformed");
   const { txEpoch, window, bytes, line: longest } = greeting;
-  if (txEpoch === 0) throw bad("a stream cannot be named 0");
+  if (txEpoch === 0) throw bad("the epoch of a stream cannot be 0");
   if (window < 1 || window > 64) {
     throw bad(`a window of ${window} messages is out of range: 1 to 64`);
   }
@@ -105,25 +108,25 @@ export function parseHello2(line: string): Hello2 {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A copy that does not keep the line it was cut from. */
+/** A copy that does not keep the whole line in memory. */
 function flat(text: string): string {
   return decoder.decode(encoder.encode(text));
 }
 
-/** What is wrong with a hello's metadata, if anything; it must not be empty. */
+/** What is wrong with a hello's metadata, which must not be empty; undefined: nothing. */
 export function wrongMetadata(metadata: string): string | undefined {
   const bytes = byteLength(metadata);
   if (bytes > METADATA_BYTES) {
-    return `metadata may have ${METADATA_BYTES} bytes, not ${bytes}`;
+    return `metadata may have at most ${METADATA_BYTES} bytes, not ${bytes}`;
   }
   if (!metadata.isWellFormed()) return "metadata must be well-formed Unicode (lone surrogate)";
   // deno-lint-ignore no-control-regex
-  if (/[\x00-\x1f\x7f]/.test(metadata)) return "metadata has a control character";
+  if (/[\x00-\x1f\x7f]/.test(metadata)) return "metadata must not contain control characters";
   if (/^[^ =]+=[^ ]*( [^ =]+=[^ ]*)*$/.test(metadata)) return undefined;
-  return "metadata is not key=value pairs with one space between them";
+  return "metadata must be key=value pairs with one space between them";
 }
 
-/** What a hello's metadata say under a key; undefined: nothing. */
+/** The value of a key in a hello's metadata; undefined: there is none. */
 export function metadatum(metadata: string, key: string): string | undefined {
   const start = `${key}=`;
   return metadata.split(" ").find((pair) => pair.startsWith(start))?.slice(start.length);
@@ -135,11 +138,11 @@ export function formatWelcome(suite: Suite, greeting: Greeting, nonce: string): 
   return `${WELCOME}0${suite}${words.join("")}${nonce}`;
 }
 
-/** The greeting's words that say how far an end is: the first four. */
+/** The fields of a greeting that give an end's position: the first four. */
 const POSITIONS = WORDS.slice(0, 4);
 
 /**
- * A greeting whose positions are hidden, or, if they are, shown.
+ * A greeting with its positions masked or, applied again, unmasked.
  *
  * @param mask 32 hex digits.
  */
@@ -170,24 +173,24 @@ function bad(message: string): PeerError {
   return new PeerError("BAD_GREETING", message);
 }
 
-/** Why a hello was refused: what the other end is told. */
+/** Codes that tell the other end why its hello was refused. */
 export const Refusal = {
-  /** The server admits nobody by this id. */
+  /** The server does not admit this id. */
   unknownDevice: 1,
   /** The proof is wrong: the keys differ. */
   badProof: 2,
-  /** There is a key for this id, and the hello came without a proof. */
+  /** This id has a key, but the hello came without a proof. */
   proofNeeded: 3,
-  /** The server has no key for this id, so it cannot prove itself. */
+  /** The server has no key for this id, so it cannot prove its own identity. */
   noKey: 4,
   badGreeting: 5,
   /** Too many connections or devices. */
   full: 6,
-  /** The server is about to stop: the device is to try its next address. */
+  /** The server is about to stop: the device should try its next address. */
   leaving: 7,
-  /** The key is one for sealed links, and the hello is not of such a suite. */
+  /** The key requires a sealed link, but the hello has a suite without. */
   sealNeeded: 8,
-  /** The key is one for links with ephemeral keys, and the hello is not of that suite. */
+  /** The key requires ephemeral keys, but the hello has another suite. */
   ephemeralNeeded: 9,
 } as const;
 

@@ -1,14 +1,14 @@
 /**
- * What a .wasm must be for the firmware to run it. The chip checks it, too, when it starts; here it is checked before
- * it is written to one, with an answer that says what to do. Runs in a browser, too.
+ * Checks that the firmware can run a .wasm. The chip checks it, too, when it starts; this check comes before it is
+ * written to a chip, and its errors say what to do. Runs in a browser, too.
  *
  * @module
  */
 import { LocalError } from "./errors.ts";
 
 /**
- * What the firmware offers to an application: how many arguments each takes, and results (`application.c`, in the same
- * order). A device is told what an application needs by these numbers: a new one comes behind all others.
+ * Functions that the firmware offers to an application, with their numbers of parameters and results (`application.c`,
+ * in the same order). Their places in this list are sent to devices, so a new one must come last.
  */
 export const IMPORTS: Readonly<Record<string, readonly [parameters: number, results: number]>> = {
   "host.hmac": [3, 0],
@@ -35,7 +35,7 @@ export const IMPORTS: Readonly<Record<string, readonly [parameters: number, resu
 
 const NAMES = Object.keys(IMPORTS);
 
-/** Imports as a number, in which a device is told them: a bit for each, the lowest for the first. */
+/** Imports as the number that is sent to a device: a bit for each, the lowest for the first. */
 export function needsOf(imports: readonly string[]): number {
   return imports.reduce((needs, name) => needs + 2 ** NAMES.indexOf(name), 0);
 }
@@ -45,7 +45,7 @@ export function importName(number: number): string | undefined {
   return NAMES[number];
 }
 
-/** What the core exports, in the order of `engine.h`: an application is compiled together with it. */
+/** Exports of the core, in the order of `engine.h`: an application is compiled together with it. */
 export const CORE_EXPORTS = [
   "registers",
   "init",
@@ -58,24 +58,24 @@ export const CORE_EXPORTS = [
   "write",
 ] as const;
 
-/** Where a module's data must end, in bytes: the memory that it is first loaded with (`engine_wasm3.c`). */
+/** Where a module's data must end, in bytes: the size of the memory that it is first loaded with (`engine_wasm3.c`). */
 export const DATA_END = 2048;
 
-/** How deep blocks (`if`, `while`, `switch`) may be within each other (`m3_most_depth`). */
+/** How deep blocks (`if`, `while`, `switch`) may be nested (`m3_most_depth`). */
 export const MOST_DEPTH = 16;
 
 /** Longest module that can be deployed over the link, in bytes: a slot of the application's area, less its header. */
 export const LONGEST_MODULE = 20_384;
 
-/** Bytes of RAM for interpreted code, at most; it takes about two for each byte of a module's code. */
+/** Most bytes of RAM for interpreted code, which takes about two for each byte of a module's code. */
 const CODE_RAM = 24 * 1024;
 const RAM_OF_CODE = 1.9;
 
-/** What is in a module. */
+/** Facts about a module. */
 export interface ModuleFacts {
   /** In bytes. */
   size: number;
-  /** What it asks of the board, as `board.log`. */
+  /** Its imports, such as `board.log`. */
   imports: string[];
 }
 
@@ -87,10 +87,10 @@ const TYPES: Record<number, string> = {
 };
 
 /**
- * Whether the interpreter of the firmware can run a module as an application.
+ * Checks that the firmware's interpreter can run a module as an application.
  *
- * @param most Bytes that there is room for.
- * @throws {LocalError} BAD_ARGUMENT, which says what is wrong with it and what to do
+ * @param most Bytes of room on the board.
+ * @throws {LocalError} BAD_ARGUMENT: what is wrong with it and what to do
  */
 export function checkModule(wasm: Uint8Array<ArrayBuffer>, most: number): ModuleFacts {
   if (wasm.length < 8 || new DataView(wasm.buffer, wasm.byteOffset).getUint32(0) !== 0x0061736d) {
@@ -98,13 +98,13 @@ export function checkModule(wasm: Uint8Array<ArrayBuffer>, most: number): Module
   }
   const version = new DataView(wasm.buffer, wasm.byteOffset).getUint32(4, true);
   if (version !== 1) {
-    throw bad(`it is WebAssembly of version ${version}, and the firmware knows version 1`);
+    throw bad(`it is WebAssembly version ${version}, but the firmware only knows version 1`);
   }
   if (wasm.length > most) {
-    throw bad(`it has ${wasm.length} bytes, and the board has room for ${most}`);
+    throw bad(`it has ${wasm.length} bytes, but the board has room for ${most}`);
   }
   if (!WebAssembly.validate(wasm)) throw bad("it is damaged or cut off");
-  // It is right as a module: what follows need not look for its end.
+  // It is a valid module, so the code below need not check for its end.
   const sections = sectionsOf(wasm);
   const types = typesIn(sections.get(1));
   const functions = checkImports(sections.get(2), types);
@@ -118,7 +118,7 @@ function bad(message: string): LocalError {
   return new LocalError("BAD_ARGUMENT", message);
 }
 
-const TOOLS = "compile it with `deno task build`, which leaves out what the firmware does not know";
+const TOOLS = "compile it with `deno task build`, which avoids what the firmware does not support";
 
 /** Reads numbers and names of a section. */
 class Reader {
@@ -133,7 +133,7 @@ class Reader {
     return this.bytes[this.#at++] ?? 0;
   }
 
-  /** LEB128, as unsigned: of a signed one only the length matters here. */
+  /** Reads LEB128 as unsigned: only the length of a signed one matters here. */
   number(): number {
     let value = 0;
     for (let shift = 0;; shift += 7) {
@@ -156,7 +156,7 @@ class Reader {
   }
 }
 
-/** The sections by their numbers; not those for tools. */
+/** The sections by number, without those for tools. */
 function sectionsOf(wasm: Uint8Array): Map<number, Reader> {
   const all = new Reader(wasm.subarray(8));
   const sections = new Map<number, Reader>();
@@ -174,14 +174,14 @@ function checkType(type: number): void {
   if (type === I32) return;
   throw bad(
     `it uses ${
-      TYPES[type] ?? "values that are no numbers"
+      TYPES[type] ?? "values that are not numbers"
     }, and the firmware has whole numbers of 32 bits only`,
   );
 }
 
 function typesIn(section: Reader | undefined): FunctionType[] {
   return section?.list(() => {
-    if (section.byte() !== 0x60) throw bad(`it has types other than functions: ${TOOLS}`);
+    if (section.byte() !== 0x60) throw bad(`it has types that are not functions: ${TOOLS}`);
     const lengths = [0, 1].map(() => {
       const values = section.list(() => section.byte());
       for (const type of values) checkType(type);
@@ -198,9 +198,11 @@ function checkImports(section: Reader | undefined, types: FunctionType[]): strin
     if (section.byte() !== 0) throw bad(`it imports ${name}, which is not a function: ${TOOLS}`);
     const [parameters, results] = types[section.number()]!;
     const known = Object.hasOwn(IMPORTS, name) ? IMPORTS[name] : undefined;
-    if (!known) throw bad(`it needs ${name}, which this firmware does not have`);
+    if (!known) throw bad(`it imports ${name}, which this firmware does not have`);
     if (known[0] !== parameters || known[1] !== results) {
-      throw bad(`it uses ${name} with another signature than this firmware has: build it again`);
+      throw bad(
+        `it imports ${name} with a different signature than this firmware's: build it again`,
+      );
     }
     return name;
   }) ?? [];
@@ -229,20 +231,20 @@ function checkExports(section: Reader | undefined): void {
 function checkData(section: Reader | undefined): void {
   section?.list(() => {
     if (section.number() !== 0 || section.byte() !== 0x41) { // memory 0, i32.const
-      throw bad(`it has data that it places by itself: ${TOOLS}`);
+      throw bad(`it places data at run time: ${TOOLS}`);
     }
     const from = section.number();
     section.byte(); // end
     const end = from + section.take(section.number()).length;
     if (end > DATA_END) {
       throw bad(
-        `its constant texts and tables end at byte ${end}, and at most ${DATA_END} is allowed: make them shorter`,
+        `its constant texts and tables end at byte ${end}, but at most ${DATA_END} is allowed: make them shorter`,
       );
     }
   });
 }
 
-/** Immediate values behind an opcode: how many numbers. Only those that the firmware knows. */
+/** The number of immediate values after each opcode that the firmware knows. */
 const OPERANDS: Record<number, number> = {
   ...Object.fromEntries(range(0x00, 0x05).map((code) => [code, 0])), // unreachable to else
   ...{ 0x02: 1, 0x03: 1, 0x04: 1, 0x0b: 0, 0x0c: 1, 0x0d: 1, 0x0f: 0, 0x10: 1, 0x11: 2 },
@@ -263,7 +265,7 @@ function checkCode(section: Reader | undefined): void {
   const ram = Math.round((section?.bytes.length ?? 0) * RAM_OF_CODE);
   if (ram > CODE_RAM) {
     throw bad(
-      `its code would take about ${ram} bytes of the board's memory, and there are ${CODE_RAM}: ` +
+      `its code would take about ${ram} bytes of the board's memory, but there are only ${CODE_RAM}: ` +
         "make it shorter, or put it into the firmware ahead of time",
     );
   }
@@ -278,7 +280,7 @@ function checkCode(section: Reader | undefined): void {
       depth += DEEPER[checkInstruction(body)] ?? 0;
       if (depth > MOST_DEPTH) {
         throw bad(
-          `a function of it nests more than ${MOST_DEPTH} blocks (if, while, switch): ` +
+          `one of its functions nests more than ${MOST_DEPTH} blocks (if, while, switch): ` +
             "move the inner ones into functions",
         );
       }
@@ -286,10 +288,10 @@ function checkCode(section: Reader | undefined): void {
   });
 }
 
-/** What opens and ends a block: block, loop, if, end. */
+/** Opcodes that open or end a block: block, loop, if, end. */
 const DEEPER: Record<number, number> = { 0x02: 1, 0x03: 1, 0x04: 1, 0x0b: -1 };
 
-/** Reads one, and returns its opcode. */
+/** Reads and checks an instruction, and returns its opcode. */
 function checkInstruction(body: Reader): number {
   const code = body.byte();
   if (code === 0x0e) { // br_table
@@ -301,8 +303,8 @@ function checkInstruction(body: Reader): number {
   if (operands === undefined) {
     const hex = `0x${code.toString(16).padStart(2, "0")}`;
     const kind = code >= 0x29 && code < 0xc0
-      ? "one of 64-bit or floating-point numbers"
-      : "one that older interpreters do not know";
+      ? "for 64-bit or floating-point numbers"
+      : "a newer extension";
     throw bad(`it has an instruction that the firmware does not have (${hex}, ${kind}): ${TOOLS}`);
   }
   for (let n = 0; n < operands; n++) body.number();

@@ -75,7 +75,7 @@ Deno.test("a file that is no module, of another version, damaged, cut off or too
   const main = built("main");
   refused(new Uint8Array(0), "it is not a WebAssembly module");
   refused(new TextEncoder().encode("<!DOCTYPE html>"), "it is not a WebAssembly module");
-  refused(Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), "WebAssembly of version 2");
+  refused(Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), "WebAssembly version 2");
   refused(main.slice(0, -1), "damaged or cut off");
   const damaged = main.slice();
   damaged[9]! ^= 0xff;
@@ -85,7 +85,7 @@ Deno.test("a file that is no module, of another version, damaged, cut off or too
     ...[0, 0xc4, 0xb8, 0x02, ...text("x")], // a section for tools, of 40,004 bytes
     ...new Uint8Array(40_002),
   ]);
-  refused(long, `it has ${long.length} bytes, and the board has room for 40912`);
+  refused(long, `it has ${long.length} bytes, but the board has room for 40912`);
 });
 
 Deno.test("a module that is no application of ours is refused", () => {
@@ -147,31 +147,31 @@ Deno.test("what the firmware has not is named", () => {
   const fill = [0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x0b, 0]; // memory.fill
   const cases: [module: Parameters<typeof crafted>[0], why: string | undefined][] = [
     [{}, undefined],
-    [{ imports: [imported("board", "log", 1)] }, "it uses board.log with another signature"],
+    [{ imports: [imported("board", "log", 1)] }, "it imports board.log with a different signature"],
     [{ imports: [imported("board", "restart", 0)] }, undefined],
     [
       { imports: [imported("board", "fly", 1)] },
-      "it needs board.fly, which this firmware does not have",
+      "it imports board.fly, which this firmware does not have",
     ],
-    [{ imports: [imported("env", "abort", 0)] }, "it needs env.abort"],
+    [{ imports: [imported("env", "abort", 0)] }, "it imports env.abort"],
     [{ locals: [0x7e] }, "it uses 64-bit whole numbers (i64)"],
     [{ locals: [0x7f], body: [0x41, 5, 0x21, 0, 0x02, 0x40, 0x0c, 0, 0x0b] }, undefined],
-    [{ body: [0x43, 0, 0, 0, 0, 0x1a] }, "(0x43, one of 64-bit or floating-point numbers)"],
-    [{ body: [0x42, 0, 0x1a] }, "(0x42, one of 64-bit"],
-    [{ body: fill }, "(0xfc, one that older interpreters do not know)"],
+    [{ body: [0x43, 0, 0, 0, 0, 0x1a] }, "(0x43, for 64-bit or floating-point numbers)"],
+    [{ body: [0x42, 0, 0x1a] }, "(0x42, for 64-bit"],
+    [{ body: fill }, "(0xfc, a newer extension)"],
     [{ body: [0x41, 0, 0x0e, 1, 0, 0] }, undefined], // br_table
     [{ body: nested(16) }, undefined],
     [
       { body: nested(17) },
-      "a function of it nests more than 16 blocks (if, while, switch)",
+      "one of its functions nests more than 16 blocks (if, while, switch)",
     ],
-    [{ body: Array(14_000).fill(0x01) }, "bytes of the board's memory, and there are 24576"],
+    [{ body: Array(14_000).fill(0x01) }, "bytes of the board's memory, but there are only 24576"],
     [{ data: [0, 0x41, 0xfc, 0x0f, 0x0b, 4, 1, 2, 3, 4] }, undefined], // at 2,044
     [
       { data: [0, 0x41, 0xfd, 0x0f, 0x0b, 4, 1, 2, 3, 4] },
-      "end at byte 2049, and at most 2048 is allowed",
+      "end at byte 2049, but at most 2048 is allowed",
     ],
-    [{ data: [1, 4, 1, 2, 3, 4] }, "it has data that it places by itself"],
+    [{ data: [1, 4, 1, 2, 3, 4] }, "it places data at run time"],
   ];
   for (const [module, why] of cases) {
     const wasm = crafted(module);

@@ -21,8 +21,8 @@ Deno.test("names that may be given: up to 64 bytes of UTF-8", () => {
 Deno.test("names that nobody may give, but that devices may have", () => {
   for (
     const [name, reason] of [
-      ["x".repeat(65), "may have 64 bytes, not 65"],
-      ["é".repeat(33), "may have 64 bytes, not 66"],
+      ["x".repeat(65), "may have at most 64 bytes, not 65"],
+      ["é".repeat(33), "may have at most 64 bytes, not 66"],
       ["\x80", "must not have control characters"],
       ["a\x9f", "must not have control characters"],
     ] as const

@@ -1,4 +1,4 @@
-/** Keys, and what proves that one has a key. */
+/** Keys, and proofs of having a key. */
 import { createHmac } from "node:crypto";
 import { LocalError } from "./errors.ts";
 import { type KeyedSuite, toHex } from "./greeting.ts";
@@ -6,7 +6,7 @@ import { type KeyedSuite, toHex } from "./greeting.ts";
 /** Bytes of a key. */
 export const KEY_BYTES = 32;
 
-/** A key as its bytes. @param key 64 hex digits, or 32 bytes. @throws {LocalError} BAD_ARGUMENT */
+/** Parses a key. @param key 64 hex digits, or 32 bytes. @throws {LocalError} BAD_ARGUMENT */
 export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
   if (typeof key !== "string") {
     if (key.length === KEY_BYTES) return key.slice();
@@ -19,22 +19,21 @@ export function parseKey(id: string, key: string | Uint8Array): Uint8Array {
   );
 }
 
-/** A key as a server has it. */
+/** A device's key, as the server stores it. */
 export interface DeviceKey {
-  /** 32 of them. */
+  /** The key's 32 bytes. */
   bytes: Uint8Array;
-  /** The least that a device with this key may speak. */
+  /** The minimum suite for a device with this key. */
   suite: KeyedSuite;
 }
 
-/** A key as text: what stands before its digits is the least suite that it is for, unless that is 2. */
+/** A key as text: the digits may follow a prefix with the minimum suite, if that is not 2. */
 const TEXT = /^(?:0([34]):)?([0-9a-fA-F]{64})$/;
 
 /**
- * A key and the suite that it is for.
+ * Parses a key and its minimum suite.
  *
- * @param key As for `parseKey`; "03:" in front of the digits says that it is for sealed links alone, "04:" that it is
- * for those with ephemeral keys.
+ * @param key As for `parseKey`; the prefix "03:" requires sealed links, "04:" ephemeral keys.
  * @throws {LocalError} BAD_ARGUMENT
  */
 export function parseDeviceKey(id: string, key: string | Uint8Array | DeviceKey): DeviceKey {
@@ -43,17 +42,22 @@ export function parseDeviceKey(id: string, key: string | Uint8Array | DeviceKey)
   return { bytes: parseKey(id, digits), suite: Number(suite) as KeyedSuite };
 }
 
-/** The opposite of `parseDeviceKey`. */
+/** The inverse of `parseDeviceKey`. */
 export function formatDeviceKey({ bytes, suite }: DeviceKey): string {
   return `${suite === 2 ? "" : `0${suite}:`}${toHex(bytes)}`;
 }
 
-/** The proof of dialect 2's suites with a key: HMAC-SHA256 of all bytes of the greeting so far, cut to 128 bits. */
+/**
+ * The proof of dialect 2's suites with a key: HMAC-SHA256 of all bytes of the greeting so far, truncated to 128 bits.
+ */
 export function proofOf(key: Uint8Array, greeting: string): string {
   return hmac(key, greeting);
 }
 
-/** What hides the positions in a welcome with this nonce: made of its last 128 bits. No proof is of so few bytes. */
+/**
+ * The mask for the positions in a welcome with this nonce, made from its last 128 bits. A proof never covers so few
+ * bytes.
+ */
 export function maskOf(key: Uint8Array, nonce: string): string {
   return hmac(key, nonce.slice(-32));
 }

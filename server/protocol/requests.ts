@@ -1,4 +1,6 @@
-/** Requests of one end that wait for the other's answer: each has one outcome. The same at both ends. */
+/**
+ * Requests of one end that wait for the other end's answer; each has exactly one outcome. The same code at both ends.
+ */
 import {
   checkChannel,
   formatMarked,
@@ -10,13 +12,13 @@ import {
 import { LocalError } from "./errors.ts";
 import { FaultError } from "./fault.ts";
 
-/** Requests that wait at once. */
+/** Most requests that wait at once. */
 const MOST = 1000;
 
-/** In ms: no timer takes longer. */
+/** Longest deadline in ms: the most that a timer takes. */
 const LONGEST_DEADLINE = 2 ** 31 - 1;
 
-/** How a request is made. */
+/** Options of a request. */
 export interface RequestOptions {
   /** Time in which it must be answered, in ms from now: 1 to 2,147,483,647. Default 10,000. */
   deadline?: number;
@@ -25,15 +27,15 @@ export interface RequestOptions {
 /** An answer, or a fault in its place. */
 export type Answer = Extract<Marked, { mark: "answer" | "fault" }>;
 
-/** Whom is asked, and how. */
+/** The end that is asked. */
 export interface Asked {
-  /** What it is called, for people: "the device". */
+  /** Its name for people: "the device". */
   readonly name: string;
   /** Added to a tag. */
   readonly firstTag: number;
-  /** Delivers a line until this many ms have passed, or rejects. */
+  /** Delivers a line within this many ms, or rejects. */
   write(line: string, deadline: number): Promise<unknown>;
-  /** Calls back in this many ms. @returns forgets it */
+  /** Calls back in this many ms. @returns cancels that */
   after(ms: number, run: () => void): () => void;
 }
 
@@ -46,7 +48,7 @@ interface Pending {
 export class Requests {
   readonly #asked: Asked;
   #pending: Map<string, Pending> | undefined;
-  // Begins anywhere, so that answers to an earlier process's requests do not match this one's.
+  // Starts at a random tag, so that answers to an earlier process's requests do not match this one's.
   #last = crypto.getRandomValues(new Uint32Array(1))[0]!;
 
   constructor(asked: Asked) {
@@ -54,8 +56,8 @@ export class Requests {
   }
 
   /**
-   * @throws {LocalError} BAD_ARGUMENT; OUTBOX_FULL: too many wait; UNANSWERED: it is there, and was not answered in time;
-   * FAULT; what `write` throws
+   * @throws {LocalError} BAD_ARGUMENT; OUTBOX_FULL: too many requests wait; UNANSWERED: it was delivered, but not
+   * answered in time; FAULT; what `write` throws
    */
   async ask(
     channel: string,
@@ -97,17 +99,17 @@ export class Requests {
     }
   }
 
-  /** There is an answer. @returns whether somebody waits for it */
+  /** An answer has come. @returns whether a request waits for it */
   answered(answer: Answer): boolean {
     const { name: channel, tag = "" } = answer;
     const pending = this.#pending?.get(tag);
-    if (pending?.channel !== channel) return false; // too late, or an earlier process has asked
+    if (pending?.channel !== channel) return false; // too late, or the request was an earlier process's
     if (answer.mark === "answer") pending.resolve(valueOf(answer.value));
     else pending.reject(new FaultError(answer.code, answer.words, channel));
     return true;
   }
 
-  /** Tells those who wait. */
+  /** Rejects all requests that wait. */
   close(reason: LocalError): void {
     for (const { reject } of this.#pending?.values() ?? []) reject(reason);
   }

@@ -1,18 +1,18 @@
 /**
- * The records of suites 3 and 4: what lies between a socket and the lines of a link once both ends have proven their key. Pure, and
- * the same for both ends. `client-as/SEALING.md` says why it is as it is; `bridge/esp8266/firmware/seal.c` does the same
- * on a chip.
+ * The records of suites 3 and 4: the layer between a socket and the lines of a link once both ends have proven their
+ * key. Pure, and the same for both ends. `client-as/SEALING.md` gives the reasons for its design;
+ * `bridge/esp8266/firmware/seal.c` does the same on a chip.
  */
 import { createHash, hkdfSync } from "node:crypto";
 import { Cipher, CIPHER_KEY_BYTES, NONCE_BYTES, TAG_BYTES } from "./chacha20_poly1305.ts";
 import { PeerError } from "./errors.ts";
 import { concat, FRAME } from "./lines.ts";
 
-/** Bytes of a record beside what is sealed in it. */
+/** Bytes of a record besides its contents. */
 export const LENGTH_BYTES = 2;
 export const RECORD = LENGTH_BYTES + TAG_BYTES;
 
-/** Most bytes in a record: what is not complete says nothing yet, so on a slow path records must not be long. */
+/** Most bytes in a record: an incomplete record cannot be read, so on a slow path records must be short. */
 const MOST = 1024;
 
 const encoder = new TextEncoder();
@@ -28,10 +28,10 @@ export interface SealKeys {
 }
 
 /**
- * What a greeting makes of a device's key.
+ * The keys of a link, derived from the device's key and the greeting.
  *
- * @param greeting All that the device's proof is of.
- * @param shared What the ephemeral keys in it come to, in suite 4.
+ * @param greeting Everything that the device's proof covers.
+ * @param shared The shared secret of the ephemeral keys, in suite 4.
  */
 export function sealKeys(
   key: Uint8Array,
@@ -48,7 +48,7 @@ export function sealKeys(
   };
 }
 
-/** Most bytes in a record for an end that takes texts of this many bytes: it has room for a line. */
+/** Most bytes in a record for an end that accepts texts of this many bytes: it has room for a line. */
 function mostFor(line: number): number {
   return Math.min(line + FRAME, MOST);
 }
@@ -63,7 +63,7 @@ class Direction {
     this.#cipher = new Cipher(key);
   }
 
-  /** Of the record at `at`, whose length is written already. */
+  /** Seals the record at `at`, whose length is already written. */
   seal(bytes: Uint8Array, at: number, text: number): void {
     this.#cipher.seal(this.#count(), bytes, at, LENGTH_BYTES, text);
   }
@@ -82,7 +82,7 @@ class Direction {
   }
 }
 
-/** What was opened, and what is wrong with the record behind it, if anything. */
+/** The opened bytes, and the error of the record after them, if any. */
 export interface Opened {
   bytes: Uint8Array;
   error?: PeerError;
@@ -97,8 +97,8 @@ export class Seal {
   #rest: Uint8Array = NOTHING;
 
   /**
-   * @param mine The key of what this end sends, and what the other end does.
-   * @param ownLine Longest text that this end takes, in bytes, and the other end does: as the greeting says.
+   * @param mine The key of this end's direction, then that of the other end's.
+   * @param ownLine Longest text that this end accepts, then the other end, in bytes: from the greeting.
    */
   constructor(mine: Uint8Array, others: Uint8Array, ownLine: number, othersLine: number) {
     this.#out = new Direction(mine);
@@ -107,7 +107,7 @@ export class Seal {
     this.#mostOut = mostFor(othersLine);
   }
 
-  /** As few records as hold these bytes. */
+  /** Seals these bytes in as few records as possible. */
   seal(bytes: Uint8Array): Uint8Array {
     const most = this.#mostOut;
     const records = new Uint8Array(bytes.length + Math.ceil(bytes.length / most) * RECORD);
@@ -123,12 +123,14 @@ export class Seal {
     return records;
   }
 
-  /** Takes what was read, and gives what the records that it completes hold. Not to be called after an error. */
+  /**
+   * Takes received bytes, and returns the contents of the records that they complete. Not to be called after an error.
+   */
   open(chunk: Uint8Array): Opened {
-    // A copy: it is opened in place.
+    // A copy, because it is opened in place.
     const bytes = this.#rest.length === 0 ? chunk.slice() : concat(this.#rest, chunk);
     this.#rest = NOTHING;
-    // Texts move together, to the first of them.
+    // The contents are moved together, after the first.
     let at = 0, end = LENGTH_BYTES;
     let error: PeerError | undefined;
     while (bytes.length - at >= LENGTH_BYTES) {
@@ -140,7 +142,9 @@ export class Seal {
       const next = at + length + RECORD;
       if (next > bytes.length) break;
       if (!this.#in.open(bytes, at, length)) {
-        error = badSeal("a record was changed, or is not the next one, or not of this connection");
+        error = badSeal(
+          "a record was changed, is not the next one, or belongs to another connection",
+        );
         break;
       }
       const text = at + LENGTH_BYTES;
@@ -154,7 +158,7 @@ export class Seal {
   }
 }
 
-/** The other end's ephemeral key leads to a secret that everybody knows. */
+/** The error if the other end's ephemeral key leads to a publicly known secret. */
 export function nothingShared(): PeerError {
   return badSeal("the ephemeral key is of small order: it shares no secret");
 }

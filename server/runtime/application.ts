@@ -1,38 +1,38 @@
-/** Runs an application for one device, and again when it has failed. */
+/** Runs an application for one device, and restarts it when it has failed. */
 import { LocalError } from "../protocol/errors.ts";
 import type { Clock } from "../transport/platform.ts";
 import { Pace } from "./pace.ts";
 import { type Reading, type Run, within } from "./run.ts";
 import type { Turn } from "./turn.ts";
 
-/** Pause before an application that has failed is restarted, in ms: it doubles from the one to the other. */
+/** First and longest pause before a failed application is restarted, in ms; it doubles each time. */
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
 /**
- * How a device's application is: "running"; "failed": restarted after a pause; "ended": it has returned, and is not
- * restarted before the server is; "none": there is no application, or its device has not connected yet.
+ * The state of a device's application: "running"; "failed": restarted after a pause; "ended": it has returned, and
+ * is not restarted until the server is; "none": there is no application, or its device has not connected yet.
  */
 export type AppState = "none" | "running" | "failed" | "ended";
 
-/** For which device it runs. */
+/** The device for which it runs. */
 export interface Served {
   readonly clock: Clock;
   readonly turn: Turn;
   readonly counts: { readonly processed: number };
-  /** Why nothing of it is served any more. */
+  /** Set when the device is no longer served: the error for callers. */
   readonly closed: LocalError | undefined;
 }
 
-/** Is told what becomes of applications. */
+/** Receives reports about applications. */
 export interface ApplicationReports<Device> {
   started(device: Device): void;
-  /** @param restartIn ms until it is restarted; undefined: it goes on, or nothing does */
+  /** @param restartIn ms until it is restarted; undefined: it still runs, or has ended */
   failed(device: Device, message: string, restartIn?: number): void;
   ended(device: Device): void;
 }
 
-/** What applications need of the server. */
+/** What applications need from the server. */
 export interface ApplicationHost<Device> {
   readonly reports: ApplicationReports<Device>;
   /** Calls the application. */
@@ -55,7 +55,7 @@ export class Application<Device extends Served> {
     return this.#state;
   }
 
-  /** Begins to run it, if that was not done before. */
+  /** Starts to run it, unless it was started before. */
   begin(): void {
     if (this.#state === "none") void this.#run();
   }
@@ -88,7 +88,8 @@ export class Application<Device extends Served> {
     if (this.#isClosed) return;
     const { clock, turn } = this.#device;
     this.#cancel = clock.after(this.#pause, () => {
-      // While the store fails it could not do much. Soon: nothing may change while results come out.
+      // Only when changes are safe: while the store fails it could not do much. `soon`: nothing may change while
+      // results are let out.
       turn.whenSafe(() => clock.soon(() => void (this.#isClosed || this.#run())));
     });
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
@@ -103,18 +104,18 @@ export class Application<Device extends Served> {
     return this.#device.closed !== undefined;
   }
 
-  /** Whether it is told so because nothing is served any more. */
+  /** Whether an error only says that the device is no longer served. */
   #isExpected(error: unknown): boolean {
     return error === this.#device.closed;
   }
 
-  /** It is not restarted. */
+  /** Stops restarting it. */
   close(): void {
     this.#cancel?.();
   }
 }
 
-/** What is left of a run is told this: nothing that it asks for is begun. */
+/** The error for what is left of a failed run: its calls are refused. */
 export class RunFailed extends LocalError {
   constructor() {
     super("CLOSED", "this run of the application has failed and will be restarted");

@@ -9,38 +9,38 @@ interface Asker {
   failed(error: unknown): void;
 }
 
-/** A device that is not here, as long as a connection greets in its name. */
+/** A device that is not in memory, while a connection greets in its name. */
 interface Caller {
   askers: Set<Asker>;
   /** Undefined until the store has answered. */
   ledger: Ledger | undefined;
 }
 
-/** Keeps what the store has of devices that greet and are not here, as long as they do. */
+/** Keeps the stored records of devices that are not in memory while they greet. */
 export class Callers {
   #callers = new Map<string, Caller>();
   readonly #acquire: (id: string) => Promise<Ledger>;
   readonly #most: number;
 
   /**
-   * @param acquire Asks the store.
-   * @param most Devices that are kept at a time: where the store does not answer, those who ask come and go.
+   * @param acquire Reads a device from the store.
+   * @param most Most devices at a time: if the store does not answer, greetings come and go.
    */
   constructor(acquire: (id: string) => Promise<Ledger>, most: number) {
     this.#acquire = acquire;
     this.#most = most;
   }
 
-  /** Devices that are kept at present. */
+  /** Number of devices that are kept at present. */
   get size(): number {
     return this.#callers.size;
   }
 
   /**
-   * Asks for the record of a device. Those who ask meanwhile get the same answer. The answer does not come before this
+   * Asks for the record of a device. Concurrent requests get the same answer. The answer never comes before this
    * returns.
    *
-   * @returns to be called when the record is no longer needed, or the answer
+   * @returns a function to call when the record, or the answer, is no longer needed
    */
   ask(id: string, told: Asker["told"], failed: Asker["failed"]): Forget {
     const asker = { told, failed };
@@ -78,8 +78,8 @@ export class Callers {
 
   #release(id: string, caller: Caller, asker: Asker): void {
     caller.askers.delete(asker);
-    // Who comes before the store has answered waits for the same answer: asked twice, it would answer twice, and
-    // the one who had the earlier answer would be fenced out.
+    // Requests before the store has answered wait for the same answer: asked twice, the store would answer
+    // twice, and the earlier answer would be fenced.
     if (caller.ledger) this.#forgetIfUnused(id, caller);
   }
 
@@ -87,7 +87,7 @@ export class Callers {
     if (caller.askers.size === 0 && this.#callers.get(id) === caller) this.#callers.delete(id);
   }
 
-  /** Of a device whose record was asked for, and is needed still. */
+  /** The ledger of a device whose record was asked for, and is still needed. */
   ledger(id: string): Ledger {
     return this.#callers.get(id)!.ledger!;
   }

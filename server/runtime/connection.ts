@@ -3,15 +3,15 @@ import type { Seal } from "../protocol/seal.ts";
 import type { Clock, Socket, SocketEvents } from "../transport/platform.ts";
 import type { TimerWheel, WheelEntry } from "../transport/wheel.ts";
 
-/** What a connection is used for now: first the greeting, then serving. */
+/** The present user of a connection: first the greeting, then serving. */
 export interface Stage {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;
-  /** The system has taken all that was written. */
+  /** The system has accepted everything that was written. */
   drained(): void;
   /** The time given to `wakeAt` has come. */
   wake(now: number): void;
-  /** The network or the other end has ended it. */
+  /** The network or the other end has ended the connection. */
   ended(reason: PeerError): void;
 }
 
@@ -19,17 +19,17 @@ export interface Stage {
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  /** How many there are. */
+  /** Number of connections. */
   readonly connections: number;
   /** A connection only waits for the other end to close it. */
   lingers(connection: Connection): void;
-  /** A connection is no more. */
+  /** A connection has ended. */
   left(connection: Connection): void;
 }
 
 const encoder = new TextEncoder();
 
-/** One TCP connection: its socket, its seal, its deadline, and what has become of the bytes written to it. */
+/** One TCP connection: its socket, its seal, its deadline, and the progress of its output. */
 export class Connection implements SocketEvents {
   #socket: Socket;
   #host: ConnectionHost;
@@ -42,7 +42,7 @@ export class Connection implements SocketEvents {
   #looking = false;
   #writing = false;
   #taken = 0;
-  #takenAt = 0; // when the system was last seen to take bytes while there were some
+  #takenAt = 0; // when the system was last seen to accept waiting bytes
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
@@ -59,7 +59,7 @@ export class Connection implements SocketEvents {
     return this.#socket.hostname;
   }
 
-  /** Begins to read. */
+  /** Starts to read. */
   start(stage: Stage): void {
     this.#stage = stage;
     this.#socket.start(this);
@@ -80,8 +80,8 @@ export class Connection implements SocketEvents {
   /**
    * From now on everything is sealed, both ways.
    *
-   * @param ahead What was read already, and is.
-   * @returns what that holds
+   * @param ahead Sealed bytes that were already read.
+   * @returns their contents
    * @throws {PeerError} BAD_SEAL
    */
   seal(seal: Seal, ahead: Uint8Array): Uint8Array {
@@ -102,7 +102,7 @@ export class Connection implements SocketEvents {
     this.#stage!.ended(reason);
   }
 
-  /** Whether the system has not taken yet what was written: nothing more must be written now. */
+  /** Whether the system has yet to accept what was written: then nothing more must be written. */
   get isWriting(): boolean {
     return this.#writing;
   }
@@ -116,7 +116,7 @@ export class Connection implements SocketEvents {
     this.#takenAt = this.#host.clock.now();
   }
 
-  /** Whether the system has taken nothing of what was written for this many ms. */
+  /** Whether the system has accepted nothing of what was written for this many ms. */
   isStalled(ms: number, now: number): boolean {
     if (!this.#writing) return false;
     const { taken } = this.#socket;
@@ -144,12 +144,15 @@ export class Connection implements SocketEvents {
     this.#socket.resume();
   }
 
-  /** Calls the stage's `wake` then, in place of any earlier time. */
+  /** Calls the stage's `wake` at this time, instead of any time set before. */
   wakeAt(time: number): void {
     if (!this.#closed) this.#entry.at(time);
   }
 
-  /** Calls `judge` when all that had arrived by now was read: the other end may have said what seems to be missing. */
+  /**
+   * Calls `judge` when everything that has arrived by now was read: the other end may already have sent what seems to
+   * be missing.
+   */
   lookAgain(judge: () => void): void {
     if (this.#looking) return;
     this.#looking = true;
@@ -160,9 +163,9 @@ export class Connection implements SocketEvents {
   }
 
   /**
-   * Nothing more is written, what is read is dropped, and it ends when the other end does, or after `ms`. To close a
-   * socket while something lies unread in it would take back what the other end was told last. To be called when the
-   * system has taken all that was written.
+   * Writes nothing more, drops what is read, and closes when the other end does, or after `ms`. Closing a socket
+   * with unread input would reset it, and the last output might be lost. To be called when the system has accepted
+   * everything.
    */
   linger(ms: number): void {
     if (this.#closed) return;
@@ -174,7 +177,7 @@ export class Connection implements SocketEvents {
     this.wakeAt(this.#host.clock.now() + ms);
   }
 
-  /** Ends it without telling its stage. Bytes that the system has not taken yet are lost. */
+  /** Closes it without telling its stage. Bytes that the system has not accepted yet are lost. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -24,16 +24,16 @@ import { Serving, type ServingOwner } from "./serving.ts";
 import type { Turn } from "./turn.ts";
 
 const asResult = (value: string) => ({ value });
-/** CLOSED: nothing else is thrown. */
+/** The only error is CLOSED. */
 const atEnd = () => ({ done: true as const, value: undefined });
 
 /**
- * What `Device` is: one device's session over all its connections, driven by what its connections and its
- * application do. The session changes only while no commit is under way, and each change is followed by `touch`.
+ * Implements `Device`: one device's session over all its connections, driven by its connections and its
+ * application. The session changes only while no commit is under way, and `touch` follows each change.
  */
 export class DeviceDriver implements AsyncIterable<string>, ServingOwner, ReadersOwner {
   readonly session: Session;
-  /** What is run for it. */
+  /** Its application. */
   application: Application<DeviceDriver> | undefined;
   above: Above | undefined;
   readonly #host: DeviceHost<DeviceDriver>;
@@ -42,17 +42,17 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly #readers = new Readers(this);
   #writes: Set<PendingWrite> | undefined;
   #readiness: PromiseWithResolvers<void> | undefined;
-  #isFull = false; // the inbox, and that was said
-  #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // those that are not safe yet, too
-  #disposals: Set<PromiseWithResolvers<void>> | undefined; // of dead letters, that are not safe yet
+  #isFull = false; // whether the inbox is full, and that was reported
+  #clears: Set<PromiseWithResolvers<Cleared>> | undefined; // calls of `clear`, until they are safe
+  #disposals: Set<PromiseWithResolvers<void>> | undefined; // acts on dead letters, until they are safe
   #toClear = false;
   #alsoCleared: ((dropped: Cleared) => void)[] | undefined;
   #watches: Set<MessageWatch> | undefined;
-  #isLost = false; // another server has it
+  #isLost = false; // whether another server has it
   #metadata = "";
   #since: number;
   #counted = 0;
-  #expiry = Infinity; // when messages' time is looked at
+  #expiry = Infinity; // when deadlines are checked next
   #cancelExpiry: (() => void) | undefined;
   #closed: LocalError | undefined;
 
@@ -133,18 +133,18 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.session.roundTrip;
   }
 
-  /** Whether nothing is lost if it is forgotten, but where both ends are. */
+  /** Whether only positions are lost if it is forgotten. */
   get isIdle(): boolean {
     if (this.connected || !this.session.isIdle) return false;
     return !this.above?.isKept && !this.#host.deploys.concern(this);
   }
 
-  /** Whether the store has it no longer, or will not after the commit that is being made. */
+  /** Whether the store has forgotten it, or will with the commit under way. */
   get isForgotten(): boolean {
     return this.ledger.removed;
   }
 
-  /** Why nothing more is accepted, if that is so. */
+  /** Set when nothing more is accepted: the error for callers. */
   get closed(): LocalError | undefined {
     return this.#closed;
   }
@@ -210,7 +210,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
       if (write.isRefused) await pace.refused();
       throw error;
     } finally {
-      forget?.(); // it was given up
+      forget?.(); // the caller has given up
       signal?.removeEventListener("abort", abort);
     }
   }
@@ -218,7 +218,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   readonly #forget = (write: PendingWrite): void => void this.#writes?.delete(write);
 
   #begin(text: string, options: WriteOptions, write: PendingWrite): void {
-    if (!this.#writes?.has(write)) return; // given up meanwhile
+    if (!this.#writes?.has(write)) return; // the caller has given up meanwhile
     try {
       if (this.#closed) throw this.#closed;
       if (this.turn.failure) throw this.turn.failure;
@@ -233,7 +233,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  /** @param also Called when it happens: what that changes in the record is safe with it. */
+  /** @param also Called with it: its changes of the record become safe in the same commit. */
   clear(also?: (dropped: Cleared) => void): Promise<Cleared> {
     if (this.#closed) return Promise.reject(this.#closed);
     const clear = Promise.withResolvers<Cleared>();
@@ -244,16 +244,16 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return clear.promise;
   }
 
-  /** Drops all that waits, unless `consume` has the oldest message in its hands: then afterwards. */
+  /** Drops all queued messages; if `consume` has the oldest message, afterwards. */
   readonly beforeDelivery = (): void => {
     if (!this.#toClear || this.#readers.isConsuming) return;
     this.#toClear = false;
-    // What was sent cannot be dropped while its ack may come.
+    // A message that was sent cannot be dropped while its ack may come.
     if (this.inbox + this.outbox > 0) this.cut(new PeerError("LOST", "its messages were dropped"));
     this.#readers.forget();
     const cleared = this.session.clear(new LocalError("CLEARED", "the message was dropped"));
     this.above?.cleared();
-    this.#counted = NaN; // so that fewer waiting messages are shown, though no message was counted
+    this.#counted = NaN; // so that the smaller queues are reported, though no message was counted
     this.touch();
     for (const also of this.#alsoCleared?.splice(0) ?? []) also(cleared);
     const clears = this.#clears!;
@@ -264,13 +264,13 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
 
   readonly touch = (): void => this.turn.touch(this.#out);
 
-  /** As `touch`, where nobody waits. */
+  /** Like `touch`, if nobody waits for the result. */
   readonly touchAtEnd = (): void => this.turn.touchAtEnd(this.#out);
 
   /** All changes so far are safe, or cannot be made so at present. */
   readonly #out = (safe: boolean, now: number): void => {
     if (this.isForgotten || this.#isLost) return; // nothing of it is safe
-    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet
+    this.#serving?.flush(safe, now); // before the application continues: its changes are not safe yet
     if (safe) {
       if (this.#watches) this.#show(this.#watches);
       this.#readers.deliver();
@@ -300,7 +300,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     }
   }
 
-  /** Looks at the messages to the device when the next one's time is up. */
+  /** Sets the timer for the next deadline of a message to the device. */
   #watchExpiry(): void {
     const { expiry } = this.session;
     if (expiry === this.#expiry || this.#closed) return;
@@ -325,9 +325,9 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   /**
-   * Serves a connection that was admitted for this device; the newest wins.
+   * Serves a connection that was admitted for this device; the newest connection wins.
    *
-   * @param ahead What was read behind the greeting.
+   * @param ahead Bytes that were read after the greeting.
    */
   serve(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {
     this.#serving?.drop();
@@ -353,7 +353,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.disconnected(this, serving.address, reason);
   }
 
-  /** Ends the connection without a word to the device: it is not this server's any more. */
+  /** Ends the connection without a farewell: the device is no longer this server's. */
   drop(reason: PeerError): void {
     const serving = this.#serving;
     this.#serving = undefined;
@@ -422,14 +422,14 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return promise;
   }
 
-  /** The same, while nothing is being committed. @throws {LocalError} BAD_ARGUMENT; INBOX_FULL */
+  /** The same; called when records may be changed. @throws {LocalError} BAD_ARGUMENT; INBOX_FULL */
   exhume(number: number, revives: boolean): void {
     exhume(this.session, number, revives);
     if (revives) this.#host.revived(this, number);
     this.touch();
   }
 
-  /** Tells those who wait. */
+  /** Rejects everything that waits. */
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelExpiry?.();

@@ -165,7 +165,7 @@ Deno.test("a transaction that is fenced by a device fails when another server ta
   assertEquals(await done((tx) => tx.fence("1")), "UNKNOWN_DEVICE");
 });
 
-Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole", async () => {
+Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole, and says which it is", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");
   await scene.knock("2\n\n");
@@ -178,5 +178,23 @@ Deno.test("a transaction in the commit in which its device is forgotten is refus
   const refused = assertRejects(() => written, LocalError);
   await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
   await Promise.all([forgotten, scene.platform.turn()]);
-  assertEquals([(await refused).code, other.outbox], ["FORGOTTEN", 0]);
+  const { code, device } = await refused;
+  assertEquals([code, device, other.outbox], ["FORGOTTEN", "1", 0]);
+});
+
+Deno.test("a transaction whose device is forgotten while its function runs says which it is", async () => {
+  await using scene = await ManualServer.start();
+  await scene.knock("1\n\n");
+  const gate = Promise.withResolvers<void>();
+  const written = scene.server.transaction(async (tx) => {
+    tx.write("1", "x");
+    await gate.promise;
+  });
+  const refused = assertRejects(() => written, LocalError);
+  const forgotten = scene.server.forget("1");
+  await Promise.all([forgotten, scene.platform.turn()]);
+  gate.resolve();
+  await scene.platform.turn();
+  const { code, device } = await refused;
+  assertEquals([code, device], ["FORGOTTEN", "1"]);
 });

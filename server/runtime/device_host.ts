@@ -1,4 +1,4 @@
-/** What the drivers of devices need of their server, and what is built on them. */
+/** What the drivers of devices need from their server, and the layer built on them. */
 import type { Expired } from "../link/outbox.ts";
 import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { LocalError, PeerError } from "../protocol/errors.ts";
@@ -15,64 +15,67 @@ export interface DeviceHost<Device> {
   readonly clock: Clock;
   /** This server's name for other servers; undefined: there are no others. */
   readonly server: string | undefined;
-  /** Of those who call and are no application's run. */
+  /** The pace of callers outside of applications. */
   readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter, and whether there are any. */
+  /** Failures with one message after which it becomes a dead letter; and whether dead letters are enabled. */
   readonly attempts: number;
   readonly deadLetters: boolean;
-  /** Whether other processes cannot take this one for dead: see `Membership`. */
+  /** Whether no other process can consider this one dead: see `Membership`. */
   readonly isHeld: boolean;
-  /** Where another process would say what has become of a message; undefined: there can be none. */
+  /** Where another process would report the outcome of a message; undefined: there are no others. */
   expect(asker: Asker): { from: string; forget(): void } | undefined;
-  /** Runs an application's transaction. It takes the oldest message out of this device's inbox, unless it is left out. */
+  /** Runs an application's transaction. If `consumer` is given, it removes the oldest message from its inbox. */
   transact(use: (tx: Transaction) => Promise<void> | void, consumer?: Device): Promise<void>;
-  /** A connection was admitted, and the session has it. The record may be changed. @param ago When it greeted, in ms */
+  /**
+   * A connection was admitted, and the session has it. Called when records may be changed. @param ago How long ago it
+   * greeted, in ms
+   */
   connected(device: Device, ago: number): void;
-  /** A connection has ended, and no newer one has taken its place. */
+  /** A connection has ended, and no newer one has replaced it. */
   disconnected(device: Device, address: string, reason: PeerError): void;
-  /** A dead letter is the newest message. The record may be changed. @param number What it was. */
+  /** A dead letter has become the newest message. Called when records may be changed. @param number Its old number. */
   revived(device: Device, number: number): void;
   readonly reports: DeviceReports<Device>;
   readonly deploys: DeviceDeploys<Device>;
 }
 
-/** What is done about new applications for devices. */
+/** Deploys to devices. */
 export interface DeviceDeploys<Device> {
-  /** What a device said last that it runs. */
+  /** The application that a device said it runs. */
   running(device: Device): RunningApp | undefined;
   view(device: Device): Deploy | undefined;
   deploy(device: Device, wasm: Uint8Array, options: DeployOptions): Promise<void>;
   giveUp(device: Device): Promise<void>;
   /** Whether it must not be forgotten to make room for another one. */
   concern(device: Device): boolean;
-  /** Nothing more comes of a device. */
+  /** A device has left memory or was closed. */
   lost(device: Device, why: LocalError): void;
 }
 
-/** Is told what becomes of devices' messages. */
+/** Receives reports about devices' messages. */
 export interface DeviceReports<Device> {
   /** Messages were counted. */
   moved(device: Device): void;
-  /** A message was withdrawn, as its time was up, and that is safe. */
+  /** A message was withdrawn at its deadline, and that is safe. */
   expired(device: Device, message: Expired): void;
-  /** The inbox is full. @returns whether that was said; if not, it is told again */
+  /** The inbox is full. @returns whether that was reported; if not, this is called again */
   full(device: Device): boolean;
-  /** A watcher of messages has thrown this, and is not called any more. */
+  /** A watcher of messages has thrown this error, and was removed. */
   watchFailed(device: Device, error: unknown): void;
-  /** A message has become a dead letter, or cannot: there are too many. */
+  /** A message has become a dead letter, or cannot because there are too many. */
   gaveUp(device: Device, text: string, error: unknown, isBuried: boolean): void;
 }
 
-/** What is built on the messages of a device. */
+/** The layer built on the messages of a device. */
 export interface Above {
-  /** A message with which it fails must not hold up the others for ever. */
+  /** Whether a message with which it fails must not hold up the others for ever. */
   readonly isShared: boolean;
-  /** The device must not be forgotten to make room for another one. */
+  /** Whether the device must not be forgotten to make room for another one. */
   readonly isKept: boolean;
-  /** All changes so far are safe. The record may be changed. */
+  /** All changes so far are safe. Called when records may be changed. */
   out(): void;
-  /** All messages that waited were dropped. The record may be changed. */
+  /** All queued messages were dropped. Called when records may be changed. */
   cleared(): void;
-  /** Nothing more comes of the device. */
+  /** The device has left memory or was closed. */
   close(reason: LocalError): void;
 }

@@ -1,7 +1,7 @@
-/** A device that another process of the fleet has, as programs of this one see it. */
+/** The `Device` for a device that another process of the fleet has. */
 import type { Device, DeviceWriteOptions } from "../device.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
-import type { InRollout } from "../firmware/deployment.ts";
+import type { InRollout } from "../firmware/deploy_state.ts";
 import { noMessages } from "../link/counts.ts";
 import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
@@ -15,7 +15,7 @@ import type { Asker, Deploying, Errand } from "./errands.ts";
 import type { Pace } from "./pace.ts";
 import { caller, paceOf } from "./run.ts";
 
-/** What is known of a device that no server has shown yet. */
+/** The view of a device that no server has published yet. */
 const NOTHING: Omit<DeviceView, "id"> = {
   connected: false,
   since: new Date(0).toISOString(),
@@ -28,16 +28,16 @@ const NOTHING: Omit<DeviceView, "id"> = {
   counts: noMessages(),
 };
 
-/** What it needs of its process. */
+/** What it needs from its process. */
 export interface DistantHost {
   readonly pace: Pace;
-  /** How long a process may be away until others take its devices, in ms. */
+  /** How long a process may be silent before others take its devices, in ms. */
   readonly lease: number;
-  /** The device, if it is here by now. */
+  /** The device, if it has come to this process by now. */
   here(id: string): DeviceDriver | undefined;
-  /** The name of a process that is alive. */
+  /** The name of a living process. */
   nameOf(process: number | undefined): string | undefined;
-  /** Why nothing is accepted. */
+  /** Set when nothing is accepted: the error for callers. */
   refusal(): LocalError | undefined;
   /** @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
   check(errand: Errand): void;
@@ -48,9 +48,9 @@ export interface DistantHost {
   after(ms: number, run: () => void): () => void;
 }
 
-/** Somebody who waits for what becomes of a deploy. */
+/** A caller that waits for the end of a deploy. */
 interface Follower extends Pick<DeployOptions, "onProgress"> {
-  /** When that was begun. */
+  /** When the deploy was started. */
   readonly begun: string;
   reject(error: unknown): void;
 }
@@ -68,11 +68,11 @@ export class DistantDevice implements Device {
     this.#view = { id, ...NOTHING };
   }
 
-  /** What its process, or its last one, shows of it. */
+  /** The view that its process, or its last one, has published. */
   get view(): DeviceView {
     const { server } = this;
     if (server !== undefined) return { ...this.#view, server };
-    // Nobody has it: so it has no link.
+    // No process has it, so it has no link.
     return { ...this.#view, connected: false, app: "none" };
   }
 
@@ -80,12 +80,12 @@ export class DistantDevice implements Device {
     return this.#here?.server ?? this.#host.nameOf(this.#process);
   }
 
-  /** Whether it is this process's by now. */
+  /** Whether it has come to this process by now. */
   get isHere(): boolean {
     return this.#here !== undefined;
   }
 
-  /** A process shows it. @param token With which it has it: who has had it before shows nothing any more */
+  /** A process has published it. @param token Its token: views with a smaller one are outdated */
   shows(process: number | undefined, token: number, view: DeviceView | undefined): void {
     if (token < this.#token) return;
     this.#token = token;
@@ -96,7 +96,7 @@ export class DistantDevice implements Device {
   }
 
   /**
-   * What the store has of it.
+   * Reads its record from the store.
    *
    * @returns undefined: the store does not know it
    * @throws {LocalError} STORE_FAILED; CLOSED
@@ -108,7 +108,7 @@ export class DistantDevice implements Device {
     return kept && new DeviceRecord(this.id, NOWHERE, { ...newState(), ...kept });
   }
 
-  /** Another process may have it, or none: tells those who wait for its link. */
+  /** Its process may have changed: tells callers that wait for its link. */
   look(): void {
     if (!this.connected) return;
     this.#readiness?.resolve();
@@ -166,7 +166,7 @@ export class DistantDevice implements Device {
     return (this.#here ?? this.#view).runs;
   }
 
-  /** The group with which it is given an application, as it is shown. */
+  /** The rollout that its last published deploy belongs to. */
   get rollout(): number | undefined {
     return this.#view.deploy?.rollout;
   }
@@ -182,7 +182,7 @@ export class DistantDevice implements Device {
     return this.#here?.deadLetters ?? [];
   }
 
-  /** Its dead letters, as the store has them. @throws {LocalError} STORE_FAILED; CLOSED */
+  /** Its dead letters, from the store. @throws {LocalError} STORE_FAILED; CLOSED */
   async letters(): Promise<Device["deadLetters"]> {
     if (this.#here) return this.deadLetters;
     if (this.#view.deadLetters === 0) return [];
@@ -201,17 +201,17 @@ export class DistantDevice implements Device {
     const outcome = await this.ask({ write: text, options }, signal, isOnce);
     const error = errorOf(outcome);
     if (!error) return true;
-    // Where nothing waits, a message that is not sent is no error.
+    // For a message that must not wait, not being sent is not an error.
     if (isOnce && NOT_SENT.has(error.code)) return false;
     throw error;
   }
 
   /**
-   * Has something done where the device is.
+   * Makes the device's process carry out an order.
    *
-   * @param decides Nothing tells of it if the process that does it ends: that is UNDECIDED after some time.
-   * @returns what has come of it
-   * @throws {LocalError} and nothing was accepted; @throws what `signal` says
+   * @param decides Whether the outcome is lost if that process ends: then it is UNDECIDED after some time.
+   * @returns the outcome
+   * @throws {LocalError} and nothing was accepted; @throws the reason of `signal`
    */
   async ask(errand: Errand, signal?: AbortSignal, decides = false): Promise<Outcome> {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
@@ -219,7 +219,7 @@ export class DistantDevice implements Device {
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
     const undecided = () =>
-      reject(new LocalError("UNDECIDED", "no server has said what became of it"));
+      reject(new LocalError("UNDECIDED", "no server has reported the outcome"));
     const cancel = decides ? this.#host.after(3 * this.#host.lease, undecided) : () => {};
     try {
       return await promise;
@@ -230,7 +230,9 @@ export class DistantDevice implements Device {
     }
   }
 
-  /** The same, with more than one outcome. @returns forgets who asks @throws {LocalError} nothing was accepted */
+  /**
+   * The same, with several outcomes. @returns a function that stops waiting @throws {LocalError} nothing was accepted
+   */
   begin(errand: Errand, asker: Asker): () => void {
     const refusal = caller()?.over ?? this.#host.refusal();
     if (refusal) throw refusal;
@@ -278,7 +280,7 @@ export class DistantDevice implements Device {
     const told = (outcome: Outcome) => {
       const error = errorOf(outcome);
       if (error) return reject(error);
-      if (!("view" in outcome)) return resolve(); // the device has it for good
+      if (!("view" in outcome)) return resolve(); // the device has kept it
       this.#takes(outcome);
       this.#followers.add(follower = { begun: this.#view.deploy!.begun, ...options, reject });
       this.#progress();
@@ -301,7 +303,7 @@ export class DistantDevice implements Device {
     }
   }
 
-  /** Tells those who follow a deploy how far it is, as it is shown. */
+  /** Calls `onProgress` of callers that follow a deploy, with the published view. */
   #progress(): void {
     const { deployment, view: { deploy } } = this;
     for (const { begun, onProgress, reject } of [...this.#followers]) {
@@ -314,7 +316,9 @@ export class DistantDevice implements Device {
     }
   }
 
-  /** Is given an application with a group, by the server that has it. @throws {LocalError} as `Device.deploy` */
+  /**
+   * Starts a deploy of a group to this device, through the server that has it. @throws {LocalError} as `Device.deploy`
+   */
   async join(wasm: Uint8Array, options: Deploying["options"], rollout: InRollout): Promise<void> {
     this.#takes(await this.#ask({ deploy: base64(wasm), options, rollout }));
   }
@@ -331,19 +335,19 @@ export class DistantDevice implements Device {
     return this.#act((here) => here.discard(number), { discard: number });
   }
 
-  /** @param errand What has the same outcome, if it is not here. */
+  /** @param errand The order with the same effect, if it is not here. */
   async #act(act: (here: DeviceDriver) => Promise<void>, errand: Errand): Promise<void> {
     const here = this.#here;
     if (here) return await act(here);
     this.#takes(await paceOf(this.#host.pace).keep(this.#ask(errand)));
   }
 
-  /** What it is by now is shown later. */
+  /** Updates the view from an outcome, as the published view comes later. */
   #takes(outcome: Outcome): void {
     if ("view" in outcome) this.#view = outcome.view as DeviceView;
   }
 
-  /** @throws {LocalError} what has come of it */
+  /** @throws {LocalError} the outcome, if it is an error */
   async #ask(errand: Errand): Promise<Outcome> {
     const outcome = await this.ask(errand);
     const error = errorOf(outcome);
@@ -357,7 +361,7 @@ export class DistantDevice implements Device {
     return await paceOf(this.#host.pace).keep(this.#drop({ clear: true }));
   }
 
-  /** As `Server.forget`. @throws {LocalError} FORGOTTEN: somebody else was quicker */
+  /** As `Server.forget`. @throws {LocalError} FORGOTTEN: another caller was quicker */
   async forget(): Promise<Cleared> {
     return await paceOf(this.#host.pace).keep(this.#drop({ forget: true }));
   }
@@ -365,10 +369,10 @@ export class DistantDevice implements Device {
   async #drop(errand: Errand): Promise<Cleared> {
     const outcome = await this.#ask(errand);
     if ("inbox" in outcome) return outcome;
-    throw new LocalError("UNDECIDED", "it was not said what became of it");
+    throw new LocalError("UNDECIDED", "the outcome was not reported");
   }
 
-  /** Refuses what only the device's own server can do. */
+  /** Refuses calls that only the device's own server can carry out. */
   #only<T>(act: (here: DeviceDriver) => Promise<T>): Promise<T> {
     const here = this.#here;
     if (here) return act(here);
@@ -376,14 +380,14 @@ export class DistantDevice implements Device {
     return paceOf(pace).refused().then(() => Promise.reject(elsewhere(this.id, this.server)));
   }
 
-  /** Nothing more comes of it. */
+  /** Closes it. */
   close(reason: LocalError): void {
-    this.#readiness?.promise.catch(() => {}); // perhaps nobody waits any more
+    this.#readiness?.promise.catch(() => {}); // maybe nobody waits any more
     this.#readiness?.reject(reason);
   }
 }
 
-/** What is shown may be older than what was answered: no deploy is begun before one that is known. */
+/** A published view may be older than an answer: the deploy that started later counts. */
 function withDeploy(view: DeviceView, known: DeviceView["deploy"]): DeviceView {
   if (!known || Date.parse(view.deploy?.begun ?? "") >= Date.parse(known.begun)) return view;
   return { ...view, deploy: known };
@@ -391,10 +395,10 @@ function withDeploy(view: DeviceView, known: DeviceView["deploy"]): DeviceView {
 
 const NOT_SENT: ReadonlySet<string> = new Set(["NOT_SENT", "EXPIRED", "OUTBOX_FULL"]);
 
-/** @param server Its name; undefined: no server has the device at present */
+/** @param server Name of the server; undefined: none has the device at present */
 export function elsewhere(id: string, server: string | undefined): LocalError {
   const where = server === undefined
-    ? "no server has it at present: it is done where it connects"
-    : `another server has it: this is done at ${server}`;
+    ? "no server has it at present: call this on the server where it connects"
+    : `another server has it: call this on ${server}`;
   return new LocalError("ELSEWHERE", `${where} (device ${JSON.stringify(id)})`);
 }

@@ -1,11 +1,11 @@
-/** What the store has of devices of other processes: all that is asked for at a time is one question to it. */
+/** Reads devices of other processes from the store: all concurrent requests are one query. */
 import { LocalError } from "../protocol/errors.ts";
 import type { Fleet, Kept } from "../store/fleet.ts";
 
-/** Devices of one question. */
+/** Most devices of one query. */
 const MOST = 500;
 
-/** Questions that wait for a store which does not answer: more are refused. */
+/** Most requests that wait for a store that does not answer; more are refused. */
 const MOST_WAITING = 10_000;
 
 interface Asker {
@@ -37,7 +37,7 @@ export class DistantReads {
 
   async #run(): Promise<void> {
     this.#isAsking = true;
-    await null; // who asks in this turn is with them
+    await null; // requests of this turn are included
     while (this.#askers.length > 0) {
       const askers = this.#askers.splice(0, MOST);
       try {

@@ -1,11 +1,11 @@
-/** Orders for devices that another process has: how mail words them, and how they are carried out. */
+/** Orders for devices that another process has: their form as mail, and how they are carried out. */
 import { checkChannel, textOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { checkExpiry } from "../protocol/expiry.ts";
 import { checkText } from "../protocol/lines.ts";
 import { noLetter } from "../link/dead_letters.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
-import type { InRollout } from "../firmware/deployment.ts";
+import type { InRollout } from "../firmware/deploy_state.ts";
 import type { WriteOptions } from "../link/outbox.ts";
 import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
@@ -14,16 +14,16 @@ import type { Statement } from "../store/store.ts";
 import type { Deed, SetOptions } from "../store/transaction.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** What mail says, as JSON. Times are counted from when it was posted. */
+/** The contents of mail, as JSON. Times are relative to when it was posted. */
 export type Errand = (Writing | Setting | Clearing | Forgetting | Act) & {
-  /** The process that has posted it waits for the outcome. */
+  /** Set if the process that posted it waits for the outcome. */
   readonly answers?: true;
 };
 
 export interface Writing {
   readonly write: string;
   readonly options: WriteOptions;
-  /** The message is a request with this tag: its sender is told the answer as well. */
+  /** Set if the message is a request, to its tag: its sender also gets the answer. */
   readonly asks?: string;
 }
 
@@ -43,7 +43,7 @@ export interface Forgetting {
   readonly forget: true;
 }
 
-/** What is done at once where the device is, with no message: it waits for no room. */
+/** An order that is carried out at once, without a message, so it needs no room. */
 export type Act = Deploying | GivingUp | Reviving | Discarding;
 
 /** As `Device.deploy`. */
@@ -51,9 +51,9 @@ export interface Deploying {
   /** The .wasm, in base64url. */
   readonly deploy: string;
   readonly options: Pick<DeployOptions, "name" | "version" | "older" | "again">;
-  /** Whoever has posted it is told its end as well. */
+  /** Set if the sender also gets the end of the deploy. */
   readonly follows?: true;
-  /** The group with which the device is given it. */
+  /** The rollout that it belongs to. */
   readonly rollout?: InRollout;
 }
 
@@ -72,15 +72,15 @@ export interface Discarding {
   readonly discard: number;
 }
 
-/** Who waits for what comes of a post. */
+/** A caller that waits for the outcome of a post. */
 export interface Asker {
-  /** Called again if the device answers after it has taken the message. */
+  /** Called again if the device answers after it has accepted the message. */
   told(outcome: Outcome): void;
-  /** It was not posted. */
+  /** The order was not posted. */
   failed(error: unknown): void;
 }
 
-/** @param lineBytes Longest text that a device takes, as far as is known here. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
+/** @param lineBytes Longest text that a device is known here to accept. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
 export function checkErrand(errand: Errand, lineBytes: number): void {
   if ("write" in errand) {
     const { qos = true, expires } = errand.options;
@@ -95,7 +95,7 @@ export function checkErrand(errand: Errand, lineBytes: number): void {
   }
 }
 
-/** Reads mail. undefined: it is of a process that knows more than this one, or of none of ours. */
+/** Parses mail. undefined: a newer version wrote it, or something else. */
 export function parseErrand(text: string): Errand | undefined {
   let errand: unknown;
   try {
@@ -113,12 +113,12 @@ export function parseErrand(text: string): Errand | undefined {
   return isKnown ? errand as Errand : undefined;
 }
 
-/** Whether it is done at once. */
+/** Whether an order is carried out at once. */
 export function isAct(errand: Errand): errand is Extract<Errand, Act> {
   return ["deploy", "giveUp", "revive", "discard"].some((word) => word in errand);
 }
 
-/** Part of a transaction: mail is posted with it. Nothing here changes by it. */
+/** A part of a transaction that posts mail. It changes nothing in this process. */
 export class Posting implements Deed {
   readonly device: Deed["device"];
   readonly post: Post;
@@ -134,12 +134,12 @@ export class Posting implements Deed {
   done(): void {}
 }
 
-/** Something that was posted, on its way into a commit. */
+/** A post on its way into a commit. */
 export class PostTransfer implements Transfer {
   readonly statements: readonly Statement[] = [];
   readonly posts: readonly Post[];
 
-  /** @param failed Told why it was not posted. */
+  /** @param failed Called with the reason if it was not posted. */
   constructor({ post }: Posting, readonly failed: (error: unknown) => void) {
     this.posts = [post];
   }
@@ -153,35 +153,35 @@ export class PostTransfer implements Transfer {
   done(): void {}
 }
 
-/** Reasons for which mail waits: they pass, or another process has the device. */
+/** Errors for which mail waits: they pass, or another process has the device. */
 const WAITS: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"]);
 
-/** Whether mail can never be done, as it has failed with this. */
+/** Whether mail that has failed with this error can never be carried out. */
 export function isFinal(error: unknown): error is LocalError {
   return error instanceof LocalError && !WAITS.has(error.code);
 }
 
-/** Mail as it is done. */
+/** Mail that is being carried out. */
 export interface Taken {
-  /** The mail's. */
+  /** Number of the mail. */
   readonly number: number;
-  /** What it says, or why that can never be done. */
+  /** Its deed, or why it can never be carried out. */
   readonly what: Deed | LocalError;
-  /** Who waits for what comes of it; undefined: nobody. */
+  /** Who waits for the outcome; undefined: nobody. */
   readonly to: string | undefined;
-  /** Whether it is done when that is safe: who waits is told then. If not, what waits of it tells later. */
+  /** Whether it is complete when that is safe, so the outcome is sent then. If not, what waits of it reports later. */
   readonly isDone: boolean;
   /** Called before anything changes. @throws {LocalError} it must wait */
   check(): void;
-  /** Told whether it has changed the record. */
+  /** Called with whether it has changed the record. */
   applied(isApplied: boolean): void;
-  /** It is safe that it has ended. @param error Why nothing else of it has happened; undefined: it has */
+  /** Its end is safe. @param error Why it had no effect; undefined: it had */
   over(error: LocalError | undefined): void;
-  /** Nothing of it has happened; perhaps it may later. */
+  /** It had no effect; it may be tried again. */
   failed(error: unknown): void;
 }
 
-/** Does what mail says, and ends that mail in the same commit; if it can never be done, that alone. */
+/** Carries out mail, and deletes it in the same commit; if it can never be carried out, only deletes it. */
 export class ErrandTransfer implements Transfer {
   readonly statements: readonly Statement[] = [];
   #error: LocalError | undefined;
@@ -204,7 +204,7 @@ export class ErrandTransfer implements Transfer {
     this.taken.applied(true);
   }
 
-  /** @returns why it can never be done @throws {LocalError} it cannot now */
+  /** @returns why it can never be carried out @throws {LocalError} it cannot be carried out now */
   #try(): LocalError | undefined {
     const { what } = this.taken;
     if (what instanceof LocalError) return what;

@@ -1,37 +1,36 @@
 /**
- * Transactions of applications on a store that executes their statements ahead of the commit (`Store.executeAhead`), while
- * commits go on. So an application that takes its time in the database holds up no link.
+ * Transactions of applications on a store that executes their statements ahead of the commit (`Store.executeAhead`),
+ * while commits continue. So an application that is slow in the database holds up no link.
  *
- * What is there at a time is executed as a group, in one transaction of the store, which a commit ends. Nothing of it
- * has changed a record before that commit: the records change when it begins, as with every commit, and it checks the
- * tokens of all devices that it changes. Whatever goes wrong, the group's transaction is undone, and its members are
- * executed again in another one.
+ * Concurrent transactions are executed as a group, in one transaction of the store, which a commit ends. They change no
+ * record before that commit: the records change when it begins, as with every commit, and it checks the tokens of all
+ * devices that it changes. If anything goes wrong, the group's transaction is rolled back, and its members are executed
+ * again in another one.
  *
- * **Order.** Each transaction has a lane: that of the run, or of the device, that it belongs to. In one lane none
- * overtakes another. One that is slow holds up those that happen to be in its group, once: from then on what is in its
- * lane is executed alone, until it is fast. Slow ones never take the last of the `MOST_EXECUTIONS` places, so others go
- * on however many there are.
+ * **Order.** Each transaction has a lane: that of its run or its device. Within a lane none overtakes another. A slow
+ * one holds up the others in its group once: from then on its lane is executed alone, until it is fast again. Slow ones
+ * never take the last of the `MOST_EXECUTIONS` places, so others continue however many there are.
  */
 import { LocalError } from "../protocol/errors.ts";
 import { type Execution, MOST_EXECUTIONS, type Store, type Work } from "../store/store.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** Before what the store could not execute, or commit, is tried again, in ms. */
+/** Delay before a failed execution or commit is tried again, in ms. */
 const RETRY = 250;
 
-/** What takes longer than this, and so much more for each transaction, holds up others in its group: in ms. */
+/** A group that takes longer than this, plus so much for each transaction, counts as slow: in ms. */
 const SLOW = 200;
 const SLOW_EACH = 10;
 
-/** Transactions that are in one transaction of the store. */
+/** Transactions that share one transaction of the store. */
 export interface Group {
   transfers: Transfer[];
-  /** As soon as it is executed. */
+  /** Set when it is executed. */
   execution?: Execution;
 }
 
-/** Who commits them. */
+/** The owner, which commits groups. */
 export interface ExecutionsOwner {
   /** A group can be committed. */
   ready(): void;
@@ -40,16 +39,16 @@ export interface ExecutionsOwner {
 }
 
 export class Executions {
-  /** Why the store executes nothing at present. */
+  /** Set while the store executes nothing: the reason. */
   failure: LocalError | undefined;
   readonly #execute: NonNullable<Store["executeAhead"]>;
   readonly #clock: Clock;
   readonly #owner: ExecutionsOwner;
   #waiting: Transfer[] = [];
-  /** Each as long as the store has a transaction for it. */
+  /** Groups for which the store has a transaction. */
   readonly #groups = new Set<Group>();
   #ready: Group[] = [];
-  /** Lanes that were in a group which has taken long, or could not be executed. */
+  /** Lanes that were in a slow group, or in one that could not be executed. */
   readonly #slow = new WeakSet<object>();
   #scheduled = false;
   #cancelRetry: (() => void) | undefined;
@@ -61,7 +60,7 @@ export class Executions {
     this.#owner = owner;
   }
 
-  /** Takes a transaction that has statements, or that must wait for one which has. @returns whether it does */
+  /** Takes a transaction that has statements, or that must wait for one that has. @returns whether it was taken */
   take(transfer: Transfer): boolean {
     const { lane, statements } = transfer;
     if (lane === undefined || (statements.length === 0 && !this.#isBusy(lane))) return false;
@@ -77,7 +76,7 @@ export class Executions {
       [...this.#groups].some((it) => it.transfers.some(isIts));
   }
 
-  /** All that this turn of the event loop brings is in one group. */
+  /** Everything from one turn of the event loop is in one group. */
   #schedule(): void {
     if (this.#scheduled || this.#cancelRetry || this.#closed) return;
     this.#scheduled = true;
@@ -96,7 +95,10 @@ export class Executions {
     }
   }
 
-  /** All that can be executed now, but for what may take long: that is executed alone, and never takes the last place. */
+  /**
+   * Everything that can be executed now, except for slow lanes: these are executed alone, and never take the last
+   * place.
+   */
   #nextGroup(): Group | undefined {
     const busy = new Set([...this.#groups].flatMap((it) => it.transfers.map(({ lane }) => lane)));
     const able = this.#waiting.filter((it) => !busy.has(it.lane));
@@ -116,7 +118,7 @@ export class Executions {
       const isSlow = this.#clock.now() > end;
       for (const lane of lanes) isSlow ? this.#slow.add(lane) : this.#slow.delete(lane);
     } catch (error) {
-      for (const lane of lanes) this.#slow.add(lane); // it is the fault of one of them, perhaps
+      for (const lane of lanes) this.#slow.add(lane); // one of them may be the cause
       this.#leave(group);
       this.#fails(asFailure(error));
       return;
@@ -131,7 +133,7 @@ export class Executions {
     group.transfers = group.transfers.filter((it) => !refused.has(it));
     const isWhole = execution.works.every((work) => group.transfers.includes(work as Transfer));
     if (isWhole && execution.works.length > 0) {
-      // The store has left some out, perhaps: they come behind those that it has not.
+      // The store may have left some out: they come after those that it has executed.
       const left = group.transfers.filter((it) => !execution.works.includes(it));
       group.transfers = group.transfers.filter((it) => execution.works.includes(it));
       this.#waiting.unshift(...left);
@@ -139,7 +141,7 @@ export class Executions {
       this.#ready.push(group);
       this.#owner.ready();
     } else {
-      // A device of it was lost meanwhile, for example.
+      // For example, one of its devices was lost meanwhile.
       execution.giveUp();
       this.#leave(group);
     }
@@ -147,23 +149,23 @@ export class Executions {
     this.#schedule();
   }
 
-  /** Whether something can be committed. */
+  /** Whether a group can be committed. */
   get isReady(): boolean {
     return this.#ready.length > 0;
   }
 
-  /** What is to be committed next. Its end is to be told: `done`, `refuse` or `again`. */
+  /** The group to commit next. Then call `done`, `refuse` or `again`. */
   next(): Group | undefined {
     return this.#ready.shift();
   }
 
-  /** It is safe. */
+  /** The group is safe. */
   done(group: Group): void {
     this.#groups.delete(group);
     this.#schedule();
   }
 
-  /** Some of it cannot change the records, as they are by now: the others are executed without them. */
+  /** Some transactions cannot change the records in their present state: the others are executed again without them. */
   refuse(group: Group, refused: ReadonlyMap<Work, unknown>): void {
     group.execution!.giveUp();
     const failed = group.transfers.filter((it) => refused.has(it));
@@ -173,21 +175,24 @@ export class Executions {
     this.#schedule();
   }
 
-  /** Its commit has failed: it is executed again. @param pauses The reason may still be there */
+  /** Its commit has failed: it is executed again. @param pauses Whether to wait first, as the reason may persist */
   again(group: Group, pauses: boolean): void {
     this.#leave(group);
     if (pauses) this.#rest();
     else this.#schedule();
   }
 
-  /** The store has no transaction for it any more. */
+  /** The store has no transaction for the group any more. */
   #leave(group: Group): void {
     this.#groups.delete(group);
     if (this.#closed) { for (const transfer of group.transfers) transfer.failed(this.#closed); }
     else this.#waiting.unshift(...group.transfers);
   }
 
-  /** Somebody else has a device: none of these may be committed any more. @returns those that would change it */
+  /**
+   * Another process has a device: groups that would change it must not be committed. @returns the transactions that
+   * would change it
+   */
   lose(device: string): Transfer[] {
     const lost: Transfer[] = [];
     const isKept = (transfer: Transfer) => !transfer.changes(device) || void lost.push(transfer);
@@ -220,7 +225,7 @@ export class Executions {
     });
   }
 
-  /** Whoever is not ready is told; what is can still be committed. */
+  /** Fails transactions that are not executed; groups that are ready can still be committed. */
   close(reason: LocalError): void {
     this.#closed = reason;
     this.#cancelRetry?.();
@@ -233,7 +238,7 @@ export class Executions {
     for (const transfer of waiting) transfer.failed(reason);
   }
 
-  /** Nothing is committed any more. */
+  /** Rolls back the groups that are left. */
   end(): void {
     for (let group; (group = this.next());) {
       group.execution!.giveUp();
@@ -242,7 +247,7 @@ export class Executions {
   }
 }
 
-/** Whatever a store of somebody's own fails with. */
+/** Turns any error of a custom store into a `LocalError`. */
 export function asFailure(error: unknown): LocalError {
   if (error instanceof LocalError) return error;
   const message = error instanceof Error ? error.message : String(error);

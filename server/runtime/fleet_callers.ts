@@ -1,6 +1,6 @@
 /**
- * Devices that greet a process of a fleet. The store's record is looked at for each greeting, as another process
- * may have changed it since. Only a confirmed greeting takes the device from the process that has it.
+ * Devices that greet a process of a fleet. The store's record is read for each greeting, as another process may
+ * have changed it. Only a confirmed greeting takes the device from the process that has it.
  */
 import { DeviceRecord, NOWHERE } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -9,19 +9,19 @@ import type { Ledger } from "../store/ledger.ts";
 import type { DeviceState } from "../store/store.ts";
 import type { Forget } from "./turn.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface FleetCallersHost {
-  /** Of a device that is here. */
+  /** The ledger of a device in memory. */
   here(id: string): Ledger | undefined;
   look(id: string, token: number | undefined): Promise<Look>;
   /**
-   * Takes a device, and it is here from now on; nothing to do if it is here already.
+   * Takes a device into memory, unless it is there already.
    *
-   * @param fresh What it is if the store does not know it.
-   * @returns the ledger of one that the store does not know: it is not here yet
+   * @param fresh Its state if the store does not know it.
+   * @returns the ledger of a device that the store does not know, which is not in memory yet
    */
   take(id: string, fresh: DeviceState): Promise<Ledger | undefined>;
-  /** A device that is here is another process's. */
+  /** Another process has a device of this one. */
   lost(ledger: Ledger): void;
 }
 
@@ -31,21 +31,21 @@ export class FleetCallers {
   readonly #host: FleetCallersHost;
   readonly #most: number;
   #asked = 0;
-  /** Devices that the store does not know, as long as a greeting needs them. */
+  /** Devices that the store does not know, while a greeting needs them. */
   readonly #new = new Map<string, Ledger>();
-  /** Of records that were another process's or nobody's: the look that brought them, which was counted. */
+  /** By record that another process or none had: the number of the counted look that read it. */
   readonly #counted = new WeakMap<DeviceRecord, number>();
 
-  /** @param most Answers of the store that are waited for at a time: where it does not answer, those who ask come and go. */
+  /** @param most Most reads that wait for the store at a time: if it does not answer, greetings come and go. */
   constructor(host: FleetCallersHost, most: number) {
     this.#host = host;
     this.#most = most;
   }
 
   /**
-   * Asks for the record of a device, as it is now. The answer does not come before this returns.
+   * Asks for the present record of a device. The answer never comes before this returns.
    *
-   * @returns to be called when the answer is no longer needed
+   * @returns a function to call when the answer is no longer needed
    */
   ask(id: string, told: (record: DeviceRecord) => void, failed: Failed): Forget {
     const own = this.#host.here(id);
@@ -60,21 +60,21 @@ export class FleetCallers {
       } else if (isHere) {
         own.looked(look.looks);
         told(own.record);
-      } else failed(new LocalError("FENCED", "another process has taken it just now"));
+      } else failed(new LocalError("FENCED", "another process has just taken it"));
     }, failed);
   }
 
   /**
-   * Takes a device whose greeting was confirmed, unless it is here.
+   * Takes a device whose greeting was confirmed, unless it is in memory.
    *
-   * @param known The record that the greeting went by.
-   * @returns as `ask`; or when the device is no longer needed
+   * @param known The record that the greeting used.
+   * @returns as `ask`, also for when the device is no longer needed
    */
   take(id: string, known: DeviceRecord, told: () => void, failed: Failed): Forget {
     const looks = this.#counted.get(known) ?? 0;
     const device = this.#host.here(id);
     if (device) {
-      device.lookedItself(looks); // it was adopted while the store was asked for the record
+      device.lookedItself(looks); // it was adopted while the record was being read
       told();
       return () => {};
     }
@@ -116,7 +116,7 @@ export class FleetCallers {
     return () => void (isNeeded = false);
   }
 
-  /** Of a device that was taken, and that the store does not know. */
+  /** The ledger of a device that was taken, and that the store does not know. */
   ledger(id: string): Ledger | undefined {
     return this.#new.get(id);
   }

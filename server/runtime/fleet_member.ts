@@ -1,4 +1,4 @@
-/** One server among several on a store: which devices it has, as they come, go, and are left behind by others. */
+/** One server among several on a store: takes and loses devices, and adopts those that others left behind. */
 import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Fleet, Lost, Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
@@ -15,7 +15,7 @@ import { PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface FleetMemberHost
   extends
     Pick<PostOfficeHost, "act" | "deed" | "refused">,
@@ -29,9 +29,9 @@ export interface FleetMemberHost
   readonly connections: number;
   /** Longest text of a message, in bytes. */
   readonly lineBytes: number;
-  /** @throws {LocalError} BAD_ARGUMENT: it is no application */
+  /** @throws {LocalError} BAD_ARGUMENT: it is not an application */
   checkDeploy(errand: Deploying): void;
-  /** Why nothing is accepted any more. */
+  /** Set when nothing is accepted any more: the error for callers. */
   closed(): LocalError | undefined;
   /** Takes charge of a device, whoever has it. */
   acquire(id: string): Promise<Acquired>;
@@ -43,7 +43,7 @@ export interface FleetMemberHost
 
 export class FleetMember {
   readonly callers: FleetCallers;
-  /** What the others show of their devices. */
+  /** The other processes' views of their devices. */
   readonly overview: Overview;
   readonly #host: FleetMemberHost;
   readonly #membership: Membership;
@@ -97,7 +97,7 @@ export class FleetMember {
   }
 
   /**
-   * A part of a transaction that has something done with a device that is not here.
+   * A part of a transaction that posts an order for a device that is not here.
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
@@ -106,7 +106,10 @@ export class FleetMember {
     return this.#office.posting(id, errand);
   }
 
-  /** Where whoever has a device says what has become of a message that is written here. @returns that, for the store */
+  /**
+   * Registers a caller that waits for the outcome of a message written here, which another process may report. @returns
+   * the address for that, for the store
+   */
   expect(asker: Asker): { from: string; forget(): void } {
     const { number, forget } = this.#office.expect(asker);
     return { from: this.#host.fleet.sender(number), forget };
@@ -126,7 +129,7 @@ export class FleetMember {
     return new Ledger(id, acquired, this.#host.turn.changed, fresh);
   }
 
-  /** One at a time: a process must not take a device from itself. */
+  /** Runs one take of a device at a time: a process must not take a device from itself. */
   async #alone<T>(id: string, take: () => Promise<T>): Promise<T> {
     while (this.#taking.has(id)) await this.#taking.get(id);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -149,31 +152,31 @@ export class FleetMember {
       throw error;
     }
     if (!acquired.state && fresh.positions.connects > 0) {
-      throw new PeerError("STALE_GREETING", "the device was forgotten since it has greeted");
+      throw new PeerError("STALE_GREETING", "the device was forgotten since it greeted");
     }
     const ledger = this.#ledger(id, acquired, fresh);
     if (!acquired.state) return ledger;
-    // It is ours, whatever becomes of its greeting: nobody else looks after it.
+    // It is ours even if its greeting fails: nobody else takes care of it.
     await this.#meet(ledger, acquired.mail);
     return undefined;
   }
 
   async #adopt(id: string): Promise<boolean> {
-    if (this.#host.devices.get(id)) return false; // it was lost, perhaps, and that waits for a commit
+    if (this.#host.devices.get(id)) return false; // it may be lost, which waits for a commit
     const acquired = await this.#host.fleet.adopt(id);
-    if (!acquired?.state) return false; // one that the store does not know is met when it greets
+    if (!acquired?.state) return false; // a device that the store does not know is added when it greets
     await this.#meet(this.#ledger(id, acquired), acquired.mail);
     return true;
   }
 
-  /** A device is here from now on. */
+  /** Adds a device to memory. */
   #meet(ledger: Ledger, mail: readonly Mail[] = []): Promise<void> {
     const { devices, turn, begin } = this.#host;
     const { promise, resolve } = Promise.withResolvers<void>();
     turn.enter(() => {
       resolve();
-      if (this.#closed) return; // it is about to leave
-      // It was admitted meanwhile with an older token, as one that the store did not know.
+      if (this.#closed) return; // this process is about to leave
+      // It was admitted meanwhile with an older token, as a new device.
       if (devices.get(ledger.id)) turn.lose(new FencedError(ledger.id));
       const device = devices.meet(ledger);
       this.#office.take(mail);
@@ -182,17 +185,17 @@ export class FleetMember {
     return promise;
   }
 
-  /** Another process has taken a device. @param token Its own; who has a greater one has it again */
+  /** Another process has taken a device. @param token Its token; if ours is greater, we have it back */
   #lost(id: string, token: number): void {
     const { devices, turn } = this.#host;
     turn.enter(() => {
-      if (this.#closed) return; // it loses all of them
+      if (this.#closed) return; // this process leaves all its devices
       const here = devices.get(id);
       if (here && here.ledger.token < token) turn.lose(new FencedError(id));
     });
   }
 
-  /** Takes no more devices. */
+  /** Stops taking devices. */
   stop(): void {
     this.#closed = true;
     this.#membership.stop();

@@ -1,7 +1,7 @@
 /** A server of a fleet, whose store says what the others do. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
-import { channels, type ServerOptions } from "../mod.ts";
+import { channels, LocalError, type ServerOptions } from "../mod.ts";
 import type { Around, Beat, Fleet, Mail } from "../store/fleet.ts";
 import { MemoryStore } from "../store/memory.ts";
 import { type DeviceState, newState } from "../link/record.ts";
@@ -115,6 +115,26 @@ Deno.test("a note of an older loss changes nothing; one of a newer drops the dev
   const said = rig.scene.log.filter((it) => /^(moved|warning)/.test(it));
   assertEquals(said, ["moved 1"]);
   assertEquals(rig.scene.server.known("1")!.server, undefined, "which one has it is not known yet");
+});
+
+Deno.test("what is to be dropped of a device that is lost just before stays for the server that has it; the others go on", async () => {
+  await using rig = await Rig.start();
+  const { scene, store } = rig;
+  await scene.says(await scene.knock("1\n\n"), "00a\n");
+  const socket = await scene.knock("2\n\n");
+  const device = await scene.server.device("1");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.committing = promise;
+  await scene.says(socket, "00x\n");
+  await rig.beat({ lost: [{ note: 1, device: "1", token: store.tokens.get("1")! + 1 }] });
+  const cleared = assertRejects(() => device.clear(), LocalError);
+  await store.acquire("1");
+  store.committing = undefined;
+  resolve();
+  await scene.platform.turn();
+  assertEquals([(await cleared).code, socket.lines], ["FENCED", ["00"]]);
+  await scene.says(socket, "01y\n");
+  assertEquals(socket.lines, ["00", "01"]);
 });
 
 Deno.test("a device that was forgotten after its greeting was looked at must greet again, and is a new one", async () => {

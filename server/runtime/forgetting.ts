@@ -1,23 +1,31 @@
-/** A device is taken out of the store. */
+/** Forgets a device in the store. */
 import type { Cleared } from "../link/session.ts";
+import { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** What becomes safe together with the end of a device. */
+/** Changes that become safe together with the end of a device. */
 export interface AlsoForgotten {
   apply(dropped: Cleared): void;
   undo(): void;
 }
 
-/** Who has it forgotten, and does with it what follows from that. */
+/** The caller that forgets the device, and handles the result. */
 export interface Forgetting extends Pick<Transfer, "failed"> {
-  /** @throws {LocalError} it is not to be forgotten any more */
+  /** @throws {LocalError} it must not be forgotten any more */
   check?(): void;
   done(dropped: Cleared): void;
   readonly also?: AlsoForgotten | undefined;
 }
 
-/** Takes a device out of the store. */
+/** The error for whatever waits for a device that is forgotten. It names the device, for callers that ask several. */
+export function forgottenError(device: string, message: string): LocalError {
+  const error = new LocalError("FORGOTTEN", message);
+  error.device = device;
+  return error;
+}
+
+/** Forgets a device in the store. */
 export function forgetting(
   device: { readonly ledger: Ledger; readonly inbox: number; readonly outbox: number },
   { check, done, failed, also }: Forgetting,

@@ -8,16 +8,16 @@ import type { Forget, Turn } from "./turn.ts";
 
 const NOTHING = new Uint8Array(0);
 
-/** What a greeting needs of the server. */
+/** What a greeting needs from the server. */
 export interface GreetingHost {
   readonly turn: Turn;
   readonly clock: Clock;
-  /** For a whole greeting, in ms. */
+  /** Time limit for a whole greeting, in ms. */
   readonly timeout: number;
   /**
-   * Asks for a device's record, and keeps it.
+   * Asks for a device's record, and keeps it in memory.
    *
-   * @returns to be called when the record is no longer needed, or the answer
+   * @returns a function to call when the record, or the answer, is no longer needed
    */
   record(
     id: string,
@@ -25,10 +25,11 @@ export interface GreetingHost {
     failed: (error: unknown) => void,
   ): Forget;
   /**
-   * Takes a device whose greeting was confirmed, where other processes may have it; undefined: none can.
+   * Takes a device whose greeting was confirmed, if other processes may have it; undefined: there are no
+   * others.
    *
-   * @param known The record that the greeting went by.
-   * @returns to be called when the device is no longer needed, or the answer
+   * @param known The record that the greeting used.
+   * @returns a function to call when the device, or the answer, is no longer needed
    */
   readonly take?:
     | ((
@@ -39,29 +40,29 @@ export interface GreetingHost {
     ) => Forget)
     | undefined;
   /**
-   * A connection may come in. Called while no commit is under way.
+   * Admits a connection. Called when records may be changed.
    *
-   * @param ahead What was read behind the greeting.
-   * @throws {PeerError} why it may not, after all
+   * @param ahead Bytes that were read after the greeting.
+   * @throws {PeerError} why it is refused after all
    */
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
-  /** A connection was turned away, or has left by itself. */
+  /** A connection was refused, or has left by itself. */
   refused(connection: Connection, error: PeerError | LocalError): void;
 }
 
-/** A new connection until its greeting is done. */
+/** Drives a new connection until its greeting is done. */
 export class Greeting implements Stage {
   #connection: Connection;
   #admission: Admission;
   #host: GreetingHost;
   #held = NOTHING;
-  #release: Forget | undefined; // the record, or the device, is needed no longer
-  #known: DeviceRecord | undefined; // that it was given
-  #forget: Forget | undefined; // takes back what waits for the turn
+  #release: Forget | undefined; // releases the record or the device
+  #known: DeviceRecord | undefined; // the record that it got
+  #forget: Forget | undefined; // cancels what waits for the turn
   #greetedAt = 0; // when its hello came
-  #ours = false; // the next step is ours, so the other end need not hurry
-  #late: PeerError | undefined; // why it is turned away, which is told later
-  #leaving: PeerError | LocalError | undefined; // the farewell is on its way
+  #ours = false; // whether the next step is ours, so the other end's time does not run
+  #late: PeerError | undefined; // why it is refused, which is sent later
+  #leaving: PeerError | LocalError | undefined; // the reason, once the farewell is under way
   #over = false;
 
   constructor(connection: Connection, admission: Admission, host: GreetingHost) {
@@ -70,7 +71,7 @@ export class Greeting implements Stage {
     this.#host = host;
   }
 
-  /** Of the device; "" as long as it is unknown. */
+  /** Id of the device; "" while it is unknown. */
   get id(): string {
     return this.#admission.id;
   }
@@ -92,7 +93,7 @@ export class Greeting implements Stage {
     this.#step(() => this.#admission.receive(own));
   }
 
-  /** Takes a step while no commit is under way: a greeting says how far both ends have got. */
+  /** Runs a step when no commit is under way, because a greeting tells both ends' positions. */
   #step(next: () => Step | void): void {
     this.#ours = true;
     this.#await(this.#host.turn.enter(() => {
@@ -114,7 +115,7 @@ export class Greeting implements Stage {
     else this.#goOn();
   }
 
-  /** The call may have come at once, while something else is waited for by now. */
+  /** The callback may already have run, so that something else is awaited by now. */
   #await(forget: Forget | undefined): void {
     if (forget) this.#forget = forget;
   }
@@ -138,7 +139,7 @@ export class Greeting implements Stage {
     this.#leave("", new LocalError("STORE_FAILED", message, { cause: error }));
   };
 
-  /** Takes the device, if another process may have it, and lets the connection in. */
+  /** Takes the device, if another process may have it, and admits the connection. */
   #take(admitted: Admitted): void {
     const { take } = this.#host;
     if (!take) return this.#admit(admitted);
@@ -166,7 +167,7 @@ export class Greeting implements Stage {
     this.#goOn();
   }
 
-  /** It is the other end's turn again. */
+  /** Waits for the other end again. */
   #goOn(): void {
     this.#ours = false;
     if (this.#held.length === 0) return this.#connection.resume();
@@ -191,7 +192,7 @@ export class Greeting implements Stage {
     } else this.#leave(this.#admission.farewell(error), error);
   }
 
-  /** Leaves the connection to the other end when the system has taken the farewell. */
+  /** Lingers once the system has accepted the farewell. */
   #leave(farewell: string, error: PeerError | LocalError): void {
     this.#leaving = error;
     if (farewell === "") return this.#end(error);

@@ -1,24 +1,23 @@
 /**
- * How many greetings may begin together: as many as leave the links that are there their time.
+ * Limits how many greetings start together, so that existing links get enough time.
  *
- * A greeting costs as much as hundreds of keepalives. If all who come at once were greeted at once, links would be lost
- * meanwhile, and their devices would come, too: a rush that feeds itself. So some begin, and the next ones when every
- * socket was looked at once after that. How long this takes is how late the server is. As a sender of TCP does with its
- * window (slow start, then halved when it is too much), it takes more together as long as it is on time, and fewer when
- * it is late: none at all, in the end.
+ * A greeting costs as much as hundreds of keepalives. If all devices of a rush were greeted at once, links would be
+ * lost meanwhile, and their devices would join the rush. So some start, and the next ones when every socket was read
+ * once after that. The time this takes shows how late the server is. Like a TCP sender with its window (slow start,
+ * then halved on congestion), it starts more together while it is on time, and fewer when it is late, down to none.
  */
 import type { Clock } from "../transport/platform.ts";
 
-/** Greetings that begin together at first. */
+/** Greetings that start together at first. */
 const FIRST = 64;
 
-/** And at most. */
+/** Most greetings that start together. */
 const MOST = 1024;
 
-/** In timeouts: if so few come within this time, nothing need be measured. */
+/** In timeouts: if the first window is not used up within this time, nothing need be measured. */
 const CALM = 1 / 40;
 
-/** In timeouts: on time, and so late that nobody else may come in. Devices wait for 3/8 to be greeted. */
+/** In timeouts: on time, and so late that no greeting may start. Devices wait 3/8 of a timeout for their greeting. */
 const ON_TIME = 1 / 16;
 const LATE = 1 / 4;
 
@@ -28,15 +27,15 @@ export class Intake {
   readonly #sockets: () => number;
   readonly #more: () => void;
   #window = FIRST;
-  #begun = 0; // of this window
+  #begun = 0; // greetings started in this window
   #cancel: (() => void) | undefined;
   #isLooking = false;
   #isClosed = false;
 
   /**
-   * @param timeout Of links, in ms.
-   * @param sockets How many there are.
-   * @param more Called when others may begin.
+   * @param timeout Timeout of links, in ms.
+   * @param sockets Number of sockets.
+   * @param more Called when more may start.
    */
   constructor(clock: Clock, timeout: number, sockets: () => number, more: () => void) {
     this.#clock = clock;
@@ -45,7 +44,7 @@ export class Intake {
     this.#more = more;
   }
 
-  /** Whether one may begin now. If not, `more` will be called. */
+  /** Whether a greeting may start now. If not, `more` will be called. */
   take(): boolean {
     if (this.#isClosed) return false;
     if (this.#begun < this.#window) {
@@ -56,7 +55,7 @@ export class Intake {
     return false;
   }
 
-  /** Nobody else may begin, and `more` is not called any longer. */
+  /** No more greetings may start, and `more` is not called any more. */
   close(): void {
     this.#isClosed = true;
     this.#cancel?.();
@@ -75,7 +74,7 @@ export class Intake {
     });
   }
 
-  /** @param late How long the sockets waited to be looked at, in ms. */
+  /** @param late How long the sockets waited to be read, in ms. */
   #adapt(late: number): void {
     if (late <= this.#timeout * ON_TIME) {
       this.#window = Math.min(MOST, Math.max(1, 2 * this.#window));

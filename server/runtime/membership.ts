@@ -1,28 +1,33 @@
-/** A process's part in a fleet: it beats, so that the others know that it lives, and does what its beats bring. */
+/**
+ * A process's membership in a fleet: it beats, so that the others know that it is alive, and handles what its beats
+ * bring.
+ */
 import type { Answer, Beat, Fleet, Lost, Mail } from "../store/fleet.ts";
 import type { Clock } from "../transport/platform.ts";
 
-/** Of the lease: between two beats, and before one that has failed is tried again. */
+/** Parts of the lease: the interval between two beats, and before a failed one is tried again. */
 const PACE = 1 / 5;
 const AGAIN = 1 / 20;
 
-/** Of the lease: what this process does not count on, as clocks differ and an answer takes its time. */
+/** Safety margin, as a part of the lease, because clocks differ and answers take time. */
 const MARGIN = 1 / 5;
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface MembershipHost {
   readonly clock: Clock;
-  /** Another process has taken a device, if the token is greater than that of this one. */
+  /** Another process has taken a device, if its token is greater than this one's. */
   lost(lost: Lost): void;
-  /** Takes a device that no process has; another may have taken it by now. @returns whether this process has it now */
+  /**
+   * Takes a device that no process has, unless another has taken it by now. @returns whether this process has it now
+   */
   adopt(id: string): Promise<boolean>;
   /** A beat begins. */
   asks(): void;
   mail(mail: readonly Mail[]): void;
   answered(answer: Answer): void;
-  /** It is held again, after it was not. */
+  /** The lease is held again, after it was not. */
   held(): void;
-  /** The store begins to fail, so that the others may take this process for dead. */
+  /** The store has begun to fail, so the others may consider this process dead. */
   fails(error: unknown): void;
 }
 
@@ -31,14 +36,14 @@ export class Membership {
   readonly #host: MembershipHost;
   #heldUntil = -Infinity;
   #wasHeld = true;
-  /** Notes that the store may forget. */
+  /** Notes that the store may delete. */
   #seen: number[] = [];
   #isBeating = false;
   #isHinted = false;
   #cancel: (() => void) | undefined;
   #closed = false;
   #joined = false;
-  /** Devices that are its own, perhaps: the store did not say what has become of the attempt to take them. */
+  /** Devices that may be its own: the outcome of taking them is unknown. */
   readonly #doubtful = new Set<string>();
   readonly #adopting = new Set<string>();
   #isFailing = false;
@@ -59,8 +64,8 @@ export class Membership {
   }
 
   /**
-   * Whether its devices are its own for sure, but for those that have moved: no other process can take it for dead yet.
-   * While it is not, nothing is handed to applications, as another process may have done that by now.
+   * Whether its devices are certainly its own, except for those that have moved: no other process can consider it dead
+   * yet. While false, nothing is handed to applications, as another process may have done that already.
    */
   get isHeld(): boolean {
     const isHeld = this.#host.clock.now() < this.#heldUntil;
@@ -68,12 +73,12 @@ export class Membership {
     return isHeld;
   }
 
-  /** An attempt to take a device has failed, and may have been executed: nobody else would look after it. */
+  /** An attempt to take a device has failed, but may have been executed: then nobody else would take care of it. */
   doubt(id: string): void {
     this.#doubtful.add(id);
   }
 
-  /** A beat may bring something. */
+  /** Beats soon, as that may bring something. */
   hint(): void {
     if (this.#closed) return;
     this.#isHinted = true;
@@ -96,7 +101,7 @@ export class Membership {
       this.#host.asks();
       const beat = await this.#ask();
       if (this.#closed) break;
-      // There may be more than it could hold, or room by then for what it has held.
+      // There may be more than one beat can bring, or room by then for mail that waits.
       pause = this.#fleet.lease * (beat?.mail.length === 0 ? PACE : AGAIN);
       if (!beat) break;
       this.#lose(beat);
@@ -115,14 +120,14 @@ export class Membership {
       this.#seen = [];
       this.#isFailing = false;
       return beat;
-    } catch (error) { // of a store of somebody's own, whatever it is
+    } catch (error) { // any error of a custom store
       if (!this.#isFailing && !this.#closed) this.#host.fails(error);
       this.#isFailing = true;
       return undefined;
     }
   }
 
-  /** First of all: what is not ours is not served any more. */
+  /** First, so that devices that are not ours are not served any more. */
   #lose({ lost }: Beat): void {
     for (const it of lost) {
       this.#host.lost(it);
@@ -144,7 +149,7 @@ export class Membership {
     if (lost.length + answers.length > 0) this.#isHinted = true;
   }
 
-  /** Beside further beats, which must not wait for it. */
+  /** Runs besides further beats, which must not wait for it. */
   async #adopt(id: string): Promise<void> {
     if (this.#adopting.has(id)) return;
     this.#adopting.add(id);
@@ -152,20 +157,20 @@ export class Membership {
       const isOurs = await this.#host.adopt(id);
       this.#doubtful.delete(id);
       if (isOurs) this.hint(); // there may be more
-    } catch { // the next beat tries again, and says so if the store fails
+    } catch { // the next beat tries again, and reports a failing store
       this.#doubtful.add(id);
     } finally {
       this.#adopting.delete(id);
     }
   }
 
-  /** Beats no more. */
+  /** Stops beating. */
   stop(): void {
     this.#closed = true;
     this.#cancel?.();
   }
 
-  /** This process is no more, in peace. @throws {LocalError} STORE_FAILED: the others find out */
+  /** This process leaves in an orderly way. @throws {LocalError} STORE_FAILED: then its lease expires */
   async close(): Promise<void> {
     this.stop();
     await this.#beating;

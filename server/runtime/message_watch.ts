@@ -1,26 +1,26 @@
-/** Who wants to see a device's messages, as they become safe. */
+/** Watches a device's messages as they become safe. */
 import { type DeviceRecord, isOfApplication } from "../link/record.ts";
 
 /**
- * Is told of a message. @param way "in": from the device; "out": to it; "done": the oldest of those from the device that
- * it was told of is processed, or given up, and `text` is ""
+ * Receives a message. @param way "in": from the device; "out": to it; "done": the oldest reported message from the
+ * device was processed or became a dead letter, and `text` is ""
  */
 export type MessageListener = (way: "in" | "out" | "done", text: string) => void;
 
-/** Tells of the messages that have come since it began, each once. */
+/** Reports the messages since it began, each once. */
 export class MessageWatch {
   readonly #record: DeviceRecord;
   readonly #listener: MessageListener;
-  /** Numbers of the next messages that were not told, counted from the device's first. */
+  /** Numbers of the next messages to report, counted from the device's first. */
   #in: number;
   #out: number;
-  /** Up to here processed messages were told. */
+  /** Number up to which processed messages were reported. */
   #done: number;
 
   constructor(record: DeviceRecord, listener: MessageListener) {
     this.#record = record;
     this.#listener = listener;
-    this.#in = record.positions.processed + record.safe; // what is not safe yet is told when it is
+    this.#in = record.positions.processed + record.safe; // messages that are not safe yet are reported when they are
     this.#out = record.state.sent;
     this.#done = this.#in;
   }

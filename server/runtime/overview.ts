@@ -1,7 +1,7 @@
 /**
- * What the processes of a fleet show each other of their devices, for people: each what has changed at its own, once a
- * second, and of many at most so many. So it costs each device the same, however many there are, and a process is behind
- * another one by two seconds at most while no more than that changes.
+ * The views of their devices that the processes of a fleet publish to each other, for people: each publishes its
+ * changes once a second, at most MOST at a time. So the cost for each device is the same, however many there are, and a
+ * process is at most two seconds behind another while no more than that changes.
  */
 import type { LocalError } from "../protocol/errors.ts";
 import type { Fleet, Shown, Sight } from "../store/fleet.ts";
@@ -10,24 +10,27 @@ import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { DistantDevice, type DistantHost } from "./distant_device.ts";
 
-/** Between two looks, in ms. */
+/** Interval between two exchanges, in ms. */
 const PACE = 1000;
 
-/** Devices that are shown at a time: of more, those that have waited for longest. */
+/** Most devices that are published at a time: those that have waited longest. */
 const MOST = 500;
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface OverviewHost {
   readonly fleet: Fleet;
   readonly clock: Clock;
-  /** What others call this process. */
+  /** The name of this process for others. */
   name(): string;
   here(id: string): DeviceDriver | undefined;
-  /** What is shown to others of a device. */
+  /** The view of a device for others. */
   view(device: DeviceDriver): DeviceView;
-  /** Another process shows something else of a device. @param isNews It has another server, or its link came or went */
+  /**
+   * Another process's view of a device has changed. @param isNews Whether its server changed, or its link began or
+   * ended
+   */
   seen(device: DistantDevice, isNews: boolean): void;
-  /** It was forgotten there. */
+  /** A device was forgotten there. */
   forgotten(id: string): void;
   readonly distant: Omit<DistantHost, "nameOf" | "here" | "after" | "lease">;
 }
@@ -55,34 +58,34 @@ export class Overview {
     };
   }
 
-  /** Begins to look. Nobody waits for that: what happens meanwhile would be told before anybody can listen. */
+  /** Starts the exchanges. Not awaited: otherwise events would come before anybody can listen. */
   start(): void {
     void this.#lookAndPlan();
   }
 
-  /** A device that is not here, and that somebody has shown. */
+  /** A device of another process that was published. */
   get(id: string): DistantDevice | undefined {
     return this.#host.here(id) ? undefined : this.#distant.get(id);
   }
 
-  /** All of them. */
+  /** All of these devices. */
   *[Symbol.iterator](): IterableIterator<DistantDevice> {
     for (const device of this.#distant.values()) if (!this.#host.here(device.id)) yield device;
   }
 
-  /** The view of a device that is here has changed. */
+  /** The view of a device of this process has changed. */
   changed(id: string): void {
     if (this.#host.here(id)) this.#changed.add(id);
   }
 
-  /** A device that was here was forgotten. */
+  /** A device of this process was forgotten. */
   forgets({ id, ledger: { token } }: DeviceDriver): void {
     this.#changed.delete(id);
     this.#gone.set(id, token);
     this.#remove(id);
   }
 
-  /** Another process has a device that was here. Which one is known when that shows it. */
+  /** Another process has taken a device of this one. Which one is known once it publishes the device. */
   loses(device: DeviceDriver): void {
     this.#changed.delete(device.id);
     this.#of(device.id).shows(undefined, device.ledger.token, this.#host.view(device));
@@ -105,7 +108,7 @@ export class Overview {
 
   #lookAndPlan(): Promise<void> {
     const sights = this.#take();
-    // A store that fails is said by those who beat.
+    // The beats report a failing store.
     return this.#looking = this.#look(sights).catch(() => {}).then(() => this.#plan());
   }
 
@@ -130,7 +133,7 @@ export class Overview {
     for (const device of this) this.#tell(device, true);
   }
 
-  /** What must be shown now. */
+  /** The views to publish now. */
   #take(): Sight[] {
     const sights: Sight[] = [];
     for (const [device, token] of this.#gone) {
@@ -141,9 +144,9 @@ export class Overview {
     const taken = new Set(sights.map(({ device }) => device));
     for (const id of this.#changed) {
       if (sights.length >= MOST) break;
-      if (taken.has(id)) continue; // its end first
+      if (taken.has(id)) continue; // its end comes first
       const device = this.#host.here(id);
-      if (device && !device.ledger.isKnown) continue; // when it is safe
+      if (device && !device.ledger.isKnown) continue; // later, when it is safe
       this.#changed.delete(id);
       if (!device) continue;
       const text = JSON.stringify(this.#host.view(device));
@@ -152,7 +155,7 @@ export class Overview {
     return sights;
   }
 
-  /** A device that no process shows any more was forgotten. */
+  /** A device that no process publishes any more was forgotten. */
   #keepOnly(all: readonly Shown[]): void {
     const ids = new Set(all.map(({ device }) => device));
     for (const id of this.#distant.keys()) if (!ids.has(id)) this.#forget(id);
@@ -177,7 +180,7 @@ export class Overview {
     if (!this.#host.here(device.id)) this.#host.seen(device, isNews);
   }
 
-  /** Shows and looks no more. @param reason What those are told who wait for a device */
+  /** Stops the exchanges. @param reason The error for callers that wait for a device */
   stop(reason: LocalError | undefined): void {
     this.#isClosed = true;
     this.#cancel?.();

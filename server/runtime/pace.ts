@@ -1,25 +1,24 @@
 /**
- * Lets the event loop have its turns, whatever an application does with what it is told.
+ * Keeps the event loop running, whatever an application does with its results.
  *
- * A promise that is settled at once goes on before anything else: a loop that catches each refusal and tries again, or
- * one of messages without qos, would never let a socket, a timer or a signal have a turn. So such results are told
- * later.
+ * A promise that settles at once continues before anything else: a loop that catches each refusal and retries, or one
+ * of messages without qos, would never let a socket, a timer or a signal have a turn. So such results are delayed.
  */
 import type { LocalError } from "../protocol/errors.ts";
 import type { Clock } from "../transport/platform.ts";
 
-/** Results that may be told at once, one after the other. */
+/** Most consecutive results without a delay. */
 const AT_ONCE = 64;
 
-/** Longest time before a refusal is told, in ms. */
+/** Longest delay of a refusal, in ms. */
 const LONGEST = 100;
 
-/** Of one caller, an application's run for example. */
+/** The pace of one caller, for example an application's run. */
 export class Pace {
   readonly #clock: Clock;
   #results = 0;
-  #pause = 0; // before the next refusal is told
-  #toldAt = -Infinity; // the last refusal
+  #pause = 0; // delay of the next refusal
+  #toldAt = -Infinity; // time of the last refusal
   #refusing: Promise<void> | undefined;
 
   constructor(clock: Clock) {
@@ -31,7 +30,7 @@ export class Pace {
     this.#pause = 0;
   }
 
-  /** Results of calls that may be repeated endlessly are told at this pace. */
+  /** Delays the results of calls that may be repeated endlessly. */
   async keep<T>(result: Promise<T>): Promise<T> {
     try {
       await result;
@@ -43,7 +42,7 @@ export class Pace {
     return result;
   }
 
-  /** A call succeeded at once. @returns what the caller must await first, if anything */
+  /** A call succeeded at once. @returns a promise that the caller must await first, if any */
   done(): Promise<void> | undefined {
     this.accepted();
     if (++this.#results < AT_ONCE) return undefined;
@@ -52,13 +51,14 @@ export class Pace {
   }
 
   /**
-   * A call was refused. A caller that tries again at once is told later each time; several at one time are told together.
+   * A call was refused. A caller that retries at once is delayed longer each time; concurrent refusals are delayed
+   * together.
    *
-   * @returns what must be awaited before the refusal is told
+   * @returns a promise to await before the refusal
    */
   refused(): Promise<void> {
     return this.#refusing ??= new Promise((resolve) => {
-      // A caller that waits by itself need not be slowed down.
+      // A caller that pauses by itself need not be slowed down.
       if (this.#clock.now() - this.#toldAt > this.#pause) this.#pause = 0;
       const tell = () => {
         this.#refusing = undefined;
@@ -72,7 +72,7 @@ export class Pace {
   }
 }
 
-/** Tells those who wait why there is nothing to wait for. A promise that is not awaited must not be reported. */
+/** Rejects waiting promises. One that nobody awaits must not be reported as unhandled. */
 export function dismiss(
   { promise, reject }: { promise: Promise<unknown>; reject(reason: LocalError): void },
   reason: LocalError,

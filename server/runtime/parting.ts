@@ -1,14 +1,14 @@
 /** Sends devices away one after the other, so that they do not come to another server all at once. */
 import type { Clock } from "../transport/platform.ts";
 
-/** Who can be sent away. */
+/** A device that can be sent away. */
 interface Guest {
   readonly connected: boolean;
   sendAway(): void;
 }
 
 export class Parting {
-  /** Resolves when the last one was sent away, or it was given up. */
+  /** Resolves when the last one was sent away, or this was cancelled. */
   readonly done: Promise<void>;
   readonly #resolve: () => void;
   readonly #clock: Clock;
@@ -16,7 +16,7 @@ export class Parting {
   readonly #pause: number;
   #cancel: (() => void) | undefined;
 
-  /** @param over How long it takes, in ms. */
+  /** @param over Duration in ms. */
   constructor(guests: Iterable<Guest>, over: number, clock: Clock) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.done = promise;
@@ -27,7 +27,7 @@ export class Parting {
     this.#next(clock.now());
   }
 
-  /** @param due When the next one goes: those whose time has come while the loop was busy go now. */
+  /** @param due When the next one is due; those that became due while the loop was busy go now. */
   #next(due: number): void {
     const now = this.#clock.now();
     for (; due <= now && this.#guests.length > 0; due += this.#pause) {
@@ -37,13 +37,15 @@ export class Parting {
     this.#cancel = this.#clock.after(Math.max(1, due - now), () => this.#next(due));
   }
 
-  /** One that was greeting when it began has come in: it is the last one, or goes at once if all others have gone. */
+  /**
+   * A device that was greeting at the start was admitted: it is the last one, or goes at once if all others have gone.
+   */
   add(guest: Guest): void {
     if (this.#guests.length > 0) this.#guests.push(guest);
     else guest.sendAway();
   }
 
-  /** The others are not sent away. */
+  /** Cancels: the others are not sent away. */
   giveUp(): void {
     this.#cancel?.();
     this.#resolve();

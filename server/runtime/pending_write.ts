@@ -6,19 +6,19 @@ import type { Ledger } from "../store/ledger.ts";
 import type { Asker } from "./errands.ts";
 import type { Turn } from "./turn.ts";
 
-/** A message with qos on its way to the device, and who waits for it. */
+/** A message with qos on its way to the device, and its caller. */
 export class PendingWrite implements Writer {
   readonly #promise = Promise.withResolvers<boolean>();
   readonly #ended: (write: PendingWrite) => void;
   readonly #turn: Turn;
-  /** It was refused: it has never begun. */
+  /** Whether it was refused at once. */
   isRefused = false;
-  /** Forgets it where other servers would say what has become of it; undefined: there can be none. */
+  /** Cancels waiting for other servers' reports; undefined: there are no others. */
   over: (() => void) | undefined;
-  #message: Outgoing | undefined; // as soon as it is in the outbox
-  #isElsewhere = false; // another server has the device: what that says counts
+  #message: Outgoing | undefined; // set when it is in the outbox
+  #isElsewhere = false; // whether another server has the device, whose report counts
 
-  /** @param ended Told when nobody waits for it any more. */
+  /** @param ended Called when nobody waits for it any more. */
   constructor(turn: Turn, ended: (write: PendingWrite) => void) {
     this.#turn = turn;
     this.#ended = ended;
@@ -32,7 +32,7 @@ export class PendingWrite implements Writer {
     this.#message = message;
   }
 
-  /** Takes what another server says that has the device by then. */
+  /** Receives the report of another server that has the device by then. */
   get asker(): Asker {
     return {
       told: (outcome) => {
@@ -44,7 +44,7 @@ export class PendingWrite implements Writer {
     };
   }
 
-  /** The device is here no longer. If another server has it, with the message, that says what becomes of it. */
+  /** The device has left memory. If another server has it, with the message, that server reports the outcome. */
   close(reason: LocalError, ledger: Ledger): void {
     const isThere = this.#message !== undefined && ledger.hasStored(this.#message);
     this.#isElsewhere = reason.code === "FENCED" && this.over !== undefined && isThere;
@@ -64,7 +64,7 @@ export class PendingWrite implements Writer {
     this.end(error);
   }
 
-  /** Nobody waits for it any more. */
+  /** Stops waiting. */
   end(error: unknown): void {
     this.#ended(this);
     this.over?.();

@@ -4,23 +4,23 @@ import { PeerError } from "../protocol/errors.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 
-/** Files left to the store, to what an application opens, and to Deno. */
+/** Files reserved for the store, applications, and Deno. */
 const SPARE_FILES = 32;
 
 /**
- * Connections that wait in the system to be accepted, the oldest first. When thousands of boards come at once the others
- * try again, which costs nothing here. A server that is busy accepts 600 a second, so in a longer queue they would have
- * given up when it is their turn, all of them, after the server has worked for them.
+ * Most connections that wait in the system to be accepted, the oldest first. When thousands of boards come at once the
+ * others try again, which costs nothing here. A busy server accepts 600 a second, so in a longer queue boards would
+ * have given up by their turn, and the server's work for them would be wasted.
  */
 const BACKLOG = 256;
 
 /**
- * Who finds room. A device with neither key nor a name as stock is open: anybody may say its name, and any number of
- * names. So open devices have a share, and all others always find a place:
- * - of the connections, one is set aside for each of the others; of the rest, half is for open devices, and half for
+ * Decides who finds room. A device that neither has a key nor is listed as stock is open: anybody may claim its id,
+ * and any number of ids. So open devices have a share, and all others always find a place:
+ * - of the connections, one is reserved for each of the others; of the rest, half is for open devices, and half for
  *   greetings, which make room for one another;
- * - `limits.devices` counts open devices only. One that was away for long, and for which nothing waits, makes room for
- *   a new one.
+ * - `limits.devices` counts open devices only. One that has been away long enough, and has no queued messages, makes
+ *   room for a new one.
  */
 export class Places {
   /** Most connections at one time. */
@@ -28,14 +28,14 @@ export class Places {
   readonly #access: Access;
   readonly #limits: Limits;
   readonly #clock: Clock;
-  /** Open devices that are connected; longest first. */
+  /** Connected open devices; the longest connected first. */
   #here = new Set<DeviceDriver>();
-  /** Open devices that are not, and since when, on the process's clock; longest first. */
+  /** Open devices that are away, and since when, on the process's clock; the longest away first. */
   #away = new Map<DeviceDriver, number>();
-  /** Of these, those that are about to be forgotten. */
+  /** Those of them that are about to be forgotten. */
   #leaving = new Set<DeviceDriver>();
 
-  /** @param files How many the system lets this process open; Infinity if that is unknown. */
+  /** @param files How many files the system lets this process open; Infinity if unknown. */
   constructor(access: Access, limits: Limits, clock: Clock, files = Infinity) {
     this.#access = access;
     this.#limits = limits;
@@ -43,12 +43,12 @@ export class Places {
     this.connections = Math.max(1, Math.min(limits.connections, files - SPARE_FILES));
   }
 
-  /** Connections that may wait in the system. */
+  /** Most connections that may wait in the system. */
   get backlog(): number {
     return Math.min(this.connections, BACKLOG);
   }
 
-  /** What keeps devices out that should have a place, and what to do about it; one message each. */
+  /** What keeps devices without their place, and what to do about it; one message each. */
   shortages(): string[] {
     const { connections } = this;
     const { named } = this.#access;
@@ -63,19 +63,19 @@ export class Places {
     }
     if (named > connections) {
       found.push(
-        `there are ${named} devices with a key or named as stock, and ${connections} connections are the most: ` +
-          "some will find no place: raise --limit connections",
+        `there are ${named} devices with a key or listed as stock, but at most ${connections} connections: ` +
+          "some will be refused: raise --limit connections",
       );
     }
     return found;
   }
 
-  /** Whether there are devices that open ones must leave room for. */
+  /** Whether there are devices for which open ones must leave room. */
   get hasNamed(): boolean {
     return this.#access.named > 0;
   }
 
-  /** Of the connections, those for open devices. */
+  /** Most connections for open devices. */
   get #share(): number {
     const { named } = this.#access;
     if (named === 0) return this.connections;
@@ -83,16 +83,16 @@ export class Places {
   }
 
   /**
-   * Looks whether a device may connect.
+   * Checks that a device may connect.
    *
-   * @param device If it is here.
+   * @param device The device, if it is in memory.
    * @throws {PeerError} TOO_MANY_DEVICES, TOO_MANY_CONNECTIONS
    */
   check(id: string, device: DeviceDriver | undefined): void {
     if (this.#access.names(id) || (device && this.#here.has(device))) return;
     if (this.#here.size >= this.#share) {
       const message =
-        `devices without a key may have ${this.#share} connections, and have them (limit connections)`;
+        `devices without a key already have ${this.#share} connections, the most allowed (limit connections)`;
       throw new PeerError("TOO_MANY_CONNECTIONS", message);
     }
     if (!this.#needsRoom(device) || this.#oldest) return;
@@ -119,7 +119,7 @@ export class Places {
   /**
    * A device for which there is room is about to connect.
    *
-   * @param device If it is here.
+   * @param device The device, if it is in memory.
    * @returns the device to forget for it
    */
   makeRoom(id: string, device: DeviceDriver | undefined): DeviceDriver | undefined {
@@ -130,24 +130,24 @@ export class Places {
     return oldest;
   }
 
-  /** Whether a device is still to be forgotten, which `makeRoom` has named. */
+  /** Whether a device that `makeRoom` has returned should still be forgotten. */
   mayForget(device: DeviceDriver): boolean {
     return this.#leaving.has(device) && device.isIdle;
   }
 
-  /** It was not forgotten. */
+  /** The device was not forgotten. */
   keep(device: DeviceDriver): void {
     this.#leaving.delete(device);
   }
 
-  /** A device is here. */
+  /** A device has come into memory. */
   add(device: DeviceDriver): void {
     if (!device.session.share.isOpen) return;
     if (device.connected) this.#here.add(device);
     else this.#away.set(device, this.#clock.now());
   }
 
-  /** A device is here no longer. */
+  /** A device has left memory. */
   remove(device: DeviceDriver): void {
     this.#here.delete(device);
     this.#away.delete(device);
@@ -162,9 +162,9 @@ export class Places {
   }
 
   /**
-   * Other devices have keys now.
+   * The keys were replaced.
    *
-   * @returns open ones whose connections are beyond their share
+   * @returns open devices whose connections exceed their share
    */
   regroup(devices: Iterable<DeviceDriver>): DeviceDriver[] {
     for (const device of devices) {

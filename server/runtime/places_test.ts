@@ -240,7 +240,7 @@ Deno.test("a stranger that is forgotten takes its dead letters along, and that i
   await scene.platform.advance(HOUR + 1);
   assertEquals((await comes(scene, "new")).closed, false);
   assertEquals(said, [
-    "it was away for long, and others needed the room; 2 dead letters are lost",
+    "it was away for a long time, and others needed the room; 2 dead letters are lost",
   ]);
 });
 

@@ -1,13 +1,14 @@
 /**
- * Mail between the processes of a fleet, as one of them posts it and takes it.
+ * Mail between the processes of a fleet: one process's side.
  *
- * An order for a device of another process is a row in the table of mail, in the commit in which it is decided.
- * From then on it is accepted, whichever process ends: the one that has the device takes the row in the commit that does
- * what it says, and what waits of it (a message in the outbox, a request) keeps whom to tell. The answer is a row as
- * well, in the commit of which it tells. So nothing is done twice or told without having happened, and nobody but the
- * process that has the device changes anything of it.
+ * An order for a device of another process is a row in the table of mail, in the commit in which it is decided. From
+ * then on it is accepted, whichever process ends: the one that has the device deletes the row in the commit that
+ * carries it out, and what remains of it (a message in the outbox, a request) stores where to report. The answer is
+ * also a row, in the commit that it reports. So nothing is done twice or reported without having happened, and only the
+ * process that has the device changes it.
  *
- * Mail of one device is done in the order of its numbers: what cannot be done yet holds up what is behind it.
+ * Mail for one device is carried out in the order of its numbers: mail that cannot be carried out yet holds up later
+ * mail.
  */
 import type { DeviceView } from "../device_view.ts";
 import { failure, type Outcome, parseOutcome } from "../link/outcome.ts";
@@ -35,37 +36,40 @@ import {
 import type { AlsoForgotten } from "./forgetting.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface PostOfficeHost {
   readonly turn: Turn;
-  /** A device that is here. */
+  /** A device in memory. */
   find(id: string): DeviceDriver | undefined;
-  /** Makes a deed of an order for a device that is here. @param from Who waits for the outcome */
+  /** Makes a deed of an order for a device here. @param from Who waits for the outcome */
   deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
-  /** Does something with a device that is here, while nothing is committed. @throws {LocalError} and nothing has changed */
+  /**
+   * Carries out an order for a device here; called when records may be changed. @throws {LocalError} and nothing has
+   * changed
+   */
   act(device: DeviceDriver, errand: Act, from: string | undefined): void;
-  /** How a device that is here looks. */
+  /** The view of a device here. */
   view(device: DeviceDriver): DeviceView;
-  /** Has the store forget a device that is here. */
+  /** Makes the store forget a device here. */
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
-  /** What was posted for a device cannot be done, and never will be. */
+  /** Mail for a device can never be carried out. */
   refused(device: DeviceDriver, errand: Errand | undefined, error: LocalError): void;
 }
 
-/** A message without qos that has waited for longer, in ms, is not sent: it was for a link that there was. */
+/** A message without qos that has waited longer than this, in ms, is not sent: it was meant for an earlier link. */
 const STALE = 2000;
 
-/** Mail that is being done, was done, or waits. */
+/** Mail that is being carried out, was carried out, or waits. */
 interface Entry {
   readonly ledger: Ledger;
-  /** Who waits for what comes of it, if somebody does. */
+  /** Who waits for the outcome, if anybody. */
   readonly to: string | undefined;
-  /** It is in a commit, or has been. */
+  /** Whether it is, or was, in a commit. */
   isApplied: boolean;
-  /** It could not be done, and a later beat brings it again. */
+  /** Whether it could not be carried out; then a later beat brings it again. */
   waits: boolean;
   isSafe: boolean;
-  /** With all that waited for the device. */
+  /** Whether it was dropped with all queued messages of the device. */
   isDropped?: boolean;
 }
 
@@ -73,7 +77,7 @@ export class PostOffice {
   readonly #host: PostOfficeHost;
   #posts = 0;
   readonly #askers = new Map<number, Asker>();
-  /** Mail, by its numbers, until a beat that has begun when it was done can bring it no more. */
+  /** Mail by number, until no beat can bring it again: until one that started after it was done has ended. */
   readonly #taken = new Map<number, Entry>();
   #old: number[] = [];
 
@@ -81,19 +85,21 @@ export class PostOffice {
     this.#host = host;
   }
 
-  /** A part of a transaction that posts something. */
+  /** A part of a transaction that posts an order. */
   posting(id: string, errand: Errand): Posting {
     return new Posting(id, errand, ++this.#posts);
   }
 
-  /** Takes who waits for an outcome of which another process tells, perhaps. @returns the number under which it does */
+  /**
+   * Registers a caller that waits for an outcome that another process may report. @returns the number for that report
+   */
   expect(asker: Asker): { number: number; forget(): void } {
     const number = ++this.#posts;
     this.#askers.set(number, asker);
     return { number, forget: () => void this.#askers.delete(number) };
   }
 
-  /** Has something done, and tells what comes of it. @returns forgets who asks */
+  /** Posts an order, and reports its outcome. @returns a function that stops waiting */
   ask(id: string, errand: Errand, asker: Asker): () => void {
     const posting = this.posting(id, { ...errand, answers: true });
     const { number } = posting.post;
@@ -108,7 +114,7 @@ export class PostOffice {
     return forget;
   }
 
-  /** What has come of a post. */
+  /** The answer to a post has come. */
   answered({ number, text }: Answer): void {
     const outcome = parseOutcome(text);
     if (outcome) this.#askers.get(number)?.told(outcome);
@@ -120,7 +126,7 @@ export class PostOffice {
     this.#askers.clear();
   }
 
-  /** A beat begins: what is safe by now, it will not bring. */
+  /** A beat begins: it will not bring mail whose end is already safe. */
   asks(): void {
     for (const [number, { ledger }] of this.#taken) {
       if (this.#host.find(ledger.id)?.ledger !== ledger) this.#taken.delete(number);
@@ -128,20 +134,20 @@ export class PostOffice {
     this.#old = [...this.#taken].filter(([_, { isSafe }]) => isSafe).map(([number]) => number);
   }
 
-  /** What a beat has brought. */
+  /** Handles what a beat has brought. */
   brings(mail: readonly Mail[]): void {
     for (const number of this.#old) this.#taken.delete(number);
     this.#old = [];
     this.take(mail);
   }
 
-  /** Does what mail says, as far as its devices are here. */
+  /** Carries out mail whose devices are here. */
   take(mail: readonly Mail[]): void {
     for (const each of mail) {
       const device = this.#host.find(each.device);
       if (!device) continue;
       const entry = this.#taken.get(each.number);
-      if (entry?.isSafe) continue; // also if its device was forgotten, and another one has its id
+      if (entry?.isSafe) continue; // even if its device was forgotten, and a new one has its id
       if (entry?.ledger !== device.ledger || entry.waits) this.#takeOne(device, each);
     }
   }
@@ -165,19 +171,19 @@ export class PostOffice {
       applied: (isApplied) => void (entry.isApplied = isApplied),
       over: (error) => {
         entry.isSafe = true;
-        // The one who waits for it is told; without one, the log is.
+        // Its outcome goes to the caller that waits; if there is none, to the log.
         const isExpired = error?.code === "EXPIRED" && !isOnce(errand);
         if (error && (!to || isExpired)) this.#host.refused(device, errand, error);
       },
       failed: (error) => {
         if (!(error instanceof LocalError)) throw error;
-        entry.waits = !entry.isDropped; // a later beat brings it again, if anybody's
+        entry.waits = !entry.isDropped; // a later beat brings it again, if the device is still known
       },
     };
     this.#host.turn.transfer(new ErrandTransfer(ledger, taken));
   }
 
-  /** What waits for a device is dropped: also mail in front of this that waits for room. */
+  /** Drops everything that waits for a device, including earlier mail that waits for room. */
   #clear(device: DeviceDriver, entry: Entry, number: number): void {
     const { ledger } = device;
     const ended = [entry];
@@ -214,12 +220,12 @@ export class PostOffice {
     this.#settle(forgetting, [entry]);
   }
 
-  /** Something is done at once, and is safe in one commit with the end of its mail. */
+  /** Carries out an order at once, in one commit with the end of its mail. */
   #act(device: DeviceDriver, errand: Act, entry: Entry, number: number): void {
     const { turn } = this.#host;
     const { ledger, to } = entry;
     turn.enter(() => {
-      if (device.closed || ledger.removed) return void (entry.waits = true); // whoever has the device by then does it
+      if (device.closed || ledger.removed) return void (entry.waits = true); // the process that then has the device carries it out
       let outcome: Outcome;
       try {
         this.#host.act(device, errand, to);
@@ -236,13 +242,15 @@ export class PostOffice {
     });
   }
 
-  /** Messages are dropped, as mail says. @param ended The first one says so; the others go with it */
+  /**
+   * Waits until messages are dropped. @param ended First the mail that ordered it, then mail that is dropped with it
+   */
   #settle(dropping: Promise<unknown>, ended: readonly Entry[]): void {
     dropping.then(() => {
       for (const entry of ended) entry.isSafe = true;
     }, (error) => {
       if (!(error instanceof LocalError)) throw error;
-      ended[0]!.waits = true; // whoever has the device by then does it
+      ended[0]!.waits = true; // the process that then has the device carries it out
     });
   }
 
@@ -252,7 +260,7 @@ export class PostOffice {
     { age }: Mail,
     from: string | undefined,
   ): Deed | LocalError {
-    if (!errand) return new LocalError("BAD_ARGUMENT", "nobody here knows what that is");
+    if (!errand) return new LocalError("BAD_ARGUMENT", "this server does not understand the order");
     try {
       return this.#host.deed(device, aged(errand, age), from);
     } catch (error) {
@@ -261,17 +269,17 @@ export class PostOffice {
     }
   }
 
-  /** @throws {LocalError} OUTBOX_FULL: mail that came before waits for room; FENCED: it was dropped */
+  /** @throws {LocalError} OUTBOX_FULL: earlier mail waits for room; FENCED: it was dropped */
   #checkOrder(number: number, { ledger, isDropped }: Entry): void {
-    if (isDropped) throw new LocalError("FENCED", "it was dropped with all that waited");
+    if (isDropped) throw new LocalError("FENCED", "it was dropped with all queued messages");
     for (const [other, entry] of this.#taken) {
       if (other >= number || entry.ledger !== ledger || entry.isApplied) continue;
-      throw new LocalError("OUTBOX_FULL", "what was posted before it waits for room");
+      throw new LocalError("OUTBOX_FULL", "earlier mail waits for room");
     }
   }
 }
 
-/** Whether it is a message without qos: only its writer is told that it was not sent. */
+/** Whether it is a message without qos: only its writer learns that it was not sent. */
 function isOnce(errand: Errand | undefined): boolean {
   return errand !== undefined && "write" in errand && errand.options.qos === false;
 }

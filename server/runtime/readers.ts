@@ -7,69 +7,72 @@ import { dismiss, type Pace } from "./pace.ts";
 import { caller, type Reading, type Run } from "./run.ts";
 import type { Turn } from "./turn.ts";
 
-/** Pause before a message is offered again to `consume`, in ms; none after the first failure, ten times as long each time. */
+/**
+ * Pause before a message is offered again to `consume`, in ms: none after the first failure, then ten times as long
+ * each time.
+ */
 const FIRST_PAUSE = 10;
 const LONGEST_PAUSE = 10_000;
 
-/** The same where the failure says nothing about the message. */
+/** Longest pause if the failure is not about the message. */
 const LONGEST_WAIT = 1000;
 
-/** Failures that pass by themselves: a message is not their reason. */
+/** Errors that pass by themselves, and are not caused by the message. */
 const PASSING: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"]);
 
-/** Who waits for a message. */
+/** A caller that waits for a message. */
 interface Reader extends PromiseWithResolvers<string> {
   readonly run: Run | undefined;
-  /** Of `consume`: there, asking for the next message does not say that this one was processed. */
+  /** Set for `consume`, where asking for the next message does not mark this one as processed. */
   readonly consumption: Consumption | undefined;
 }
 
-/** A message in the hands of `consume`. */
+/** A message that `consume` is processing. */
 interface Consumption {
   readonly run: Run | undefined;
-  /** Its result is on its way into the store: no other reader may have it. */
+  /** Whether its result is being committed: then no other reader may have it. */
   isCommitting: boolean;
 }
 
-/** What is wrong with the oldest message. */
+/** Failures with the oldest message. */
 interface Trouble {
   failures: number;
-  /** How many of them may be the message's fault. */
+  /** How many failures may be the message's fault. */
   attempts: number;
-  /** It is not offered to `consume` at present. */
+  /** Whether it is not offered to `consume` at present. */
   rests: boolean;
   cancel(): void;
 }
 
-/** Whose messages are read. */
+/** What readers need from their device. */
 export interface ReadersOwner {
   readonly session: Session;
   readonly turn: Turn;
   readonly clock: Clock;
-  /** Why nothing is served any more. */
+  /** Set when the device is no longer served: the error for callers. */
   readonly closed: LocalError | undefined;
   /** The pace of the present caller. */
   readonly pace: Pace;
-  /** Failures with one message after which it becomes a dead letter; Infinity: it never does. */
+  /** Failures with one message after which it becomes a dead letter; Infinity: never. */
   readonly attempts: number;
   readonly touch: () => void;
-  /** As `touch`, where nobody waits. */
+  /** Like `touch`, if nobody waits for the result. */
   readonly touchAtEnd: () => void;
-  /** Whether messages may be handed out: no other process can have the device's by now. */
+  /** Whether messages may be handed out, because no other process can have the device by now. */
   readonly isHeld: boolean;
-  /** No message is in the hands of `consume`, perhaps: what has waited for that comes first. */
+  /** Called before messages are handed out: runs what waited for the end of `consume`. */
   beforeDelivery(): void;
-  /** The oldest message has become a dead letter, or cannot: there are too many. */
+  /** The oldest message has become a dead letter, or cannot because there are too many. */
   gaveUp(text: string, error: unknown, isBuried: boolean): void;
 }
 
-/** Hands one device's messages to those who ask for them: in order, each to one of them at a time. */
+/** Hands one device's messages to its readers: in order, each to one reader at a time. */
 export class Readers implements Reading {
   readonly #owner: ReadersOwner;
   #waiting: Reader[] = [];
-  #handedOut = false; // by `readline`: it is processed when somebody asks for the next one
+  #handedOut = false; // by `readline`: it is processed when a reader asks for the next one
   #handedTo: Run | undefined;
-  #readBy: Run | undefined; // the last one that knows of it
+  #readBy: Run | undefined; // the last run that got it
   #consumption: Consumption | undefined;
   #trouble: Trouble | undefined;
 
@@ -77,7 +80,7 @@ export class Readers implements Reading {
     this.#owner = owner;
   }
 
-  /** The next message, when there is one. The one before has been processed. */
+  /** The next message, when there is one. The previous one counts as processed. */
   take(consumption?: Consumption): Promise<string> {
     const { turn, closed } = this.#owner;
     const run = caller();
@@ -91,13 +94,13 @@ export class Readers implements Reading {
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const reader = { promise, resolve, reject, run, consumption };
-    if (this.#waiting.length === 0) this.#waiting = [reader]; // room for one, not for 17
+    if (this.#waiting.length === 0) this.#waiting = [reader]; // an array for one element, not for 17
     else this.#waiting.push(reader);
     if (turn.busy) turn.enter(this.deliver);
     return reader.promise;
   }
 
-  /** Has the next message processed by a transaction. @param transact Runs it. */
+  /** Processes the next message in a transaction. @param transact Runs the transaction. */
   async consume(
     use: (line: string, tx: Transaction) => Promise<void> | void,
     transact: (use: (tx: Transaction) => Promise<void>) => Promise<void>,
@@ -126,7 +129,7 @@ export class Readers implements Reading {
     this.#owner.turn.enter(this.deliver);
   }
 
-  /** Hands messages to those who wait for one. */
+  /** Hands messages to the readers that wait. */
   readonly deliver = (): void => {
     this.#owner.beforeDelivery();
     while (this.#waiting.length > 0) {
@@ -137,7 +140,7 @@ export class Readers implements Reading {
     }
   };
 
-  /** Takes the next message, if there is one; the one before has been processed. */
+  /** Takes the next message, if there is one; the previous one counts as processed. */
   #next(run: Run | undefined, consumption: Consumption | undefined): string | undefined {
     if (this.#consumption || (consumption && this.#trouble?.rests)) return undefined;
     const { session, touch, touchAtEnd, isHeld } = this.#owner;
@@ -151,7 +154,7 @@ export class Readers implements Reading {
     this.#handedOut = text !== undefined && !consumption;
     this.#handedTo = this.#handedOut ? run : undefined;
     this.#consumption = text === undefined ? undefined : consumption;
-    // As long as there is a next one, what is processed in this turn of the event loop shares a commit.
+    // While there is a next one, everything processed in this turn of the event loop shares a commit.
     if (wasHandedOut) text === undefined ? touch() : touchAtEnd();
     return text;
   }
@@ -204,13 +207,13 @@ export class Readers implements Reading {
     if (isBuried || trouble.attempts === attempts) this.#owner.gaveUp(text, error, isBuried);
   }
 
-  /** The oldest message is another one. */
+  /** The oldest message has changed: forgets its failures. */
   #calm(): void {
     this.#trouble?.cancel();
     this.#trouble = undefined;
   }
 
-  /** Whether `consume` has the oldest message in its hands. */
+  /** Whether `consume` is processing the oldest message. */
   get isConsuming(): boolean {
     return this.#consumption !== undefined;
   }
@@ -222,7 +225,7 @@ export class Readers implements Reading {
     this.#calm();
   }
 
-  /** Tells those who wait. */
+  /** Rejects all readers that wait. */
   close(reason: LocalError): void {
     this.#calm();
     for (const reader of this.#waiting.splice(0)) dismiss(reader, reason);

@@ -7,36 +7,36 @@ import { Greeting, type GreetingHost } from "./greeting.ts";
 import { Intake } from "./intake.ts";
 import type { Forget, Turn } from "./turn.ts";
 
-/** What the reception needs of the server. */
+/** What the reception needs from the server. */
 export interface ReceptionHost {
   readonly turn: Turn;
   readonly clock: Clock;
   readonly admission: Host;
   /** Most connections at one time. */
   readonly connections: number;
-  /** For a whole greeting, and the silence that is taken for an outage, in ms. */
+  /** Time limit for a whole greeting, and the silence that counts as an outage, in ms. */
   readonly timeout: number;
   record: GreetingHost["record"];
   readonly take?: GreetingHost["take"];
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
-  /** @param claimed The id that the other end gave itself; "": none. */
+  /** @param claimed The id that the other end claimed; "": none. */
   refused(address: string, claimed: string, error: PeerError | LocalError): void;
 }
 
-/** A connection whose greeting has not begun. */
+/** A connection whose greeting has not started. */
 interface Waiting {
   readonly connection: Connection;
   readonly since: number;
 }
 
-/** Receives connections, and knows all that are open. */
+/** Receives connections, and tracks all that are open. */
 export class Reception implements ConnectionHost, GreetingHost {
   readonly wheel: TimerWheel;
   readonly #host: ReceptionHost;
   #open = new Set<Connection>();
-  #greetings = new Map<Connection, Greeting>(); // not complete; oldest first
+  #greetings = new Map<Connection, Greeting>(); // incomplete; oldest first
   #lingering = new Set<Connection>(); // oldest first
-  #waiting: Waiting[] = []; // of them, those whose greeting has not begun
+  #waiting: Waiting[] = []; // connections whose greeting has not started
   readonly #intake: Intake;
   #closed = false;
 
@@ -84,7 +84,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     this.#beginSome();
   }
 
-  /** The newest first: those who have waited for long may have gone. */
+  /** The newest first: the longest waiting may have gone. */
   #beginSome(): void {
     while (this.#waiting.length > 0 && this.#intake.take()) {
       const { connection, since } = this.#waiting.pop()!;
@@ -101,8 +101,8 @@ export class Reception implements ConnectionHost, GreetingHost {
   }
 
   /**
-   * Ends the oldest connection that only waits for the other end to close it, or else the oldest whose greeting is not
-   * complete: strangers who say nothing must not keep out devices, which greet at once. Returns false if there is no such greeting.
+   * Closes the oldest connection that only waits for the other end to close it, or else the oldest whose greeting is
+   * not complete: silent strangers must not keep out devices, which greet at once. Returns false if there is neither.
    */
   #evict(): boolean {
     const [told] = this.#lingering;
@@ -120,7 +120,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     return oldest !== undefined;
   }
 
-  /** The system has no room for another connection: half of those that can be ended make some. */
+  /** The system has no room for another connection: closes half of those that may be closed. */
   makeRoom(): void {
     const count = this.#lingering.size + this.#greetings.size;
     for (let n = Math.ceil(count / 2); n > 0; n--) this.#evict();
@@ -145,7 +145,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     if (!this.#closed) this.#host.refused(connection.address, claimed, error);
   }
 
-  /** Ends the greetings of a device: what they were, or would be, told of it is true no longer. */
+  /** Ends the greetings of a device, because their view of it is outdated. */
   cut(id: string, reason: PeerError): void {
     for (const greeting of [...this.#greetings.values()]) {
       if (greeting.id === id) greeting.cut(reason);
@@ -161,7 +161,7 @@ export class Reception implements ConnectionHost, GreetingHost {
     this.#lingering.delete(connection);
   }
 
-  /** Ends all whose greeting is not complete, and receives nobody any more. */
+  /** Closes all connections whose greeting is not complete, and accepts no more. */
   close(): void {
     this.#closed = true;
     this.#intake.close();

@@ -1,19 +1,19 @@
-/** Which devices a server knows: how one comes to be here, and how it goes. */
+/** The devices in a server's memory: how they come and go. */
 import type { Device } from "../device.ts";
 import type { DeviceRecord } from "../link/record.ts";
 import type { Cleared } from "../link/session.ts";
-import { LocalError, PeerError } from "../protocol/errors.ts";
+import { type LocalError, PeerError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { FencedError } from "../store/store.ts";
 import { Callers } from "./callers.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type AlsoForgotten, forgetting } from "./forgetting.ts";
+import { type AlsoForgotten, forgetting, forgottenError } from "./forgetting.ts";
 import { dismiss } from "./pace.ts";
 import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs of the server. */
+/** What it needs from the server. */
 export interface RosterHost {
   readonly turn: Turn;
   readonly places: Places;
@@ -21,11 +21,11 @@ export interface RosterHost {
   acquire(id: string): Promise<Ledger>;
   /** Makes a device from its record in the store. */
   make(ledger: Ledger): DeviceDriver;
-  /** A device is here. */
+  /** A device has come into memory. */
   met(device: DeviceDriver): void;
-  /** It is here no longer: greetings in its name must begin again. */
+  /** A device has left memory: greetings in its name must start again. */
   lost(device: DeviceDriver, why: LocalError): void;
-  /** The store has forgotten it. */
+  /** The store has forgotten a device. */
   forgotten(device: DeviceDriver, why: LocalError): void;
 }
 
@@ -52,19 +52,19 @@ export class Roster {
     throw unknownDevice(id);
   }
 
-  /** The record of a device that is here; undefined: there is room for it. @throws {PeerError} there is no room */
+  /** The record of a device in memory; undefined: there is room to load it. @throws {PeerError} there is no room */
   record(id: string): DeviceRecord | undefined {
     const device = this.get(id);
     this.#host.places.check(id, device);
     return device?.session.record;
   }
 
-  /** All of them. */
+  /** All devices in memory. */
   [Symbol.iterator](): IterableIterator<DeviceDriver> {
     return this.#here.values();
   }
 
-  /** A device that nobody knows, as soon as it has connected for the first time, here or to another server. */
+  /** Waits for an unknown device to connect for the first time, here or to another server. */
   arrival(id: string): Promise<Device> {
     let arrival = this.#arrivals.get(id);
     if (!arrival) this.#arrivals.set(id, arrival = Promise.withResolvers());
@@ -77,7 +77,7 @@ export class Roster {
     this.#arrivals.delete(device.id);
   }
 
-  /** A device that is here from now on. */
+  /** Adds a device to memory. */
   meet(ledger: Ledger): DeviceDriver {
     const device = this.#host.make(ledger);
     this.#here.set(device.id, device);
@@ -86,7 +86,7 @@ export class Roster {
     return device;
   }
 
-  /** A device that is here, or is from now on, though it has never connected. */
+  /** A device in memory; adds it if it has never connected. */
   know(id: string): Promise<DeviceDriver> {
     return new Promise((resolve, reject) => {
       const device = this.#here.get(id);
@@ -100,21 +100,24 @@ export class Roster {
     });
   }
 
-  /** Has the store forget a device. */
+  /** Makes the store forget a device. */
   forget(device: DeviceDriver, also?: AlsoForgotten): Promise<Cleared> {
     return new Promise((resolve, reject) => {
       const done = (dropped: Cleared) => {
-        this.#drop(device, new LocalError("FORGOTTEN", "the device was forgotten"));
+        this.#drop(device, forgottenError(device.id, "the device was forgotten"));
         resolve(dropped);
       };
       this.#host.turn.transfer(forgetting(device, { done, failed: reject, also }));
     });
   }
 
-  /** A new device takes the place of this one. */
+  /** Forgets a device to make room for a new one. */
   forgetForRoom(device: DeviceDriver): void {
     const { places, turn } = this.#host;
-    const why = new LocalError("FORGOTTEN", "it was away for long, and others needed the room");
+    const why = forgottenError(
+      device.id,
+      "it was away for a long time, and others needed the room",
+    );
     turn.transfer(forgetting(device, {
       check: () => {
         if (!places.mayForget(device)) throw why;
@@ -124,22 +127,23 @@ export class Roster {
     }));
   }
 
-  /** Another server has a device now. If it comes back to this one, its record is loaded again. */
+  /** Another server has a device now. If it comes back, its record is loaded again. */
   lose(error: FencedError): void {
     const device = this.#here.get(error.device)!;
+    device.ledger.lost(); // whoever waits to change its record may do so still
     device.drop(new PeerError("LOST", error.message));
     this.#remove(device, error);
   }
 
   /** The store has forgotten a device. */
   #drop(device: DeviceDriver, why: LocalError): void {
-    if (this.#here.get(device.id) !== device) return; // somebody else was quicker
+    if (this.#here.get(device.id) !== device) return; // another caller was quicker
     device.cut(new PeerError("LOST", why.message));
     this.#remove(device, why);
     this.#host.forgotten(device, why);
   }
 
-  /** A device is here no longer. Tells the users of its `Device` why. */
+  /** Removes a device from memory, and ends its `Device` with the reason. */
   #remove(device: DeviceDriver, why: LocalError): void {
     const { id } = device;
     this.#here.delete(id);
@@ -150,7 +154,7 @@ export class Roster {
     this.callers.drop(id);
   }
 
-  /** Tells those who wait for a device. */
+  /** Rejects callers that wait for a device. */
   close(reason: LocalError): void {
     this.#closed = reason;
     for (const arrival of this.#arrivals.values()) dismiss(arrival, reason);

@@ -1,7 +1,7 @@
 /**
- * Whose code runs. What an application plans, awaits and calls carries the run of it that it belongs to, through
- * promises and timers: so a promise that it has dropped is its own affair, and one that was restarted does not share
- * its messages with what is left of it.
+ * Tracks which application's code runs. Everything that an application schedules, awaits and calls carries its run
+ * along, through promises and timers: so an unhandled rejection is attributed to it, and a restarted application
+ * does not share its messages with what is left of the failed run.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocalError } from "../protocol/errors.ts";
@@ -9,30 +9,30 @@ import type { Pace } from "./pace.ts";
 
 /** A device whose messages a run reads. */
 export interface Reading {
-  /** The run has failed: what it was handed comes again, and nothing else is handed to it. */
+  /** The run has failed: messages that it was handed come again, and it gets nothing more. */
   leave(run: Run, error: unknown): void;
 }
 
-/** An application at work for one device, from its start to its end. */
+/** A run of an application for one device, from its start to its end. */
 export interface Run {
   readonly pace: Pace;
   /** Devices that it has read from. */
   readonly readings: Set<Reading>;
-  /** It has failed, and nothing that is left of it is served any more: what it is told. */
+  /** Set when it has failed: the error for calls of what is left of it. */
   readonly over: LocalError | undefined;
-  /** Something that it has planned, or a promise that it has dropped, has failed. */
+  /** One of its timers has failed, or a promise that it does not handle was rejected. */
   uncaught(error: unknown): void;
 }
 
-/** Somebody who was asked to be told of something. What fails in what it does then is its own affair. */
+/** A listener. Errors in what it does are its own, not those of the code that emits the event. */
 export class Listening {
-  /** The run of the application that it belongs to, if it is one's. */
+  /** The run of its application, if it belongs to one. */
   readonly run = caller();
 
   /** @param uncaught As that of `Run`. */
   constructor(readonly uncaught: (error: unknown) => void) {}
 
-  /** Tells it something. What that plans, awaits and calls is its own, whatever has caused it. */
+  /** Calls it. Everything that it schedules, awaits and calls belongs to it. */
   tell(what: () => void): void {
     watch();
     owners.run(this, what);
@@ -41,12 +41,12 @@ export class Listening {
 
 const owners = new AsyncLocalStorage<Run | Listening>();
 
-/** Who is told of what fails in the code that runs now, if nobody catches it; undefined: nobody of ours. */
+/** Who gets uncaught errors of the code that runs now; undefined: nobody of ours. */
 export function owner(): { uncaught(error: unknown): void } | undefined {
   return owners.getStore();
 }
 
-/** The run that the code belongs to that runs now; undefined: it is no application's. */
+/** The run of the code that runs now; undefined: it is not an application's. */
 export function caller(): Run | undefined {
   const it = owners.getStore();
   return it instanceof Listening ? it.run : it;
@@ -64,13 +64,13 @@ function watch(): void {
   watching = true;
 }
 
-/** Calls what belongs to a run from there on. */
+/** Calls a function as a part of a run. */
 export function within<T>(run: Run, start: () => T): T {
   watch();
   return owners.run(run, start);
 }
 
-/** A promise was rejected that nobody awaits. If it is nobody's of ours, it is none of our business. */
+/** Handles an unhandled rejection if it belongs to an application or a listener. */
 function claim(event: PromiseRejectionEvent): void {
   const whose = owner();
   if (!whose) return;

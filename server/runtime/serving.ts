@@ -5,39 +5,39 @@ import type { Clock } from "../transport/platform.ts";
 import type { Connection, Stage } from "./connection.ts";
 import type { Turn } from "./turn.ts";
 
-/** Bytes that a session is given at once: it may want no more after them. */
+/** Most bytes that a session gets at once, as it may want no more after them. */
 const PIECE = 4096;
 
-/** Bytes that are kept during a commit before the socket is read no more. */
+/** Most bytes that are kept during a commit; beyond it the socket is not read. */
 const MOST_HELD = 16 * 1024;
 
 const NEWLINE = 10;
 
 const NOTHING = new Uint8Array(0);
 
-/** Whose session it is. */
+/** What serving needs from the device. */
 export interface ServingOwner {
   readonly session: Session;
   readonly turn: Turn;
   readonly clock: Clock;
-  /** The session has changed: `flush` is to follow when that is safe. */
+  /** The session has changed: `flush` must follow when that is safe. */
   readonly touch: () => void;
-  /** What sends the device to its next address; "": the end of the connection is all that it is told. */
+  /** The farewell that sends the device to its next address; "": it only sees the end of the connection. */
   readonly farewell: string;
-  /** Whether all that the session holds is safe. */
+  /** Whether everything in the session is safe. */
   readonly isSafe: boolean;
-  /** The connection has ended. Called while no commit is under way. */
+  /** The connection has ended. Called when records may be changed. */
   ended(serving: Serving, reason: PeerError): void;
 }
 
-/** A connection after its greeting: carries bytes between its socket and a session, and gives the session the time. */
+/** A connection after its greeting: passes bytes between its socket and a session, and the time to the session. */
 export class Serving implements Stage {
   #connection: Connection;
   #owner: ServingOwner;
   #splitter: LineSplitter;
-  #held = NOTHING; // read, but not given to the session yet
-  #parting: PeerError | undefined; // why it is to end in peace
-  #isTold = false; // and the device was told
+  #held = NOTHING; // bytes read, but not yet given to the session
+  #parting: PeerError | undefined; // set for an orderly end: the reason
+  #isTold = false; // whether the farewell was sent
   #over = false;
 
   constructor(connection: Connection, owner: ServingOwner) {
@@ -47,7 +47,7 @@ export class Serving implements Stage {
   }
 
   /**
-   * Takes the connection over from the greeting. Called while no commit is under way.
+   * Takes the connection over from the greeting. Called when records may be changed.
    *
    * @param ahead What was read behind the greeting.
    */
@@ -56,7 +56,7 @@ export class Serving implements Stage {
     this.#owner.touch();
     this.#wakeLater(this.#owner.clock.now());
     this.#feed(ahead);
-    if (this.#connection.isPaused) this.#goOn(); // the greeting has held something back
+    if (this.#connection.isPaused) this.#goOn(); // the greeting had paused it
   }
 
   data(bytes: Uint8Array): void {
@@ -65,7 +65,7 @@ export class Serving implements Stage {
     else this.#feed(bytes);
   }
 
-  /** Most of what idle devices send; several at once where the server was late. */
+  /** Whether these are only keepalives, as from idle devices; several at once if the server was late. */
   #isKeepalive(bytes: Uint8Array): boolean {
     return bytes[0] === NEWLINE && this.#held.length === 0 && this.#splitter.held === 0 &&
       bytes.every((byte) => byte === NEWLINE);
@@ -77,7 +77,7 @@ export class Serving implements Stage {
     let at = 0;
     for (; at < bytes.length && session.wantsInput; at += PIECE) {
       touch();
-      if (this.#over) return; // while the store fails it flushes at once, and a device that is sent away has gone by then
+      if (this.#over) return; // while the store fails it flushes at once, and then a device that is sent away has gone
       try {
         session.receive(this.#splitter.push(bytes.subarray(at, at + PIECE)), clock.now());
       } catch (error) {
@@ -93,7 +93,7 @@ export class Serving implements Stage {
     const { turn } = this.#owner;
     if (this.#held.length === 0 && turn.busy) turn.enter(this.#goOn);
     this.#held = concat(this.#held, bytes);
-    // A commit takes a moment, in which most devices say little: to stop and begin again would cost more.
+    // A commit is short, and most devices send little meanwhile: pausing and resuming would cost more.
     if (!turn.busy || this.#held.length > MOST_HELD) this.#connection.pause();
   }
 
@@ -107,9 +107,9 @@ export class Serving implements Stage {
   };
 
   /**
-   * Sends what the session has to send, and reads on if it wants input again.
+   * Sends the session's output, and reads again if it wants input.
    *
-   * @param safe False while what the session holds cannot be made safe: then keepalives are all.
+   * @param safe False while the session cannot be made safe: then only keepalives are sent.
    */
   flush(safe: boolean, now: number): void {
     if (this.#over) return;
@@ -124,7 +124,7 @@ export class Serving implements Stage {
 
   drained(): void {
     if (this.#parting) return void this.#owner.turn.enter(this.#part);
-    this.#owner.touch(); // there may be more by now, and it may not be safe yet
+    this.#owner.touch(); // there may be new changes that are not safe yet
   }
 
   wake(now: number): void {
@@ -132,8 +132,8 @@ export class Serving implements Stage {
     const reads = !this.#connection.isPaused;
     const isGone = session.isSilent(now, reads) || session.isLate(now, reads) ||
       this.#connection.isStalled(session.timeout, now);
-    // Later: a server that was busy has perhaps not listened. But also while a commit is under way: where one follows
-    // the other, that is nearly always.
+    // Later: a busy server may not have read its sockets. Also while a commit is under way: with one commit after
+    // another, that is nearly always.
     if (isGone) this.#connection.lookAgain(() => turn.enter(this.#judge));
     if (turn.busy) this.#keepAlive(now);
     else if (!isGone) {
@@ -149,7 +149,7 @@ export class Serving implements Stage {
     if (output !== "") this.#connection.write(output);
   }
 
-  /** Flushes at once if that is safe, else when it is. */
+  /** Flushes at once if everything is safe, otherwise when it is. */
   #flushSoon(now: number): void {
     if (this.#owner.isSafe) this.flush(true, now);
     else this.#owner.touch();
@@ -157,7 +157,7 @@ export class Serving implements Stage {
 
   #wakeLater(now: number): void {
     const { session } = this.#owner;
-    // What is due now is sent in a moment, or waits for the socket: look again soon.
+    // What is due now is sent in a moment, or waits for the socket: check again soon.
     this.#connection.wakeAt(Math.max(session.deadline(), now + session.timeout / 40));
   }
 
@@ -184,7 +184,7 @@ export class Serving implements Stage {
 
   ended(reason: PeerError): void {
     this.#owner.turn.enter(() => {
-      this.#goOn(); // what is held came before the end
+      this.#goOn(); // held bytes came before the end
       this.#end(reason);
     });
   }
@@ -195,13 +195,13 @@ export class Serving implements Stage {
     this.#owner.ended(this, reason);
   }
 
-  /** Ends the connection when what is safe has gone out, and sends the device to its next address. */
+  /** Ends the connection once everything safe is sent, and sends the device to its next address. */
   part(reason: PeerError): void {
     this.#parting ??= reason;
     this.#owner.touch();
   }
 
-  /** Says farewell when the system has taken all before it, and ends when it has taken that. */
+  /** Sends the farewell when the system has accepted everything before it, and ends when it has accepted that. */
   readonly #part = (): void => {
     if (this.#over || this.#connection.isWriting) return;
     const { farewell } = this.#owner;
@@ -219,7 +219,7 @@ export class Serving implements Stage {
     this.#owner.turn.enter(() => this.#end(reason));
   }
 
-  /** Ends the connection; its owner knows. */
+  /** Ends the connection without telling its owner. */
   drop(): void {
     this.#over = true;
     this.#connection.close();

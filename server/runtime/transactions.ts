@@ -14,34 +14,36 @@ import {
 import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { type Errand, Posting, type Setting, type Writing as WritingErrand } from "./errands.ts";
+import { forgottenError } from "./forgetting.ts";
 import { caller } from "./run.ts";
 import type { Transfer } from "./transfer.ts";
 import type { Turn } from "./turn.ts";
 
-/** What transactions need of the server. */
+/** What transactions need from the server. */
 export interface TransactionHost {
   readonly turn: Turn;
   readonly database: Database | undefined;
   /** A device that the server knows. @throws {LocalError} UNKNOWN_DEVICE */
   find(id: string): DeviceDriver;
   /**
-   * Makes a deed of an order for a device that another process has; undefined: no other process can have it, or it is here.
+   * Makes a deed that posts an order for a device of another process; undefined: the device is here, or there are no
+   * others.
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
   post(id: string, errand: Errand): Posting | undefined;
-  /** Whether another server has a device, or none; false: it is here, or no server knows it. */
+  /** Whether another server has a device, or none at present; false: it is here, or unknown. */
   isElsewhere(id: string): boolean;
-  /** Makes a deed of what a channel of a device should be. @throws {LocalError} BAD_ARGUMENT */
+  /** Makes a deed that sets a channel of a device. @throws {LocalError} BAD_ARGUMENT */
   set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Deed;
-  /** Why nothing is accepted any more. */
+  /** Set when nothing is accepted any more: the error for callers. */
   closed(): LocalError | undefined;
 }
 
 /**
  * Makes a deed of a piece of mail.
  *
- * @param from Who waits for what comes of it; undefined: nobody.
+ * @param from Who waits for the outcome; undefined: nobody.
  * @throws {LocalError}
  */
 export function deedOf(
@@ -58,7 +60,7 @@ export function deedOf(
   return host.asking(device, asks, from, options.expires, writing);
 }
 
-/** What mail needs beside. */
+/** What mail also needs. */
 export interface ErrandHost {
   /** A request of another process. @param writing Its message @param deadline In ms from now */
   asking(device: DeviceDriver, tag: string, from: string, deadline: number, writing: Deed): Deed;
@@ -101,7 +103,9 @@ class Writing implements Deed {
   }
 }
 
-/** A message without qos that another process has posted: it goes out when its mail has ended, so once at most. */
+/**
+ * A message without qos that another process has posted: it is sent when the end of its mail is safe, so at most once.
+ */
 class Sending implements Deed {
   readonly #line: string;
 
@@ -129,14 +133,14 @@ class Sending implements Deed {
     try {
       const isSent = session.write(this.#line, { qos: false }, NOBODY, clock.now());
       return isSent ? DONE : NOT_SENT;
-    } catch (error) { // the device has come back meanwhile, and takes shorter lines
+    } catch (error) { // the device has come back meanwhile, and accepts only shorter lines
       if (error instanceof LocalError) return failure(error);
       throw error;
     }
   }
 }
 
-/** Nothing: but the commit checks that this server still has a device. */
+/** Changes nothing, but makes the commit check that this server still has a device. */
 class Fence implements Deed {
   constructor(readonly device: DeviceDriver) {}
 
@@ -151,10 +155,10 @@ class Fence implements Deed {
   done(): void {}
 }
 
-/** There is no link on which a message could be sent at once. */
+/** The outcome if there is no link on which to send a message at once. */
 const NOT_SENT: Outcome = { code: "NOT_SENT", message: "there is no link to send it by" };
 
-/** The lane of transactions that are neither an application's nor take a message out of an inbox. */
+/** The lane of transactions that neither belong to an application nor remove a message from an inbox. */
 const NOBODYS = {};
 
 const NOBODY: Writer = { arrived() {}, failed() {} };
@@ -163,9 +167,9 @@ const NOBODY: Writer = { arrived() {}, failed() {} };
  * Runs an application's transaction.
  *
  * @param use Collects what the transaction will do.
- * @param consumer The device whose oldest message it takes out of the inbox.
+ * @param consumer The device from whose inbox it removes the oldest message.
  * @returns when all of it is safe; while the store fails, that takes until it works again
- * @throws what `use` throws, or why it could not be committed: nothing of it has happened then
+ * @throws what `use` throws, or why it could not be committed; then nothing has changed
  */
 export async function transact(
   host: TransactionHost,
@@ -216,17 +220,17 @@ export function unknownDevice(id: string): LocalError {
   return new LocalError("UNKNOWN_DEVICE", `no device has ever connected as ${JSON.stringify(id)}`);
 }
 
-/** Messages that a transaction takes out of an inbox. */
+/** Messages that a transaction removes from an inbox. */
 interface Consumed {
   readonly device: DeviceDriver;
   readonly count: number;
 }
 
-/** What an application's transaction changes in the records. */
+/** The changes of an application's transaction to the records. */
 class ApplicationTransfer implements Transfer {
   readonly posts: readonly Post[];
-  #applied = 0; // how many of the deeds
-  #texts: string[] = []; // of the messages taken out of the inbox
+  #applied = 0; // number of applied deeds
+  #texts: string[] = []; // texts of the messages removed from the inbox
 
   constructor(
     readonly statements: readonly Statement[],
@@ -247,9 +251,10 @@ class ApplicationTransfer implements Transfer {
   apply(): void {
     const { device: consumer, count = 0 } = this.consumed ?? {};
     try {
-      if (consumer?.isForgotten || this.deeds.some(({ device }) => device.isForgotten)) {
-        throw new LocalError("FORGOTTEN", "a device that it changes was forgotten");
-      }
+      const gone = consumer?.isForgotten
+        ? consumer
+        : this.deeds.find(({ device }) => device.isForgotten)?.device;
+      if (gone) throw forgottenError(gone.id, `device ${JSON.stringify(gone.id)} was forgotten`);
       for (const deed of this.deeds) {
         deed.apply();
         this.#applied++;

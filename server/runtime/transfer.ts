@@ -5,16 +5,18 @@ import type { Statement, Work } from "../store/store.ts";
 export interface Transfer extends Work {
   readonly statements: readonly Statement[];
   readonly posts?: readonly Post[];
-  /** In one lane none overtakes another; undefined: it has no statements, and waits for nobody. See `Executions`. */
+  /**
+   * Within a lane none overtakes another; undefined: it has no statements, and waits for no other. See `Executions`.
+   */
   readonly lane?: object;
   /** Whether it changes the record of this device. */
   changes(device: string): boolean;
-  /** Changes the records as the transaction wants it. @throws {LocalError} and nothing has changed */
+  /** Applies the transaction to the records. @throws {LocalError} and nothing has changed */
   apply(): void;
-  /** Takes back what `apply` did; nothing else has changed since. */
+  /** Undoes `apply`; nothing else has changed since. */
   undo(): void;
-  /** It is safe. Records may be changed from here. */
+  /** It is safe. Records may be changed here. */
   done(): void;
-  /** Nothing of it has happened. */
+  /** It has failed, without any effect. */
   failed(error: unknown): void;
 }

@@ -5,10 +5,10 @@ import type { Clock } from "../transport/platform.ts";
 import { asFailure, Executions, type Group } from "./executions.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** Between two attempts to commit to a store that fails, in ms. */
+/** Delay between two attempts to commit to a failing store, in ms. */
 const RETRY = 250;
 
-/** Works of a commit that were left out, and why. */
+/** Works that were left out of a commit, with the reasons. */
 type Refused = ReadonlyMap<Work, unknown>;
 
 const NONE: Refused = new Map();
@@ -16,50 +16,50 @@ const NONE: Refused = new Map();
 const NO_WORKS: readonly Work[] = [];
 
 /**
- * Is told after a commit: true, all changes so far are safe; false, they cannot be made so at present. `now` is the time
- * for all results of that commit: to ask for it is a call to the system.
+ * Called after a commit: true: all changes so far are safe; false: they cannot be made safe at present. `now` is the
+ * same for all results of that commit, to save system calls.
  */
 export type Result = (safe: boolean, now: number) => void;
 
-/** Takes back what waits. */
+/** Cancels what waits. */
 export type Forget = () => void;
 
-/** Told of the result of each commit. */
+/** Receives the result of each commit. */
 export interface TurnOwner {
-  /** The store begins to fail; or, with undefined, works again. */
+  /** The store has begun to fail; undefined: it works again. */
   storeFails(error: LocalError | undefined): void;
-  /** Somebody else has taken charge of a device: nothing of it may go out any more. */
+  /** Another process has taken charge of a device: nothing of it may be let out any more. */
   fenced(error: FencedError): void;
 }
 
 /**
- * Carries changes into the store, and lets out what follows from them.
+ * Commits changes to the store, and then lets out their results.
  *
- * What one turn of the event loop changes becomes safe in one commit; then, and only then, its results come out:
- * acks and messages go to the sockets, messages to the applications.
+ * The changes of one turn of the event loop become safe in one commit; only then are their results let out: acks
+ * and messages to the sockets, messages to the applications.
  *
- * While a commit is under way nothing changes: whoever wants to change a record does so in `enter`, which waits for
- * its end. So memory is always what is safe, or what is being made safe.
+ * While a commit is under way nothing changes: records are changed in `enter`, which waits for the commit's end. So
+ * memory is always what is safe, or what is being made safe.
  */
 export class Turn {
-  /** Where each device's ledger enters itself when it differs from what is safe. */
+  /** Ledgers of devices that differ from what is safe; each adds itself. */
   readonly changed = new Set<Ledger>();
   #store: Store;
   #clock: Clock;
   #owner: TurnOwner;
   #results = new Set<Result>();
-  #transfers: Transfer[] = []; // waiting, or in the commit that is under way
-  #applied: Transfer[] = []; // of those in the commit, those that have changed the records
-  readonly #executions: Executions | undefined; // what the store executes ahead of its commit
-  #group: Group | undefined; // of them, in the commit
+  #transfers: Transfer[] = []; // waiting, or in the commit under way
+  #applied: Transfer[] = []; // those in the commit that have changed the records
+  readonly #executions: Executions | undefined; // transactions that the store executes ahead of their commit
+  #group: Group | undefined; // the group in the commit
   #waiting = new Set<() => void>();
   #underWay: Promise<void> | undefined;
-  #isSoon = false; // a commit, in a moment
-  #isAtEnd = false; // a commit, at the end of this turn of the event loop
+  #isSoon = false; // whether a commit is scheduled soon
+  #isAtEnd = false; // whether a commit is scheduled at the end of this turn of the event loop
   #cancelRetry: (() => void) | undefined;
   #failure: LocalError | undefined;
-  #reported: LocalError | undefined; // that the store fails
-  #isStalled = false; // the commit under way
+  #reported: LocalError | undefined; // the store's failure that was reported
+  #isStalled = false; // whether the commit under way has stalled
   #endWait: (() => void) | undefined; // ends the wait of `close`
   #closed = false;
 
@@ -81,21 +81,22 @@ export class Turn {
     return this.#underWay !== undefined;
   }
 
-  /** Why the store cannot take anything at present; also during a commit that takes long. */
+  /** Why the store accepts nothing at present; also set during a commit that takes long. */
   get failure(): LocalError | undefined {
     return this.#failure;
   }
 
-  /** How much waits: results for their commit, and changes for the end of the one under way. */
+  /** Number of waiting results and changes. */
   get waiting(): number {
     return this.#results.size + this.#waiting.size;
   }
 
   /**
-   * Calls `change` at once, or when the commit under way has ended and its results are out; once, however often it is
-   * given meanwhile.
+   * Calls `change` at once, or when the commit under way has ended and its results are out; once, even if it is passed
+   * several times.
    *
-   * @returns forgets it: whoever has gone must leave nothing here, as a commit may take long. undefined: it was called
+   * @returns a function that cancels it, because a commit may take long and the caller may go. undefined: it was
+   * called
    */
   enter(change: () => void): Forget | undefined {
     if (!this.busy) return void change();
@@ -104,23 +105,26 @@ export class Turn {
   }
 
   /**
-   * Something has changed; `result(true)` is called after it is safe, once however often it is given. While the
-   * store fails, `result(false)` is called as well: at once, or after the attempt that is under way.
+   * Something has changed; `result(true)` is called when it is safe, once even if it is passed several times.
+   * While the store fails, `result(false)` is called as well: at once, or after the attempt under way.
    */
   touch(result: Result): void {
     this.#results.add(result);
     if (!this.#failure) this.#schedule();
-    else if (!this.busy) result(false, this.#clock.now()); // else when that attempt has failed, too
+    else if (!this.busy) result(false, this.#clock.now()); // otherwise when that attempt has failed, too
   }
 
-  /** As `touch`, where nobody waits for it: with no commit before, there is one at the end of this turn of the event loop. */
+  /**
+   * Like `touch`, if nobody waits for it: if no commit comes earlier, there is one at the end of this turn of the event
+   * loop.
+   */
   touchAtEnd(result: Result): void {
     this.#results.add(result);
     if (!this.#failure) this.#scheduleAtEnd();
     else if (!this.busy) result(false, this.#clock.now());
   }
 
-  /** Takes back what `touch` was given: nothing comes of it any more, and a store may fail for long. */
+  /** Cancels a `touch`: its caller has gone, and a store may fail for a long time. */
   leave(result: Result): void {
     this.#results.delete(result);
   }
@@ -137,7 +141,7 @@ export class Turn {
     if (!this.busy && !this.#failure) this.#schedule();
   }
 
-  /** Calls `run` when all changes so far are safe. @returns forgets it, as `enter`: a store may fail for long */
+  /** Calls `run` when all changes so far are safe. @returns a function that cancels it, as for `enter` */
   whenSafe(run: () => void): Forget | undefined {
     const clean = this.changed.size === 0 && this.#transfers.length === 0;
     if (clean && !this.busy && !this.#failure) return void run();
@@ -148,7 +152,7 @@ export class Turn {
   }
 
   #schedule(): void {
-    // A store that writes to disk gathers all that this turn of the event loop brings.
+    // A store that writes to disk gathers everything from this turn of the event loop.
     if (this.#store.gathers) return this.#scheduleAtEnd();
     if (this.#isSoon || this.#closed) return;
     this.#isSoon = true;
@@ -172,7 +176,7 @@ export class Turn {
   };
 
   readonly #end = (): void => {
-    this.#cancelRetry?.(); // what is scheduled may come before it
+    this.#cancelRetry?.(); // a scheduled commit may come first
     this.#cancelRetry = undefined;
     if (!this.#closed && !this.busy) this.#commit();
   };
@@ -187,7 +191,7 @@ export class Turn {
     try {
       const execution = group && { execution: group.execution! };
       commit = this.#store.commit({ ...execution, works, changes: this.#changes });
-    } catch (error) { // a store of somebody's own
+    } catch (error) { // from a custom store
       commit = Promise.reject(error);
     }
     this.#underWay = commit.then(
@@ -196,7 +200,7 @@ export class Turn {
     );
   }
 
-  /** Lets transactions change the records. @returns those that cannot */
+  /** Applies transactions to the records. @returns those that cannot be applied */
   #apply(transfers: readonly Transfer[]): Refused {
     const refused = new Map<Work, unknown>();
     for (const transfer of transfers) {
@@ -210,7 +214,7 @@ export class Turn {
     return refused;
   }
 
-  /** Lets those change the records that the store has executed together: all of them, or none. */
+  /** Applies the transactions that the store has executed together: all or none. */
   #applyGroup(): Group | undefined {
     for (let group; (group = this.#executions?.next());) {
       const before = this.#applied.length;
@@ -227,7 +231,7 @@ export class Turn {
     this.#applied.reverse();
   }
 
-  /** Those that the store has refused have never been; the others are applied again, without them. */
+  /** Undoes the transactions that the store has refused, and applies the others again without them. */
   readonly #changes = (refused: Refused): Iterable<Change> => {
     if (this.#applied.some((transfer) => refused.has(transfer))) {
       this.#undo();
@@ -255,7 +259,7 @@ export class Turn {
     this.#isStalled = false;
     this.#underWay = undefined;
     this.#out();
-    // Only now: what follows from them is not safe yet, and must not go out with what is.
+    // Only now: their follow-up changes are not safe yet, and must not be let out with what is.
     for (const transfer of transfers) {
       const error = refused.get(transfer) ?? also.get(transfer);
       if (error === undefined) transfer.done();
@@ -268,7 +272,7 @@ export class Turn {
     this.#letIn();
   }
 
-  /** Everything is safe: the results come out. */
+  /** Everything is safe: lets the results out. */
   #out(): void {
     this.#failure = undefined;
     this.#report();
@@ -291,7 +295,7 @@ export class Turn {
       [...this.changed.values()].find(({ id }) => id === error.device);
     if (group) this.#executions!.again(group, !ledger);
     if (ledger) this.#fence(ledger, error);
-    else if (group && !this.#failure) this.#schedule(); // its connection was lost, perhaps: the link goes on without it
+    else if (group && !this.#failure) this.#schedule(); // its connection may be lost: commits continue without it
     else this.#fail(asFailure(error));
     const transfers = this.#transfers.filter((transfer) => refused.has(transfer));
     this.#transfers = this.#transfers.filter((transfer) => !refused.has(transfer));
@@ -299,13 +303,13 @@ export class Turn {
     this.#letIn();
   }
 
-  /** Another process has taken a device. Called while no commit is under way. */
+  /** Another process has taken a device. Called when records may be changed. */
   lose(error: FencedError): void {
     const ledger = [...this.changed.values()].find(({ id }) => id === error.device);
     this.#fence(ledger, error);
   }
 
-  /** The commit under way may take long: perhaps the store can tell later only what has become of it. */
+  /** The commit under way may take long: the store may learn its outcome only later. */
   #stall(error: LocalError): void {
     if (!this.busy) return;
     this.#isStalled = true;
@@ -333,7 +337,7 @@ export class Turn {
     for (const result of this.#results) result(false, now);
   }
 
-  /** Another process has this device now, so its changes are dropped; all other devices go on. */
+  /** Another process has this device now, so its changes are dropped; all other devices continue. */
   #fence(ledger: Ledger | undefined, error: FencedError): void {
     if (ledger) this.changed.delete(ledger);
     const lost = this.#transfers.filter((transfer) => transfer.changes(error.device));
@@ -355,10 +359,11 @@ export class Turn {
   }
 
   /**
-   * Commits what is left; nothing comes out any more. Transactions whose statements are not executed by now fail.
+   * Commits what is left; no results are let out any more. Transactions whose statements are not executed by now
+   * fail.
    *
-   * @param reason What these are told.
-   * @throws {LocalError} the store's, if it cannot
+   * @param reason The error for these.
+   * @throws {LocalError} from the store, if it fails
    */
   async close(reason = new LocalError("CLOSED", "the server was closed")): Promise<void> {
     this.#closed = true;
@@ -369,14 +374,14 @@ export class Turn {
       this.#commit();
       await this.#ended();
       const isMore = this.changed.size > 0 || this.#executions?.isReady;
-      if (this.#failure || !isMore) break; // else a device was fenced: the others are left
+      if (this.#failure || !isMore) break; // otherwise a device was fenced: the others are left
     }
     this.#executions?.end();
     for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
     if (this.#failure) throw this.#failure;
   }
 
-  /** The commit under way has ended, or may take long: `close` does not wait for that. */
+  /** Waits until the commit under way has ended or stalled. */
   #ended(): Promise<void> {
     if (!this.busy || this.#isStalled) return Promise.resolve();
     return new Promise((resolve) => {

@@ -1,8 +1,8 @@
-/** Copies all devices of a store into another one, of whichever kinds they are. */
+/** Copies all devices of a store into another one, of the same or another kind. */
 import { LocalError } from "../protocol/errors.ts";
 import type { Acquired, Change, DeviceState, RowWriter, Store } from "./store.ts";
 
-/** A device that is there with all that there is of it, as a change of one that is not known. */
+/** A change that writes the whole state of a device that the store does not know. */
 class WholeDevice implements Change {
   readonly removed = false;
 
@@ -19,16 +19,16 @@ class WholeDevice implements Change {
   }
 }
 
-/** How many are asked for at a time. */
+/** How many devices are read at a time. */
 const AT_ONCE = 200;
 
 /**
- * Copies devices, positions, messages, dead letters and memos in one commit: all of it is there then, or nothing. It
- * takes charge of all devices, so a server that has them can change them no more. Tables of applications stay behind.
+ * Copies devices, positions, messages, dead letters and memos in one commit: all or nothing. It takes charge of all
+ * devices, so a server that has them cannot change them any more. Tables of applications are not copied.
  *
- * @param progress Is told how many devices were read, of how many.
- * @returns how many devices it has copied
- * @throws {LocalError} BAD_ARGUMENT: the other store is not empty; STORE_FAILED, STORE_UNUSABLE: as the stores'
+ * @param progress Called with the number of devices read, and of all.
+ * @returns how many devices were copied
+ * @throws {LocalError} BAD_ARGUMENT: the other store is not empty; STORE_FAILED, STORE_UNUSABLE: from either store
  */
 export async function copyDevices(
   from: Store,
@@ -37,7 +37,7 @@ export async function copyDevices(
 ): Promise<number> {
   const there = await to.list();
   if (there.length > 0) {
-    const message = `the store to copy into has devices already: ${there.length}`;
+    const message = `the destination must be empty, but has devices: ${there.length}`;
     throw new LocalError("BAD_ARGUMENT", message);
   }
   const ids = (await from.list()).map(({ id }) => id);

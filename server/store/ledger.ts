@@ -1,8 +1,8 @@
 /**
- * Keeps account of what the store has of one device's record, and tells the store the difference.
+ * Tracks what the store has of one device's record, and writes the difference to the store.
  *
  * It does not collect changes, but compares: a message that has come and gone between two commits leaves no trace,
- * what was undone is not told, and after a failed commit the next one is told just what is missing by then.
+ * undone changes are not written, and after a failed commit the next one writes just what is missing then.
  */
 import {
   type DeadLetter,
@@ -18,12 +18,12 @@ import { LocalError } from "../protocol/errors.ts";
 import type { MailChange, Reply } from "./fleet.ts";
 import type { Acquired, Change, RowWriter } from "./store.ts";
 
-/** Ids of dialect 1. */
+/** Number of ids in dialect 1. */
 const IDS = 256;
 
 const NO_LETTERS: readonly DeadLetter[] = [];
 
-/** The error for those who wait for a device that is removed. */
+/** The error for callers that wait for a device that is removed. */
 export const FORGOTTEN = new LocalError("FORGOTTEN", "the device was forgotten");
 
 export class Ledger implements Change, Journal {
@@ -32,29 +32,31 @@ export class Ledger implements Change, Journal {
   #looks: number; // see `Look.looks`
   readonly #changed: Set<Ledger>;
   #entered = false;
-  #known: boolean; // to the store
-  // The numbers of the messages that the store has: from the first, up to but not including the end.
+  #known: boolean; // whether the store knows the device
+  // The range of numbers of the messages that the store has, without the end.
   #inboxFirst: number;
   #inboxEnd: number;
   #outboxFirst: number;
   #outboxEnd: number;
-  #positions = false; // changed
-  #altered: Set<Outgoing> | undefined; // the store has them, but not as they are now
-  #heard: Uint8Array | undefined; // 1 for each id that must be told
+  #positions = false; // whether they have changed
+  #altered: Set<Outgoing> | undefined; // messages that the store has in an older form
+  #heard: Uint8Array | undefined; // 1 for each id that must be written
   #heardAny = false;
   #forgotten = false;
-  #letters: readonly DeadLetter[]; // that the store has
-  #memos: Map<string, string | undefined> | undefined; // that differ, as the store has them
-  #mail: Set<number> | undefined; // whose rows go
-  #replies: Reply[] | undefined; // that go out
-  #checks = 0; // of its token alone, that this commit owes to transactions
+  #letters: readonly DeadLetter[]; // those that the store has
+  #memos: Map<string, string | undefined> | undefined; // memos that differ, as the store has them
+  #mail: Set<number> | undefined; // numbers of mail whose rows are deleted
+  #replies: Reply[] | undefined; // replies to be written
+  #checks = 0; // how many transactions want its token checked in this commit
   #removed = false;
-  #gone = false; // its removal is safe: the record is nobody's any more
+  #gone = false; // whether the record is dead: its removal is safe, or another process has the device
 
   /**
    * @param acquired Its state belongs to the record from now on.
-   * @param changed Where the ledger enters itself when something changes; until `committed` it relies on being there.
-   * @param fresh What a device is like that the store does not know, with empty queues; for tests that begin near a wrap.
+   * @param changed The ledger adds itself to this set when something changes; it relies on being there until
+   * `committed`.
+   * @param fresh Initial state of a device that the store does not know, with empty queues; for tests that begin near a
+   * wrap.
    */
   constructor(
     readonly id: string,
@@ -74,7 +76,7 @@ export class Ledger implements Change, Journal {
     this.#letters = this.#lettersNow.length > 0 ? [...this.#lettersNow] : NO_LETTERS;
   }
 
-  /** Whether the store has a message, as far as is known. */
+  /** Whether the store is known to have a message. */
   hasStored({ seq }: Outgoing): boolean {
     return (seq - this.#outboxEnd | 0) < 0;
   }
@@ -84,18 +86,21 @@ export class Ledger implements Change, Journal {
     return this.#known;
   }
 
-  /** The device may have greeted another process since, if others have looked at it, and have been told its stream's name. */
+  /**
+   * If other processes have looked at it, the device may have greeted one of them since, and learned its stream's
+   * epoch.
+   */
   looked(looks: number): void {
     if (looks !== this.#looks) this.record.mayHaveForgotten = true;
     this.#looks = looks;
   }
 
-  /** This process has looked at the device before it knew that it has it: nobody else has, if that look is the next one. */
+  /** This process looked at the device before it knew that it had it: if that look is the next one, nobody else has. */
   lookedItself(looks: number): void {
     if (looks === this.#looks + 1) this.#looks = looks;
   }
 
-  /** The record's whole state. It is alive. */
+  /** The record's whole state. It is a live object. */
   get state(): DeviceState {
     return this.record.state;
   }
@@ -116,14 +121,14 @@ export class Ledger implements Change, Journal {
     return this.record.state.deadLetters ?? NO_LETTERS;
   }
 
-  /** Whether there are other dead letters: each is the same object for as long as it is one. */
+  /** Whether the dead letters have changed: each stays the same object as long as it exists. */
   get #lettersDiffer(): boolean {
     const now = this.#lettersNow;
     if (now.length !== this.#letters.length) return true;
     return now.length > 0 && now.some((it, i) => it !== this.#letters[i]);
   }
 
-  /** Whether the store is to forget the device, and all that it has of it. */
+  /** Whether the store must forget the device. */
   get removed(): boolean {
     return this.#removed;
   }
@@ -138,7 +143,7 @@ export class Ledger implements Change, Journal {
     this.#removed = false;
   }
 
-  /** Whether there is anything to be told. If all was undone, there is not. */
+  /** Whether there is anything to write. If everything was undone, there is not. */
   get differs(): boolean {
     if (this.#removed) return this.#known;
     if (this.#checks > 0 && this.#known) return true;
@@ -157,7 +162,12 @@ export class Ledger implements Change, Journal {
       this.#outboxEnd !== this.record.state.sent;
   }
 
-  /** This commit fails if another process has the device, though nothing of it is different. */
+  /** Another process has the device: changes of the record are not written any more. */
+  lost(): void {
+    this.#gone = true;
+  }
+
+  /** Makes the commit fail if another process has the device, even if nothing of it has changed. */
   check(): void {
     this.#checks++;
     this.#enter();
@@ -168,7 +178,7 @@ export class Ledger implements Change, Journal {
     this.#checks--;
   }
 
-  /** This commit does what a piece of mail says. @param number The mail's */
+  /** This commit carries out a piece of mail. @param number Number of the mail */
   takeMail(number: number): void {
     (this.#mail ??= new Set()).add(number);
     this.#enter();
@@ -194,7 +204,10 @@ export class Ledger implements Change, Journal {
     return { taken: [...this.#mail ?? []], replies: replies ?? [] };
   }
 
-  /** Tells the writers of messages that go with the device, and who else waits for something of it. */
+  /**
+   * Replies for the writers of messages that are forgotten with the device, and for others who wait for something of
+   * it.
+   */
   *#farewells(): Iterable<Reply> {
     const text = JSON.stringify(failure(FORGOTTEN));
     for (const { from, text: message } of this.record.outbox) {
@@ -224,7 +237,7 @@ export class Ledger implements Change, Journal {
     this.#heardAny = true;
     const heard = this.#heard ??= new Uint8Array(IDS);
     heard[id] = 1;
-    // It may have made others forgotten: whichever are left are told again.
+    // It may have made other ids forgotten: those that are left are written again.
     if (id === 0) this.#forgotten = true;
     this.#enter();
   }
@@ -232,7 +245,7 @@ export class Ledger implements Change, Journal {
   kept(key: string, before: string | undefined): void {
     const memos = this.#memos ??= new Map();
     if (!memos.has(key)) memos.set(key, before);
-    else if (memos.get(key) === this.record.memos.get(key)) memos.delete(key); // it is what it was
+    else if (memos.get(key) === this.record.memos.get(key)) memos.delete(key); // it is unchanged again
     this.#enter();
   }
 
@@ -242,7 +255,7 @@ export class Ledger implements Change, Journal {
     this.#changed.add(this);
   }
 
-  /** Tells what differs. The commit may still fail: `committed` says that it has not. */
+  /** Writes what differs. The commit may still fail: `committed` is called if it has not. */
   write(rows: RowWriter): void {
     if (!this.differs || this.#removed) return;
     if (this.#rowDiffers || !this.#known) {
@@ -270,7 +283,7 @@ export class Ledger implements Change, Journal {
     if (first > this.#outboxFirst && this.#outboxEnd > this.#outboxFirst) rows.settled(first);
     for (const message of this.#altered ?? []) {
       const index = message.seq - txFirst >>> 0;
-      if (outbox[index] === message) rows.written(first + index, message); // else it has left
+      if (outbox[index] === message) rows.written(first + index, message); // otherwise it has left the outbox
     }
     for (let number = Math.max(first, this.#outboxEnd); number < sent; number++) {
       rows.written(number, outbox[number - first]!);
@@ -301,7 +314,7 @@ export class Ledger implements Change, Journal {
   /** The present record is safe. Must be called after a commit, before anything changes. */
   committed(): void {
     this.#gone = this.#removed;
-    // The store was told of a device only if there was anything to be told.
+    // The store knows a device only if there was anything to write.
     if (!this.#known) this.#known = this.differs;
     this.#entered = this.#positions = false;
     this.#inboxFirst = this.#processed;

@@ -1,7 +1,7 @@
 import { FencedError } from "./store.ts";
 import type { Acquired, Batch, Change, DeviceState, KnownDevice, Store, Work } from "./store.ts";
 
-/** Who has a device, and what is kept of it. */
+/** A device's token and state. */
 interface Kept {
   state: DeviceState;
   token: number;
@@ -15,9 +15,9 @@ const SAFE = Promise.resolve(NONE);
 /**
  * Keeps everything in memory: it outlives a `Server`, but not the process.
  *
- * It keeps a device's live state, so a commit copies nothing: it costs the same for one message and for a thousand.
- * So it has uncommitted changes too. They do no harm: a record is consistent whenever none of its methods is running,
- * and a commit to memory cannot fail.
+ * It keeps a device's live state, so a commit copies nothing and costs the same for one message and for a thousand.
+ * So it also has uncommitted changes. They do no harm: a record is consistent whenever none of its methods is
+ * running, and a commit to memory cannot fail.
  */
 export class MemoryStore implements Store {
   readonly gathers: boolean = false;
@@ -36,7 +36,7 @@ export class MemoryStore implements Store {
     const kept = this.#devices.get(id);
     if (!kept) return Promise.resolve({ state: undefined, token });
     kept.token = token;
-    // The former owner may go on changing its live state.
+    // The former owner may still change its live state.
     kept.state = structuredClone(kept.state);
     return Promise.resolve({ state: structuredClone(kept.state), token });
   }
@@ -51,7 +51,7 @@ export class MemoryStore implements Store {
   }
 
   #commit(changes: Iterable<Change>): void {
-    let others: Change[] | undefined; // those whose state it does not have yet
+    let others: Change[] | undefined; // devices whose state it does not have yet
     for (const change of changes) {
       const kept = this.#devices.get(change.id);
       if (kept && kept.token !== change.token) throw new FencedError(change.id);

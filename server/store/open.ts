@@ -8,9 +8,10 @@ import { SqliteStore } from "./sqlite/sqlite.ts";
 import type { Store } from "./store.ts";
 
 /**
- * The store that is meant: the path of a file, the URL of a PostgreSQL database, ":memory:", or itself.
+ * Opens a store: the path of a file, the URL of a PostgreSQL database, ":memory:", or a store itself.
  *
- * @throws {LocalError} STORE_UNUSABLE; BAD_ARGUMENT: a malformed URL, or a durability that PostgreSQL does not have
+ * @throws {LocalError} STORE_UNUSABLE; BAD_ARGUMENT: a malformed URL, or a durability that PostgreSQL does not
+ * support
  */
 export function openStore(
   store: string | Store,
@@ -21,8 +22,8 @@ export function openStore(
   if (store === ":memory:") return new MemoryStore();
   if (isPostgres(store)) {
     if (durability === "normal") {
-      // After a crash of the database alone, this process would know what the database does not.
-      const message = "a commit to PostgreSQL is durable, or the server goes on with what is gone";
+      // With less, after a crash of the database alone, this process would know more than the database.
+      const message = "PostgreSQL supports only full";
       throw new LocalError("BAD_ARGUMENT", `durability normal is for SQLite: ${message}`);
     }
     return new PostgresStore(store, { clock: { now: () => clock.now() } });

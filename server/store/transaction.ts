@@ -1,49 +1,49 @@
-/** What an application does in one transaction: with its own tables, and with messages to devices. */
+/** An application's transactions: on its own tables, and with messages to devices. */
 import { LocalError } from "../protocol/errors.ts";
 import type { Database, SqlInput, SqlRow, Statement, Work } from "./store.ts";
 
-/** How to send a message of a transaction. */
+/** Options of a message in a transaction. */
 export interface TransactionWriteOptions {
   /** As for `Device.write`. Default true. */
   wait?: boolean;
-  /** As for `Device.write`, counted from this call. An expired message is the event "expired". */
+  /** As for `Device.write`, counted from this call. An expired message is reported by the event "expired". */
   expires?: number;
 }
 
-/** How a channel is set. */
+/** Options of a setting. */
 export interface SetOptions {
-  /** Who wants it so, 1 to 64 characters. Default "server". */
+  /** Who sets it, 1 to 64 characters. Default "server". */
   by?: string;
 }
 
 /**
- * Everything in it becomes safe in one step, or nothing of it happens. `Device.consume` adds that the message which it
- * was given is processed.
+ * Everything in it becomes safe in one step, or nothing of it happens. `Device.consume` adds to it the removal of the
+ * message that it handed out.
  *
- * Tables of its own are the application's affair; names that begin with `holdfast_` are the store's, and can only be
- * read. Each call takes one statement. Transactions, PRAGMA, ATTACH and VACUUM are the store's as well.
+ * An application may have tables of its own; names that begin with `holdfast_` are the store's, and can only be read.
+ * Each call takes one statement. Transactions, PRAGMA, ATTACH and VACUUM are reserved for the store.
  */
 export interface Transaction {
   /**
-   * Adds a statement. It is executed later, and only if the function returns. It should compute from what it finds
-   * then (`SET n = n + 1`), not from what was read before: other transactions may come between.
+   * Adds a statement. It is executed later, and only if the function returns. It should compute from the rows that
+   * it finds then (`SET n = n + 1`), not from earlier reads: other transactions may come between.
    *
    * @throws {LocalError} BAD_ARGUMENT: several statements in one, or one that is the store's; the store has no
    * database; the function has returned already
    */
   run(sql: string, ...params: SqlInput[]): void;
   /**
-   * The first row that a query finds in what is committed; undefined if there is none.
+   * The first row of a query on what is committed; undefined if there is none.
    *
-   * @throws {LocalError} BAD_ARGUMENT: as for `run`, or the statement is no query
+   * @throws {LocalError} BAD_ARGUMENT: as for `run`, or the statement is not a query
    * @throws {Error} the database's, for a malformed one
    */
   get(sql: string, ...params: SqlInput[]): Promise<SqlRow | undefined>;
-  /** All rows that a query finds in what is committed. Throws like `get`. */
+  /** All rows of a query on what is committed. Throws like `get`. */
   all(sql: string, ...params: SqlInput[]): Promise<SqlRow[]>;
   /**
    * A message to a device of this server, accepted if and only if the transaction commits. If there is no room for it
-   * by then, the whole transaction is refused with OUTBOX_FULL; the error's `device` says whose. It works with
+   * by then, the whole transaction is refused with OUTBOX_FULL; the error's `device` names the device. It works with
    * every store.
    *
    * @param text As for `Device.write`.
@@ -51,31 +51,33 @@ export interface Transaction {
    */
   write(deviceId: string, text: string, options?: TransactionWriteOptions): void;
   /**
-   * What a channel of a device of this server should be, as `Thing.set` says it.
+   * Sets a channel of a device of this server, like `Thing.set`.
    *
    * @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT: as for `Thing.set`, or the function has returned already
    */
   set(deviceId: string, channel: string, value: unknown, options?: SetOptions): void;
   /**
-   * Has the transaction fail with FENCED if another server has a device of this one when it would become safe: where
-   * several servers share the store, one knows only later what it has lost. For what an application's own tables say of
-   * the device. A transaction that writes to it, sets a channel of it or processes a message of it fails anyway.
+   * Makes the transaction fail with FENCED if another server has the device when it would become safe: if several
+   * servers share the store, a server learns only later which devices it has lost. For an application's own tables with
+   * facts about the device. A transaction that writes to it, sets a channel of it or processes a message of it fails
+   * anyway.
    *
-   * @throws {LocalError} FENCED: another server has it already, or none; UNKNOWN_DEVICE; BAD_ARGUMENT: the function has
-   * returned already
+   * @throws {LocalError} FENCED: another server already has it, or none does; UNKNOWN_DEVICE; BAD_ARGUMENT: the
+   * function has returned already
    */
   fence(deviceId: string): void;
   /**
-   * Calls `run` when the transaction is safe; not at all if it is not. For what only lives in memory.
+   * Calls `run` when the transaction is safe, and never if it fails. For state that is only in
+   * memory.
    *
    * @throws {LocalError} BAD_ARGUMENT: the function has returned already
    */
   afterCommit(run: () => void): void;
 }
 
-/** A change of one device's record that becomes safe with its transaction, or never was. */
+/** A change of one device's record that becomes safe with its transaction, or is undone. */
 export interface Deed {
-  /** Of whom the record is. */
+  /** The device of the record. */
   readonly device: {
     readonly id: string;
     readonly isForgotten: boolean;
@@ -89,7 +91,7 @@ export interface Deed {
   done(): void;
 }
 
-/** Makes deeds of a transaction's calls about devices. */
+/** Turns a transaction's calls about devices into deeds. */
 export interface DeedMaker {
   /** @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT */
   write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
@@ -99,7 +101,7 @@ export interface DeedMaker {
   fence(deviceId: string): Deed;
 }
 
-/** Messages that wait behind the one that a transaction processes: the n-th of them, if it is there. */
+/** Returns the n-th message behind the one that a transaction processes, if there is one. */
 export type Further = (n: number) => string | undefined;
 
 /** Collects what a function adds to its transaction. */
@@ -111,7 +113,7 @@ export class Collector implements Transaction {
   #database: Database | undefined;
   #maker: DeedMaker;
   #further: Further;
-  /** Messages that it processes beside the first one. */
+  /** How many further messages it processes. */
   taken = 0;
 
   /** @param database undefined if the store has none. */
@@ -135,7 +137,7 @@ export class Collector implements Transaction {
     return row;
   }
 
-  // Not merely returned, so that an error rejects the promise.
+  // Async, so that an error rejects the promise.
   async all(sql: string, ...params: SqlInput[]): Promise<SqlRow[]> {
     return await this.#open().query(sql, params, "all");
   }
@@ -160,24 +162,24 @@ export class Collector implements Transaction {
     this.#afterwards.push(run);
   }
 
-  /** Adds what only the layers above the link can make. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
+  /** Adds a deed that only the layers above the link can make. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
   add(deed: Deed): void {
     this.#checkOpen();
     this.#deeds.push(deed);
   }
 
-  /** The message behind those that it processes, if there is one. */
+  /** The message after those that it processes, if there is one. */
   get next(): string | undefined {
     return this.#further(this.taken);
   }
 
-  /** It processes the next message as well. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
+  /** Also processes the next message. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
   take(): void {
     this.#checkOpen();
     this.taken++;
   }
 
-  /** Marks what was collected so far. @returns forgets what was added since, messages that it processes as well */
+  /** Marks what was collected so far. @returns a function that drops what was added since, further messages included */
   mark(): () => void {
     const [statements, deeds] = [this.#statements.length, this.#deeds.length];
     const afterwards = this.#afterwards.length;
@@ -195,7 +197,7 @@ export class Collector implements Transaction {
     return this.#deeds;
   }
 
-  /** It is safe. What this calls fails for itself. */
+  /** The transaction is safe: calls the callbacks. An error in one affects only that. */
   committed(): void {
     for (const run of this.#afterwards) queueMicrotask(run);
   }
@@ -215,7 +217,7 @@ export class Collector implements Transaction {
     );
   }
 
-  /** What was collected; there can be no more. */
+  /** Returns what was collected; nothing can be added any more. */
   end(): Work {
     this.#over = true;
     return { statements: this.#statements };

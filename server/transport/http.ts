@@ -1,6 +1,6 @@
 /**
- * An HTTP server that cannot be filled up by those who only hold connections: these are bounded, in all and of each
- * address, and one that asks nothing makes room for another. Requests and responses are those of the web.
+ * An HTTP server that idle connections cannot fill up: connections are limited in all and for each address, and an
+ * idle one makes room for another. Requests and responses are those of the web.
  */
 import http from "node:http";
 import https from "node:https";
@@ -12,39 +12,39 @@ import { nodePlatform } from "./node.ts";
 import type { Clock, Tls } from "./platform.ts";
 import { checkPair } from "./tls_pair.ts";
 
-/** Connections in all, and of one address; in IPv6, of one network. */
+/** Most connections in all, and of one address; in IPv6, of one network. */
 export const MOST_CONNECTIONS = 256;
 export const MOST_OF_ONE = 64;
 
-/** A connection without a complete request for this many ms is ended. */
+/** A connection without a complete request for this many ms is closed. */
 export const IDLE = 30_000;
 
-/** One that takes nothing of its answer for this many ms, too. */
+/** A connection that reads nothing of its answer for this many ms is closed, too. */
 export const STALLED = 60_000;
 
-/** Between two looks at the connections, in ms. */
+/** Interval between checks of the connections, in ms. */
 const INTERVAL = 5000;
 
-/** Where to listen, and for whom. */
+/** Options of an HTTP server. */
 export interface HttpOptions {
   readonly port: number;
   readonly hostname: string;
   readonly tls?: Tls | undefined;
-  /** Never rejects. @param address without its port */
+  /** Never rejects. @param address The client's address, without its port. */
   answer(request: Request, address: string): Response | Promise<Response>;
-  /** The answer to a request with which the server itself has failed. */
+  /** The answer if the server itself has failed with a request. */
   failed(error: unknown): Response;
   readonly clock?: Pick<Clock, "after" | "now">;
 }
 
-/** The one who has connected. */
+/** A connected client. */
 interface Guest {
   readonly raw: net.Socket;
-  /** undefined: this machine's, where a proxy may be. */
+  /** undefined: on this machine, where it may be a proxy. */
   readonly peer: string | undefined;
-  /** Since when it asks nothing; undefined: it is answered. */
+  /** Since when it is idle; undefined: a request is being answered. */
   idle: number | undefined;
-  /** Since when it has not taken what was written last; undefined: it has. */
+  /** Since when it has not accepted the last write; undefined: it has. */
   writing: number | undefined;
 }
 
@@ -52,7 +52,7 @@ export class Http {
   readonly #options: HttpOptions;
   readonly #clock: Pick<Clock, "after" | "now">;
   readonly #server: http.Server | https.Server;
-  /** By the other ends' addresses and ports; those that were idle for longest come first. */
+  /** By the other end's address and port; the longest idle come first. */
   readonly #connections = new Map<string, Guest>();
   #cancel: () => void;
   #port = 0;
@@ -71,7 +71,7 @@ export class Http {
   }
 
   /**
-   * Begins to listen.
+   * Starts to listen.
    *
    * @throws {LocalError} BAD_ARGUMENT: certificate and key cannot be used
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
@@ -89,16 +89,16 @@ export class Http {
       throw error;
     }
     it.#port = (it.#server.address() as net.AddressInfo).port;
-    it.#server.on("error", () => {}); // no more files: those who knock wait in the system's queue
+    it.#server.on("error", () => {}); // too many open files: new connections wait in the system's queue
     return it;
   }
 
-  /** That it listens, or has listened, on. */
+  /** The port that it listens on, or did. */
   get port(): number {
     return this.#port;
   }
 
-  /** Takes another certificate, for connections from now on. @throws {LocalError} BAD_ARGUMENT; the old one stays then */
+  /** Replaces the certificate, for new connections. @throws {LocalError} BAD_ARGUMENT; the old one stays then */
   setTls(tls: Tls): void {
     if (!("setSecureContext" in this.#server)) {
       throw new LocalError("BAD_ARGUMENT", "this listener has no TLS");
@@ -107,7 +107,7 @@ export class Http {
     this.#server.setSecureContext({ ...tls });
   }
 
-  /** Ends all connections, also those that are answered. Resolves when the port is free. */
+  /** Closes all connections, also those being answered. Resolves when the port is free. */
   async close(): Promise<void> {
     this.#cancel();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -116,9 +116,9 @@ export class Http {
   }
 
   #accept(raw: net.Socket): void {
-    raw.on("error", () => {}); // an error that nobody listens to ends the process
+    raw.on("error", () => {}); // an error event without a listener ends the process
     const address = raw.remoteAddress;
-    // Unknown if the other end has gone meanwhile.
+    // Undefined if the other end has gone meanwhile.
     if (address === undefined || !this.#makeRoom(address)) return void raw.destroy();
     const name = nameOf(raw);
     const peer = keyOf(address);
@@ -129,7 +129,7 @@ export class Http {
     });
   }
 
-  /** Whether there is room for one more, after an idle one has left if need be. */
+  /** Whether there is room for one more; closes an idle one if needed. */
   #makeRoom(address: string): boolean {
     const peer = keyOf(address);
     const all = [...this.#connections.values()];
@@ -164,10 +164,10 @@ export class Http {
         connection.writing = isWriting ? this.#clock.now() : undefined;
       });
     } catch {
-      connection.raw.destroy(); // half an answer is of no use
+      connection.raw.destroy(); // half an answer is useless
     }
     if (this.#connections.get(name) !== connection) return;
-    // Behind the others, as it was busy until now.
+    // Moved behind the others, as it was busy until now.
     connection.idle = this.#clock.now();
     this.#connections.delete(name);
     this.#connections.set(name, connection);
@@ -179,7 +179,7 @@ export class Http {
     try {
       request = requestOf(asked, this.#options.tls ? "https" : "http");
     } catch {
-      return new Response("this is no request that can be answered\n", { status: 400 });
+      return new Response("this request cannot be answered\n", { status: 400 });
     }
     try {
       return await answer(request, asked.socket.remoteAddress ?? "");
@@ -189,18 +189,18 @@ export class Http {
   }
 }
 
-/** With TLS the same as of the TCP connection beneath it. */
+/** The same name with TLS and for the TCP connection beneath it. */
 function nameOf({ remoteAddress = "", remotePort = 0 }: net.Socket): string {
   return joinAddress(remoteAddress, remotePort);
 }
 
-/** Of whom connections are counted; undefined: this machine's are not. */
+/** The key under which connections are counted; undefined: this machine's are not counted. */
 function keyOf(address: string): string | undefined {
   const peer = peerOf(address);
   return isLoopback(peer) ? undefined : peer;
 }
 
-/** @throws {TypeError} it is not a request, or one that `Request` cannot express */
+/** @throws {TypeError} it is not a valid request, or `Request` cannot express it */
 function requestOf(asked: http.IncomingMessage, scheme: string): Request {
   const { method = "GET", url = "/", headersDistinct } = asked;
   const headers = new Headers();
@@ -208,7 +208,7 @@ function requestOf(asked: http.IncomingMessage, scheme: string): Request {
     for (const value of values) headers.append(name, value);
   }
   const hasBody = method !== "GET" && method !== "HEAD";
-  // Checks of the host look at the header.
+  // The host is checked by its header, not here.
   return new Request(new URL(url, `${scheme}://localhost`), {
     method,
     headers,
@@ -216,7 +216,9 @@ function requestOf(asked: http.IncomingMessage, scheme: string): Request {
   } as RequestInit);
 }
 
-/** @param writing told when something is handed over, and when it was taken @throws {Error} the connection has ended */
+/**
+ * @param writing Called when data is handed over, and when it was accepted. @throws {Error} the connection has ended
+ */
 async function send(
   response: Response,
   answer: http.ServerResponse,
@@ -225,7 +227,7 @@ async function send(
   const gone = new Promise<never>((_, reject) => {
     answer.once("close", () => reject(new Error("the connection has ended")));
   });
-  gone.catch(() => {}); // it always ends
+  gone.catch(() => {}); // it always rejects in the end
   const done = (run: (done: () => void) => void) => {
     writing(true);
     return Promise.race([new Promise<void>(run), gone]).finally(() => writing(false));

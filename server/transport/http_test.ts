@@ -261,7 +261,7 @@ toolTest("over TLS; another certificate counts from the next connection on, and 
   assertEquals(await ask(one.cert), "POST hello");
   for (
     const [tls, why] of [
-      [{ cert: two.cert, key: one.key }, "not the certificate's"],
+      [{ cert: two.cert, key: one.key }, "does not belong to the certificate"],
       [{ cert: "none", key: one.key }, "cannot be read"],
     ] as const
   ) {

@@ -16,9 +16,9 @@ import {
 import { checkPair } from "./tls_pair.ts";
 
 /**
- * Deno's event loop is tokio's. As long as it has something to do, it asks the system which sockets are ready only
- * once in 61 passes, and each answer names at most 1,024 of them; these are read in that pass. So this many passes
- * for each 1,024 sockets, and as many more because the last answer may be from before the question.
+ * Deno's event loop is tokio's. While it is busy it polls the system for ready sockets only once in 61 passes, and
+ * each answer names at most 1,024 of them; these are read in that pass. So this takes as many passes for each
+ * 1,024 sockets, and as many again because the last answer may be from before the call.
  */
 const PASSES = 64;
 const SOCKETS_OF_AN_ANSWER = 1024;
@@ -26,7 +26,7 @@ const SOCKETS_OF_AN_ANSWER = 1024;
 /** The interval of `knock`, in ms. */
 const KNOCK = 250;
 
-/** A file that takes a handle and nothing else. */
+/** A file that uses a handle and nothing else. */
 const PROBE = "/dev/null";
 
 /** The machine that this runs on. */
@@ -48,7 +48,7 @@ export const nodePlatform: Platform = {
   connect: NodeSocket.connect,
 };
 
-/** Linux tells it to those who may read /proc. Deno has raised the soft limit to the hard one. */
+/** Known on Linux if /proc may be read. Deno has raised the soft limit to the hard one. */
 function freeFiles(): number | undefined {
   try {
     const most = Deno.readTextFileSync("/proc/self/limits").match(/^Max open files +(\d+)/m)?.[1];
@@ -58,7 +58,7 @@ function freeFiles(): number | undefined {
   }
 }
 
-/** undefined without the permission to ask. */
+/** undefined without the permission. */
 function machine(): string | undefined {
   try {
     return Deno.hostname();
@@ -67,9 +67,9 @@ function machine(): string | undefined {
   }
 }
 
-/** Passes of the event loop since somebody began to count them. */
+/** Passes of the event loop since counting began. */
 let passed = 0;
-/** What is to run after which pass. */
+/** Functions to run, by pass. */
 const due = new Map<number, (() => void)[]>();
 
 function caughtUp(sockets: number, run: () => void): void {
@@ -115,16 +115,16 @@ async function listen(
     close() {
       closed = true;
       clearInterval(knocking);
-      server.close(); // the port is free at once; node would tell when all connections have ended
+      server.close(); // the port is free at once; node calls back only when all connections have ended
       return Promise.resolve();
     },
   };
 }
 
 /**
- * Deno's listener falls silent for good when the system cannot give it a socket, for want of file handles most
- * likely, and does not say so. To listen again on the same handle wakes it, and does nothing otherwise. Whether
- * there are handles is seen by taking one.
+ * When the system cannot give Deno's listener a socket, most likely because there are no file handles, the
+ * listener silently stops for good. Listening again on the same handle wakes it, and does nothing otherwise.
+ * Opening a file shows whether there are handles.
  */
 function knock(
   server: net.Server,
@@ -157,7 +157,7 @@ function resolve(
   };
   try {
     dns.lookup(hostname, { all: true }, end);
-  } catch (error) { // what can be no name
+  } catch (error) { // not a valid name
     queueMicrotask(() => end(error));
   }
   return () => {
@@ -165,7 +165,7 @@ function resolve(
   };
 }
 
-/** Deno calls an address that this machine does not have EINVAL. */
+/** Deno reports EINVAL for an address that this machine does not have. */
 function named(error: NodeJS.ErrnoException): Error {
   if (error.code !== "EINVAL") return error;
   const better = new Error(

@@ -6,8 +6,8 @@ import { joinAddress } from "./address.ts";
 import type { ConnectOptions, ConnectTls, Socket, SocketEvents } from "./platform.ts";
 
 /**
- * More than this is written in pieces, one after the other, so that one can see whether the other end takes
- * anything: node counts a write when all of it is taken. In bytes.
+ * Longer data is written in pieces of this many bytes, one after the other, to see whether the other end
+ * accepts anything: node reports a write only when all of it is accepted.
  */
 const PIECE_BYTES = 16 * 1024;
 
@@ -16,7 +16,7 @@ const PIECE_CHARACTERS = PIECE_BYTES / 3;
 
 const encoder = new TextEncoder();
 
-/** What people read, in place of a number of the system. */
+/** Texts for people, by the system's error code. */
 const WORDS: Record<string, string> = {
   ECONNREFUSED: "the connection was refused",
   ECONNRESET: "the other end reset the connection",
@@ -32,7 +32,7 @@ const ONE_SIDED_TLS =
   "TLS is on at one end and off at the other: give the device the certificate (`tls`), or start the " +
   "server without --tls-cert";
 
-/** What node's handle of a TCP socket has, and node's TLS does not use: see `pause`. */
+/** A method of node's TCP handle that node's TLS does not use: see `pause`. */
 interface Handle {
   readStart?(): void;
   readStop?(): void;
@@ -43,7 +43,7 @@ export class NodeSocket implements Socket {
   readonly #port: number;
   /** The TCP socket. */
   readonly #raw: net.Socket;
-  /** What bytes pass through: the TCP socket, or TLS over it. */
+  /** The stream for the bytes: the TCP socket, or TLS over it. */
   #stream: net.Socket;
   readonly #context: tls.SecureContext | undefined;
   /** Undefined before the start, and after the end. */
@@ -53,14 +53,14 @@ export class NodeSocket implements Socket {
   #secure = false;
   /** Why it ended before it was started. */
   #failure: PeerError | undefined;
-  /** Pieces that wait until the one before them is taken. */
+  /** Pieces that wait until the previous one is accepted. */
   #waiting: (Uint8Array | string)[] = [];
-  /** Whether the system has something still to take. */
+  /** Whether the system has yet to accept something. */
   #busy = false;
-  /** Bytes taken before `#busy`. */
+  /** Bytes accepted before `#busy`. */
   #taken = 0;
 
-  /** @param context With TLS: what the server proves itself with. */
+  /** @param context With TLS: the server's certificate and key. */
   private constructor(
     raw: net.Socket,
     hostname: string,
@@ -72,12 +72,12 @@ export class NodeSocket implements Socket {
     this.#port = port;
     this.#context = context;
     raw.setNoDelay(true);
-    raw.on("error", this.#onError); // for good: an error that nobody listens to ends the process
+    raw.on("error", this.#onError); // never removed: an error event without a listener ends the process
   }
 
-  /** A connection that was accepted, and has not been read from. */
+  /** An accepted connection from which nothing was read. */
   static accepted(raw: net.Socket, context?: tls.SecureContext): NodeSocket {
-    // Both are unknown if the other end has gone meanwhile.
+    // Both are undefined if the other end has gone meanwhile.
     return new NodeSocket(raw, raw.remoteAddress ?? "", raw.remotePort ?? 0, context);
   }
 
@@ -95,7 +95,7 @@ export class NodeSocket implements Socket {
     try {
       const lookup = addresses && foundAlready(addresses);
       raw.connect({ host: hostname, port, autoSelectFamily: true, ...(lookup ? { lookup } : {}) });
-    } catch (error) { // a host name that can be none
+    } catch (error) { // not a valid host name
       queueMicrotask(() => socket.#onError(error));
     }
     return socket;
@@ -107,7 +107,7 @@ export class NodeSocket implements Socket {
       this.#stream = tls.connect({
         socket: this.#raw,
         host: this.hostname,
-        rejectUnauthorized: true, // whatever the environment says
+        rejectUnauthorized: true, // whatever the environment says (NODE_TLS_REJECT_UNAUTHORIZED)
         ...(caCert !== undefined && { ca: caCert }),
         ...(cert !== undefined && { cert, key }),
       });
@@ -143,13 +143,13 @@ export class NodeSocket implements Socket {
     this.#read();
   }
 
-  /** Sees when it ends. */
+  /** Listens for its end. */
   #watch(): void {
     const stream = this.#stream;
     if (stream !== this.#raw) {
       stream.once("secure", () => this.#secure = true);
       stream.on("error", this.#onError);
-      // This is all that node:tls tells of a server's socket that fails after its handshake.
+      // For a server's socket that fails after its handshake, node:tls emits only this.
       stream.on("_tlsError", this.#onError);
     }
     stream.on("end", this.#onEnd);
@@ -166,7 +166,7 @@ export class NodeSocket implements Socket {
   #onEnd = (): void => this.#end(new PeerError("LOST", "the other end closed the connection"));
 
   #onError = (error: unknown): void => {
-    // After the handshake it is garbage, whoever made it.
+    // After the handshake such an error means garbage, not a missing TLS.
     this.#end(this.#secure ? lost(error) : oneSidedTls(error) ?? lost(error));
   };
 
@@ -184,10 +184,10 @@ export class NodeSocket implements Socket {
 
   write(data: Uint8Array | string): boolean {
     if (this.#closed) return false;
-    if (data.length === 0) return !this.#busy; // Deno's TLS never comes to an end with nothing
+    if (data.length === 0) return !this.#busy; // Deno's TLS never finishes an empty write
     if (typeof data === "string") {
       if (data.length > PIECE_CHARACTERS) data = encoder.encode(data);
-      // A text is the faster way: encoding it here costs a tenth more for 50 bytes, a quarter for 8 KB.
+      // Writing a text is faster: encoding it here costs a tenth more for 50 bytes, a quarter for 8 KB.
       else if (!this.#busy) return this.#hand(data);
     }
     if (data.length <= PIECE_BYTES) {
@@ -201,7 +201,7 @@ export class NodeSocket implements Socket {
     return this.#handWaiting();
   }
 
-  /** Hands pieces on until one is not taken at once. Returns whether all are. */
+  /** Writes pieces until one is not accepted at once. Returns whether all were. */
   #handWaiting(): boolean {
     while (!this.#busy && this.#waiting.length > 0) this.#hand(this.#waiting.shift()!);
     return !this.#busy;
@@ -217,7 +217,8 @@ export class NodeSocket implements Socket {
   }
 
   #onTaken = (error?: Error | null): void => {
-    // The error itself is told otherwise. Of what was taken at once one is told late: it may be the next one's turn.
+    // Errors are reported elsewhere. A callback for data that was accepted at once may come late, during the next
+    // write.
     if (error || !this.#busy || this.#closed || this.#stream.writableLength > 0) return;
     this.#busy = false;
     if (this.#handWaiting()) this.#events?.drained();
@@ -225,7 +226,7 @@ export class NodeSocket implements Socket {
 
   pause(): void {
     this.#stream.pause();
-    // Under Deno, TLS that is paused goes on reading from its TCP socket, and keeps all of that.
+    // In Deno, paused TLS continues to read from its TCP socket, and buffers everything.
     if (this.#stream !== this.#raw) this.#handle?.readStop?.();
   }
 
@@ -257,24 +258,24 @@ function byteLength(piece: Uint8Array | string): number {
   return typeof piece === "string" ? encoder.encode(piece).length : piece.length;
 }
 
-/** In place of a lookup. */
+/** Replaces the lookup. */
 function foundAlready(addresses: readonly string[]): net.LookupFunction {
   const all = addresses.map((address) => ({ address, family: net.isIP(address) }));
   return (_hostname, { all: wantsAll }, found) => {
-    // As a lookup does: not from within the call.
+    // Asynchronous, like a real lookup.
     if (wantsAll) queueMicrotask(() => found(null, all));
     else queueMicrotask(() => found(null, all[0]!.address, all[0]!.family));
   };
 }
 
-/** What people read of an error of the system. */
+/** A system error in words for people. */
 export function inWords(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const words = WORDS[(error as NodeJS.ErrnoException).code ?? ""];
   return words ? `${words} (${error.message})` : error.message;
 }
 
-/** What TLS fails with when the first thing that it hears is something else. */
+/** The error if the first bytes that TLS receives are not TLS. */
 function oneSidedTls(cause: unknown): PeerError | undefined {
   if (!(cause instanceof Error) || !/InvalidContentType|wrong version/.test(cause.message)) {
     return undefined;
@@ -283,9 +284,9 @@ function oneSidedTls(cause: unknown): PeerError | undefined {
   return new PeerError("LOST", message, { cause, advice: ONE_SIDED_TLS });
 }
 
-/** Whatever a socket fails with is the fault of the peer or of the network. */
+/** Every socket error is the fault of the peer or of the network. */
 function lost(error: unknown): PeerError {
-  // Of a host with several addresses, each has failed in its own way.
+  // For a host with several addresses there is an error for each; the first is shown.
   const cause = error instanceof AggregateError ? error.errors[0] : error;
   return new PeerError("LOST", inWords(cause), { cause });
 }

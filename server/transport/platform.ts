@@ -1,39 +1,39 @@
 /**
- * What both ends' drivers need of the machine they run on: the time, the turns of its event loop, and TCP.
- * `node.ts` is the real one; the simulator brings its own, in which everything follows from a seed.
+ * What both ends' drivers need from the machine they run on: the time, the turns of its event loop, and
+ * TCP. `node.ts` is the real one; the simulator has its own, in which everything follows from a seed.
  */
 import type { PeerError } from "../protocol/errors.ts";
 
-/** How long a machine runs. */
+/** How long a machine has been running. */
 export interface Boot {
-  /** Names this start of it. */
+  /** Identifies this boot. */
   id: string;
-  /** ms since then, also while it sleeps. */
+  /** ms since the boot, sleep included. */
   uptime: number;
 }
 
-/** The longest time that `Clock.after` takes, in ms: more than this the system's timers take for 1. */
+/** The longest time that `Clock.after` accepts, in ms: the system's timers treat more as 1. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Time and turns. */
+/** Time, and turns of the event loop. */
 export interface Clock {
-  /** ms on a clock that never goes back. */
+  /** ms on a monotonic clock. */
   now(): number;
-  /** ms since 1970, on a clock that somebody may set. */
+  /** ms since 1970, on a clock that may be set. */
   date(): number;
-  /** Outlives the process, unlike `now`, and nobody sets it, unlike `date`. undefined: unknown. */
+  /** A clock that outlives the process, unlike `now`, and is never set, unlike `date`. undefined: unknown. */
   boot?(): Boot | undefined;
-  /** Calls `run` once, when `ms` have passed: at most `LONGEST_TIMER`. @returns forgets it */
+  /** Calls `run` once, after `ms`: at most `LONGEST_TIMER`. @returns cancels it */
   after(ms: number, run: () => void): () => void;
-  /** Calls `run` as soon as the code that runs now has returned. */
+  /** Calls `run` as soon as the running code has returned. */
   soon(run: () => void): void;
-  /** Calls `run` when this turn of the event loop has brought all that it brings. */
+  /** Calls `run` at the end of this turn of the event loop. */
   endOfTurn(run: () => void): void;
   /**
-   * Calls `run` when all that has arrived at the sockets by now was handed to their owners. An event loop that is
-   * late runs its timers first, so a peer can seem silent whose bytes lie there unread.
+   * Calls `run` when everything that has arrived at the sockets by now was handed to their owners. A late event
+   * loop runs its timers first, so a peer may seem silent although its bytes have arrived.
    *
-   * @param sockets How many are open.
+   * @param sockets Number of open sockets.
    */
   caughtUp(sockets: number, run: () => void): void;
 }
@@ -42,39 +42,42 @@ export interface Clock {
 export interface SocketEvents {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;
-  /** All that was written is in the system's hands. */
+  /** The system has accepted everything that was written. */
   drained(): void;
-  /** It is gone, and not by `close`. Told once, and nothing after it. */
+  /** The connection has ended, not by `close`. Called once, and nothing after it. */
   ended(reason: PeerError): void;
 }
 
 /** One TCP connection, with TLS or without. Nothing is read before `start`. */
 export interface Socket {
-  /** The other end: address and port. */
+  /** The other end's address and port. */
   readonly address: string;
   /** The other end's address without its port. */
   readonly hostname: string;
   /**
-   * Bytes that the system has taken so far. While `write` has returned false and this does not grow, the other end
-   * takes nothing.
+   * Bytes that the system has accepted so far. If `write` has returned false and this does not grow, the other end
+   * reads nothing.
    */
   readonly taken: number;
-  /** Begins to read. To be called once, for a socket that was accepted; one from `connect` begins by itself. */
+  /** Starts to read. To be called once for an accepted socket; one from `connect` starts by itself. */
   start(events: SocketEvents): void;
   /**
-   * Hands over bytes, or a text as UTF-8. Bytes must not change until all was taken.
+   * Writes bytes, or a text as UTF-8. The bytes must not change until all are accepted.
    *
-   * @returns whether the system has taken all that was ever written. If not, `drained` follows. False when the
-   * connection has ended: then nothing follows.
+   * @returns whether the system has accepted everything written so far. If not, `drained` follows. If the
+   * connection has ended, false, and nothing follows.
    */
   write(data: Uint8Array | string): boolean;
   /** Stops reading. One more piece may come. */
   pause(): void;
-  /** Reads on. */
+  /** Reads again. */
   resume(): void;
-  /** Tells the other end that nothing more comes, and reads on. Once, when the system has taken all that was written. */
+  /**
+   * Tells the other end that nothing more comes, and continues to read. To be called once, when the system has accepted
+   * everything.
+   */
   finish(): void;
-  /** Ends the connection at once, and frees it. Bytes that the system has not taken yet are lost. */
+  /** Closes the connection at once, and frees it. Bytes that the system has not accepted yet are lost. */
   close(): void;
 }
 
@@ -88,11 +91,11 @@ export interface Tls {
 
 /** Where to listen. */
 export interface ListenOptions {
-  /** Name or address of this machine's. */
+  /** A name or address of this machine. */
   hostname: string;
   /** 0: any free one. */
   port: number;
-  /** Connections that the system keeps until they are accepted. */
+  /** Most connections that the system queues until they are accepted. */
   backlog: number;
   /** For TLS. */
   tls?: Tls | undefined;
@@ -103,21 +106,21 @@ export interface Listener {
   /** Its number. */
   readonly port: number;
   /**
-   * Takes another certificate for connections from now on.
+   * Replaces the certificate, for new connections.
    *
-   * @throws {LocalError} BAD_ARGUMENT if it is not a certificate, if the key does not belong to it, or if the listener had none before; then
-   * nothing has changed
+   * @throws {LocalError} BAD_ARGUMENT if it is not a certificate, if the key does not belong to it, or if the listener
+   * has no TLS; then nothing has changed
    */
   setTls(tls: Tls): void;
   /** Resolves when the port is free. Connections accepted before stay. */
   close(): Promise<void>;
 }
 
-/** How TLS is spoken to a server; all of it in PEM. */
+/** Options of a TLS client; all in PEM. */
 export interface ConnectTls {
-  /** The certificate that signed the server's. Default: those that the system trusts. */
+  /** The certificate that signed the server's. Default: the system's trusted ones. */
   caCert?: string;
-  /** For a server that asks for one: this side's certificate, and those between it and one that the server trusts. */
+  /** For a server that asks for one: this client's certificate, and those between it and one that the server trusts. */
   cert?: string;
   /** Its private key. */
   key?: string;
@@ -127,25 +130,26 @@ export interface ConnectTls {
 export interface ConnectOptions {
   /** Name or address. */
   hostname: string;
-  /** What `resolve` has found for it; then it is not looked up again. */
+  /** The result of `resolve`; then the name is not looked up again. */
   addresses?: readonly string[] | undefined;
   /** TCP port. */
   port: number;
-  /** For TLS; true: the certificates that the system trusts, and none of this side. */
+  /** For TLS; true: trusts the system's certificates, and uses no client certificate. */
   tls?: ConnectTls | true | undefined;
 }
 
 /** The machine. */
 export interface Platform extends Clock {
-  /** How many more files this process may open, sockets among them; undefined if it cannot be known. */
+  /** How many more files, sockets included, this process may open; undefined if unknown. */
   freeFiles?(): number | undefined;
   /** The machine's name; undefined: unknown. */
   machine?(): string | undefined;
   /**
-   * Begins to listen.
+   * Starts to listen.
    *
-   * @param accept Given each connection, with TLS before its handshake: that happens after `start`.
-   * @param failed Told why the system cannot accept one, again and again for as long as that lasts.
+   * @param accept Called with each connection; with TLS before its handshake, which happens after
+   * `start`.
+   * @param failed Called repeatedly with the reason while the system cannot accept connections.
    * @throws {Error} the system's, with a `code` such as EADDRINUSE
    * @throws {LocalError} BAD_ARGUMENT for a malformed certificate, or a key that does not belong to it
    */
@@ -155,12 +159,12 @@ export interface Platform extends Clock {
     failed: (error: Error) => void,
   ): Promise<Listener>;
   /**
-   * Looks up what a name means, as long as that may take.
+   * Looks up a name, however long that takes.
    *
-   * @param ended Told once, not from within this call: the addresses, one at least, the best one first; or NO_ADDRESS.
-   * @returns forgets it
+   * @param ended Called once, asynchronously, with the addresses, at least one, the best first; or with NO_ADDRESS.
+   * @returns cancels it
    */
   resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void;
-  /** Starts to connect. `opened` is told when bytes can be written, and reading begins; `ended` if that fails. */
+  /** Starts to connect. `opened` is called when bytes can be written and reading starts; `ended` if that fails. */
   connect(options: ConnectOptions, events: SocketEvents & { opened(): void }): Socket;
 }

@@ -2,11 +2,11 @@ import process from "node:process";
 import { LocalError } from "../protocol/errors.ts";
 
 /**
- * SQLite, as Deno and Node bring it. Loaded when a store is opened, so that a Node without it, or with one that lacks
+ * The SQLite of Deno and Node. Loaded when a store is opened, so that a Node without it, or one whose SQLite lacks
  * authorizers (before 24.10), can do everything else.
  *
  * @param what The file that needs it, for the error: `the store "a.db"`
- * @throws {LocalError} STORE_UNUSABLE if this Node has none that will do
+ * @throws {LocalError} STORE_UNUSABLE if this Node's is missing or too old
  */
 export function sqlite(
   what: string,
@@ -16,12 +16,12 @@ export function sqlite(
   if (found && "setAuthorizer" in found.DatabaseSync.prototype) return found;
   throw new LocalError(
     "STORE_UNUSABLE",
-    `${what} cannot be opened: SQLite needs Node 24.10 or later, and this is ${process.versions.node}. ` +
+    `${what} cannot be opened: SQLite needs Node 24.10 or later, but this is ${process.versions.node}. ` +
       "Update Node, or use Deno; a server can have a store in PostgreSQL or in memory instead",
   );
 }
 
-/** A Node before 20.16 cannot be asked, and has none. */
+/** A Node before 20.16 lacks this function, and has no SQLite. */
 function builtin(name: "node:sqlite"): typeof import("node:sqlite") | undefined {
   return process.getBuiltinModule?.(name);
 }

@@ -1,9 +1,12 @@
-/** Certificates and private keys, looked at before they are used: `node:tls` accepts anything, and only those who connect find out. */
+/**
+ * Checks certificates and private keys before they are used: `node:tls` accepts anything, and fails only when a client
+ * connects.
+ */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import type { Tls } from "./platform.ts";
 
-/** @throws {LocalError} BAD_ARGUMENT: one of them cannot be read, or the key is another one's */
+/** @throws {LocalError} BAD_ARGUMENT: one of them cannot be read, or the key belongs to another certificate */
 export function checkPair({ cert, key }: Tls): void {
   let belongs;
   try {
@@ -11,13 +14,15 @@ export function checkPair({ cert, key }: Tls): void {
   } catch (cause) {
     throw badArgument("the certificate or its private key cannot be read", cause);
   }
-  if (!belongs) throw new LocalError("BAD_ARGUMENT", "the private key is not the certificate's");
+  if (!belongs) {
+    throw new LocalError("BAD_ARGUMENT", "the private key does not belong to the certificate");
+  }
 }
 
 /** @param pem One certificate, or several. @throws {LocalError} BAD_ARGUMENT: one of them cannot be read */
 export function checkCertificates(pem: string): void {
   try {
-    // All of them: TLS takes the first, and leaves out what it cannot read behind it.
+    // All of them: TLS uses the first, and silently skips later ones that it cannot read.
     for (const one of pem.split(/^(?=-----BEGIN )/m)) {
       if (one.startsWith("-----BEGIN ")) new X509Certificate(one);
     }
@@ -27,7 +32,7 @@ export function checkCertificates(pem: string): void {
   }
 }
 
-/** A complaint if nobody takes a certificate any more. */
+/** A warning if a certificate has expired. */
 export function expiry({ cert }: Pick<Tls, "cert">): string | undefined {
   const { validTo } = new X509Certificate(cert);
   return Date.parse(validTo) < Date.now() ? `the certificate has expired (${validTo})` : undefined;

@@ -1,41 +1,41 @@
 /**
- * Thousands of deadlines on one timer. Most deadlines of a connection are moved away again and again before they
- * come (each byte that arrives moves the one for silence), and so that has to cost next to nothing.
+ * Thousands of deadlines on one timer. Most deadlines of a connection are postponed many times before they expire
+ * (each byte that arrives postpones the one for silence), so that has to cost next to nothing.
  *
  * A hierarchical timing wheel (Varghese and Lauck, 1987). Time is counted in ticks. Level 0 has a slot for each tick
  * of the current block of 32, level 1 one for each block of the current 32 × 32 ticks, and so on: an entry is in the
- * lowest level whose current block has its tick. When a slot's first tick comes, its entries are due, or go to a
+ * lowest level whose current block has its tick. When a slot's first tick comes, its entries are due, or move to a
  * lower level. All slots in use at a level are later than the current one, and all of a level are later than those of
  * the levels below, so the next slot is the first one of the lowest level that has any.
  *
- * An entry that is moved to a later time stays in its slot, and finds its place when that slot's time comes.
+ * An entry that is postponed stays in its slot, and is moved when that slot's time comes.
  */
 import type { Clock } from "./platform.ts";
 
-/** Slots of a level; their use fits in the bits of an integer. */
+/** Slots of a level; an integer has a bit for each. */
 const SLOTS = 32;
 
-/** So many that the highest one's block has any time that a number can tell. */
+/** Enough levels for any time that a number can represent. */
 const LEVELS = 10;
 
-/** Ticks of a slot at each level, and at one more. */
+/** Ticks of a slot at each level, and at one level more. */
 const SPAN = Array.from({ length: LEVELS + 1 }, (_, level) => SLOTS ** level);
 
 /** A deadline. */
 export interface WheelEntry {
-  /** Whether it will come. */
+  /** Whether it is set. */
   readonly armed: boolean;
   /**
-   * Sets it, or moves it, also from within `run`.
+   * Sets or moves it, also from within `run`.
    *
-   * @param time By the clock. One that has passed comes within a tick; Infinity never comes.
+   * @param time On the clock. A past time expires within a tick; Infinity never does.
    */
   at(time: number): void;
-  /** It will not come. */
+  /** Clears it. */
   clear(): void;
 }
 
-/** A place in a list that is a ring: an entry, or the head of a list. */
+/** A node of a circular list: an entry, or the head of a list. */
 class Place {
   previous: Place = this;
   next: Place = this;
@@ -55,9 +55,9 @@ class Slot extends Place {
 class Entry extends Place implements WheelEntry {
   /** When it is due. */
   time = Infinity;
-  /** If moved to this time or a later one it can stay where it is: it is looked at by then. */
+  /** If moved to this time or later, it can stay in its slot, which is checked by then. */
   looked = -Infinity;
-  /** Where it is. */
+  /** Its slot. */
   slot: Slot | undefined;
 
   constructor(readonly wheel: TimerWheel, readonly run: () => void) {
@@ -84,15 +84,15 @@ export class TimerWheel {
   readonly #tick: number;
   /** The time of tick 0. */
   readonly #start: number;
-  /** All slots of ticks up to this one were looked at. */
+  /** All slots of ticks up to this one were checked. */
   #passed = 0;
   readonly #slots: Slot[] = [];
   /** A bit for each slot of a level that has entries. */
   readonly #used: number[] = Array(LEVELS).fill(0);
-  /** All that is due now. */
+  /** All entries that are due now. */
   readonly #due = new Slot(-1, 0);
   #advancing = false;
-  /** Forgets the timer. */
+  /** Cancels the timer. */
   #forget: (() => void) | undefined;
   /** The tick for which the timer was set. */
   #wake = Infinity;
@@ -107,12 +107,12 @@ export class TimerWheel {
     }
   }
 
-  /** A deadline that is not set yet. @param run Called when it has come. What it throws stops nothing else. */
+  /** Makes a deadline that is not set yet. @param run Called when it expires. If it throws, nothing else stops. */
   entry(run: () => void): WheelEntry {
     return new Entry(this, run);
   }
 
-  /** For entries alone. @param time Infinity: nowhere */
+  /** Called by entries only. @param time Infinity: removes it */
   move(entry: Entry, time: number): void {
     if (entry.slot !== undefined) this.#remove(entry);
     if (time !== Infinity) {
@@ -122,7 +122,7 @@ export class TimerWheel {
     if (!this.#advancing) this.#setTimer();
   }
 
-  /** The last tick whose time has come. */
+  /** The last tick that has passed at a time. */
   #ticks(time: number): number {
     const tick = Math.floor((time - this.#start) / this.#tick);
     // The division may have rounded.
@@ -152,7 +152,7 @@ export class TimerWheel {
 
   #insert(entry: Entry): void {
     const due = Math.ceil((entry.time - this.#start) / this.#tick);
-    // The slots before it were looked at, and there are none later than the last.
+    // The slots before it were checked, and the last tick is the limit.
     const tick = Math.min(Math.max(due, this.#passed + 1), SPAN[LEVELS]! - 1);
     let level = 0;
     while (
@@ -166,7 +166,7 @@ export class TimerWheel {
     entry.looked = Math.min(entry.time, this.#timeOf(this.#firstTick(slot)));
   }
 
-  /** The slot that comes next. */
+  /** The next slot in use. */
   #next(): Slot | undefined {
     for (let level = 0; level < LEVELS; level++) {
       const used = this.#used[level]!;
@@ -175,7 +175,7 @@ export class TimerWheel {
     return undefined;
   }
 
-  /** Its first tick. */
+  /** The first tick of a slot. */
   #firstTick({ level, index }: Slot): number {
     const block = Math.floor(this.#passed / SPAN[level + 1]!);
     return block * SPAN[level + 1]! + index * SPAN[level]!;
@@ -184,7 +184,7 @@ export class TimerWheel {
   #setTimer(): void {
     const next = this.#next();
     const tick = next ? this.#firstTick(next) : Infinity;
-    // A timer that comes early finds nothing, and is set again.
+    // A timer that fires early finds nothing, and is set again.
     if (tick >= this.#wake && next) return;
     this.#forget?.();
     this.#forget = undefined;
@@ -194,7 +194,7 @@ export class TimerWheel {
     this.#forget = this.#clock.after(Math.max(0, wait), this.#advance);
   }
 
-  /** Looks at all slots whose time has come. */
+  /** Checks all slots whose time has come. */
   #advance = (): void => {
     this.#forget = undefined;
     this.#wake = Infinity;
@@ -213,7 +213,7 @@ export class TimerWheel {
     this.#setTimer();
   };
 
-  /** Makes all entries of a slot those to be looked at. */
+  /** Moves all entries of a slot to the list to be checked. */
   #empty(slot: Slot): void {
     this.#used[slot.level]! &= ~(1 << slot.index);
     while (!slot.isEmpty) {

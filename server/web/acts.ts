@@ -1,4 +1,4 @@
-/** What can be done with devices over the API, and what is seen of their channels. */
+/** Routes that act on devices, and that show their channels. */
 import { isAbsolute } from "node:path";
 import type { ChannelLink, LinkOptions } from "../channels/links.ts";
 import type { Device } from "../device.ts";
@@ -12,7 +12,7 @@ import { fields } from "./fields.ts";
 import type { Recorded } from "./history.ts";
 import { type Asked, json, type Route, route } from "./routes.ts";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Operated extends Recorded {
   forget(id: string): Promise<Cleared>;
   deadLetters(): Promise<LettersOfDevice[]>;
@@ -22,37 +22,37 @@ export interface Operated extends Recorded {
   disconnect(from: string, to: string): Promise<void>;
 }
 
-/** What `Server.deadLetters` says of one device. */
+/** An element of what `Server.deadLetters` returns. */
 interface LettersOfDevice {
   readonly device: string;
   readonly letters: readonly DeadLetter[];
 }
 
-/** What became of a message. */
+/** The outcome of a message. */
 export type Outcome =
-  /** It is safe, and goes to the device as soon as that is there. */
+  /** It is safe, and is sent when the device is connected. */
   | "accepted"
   /** The device has acknowledged it. */
   | "delivered"
   /** Without qos: it was handed to the network. */
   | "sent"
-  /** Without qos: there is no link, and it never will be. */
+  /** Without qos: there is no link, so it is never sent. */
   | "not_sent";
 
-/** A message that was given up. */
+/** A dead letter. */
 export interface DeadLetterView {
   readonly device: string;
   readonly number: number;
-  /** When it was given up, ISO 8601. */
+  /** When it was set aside, ISO 8601. */
   readonly date: string;
   readonly error: string;
   readonly text: string;
 }
 
-/** Who has set a channel, as others are told. */
+/** The author of a setting, as others see it. */
 const setter = ({ may }: Asked): string => may === "own" ? "command" : "web";
 
-/** Routes that send to devices, set their channels and ask them, and drop what waits. */
+/** Routes that send to devices, set their channels, make requests, and drop queued messages. */
 export function actRoutes(server: Operated): Route[] {
   return [
     route("POST", "/api/devices/:id/send", "act", async ({ request, params }) => {
@@ -99,7 +99,7 @@ export function actRoutes(server: Operated): Route[] {
     }),
     ...deadLetterRoutes(server),
     ...linkRoutes(server),
-    // Where to is a path of the server's machine: for those alone who own its files.
+    // The path is on the server's machine, so this is only for the owner of its files.
     route("POST", "/api/backup", "own", async ({ request }) => {
       const { path } = fields(await readJson(request), { path: "string" });
       if (!isAbsolute(path)) {
@@ -171,7 +171,10 @@ function lettersOf({ device, letters }: LettersOfDevice): DeadLetterView[] {
 
 function toNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
-  throw new LocalError("BAD_ARGUMENT", `a dead letter has a number, not ${JSON.stringify(text)}`);
+  throw new LocalError(
+    "BAD_ARGUMENT",
+    `the number of a dead letter must be digits, not ${JSON.stringify(text)}`,
+  );
 }
 
 function linkRoutes(server: Operated): Route[] {

@@ -1,11 +1,11 @@
-/** The API for programs. See `routes.ts` for how errors are answered. */
+/** The API for programs. `routes.ts` turns errors into answers. */
 import type { Device } from "../device.ts";
 import { unknownDevice } from "../runtime/transactions.ts";
 import { viewOf } from "./fleet.ts";
 import { json, type Route, route } from "./routes.ts";
 import type { Seen } from "./seen.ts";
 
-/** Routes that look at devices. */
+/** Routes that show devices. */
 export function deviceRoutes(seen: Seen): Route[] {
   return [
     route("GET", "/api/events", "look", ({ address }) => seen.stream(address)),

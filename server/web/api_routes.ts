@@ -1,4 +1,4 @@
-/** All that programs can ask, over whatever a request has come. */
+/** The whole API, for requests over any transport. */
 import { actRoutes, type Operated } from "./acts.ts";
 import { deviceRoutes } from "./api.ts";
 import { type Deploying, deployRoutes } from "./deploy_routes.ts";
@@ -9,21 +9,21 @@ import { json, type Route, route, Router } from "./routes.ts";
 import { NO_HISTORY, Seen } from "./seen.ts";
 import { Tallies } from "./tallies.ts";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Served extends Operated, Healthy, Deploying {
-  /** How much waits for the store. */
+  /** Number of operations that wait for the store. */
   readonly waiting: number;
 }
 
-/** Further routes. */
+/** Options for further routes. */
 export interface ApiOptions {
-  /** How a bridge to a broker is. */
+  /** The state of the bridge to a broker. */
   bridge?: () => BridgeState;
-  /** Metrics of each device. */
+  /** Whether there are metrics for each device. */
   eachDevice?: boolean;
 }
 
-/** @param signal ends all streams, and what looks at the server */
+/** @param signal Ends all streams and all observation of the server. */
 export function apiRoutes(
   server: Served,
   seen: Seen,
@@ -38,7 +38,7 @@ export function apiRoutes(
     ...actRoutes(server),
     ...deployRoutes(server),
     ...logRoutes(server, signal),
-    // It says nothing about devices, so what restarts servers needs no token.
+    // It reveals nothing about devices, so health checks need no token.
     route("GET", "/healthz", "nothing", async () => {
       const view = await health.look();
       return json(view, view.status === "ok" ? 200 : 503);

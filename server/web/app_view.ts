@@ -1,10 +1,10 @@
-/** What devices run, and what was deployed to them, as the API shows it. */
+/** The applications that devices run, and their deploys, as the API shows them. */
 import type { Device } from "../device.ts";
 import type { DeployView } from "../device_view.ts";
 import type { Deploy, Rollout } from "../firmware/deploy.ts";
 import type { RunningApp } from "../protocol/firmware_lines.ts";
 
-/** What a device runs, and what was deployed to it last. */
+/** The application that a device runs, and its last deploy. */
 export interface AppView {
   readonly device: string;
   readonly connected: boolean;
@@ -12,18 +12,18 @@ export interface AppView {
   readonly deploy?: DeployView;
 }
 
-/** A group that is given an application, as the API shows it: times in ISO 8601. */
+/** A rollout, as the API shows it: times in ISO 8601. */
 export type RolloutView = Omit<Rollout, "begun" | "devices"> & {
   readonly begun: string;
   readonly devices: readonly AppView[];
 };
 
-/** @param devices Those of the group, in its order. */
+/** @param devices The devices of the group, in its order. */
 export function rolloutView({ begun, ...rollout }: Rollout, devices: AppView[]): RolloutView {
   return { ...rollout, begun: begun.toISOString(), devices };
 }
 
-/** Those of one device that are there. */
+/** The same for one device, as far as it is known. */
 export function appsOf({ runs, deployment }: Device): Pick<AppView, "runs" | "deploy"> {
   return { ...(runs && { runs }), ...(deployment && { deploy: viewOf(deployment) }) };
 }

@@ -1,16 +1,16 @@
-/** How often one may guess a password: bounded for each address, and in all by the work that a guess is. */
+/** Limits guesses of the password: for each address, and in all by the work of each guess. */
 
 import { peerOf } from "../transport/address.ts";
 
-/** Guesses that are free, and how long the next ones take, in ms: each time twice as long. */
+/** Number of guesses without delay, and the delay of the next ones in ms, which doubles each time. */
 const FREE = 5;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 60_000;
 
-/** After this many ms without one, wrong guesses are forgotten. */
+/** After this many ms without a guess, wrong guesses are forgotten. */
 const MEMORY = 15 * 60_000;
 
-/** Addresses that are remembered: of more, those that guessed last. */
+/** Most addresses that are remembered: those that guessed last. */
 const MOST_ADDRESSES = 1024;
 
 interface Guesses {
@@ -22,12 +22,15 @@ export class Attempts {
   readonly #guesses = new Map<string, Guesses>();
   readonly #now: () => number;
 
-  /** @param now ms on a clock that never goes back */
+  /** @param now In ms, on a monotonic clock. */
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** For how long an address must wait, in ms; 0: it may guess. A guess counts as wrong until it was right. */
+  /**
+   * Begins a guess. Returns how long the address must wait, in ms; 0: it may guess. A guess counts as wrong until
+   * `succeeded`.
+   */
   begin(address: string): number {
     const key = peerOf(address);
     const now = this.#now();
@@ -45,7 +48,7 @@ export class Attempts {
     return 0;
   }
 
-  /** It was right. */
+  /** The guess was right. */
   succeeded(address: string): void {
     this.#guesses.delete(peerOf(address));
   }

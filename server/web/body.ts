@@ -1,18 +1,18 @@
-/** What a request carries: bounded in size and in time, so that nobody fills the memory or holds a place for long. */
+/** Reads the body of a request, limited in size and time, so that nobody fills the memory or holds a place for long. */
 import { Refusal } from "./routes.ts";
 
-/** Bytes of a body: more than any message or value that is accepted. */
+/** Most bytes of a body: more than any message or value that is accepted. */
 export const MOST_BODY = 64 * 1024;
 
-/** Until it must be there, in ms. */
+/** Time in which it must arrive, in ms. */
 const PATIENCE = 10_000;
 
-/** A body that is an object in JSON. @throws {Refusal} */
+/** Reads a body that is a JSON object. @throws {Refusal} */
 export async function readJson(
   request: Request,
   { most = MOST_BODY, patience = PATIENCE } = {},
 ): Promise<Readonly<Record<string, unknown>>> {
-  // Other types are what a form of a page from elsewhere can send without being asked.
+  // Forms of other sites' pages can send other types without a preflight request.
   if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
     throw new Refusal(415, "BAD_TYPE", "the body must be application/json");
   }
@@ -24,7 +24,7 @@ export async function readJson(
     throw new Refusal(400, "BAD_ARGUMENT", `the body is not JSON: ${(error as Error).message}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Refusal(400, "BAD_ARGUMENT", "the body must be an object");
+    throw new Refusal(400, "BAD_ARGUMENT", "the body must be a JSON object");
   }
   return value as Record<string, unknown>;
 }
@@ -55,9 +55,9 @@ export async function readBody(
       pieces.push(value as Uint8Array<ArrayBuffer>);
     }
   } catch (error) {
-    reader.cancel().catch(() => {}); // the rest is of no interest
+    reader.cancel().catch(() => {}); // the rest is not needed
     if (error instanceof Refusal) throw error;
-    throw new Refusal(400, "BAD_ARGUMENT", "the body was cut off"); // its sender is gone
+    throw new Refusal(400, "BAD_ARGUMENT", "the body was cut off"); // its sender has gone
   } finally {
     clearTimeout(timer);
   }

@@ -2,21 +2,21 @@
 import type { Thing } from "../channels/thing.ts";
 import type { Value } from "../protocol/channel_lines.ts";
 
-/** What one channel of a device is, and should be. */
+/** The reported and desired state of one channel. */
 export interface ChannelView {
   readonly device: string;
   readonly channel: string;
   readonly reported?: Value;
-  /** ISO 8601; null: nobody knows. */
+  /** ISO 8601; null: unknown. */
   readonly reportedAt?: string | null;
   readonly desired?: Value;
-  /** Who has said what it should be. */
+  /** Who set it. */
   readonly by?: string;
   /** ISO 8601. */
   readonly desiredAt?: string;
-  /** Whether the device has taken what is desired, and reports the same since. */
+  /** Whether the device has accepted the desired value, and has reported the same since. */
   readonly met?: boolean;
-  /** Why the device does not take it, in its words. */
+  /** Why the device refuses it, in its words. */
   readonly fault?: string;
 }
 

@@ -1,10 +1,10 @@
-/** The file that says who may open the page: a password for people, tokens for programs. It has neither, only hashes. */
+/** The file that says who may open the page: a password for people, tokens for programs. It holds only their hashes. */
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import type { Right } from "./routes.ts";
 
-/** What a guess costs: 32 MB, and some 100 ms of a core. */
+/** Cost of a guess: 32 MB, and some 100 ms of a core. */
 const COST = { log2N: 15, r: 8, p: 1 };
 
 /** Greatest cost that a file may ask for: 128 MB. */
@@ -12,15 +12,15 @@ const MOST_COST = { log2N: 17, r: 8, p: 4 };
 
 const MOST_TOKENS = 64;
 
-/** Characters of a password. */
+/** Shortest and longest password, in characters. */
 export const SHORTEST_PASSWORD = 8;
 export const LONGEST_PASSWORD = 256;
 
-/** What a token may be for. */
+/** The right that a token may have. */
 export type TokenRight = Extract<Right, "look" | "act">;
 
 interface Token {
-  /** Hex. Tokens have 256 bits: nobody guesses them, so a fast hash will do. */
+  /** Hex. Tokens have 256 bits and cannot be guessed, so a fast hash is enough. */
   readonly sha256: string;
   readonly may: TokenRight;
 }
@@ -37,7 +37,7 @@ export class Credentials {
 
   static readonly none = new Credentials(undefined, new Map());
 
-  /** @throws {LocalError} BAD_ARGUMENT: what is wrong in it */
+  /** @throws {LocalError} BAD_ARGUMENT: what is wrong in the file */
   static parse(text: string): Credentials {
     let json: unknown;
     try {
@@ -47,9 +47,9 @@ export class Credentials {
     }
     const { password, tokens = {}, ...others } = objectOf(json, "it");
     const [other] = Object.keys(others);
-    if (other !== undefined) throw bad(`there is no ${JSON.stringify(other)} in such a file`);
+    if (other !== undefined) throw bad(`there must be no field ${JSON.stringify(other)}`);
     if (password !== undefined) {
-      if (typeof password !== "string") throw bad("password is not a text");
+      if (typeof password !== "string") throw bad("password must be a string");
       parseHash(password);
     }
     const entries = Object.entries(objectOf(tokens, "tokens"));
@@ -60,19 +60,19 @@ export class Credentials {
     );
   }
 
-  /** As the file has it. */
+  /** The text of the file. */
   format(): string {
     const tokens = Object.fromEntries(this.tokens);
     const { password } = this;
     return `${JSON.stringify({ ...(password !== undefined && { password }), tokens }, null, 2)}\n`;
   }
 
-  /** Another password in place of the one there was. @param hash of `hashPassword` */
+  /** Replaces the password. @param hash From `hashPassword`. */
   withPassword(hash: string): Credentials {
     return new Credentials(hash, this.tokens);
   }
 
-  /** Another token. @returns with it the token, which nobody can read from the file */
+  /** Adds a token. @returns the credentials, and the token, which cannot be read from the file */
   withToken(name: string, may: TokenRight): [Credentials, string] {
     if (!/^[\w.-]{1,64}$/.test(name)) throw bad("a token's name is 1 to 64 of a-z A-Z 0-9 _ . -");
     if (this.tokens.has(name)) throw bad(`there is already a token ${name}`);
@@ -91,24 +91,24 @@ export class Credentials {
     return new Credentials(this.password, tokens);
   }
 
-  /** Takes long on purpose. */
+  /** Checks a password; slow on purpose. */
   async isPassword(password: string): Promise<boolean> {
     if (this.password === undefined || password.length > LONGEST_PASSWORD) return false;
     const { hash, ...how } = parseHash(this.password);
     return timingSafeEqual(await derive(password, { ...how, length: hash.length }), hash);
   }
 
-  /** What a token permits; undefined: the token is unknown. */
+  /** The right of a token; undefined: the token is unknown. */
   rightOf(token: string): TokenRight | undefined {
-    const hash = sha256(token); // of a hash that is compared byte by byte nobody learns the token
+    const hash = sha256(token); // a hash may be compared byte by byte: timing reveals nothing of the token
     return [...this.tokens.values()].find(({ sha256 }) => sha256 === hash)?.may;
   }
 }
 
-/** The text that the file keeps in place of a password. @throws {LocalError} BAD_ARGUMENT */
+/** The text that the file keeps instead of a password. @throws {LocalError} BAD_ARGUMENT */
 export async function hashPassword(password: string): Promise<string> {
   if (password.length < SHORTEST_PASSWORD || password.length > LONGEST_PASSWORD) {
-    throw bad(`a password has ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters`);
+    throw bad(`a password must have ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters`);
   }
   const salt = randomBytes(16);
   const hash = await derive(password, { ...COST, salt, length: 32 });
@@ -129,7 +129,7 @@ function parseHash(text: string): Cost & { hash: Buffer } {
   const isFair = cost.log2N >= 10 && cost.r >= 1 && cost.p >= 1 &&
     cost.log2N <= MOST_COST.log2N && cost.r <= MOST_COST.r && cost.p <= MOST_COST.p;
   if (hash === undefined || !isFair) {
-    throw bad("password is not a hash that `web password` has made");
+    throw bad("password must be a hash made by `web password`");
   }
   return { ...cost, salt: Buffer.from(salt!, "base64url"), hash: Buffer.from(hash, "base64url") };
 }
@@ -153,7 +153,7 @@ function tokenOf(name: string, value: unknown): Token {
     throw bad(`token ${JSON.stringify(name)} has no sha256`);
   }
   if (may !== "look" && may !== "act") {
-    throw bad(`token ${JSON.stringify(name)} may "look" or "act"`);
+    throw bad(`token ${JSON.stringify(name)} must have "may": "look" or "act"`);
   }
   return { sha256, may };
 }
@@ -162,7 +162,7 @@ function objectOf(value: unknown, what: string): Record<string, unknown> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  throw bad(`${what} is no object`);
+  throw bad(`${what} must be an object`);
 }
 
 const base64 = (bytes: Buffer) => bytes.toString("base64url");

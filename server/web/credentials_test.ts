@@ -44,10 +44,10 @@ Deno.test("a hash that would cost too much, or too little, is refused", () => {
   for (
     const cost of ["9 8 1", "18 8 1", "15 0 1", "15 9 1", "15 8 0", "15 8 5", "15 8", "-1 8 1"]
   ) {
-    assertThrows(() => Credentials.parse(fileOf(cost)), LocalError, "not a hash", cost);
+    assertThrows(() => Credentials.parse(fileOf(cost)), LocalError, "must be a hash", cost);
   }
-  assertThrows(() => Credentials.parse(fileOf("15 8 1", "A")), LocalError, "not a hash");
-  assertThrows(() => Credentials.parse(fileOf("15 8 1", SALT, "A")), LocalError, "not a hash");
+  assertThrows(() => Credentials.parse(fileOf("15 8 1", "A")), LocalError, "must be a hash");
+  assertThrows(() => Credentials.parse(fileOf("15 8 1", SALT, "A")), LocalError, "must be a hash");
 });
 
 Deno.test("tokens are 64 at most, each with its name, its hash and its right", () => {
@@ -65,14 +65,14 @@ Deno.test("tokens are 64 at most, each with its name, its hash and its right", (
   const sha256 = "0".repeat(64);
   for (
     const [wrong, message] of [
-      ['{"tokens": []}', "tokens is no object"],
-      ['{"tokens": {"a": null}}', 'token "a" is no object'],
-      ['{"tokens": {"a": 1}}', 'token "a" is no object'],
+      ['{"tokens": []}', "tokens must be an object"],
+      ['{"tokens": {"a": null}}', 'token "a" must be an object'],
+      ['{"tokens": {"a": 1}}', 'token "a" must be an object'],
       [`{"tokens": {"a": {"sha256": 1, "may": "look"}}}`, 'token "a" has no sha256'],
       [`{"tokens": {"a": {"sha256": "${sha256}0", "may": "look"}}}`, 'token "a" has no sha256'],
       [`{"tokens": {"a": {"sha256": ["${sha256}"], "may": "look"}}}`, 'token "a" has no sha256'],
-      [`{"tokens": {"a": {"sha256": "${sha256}"}}}`, 'token "a" may "look" or "act"'],
-      ["null", "it is no object"],
+      [`{"tokens": {"a": {"sha256": "${sha256}"}}}`, 'token "a" must have "may": "look" or "act"'],
+      ["null", "it must be an object"],
     ] as const
   ) assertThrows(() => Credentials.parse(wrong), LocalError, message, wrong);
 });

@@ -1,4 +1,4 @@
-/** Applications of devices over the API: what they run, and giving them another one. */
+/** Applications of devices over the API: what they run, and deploys. */
 import type { Rollout, RolloutOptions } from "../firmware/deploy.ts";
 import { inOrder, matching } from "../firmware/group.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -9,14 +9,14 @@ import { fields } from "./fields.ts";
 import type { Watched } from "./fleet.ts";
 import { json, type Route, route } from "./routes.ts";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Deploying extends Watched {
   readonly rollouts: readonly Rollout[];
   rollOut(ids: Iterable<string>, wasm: Uint8Array, options: RolloutOptions): Promise<Rollout>;
   giveUpRollout(id: number): Promise<void>;
 }
 
-/** Of an application, in a body. */
+/** Fields of an application in a body. */
 const APP = {
   wasm: "string",
   name: "string",
@@ -25,7 +25,7 @@ const APP = {
   again: "boolean?",
 } as const;
 
-/** Routes that show what devices run, and give them another application. */
+/** Routes that show what devices run, and deploy applications to them. */
 export function deployRoutes(server: Deploying): Route[] {
   const PATH = "/api/devices/:id/deploy";
   return [
@@ -84,7 +84,7 @@ function unknown(pattern: string): LocalError {
 function rolloutOf({ rollouts }: Deploying, id: string): Rollout {
   const rollout = rollouts.find((one) => String(one.id) === id);
   if (rollout) return rollout;
-  throw new LocalError("BAD_ARGUMENT", `there is no group ${id} that is given an application`);
+  throw new LocalError("BAD_ARGUMENT", `there is no rollout ${id}`);
 }
 
 function viewOf(server: Deploying, rollout: Rollout): RolloutView {
@@ -93,7 +93,7 @@ function viewOf(server: Deploying, rollout: Rollout): RolloutView {
 
 function appOf(server: Deploying, id: string): AppView {
   const device = server.known(id);
-  if (!device) return { device: id, connected: false }; // another server has forgotten it just now
+  if (!device) return { device: id, connected: false }; // another server has just forgotten it
   return { device: id, connected: device.connected, ...appsOf(device) };
 }
 

@@ -12,7 +12,7 @@ import { entryOf, type RecentLog, type TimedEntry } from "./recent_log.ts";
 import { type Right, type Route, route } from "./routes.ts";
 import type { Repeatable, Seen, SeenDevice } from "./seen.ts";
 
-/** Lines that wait for a page that reads slowly: of more, the last. */
+/** Most lines that wait for a slow page: the last ones. */
 const MOST_LINES = 300;
 
 /** A message, or an entry of the log. */
@@ -20,7 +20,7 @@ export type Line =
   | { readonly at: number; readonly way: "in" | "out"; readonly text: string }
   | { readonly at: number; readonly way: "log"; readonly entry: TimedEntry };
 
-/** What a device's channels are. */
+/** A device's channels. */
 export interface ThingView {
   readonly application?: RunningApplication;
   readonly description?: Description;
@@ -28,24 +28,24 @@ export interface ThingView {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** What the stream of a device tells. */
+/** An event of a device's stream. */
 export interface DeviceTold {
   /** ms since 1970, by the server's clock. */
   readonly now: number;
   /** What the viewer may do. */
   readonly may: Right;
-  /** Undefined: it was forgotten, and nothing more is told. */
+  /** Undefined: it was forgotten, and no more events follow. */
   readonly device?: SeenDevice;
   readonly served: readonly LinkTime[];
-  /** Undefined: as it was. */
+  /** Undefined: unchanged. */
   readonly thing?: ThingView;
-  /** Those that have come; at first, the last of the log. */
+  /** New lines; at first, the last lines of the log. */
   readonly lines: readonly Line[];
-  /** How many before them were left out, as nobody read them. */
+  /** How many lines before them were left out, because the page read too slowly. */
   readonly missed: number;
 }
 
-/** The route to it. */
+/** The route of the stream. */
 export function deviceStreamRoute(server: Watched, seen: Seen, recent: RecentLog): Route {
   return route("GET", "/api/devices/:id/events", "look", async ({ params, may, address }) => {
     const device = find(server, params.id);
@@ -73,7 +73,7 @@ class DeviceShown {
   #lines: Line[] = [];
   #missed = 0;
   #hasChanged = false;
-  /** The channels as they were told last, in JSON. */
+  /** The channels that were sent last, in JSON. */
   #told = "";
   #isGone = false;
   #looked = 0;
@@ -116,12 +116,12 @@ class DeviceShown {
     this.#change();
   }
 
-  /** Another server shows something else: perhaps it has other channels. */
+  /** Another server's view has changed: the channels may have changed, too. */
   async #read(): Promise<void> {
     try {
       await this.#around.server.thing(this.#around.device.id);
     } catch (error) {
-      if (!(error instanceof LocalError)) throw error; // a store that fails is told of, and the next change reads again
+      if (!(error instanceof LocalError)) throw error; // a failing store is reported elsewhere, and the next change reads again
     }
     this.#change();
   }

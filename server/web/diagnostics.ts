@@ -1,18 +1,18 @@
-/** What a device has said about itself, as its page shows it. */
+/** A device's diagnostics, as its page shows them. */
 import type { Thing } from "../channels/thing.ts";
 import type { Value } from "../protocol/channel_lines.ts";
 import { DIAGNOSTICS, pairsOf } from "../protocol/diagnostics.ts";
 
-/** One thing. */
+/** One diagnostic. */
 export interface Diagnostic {
   readonly name: string;
   readonly value: Value;
   readonly unit?: string;
-  /** ISO 8601; undefined: it said so when it connected last; null: nobody knows. */
+  /** ISO 8601; undefined: when it last connected; null: unknown. */
   readonly at?: string | null;
 }
 
-/** What is known: what a channel says is newer than the hello of its connection. @param metadata of the last hello */
+/** All known diagnostics; a channel's report is newer than the hello. @param metadata From the last hello. */
 export function diagnosticsOf(thing: Thing, metadata: string): Diagnostic[] {
   const said = new Map(pairsOf(metadata));
   const found = new Map<string, Diagnostic>();

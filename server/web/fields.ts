@@ -1,7 +1,7 @@
 /** Checks the fields of a body, and names the one that is wrong. */
 import { LocalError } from "../protocol/errors.ts";
 
-/** Types of fields; "any" is every value in JSON, and "?" behind a type says that it may be missing. */
+/** Types of fields; "any" is any JSON value, and "?" after a type makes it optional. */
 interface Types {
   string: string;
   number: number;
@@ -20,7 +20,7 @@ type Fields<T extends Readonly<Record<string, Type>>> = {
 };
 
 /**
- * The fields of a body.
+ * Checks the fields of a body.
  *
  * @throws {LocalError} BAD_ARGUMENT: one is missing, has another type, or is unknown
  */
@@ -31,7 +31,9 @@ export function fields<const T extends Readonly<Record<string, Type>>>(
   for (const name of Object.keys(body)) {
     if (!Object.hasOwn(types, name)) {
       throw bad(
-        `there is no field ${JSON.stringify(name)}; there are ${Object.keys(types).join(", ")}`,
+        `there is no field ${JSON.stringify(name)}; the fields are ${
+          Object.keys(types).join(", ")
+        }`,
       );
     }
   }

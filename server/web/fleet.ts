@@ -1,4 +1,4 @@
-/** What is seen of all devices: put together from what the server tells, and who has changed since somebody looked. */
+/** Views of all devices, and which devices have changed since they were last read. */
 import type { Thing } from "../channels/thing.ts";
 import type { Device } from "../device.ts";
 import type { DeviceView } from "../device_view.ts";
@@ -6,7 +6,7 @@ import type { EventListener, ServerEvent } from "../observe/events.ts";
 import { DistantDevice } from "../runtime/distant_device.ts";
 import { appsOf } from "./app_view.ts";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Watched {
   readonly devices: readonly Device[];
   readonly events: { subscribe(listener: EventListener): () => void };
@@ -20,7 +20,7 @@ export function isOwn(device: Device): boolean {
   return !(device instanceof DistantDevice) || device.isHere;
 }
 
-/** What one device looks like now. */
+/** The present view of a device. */
 export function viewOf(device: Device): DeviceView {
   if (device instanceof DistantDevice && !isOwn(device)) return device.view;
   const { id, connected, since, connects, metadata, inbox, outbox, app, deadLetters } = device;
@@ -36,14 +36,14 @@ export function viewOf(device: Device): DeviceView {
   };
 }
 
-/** Devices that have changed since somebody looked; of each of them the last is seen, however often that was. */
+/** Collects the devices that have changed since the last read, each once, however often it changed. */
 export class Changes {
   readonly #server: Watched;
   readonly #changed = new Set<string>();
   readonly #told: () => void;
   readonly #unsubscribe: () => void;
 
-  /** @param changed called when there is something to be looked at, after there was nothing */
+  /** @param changed Called at the first change after a read. */
   constructor(server: Watched, changed: () => void) {
     this.#server = server;
     this.#told = changed;
@@ -53,7 +53,7 @@ export class Changes {
     });
   }
 
-  /** All count as changed. */
+  /** Marks all devices as changed. */
   all(): void {
     this.#add(this.#server.devices.map(({ id }) => id));
   }
@@ -64,7 +64,7 @@ export class Changes {
     if (wasNone && ids.length > 0) this.#told();
   }
 
-  /** The ids of devices that have left the list. */
+  /** Returns the ids of changed devices, and clears the list. */
   take(): string[] {
     const ids = [...this.#changed];
     this.#changed.clear();

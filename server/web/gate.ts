@@ -1,4 +1,4 @@
-/** Decides who may do what: by a session, by a token, or as a program of this machine. */
+/** Decides who may do what: by session, by token, or as a program on this machine. */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { LocalError } from "../protocol/errors.ts";
 import { Attempts } from "./attempts.ts";
@@ -8,28 +8,28 @@ import { fields } from "./fields.ts";
 import type { Recorded } from "./history.ts";
 import { json, Refusal, type Right, type Route, route } from "./routes.ts";
 
-/** For how long a session lasts, in s. */
+/** How long a session lasts, in s. */
 const SESSION = 30 * 24 * 3600;
 
-/** Passwords that are checked at once: each takes 32 MB, and a core. */
+/** Most passwords that are checked at once: each takes 32 MB and a core. */
 const MOST_CHECKS = 2;
 
-/** Bytes of the body that has the password: 4 for each character, and JSON around it. */
+/** Most bytes of the body with the password: 4 for each character, and the JSON around it. */
 const MOST_LOGIN = 4 * LONGEST_PASSWORD + 256;
 
-/** What a gate decides by. */
+/** Options of a gate. */
 export interface GateOptions {
-  /** At first; undefined: nobody needs a password. */
+  /** Initial credentials; undefined: nobody needs a password. */
   readonly credentials: Credentials | undefined;
-  /** What those who are let in may do. */
+  /** What users may do once they are let in. */
   readonly most: Extract<Right, "look" | "act">;
-  /** Whether browsers come over TLS. */
+  /** Whether browsers connect over TLS. */
   readonly isSecure: boolean;
-  /** What signs sessions, at first. */
+  /** The initial secret that signs sessions. */
   readonly secret: Uint8Array;
   /** ms since 1970. */
   date(): number;
-  /** ms on a clock that never goes back. */
+  /** ms on a monotonic clock. */
   now(): number;
 }
 
@@ -39,33 +39,33 @@ export class Gate {
   readonly #cookie: string;
   #credentials: Credentials | undefined;
   #secret: Uint8Array;
-  /** Signs sessions: with another password those of the old one are over. */
+  /** Signs sessions. It depends on the password, so a new password ends old sessions. */
   #key!: Uint8Array;
   #checks = 0;
 
   constructor(options: GateOptions) {
     this.#options = options;
     this.#attempts = new Attempts(options.now);
-    // With this prefix browsers take it from nobody else, and over TLS alone.
+    // With this prefix browsers accept the cookie only from this host, and only over TLS.
     this.#cookie = options.isSecure ? "__Host-holdfast" : "holdfast";
     this.#secret = options.secret;
     this.setCredentials(options.credentials);
   }
 
-  /** Takes over other ones in place of all that there were. */
+  /** Replaces the credentials. */
   setCredentials(credentials: Credentials | undefined): void {
     this.#credentials = credentials;
     const password = credentials?.password ?? "";
     this.#key = createHmac("sha256", this.#secret).update(password).digest();
   }
 
-  /** Another secret signs sessions from now on; those of the old one are over. */
+  /** Replaces the secret that signs sessions, which ends all present sessions. */
   setSecret(secret: Uint8Array): void {
     this.#secret = secret;
     this.setCredentials(this.#credentials);
   }
 
-  /** What the one who asks may do. @throws {Refusal} the token is unknown */
+  /** The right of a request. @throws {Refusal} the token is unknown */
   rightOf(request: Request): Right {
     const credentials = this.#credentials;
     const { most } = this.#options;
@@ -76,14 +76,14 @@ export class Gate {
       const right = token === undefined ? undefined : credentials.rightOf(token);
       if (right === undefined) {
         const headers = { "www-authenticate": "Bearer" };
-        throw new Refusal(401, "BAD_TOKEN", "this token is unknown to the server", headers);
+        throw new Refusal(401, "BAD_TOKEN", "the server does not know this token", headers);
       }
       return most === "act" ? right : "look";
     }
     return this.#hasSession(request) ? most : "nothing";
   }
 
-  /** Routes to come in and go out. */
+  /** Routes to log in and out. */
   routes(): Route[] {
     return [
       route(
@@ -176,7 +176,8 @@ export function makeSecret(): Uint8Array {
 }
 
 /**
- * What signs sessions, kept in the store: so a session outlives the server. Without a database, for this server.
+ * The secret that signs sessions, kept in the store so that sessions outlive the server. Without a database it
+ * lasts as long as this server.
  *
  * @param made The secret if the store has none yet.
  */

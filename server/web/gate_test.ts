@@ -190,7 +190,7 @@ Deno.test("tokens are for programs, look or act, and never more than the page ma
   assertEquals(new Door().may(bearer(actToken)), "act");
   assertEquals(new Door({ most: "look" }).may(bearer(actToken)), "look");
   for (const wrong of ["", "Bearer", "Basic eDp5", `Bearer ${lookToken}x`, "Bearer hft_"]) {
-    assertThrows(() => new Door().may({ authorization: wrong }), Error, "unknown");
+    assertThrows(() => new Door().may({ authorization: wrong }), Error, "does not know");
   }
 });
 
@@ -283,11 +283,11 @@ Deno.test("the file has no password and no token in it, and nothing in it may be
   for (
     const [wrong, message] of [
       ["", "not JSON"],
-      ["[]", "no object"],
-      ['{"passwort": ""}', 'there is no "passwort"'],
-      ['{"password": 1}', "is not a text"],
-      ['{"password": "plain"}', "not a hash"],
-      [`{"password": "scrypt 20 8 1 ${salt} ${"A".repeat(43)}"}`, "not a hash"],
+      ["[]", "must be an object"],
+      ['{"passwort": ""}', 'there must be no field "passwort"'],
+      ['{"password": 1}', "must be a string"],
+      ['{"password": "plain"}', "must be a hash"],
+      [`{"password": "scrypt 20 8 1 ${salt} ${"A".repeat(43)}"}`, "must be a hash"],
       ['{"tokens": {"a": {"sha256": "x", "may": "look"}}}', "no sha256"],
       [`{"tokens": {"a": {"sha256": "${"0".repeat(64)}", "may": "own"}}}`, '"look" or "act"'],
     ] as const
@@ -306,7 +306,7 @@ Deno.test("with another password the sessions of the old one end, and with the s
   assertEquals(door.may({ cookie }), "act");
   door.gate.setCredentials(credentials.withoutToken("robot"));
   assertEquals(door.may({ cookie }), "act");
-  assertThrows(() => door.may({ authorization: `Bearer ${actToken}` }), Error, "unknown");
+  assertThrows(() => door.may({ authorization: `Bearer ${actToken}` }), Error, "does not know");
   door.gate.setCredentials(credentials.withPassword(await hashPassword("another password")));
   assertEquals(door.may({ cookie }), "nothing");
   assertEquals(await codeOf(await door.logIn(PASSWORD)), [403, "BAD_PASSWORD"]);

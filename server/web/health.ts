@@ -1,45 +1,45 @@
-/** Whether a server works: its store takes commits, its event loop is on time. */
+/** Checks whether a server works: its store takes commits, and its event loop is on time. */
 import { HoldfastError } from "../protocol/errors.ts";
 import type { Transaction } from "../store/transaction.ts";
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
 
-/** How often the event loop is looked at, in ms. */
+/** Interval between measurements of the event loop, in ms. */
 const BEAT = 500;
 
-/** Looks that count: of the last ten seconds. */
+/** Number of measurements that count: those of the last ten seconds. */
 const LOOKS = 20;
 
-/** For how long a commit may take until the store does not work, in ms. */
+/** How long a commit may take before the store counts as failing, in ms. */
 const PATIENCE = 2000;
 
-/** One commit answers all who ask meanwhile, and this many ms after it: asking must not wear the disk. */
+/** The result of a commit is used for this many ms, so that health checks do not wear out the disk. */
 const FRESH = 1000;
 
 const KEEP =
   "INSERT INTO web_health VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET checked = excluded.checked";
 const TABLE = "CREATE TABLE IF NOT EXISTS web_health (id BIGINT PRIMARY KEY, checked BIGINT)";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Healthy {
-  /** Silence that is taken for an outage, in ms. */
+  /** Silence that counts as an outage, in ms. */
   readonly timeout: number;
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
 }
 
-/** How a server is. */
+/** The health of a server. */
 export interface HealthView {
   readonly status: "ok" | "failing";
   readonly store: {
     readonly ok: boolean;
-    /** How long it took to write and to read a row, in ms. */
+    /** Time to write and read a row, in ms. */
     readonly commitMs?: number;
     /** What is wrong with it. */
     readonly message?: string;
   };
   readonly eventLoop: {
     readonly ok: boolean;
-    /** How late it was at most in the last ten seconds, in ms. */
+    /** Its largest delay in the last ten seconds, in ms. */
     readonly lateMs: number;
   };
 }
@@ -53,7 +53,7 @@ export class Health {
   #probe: Promise<number> | undefined;
   #last: { at: number; commitMs: number } | undefined;
 
-  /** @param signal ends it */
+  /** @param signal Ends the measurements. */
   constructor(server: Healthy, signal: AbortSignal, clock: Clock = nodePlatform) {
     this.#server = server;
     this.#clock = clock;
@@ -61,15 +61,15 @@ export class Health {
     signal.addEventListener("abort", () => this.#cancel());
   }
 
-  /** How late the event loop was at most in the last ten seconds, in ms. */
+  /** The largest delay of the event loop in the last ten seconds, in ms. */
   get lateMs(): number {
     return Math.max(0, ...this.#late);
   }
 
-  /** How it is now. */
+  /** The present health. */
   async look(): Promise<HealthView> {
     const store = await this.#lookAtStore();
-    // Half of a device's patience: a server that is later than that cuts off healthy devices.
+    // Half the timeout: a server that is later than that disconnects healthy devices.
     const eventLoop = { ok: this.lateMs < this.#server.timeout / 2, lateMs: this.lateMs };
     return { status: store.ok && eventLoop.ok ? "ok" : "failing", store, eventLoop };
   }
@@ -105,7 +105,7 @@ export class Health {
         tx.run(KEEP, date);
         if (this.#isTable) await tx.get("SELECT checked FROM web_health");
       } catch (error) {
-        // It has no database: what it has takes an empty transaction.
+        // A store without a database: an empty transaction tests its commit.
         if (!(error instanceof HoldfastError && error.code === "BAD_ARGUMENT")) throw error;
       }
     });

@@ -1,6 +1,6 @@
 /**
- * When devices had a link, and when the server ran: what the timeline shows. Bounded, and in the store's database where
- * that has one, so that it survives the server. All times are ms since 1970.
+ * When devices had a link, and when the server ran, for the timeline. It is bounded, and kept in the store's database,
+ * if it has one, so that it survives the server. All times are ms since 1970.
  */
 import type { ServerEvent } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -8,27 +8,27 @@ import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import { isOwn, type Watched } from "./fleet.ts";
 
-/** Of a device: of one that flaps, the last. */
+/** Most links of a device: the last ones. */
 const MOST_LINKS = 500;
 
-/** Why the link of a device has ended that sleeps; of one that is not back in time. */
+/** Reasons for the end of a link: the device sleeps; it did not come back from sleep in time. */
 const ASLEEP = "ASLEEP";
 const OVERDUE = "OVERDUE";
 
-/** For how long links are kept. */
+/** How long links are kept, in ms. */
 const LONGEST = 8 * 24 * 3600 * 1000;
 
-/** How often something is written, in ms. */
+/** How often the history is written, in ms. */
 export interface HistoryPace {
-  /** Until what has changed is made safe. */
+  /** Delay before changes are written. */
   readonly soon: number;
-  /** Time between two notes that the server runs: a killed server's links may seem shorter by this. */
+  /** Interval between two notes that the server runs: links of a killed server may seem shorter by this. */
   readonly heartbeat: number;
 }
 
 const PACE: HistoryPace = { soon: 2000, heartbeat: 60_000 };
 
-/** The server's own times, under an id that no device has. */
+/** The id for the server's own times; no device has it. */
 const SERVER = "";
 
 const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
@@ -43,18 +43,24 @@ const TABLE = `CREATE TABLE IF NOT EXISTS web_links (
 const KEEP = `INSERT INTO web_links VALUES (?, ?, ?, ?, ?) ON CONFLICT (device, began)
   DO UPDATE SET ended = excluded.ended, code = excluded.code, boot = excluded.boot`;
 
-/** A time in which a device had a link. */
+/** A period in which a device had a link. */
 export interface LinkTime {
   readonly from: number;
-  /** Undefined: it has it. */
+  /** Undefined: it still has it. */
   readonly to?: number;
-  /** Why it ended, as the log says it: SILENT, for example; ASLEEP: no outage follows; OVERDUE: it was to be a sleep. */
+  /**
+   * Why it ended, as in the log: SILENT, for example; ASLEEP: no outage follows; OVERDUE: the device did not come back
+   * from sleep in time.
+   */
   readonly code?: string;
-  /** The device was started before it: why, as it says, `watchdog` for example, or "". Undefined: it had gone on. */
+  /**
+   * If the device restarted before this link, the reason that it gives, such as `watchdog`, or "". Undefined: it did
+   * not restart.
+   */
   readonly boot?: string;
 }
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Recorded extends Watched {
   transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
 }
@@ -65,25 +71,28 @@ export class History {
   readonly #server: Recorded;
   readonly #clock: Clock;
   readonly #pace: HistoryPace;
-  readonly #links: Links = new Map(); // of each device oldest first
+  readonly #links: Links = new Map(); // by device, oldest first
   readonly #changed = new Map<string, Map<number, LinkTime>>();
-  /** The store has a database, and what an earlier server has noted in it was read. */
+  /** Whether the store has a database, and the notes of an earlier server were read from it. */
   #isDurable = false;
-  /** Until that was read: those that the server knew when this began, and may have lost since to another one. */
+  /**
+   * Until the notes are read: devices that the server knew at the start, which another server may have taken over
+   * since.
+   */
   readonly #known: Set<string>;
-  /** Until then: those that the server has forgotten. */
+  /** Until then: devices that the server has forgotten. */
   readonly #forgotten = new Set<string>();
-  /** Until then: those that slept when this began, and whether they are asleep or overdue. */
+  /** Until then: devices that slept at the start, and whether they are asleep or overdue. */
   readonly #slept = new Map<string, typeof ASLEEP | typeof OVERDUE>();
-  /** Those that were started, and have no connection yet. */
+  /** Devices that have restarted, and have not connected yet. */
   readonly #booted = new Set<string>();
   readonly #unsubscribe: () => void;
   #cancelWrite: (() => void) | undefined;
   #cancelBeat: (() => void) | undefined;
-  /** Resolves when it knows what an earlier server has noted; while the store fails, that takes until it works again. */
+  /** Resolves when the notes of an earlier server were read; while the store fails, that takes until it works again. */
   readonly read: Promise<void>;
 
-  /** Begins to note at once, and to read what an earlier server has noted. */
+  /** Starts to take notes, and to read those of an earlier server. */
   constructor(server: Recorded, clock: Clock, pace = PACE) {
     this.#server = server;
     this.#clock = clock;
@@ -97,7 +106,7 @@ export class History {
     this.#unsubscribe = server.events.subscribe((event) => this.#take(event));
     this.#beat();
     this.read = this.#read();
-    this.read.catch(() => {}); // those who wait for it are told
+    this.read.catch(() => {}); // the callers that wait for it handle the error
   }
 
   async #read(): Promise<void> {
@@ -107,12 +116,12 @@ export class History {
 
   /** Puts an earlier server's notes before those made meanwhile. */
   #follow(kept: Links): void {
-    // A server that was killed could not say that its links ended.
+    // A killed server could not note that its links ended.
     const killed = kept.get(SERVER)?.at(-1)?.to ?? 0;
     const own = [...this.#links];
     for (const [id, links] of kept) {
       const isKnown = id === SERVER || this.#known.has(id) || this.#server.known(id) !== undefined;
-      if (!isKnown) this.#forget(id); // the server has, and was killed before that was noted here
+      if (!isKnown) this.#forget(id); // the server has forgotten it, and was killed before that was noted here
       if (this.#forgotten.has(id)) continue;
       this.#links.set(id, links);
       this.#end(id, killed, this.#slept.get(id) ?? "LOST");
@@ -135,8 +144,8 @@ export class History {
   }
 
   /**
-   * A server that was killed may not have noted the last link of a device, nor that this ended in a sleep. The store
-   * knows whether the device sleeps. If that differs from what is noted, a link of a moment stands for what nobody saw.
+   * A killed server may not have noted the last link of a device, nor that it ended in a sleep. The store knows whether
+   * the device sleeps. If that differs from the notes, a very short link stands for what was not noted.
    */
   #addUnseen(id: string, killed: number): void {
     const { code, to } = this.#links.get(id)!.at(-1)!;
@@ -159,13 +168,13 @@ export class History {
     return this.of(SERVER);
   }
 
-  /** Ends it, before the server is closed. While the store fails, that takes until it works again. */
+  /** Stops taking notes, before the server is closed. While the store fails, that takes until it works again. */
   async close(): Promise<void> {
     this.#unsubscribe();
     this.#cancelBeat?.();
     const now = this.#clock.date();
     for (const id of this.#links.keys()) this.#end(id, now, "CLOSED");
-    await this.read.catch(() => {}); // nothing is written then
+    await this.read.catch(() => {}); // then nothing is written
     await this.#write();
   }
 
@@ -181,7 +190,7 @@ export class History {
     else if (event.event === "forgotten") this.#forget(event.device);
   }
 
-  /** It was started: before its next connection, or in dialect 1 before the one that it has. */
+  /** A device has restarted: before its next connection, or in dialect 1 before its present one. */
   #boot(id: string): void {
     const links = this.#links.get(id);
     const last = links?.at(-1);
@@ -192,7 +201,7 @@ export class History {
 
   #begin(id: string, now: number, boot?: string): void {
     const links = this.#links.get(id) ?? [];
-    const from = Math.max(now, (links.at(-1)?.from ?? -1) + 1); // somebody may set the date back
+    const from = Math.max(now, (links.at(-1)?.from ?? -1) + 1); // the date may have been set back
     this.#end(id, from);
     const link = { from, ...(boot !== undefined && { boot }) };
     links.push(link);
@@ -210,7 +219,7 @@ export class History {
     this.#note(id, ended);
   }
 
-  /** It was not a sleep, or is not one any more. */
+  /** The gap was not a sleep, or is not one any more. */
   #overdue(id: string): void {
     const links = this.#links.get(id);
     const last = links?.at(-1);
@@ -239,7 +248,7 @@ export class History {
     this.#cancelWrite ??= this.#clock.after(this.#pace.soon, () => void this.#write());
   }
 
-  /** The table shows for how long the server has run, should it be killed. */
+  /** Notes that the server runs, so that the table shows until when if it is killed. */
   #beat(): void {
     this.#cancelBeat = this.#clock.after(this.#pace.heartbeat, () => {
       this.#note(SERVER, { ...this.served.at(-1)!, to: this.#clock.date() });
@@ -270,12 +279,15 @@ export class History {
   }
 }
 
-/** Whether a transaction has failed as the server has ended, while its store failed perhaps: which it has told. */
+/**
+ * Whether a transaction failed because the server has ended, perhaps while its store failed; both are reported
+ * elsewhere.
+ */
 export function isOver(error: unknown): boolean {
   return error instanceof LocalError && ["CLOSED", "STORE_FAILED"].includes(error.code);
 }
 
-/** The table's rows since then; undefined: there cannot be a table. */
+/** Rows of the table since a time; undefined: the store has no tables. */
 async function load(server: Recorded, since: number): Promise<Links | undefined> {
   const links: Links = new Map();
   try {
@@ -301,7 +313,7 @@ async function load(server: Recorded, since: number): Promise<Links | undefined>
   return links;
 }
 
-/** Why a device was started, as its metadata say. */
+/** Why a device restarted, according to its metadata. */
 function reasonIn(metadata = ""): string {
   return metadata.match(/(?:^| )reset=(\S+)/)?.[1] ?? "";
 }

@@ -1,17 +1,16 @@
-/** Which requests are answered at all: a page from elsewhere must not use a visitor's browser to look in here. */
+/** Decides which requests are answered at all: another site's page must not use a visitor's browser to get in. */
 
-/** Under which names the page is opened. */
+/** The names under which the page is opened. */
 export interface Names {
   /** http or https. */
   readonly scheme: string;
-  /** Where it is for others, if that is told: behind a proxy, or by a name. */
+  /** Its public address, if given: behind a proxy, or by a name. */
   readonly url?: URL | undefined;
 }
 
 /**
- * Whether a request was meant for this page. A name that somebody else has made to point here (DNS rebinding) is none
- * of ours, and what pages from elsewhere send has their origin. An address is no name: nobody can make it point
- * elsewhere.
+ * Whether a request was meant for this page. A name that somebody else made point here (DNS rebinding) is refused,
+ * and so are requests whose origin is another site. IP addresses are accepted: nobody can make one point elsewhere.
  */
 export function isForUs(request: Request, { scheme, url }: Names): boolean {
   const host = (request.headers.get("host") ?? "").toLowerCase();
@@ -19,7 +18,7 @@ export function isForUs(request: Request, { scheme, url }: Names): boolean {
   const origin = request.headers.get("origin");
   const site = request.headers.get("sec-fetch-site");
   if (origin !== null && origin !== `${scheme}://${host}` && origin !== url?.origin) return false;
-  // A link from elsewhere may open the page, and no more.
+  // A link on another site may open the page, but do nothing else.
   const isVisit = request.headers.get("sec-fetch-mode") === "navigate" &&
     request.headers.get("sec-fetch-dest") === "document" && request.method === "GET";
   return isVisit || site === null || site === "same-origin" || site === "none";

@@ -1,4 +1,4 @@
-/** What happens at the server, told to programs as it happens. */
+/** Streams the server's events to programs. */
 import type { Device } from "../device.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { nodePlatform } from "../transport/node.ts";
@@ -8,7 +8,7 @@ import { Places } from "./stream_places.ts";
 import { type Route, route } from "./routes.ts";
 import { PATIENCE, QUIET } from "./stream.ts";
 
-/** Most events that wait for one reader; further ones are left out, and counted. */
+/** Most events that wait for one reader; further ones are dropped and counted. */
 const MOST_WAITING = 1000;
 
 const encoder = new TextEncoder();
@@ -22,16 +22,19 @@ export interface MessageEvent {
   readonly text: string;
 }
 
-/** What a stream tells: an event with its time, in ISO 8601; or how many were left out, as nobody read them. */
+/**
+ * An element of a stream: an event with its time, in ISO 8601; or how many were dropped because the reader was too
+ * slow.
+ */
 export type LogEvent =
   | ((ServerEvent | MessageEvent) & { time: string })
   | { time: string; event: "missed"; count: number };
 
-/** Which events somebody wants. */
+/** The events that a reader wants. */
 interface Wanted {
   device(id: string | undefined): boolean;
   event(name: string): boolean;
-  /** Messages as well. */
+  /** Whether to include messages. */
   readonly messages: boolean;
 }
 
@@ -51,7 +54,7 @@ export function logRoutes(server: Watched, signal: AbortSignal): Route[] {
   ];
 }
 
-/** Any of these devices, and any of these events; where none is said, all but messages: these are asked for. */
+/** The devices and events that a query names; by default all devices, and all events but messages. */
 function wantedOf(query: URLSearchParams): Wanted {
   const [ids, names] = [new Set(query.getAll("device")), new Set(query.getAll("event"))];
   return {
@@ -61,7 +64,7 @@ function wantedOf(query: URLSearchParams): Wanted {
   };
 }
 
-/** @param ended called once, when nothing more is told */
+/** @param ended Called once, at the end of the stream. */
 export function stream(
   server: Watched,
   wanted: Wanted,
@@ -71,17 +74,17 @@ export function stream(
     clock?: Pick<Clock, "after" | "date">;
   },
 ): ReadableStream<Uint8Array> {
-  const waiting: string[] = [":\n\n"]; // at once, so that it is known that it began
+  const waiting: string[] = [":\n\n"]; // sent at once, so that the reader knows that it began
   let missed = 0;
-  let unread = 0; // for this many ms nobody has read what waits
+  let unread = 0; // for how many ms the reader has not read
   let end = () => {};
-  /** The reader waits for this. */
+  /** Set while the reader waits for data. */
   let hungry: (() => void) | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {
       let cancel = () => {};
       const beat = () => {
-        if (waiting.length === 0) say(":\n\n"); // both ends learn so that the other one is gone
+        if (waiting.length === 0) say(":\n\n"); // so that both ends notice when the other one is gone
         else if ((unread += QUIET) >= PATIENCE) return close();
         plan();
       };
@@ -132,7 +135,7 @@ export function stream(
   }, { highWaterMark: 0 });
 }
 
-/** Tells of the messages of all devices that are wanted, also of those that the server comes to know later. */
+/** Reports the messages of all wanted devices, including those that the server comes to know later. */
 export function watchMessages(
   server: Watched,
   wanted: Wanted,

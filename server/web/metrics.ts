@@ -1,4 +1,4 @@
-/** Metrics for Prometheus. Each scrape looks at the server as it is then; only counts are kept between scrapes. */
+/** Metrics for Prometheus. Each scrape reads the server's present state; only counters are kept between scrapes. */
 import { cpuUsage } from "node:process";
 import type { Registry } from "prom-client";
 import type { Device } from "../device.ts";
@@ -6,7 +6,7 @@ import type { Health } from "./health.ts";
 import { type Route, route } from "./routes.ts";
 import type { Tallies } from "./tallies.ts";
 
-/** How a bridge to a broker is. */
+/** The state of a bridge to a broker. */
 export interface BridgeState {
   readonly connectedSince: Date | undefined;
   readonly connects: number;
@@ -17,15 +17,15 @@ export interface BridgeState {
   readonly givenUp: number;
 }
 
-/** What a scrape looks at. */
+/** What a scrape reads. */
 export interface Measured {
   readonly tallies: Tallies;
   readonly health: Health;
-  /** How much waits for the store. */
+  /** Number of operations that wait for the store. */
   waiting(): number;
   /** Undefined: there is no bridge. */
   bridge?(): BridgeState;
-  /** Metrics of each device, too: their number is bounded by the number of devices alone. */
+  /** Whether to add metrics for each device; only the number of devices bounds theirs. */
   readonly eachDevice: boolean;
 }
 
@@ -37,23 +37,23 @@ interface Metric {
   values(): Iterable<readonly [value: number, ...labels: string[]]>;
 }
 
-/** What one scrape has seen of the devices. */
+/** The state of the devices in one scrape. */
 type Look = ReturnType<Tallies["look"]>;
 
-/** Route to all metrics. */
+/** The route of all metrics. */
 export function metricsRoute(measured: Measured): Route {
   let registry: Promise<Registry> | undefined;
   let now: Look;
   return route("GET", "/metrics", "look", async () => {
     const all = await (registry ??= register(measured, () => now));
-    now = measured.tallies.look(); // once for all of them
+    now = measured.tallies.look(); // once for all metrics
     return new Response(await all.metrics(), {
       headers: { "content-type": all.contentType, "cache-control": "no-store" },
     });
   });
 }
 
-/** Loaded with the first scrape. @param look at what this scrape has seen */
+/** The library is loaded with the first scrape. @param look Returns the state of this scrape. */
 async function register(measured: Measured, look: () => Look): Promise<Registry> {
   const { Counter, Gauge, Registry } = await import("prom-client");
   const registry = new Registry();
@@ -73,7 +73,7 @@ async function register(measured: Measured, look: () => Look): Promise<Registry>
   return registry;
 }
 
-/** Every metric there is, without the prefix of its name. */
+/** All metrics, without the prefix of their names. */
 function metricsOf(measured: Measured, look: () => Look): Metric[] {
   const { tallies, health, bridge, eachDevice } = measured;
   return [

@@ -62,7 +62,9 @@ Deno.test("what a body may have is what is described", async () => {
       return (await response.json()).message as string;
     };
     const refusal = await message({ nothing: 1 });
-    const names = /^there is no field "nothing"; there are (.*)$/.exec(refusal)![1]!.split(", ");
+    const names = /^there is no field "nothing"; the fields are (.*)$/.exec(refusal)![1]!.split(
+      ", ",
+    );
     for (const name of names) {
       // Whatever the code asks for is required there, too.
       const wrong = wrongValue(schema, { [name]: 1, nothing: 1 });

@@ -1,4 +1,4 @@
-/** The page's files. Browsers know no types: those are taken out, and nothing else is built. */
+/** The page's files. Types are stripped for browsers; there is no other build step. */
 import { stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -11,17 +11,17 @@ const TYPES: Readonly<Record<string, string>> = {
   ts: "text/javascript; charset=utf-8",
 };
 
-/** Where files are that are not under their own names. */
+/** Paths of files that are not served under their own names. */
 const PATHS: Readonly<Record<string, string>> = {
   "index.html": "/",
   "device.html": "/devices/:id",
   "login.html": "/login",
 };
 
-/** Modules of the server's that the page uses, too. They lie beside `web`, and are served beside `page`. */
+/** Modules of the server that the page uses, too. They lie beside `web`, and are served beside `page`. */
 const SHARED = ["protocol/name_order.ts"];
 
-/** At the beginning of each page's head. */
+/** Inserted at the start of each page's head. */
 const HEAD = `
     <meta charset="utf-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -30,10 +30,13 @@ const HEAD = `
     <link rel="stylesheet" href="/parts/style.css">
     <link rel="stylesheet" href="/page/style.css">`;
 
-/** What a module loads at once; types are taken out of it before. */
+/** Static imports of a module, after its types are stripped. */
 const IMPORT = /^(?:import|export) (?:[^"]*? from )?"(.+?)";/gm;
 
-/** What the page may load, and from where: only its own files. Text of devices is never markup; if it were, it could do nothing. */
+/**
+ * Content security policy: the page may load only its own files. Text from devices is never inserted as markup; if it
+ * were, it could do nothing.
+ */
 const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HEADERS = {
@@ -43,7 +46,7 @@ const HEADERS = {
   "x-content-type-options": "nosniff",
 } as const;
 
-/** Routes to all files of the page. They are no secret: anybody may have them. */
+/** Routes of all files of the page. They are not secret: anybody may read them. */
 export async function pageRoutes(): Promise<Route[]> {
   const files = new Map<string, { type: string; text: string }>();
   for (const folder of ["page", "parts"]) {
@@ -67,7 +70,7 @@ export async function pageRoutes(): Promise<Route[]> {
   return [...routes, ...await plotRoutes()];
 }
 
-/** A page with what all have, and with all modules that its script needs, so that they are asked for at once. */
+/** Adds the common head to a page, and preloads all modules of its script. */
 function withHead(html: string, read: (path: string) => string | undefined): string {
   const [, script] = html.match(/<script type="module" src="(.+?)">/)!;
   const modules = new Set([script!]);
@@ -83,7 +86,7 @@ function withHead(html: string, read: (path: string) => string | undefined): str
   return html.replace("<head>", `<head>${HEAD}${preloads.join("")}`);
 }
 
-/** The library that draws curves: its script as a module, and its style. Only a device's page asks for it. */
+/** Routes of the library that draws curves: its script as a module, and its style. Only a device's page loads it. */
 async function plotRoutes(): Promise<Route[]> {
   const read = (name: string) =>
     Deno.readTextFile(fileURLToPath(import.meta.resolve(`uplot/dist/${name}`)));

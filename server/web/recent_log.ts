@@ -1,12 +1,12 @@
-/** The last log entries of each device, in memory: for a page that is opened when something has happened. */
+/** The last log entries of each device, in memory, for pages that are opened later. */
 import type { ServerEvent } from "../observe/events.ts";
 import { isLogged, type LogEntry } from "../observe/log.ts";
 import type { Watched } from "./fleet.ts";
 
-/** Of each device. */
+/** Most entries of each device. */
 const MOST_ENTRIES = 30;
 
-/** Longest message in UTF-16 units: what one device says is not to fill the memory. */
+/** Longest message in UTF-16 units, so that one device cannot fill the memory. */
 const LONGEST = 500;
 
 /** An entry, with its time in ms since 1970. */
@@ -28,7 +28,7 @@ export class RecentLog {
     });
   }
 
-  /** Oldest first. */
+  /** The entries of a device, oldest first. */
   of(device: string): readonly TimedEntry[] {
     return this.#entries.get(device) ?? [];
   }

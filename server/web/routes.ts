@@ -1,32 +1,33 @@
-/** Which requests are answered, with what, and for whom: a table of routes, each with the right that it takes. */
+/** The table of routes, each with the right that it requires, and how requests are answered. */
 import { HoldfastError } from "../protocol/errors.ts";
 
 /**
- * Rights: those who may act may also look. The owner of the server's files may also do what concerns files.
+ * Rights, each including the previous ones. Only the owner of the server's files ("own") may do what
+ * concerns files.
  */
 export type Right = "nothing" | "look" | "act" | "own";
 
 const RANK: Readonly<Record<Right, number>> = { nothing: 0, look: 1, act: 2, own: 3 };
 
-/** A request for which there is a route. */
+/** A request that matches a route. */
 export interface Asked<Names extends string = string> {
   readonly request: Request;
-  /** The parts of the path that the route names, decoded. */
+  /** The named parts of the path, decoded. */
   readonly params: Readonly<Record<Names, string>>;
   readonly query: URLSearchParams;
-  /** What the one who asks may do. */
+  /** The right of whoever asks. */
   readonly may: Right;
-  /** The address that asks, without its port; undefined: a socket of this machine's. */
+  /** The client's address, without its port; undefined: a Unix socket on this machine. */
   readonly address: string | undefined;
 }
 
-/** One line of the table. */
+/** A row of the table. */
 export interface Route {
   readonly method: "GET" | "POST" | "DELETE";
   /** Segments; `:name` stands for any one: `/api/devices/:id/send`. */
   readonly path: string;
   readonly needs: Right;
-  /** @throws {Refusal} @throws {HoldfastError} becomes an answer that says so */
+  /** @throws {Refusal} @throws {HoldfastError} Both become answers. */
   answer(asked: Asked): Response | Promise<Response>;
 }
 
@@ -35,7 +36,7 @@ type Names<Path extends string> = Path extends `${string}/:${infer Name}/${infer
   : Path extends `${string}/:${infer Name}` ? Name
   : never;
 
-/** A route that knows the names in its path. */
+/** Makes a route whose types know the names in its path. */
 export function route<Path extends string>(
   method: Route["method"],
   path: Path,
@@ -45,9 +46,9 @@ export function route<Path extends string>(
   return { method, path, needs, answer };
 }
 
-/** An answer that says why there is no other. */
+/** An error that becomes an answer with its reason. */
 export class Refusal extends Error {
-  /** @param code for programs, as those of `LocalError` */
+  /** @param code For programs, like those of `LocalError`. */
   constructor(
     readonly status: number,
     readonly code: string,
@@ -88,7 +89,7 @@ export function json(value: unknown, status = 200, headers: HeadersInit = {}): R
   return Response.json(value, { status, headers: { ...API, ...headers } });
 }
 
-/** What has gone wrong, as an answer. */
+/** Turns an error into an answer. */
 export function refused(error: unknown): Response {
   if (error instanceof Refusal) {
     const { status, code, message, headers } = error;
@@ -98,7 +99,7 @@ export function refused(error: unknown): Response {
   return json({ code: error.code, message: error.message }, STATUSES[error.code] ?? 500);
 }
 
-/** The one who asks, as far as known. */
+/** Who asks, as far as known. */
 export type Asker = Pick<Asked, "may" | "address">;
 
 export class Router {
@@ -108,7 +109,7 @@ export class Router {
     this.#routes = routes.map((route) => ({ route, segments: route.path.split("/") }));
   }
 
-  /** Never rejects for what a request has. */
+  /** Answers a request. Never rejects because of its contents. */
   async answer(request: Request, asker: Asker): Promise<Response> {
     try {
       const response = await this.#answer(request, asker);
@@ -135,7 +136,7 @@ export class Router {
       check(asker.may, route.needs);
       return route.answer({ request, params, query, ...asker });
     }
-    if (allowed.length === 0) throw new Refusal(404, "NOT_FOUND", "there is no such page");
+    if (allowed.length === 0) throw new Refusal(404, "NOT_FOUND", "there is nothing at this path");
     const allow = allowed.join(", ");
     throw new Refusal(405, "BAD_METHOD", `this path takes only ${allow}`, { allow });
   }

@@ -1,4 +1,4 @@
-/** What is seen of the devices and their past, at once and as it changes. */
+/** Streams the devices and their history, first everything and then the changes. */
 import type { Device } from "../device.ts";
 import type { DeviceView } from "../device_view.ts";
 import { Changes, viewOf, type Watched } from "./fleet.ts";
@@ -8,28 +8,28 @@ import { type Shown, streamOf } from "./stream.ts";
 
 /** A device as the stream shows it. */
 export interface SeenDevice extends DeviceView {
-  /** Its links, oldest first; in a change, those that are not as they were. */
+  /** Its links, oldest first; in a change, only the changed ones. */
   readonly links: readonly LinkTime[];
 }
 
-/** What the stream tells. */
+/** An event of the stream. */
 export interface Told {
   /** ms since 1970, by the server's clock. */
   readonly now: number;
-  /** When the server ran, oldest first; in a change, what is not as it was. */
+  /** When the server ran, oldest first; in a change, only what has changed. */
   readonly served: readonly LinkTime[];
-  /** All, at first; then those that have changed. */
+  /** First all devices, then those that have changed. */
   readonly devices: readonly SeenDevice[];
-  /** Ids of those that were forgotten. */
+  /** Ids of devices that were forgotten. */
   readonly gone?: readonly string[];
 }
 
-/** What a stream shows: all of it once more, as changes, after `again`. */
+/** The source of a stream; `again` makes it send everything again as changes. */
 export interface Repeatable extends Shown {
   again(): void;
 }
 
-/** undefined where no history was asked for. */
+/** No history, for readers that did not ask for it. */
 export const NO_HISTORY: Past = { of: () => [], served: [] };
 
 type Past = Pick<History, "of" | "served">;
@@ -39,10 +39,10 @@ export class Seen {
   readonly #history: Past;
   readonly #signal: AbortSignal;
   readonly #places = new Places();
-  /** Tell those who look everything again. */
+  /** Functions that make open streams send everything again. */
   readonly #again = new Set<() => void>();
 
-  /** @param signal ends all streams */
+  /** @param signal Ends all streams. */
   constructor(server: Watched, history: Past, signal: AbortSignal) {
     this.#server = server;
     this.#history = history;
@@ -53,17 +53,19 @@ export class Seen {
     return this.#server.devices;
   }
 
-  /** @param since links that ended before are left out: ms since 1970 */
+  /** @param since Links that ended before are left out; ms since 1970. */
   of(device: Device, since = 0): SeenDevice {
     return { ...viewOf(device), links: after(this.#history.of(device.id), since) };
   }
 
-  /** Since then, or ever, when the server ran. */
+  /** When the server ran, since a time. */
   served(since = 0): readonly LinkTime[] {
     return after(this.#history.served, since);
   }
 
-  /** Everything, and then all that changes. @param address that asks @throws {Refusal} there are too many */
+  /**
+   * A stream of everything, then of changes. @param address The client's address. @throws {Refusal} there are too many
+   */
   stream(address: string | undefined): Response {
     return this.open(address, (changed) => {
       const changes = new Changes(this.#server, changed);
@@ -92,12 +94,12 @@ export class Seen {
     });
   }
 
-  /** The history of all devices has grown at its beginning: viewers are told of all devices again. */
+  /** The history of all devices has grown at its beginning: streams send all devices again. */
   again(): void {
     for (const again of this.#again) again();
   }
 
-  /** A stream to one who looks. @throws {Refusal} there are too many */
+  /** Opens a stream. @throws {Refusal} there are too many */
   open(address: string | undefined, begin: (changed: () => void) => Repeatable): Response {
     return this.#places.take(address, (ended) =>
       streamOf((changed) => {

@@ -1,29 +1,31 @@
-/** The one stream of changes to a page: server-sent events. A page that reads slowly gets fewer of them, and no older ones. */
+/** A stream of changes to a page, as server-sent events. A slow page gets fewer events, but never stale ones. */
 
 import { nodePlatform } from "../transport/node.ts";
 import type { Clock } from "../transport/platform.ts";
 
-/** Between two events, in ms: a device that changes faster is seen as it is then. */
+/** Interval between two events, in ms; of faster changes only the last is seen. */
 const INTERVAL = 250;
 
-/** After this many ms without anything a comment is sent: so both ends learn that the other one is gone. */
+/** After this many ms of silence a comment is sent, so that both ends notice when the other one is gone. */
 export const QUIET = 15_000;
 
-/** One who has read nothing for this many ms is cut off: its place is for others. */
+/** A reader that has read nothing for this many ms is disconnected to make room for others. */
 export const PATIENCE = 60_000;
 
 const encoder = new TextEncoder();
 
-/** What a stream shows. */
+/** The source of a stream. */
 export interface Shown {
-  /** Everything, for one who has seen nothing. */
+  /** Everything, for a new reader. */
   all(): unknown;
-  /** What has changed since the last look; undefined: nothing. */
+  /** What has changed since the last call; undefined: nothing. */
   changes(): unknown;
   close(): void;
 }
 
-/** An answer that goes on until its reader, or `signal`, ends it. @param begin called with what tells of changes */
+/**
+ * An answer that lasts until its reader or `signal` ends it. @param begin Called with a function that reports changes.
+ */
 export function streamOf(
   begin: (changed: () => void) => Shown,
   signal: AbortSignal,
@@ -37,7 +39,7 @@ export function streamOf(
     start(controller) {
       const send = (text: string) => controller.enqueue(encoder.encode(text));
       const look = () => {
-        if ((controller.desiredSize ?? 0) <= 0) { // it has not read the last one
+        if ((controller.desiredSize ?? 0) <= 0) { // the last event was not read yet
           stalled += INTERVAL;
           return stalled < PATIENCE ? plan(INTERVAL) : close();
         }

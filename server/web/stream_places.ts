@@ -1,11 +1,11 @@
-/** Streams that are open at once: bounded in all, and for each address. */
+/** Limits the number of open streams: in all, and for each address. */
 import { isLoopback, peerOf } from "../transport/address.ts";
 import { Refusal } from "./routes.ts";
 
-/** In all. */
+/** Most open streams in all. */
 export const MOST_STREAMS = 64;
 
-/** Of one address; in IPv6, of one network. */
+/** Most open streams of one address; in IPv6, of one network. */
 export const MOST_OF_ONE = 16;
 
 export class Places {
@@ -13,10 +13,11 @@ export class Places {
   #all = 0;
 
   /**
-   * Begins a stream.
+   * Opens a stream.
    *
-   * @param address that asks; undefined, or this machine's: a proxy may be there, so only the bound in all counts
-   * @param begin Given a function to call, once, when the stream has ended
+   * @param address The client's address. Undefined, or this machine's: it may be a proxy, so only the total limit
+   * applies.
+   * @param begin Called with a function to call, once, when the stream has ended.
    * @throws {Refusal} there are too many
    */
   take(address: string | undefined, begin: (ended: () => void) => Response): Response {
@@ -37,7 +38,7 @@ export class Places {
     try {
       return begin(ended);
     } catch (error) {
-      ended(); // it has not begun
+      ended(); // it did not begin
       throw error;
     }
   }

@@ -1,13 +1,13 @@
-/** Counts of what has happened at a server since its start. */
+/** Counts a server's events since its start. */
 import type { Device } from "../device.ts";
 import { type MessageCounts, noMessages } from "../link/counts.ts";
 import type { ServerEvent } from "../observe/events.ts";
 import { isOwn, type Watched } from "./fleet.ts";
 
-/** Codes beside each other, of one event: more than there are. Somebody's application may make up any. */
+/** Most codes counted for one event: more than exist, but applications may make up others. */
 const MOST_CODES = 64;
 
-/** For a code beyond these. */
+/** Stands for codes beyond these. */
 const OTHER = "OTHER";
 
 /** Events that are counted, each with its codes. */
@@ -35,25 +35,25 @@ export class Tallies {
   readonly #events = new Map<string, Map<string, number>>(
     COUNTED.map((event) => [event, new Map()]),
   );
-  /** Devices as they were last seen: what they have counted remains when they are forgotten. */
+  /** Devices as they were last seen, so that their counts remain when they are forgotten. */
   #known = new Map<string, Device>();
   readonly #gone = noMessages();
   /** Whether the store currently accepts nothing. */
   storeFails = false;
 
-  /** @param signal ends it */
+  /** @param signal Ends the counting. */
   constructor(server: Watched, signal: AbortSignal) {
     this.#server = server;
     const end = server.events.subscribe((event) => this.#take(event));
     signal.addEventListener("abort", end);
   }
 
-  /** How often an event has happened, by its codes; "" where it has none. */
+  /** How often an event has happened, by code; "" if it has none. */
   of(event: Counted): ReadonlyMap<string, number> {
     return this.#events.get(event)!;
   }
 
-  /** Messages of all devices, also of those that this server has no longer; and the devices that it has. */
+  /** Message counts of all devices, including those that this server no longer has; and the devices that it has. */
   look(): { messages: MessageCounts; devices: readonly Device[] } {
     const devices = this.#server.devices.filter(isOwn);
     this.#known = new Map(devices.map((device) => [device.id, device]));

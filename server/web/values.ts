@@ -1,16 +1,16 @@
-/** What numbers channels had over time, in memory: the newer, the finer. */
+/** Numeric values of channels over time, in memory: newer ones at a finer resolution. */
 import type { Watched } from "./fleet.ts";
 
-/** Points of a channel; when there are more, every other one of the older half is dropped. */
+/** Most points of a channel; beyond it, every other one of the older half is dropped. */
 const MOST_POINTS = 300;
 
-/** Channels of a device: of more, those that were told last. */
+/** Most channels of a device: those reported last. */
 const MOST_CHANNELS = 16;
 
-/** Devices: of more, those that told last. */
+/** Most devices: those that reported last. */
 const MOST_DEVICES = 1000;
 
-/** When, in ms since 1970, and what it was. */
+/** A time in ms since 1970, and the value. */
 export type Point = readonly [at: number, value: number];
 
 export class Values {
@@ -28,7 +28,7 @@ export class Values {
     });
   }
 
-  /** Oldest first. */
+  /** The points of a channel, oldest first. */
   of(device: string, channel: string): readonly Point[] {
     return this.#devices.get(device)?.get(channel) ?? [];
   }
@@ -40,7 +40,7 @@ export class Values {
   #add(device: string, channel: string, point: Point): void {
     const channels = latest(this.#devices, device, () => new Map<string, Point[]>(), MOST_DEVICES);
     const points = latest(channels, channel, (): Point[] => [], MOST_CHANNELS);
-    // Stamped values may come late, and are put where they belong.
+    // Stamped values may come late, and are inserted in their place.
     let place = points.length;
     while (place > 0 && points[place - 1]![0] > point[0]) place--;
     points.splice(place, 0, point);
@@ -50,7 +50,7 @@ export class Values {
   }
 }
 
-/** An entry that is there, or made; it is the last one now, and of too many the first has gone. */
+/** Gets or makes an entry and moves it to the end; removes the first if there are too many. */
 function latest<T>(map: Map<string, T>, key: string, make: () => T, most: number): T {
   const value = map.get(key) ?? make();
   map.delete(key);
@@ -59,7 +59,7 @@ function latest<T>(map: Map<string, T>, key: string, make: () => T, most: number
   return value;
 }
 
-/** Switches are numbers, too. */
+/** The number of a value; switches count as numbers. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === "boolean") return Number(value);
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;

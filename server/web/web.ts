@@ -1,4 +1,4 @@
-/** The page that shows what becomes of devices, and the same for programs, over HTTP. */
+/** The page that shows the devices, and the API for programs, over HTTP. */
 import type { Events } from "../observe/events.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { isLoopback, joinAddress } from "../transport/address.ts";
@@ -19,29 +19,29 @@ import { json, Refusal, refused, route, Router } from "./routes.ts";
 import { Seen } from "./seen.ts";
 import { Values } from "./values.ts";
 
-/** What is needed of `Server`. */
+/** The part of `Server` that is needed here. */
 export interface Hosted extends Served {
   readonly events: Pick<Events, "subscribe" | "emit">;
 }
 
-/** Where the page is, and for whom. */
+/** Options of the page. */
 export interface WebOptions extends ApiOptions {
   /** TCP port, 0: any free one. */
   port: number;
-  /** Address to listen on. Default: 127.0.0.1, this machine alone; any other needs credentials. */
+  /** Address to listen on. Default: 127.0.0.1, this machine only; any other address needs credentials. */
   hostname?: string;
-  /** Everybody who may look may also act: set channels, send, clear, forget. Default: false. */
+  /** Whether everybody who may look may also act: set channels, send, clear, forget. Default: false. */
   admin?: boolean;
-  /** Who may come in. Default: everybody who can reach it. */
+  /** Who may log in. Default: everybody who can reach the page gets in. */
   credentials?: Credentials | undefined;
   /** Certificate and key for HTTPS. */
   tls?: Tls | undefined;
-  /** Where it is for those who open it, if that is a name or behind a proxy. */
+  /** Its public address, if it is a name or behind a proxy. */
   url?: URL | undefined;
 }
 
 export class Web {
-  /** Answers requests once it is known who asks. */
+  /** Answers requests whose rights are known. */
   readonly router: Router;
   readonly #server: Hosted;
   readonly #clock: Clock;
@@ -91,9 +91,10 @@ export class Web {
   }
 
   /**
-   * Begins to serve the page of a server. By then it has read what an earlier one left in the store, unless the store fails.
+   * Starts to serve the page of a server. It first reads what an earlier server left in the store, unless the store
+   * fails.
    *
-   * @throws {LocalError} BAD_ARGUMENT: others can reach it, and nobody needs a password
+   * @throws {LocalError} BAD_ARGUMENT: others can reach it, but there are no credentials
    * @throws {Error} the operating system's, with a code such as EADDRINUSE
    */
   static async start(
@@ -124,12 +125,12 @@ export class Web {
     }
   }
 
-  /** Another certificate, for connections from now on, if the page has one. @throws {LocalError} BAD_ARGUMENT */
+  /** Replaces the certificate, for new connections, if the page has one. @throws {LocalError} BAD_ARGUMENT */
   setTls(tls: Tls): void {
     if (this.#names.scheme === "https") this.#http.setTls(tls);
   }
 
-  /** Others may come in from now on: sessions end with the password that they began with. */
+  /** Replaces the credentials; a changed password ends the sessions of the old one. */
   setCredentials(credentials: Credentials): void {
     this.#gate.setCredentials(credentials);
   }
@@ -139,7 +140,7 @@ export class Web {
     return this.#http.port;
   }
 
-  /** What a browser opens. */
+  /** The URL for a browser. */
   get url(): string {
     const { scheme, url } = this.#names;
     if (url) return url.href;
@@ -147,7 +148,7 @@ export class Web {
     return `${scheme}://${joinAddress(host, this.port)}/`;
   }
 
-  /** Ends it, before the server is closed. */
+  /** Closes the page, before the server is closed. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#http.close();
@@ -162,9 +163,9 @@ export class Web {
   }
 
   /**
-   * Reads what an earlier server has left, but does not wait for long: so that the page shows a failing store.
+   * Reads what an earlier server has left, but does not wait long, so that the page can show a failing store.
    *
-   * @param secret Signs sessions until then, and from then on if the store has none.
+   * @param secret Signs sessions until then, and afterwards if the store has none.
    */
   async #read(secret: Uint8Array): Promise<void> {
     const reading = Promise.all([
@@ -173,14 +174,14 @@ export class Web {
     ]);
     if (await waitFor(reading, this.#clock)) return;
     reading.then(() => this.#seen.again(), (error) => {
-      if (!isOver(error)) this.#failed(error, "to read the page's past");
+      if (!isOver(error)) this.#failed(error, "reading the page's history");
     });
   }
 
   #answer(request: Request, address: string): Response | Promise<Response> {
     try {
       if (!isForUs(request, this.#names)) {
-        throw new Refusal(403, "NOT_FOR_US", "this request is for another page, or comes from one");
+        throw new Refusal(403, "NOT_FOR_US", "this request is for another site, or comes from one");
       }
       return this.router.answer(request, { may: this.#gate.rightOf(request), address });
     } catch (error) {
@@ -188,7 +189,7 @@ export class Web {
     }
   }
 
-  /** A fault of ours, and of nobody who asks. */
+  /** Reports a failure of the server itself. */
   #failed(error: unknown, what = "a request to the page"): Response {
     const why = error instanceof Error ? error.stack : error;
     const message = `${what} has failed: ${why}`;

@@ -289,7 +289,7 @@ browserTest(
         Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
         /it does not export registers/,
       ],
-      ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly of version 2/],
+      ["new.wasm", Uint8Array.of(0, 0x61, 0x73, 0x6d, 2, 0, 0, 0), /WebAssembly version 2/],
       ["nothing.wasm", new Uint8Array(0), /neither a \.wasm/],
     ];
     for (const [name, bytes, says] of cases) {

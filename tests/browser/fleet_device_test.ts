@@ -225,7 +225,7 @@ browserTest(
     const words = (text: string) => visitor.awaits(visitor.page.getByText(text).first());
     await words("main 7: 0 of 3 devices run it, and 2 wait for their turn.");
     await words(
-      "main 7: 1 of 3 devices run it. It was stopped, as b has fallen back (hang): 1 were not begun.",
+      "main 7: 1 of 3 devices run it. It was stopped because b has fallen back (hang): 1 were not started.",
     );
     assertEquals(await wrongInAnyLook(visitor, "26-group"), []);
     await visitor.page.getByRole("link", { name: "c", exact: true }).click();

@@ -67,15 +67,15 @@ Deno.test("firmware: wrong arguments, and help", async () => {
   assertEquals(help.code, 0);
   assertStringIncludes(help.out, "--board NAME");
   const wrong: [args: string[], said: string][] = [
-    [["--board", "arduino"], '--board is one of emulator, nonos, not "arduino"'],
+    [["--board", "arduino"], '--board must be one of emulator, nonos, not "arduino"'],
     [["--board", "nonos"], "needs --sdk"],
-    [["--flavour", "plum"], "--flavour is one of"],
-    [["--flash-mode", "fast"], '--flash-mode is one of qio, qout, dio, dout, not "fast"'],
-    [["--flash-mode", "dio"], "--flash-mode is for --board nonos: no other has it"],
+    [["--flavour", "plum"], "--flavour must be one of"],
+    [["--flash-mode", "fast"], '--flash-mode must be one of qio, qout, dio, dout, not "fast"'],
+    [["--flash-mode", "dio"], "--flash-mode needs --board nonos"],
     [["--fast"], "--fast"],
     [["--aot", "main", "--aot", "qos"], "one application into the firmware, not 2"],
-    [["--aot", "main", "--app", "qos"], "no place for --app"],
-    [["--aot", "main", "--flavour", "pyboard"], "--flavour pyboard is one with its own in it"],
+    [["--aot", "main", "--app", "qos"], "into the firmware: leave out --app"],
+    [["--aot", "main", "--flavour", "pyboard"], "--flavour pyboard has its own"],
   ];
   for (const [args, said] of wrong) {
     const { code, err } = await call("bridge/esp8266/build.ts", args);
@@ -93,8 +93,8 @@ Deno.test("run.ts: wrong arguments are reported before a chip is started", async
       [[], "name one application"],
       [[app], "give the device an --id"],
       [[...chip, "--port", "x"], '--port takes a number, not "x"'],
-      [[...chip, "--port", "99999"], "port: it is 1 to 65535"],
-      [[...chip, "--port", "1.5"], "port: it is 1 to 65535"],
+      [[...chip, "--port", "99999"], "port: must be 1 to 65535"],
+      [[...chip, "--port", "1.5"], "port: must be 1 to 65535"],
       [[...chip, "--dialect", "3"], '--dialect takes 1 or 2, not "3"'],
       [[...chip, "--key", "12"], 'the key of "1" must be 64 hex digits'],
       [[...chip, "--key", "12", "--key-file", "x"], "only one of --key and --key-file"],
@@ -141,7 +141,10 @@ toolTest(
       await Deno.writeFile(file, Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
       const { code, err } = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
       assertEquals(code, 1);
-      assertStringIncludes(err, "empty is no application: it exports no memory, registers, poll");
+      assertStringIncludes(
+        err,
+        "empty is not an application: it does not export memory, registers, poll",
+      );
       await Deno.writeFile(file, new TextEncoder().encode("text"));
       const text = await call("bridge/esp8266/build.ts", ["--out", folder, "--aot", file]);
       assertEquals(text.code, 1);
@@ -166,7 +169,7 @@ chipTest("firmware: an interpreter other than the reviewed one is refused", asyn
       XDG_CACHE_HOME: cache,
     });
     assertEquals(code, 1);
-    assertStringIncludes(err, "holds other sources");
+    assertStringIncludes(err, "does not contain the sources of");
   });
 });
 
@@ -177,7 +180,7 @@ Deno.test("a change to the interpreter whose place is gone is an error", () => {
   } catch (error) {
     said = (error as Error).message;
   }
-  assertStringIncludes(said, "m3_core.h has 0 times, not 1");
+  assertStringIncludes(said, "a patch does not fit m3_core.h, which has this 0 times, not 1");
 });
 
 Deno.test("operations: a final call becomes a jump, and an unused frame is left out", () => {
@@ -343,7 +346,7 @@ toolTest(
       assertStringIncludes(shown, 'holdfast: application name=odd%20"name" in=firmware');
       const both = await call("bridge/esp8266/run.ts", ["main", "--aot", "--id", "rx"]);
       assertEquals(both.code, 2);
-      assertStringIncludes(both.err, "name none");
+      assertStringIncludes(both.err, "do not name one");
     });
   },
 );
@@ -384,7 +387,7 @@ chipTest(
       await type("reset");
       await saw("reset=external");
       await type("nonsense");
-      await saw("no such input: nonsense");
+      await saw("unknown input: nonsense");
     } finally {
       child.kill("SIGTERM");
       await Promise.all([writer.close(), collecting]);

@@ -61,7 +61,7 @@ chipTest(
       LocalError,
     );
     assertEquals(why.code, "DEPLOY_REFUSED");
-    assertStringIncludes(why.message, "it is older than the one that runs");
+    assertStringIncludes(why.message, "its version is lower than the running one's");
     await device.deploy(first, { name: "old", version: 6, older: true });
     assertEquals(keptOf(roof.board)!.wasm, first);
     await roof.reset("power-on");

@@ -94,12 +94,12 @@ toolTest(
 Deno.test("a release: arguments that exclude each other, and folders with other files, are refused", async () => {
   await inFolder(async (folder) => {
     const wrong: [args: string[], code: number, says: string][] = [
-      [["--flavour", "pyboard"], 2, "--flavour does not go with it"],
-      [["--aot=main"], 2, "--aot does not go with it"],
-      [["--out", folder], 2, "--out does not go with it"],
-      [["--measure"], 2, "--measure does not go with it"],
+      [["--flavour", "pyboard"], 2, "leave out --flavour"],
+      [["--aot=main"], 2, "leave out --aot"],
+      [["--out", folder], 2, "leave out --out"],
+      [["--measure"], 2, "leave out --measure"],
       [["--board", "nonos"], 2, "--board nonos needs --sdk FOLDER"],
-      [[], 1, "has mine.txt in it, which is of no release"],
+      [[], 1, "contains mine.txt, which is not part of a release"],
     ];
     await Deno.writeTextFile(`${folder}/mine.txt`, "mine");
     for (const [args, code, says] of wrong) {
@@ -109,17 +109,17 @@ Deno.test("a release: arguments that exclude each other, and folders with other 
     }
     const file = await buildFirmware(["--release", `${folder}/mine.txt`]);
     assertEquals(file.code, 1);
-    assertStringIncludes(file.err, "mine.txt is a file: name a folder");
+    assertStringIncludes(file.err, "mine.txt is a file: give the path of a folder");
     const none = await buildFirmware(["--release", ""]);
     assertEquals(none.code, 2);
-    assertStringIncludes(none.err, "--release takes the path of a folder");
+    assertStringIncludes(none.err, "--release needs the path of a folder");
     assertEquals(await Deno.readTextFile(`${folder}/mine.txt`), "mine");
   });
 });
 
 Deno.test("licences of an SDK are those that it brings, and without one there is no release", async () => {
   await inFolder(async (folder) => {
-    assertThrows(() => firmwareLicences("nonos", folder), BuildError, "has no License");
+    assertThrows(() => firmwareLicences("nonos", folder), BuildError, "has no file License");
     // “MIT” in quotation marks, in the encoding of the vendor's file.
     const licence = Uint8Array.of(0xa1, 0xb0, 0x4d, 0x49, 0x54, 0xa1, 0xb1);
     await Deno.writeFile(`${folder}/License`, licence);

@@ -11,6 +11,9 @@ import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
+/** How often its application looks at least whether the time of its messages is up, in each timeout. */
+export const LOOKS = 8;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -254,7 +257,7 @@ export class Chip implements Program {
 
   #nextTick(): void {
     const { world } = this.device;
-    const pause = 1 + world.random.below(world.scenario.timeout / 8);
+    const pause = 1 + world.random.below(world.scenario.timeout / LOOKS);
     this.#ticksAt = this.#aging.length > 0 ? this.#now + pause : Infinity;
   }
 

@@ -30,11 +30,20 @@ const FORGETS: readonly FaultKind[] = [
 
 const UNDECIDED: readonly string[] = ["queued", "waits", "offered", "sending", "checking", "trial"];
 
+/** A deploy that may have been begun. */
+interface Begun {
+  readonly app: SimApp;
+  readonly older: boolean;
+  readonly again: boolean;
+  /** In a group: given up if another server took one of its devices before the deploy was safe. */
+  mayBeGivenUp?: boolean;
+}
+
 /** The books of one device. */
 export class DeviceBooks {
   firmware!: ModelFirmware;
   /** Deploys that may have been begun, in this order. */
-  readonly begun: { app: SimApp; older: boolean; again: boolean }[] = [];
+  readonly begun: Begun[] = [];
   /** How many of them were accepted, and which was the last. */
   accepted = 0;
   /** Hashes that fell back, and were not tried since; and hashes that must be tried again. */
@@ -52,9 +61,9 @@ export class DeviceBooks {
   }
 
   /** Somebody begins a deploy. */
-  begins(app: SimApp, how: { older: boolean; again: boolean }): void {
-    this.begun.push({ app, ...how });
-    if (how.again) this.#again.add(app.hash);
+  begins(begun: Begun): void {
+    this.begun.push(begun);
+    if (begun.again) this.#again.add(begun.app.hash);
   }
 
   /** An application is started on trial. @param isFresh It was not on trial when the device ended. */
@@ -121,6 +130,7 @@ export class DeviceBooks {
         if (!firmware.trials.includes(app.hash)) fail("it was never tried");
         return;
       case "given_up":
+        if (this.begun.some((each) => each.mayBeGivenUp && each.app.hash === app.hash)) return;
         return fail("nobody has given it up");
       case "stopped":
         return;
@@ -140,7 +150,7 @@ export class DeviceBooks {
 
   #mayRefuse(
     reason: string,
-    { app, older, again }: (typeof this.begun)[number],
+    { app, older, again }: Begun,
     keysChange: boolean,
   ): boolean {
     if (reason === "older") return !older;
@@ -161,7 +171,7 @@ export class DeployBooks {
   #planned = 0;
   #waiting = 0;
   /** The applications of the groups. */
-  readonly #groups = new Map<number, DeviceBooks["begun"][number]>();
+  readonly #groups = new Map<number, Begun>();
 
   constructor(world: World, readonly plan: DeployPlan) {
     this.#world = world;
@@ -201,7 +211,7 @@ export class DeployBooks {
     const until = random.pick(["accepted", "kept"] as const);
     log?.(`deploys ${app.hash.slice(0, 8)} to ${id} ${JSON.stringify(how)}, waits until ${until}`);
     process.enter(() => {
-      books.begins(app, how);
+      books.begins({ app, ...how });
       const place = books.begun.length;
       this.#waiting++;
       const over = (error: unknown) => {
@@ -232,7 +242,7 @@ export class DeployBooks {
     process.enter(() => {
       const places = ids.map((id) => {
         const books = this.devices.get(id)!;
-        books.begins(app, how);
+        books.begins({ app, ...how, mayBeGivenUp: true });
         return [books, books.begun.length] as const;
       });
       this.#waiting++;
@@ -241,8 +251,10 @@ export class DeployBooks {
         this.#waiting--;
         log?.(`the deploy of ${app.hash.slice(0, 8)} to ${ids}: ${error ?? id}`);
         if (error !== undefined) {
-          if (error instanceof LocalError && NOT_BEGUN.has(error.code)) return;
-          throw error;
+          if (!(error instanceof LocalError) || !NOT_BEGUN.has(error.code)) throw error;
+          if (error.code === "FENCED") return;
+          for (const [books, place] of places) books.begun[place - 1]!.mayBeGivenUp = false;
+          return;
         }
         // It may be the group that already gets the same.
         const it = this.#groups.get(id!) ?? { app, ...how };

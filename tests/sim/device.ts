@@ -10,7 +10,7 @@ import type { ConnectOptions, SocketEvents } from "../../server/transport/platfo
 import { Answering } from "./answering.ts";
 import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
-import { Chip } from "./chip.ts";
+import { Chip, LOOKS } from "./chip.ts";
 import { HostProgram } from "./host.ts";
 import { NOBODY, SERVER } from "./addresses.ts";
 import { Circuit, DOWN, type Host, type Path, UP } from "../../bridge/testing/network.ts";
@@ -239,8 +239,10 @@ export class SimDevice implements Wiring {
     if (this.meetsImpostor) return;
     if (this.dialect === 2) this.answering.writes(this.#socket!.end);
     this.naps.wrote(bytes);
-    // Its socket may take nothing for the timeout; a chip's application only checks now and then.
-    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil);
+    // Its socket may take nothing for the timeout. A chip's application only checks now and then, so it may notice
+    // later what expires while it is frozen.
+    const pause = this.plan.kind === "chip" ? timeout / LOOKS : 0;
+    const since = Math.max(clock.now - timeout * 1.25 - 5, this.process.frozenUntil - pause);
     this.books.aging.sent(bytes, this.boot, clock.now - since);
   }
 
@@ -270,7 +272,7 @@ export class SimDevice implements Wiring {
   jump(ms: number): void {
     this.clockAhead += ms;
     const { clock, scenario: { timeout } } = this.world;
-    this.books.aging.jumps(ms, clock.now + timeout / 8);
+    this.books.aging.jumps(ms, clock.now + timeout / LOOKS);
     // Work that was due at a certain time, such as a keepalive, comes later.
     this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
   }

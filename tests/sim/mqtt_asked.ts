@@ -24,8 +24,8 @@ const NOT_ASKED = ["BROKER_BEHIND", "CLOSED", "FENCED", "FORGOTTEN", "UNKNOWN_DE
 
 export class AskedBooks {
   readonly #asked = new Map<string, Asked>(); // by correlation data
-  /** Number of answers that do not say to which request they belong: MQTT 3.1.1. */
-  readonly #unknown = new Map<ThingBooks, number>();
+  /** Answers that do not say to which request they belong: MQTT 3.1.1. */
+  readonly #unknown = new Map<ThingBooks, Unknown>();
   /** Number of requests without an answer because too much waits. */
   #excused = 0;
   /** The broker has gone back to an earlier state: messages are lost, or come again. */
@@ -95,12 +95,13 @@ export class AskedBooks {
 
   /** Checks that there are no more answers than requests. */
   #comesUnknown(books: ThingBooks, isAgain: () => boolean): void {
-    const count = (this.#unknown.get(books) ?? 0) + 1;
-    const open = [...this.#asked.values()].filter((it) =>
+    const { length: open } = [...this.#asked.values()].filter((it) =>
       it.books === books && it.isGone && !it.isAnswered
     );
-    if (open.length >= count) return void this.#unknown.set(books, count);
-    if (this.#isLoose || isAgain()) return;
+    const { came, isNew } = this.#unknown.get(books) ?? { came: 0, isNew: 0 };
+    const unknown = { came: Math.min(came + 1, open), isNew: isAgain() ? isNew : isNew + 1 };
+    this.#unknown.set(books, unknown);
+    if (unknown.isNew <= open || this.#isLoose) return;
     throw new Violation(`${books.id}: there are more answers than requests`);
   }
 
@@ -129,10 +130,18 @@ export class AskedBooks {
       it.isTaken && !it.isAnswered && !it.isUnsaid
     );
     let unknown = this.#excused;
-    for (const count of this.#unknown.values()) unknown += count;
+    for (const { came } of this.#unknown.values()) unknown += came;
     if (open.length <= unknown) return undefined;
     return `${open[0]!.books.id}: request ${open[0]!.request.value} is not answered`;
   }
+}
+
+/** Answers to a device's requests that may be to any of them. */
+interface Unknown {
+  /** Requests that they may answer. */
+  readonly came: number;
+  /** Answers that cannot be repeats: there are no more of these than requests. */
+  readonly isNew: number;
 }
 
 /** An answer as it arrives at the broker. */

@@ -254,6 +254,7 @@ export class MqttBooks {
       return true;
     }
     if (topic?.split("/")[2] === "request") this.asked.excuse(); // there is not even room for an answer
+    if (code === "FORGOTTEN") return this.#absent.has(device ?? topic?.split("/")[1] ?? "");
     if (code === "OUTBOX_FULL") {
       this.errands.excuse((errand) => {
         if (errand.topic === topic) errand.due.delete(device ?? errand.to ?? "");

@@ -40,6 +40,7 @@ export class Operator {
     for (const id of this.#forgets) {
       if (disk.devices.has(id)) continue;
       transfers.forgiveAll(id, books.get(id)!.toDevice.all());
+      channels?.mqtt?.forgets(id);
       for (const one of channels?.things.get(id)?.settings.values() ?? []) one.isForgotten = true;
     }
   }

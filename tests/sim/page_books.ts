@@ -238,9 +238,9 @@ export class PageBooks {
     };
     const { forgottenAt = -Infinity } = lane;
     if (links.some(({ from }) => from < forgottenAt)) wrong("its past was forgotten");
-    // Links that were certainly written must be shown.
+    // Links that were certainly written must be shown. One may have begun in the very millisecond before it was forgotten.
     const sure = lane.links.find(({ from }) =>
-      from >= lane.forgottenEver &&
+      from > lane.forgottenEver &&
       this.#lives.some((life) => isIn(from, life) && from < (life.lost ?? Infinity))
     );
     if (sure && !(links[0] && links[0].from <= sure.from)) wrong("a link is missing");

@@ -3,12 +3,15 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Client, type ClientOptions, type LocalError } from "../../bridge/host/mod.ts";
 import type { ClientDisk } from "../sim/client_disk.ts";
 import { States } from "./clients.ts";
 import { helloLine } from "./greeting.ts";
 import { ClientMachine, TIMEOUT } from "./manual_client.ts";
+
+/** In which time passes until the client connects again, in ms. */
+const STEP = 5;
 
 /** The client, on a machine of its own. */
 export class Desk implements AsyncDisposable {
@@ -35,9 +38,18 @@ export class Desk implements AsyncDisposable {
     await this.machine.turn();
   }
 
-  /** Opens the connection. @returns the hello's words: txEpoch, txFirst, rxEpoch, rxNext */
+  /**
+   * Opens the connection, after the client's pause, part of which is random.
+   *
+   * @returns the hello's words: txEpoch, txFirst, rxEpoch, rxNext
+   */
   async hello(): Promise<number[]> {
     await this.machine.turn();
+    for (let waited = 0; this.machine.socket.closed; waited += STEP) {
+      assert(waited < TIMEOUT, "the client does not connect again");
+      this.machine.passes(STEP);
+      await this.machine.turn();
+    }
     const { socket } = this.machine;
     const write = socket.write.bind(socket);
     this.#sent = "";

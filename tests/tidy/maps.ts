@@ -69,9 +69,30 @@ export function deadAnchors(tree: Tree): string[] {
   }).map(([path, link]) => `${path}: ${link}`).sort();
 }
 
+/** Files of code that a page names by their path in the tree, or as a test, and that are not there. */
+export function goneFiles(tree: Tree): string[] {
+  const tops = new Set([...tree.keys()].filter((path) => path.includes("/")).map(topOf));
+  const isThere = (name: string) =>
+    [...tree.keys()].some((path) => `/${path}`.endsWith(`/${name}`));
+  return pages(tree).flatMap(([page, text]) =>
+    [...text.matchAll(/`([\w./-]+)`/g)].map(([, name]) => name!)
+      .filter((name) => CODE.test(name) && (name.endsWith("_test.ts") || tops.has(topOf(name))))
+      .filter((name) => !isThere(name) && !tree.has(joined(page, name)))
+      .map((name) => `${page}: ${name}`)
+  ).sort();
+}
+
+function topOf(path: string): string {
+  return path.replace(/\/.*/, "");
+}
+
+function pages(tree: Tree): [path: string, text: string][] {
+  return [...tree].filter(([path]) => path.endsWith(".md"));
+}
+
 /** All links of pages into the tree, with the page. */
 function linksOf(tree: Tree): [path: string, link: string][] {
-  return [...tree].filter(([path]) => path.endsWith(".md")).flatMap(([path, text]) => {
+  return pages(tree).flatMap(([path, text]) => {
     const prose = text.replace(/^```[^]*?^```/gm, "").replace(/^ {4}.*$/gm, "");
     return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
       .filter((link) => !/^[a-z]+:/.test(link))

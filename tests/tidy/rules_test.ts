@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { callCircles, cFolders, definitions, includeCircles } from "./calls.ts";
 import { circles, graphOf } from "./graph.ts";
 import { importsOf } from "./imports.ts";
-import { deadAnchors, deadLinks, registersAgain, tooLong, unmapped } from "./maps.ts";
+import { deadAnchors, deadLinks, goneFiles, registersAgain, tooLong, unmapped } from "./maps.ts";
 import { doubleMeanings, type Name } from "./names.ts";
 import { pythonAlone } from "./python.ts";
 import {
@@ -297,6 +297,17 @@ Deno.test("links that lead nowhere", () => {
     "README.md: a/p.svg",
     "a/NOTES.md: ../../etc/x",
   ]);
+});
+
+Deno.test("files that a page names and that are not there", () => {
+  const tree = treeOf({
+    "a/README.md":
+      "`b_test.ts` `c/d_test.ts` `../e/f.ts` `e/f.ts` `iot/client.py` `g_test.ts` `a/gone.c` `e/` `a/out.bin`",
+    "a/b_test.ts": "",
+    "a/c/d_test.ts": "",
+    "e/f.ts": "",
+  });
+  assertEquals(goneFiles(tree), ["a/README.md: a/gone.c", "a/README.md: g_test.ts"]);
 });
 
 Deno.test("links to parts of a page that it does not have", () => {

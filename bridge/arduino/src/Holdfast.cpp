@@ -1,5 +1,5 @@
 /*
- * Drives the core: carries out what it asks for, over the sketch's socket. client-as/assembly/core.ts has the contract.
+ * Drives the core with the sketch's socket. client-as/assembly/core.ts has the contract.
  */
 #include "Holdfast.h"
 
@@ -31,10 +31,10 @@ static uint32_t (*const board_random)() = nullptr;
 #define MS_DIGITS 10
 static_assert(sizeof ABOUT - 1 <= HOLDFAST_ABOUT, "the hello says too much");
 
-/* Rounds of reading in one `loop`: a server that never ceases to send must not keep the sketch from its work. */
+/* Rounds of reading in one `loop`: a server that never stops sending must not keep the sketch from its work. */
 #define MOST_ROUNDS 8
 
-/* What a server says that is about to stop. */
+/* The refusal of a server that is about to stop. */
 #define LEAVING 7
 
 struct HoldfastCore {
@@ -51,14 +51,14 @@ struct HoldfastCore {
 void HoldfastCore::hmac(HoldfastLink *link, uint32_t at, uint32_t length, uint32_t to) {
   uint8_t digest[32];
   const uint8_t *bytes = reinterpret_cast<uint8_t *>(link->at(at));
-  /* The device's proof alone is of whole lines: of all that was said. */
+  /* Only the device's proof covers whole lines: the whole greeting. */
   if (link->sealed_ && bytes[length - 1] == '\n') link->derive(bytes, length);
   holdfast_hmac_sha256(link->key_, sizeof link->key_, bytes, length, digest);
   char *digits = link->at(to);
   for (unsigned i = 0; i < 32; i++) digits[i] = holdfast_digit(digest[i / 2], i % 2);
 }
 
-/* What the core imports. */
+/* The core's import. */
 extern "C" void Z_hostZ_hmac(Z_host_instance_t *host, u32 at, u32 length, u32 to) {
   HoldfastCore::hmac(HoldfastCore::link(host), at, length, to);
 }
@@ -76,7 +76,7 @@ static uint32_t check_of(const HoldfastPosition &position) {
 
 /* ---- Start and end ---- */
 
-/* What is wrong with the settings; nullptr: nothing. */
+/* The first wrong setting; nullptr: none. */
 const char *HoldfastLink::check(const char *id, const char *const *hosts, uint8_t count) {
   if (inside_) return "begin was called by a handler";
   if (!holdfast_is_id(id)) return "id: 1 to 64 bytes of UTF-8, without controls";
@@ -159,7 +159,7 @@ bool HoldfastLink::boot(const char *id) {
   return true;
 }
 
-/* The position that was kept, if it is of this device with these servers. */
+/* Loads the position, if it belongs to this device with these servers. */
 void HoldfastLink::restore(const char *id) {
   uint32_t owner = hash(0x811c9dc5u, id, strlen(id) + 1);
   for (uint8_t i = 0; i < host_count_; i++) owner = hash(owner, hosts_[i], strlen(hosts_[i]) + 1);
@@ -176,15 +176,15 @@ void HoldfastLink::end() {
   client_.stop();
 }
 
-/* ---- What the core asks for ---- */
+/* ---- The core's requests ---- */
 
 void HoldfastLink::loop() {
   if (!begun_ || inside_) return;
   inside_ = true;
   blocked_ = false;
   uint32_t now = clock(), then = polled_;
-  /* What has come counts before the time that has passed, as the sketch may have been busy. So the core is asked first,
-   * at the time that it knows already, where the next bytes go. */
+  /* The sketch may have been busy, so what has arrived must count before timeouts do. So the core is first polled with
+   * the time that it knows already: it says where the next bytes go. */
   while (open_ && step(then, 0)) {}
   receive(now);
   for (unsigned round = 0; round < MOST_ROUNDS; round++) {
@@ -193,7 +193,7 @@ void HoldfastLink::loop() {
     bool went = flush(), came = receive(now);
     if (!went && !came) break;
   }
-  while (open_ && step(now, can())) {} /* what came last may say why the connection ends */
+  while (open_ && step(now, can())) {} /* the last bytes may say why the connection ends */
   if (open_ && client_.available() <= 0 && !client_.connected()) {
     Z_holdfast_coreZ_closed(CORE, now);
     ended();
@@ -212,7 +212,7 @@ uint32_t HoldfastLink::clock() const {
   return millis() + ahead_;
 }
 
-/* Carries out one thing; false: there is none. */
+/* Polls the core, and does what it asks for; false: it asks for nothing. */
 bool HoldfastLink::step(uint32_t &now, uint32_t can) {
   uint32_t event = Z_holdfast_coreZ_poll(CORE, now, can);
   polled_ = now;
@@ -228,7 +228,7 @@ bool HoldfastLink::step(uint32_t &now, uint32_t can) {
   look();
   if (event != HF_CORE_NONE || !hurries_) return event != HF_CORE_NONE;
   hurries_ = false;
-  ahead_ += get(HF_CORE_WAIT); /* without a connection its clock may leap */
+  ahead_ += get(HF_CORE_WAIT); /* without a connection its clock may jump */
   now += get(HF_CORE_WAIT);
   return true;
 }
@@ -250,7 +250,7 @@ void HoldfastLink::connect(uint32_t &now) {
     for (unsigned i = MS_DIGITS; i--; ms /= 10) *at(ms_ + i) = static_cast<char>('0' + ms % 10);
     if (ephemeral_) {
       sayKey();
-      now = clock(); /* that takes its time */
+      now = clock(); /* the curve takes a while */
     } else {
       for (unsigned i = 0; i < HOLDFAST_NONCE; i += 4) set(HF_CORE_NONCE + i, random_());
     }
@@ -258,17 +258,17 @@ void HoldfastLink::connect(uint32_t &now) {
   } else if (now - before < answer) {
     Z_holdfast_coreZ_closed(CORE, now);
     ended();
-  } /* else the core gives it up at once: nobody has answered, and no pause follows */
+  } /* else nobody has answered: the core gives the attempt up at once, and no pause follows */
 }
 
-/* The connection, or the attempt, is over: the core knows it. */
+/* The connection or the attempt is over; the core knows. */
 void HoldfastLink::ended(bool bad_seal) {
   client_.stop();
   open_ = false;
   bad_seal_ = bad_seal;
   out_from_ = out_end_ = 0;
   if (up_ && clock() - up_at_ >= timeout_) sent_away_ = 0;
-  /* If all of them send it away, one after the other, it waits as after any refusal. */
+  /* If all of them send it away, one after the other, it pauses as after any refusal. */
   bool leaving = refusal() == LEAVING;
   hurries_ = leaving && ++sent_away_ < host_count_;
   if (!up_ || leaving) host_ = (host_ + 1) % host_count_;
@@ -276,7 +276,7 @@ void HoldfastLink::ended(bool bad_seal) {
   if (on_state_) on_state_(false, reason());
 }
 
-/* Reads up to so many bytes, and returns how many. */
+/* Reads up to `length` bytes, and returns how many. */
 size_t HoldfastLink::read(uint8_t *to, size_t length) {
   int there = client_.available();
   if (there <= 0) return 0;
@@ -285,27 +285,27 @@ size_t HoldfastLink::read(uint8_t *to, size_t length) {
   return n <= 0 || static_cast<size_t>(n) > length ? 0 : n;
 }
 
-/* Reads what there is, as far as the core has room for it; false: nothing was read. */
+/* Reads what has arrived, as far as the core has room; false: nothing was read. */
 bool HoldfastLink::receive(uint32_t now) {
   size_t room = open_ ? get(HF_CORE_RX_ROOM) : 0, n = 0;
   if (!room) return false;
   if (records_.keyed) return receiveRecord(room, now);
   uint8_t *to = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
   if (!sealed_) n = read(to, room);
-  /* What comes behind the welcome is a record. */
+  /* Records follow the welcome: it must not read beyond that. */
   else while (n < room && (!n || to[n - 1] != '\n') && read(to + n, 1)) n++;
   if (n) Z_holdfast_coreZ_received(CORE, n, now);
   if (records_.broken) breakOff(now);
   return n;
 }
 
-/* What the server has said means nothing: the seal is broken. */
+/* The seal is broken: ends the connection. */
 void HoldfastLink::breakOff(uint32_t now) {
   Z_holdfast_coreZ_closed(CORE, now);
   ended(true);
 }
 
-/* The same, of one record or a part of it: it is opened where the core wants its bytes. */
+/* The same for one record or a part of it, which is opened where the core wants its bytes. */
 bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
   uint8_t *place = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
   bool came = false;
@@ -325,7 +325,7 @@ bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
   return came;
 }
 
-/* Hands what waits to the socket; false: it has taken nothing. */
+/* Gives waiting bytes to the socket; false: it has taken none. */
 bool HoldfastLink::flush() {
   size_t length = out_end_ - out_from_;
   if (!open_ || !length) return false;
@@ -339,7 +339,7 @@ bool HoldfastLink::flush() {
 void HoldfastLink::handOver() {
   size_t length = get(HF_CORE_LEN);
   char *text = at(get(HF_CORE_PTR));
-  bool taken = *text == 2; /* it is for a firmware: no application sees it */
+  bool taken = *text == 2; /* meant for the firmware: applications do not see it */
   if (!taken) {
     char behind = text[length];
     text[length] = 0;
@@ -350,7 +350,7 @@ void HoldfastLink::handOver() {
   else blocked_ = true;
 }
 
-/* After each step: the position is kept before the server can be told of it. */
+/* After each step: saves the position before the server can get the acknowledgement. */
 void HoldfastLink::look() {
   uint32_t epoch = get(HF_CORE_RX_EPOCH), next = get(HF_CORE_RX_NEXT);
   if (epoch != position_.epoch || next != position_.next) {
@@ -366,7 +366,7 @@ void HoldfastLink::look() {
   }
 }
 
-/* ---- Messages, and what can be asked ---- */
+/* ---- Messages and queries ---- */
 
 char *HoldfastLink::room(size_t length) {
   if (!begun_ || length > sizes_.text) return nullptr;
@@ -384,7 +384,7 @@ bool HoldfastLink::write(const char *text, HoldfastQos qos) {
 
 bool HoldfastLink::write(const char *text, size_t length, HoldfastQos qos) {
   char *to = room(length);
-  if (!to || static_cast<uint8_t>(*text) < 3) return false; /* 1: a log line, 2: a firmware's */
+  if (!to || static_cast<uint8_t>(*text) < 3) return false; /* 1: a log line, 2: for the firmware */
   memcpy(to, text, length);
   return send(length, qos);
 }
@@ -397,7 +397,7 @@ bool HoldfastLink::writeWithin(const char *text, uint32_t ms) {
   return true;
 }
 
-/* Withdraws what has had its time, where the server cannot have it. */
+/* Withdraws messages whose time is up, if the server cannot have them. */
 void HoldfastLink::decide() {
   uint32_t now = millis();
   uint8_t left = 0;

@@ -3,16 +3,16 @@
 #include <math.h>
 #include <string.h>
 
-/* Bytes of the longest line that is made here: every end takes it. A hello may be as long as the link's texts. */
+/* Bytes of the longest line that is composed here: every server takes it. `begin` may send as much as a link's text. */
 #define MOST 121
 #define MOST_NAME 32
 #define MOST_DIGITS 10
 
-/* A line that is composed where it will be sent from. What does not fit makes it none. */
+/* Composes a line in place, in the outbox. If something does not fit, the line becomes invalid. */
 class HoldfastLine {
  public:
   HoldfastLine(char *room, size_t most) : at_(room), start_(room), end_(room ? room + most : room) {}
-  /* 0: what was composed does not fit. */
+  /* 0: it does not fit. */
   size_t length() const { return start_ ? at_ - start_ : 0; }
   void byte(char c) {
     if (at_ < end_) *at_++ = c;
@@ -38,7 +38,7 @@ class HoldfastLine {
     unsigned long unit = 1;
     for (uint8_t i = 0; i < decimals && i < 6; i++) unit *= 10;
     double scaled = fabs(value) * unit + 0.5;
-    if (!(scaled < 1e9)) { /* also what is no number */
+    if (!(scaled < 1e9)) { /* also NaN */
       start_ = nullptr;
       return;
     }
@@ -49,7 +49,7 @@ class HoldfastLine {
     byte('.');
     number(all % unit, decimals < 6 ? decimals : 6);
   }
-  /* A space, and the value; nothing, if that is nothing. */
+  /* Adds a space and the value; nothing if the value is nothing. */
   void value(const HoldfastValue &value) {
     if (value.kind_ == HoldfastValue::NOTHING) return;
     byte(' ');
@@ -71,7 +71,7 @@ static bool is_of_name(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '/' || c == '_';
 }
 
-/* ---- What is heard ---- */
+/* ---- Receiving ---- */
 
 HoldfastCall::HoldfastCall(HoldfastChannels &channels, const char *line, size_t length)
     : channels_(channels), line_(line) {
@@ -87,10 +87,10 @@ HoldfastCall::HoldfastCall(HoldfastChannels &channels, const char *line, size_t 
     size_t digits = at - head - 1;
     if (!digits || digits > MOST_DIGITS || mark == '!') return;
   } else if (mark == '?') {
-    return; /* who asks gives a tag */
+    return; /* a request needs a tag */
   }
   if (at == length) {
-    if (mark == '=') return; /* a setting has a value */
+    if (mark == '=') return; /* a setting needs a value */
   } else {
     if (line[at] != ' ' || at + 1 == length) return;
     value_ = line + at + 1;
@@ -145,14 +145,14 @@ void HoldfastCall::refuse(const char *code, const char *words) {
   if (due_ == UNKNOWN || due_ == BAD_VALUE) reply('~', code, words);
 }
 
-/* The answer that is due, if the handler has given none. False: something else has taken its room. */
+/* Gives the answer that is due, if the handler has not. False: there is no room for it any more. */
 bool HoldfastCall::finish() {
   if (due_ == NONE || due_ == ANSWERED) return true;
   reply('~', due_ == UNKNOWN ? "unknown" : due_ == BAD_VALUE ? "bad_value" : "failed", nullptr);
-  return due_ == ANSWERED || !channels_.link_.pending(); /* with nothing on its way, there will never be more room */
+  return due_ == ANSWERED || !channels_.link_.pending(); /* if nothing waits for an ack, there is never more room */
 }
 
-/* ---- What is said ---- */
+/* ---- Sending ---- */
 
 bool HoldfastChannels::canReceive() {
   return !link_.pending() || link_.room(MOST);
@@ -171,7 +171,7 @@ bool HoldfastChannels::begin(const char *hello) {
   return link_.write(hello);
 }
 
-/* Says a line; `mark`, if it is not 0, and a number follow the head. */
+/* Sends a line. If `mark` is not 0, it and the number follow the head. */
 bool HoldfastChannels::say(const char *head, char mark, uint32_t number, const HoldfastValue &value) {
   if (due_ || (*head == '=' && value.kind_ == HoldfastValue::NOTHING)) return false;
   HoldfastLine line(link_.room(MOST), MOST);
@@ -194,7 +194,7 @@ bool HoldfastChannels::tellAt(const char *head, uint32_t ms, const HoldfastValue
 }
 
 uint32_t HoldfastChannels::ask(const char *head, const HoldfastValue &value) {
-  /* Tags begin at random: an answer to a request of an earlier run must not fit one of this run. */
+  /* The first tag is random: an answer to a request before a reset must not match one of this run. */
   if (!asked_ && link_.random_) asked_ = link_.random_() >> 1;
   return say(head, '.', asked_ + 1, value) ? ++asked_ : 0;
 }

@@ -1,6 +1,6 @@
 /*
- * Channels of a device: what it measures, what can be switched. CHANNELS.md has the lines; literals show
- * them as they are, with their mark: "=heater" is a setting or a report, "?adc" a request, "!button" an event.
+ * Channels of a device: what it measures, what can be switched. CHANNELS.md describes the lines. Names are written with
+ * their mark, as in the lines: "=heater" is a setting or a report, "?adc" a request, "!button" an event.
  *
  *     HoldfastChannels channels(holdfast);
  *
@@ -24,8 +24,8 @@
  *       if (readingIsDue()) channels.tell("=temp", HoldfastValue(21.5, 1));
  *     }
  *
- * Each setting and each request is answered once: by the handler, or else that the name is unknown (no `is` was true)
- * or the value bad. A message is taken when its answer is in the outbox; none comes while there is no room for one.
+ * Each setting and each request is answered once: by the handler, or else with "unknown" (no `is` was true) or
+ * "bad_value". A message is taken when its answer is in the outbox; while there is no room for one, no message comes.
  */
 #ifndef HOLDFAST_CHANNELS_H
 #define HOLDFAST_CHANNELS_H
@@ -34,7 +34,7 @@
 
 class HoldfastChannels;
 
-/* What is told of a channel: a text, a number, or nothing, as an empty text is. */
+/* A channel's value: a text, a number, or nothing. An empty text counts as nothing. */
 class HoldfastValue {
  public:
   HoldfastValue() : kind_(NOTHING) {}
@@ -43,7 +43,7 @@ class HoldfastValue {
   HoldfastValue(long number) : kind_(INTEGER), integer_(number) {}
   HoldfastValue(unsigned number) : kind_(UNSIGNED), unsigned_(number) {}
   HoldfastValue(unsigned long number) : kind_(UNSIGNED), unsigned_(number) {}
-  /* With so many decimals, 0 to 6. One that is no number, or has more than nine digits in all, is not told. */
+  /* With this many decimals, 0 to 6. Infinity, NaN and a number of more than nine digits in all are not sent. */
   HoldfastValue(double number, uint8_t decimals = 2) : kind_(DECIMAL), decimals_(decimals), decimal_(number) {}
 
  private:
@@ -63,17 +63,17 @@ class HoldfastValue {
 /* A message about a channel, while its handler runs. */
 class HoldfastCall {
  public:
-  /* Whether it is this: its mark and its name. ":time" and "~time" are the server's answers. */
+  /* Whether it has this mark and name. ":time" and "~time" are the server's answers. */
   bool is(const char *head);
   /* Its value; "" if it has none. */
   const char *value() const { return value_; }
-  /* Its value as a whole number; `otherwise`, if it is not one that fits 32 bits. */
+  /* Its value as a whole number; `otherwise` if it is not one that fits 32 bits. */
   long integer(long otherwise) const;
-  /* The number behind its name: of an answer, what `ask` has returned. */
+  /* The number behind its name; in an answer, the one that `ask` has returned. */
   uint32_t tag() const;
-  /* Answers a setting with what the channel is now, or a request. Only the first answer counts. */
+  /* Answers a request, or a setting with the channel's value now. Only the first answer counts. */
   void answer(const HoldfastValue &value = HoldfastValue());
-  /* Answers that it cannot be: "busy", "failed", "unsupported", "bad_value"; words are for people. */
+  /* Answers with an error: "busy", "failed", "unsupported" or "bad_value"; `words` are for people. */
   void refuse(const char *code, const char *words = nullptr);
 
  private:
@@ -86,8 +86,8 @@ class HoldfastCall {
   HoldfastChannels &channels_;
   const char *line_;
   const char *value_ = "";
-  size_t head_ = 0;    /* bytes of mark and name; 0: it is about no channel */
-  size_t tag_end_ = 0; /* an answer repeats what is between the mark and here */
+  size_t head_ = 0;    /* bytes of mark and name; 0: not about a channel */
+  size_t tag_end_ = 0; /* an answer repeats the bytes between the mark and here */
   Due due_ = NONE;
 };
 
@@ -99,18 +99,17 @@ class HoldfastChannels : private HoldfastReceiver {
   explicit HoldfastChannels(HoldfastLink &link) : link_(link) { link.onMessage(*this); }
 
   void onCall(CallHandler handler) { on_call_ = handler; }
-  /* Plain lines, and those with a stamp, go here, as to a link's `onMessage`. Without a handler they are passed
-   * over. */
+  /* Called with plain lines and those with a stamp, like a link's `onMessage`. Without a handler they are ignored. */
   void onLine(HoldfastLink::MessageHandler handler) { on_line_ = handler; }
 
-  /* Says "@application version", and perhaps the description behind it: after `link.begin`, before anything else. */
+  /* Sends "@application version", perhaps with the description behind: after `link.begin`, before anything else. */
   bool begin(const char *hello);
-  /* Tells of a channel: "=temp" and what it is, "!button" and perhaps how. False: there is no room now, or it is too
-   * long, or an answer is due. */
+  /* Reports a channel's value, "=temp", or an event, "!button", perhaps with a value. False: there is no room now, it
+   * is too long, or an answer is due. */
   bool tell(const char *head, const HoldfastValue &value = HoldfastValue());
-  /* The same with the time, by `millis()`: the server works out when that was, however late the line comes. */
+  /* The same with the time of `millis()`: the server knows when it was measured, however late the line arrives. */
   bool tellAt(const char *head, uint32_t ms, const HoldfastValue &value = HoldfastValue());
-  /* Asks the server, "?time". Returns the tag that the answer will have; 0 if it was not asked. */
+  /* Asks the server: "?time". Returns the tag that the answer will have; 0 if it could not be sent. */
   uint32_t ask(const char *head, const HoldfastValue &value = HoldfastValue());
 
  private:
@@ -123,7 +122,7 @@ class HoldfastChannels : private HoldfastReceiver {
   CallHandler on_call_ = nullptr;
   HoldfastLink::MessageHandler on_line_ = nullptr;
   uint32_t asked_ = 0; /* the tag of the last request */
-  bool due_ = false;   /* an answer is */
+  bool due_ = false;   /* an answer must be given first */
 };
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Where a board keeps the position of a link through a reset: by its button, a watchdog or its program, and through
- * deep sleep. Not through a loss of power: then messages that were on their way to the board may come twice.
+ * Keeps a link's position through deep sleep and resets by a button, a watchdog or the program; not through a loss of
+ * power: then messages that were on their way to the board may come twice.
  *
  *     holdfast.memory(holdfastLoad, holdfastSave);
  *
- * For one link; a sketch with several gives each two functions of its own. Include it in one file.
+ * For one link; a sketch with several links writes two functions for each. Include it in one file only.
  */
 #ifndef HOLDFAST_MEMORY_H
 #define HOLDFAST_MEMORY_H
@@ -17,8 +17,8 @@
 
 #if defined(ESP8266)
 
-/* In words of the RTC's user memory: the first 32 are used by updates over the air. Define another one if your sketch
- * has these. */
+/* In words of the RTC's user memory, of which updates over the air use the first 32. Define another offset if your
+ * sketch uses these words. */
 #ifndef HOLDFAST_RTC_OFFSET
 #define HOLDFAST_RTC_OFFSET 64
 #endif

@@ -1,4 +1,4 @@
-/* What a link does with its key: ephemeral keys, and the records that it sends. */
+/* A link's cryptography: ephemeral keys, and the records that it sends. */
 #include "Holdfast.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "core/x25519.h"
 #include "HoldfastSettings.h"
 
-/* Draws the secret of this connection, and says its key in the hello: the core makes the first half of its digits. */
+/* Draws the secret of this connection, and puts its key into the hello: the first half as the core's nonce. */
 void HoldfastLink::sayKey() {
   uint8_t key[HOLDFAST_X25519_BYTES];
   for (unsigned i = 0; i < sizeof secret_; i += 4) {
@@ -22,17 +22,17 @@ void HoldfastLink::sayKey() {
   for (unsigned i = 0; i < HOLDFAST_MORE_DIGITS; i++) to[i] = holdfast_digit(key[HOLDFAST_NONCE + i / 2], i % 2);
 }
 
-/* The server has proven its key: makes the keys of the records. */
+/* The server has proven its key: derives the keys of the records. */
 void HoldfastLink::derive(const uint8_t *greeting, size_t length) {
   uint8_t shared[HOLDFAST_X25519_BYTES];
   if (ephemeral_ && !holdfast_records_share(&records_, secret_, greeting, length, shared)) return;
   holdfast_records_derive(&records_, sizes_.text, key_, ephemeral_ ? shared : nullptr, greeting, length);
 }
 
-/* Puts a piece of the core's where it waits for the socket. */
+/* Puts the core's piece where it waits for the socket. */
 void HoldfastLink::put(const uint8_t *piece, size_t length) {
   if (!proven_) {
-    proven_ = records_.keyed; /* this one is the proof, then */
+    proven_ = records_.keyed; /* then this piece is the proof */
     memcpy(out_ + out_end_, piece, length);
     out_end_ += length;
     return;

@@ -18,7 +18,7 @@ bool holdfast_decode_key(const char *hex, uint8_t key[32]) {
   return true;
 }
 
-/* Bytes of the character of UTF-8 that begins here; 0: it is malformed, or a control. */
+/* Bytes of the UTF-8 character that begins here; 0: it is malformed, or a control character. */
 static size_t character(const char *text) {
   const uint8_t *at = reinterpret_cast<const uint8_t *>(text);
   if (at[0] < 0x80) return at[0] >= 0x20 && at[0] != 0x7f;
@@ -29,8 +29,8 @@ static size_t character(const char *text) {
   }
   uint32_t start = static_cast<uint32_t>(at[0]) << 8 | at[1];
   if (start < 0xc2a0) return 0; /* U+0080 to U+009F */
-  if (start < 0xe0a0 && length == 3) return 0; /* longer than it need be, as below */
-  if (start >= 0xeda0 && start < 0xee00) return 0; /* half of a pair */
+  if (start < 0xe0a0 && length == 3) return 0; /* overlong, as below */
+  if (start >= 0xeda0 && start < 0xee00) return 0; /* half of a surrogate pair */
   return start >= 0xf490 || (start < 0xf090 && length == 4) ? 0 : length;
 }
 

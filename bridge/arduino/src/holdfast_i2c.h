@@ -16,8 +16,8 @@
  *       if (reading_is_due && hf_write(&link, "21.5", 4, 1) == HF_OK) reading_is_due = 0;
  *     }
  *
- * What `hf_write` has accepted is kept, and sent again, until the ESP8266 has it, whatever is reset in
- * between. It has room for one line at a time. A message may be held back by returning 0 from `message`.
+ * A line that `hf_write` has accepted is kept, and sent again, until the ESP8266 has it, even if that is reset
+ * meanwhile. There is room for one line at a time. Return 0 from `message` to get a message again later.
  */
 #ifndef HOLDFAST_I2C_H
 #define HOLDFAST_I2C_H
@@ -32,39 +32,39 @@ extern "C" {
 #define HF_ADDRESS 0x12   /* the I2C slave's */
 #define HF_BUFFER 200     /* bytes of the longest transfer */
 #define HF_MOST_TEXT 194  /* bytes of the longest text, either way */
-#define HF_LOOK_MS 50     /* `hf_poll` waits so long at most for a wire that is about to move */
+#define HF_LOOK_MS 50     /* `hf_poll` waits at most this long for a wire that is about to change */
 
 enum hf_result {
   HF_OK = 1,
-  HF_FULL = 0,      /* the line before has not gone yet: try again later */
+  HF_FULL = 0,      /* the previous line is not sent yet: try again later */
   HF_BAD_TEXT = -1  /* empty, too long, a newline in it, or a first byte of 0 or 1 */
 };
 
-/* What the board does. `board` is handed through. Functions marked "may be 0" can be left out. */
+/* The board's functions. Each gets `board`. Functions marked "may be 0" can be left out. */
 struct hf_port {
   void (*syn)(void *board, int level);   /* sets the output to the ESP8266's GPIO5 */
   int (*ack)(void *board);               /* reads the input from its GPIO4: an input with pull-up */
-  void (*reset)(void *board, int level); /* works its reset pin: 0 resets; may be 0 */
+  void (*reset)(void *board, int level); /* sets its reset pin: 0 resets; may be 0 */
   uint32_t (*ms)(void *board);           /* a clock in ms that may wrap */
-  /* The master will read these bytes; they stay until the next call of either function. Called before
+  /* The master will read these bytes, which stay valid until the next call of either function. Called before
    * SYN is raised. */
   void (*offer)(void *board, const uint8_t *bytes, uint8_t length);
   /* The master will write this many bytes here. */
   void (*expect)(void *board, uint8_t *bytes, uint8_t length);
   int (*moved)(void *board); /* 1 when all of the bytes have been read, or written */
-  /* A message from the server; text[length] is 0. Return 1 when you have it, 0 to be given it again. */
+  /* A message from the server; text[length] is 0. Return 1 if you have it, 0 to get it again. */
   int (*message)(void *board, const char *text, size_t length);
-  /* The ESP8266 tells something: 'u', 'd' (the server is up, down), 'b', 's' (no WiFi, no server), 'r' with
+  /* The ESP8266 reports something: 'u', 'd' (the server is up, down), 'b', 's' (no WiFi, no server), 'r' with
    * "[connects,count,free memory]"; may be 0. */
   void (*told)(void *board, char what, const char *text);
   void *board;
 };
 
-/* Set `port`, and no more. `failures` may be read. */
+/* Set only `port`. You may read `failures`. */
 struct hf_link {
   struct hf_port port;
   uint32_t failures; /* exchanges that failed */
-  /* The link's own. */
+  /* Private. */
   uint8_t state, sequence, configured, again, may_write, config_length, line_length, in_length;
   uint8_t size[2], config[HF_BUFFER], line[HF_BUFFER], in[HF_BUFFER + 1];
   uint8_t sending_line, held;
@@ -73,9 +73,9 @@ struct hf_link {
 };
 
 /*
- * Starts: resets the ESP8266 if it can. Strings are not needed afterwards. With an ssid of "" the ESP8266 uses
- * the network that it has stored. `session`: another number, 1 to 0x7fffffff, at each start of the board.
- * HF_OK; HF_BAD_TEXT if all that is more than 200 bytes together.
+ * Starts: resets the ESP8266 if it can. The strings are not needed afterwards. With an ssid of "" the ESP8266 uses
+ * the network that it has stored. `session`: a different number, 1 to 0x7fffffff, at each start of the board.
+ * Returns HF_OK, or HF_BAD_TEXT if the configuration has more than 200 bytes.
  */
 enum hf_result hf_begin(struct hf_link *link, const char *id, const char *server, uint16_t port,
                         const char *ssid, const char *password, uint32_t session);
@@ -83,10 +83,10 @@ enum hf_result hf_begin(struct hf_link *link, const char *id, const char *server
 /* Goes on as far as it can. Call it every few ms. */
 void hf_poll(struct hf_link *link);
 
-/* Takes a line, without a newline; with qos it arrives once, without it may be lost. */
+/* Accepts a line, without a newline. With qos it arrives once; without, it may be lost. */
 enum hf_result hf_write(struct hf_link *link, const char *text, size_t length, int qos);
 
-/* Whether the line that was accepted last has still to go to the ESP8266. */
+/* Whether the ESP8266 does not have the last accepted line yet. */
 int hf_pending(const struct hf_link *link);
 
 #ifdef __cplusplus
@@ -96,7 +96,7 @@ int hf_pending(const struct hf_link *link);
 #ifdef HOLDFAST_I2C_IMPLEMENTATION
 
 #define HF_RESET_MS 200
-#define HF_SETTLE_MS 1200 /* after 1,000 the ESP8266 gives up an exchange */
+#define HF_SETTLE_MS 1200 /* the ESP8266 gives up an exchange after 1,000 */
 #define HF_POLL_MS 10
 #define HF_WIRE_MS 1000
 #define HF_SILENCE_MS 6000
@@ -138,14 +138,14 @@ static void hf_start_over(struct hf_link *link) {
   hf_enter(link, reset ? HF_RESETTING : HF_SETTLING);
 }
 
-/* Often it is enough to begin again; the second time in a row the ESP8266 is reset. */
+/* Often it is enough to synchronise again; after a second failure in a row, resets the ESP8266. */
 static void hf_fail(struct hf_link *link) {
   link->failures++;
   link->again = !link->configured;
   hf_start_over(link);
 }
 
-/* ACK falls for 1 ms or more. Returns 0 if it does not. */
+/* Waits for ACK to fall, for 1 ms or more. Returns 0 if it does not. */
 static int hf_fallen(struct hf_link *link) {
   uint32_t from = link->port.ms(link->port.board);
   while (hf_ack(link)) {
@@ -225,7 +225,7 @@ enum hf_result hf_write(struct hf_link *link, const char *text, size_t length, i
 
 int hf_pending(const struct hf_link *link) { return link->line_length != 0; }
 
-/* Gives the application the message that has come. */
+/* Gives the application the received message. */
 static void hf_deliver(struct hf_link *link, char *text, size_t length) {
   struct hf_port *port = &link->port;
   size_t i;
@@ -236,7 +236,7 @@ static void hf_deliver(struct hf_link *link, char *text, size_t length) {
   for (i = 0; i < 4; i++) link->tag[i] = text[i];
 }
 
-/* Looks at the lines that have come. A message is the last of them. */
+/* Handles the received lines. A message is the last of them. */
 static void hf_take(struct hf_link *link) {
   struct hf_port *port = &link->port;
   size_t from = 0, to;
@@ -248,7 +248,7 @@ static void hf_take(struct hf_link *link) {
     else if (*line == 'k') link->heard = port->ms(port->board);
     else if (port->told) port->told(port->board, *line, line + 1);
     if (link->held) {
-      link->in[to] = '\n'; /* to be looked at again */
+      link->in[to] = '\n'; /* to be handled again */
       for (to = 0; to + from < link->in_length; to++) link->in[to] = link->in[to + from];
       link->in_length = (uint8_t)to;
       return;
@@ -266,7 +266,7 @@ static void hf_start_exchange(struct hf_link *link) {
   hf_offer(link, link->size, 2, HF_SIZE);
 }
 
-/* What was sent has arrived. */
+/* The bytes sent have arrived. */
 static void hf_sent(struct hf_link *link) {
   hf_syn(link, 0);
   if (!hf_fallen(link)) {
@@ -284,7 +284,7 @@ static void hf_sent(struct hf_link *link) {
   }
 }
 
-/* What was expected has come. */
+/* The expected bytes have arrived. */
 static void hf_received(struct hf_link *link) {
   int length = link->size[0] | (link->size[1] & 0x7f) << 8;
   int was = link->state;

@@ -1,7 +1,7 @@
 /*
- * In place of the interpreter: the application's .wasm, translated to C by wasm2c and compiled with the firmware.
- * It takes no RAM but its linear memory and its globals. `glue.h` is written by aot.ts: the application's name
- * (AOT_NAME), how it is instantiated, its imports, and a function of two arguments for each export.
+ * Replaces the interpreter: the application's .wasm, translated to C by wasm2c and compiled with the firmware. It takes
+ * RAM only for its linear memory and its globals. aot.ts writes `glue.h`: the application's name (AOT_NAME), how it is
+ * instantiated, its imports, and a function with two arguments for each export.
  */
 #include "engine.h"
 
@@ -28,7 +28,7 @@ const char engine_application[] = AOT_NAME;
 
 static uint32_t complaint[64 / 4] IN_WORDS;
 
-/* A trap ends the call, or the start, that it happens in: it jumps back to where that began. */
+/* A trap ends the call, or the start, in which it happens: it jumps back to its beginning. */
 static void *back[5] IN_WORDS;
 static const char *trap;
 
@@ -67,7 +67,7 @@ const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_
     if (!import->module) return complain("needs ", import_names[i][0], import_names[i][1]);
     import_calls[i] = import->call;
   }
-  /* Once to see how much memory it needs, and once more with that. */
+  /* Starts it once to see how much memory it needs, and again with that much. */
   arena_open();
   if (start(AOT_FIRST_MEMORY)) {
     uint32_t memory = (needed() + 7) & ~7u;
@@ -108,7 +108,7 @@ void *engine_at(uint32_t address, uint32_t length) {
   return address > size || length > size - address ? 0 : app.w2c_memory.data + address;
 }
 
-/* ---- What the translated module calls ---- */
+/* ---- Called by the translated module ---- */
 
 bool wasm_rt_is_initialized(void) {
   return true;
@@ -137,7 +137,7 @@ uint32_t wasm_rt_register_func_type(uint32_t parameters, uint32_t results, ...) 
   return 0;
 }
 
-/* In the interpreter's words. */
+/* With the interpreter's messages. */
 void wasm_rt_trap(wasm_rt_trap_t reason) {
   switch (reason) {
     case WASM_RT_TRAP_OOB: trap = "[trap] out of bounds memory access"; break;

@@ -1,6 +1,6 @@
 /**
- * An ESP8266 without one: QEMU runs the machine code of the firmware for the target `emulator`, and this is the world around
- * it: power, flash, WiFi, TCP, pins, the serial line and a watchdog.
+ * An emulated ESP8266: QEMU runs the machine code of the firmware for the target `emulator`, and this is the world
+ * around it: power, flash, WiFi, TCP, pins, the serial line and a watchdog.
  *
  * @module
  */
@@ -15,70 +15,70 @@ import { lookup } from "node:dns/promises";
 import { frame, FromChip, ToChip, u16, u32 } from "./frames.ts";
 import { Processor, type ProcessorOptions } from "./processor.ts";
 
-/** Why a chip starts, in the firmware's order. */
+/** Reasons why a chip starts, in the firmware's order. */
 const RESETS = ["power-on", "external", "software", "watchdog", "exception", "wake"] as const;
 /** Why a chip starts. */
 export type Reset = typeof RESETS[number];
 
 const SETTINGS_OFFSET = 0xfa000;
 const FLASH_BYTES = 0x100000;
-/** So many bytes of flash travel in a frame. */
+/** Bytes of flash in a frame. */
 const FLASH_PIECE = 4096;
 const KEPT_WORDS = 127;
-/** Bytes of the path of pins that are another program's. */
+/** Most bytes of the path in `EmulatorOptions.pins`. */
 const MOST_PATH = 120;
 
-/** How a chip is plugged in. */
+/** A chip's contents and surroundings. */
 export interface EmulatorOptions extends ProcessorOptions {
-  /** What is in flash, 1 MB at least, which it works with as it is; blank by default. */
+  /** The contents of flash, at least 1 MB, which the chip changes in place; blank by default. */
   flash?: Uint8Array;
   /** Why it starts; "power-on" by default. */
   reset?: Reset;
-  /** The application: its name and its .wasm, or the bytes of its area; none: what is there. */
+  /** The application: its name and its .wasm, or the bytes of its area. Default: the one in `flash`. */
   application?: { name: string; wasm: Uint8Array } | Uint8Array;
-  /** What is in the settings sector, or its bytes; none: what is there. */
+  /** The settings, or the bytes of their sector. Default: those in `flash`. */
   settings?: Settings | Uint8Array;
-  /** How many times faster than real the chip's clock goes, 1 to 1000. Default 1. */
+  /** How many times faster than real time the chip's clock runs, 1 to 1000. Default 1. */
   speed?: number;
-  /** Milliseconds of the host after which the watchdog bites. Default 20,000. */
+  /** The watchdog's time, in ms of the host. Default 20,000. */
   watchdog?: number;
-  /** Called when the chip goes to sleep, for this many ms of its own: it wakes when that resolves. Default: when its clock
-   * says so. */
+  /** Called when the chip goes to sleep, for this many ms of its own clock: it wakes when the promise resolves.
+   * Default: after that time. */
   sleep?: (ms: number) => Promise<void>;
-  /** Where a connection really goes. Default: where the chip wants it to. */
+  /** The real address for a connection. Default: the address that the chip asks for. */
   route?: (host: string, port: number) => { hostname: string; port: number };
-  /** Looks names up. Default: this machine's way. */
+  /** Looks up a name. Default: with this machine's resolver. */
   lookup?: (name: string) => Promise<string>;
   /** Called with each line on the serial port, without its end. */
   onLine?: (line: string) => void;
-  /** Called with what comes from the serial port. */
+  /** Called with bytes from the serial port. */
   onSerial?: (bytes: Uint8Array) => void;
   /** Called when the application makes a pin an output, or changes its level. */
   onPin?: (pin: number, level: number) => void;
-  /** Called with what the application does with `pwm_write`: duty of 1023, and Hz. */
+  /** Called when the application calls `pwm_write`: with the duty, 0 to 1023, and Hz. */
   onPwm?: (pin: number, duty: number, hz: number) => void;
-  /** Called when the chip has stopped, for whatever reason, and drives no pin any more. */
+  /** Called when the chip has stopped for any reason, and drives no pin any more. */
   onOff?: () => void;
   /**
-   * Its pins are another program's, and not this board's: PATH here, where the FIFOs PATH.from and PATH.to are. For
-   * buses, whose every bit has several levels to be read: it answers without a turn of this process's loop.
+   * The path of another program that plays the pins: the FIFOs are PATH.from and PATH.to. This is for buses, which read
+   * several levels for each bit: that program answers without a turn of this process's event loop.
    */
   pins?: string;
 }
 
-/** A chip, from the time that it is plugged in. */
+/** A chip, from the moment it is plugged in. */
 export class Emulator implements AsyncDisposable {
   /** Lines of the serial port since it was plugged in. */
   readonly lines: string[] = [];
-  /** What the next joins lead to. */
+  /** The outcome of the next joins. */
   wifi: WifiOutcome = "up";
-  /** What the next joins at a known access point lead to, if that is something else. */
+  /** The outcome of the next joins at a known access point. Default: `wifi`. */
   wifiKnown: WifiOutcome | undefined;
-  /** For how many seconds DHCP gives an address. */
+  /** DHCP's lease time, in s. */
   lease = 86_400;
   /** How often it was asked to join. */
   joins = 0;
-  /** What it was asked to join last. */
+  /** The last WiFi that it was asked to join. */
   join: Join | undefined;
   /** How often it has gone to sleep. */
   sleeps = 0;
@@ -88,11 +88,11 @@ export class Emulator implements AsyncDisposable {
   boots = 0;
   /** Networks that a scan finds. */
   networks: { ssid: string; rssi: number; locked: boolean }[] = [];
-  /** What is in flash: survives everything. */
+  /** Contents of the flash: they survive everything. */
   readonly flash: Uint8Array;
-  /** What survives a reset. */
+  /** Memory that survives a reset. */
   readonly kept = new Uint8Array(KEPT_WORDS * 4);
-  /** What the emulator said on stderr, if anything. */
+  /** The emulator's output on stderr. */
   complaints = "";
   readonly #options: EmulatorOptions;
   #outputs = new Map<number, number>();
@@ -109,7 +109,7 @@ export class Emulator implements AsyncDisposable {
   #failed: Error | undefined;
   #next: Reset;
   #wasReset = false;
-  /** In ms: it goes to sleep when it ends. */
+  /** How long it sleeps when it ends, in ms; 0: it does not. */
   #sleep = 0;
   #woken: (() => void) | undefined;
 
@@ -120,7 +120,7 @@ export class Emulator implements AsyncDisposable {
     if (pins !== undefined && new TextEncoder().encode(pins).length > MOST_PATH) {
       throw new LocalError(
         "BAD_ARGUMENT",
-        `the chip has room for ${MOST_PATH} bytes, not for ${pins}`,
+        `the path of pins must have at most ${MOST_PATH} bytes: ${pins}`,
       );
     }
     this.flash = flash ?? new Uint8Array(FLASH_BYTES).fill(0xff);
@@ -139,7 +139,7 @@ export class Emulator implements AsyncDisposable {
     this.#running = this.#live();
   }
 
-  /** From one boot to the next. */
+  /** Runs the chip from one boot to the next. */
   async #live(): Promise<void> {
     while (!this.#off) {
       const chip = this.#chip = new Processor(
@@ -148,13 +148,13 @@ export class Emulator implements AsyncDisposable {
       );
       this.boots++;
       this.#wake(chip, this.#next);
-      this.#next = "exception"; // unless something else is the reason
+      this.#next = "exception"; // unless another reason is set
       this.#wasReset = false;
       this.#feed();
       const code = await chip.ended;
       clearTimeout(this.#watchdog);
       this.complaints += chip.complaints;
-      this.#abandon(this.#sleep > 0); // the server is not told that a chip has been reset
+      this.#abandon(this.#sleep > 0); // the server does not see a reset
       this.#outputs.clear();
       this.#lines.clear();
       this.#options.onOff?.();
@@ -166,7 +166,7 @@ export class Emulator implements AsyncDisposable {
     }
   }
 
-  /** Until it is over, or a reset ends it. */
+  /** Waits until the sleep is over, or a reset ends it. */
   async #sleepFor(ms: number): Promise<void> {
     const { speed = 1, sleep } = this.#options;
     const reset = Promise.withResolvers<void>();
@@ -280,7 +280,7 @@ export class Emulator implements AsyncDisposable {
     this.#current = connection;
   }
 
-  /** Drops the connection, without telling either end; `close`: the server sees its end. */
+  /** Drops the connection, without telling either end. `close`: the server sees that it is closed. */
   #abandon(close: boolean): void {
     this.#current = undefined;
     for (const connection of this.#connections) {
@@ -324,18 +324,18 @@ export class Emulator implements AsyncDisposable {
     this.#send(frame(ToChip.wifi, WIFI.indexOf(outcome), address));
   }
 
-  /** The WiFi is gone, and the chip notices; a join finds it again if `wifi` says so. */
+  /** Takes the WiFi away, which the chip notices. `wifi` decides about the next join. */
   loseWifi(): void {
     this.#abandon(false);
     this.#tellWifi("lost");
   }
 
-  /** Nothing passes on the present connection any more, and neither end is told. */
+  /** Lets nothing pass on the present connection any more, without telling either end. */
   blackhole(): void {
     this.#current?.abandon();
   }
 
-  /** Bytes come in on the serial line. */
+  /** Sends bytes to the chip's serial line. */
   type(bytes: Uint8Array | string): void {
     const all = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
     for (let at = 0; at < all.length; at += 256) {
@@ -343,12 +343,12 @@ export class Emulator implements AsyncDisposable {
     }
   }
 
-  /** A pin's level: the application's if it is an output (with PWM, the one it mostly has), else what `setPin` has set, else 1. */
+  /** A pin's level: the application's if it is an output (with PWM, the more frequent one), else that of `setPin`, else 1. */
   pin(pin: number): number {
     return this.#outputs.get(pin) ?? this.#inputs.get(pin) ?? 1;
   }
 
-  /** Pulls a pin to a level from outside. */
+  /** Sets the level of a pin from outside. */
   setPin(pin: number, level: number): void {
     this.#inputs.set(pin, level);
     this.#send(frame(ToChip.input, pin, level));
@@ -360,17 +360,17 @@ export class Emulator implements AsyncDisposable {
     this.#send(frame(ToChip.analogue, u16(value)));
   }
 
-  /** The chip hangs, as in a loop that a bug never leaves; its watchdog will notice. */
+  /** Makes the chip hang, as in an endless loop; its watchdog will notice. */
   hang(): void {
     this.#send(frame(ToChip.hang));
   }
 
-  /** In a build with MEASURE: the chip says on its console what its memory is used for. */
+  /** In a build with MEASURE: makes the chip print its use of memory on its console. */
   measure(): void {
     this.#send(frame(ToChip.measure));
   }
 
-  /** Resets the chip. `keep: false`: what survives a reset does not survive this one. */
+  /** Resets the chip. `keep: false`: even the memory that survives resets is lost. */
   reset(reason: Reset, { keep = true } = {}): void {
     if (!keep || reason === "power-on") crypto.getRandomValues(this.kept);
     this.#next = reason;

@@ -1,6 +1,6 @@
 /**
- * What the emulated chip and the program around it say to each other: frames of a type, a length of 16 bits
- * and a payload, over QEMU's stdin and stdout. `targets/emulator/port.c` is the other end.
+ * Frames between the emulated chip and the program around it, over QEMU's stdin and stdout: a type, a length
+ * of 16 bits and a payload. `targets/emulator/port.c` is the other end.
  *
  * @module
  */
@@ -10,7 +10,7 @@ export const FromChip = {
   tcpOpen: "o", // connection, port (u16), host
   tcpClose: "c", // connection
   tcpData: "d", // connection, bytes
-  tcpTaken: "a", // connection, how many bytes of ours it has taken (u16)
+  tcpTaken: "a", // connection, how many of our bytes it has taken (u16)
   serial: "s", // bytes
   wifiJoin: "j", // address (see ipv4.ts), struct port_lease or zeros, ssid, NUL, password, NUL, country, NUL
   wifiLeave: "l",
@@ -24,41 +24,41 @@ export const FromChip = {
   write: "w", // address, bytes
   restart: "r",
   sleep: "z", // ms (u32)
-  crash: "x", // exception's cause, where (pc), address
+  crash: "x", // cause of the exception, pc, address
 } as const;
 
 /** Frames to the chip. */
 export const ToChip = {
   wake: "B", // reset reason, speed (u16), seed (u32), kept words
   pins: "P", // path of the FIFOs, NUL: see targets/emulator/pins.c
-  flash: "F", // address (u32), bytes; empty: that was all
+  flash: "F", // address (u32), bytes; empty: the end
   tcpNameKnown: "K", // connection
   tcpNameUnknown: "U", // connection
   tcpOpened: "O", // connection
   tcpClosed: "C", // connection
   tcpData: "D", // connection, bytes
-  tcpSent: "A", // connection, how many bytes of its have gone (u16)
-  wifi: "W", // enum firmware_wifi, ip, and if that is up, struct port_lease
+  tcpSent: "A", // connection, how many of its bytes were sent (u16)
+  wifi: "W", // enum firmware_wifi, ip, and if it is up, struct port_lease
   serial: "S", // bytes
   input: "G", // pin, level
   analogue: "V", // u16
-  found: "N", // rssi (i8), locked, ssid, NUL; empty: that was all
+  found: "N", // rssi (i8), locked, ssid, NUL; empty: the end
   lineLevel: "Q", // level
   measure: "M", // in a build with MEASURE
   hang: "H",
 } as const;
 
-/** A frame as it travels. */
+/** The bytes of a frame. */
 export function frame(type: string, ...pieces: (number | Uint8Array)[]): Uint8Array<ArrayBuffer> {
   const bytes = pieces.flatMap((piece) => typeof piece === "number" ? [piece] : [...piece]);
   return Uint8Array.from([type.charCodeAt(0), bytes.length & 255, bytes.length >> 8, ...bytes]);
 }
 
-/** Cuts a stream into frames. */
+/** Splits a stream into frames. */
 export class FrameReader {
   #held = new Uint8Array(0);
 
-  /** Takes bytes as they come; returns the frames that are whole. */
+  /** Takes bytes as they come; returns the complete frames. */
   push(bytes: Uint8Array): { type: string; payload: Uint8Array }[] {
     const all = new Uint8Array(this.#held.length + bytes.length);
     all.set(this.#held);

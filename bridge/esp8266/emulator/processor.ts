@@ -1,5 +1,5 @@
 /**
- * QEMU's process, in which an emulated chip lives from one start to the next.
+ * QEMU's process: it runs an emulated chip from one start to the next.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { FrameReader } from "./frames.ts";
 export const EMULATOR: readonly string[] =
   "-M sim -cpu lx106 -display none -monitor none -serial none -semihosting".split(" ");
 
-/** What is needed to start one. */
+/** The programs to run. */
 export interface ProcessorOptions {
   /** The emulator's program. Default: `qemu-system-xtensa`. */
   qemu?: string;
@@ -19,7 +19,7 @@ export interface ProcessorOptions {
   arguments?: string[];
 }
 
-/** One life of the processor. */
+/** The processor, from a start to its end. */
 export class Processor {
   complaints = "";
   readonly ended: Promise<number>;
@@ -45,7 +45,7 @@ export class Processor {
     const frames = new FrameReader();
     const read = async () => {
       for await (const bytes of this.#process.stdout) {
-        if (this.#killed) continue; // what was in the pipe is not said any more
+        if (this.#killed) continue; // drops what was left in the pipe
         for (const { type, payload } of frames.push(bytes)) handle(type, payload);
       }
     };
@@ -69,7 +69,7 @@ export class Processor {
     try {
       this.#process.kill("SIGKILL");
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // a program that has come to its end
+      if (!(error instanceof TypeError)) throw error; // TypeError: the program has already ended
     }
   }
 }

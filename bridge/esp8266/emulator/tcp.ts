@@ -1,12 +1,12 @@
 /**
- * The emulated chip's TCP connection, carried by a socket of the host's.
+ * The emulated chip's TCP connection, over a socket of the host.
  *
  * @module
  */
 import { isIP } from "node:net";
 import { frame, FromChip, ToChip, u16 } from "./frames.ts";
 
-/** Bytes on their way to the chip that it has not taken yet, at most: its TCP window. */
+/** The chip's TCP window: most bytes on their way to it that it has not taken yet. */
 const WINDOW = 2920;
 const SEGMENT = 1460;
 
@@ -51,7 +51,7 @@ export class TcpConnection {
       this.#tell(ToChip.tcpOpened);
       await this.#readAll(conn);
     } catch {
-      // Whatever it was, a chip only sees that the connection is gone.
+      // Whatever the error was, a chip only sees that the connection is gone.
     }
     this.#tell(ToChip.tcpClosed);
     this.close();
@@ -75,7 +75,7 @@ export class TcpConnection {
     if (!this.#closed && !this.#abandoned) this.toChip(frame(type, this.number, payload));
   }
 
-  /** A frame of the chip's that concerns this connection. */
+  /** Handles a frame of the chip about this connection. */
   handle(type: string, payload: Uint8Array): void {
     if (type === FromChip.tcpClose) this.close();
     else if (type === FromChip.tcpTaken) {
@@ -86,19 +86,19 @@ export class TcpConnection {
 
   #send(bytes: Uint8Array): void {
     this.#writes = this.#writes.then(async () => {
-      if (this.#abandoned) return; // nothing gets anywhere, and nothing comes back
+      if (this.#abandoned) return; // nothing arrives, and nothing comes back
       try {
         for (let rest = bytes; rest.length > 0;) {
           rest = rest.subarray(await this.#conn!.write(rest));
         }
         this.#tell(ToChip.tcpSent, u16(bytes.length));
       } catch {
-        // The reader is told of it too.
+        // The reader gets the error, too.
       }
     });
   }
 
-  /** The network is gone: neither end is told, and neither hears from the other again. */
+  /** The network is gone: neither end is told, and nothing passes any more. */
   abandon(): void {
     this.#abandoned = true;
   }
@@ -107,7 +107,7 @@ export class TcpConnection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    // A connection that is made, but not told of yet, would be lost and stay open: Deno tells first.
+    // A connection that is made, but not reported yet, would stay open: so lets Deno report it first.
     setImmediate(() => this.#aborter.abort());
     this.#conn?.close();
     this.#wake?.();

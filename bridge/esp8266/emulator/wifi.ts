@@ -1,5 +1,5 @@
 /**
- * The emulated chip's WiFi: what it is told, and what it has been asked to join.
+ * The emulated chip's WiFi: its requests to join, and their outcomes.
  *
  * @module
  */
@@ -22,34 +22,34 @@ export const WIFI = [
   "no-dhcp",
   "associated",
 ] as const;
-/** What joining the WiFi leads to; `silent`: nothing ever comes of it; `associated`: nothing comes after that. */
+/** The outcome of a join. `silent`: the chip never gets an answer; `associated`: it gets nothing after that state. */
 export type WifiOutcome = Exclude<typeof WIFI[number], "lost"> | "silent";
 
-/** A WiFi that the chip must join. */
+/** A chip's request to join a WiFi. */
 export interface Join {
   ssid: string;
   password: string;
-  /** Two letters, or none. */
+  /** Two letters, or empty. */
   country: string;
-  /** Its address; undefined: from DHCP. */
+  /** The chip's address; undefined: from DHCP. */
   ip: StaticAddress | undefined;
-  /** How it was joined before; undefined: it must be looked for. */
+  /** The access point of an earlier join; undefined: the WiFi must be searched for. */
   known?: Known;
 }
 
-/** An access point, and an address that may be used there. */
+/** An access point, and an address to use there. */
 export interface Known {
   /** Twelve hex digits. */
   bssid: string;
   channel: number;
-  /** Undefined: ask DHCP. */
+  /** Undefined: from DHCP. */
   ip: StaticAddress | undefined;
 }
 
 /** Bytes of firmware/port.h's `struct port_lease`. */
 const LEASE_BYTES = STATIC_BYTES + 12;
 
-/** What DHCP gives it. */
+/** DHCP's answer. */
 const ADDRESS: StaticAddress = {
   address: "192.168.1.31",
   netmask: "255.255.255.0",
@@ -59,7 +59,7 @@ const ADDRESS: StaticAddress = {
 const BSSID = "02005e1031a7";
 const CHANNEL = 6;
 
-/** Reads what the chip asks for. */
+/** Reads the payload of a `wifiJoin`. */
 export function readJoin(payload: Uint8Array): Join {
   const texts = new TextDecoder().decode(payload.subarray(STATIC_BYTES + LEASE_BYTES)).split("\0");
   const [ssid = "", password = "", country = ""] = texts;
@@ -79,7 +79,7 @@ function readKnown(lease: Uint8Array): Known | undefined {
   return { bssid, channel, ip: readStatic(lease) };
 }
 
-/** How the chip is in the network after a join, for it: its address, and a lease of this many seconds. */
+/** The chip's state in the network after a join, in its format: its address, and a lease of this many seconds. */
 export function addressAfter(join: Join | undefined, seconds: number): Uint8Array {
   const ip = join?.ip ?? join?.known?.ip;
   const address = parseIPv4((ip ?? ADDRESS).address)!;

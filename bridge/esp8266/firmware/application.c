@@ -30,7 +30,7 @@ static uint32_t hmac(const uint32_t *arguments) {
   if (!bytes || !digits) return 0;
   uint8_t digest[32];
   holdfast_hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
-  /* The device's proof alone is of whole lines: of all that was said. */
+  /* Only the device's proof covers whole lines: the whole greeting. */
   if (arguments[1] && bytes[arguments[1] - 1] == '\n') seal_derive(key, bytes, arguments[1]);
   for (int i = 0; i < 32; i++) {
     uint8_t nibble = digest[i >> 1] >> (i & 1 ? 0 : 4) & 15;
@@ -88,7 +88,7 @@ static uint32_t every(const uint32_t *arguments) {
   return 0;
 }
 
-/* The bus of the application: two pins. */
+/* The application's I2C bus: two pins. */
 static struct i2c bus;
 static unsigned bus_scl, bus_sda;
 static bool has_bus;
@@ -144,7 +144,7 @@ static uint32_t i2c_in(const uint32_t *arguments) {
   return i2c_transfer(arguments, true);
 }
 
-/* A part of what survives resets. 0: there is no such part. */
+/* A part of the memory that survives resets. 0: the range is wrong. */
 static uint32_t *kept_part(const uint32_t *arguments) {
   uint32_t at = arguments[0], length = arguments[2], most = PORT_KEPT_APPLICATION * 4;
   if (at > most || length > most - at || ((at | arguments[1] | length) & 3)) return 0;
@@ -236,7 +236,7 @@ bool application_tick(uint32_t now, uint32_t *wait) {
   int32_t left = due - now;
   bool is_due = left <= 0;
   if (is_due) {
-    /* Once, however often it was missed. */
+    /* Once, even if it was missed several times. */
     due = (uint32_t)-left < interval ? due + interval : now + interval;
     left = due - now;
   }

@@ -1,7 +1,7 @@
 /*
- * The memory of the application and of the interpreter that runs it: one piece of the board's, given out from its
- * front. It is asked for twice: a large one to find out in it how much is needed, then one of that length. After
- * the start it is sealed: nothing allocates any more, so nothing can fail or fragment later.
+ * The memory of the application and its interpreter: one piece of the board's heap, allocated from its front. The
+ * firmware gets it twice: first a large one to measure how much is needed, then one of that length. After the start
+ * the arena is sealed: nothing allocates any more, so nothing can fail or fragment later.
  */
 #ifndef HOLDFAST_ARENA_H
 #define HOLDFAST_ARENA_H
@@ -9,46 +9,46 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What an application and its interpreter get at most. */
+/* Most bytes that an application and its interpreter get. */
 #define ARENA_MOST (32 * 1024)
 
-/* Asks the board for as much as it can spare, up to that; it may be nothing. Memory given out before is gone. */
+/* Gets as much memory as the board can spare, up to ARENA_MOST; perhaps none. Earlier allocations are gone. */
 void arena_open(void);
 
-/* Asks for just this much in its place. False: the board cannot spare it, and the arena is empty. */
+/* Gets exactly this much instead. False: the board cannot spare it, and the arena is empty. */
 bool arena_fit(size_t length);
 
 /* Gives all of it back to the board. */
 void arena_close(void);
 
-/* Forgets everything that was given out. */
+/* Frees all allocations. */
 void arena_reset(void);
 
-/* Nothing is given out any more. An attempt is counted, and gets 0. */
+/* From now on, every allocation fails with 0, and is counted. */
 void arena_seal(void);
 
-/* Zeroed, aligned to 4 (to 8 where that is asked for with a multiple of 8); 0: there is no room. */
+/* Allocates zeroed memory, aligned to 4 (to 8 if the length is a multiple of 8); 0: there is no room. */
 void *arena_allocate(size_t length);
 
-/* A new length for what was given out; what is new is zeroed. Grows in place at the end of the arena. */
+/* Changes the length of an allocation; new bytes are zeroed. The newest allocation grows in place. */
 void *arena_resize(void *block, size_t length, size_t old_length);
 
-/* Takes back what was given out last; anything else stays until the next reset. */
+/* Frees the newest allocation; any other stays until the next reset. */
 void arena_release(void *block);
 
-/* Bytes that are given out. */
+/* Bytes that are allocated. */
 size_t arena_used(void);
 
-/* Bytes that can be given out in one piece, in eights. */
+/* Bytes that can be allocated in one piece, a multiple of 8. */
 size_t arena_left(void);
 
-/* Takes back the end of what was given out last: this much of it stays, rounded up to eights. */
+/* Frees the end of the newest allocation: this much of it stays, rounded up to a multiple of 8. */
 void arena_trim(size_t length);
 
-/* Whether there was no room for something, since it was opened. */
+/* Whether an allocation has failed since it was opened. */
 bool arena_refused(void);
 
-/* All of it, in bytes: given out at present, all there is, and released in vain. */
+/* Its use, in bytes: allocated now, its length, and released without being freed. */
 struct arena_use {
   size_t used, length, lost;
   unsigned refused; /* requests after the seal, or without room */

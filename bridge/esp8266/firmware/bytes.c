@@ -1,6 +1,6 @@
 #include "bytes.h"
 
-/* Loops, not calls of memcpy: that is what they would be turned into. */
+/* Keeps the compiler from turning these loops into calls of memcpy. */
 #define PLAIN __attribute__((optimize("no-tree-loop-distribute-patterns")))
 
 PLAIN void *bytes_copy(void *to, const void *from, size_t length) {

@@ -1,7 +1,7 @@
 /*
- * Bytes that may be in flash, where only aligned words can be read. The compiler turns every load of a byte
- * in our code into one of a word (-mforce-l32); the C library's functions know nothing of that, so these
- * stand in for them.
+ * Functions for bytes that may be in flash, where only aligned words can be read. In our code the compiler turns
+ * every load of a byte into one of a word (-mforce-l32); the C library was compiled without that, so these replace
+ * its functions.
  */
 #ifndef HOLDFAST_BYTES_H
 #define HOLDFAST_BYTES_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 void *bytes_copy(void *to, const void *from, size_t length);
-/* Also where the two overlap. */
+/* The two may overlap. */
 void *bytes_move(void *to, const void *from, size_t length);
 void *bytes_fill(void *to, int value, size_t length);
 int bytes_compare(const void *a, const void *b, size_t length);

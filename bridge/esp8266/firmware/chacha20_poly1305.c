@@ -39,7 +39,7 @@ static void add(uint32_t *digits, const uint8_t *bytes, size_t length, uint32_t 
   int bits = 0;
   for (int i = 0; i < DIGITS; i++) {
     for (; bits < BITS && at < 16; bits += 8, at++) held |= (uint32_t)(at < length ? bytes[at] : 0) << bits;
-    digits[i] += (held & MASK) + (i == DIGITS - 1 ? top << 11 : 0); /* 117 bits are below the last digit */
+    digits[i] += (held & MASK) + (i == DIGITS - 1 ? top << 11 : 0); /* the last digit starts at bit 117 */
     held >>= BITS;
     bits -= BITS;
   }
@@ -66,7 +66,7 @@ static void multiply(struct holdfast_poly1305 *mac) {
       /* 2^130 is 5. */
       sum += mac->h[j] * (j <= i ? mac->r[i - j] : 5 * mac->r[i + DIGITS - j]);
       if (j != 4) continue;
-      carry = sum >> BITS; /* all ten would be more than 32 bits */
+      carry = sum >> BITS; /* all ten products would exceed 32 bits */
       sum &= MASK;
     }
     carry += sum >> BITS;
@@ -88,7 +88,7 @@ void holdfast_poly1305_add(struct holdfast_poly1305 *mac, const uint8_t *bytes, 
   }
 }
 
-/* Adds a number to the lowest digit, and brings all below 2^13; returns what is above the last. */
+/* Adds a number to the lowest digit, and carries until all are below 2^13; returns the carry out of the last one. */
 static uint32_t carry_all(uint32_t *digits, uint32_t more) {
   for (int i = 0; i < DIGITS; i++) {
     more += digits[i];
@@ -102,7 +102,7 @@ void holdfast_poly1305_end(struct holdfast_poly1305 *mac, uint8_t tag[16]) {
   uint32_t *h = mac->h, *more = mac->r;
   uint32_t above = carry_all(h, 0);
   carry_all(h, above * 5);
-  /* It is 2^130 - 5 or more exactly if 5 more reach 2^130: then that is the result, without 2^130. */
+  /* h is 2^130 - 5 or more exactly if h + 5 reaches 2^130: then h + 5 - 2^130 is the result. */
   for (int i = 0; i < DIGITS; i++) more[i] = h[i];
   uint32_t mask = -carry_all(more, 5);
   for (int i = 0; i < DIGITS; i++) h[i] = (h[i] & ~mask) | (more[i] & mask);

@@ -1,7 +1,7 @@
 /*
- * ChaCha20 and Poly1305 of RFC 8439, for sealed records (records.h). It needs no other file. No tables, and no branch or address depends on what
- * is secret. The processor multiplies 32 bits to 32, so the digits of the sums are small. The names have a prefix, as
- * vendors' libraries have such functions.
+ * ChaCha20 and Poly1305 of RFC 8439, for sealed records (records.h). It needs no other file. It has no tables, and no
+ * branch or address depends on a secret. The processor multiplies 32 bits to 32, so the digits of the sums are small.
+ * The names have a prefix, as vendors' libraries have functions with the same names.
  */
 #ifndef HOLDFAST_CHACHA20_POLY1305_H
 #define HOLDFAST_CHACHA20_POLY1305_H
@@ -21,9 +21,9 @@ struct holdfast_poly1305 {
   uint32_t s[4];
 };
 
-/* A key is good for one text. */
+/* Each key may be used for only one text. */
 void holdfast_poly1305_start(struct holdfast_poly1305 *mac, const uint8_t key[32]);
-/* Adds bytes, filled up with zeros to whole blocks of 16. */
+/* Adds bytes, padded with zeros to whole blocks of 16. */
 void holdfast_poly1305_add(struct holdfast_poly1305 *mac, const uint8_t *bytes, size_t length);
 void holdfast_poly1305_end(struct holdfast_poly1305 *mac, uint8_t tag[16]);
 

@@ -3,7 +3,7 @@
 #include "port.h"
 #include "words.h"
 
-/* The longest text that an application can log in one line, about. */
+/* Most bytes of a line, without its end. */
 #define MOST 256
 
 void (*console_listener)(const uint8_t *line, size_t length);

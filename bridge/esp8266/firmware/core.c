@@ -5,11 +5,11 @@
 #include "words.h"
 
 static uint32_t *registers;
-static uint32_t outbox IN_WORDS; /* where it begins */
-static uint32_t ms_at; /* where the hello's digits of the time are; 0: it says none */
-static uint32_t key_at; /* where those of the ephemeral key's second half are */
+static uint32_t outbox IN_WORDS; /* its address */
+static uint32_t ms_at; /* address of the digits of the time in the hello; 0: it has none */
+static uint32_t key_at; /* address of the digits of the ephemeral key's second half */
 
-/* Bytes of a nonce that the core makes digits of itself. An ephemeral key has more: they stand before the name. */
+/* Bytes of a nonce; the core turns them into digits itself. An ephemeral key has more digits, in front of the name. */
 #define NONCE 16
 #define MORE_DIGITS 32
 
@@ -21,7 +21,7 @@ uint32_t core_get(enum core_register offset) {
   return registers[offset / 4];
 }
 
-/* Lays the memory out for a name of this many bytes; returns where it ends. */
+/* Lays out the memory for a name of this many bytes; returns its end. */
 static uint32_t initialize(size_t name_length, uint8_t suite, uint8_t dialect, uint16_t line, uint8_t window,
                            uint32_t now) {
   set(R_LINE, line);
@@ -150,7 +150,7 @@ bool core_write(const uint8_t *text, size_t length, bool qos) {
   return engine_call(CORE_WRITE, length, qos);
 }
 
-/* An entry of the outbox, as core.ts has it: length of the line, id, flags; then the line, which begins with its id. */
+/* An entry of the outbox, as in core.ts: length of the line, id, flags; then the line, which begins with its id. */
 #define HEADER 4
 #define ID 2
 enum { DONE_WITH = 2, WITHDRAWN, LATE };
@@ -161,11 +161,11 @@ int32_t core_save(uint32_t *words, size_t room) {
   for (uint32_t count = core_get(R_TX_NEXT) - core_get(R_TX_FIRST); count;) {
     const uint8_t *entry = engine_at(at, HEADER + ID + 2);
     size_t length = entry ? entry[0] | entry[1] << 8 : 0; /* of text, id and newline */
-    if (length <= ID || !engine_at(at, HEADER + length)) return -1; /* the core has gone mad */
+    if (length <= ID || !engine_at(at, HEADER + length)) return -1; /* the core's memory is corrupt */
     at += HEADER + length;
-    if (entry[3] == DONE_WITH) continue; /* it has left */
+    if (entry[3] == DONE_WITH) continue; /* it has left the outbox */
     count--;
-    size_t kept = entry[3] == WITHDRAWN ? 2 : length - ID; /* NUL and newline are there then */
+    size_t kept = entry[3] == WITHDRAWN ? 2 : length - ID; /* then the text is NUL and a newline */
     if (entry[3] == LATE || kept > room - size) return -1;
     words_copy(words, size, entry + HEADER + ID, kept);
     size += kept;
@@ -178,7 +178,7 @@ void core_restore(const uint8_t *text, size_t length) {
   if (!to) return;
   bytes_copy(to, text, length);
   bool withdrawn = !text[0];
-  if (withdrawn) to[0] = '-'; /* `write` takes no NUL */
+  if (withdrawn) to[0] = '-'; /* `write` refuses NUL */
   engine_call(CORE_WRITE, length, 3);
   if (withdrawn) to[0] = 0;
 }

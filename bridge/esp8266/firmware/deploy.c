@@ -11,16 +11,16 @@
 #include "text.h"
 #include "words.h"
 
-#define MARK 2 /* what a message of the firmware's starts with */
+#define MARK 2 /* the first byte of a message for the firmware */
 
 #define HASH_DIGITS 43
 #define HASH8 8
 #define MAC_BYTES 16
-#define OFFER_OLDER 1u  /* also if it is older than what runs */
-#define OFFER_FAILED 2u /* also if the same bytes have fallen back before */
-#define OFFER_NEEDS 4u  /* what it imports was told just before */
+#define OFFER_OLDER 1u  /* even if it is older than the one that runs */
+#define OFFER_FAILED 2u /* even if the same bytes have fallen back before */
+#define OFFER_NEEDS 4u  /* its imports were announced just before */
 
-/* Bytes of a piece that are written at once. */
+/* Bytes of a piece that are written to flash at once. */
 #define CHUNK 96
 
 enum refusal { OLDER, FAILED, SIZE, MAC, HASH, MODULE, IMPORT, FLASH, GAP, OFFER, BUSY };
@@ -30,25 +30,25 @@ static const char *const refusals[] = {
 
 static const struct settings *settings;
 
-/* In whole words, as they lie where only these can be written. */
+/* Whole words, as they are in memory that can only be written in words. */
 struct deploy_state {
-  uint32_t receiving; /* an offer has been taken since the start */
+  uint32_t receiving; /* an offer was accepted since the start */
   uint32_t size;      /* of the arriving module */
-  uint32_t expected;  /* where its next piece goes */
-  uint32_t taken_at;  /* when a message came last */
-  uint32_t unoffered; /* a piece without an offer has been refused: once is enough */
-  uint32_t needs;     /* what the next offer imports: a bit for each of `application_imports` */
+  uint32_t expected;  /* offset of its next piece */
+  uint32_t taken_at;  /* time of the last message */
+  uint32_t unoffered; /* a piece without an offer was refused: once is enough */
+  uint32_t needs;     /* imports of the next offer: a bit for each of `application_imports` */
 
-  uint32_t answer; /* its kind, a letter; 0: none waits */
-  uint32_t number; /* what it says beside the hash: an offset, a refusal, a reason */
+  uint32_t answer; /* kind of the waiting answer, a letter; 0: none waits */
+  uint32_t number; /* its offset, refusal or reason, beside the hash */
   uint32_t hash[HASH8 / 4];
 
-  uint32_t leaving; /* it is to restart */
-  uint32_t since;   /* since when; or when the trial has begun */
+  uint32_t leaving; /* the chip will restart */
+  uint32_t since;   /* since when; or when the trial began */
   uint32_t up;      /* the link is up */
   uint32_t up_since;
-  uint32_t telling; /* why it has fallen back is on its way to the server */
-  uint32_t told_at; /* and has the number before this one */
+  uint32_t telling; /* the report of a fall back is on its way to the server */
+  uint32_t told_at; /* the number after that of the report */
 };
 static struct deploy_state state IN_WORDS;
 
@@ -56,7 +56,7 @@ static bool is_name(uint8_t c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
 }
 
-/* ---- What runs, and answers ---- */
+/* ---- The application that runs, and answers ---- */
 
 static void hash_of(const struct slot *image, uint8_t hash[SLOT_HASH]) {
   struct sha256 sha;
@@ -86,7 +86,7 @@ size_t deploy_name(char name[DEPLOY_NAME]) {
   return at;
 }
 
-/* `hash`: what it is about; 0: nothing that is known. */
+/* `hash`: of the application that the answer is about; 0: unknown. */
 static void answer(char kind, const uint8_t *hash, uint32_t number) {
   char text[HASH8] = "--------";
   if (hash) text_encode(hash, text, HASH8);
@@ -104,11 +104,11 @@ static void refuse(enum refusal why, const uint8_t *hash) {
 
 static enum module_fault check_module(struct module_name lacks[2]) {
   struct slot image = slots_incoming();
-  /* An application is one module with the core. */
+  /* Application and core are one module. */
   return module_check(image.wasm, image.length, engine_names, ON_START, application_imports, lacks);
 }
 
-/* The number of an import that was told to be needed and is not there; 0: all are. */
+/* The number of an announced import that the firmware lacks; 0: it has all. */
 static uint32_t number_lacking(void) {
   uint32_t number = 0, needs = state.needs;
   for (; application_imports[number].module; number++) needs >>= 1;
@@ -117,7 +117,7 @@ static uint32_t number_lacking(void) {
   return number;
 }
 
-/* The import that it lacks: looked for again, as there is no place for it while it waits. */
+/* Appends the missing import. Searches for it again, as there is no place to keep it while the answer waits. */
 static size_t put_lacking(char *to, size_t at) {
   struct module_name lacks[2];
   uint32_t number = number_lacking();
@@ -155,9 +155,9 @@ void deploy_answer(void) {
   state.answer = 0;
 }
 
-/* ---- What the server says ---- */
+/* ---- The server's messages ---- */
 
-/* Whether the last field is the proof that who has the key has said all before it. */
+/* Whether the last field proves that the text before it comes from somebody who has the key. */
 static bool is_proven(const uint8_t *text, const struct text_field *mac) {
   uint8_t wanted[32], given[MAC_BYTES];
   if (!settings->has_key) return true;
@@ -225,7 +225,7 @@ static bool take_offer(const uint8_t *text, struct text_field rest) {
   text_decode(&hash, 0, offer.hash, SLOT_HASH);
   offer.name = name.at;
   offer.name_length = name.length;
-  if (!(flag & OFFER_NEEDS)) state.needs = 0; /* that was another one's */
+  if (!(flag & OFFER_NEEDS)) state.needs = 0; /* those were another offer's */
   if (is_proven(text, &mac)) decide(&offer, flag);
   else refuse(MAC, offer.hash);
   return true;
@@ -254,7 +254,7 @@ static bool take_piece(struct text_field rest) {
     return true;
   }
   const uint8_t *hash = slots_incoming_hash();
-  if (at < state.expected) return true; /* it is there */
+  if (at < state.expected) return true; /* already received */
   if (length > SLOT_MOST || at > state.size || length > state.size - at) return false;
   if (length % 4 && at + length != state.size) return false;
   if (at > state.expected) {
@@ -267,14 +267,14 @@ static bool take_piece(struct text_field rest) {
   return true;
 }
 
-/* What is wrong with the bytes received. */
+/* Checks the received bytes. */
 static bool is_good(const uint8_t *hash) {
   uint8_t found[SLOT_HASH];
   struct slot image = slots_incoming();
   struct module_name lacks[2];
   hash_of(&image, found);
   if (bytes_compare(found, hash, SLOT_HASH)) {
-    slots_drop(); /* it must not be continued */
+    slots_drop(); /* the transfer must not be resumed */
     refuse(HASH, hash);
     return false;
   }
@@ -293,7 +293,7 @@ static bool take_go(struct text_field rest, uint32_t now) {
   struct text_field field;
   if (!text_field(&rest, &field) || rest.length || field.length != HASH8 || !text_bytes(&field)) return false;
   const uint8_t *hash = slots_incoming_hash();
-  if (state.leaving || slots_on_trial()) return true; /* said again, from before the restart */
+  if (state.leaving || slots_on_trial()) return true; /* sent again after the restart */
   if (!state.receiving || !is_about(&field, hash)) {
     if (!state.unoffered) refuse(OFFER, 0);
     state.unoffered = true;
@@ -315,7 +315,7 @@ static bool take_go(struct text_field rest, uint32_t now) {
   return true;
 }
 
-/* Tells the server that what was to run has fallen back, before any other answer: it wants to know why. */
+/* Reports to the server that an application has fallen back, and why, before any other answer. */
 static bool tell_fall(void) {
   const uint8_t *hash;
   enum slot_reason reason;
@@ -380,7 +380,7 @@ void deploy_fail(enum slot_reason reason) {
   console_begin("application fell back reason=");
   console_text(slot_reasons[reason]);
   console_end();
-  if (reason != SLOT_TRAP) port_restart(); /* before that one comes a pause */
+  if (reason != SLOT_TRAP) port_restart(); /* after a trap there is a pause first */
 }
 
 static void lower(uint32_t *wait, uint32_t since, uint32_t now, uint32_t time) {
@@ -417,7 +417,7 @@ void deploy_run(bool up, uint32_t now, uint32_t *wait) {
     lower(wait, state.since, now, DEPLOY_DRAIN);
   } else if (slots_on_trial()) run_trial(now, wait);
   else if (state.telling && !state.answer && (int32_t)(core_get(R_TX_FIRST) - state.told_at) >= 0) {
-    slots_told(); /* the server has said that it knows: it is not said again by the next start */
+    slots_told(); /* the server has acknowledged it: the next start does not report it again */
     state.telling = false;
   } else if (up && tell_fall()) *wait = 0;
 }

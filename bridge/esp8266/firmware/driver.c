@@ -14,34 +14,34 @@
 #include "version.h"
 #include "words.h"
 
-/* While there is no WiFi, the core is asked now and then nevertheless: its clock wraps. */
+/* Without WiFi, the core is still polled now and then, in ms: its clock wraps. */
 #define ASLEEP 3600000u
 
 static const struct settings *settings;
-static uint32_t owner; /* whose position is kept */
+static uint32_t owner; /* of the position: see kept.h */
 static struct core_position kept;
 static bool up;
-static bool connecting; /* asked for, and neither opened nor closed yet */
-static bool open; /* opened, and not closed since: bytes that come are of this connection */
+static bool connecting; /* requested, and neither opened nor closed yet */
+static bool open; /* opened, and not closed since: received bytes belong to this connection */
 static bool wifi;
-static bool second; /* it is the turn of the server's other address */
-static bool sent_away; /* by one address, and no link has stayed for the timeout since */
-static bool hurries;   /* the core is not to wait before its next attempt */
+static bool second; /* it is the turn of `server2` */
+static bool sent_away; /* by one address, and no link has lasted for the timeout since */
+static bool hurries;   /* the core must not pause before its next attempt */
 static uint32_t up_at; /* by the core's clock */
-/* The core's clock stands while the server's name is looked up: since when, and how long it has. */
+/* The core's clock stands while the server's name is looked up: since when, and its lag in ms. */
 static bool stands;
 static uint32_t stands_since, stood;
 static bool heard, silence;
 static uint32_t polled;
-static bool settled; /* nothing has been done to the core since it had nothing more to do */
+static bool settled; /* the core was not called since it had nothing more to do */
 
-/* Lines for the server, each behind its length. */
+/* Console lines for the server, each behind its length. */
 static uint32_t lines[464 / 4] IN_WORDS;
 static size_t lines_length;
 static unsigned lines_lost;
 static bool passing_on;
 
-/* The core's clock, at that time of the board's. */
+/* The core's clock at this time of the board's. */
 static uint32_t core_time(uint32_t now) {
   if (stands && !(connecting && port_tcp_resolving())) {
     stood += now - stands_since;
@@ -70,7 +70,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
       length = append(name, length, application);
     }
   }
-  /* A space in front, or the TAB. */
+  /* After a space, or the TAB. */
   bool says_ms = settings->dialect == 2 && length + text_length(CORE_MS) <= id_length + CORE_METADATA;
   if (says_ms) {
     length = append(name, length, length == id_length ? "\t" : " ");
@@ -108,18 +108,18 @@ uint32_t driver_owner(void) {
   return owner;
 }
 
-/* Where it is sought now. */
+/* The current address of the server. */
 static const char *server(void) {
   return second ? settings->server2 : settings->server;
 }
 
-/* An attempt that has brought no link is followed by one at the other address, if there is one; a link that was lost
- * is first sought where it was. */
+/* After an attempt without a link, the next one goes to the other address, if there is one; after a lost link, the same
+ * address comes first. */
 static void take_turns(void) {
   second = !second && settings->server2[0];
 }
 
-/* Before the server may be told of it: the core says so with its next piece. */
+/* Saves the position. Must be done before the core's next piece, which acknowledges it. */
 static void keep_position(void) {
   struct core_position position = core_position();
   if (position.epoch == kept.epoch && position.next == kept.next) return;
@@ -127,7 +127,7 @@ static void keep_position(void) {
   kept_write(owner, position);
 }
 
-/* Whether the server's name is one that only mDNS knows, which this firmware does not speak. */
+/* Whether the server's name needs mDNS, which this firmware does not support. */
 static bool is_local(void) {
   const char *name = server();
   const char *end = ".local";
@@ -165,7 +165,7 @@ static void tell_application(void) {
   engine_call(ON_STATE, 0, 0);
 }
 
-/* The connection, or the attempt, is over. */
+/* The connection or the attempt is over. */
 static void went_down(void) {
   connecting = open = false;
   uint32_t reason = core_get(R_REASON);
@@ -174,8 +174,8 @@ static void went_down(void) {
   tell_application();
 }
 
-/* The same, and it was the server's or the network's doing. `leaving`: the server is about to stop, and has said so.
- * If both addresses do, one after the other, the device waits as after any refusal. */
+/* The same, because of the server or the network. `leaving`: the server has said that it is about to stop. If both
+ * addresses say so, one after the other, the device pauses as after any refusal. */
 static void failed(uint32_t now, bool leaving) {
   if (up && now - up_at >= settings->timeout) sent_away = false;
   hurries = leaving && !sent_away && settings->server2[0];
@@ -214,7 +214,7 @@ static void connect(uint32_t now) {
 static void send(void) {
   size_t length;
   const uint8_t *piece = core_piece(&length);
-  if (piece && length + HOLDFAST_RECORD <= port_tcp_room()) seal_send(piece, length); /* or the core has gone mad */
+  if (piece && length + HOLDFAST_RECORD <= port_tcp_room()) seal_send(piece, length); /* otherwise the core's memory is corrupt */
 }
 
 static bool give_application(const uint8_t *text, size_t length) {
@@ -222,7 +222,7 @@ static bool give_application(const uint8_t *text, size_t length) {
   return !engine_trap() && (taken || !engine_returns(ON_MESSAGE));
 }
 
-/* The message at the front, to whom it is for. False: nobody takes it before something else has happened. */
+/* Gives the oldest message to the firmware or the application. False: neither takes it until something else happens. */
 static bool hand_over(bool can_receive, uint32_t now) {
   size_t length;
   const uint8_t *text = core_piece(&length);
@@ -235,15 +235,15 @@ static bool hand_over(bool can_receive, uint32_t now) {
   return true;
 }
 
-/* Gives lines of the console to the core, as messages of their own kind. */
+/* Gives console lines to the core, as messages of their own kind. */
 static void pass_lines_on(void) {
   if (!lines_length || !up) return;
-  passing_on = true; /* a line about these would never end */
+  passing_on = true; /* lines logged meanwhile would repeat for ever */
   const uint8_t *bytes = (const uint8_t *)lines;
   size_t at = 0;
   while (at < lines_length) {
     size_t length = bytes[at];
-    if (length > core_get(R_PEER_LINE)) lines_lost++; /* it would never be taken */
+    if (length > core_get(R_PEER_LINE)) lines_lost++; /* the server never takes it */
     else if (!core_write(bytes + at + 1, length, false)) break;
     at += 1 + length;
   }
@@ -267,20 +267,20 @@ void driver_log(const uint8_t *line, size_t length) {
     return;
   }
   words_put(lines, lines_length, length + 1);
-  words_put(lines, lines_length + 1, 1); /* what makes it a line of the device's */
+  words_put(lines, lines_length + 1, 1); /* the mark of console lines */
   words_copy(lines, lines_length + 2, line, length);
   lines_length += length + 2;
 }
 
-/* Lets the core do all that can be done now. */
+/* Polls the core until it has nothing more to do. */
 static void pump(uint32_t now) {
   enum core_event event;
-  bool blocked = false; /* by the message at the front: nobody takes it now */
+  bool blocked = false; /* nobody takes the oldest message now */
   do {
     pass_lines_on();
     deploy_answer();
     bool can_receive = !engine_has(CAN_RECEIVE) || engine_call(CAN_RECEIVE, 0, 0);
-    /* The application may not receive, and the message be none of its own. */
+    /* Even if the application cannot receive, the message may be for the firmware. */
     bool looks = can_receive || settings->dialect == 2;
     unsigned can = (looks && !blocked ? CORE_CAN_RECEIVE : 0) |
       (port_tcp_room() >= CORE_MOST_PIECE + HOLDFAST_RECORD ? CORE_CAN_SEND : 0);
@@ -311,7 +311,7 @@ enum driver_news driver_run(bool wifi_up, uint32_t now, uint32_t *wait) {
     port_tcp_flush();
     uint32_t core_wait = core_get(R_WAIT);
     if ((int32_t)core_wait < 0) core_wait = 0;
-    if (hurries) { /* without a connection its clock may leap */
+    if (hurries) { /* without a connection its clock may jump */
       stood -= core_wait;
       core_wait = 0;
       hurries = false;
@@ -345,17 +345,17 @@ void driver_opened(uint32_t now) {
   seal_begin(settings_suite(settings));
   uint8_t key[32];
   bool says_key = seal_ephemeral(key);
-  now = port_ms(); /* that takes its time */
+  now = port_ms(); /* the curve takes a while */
   core_opened(core_time(now), now + application_ahead, says_key ? key : 0);
 }
 
 void driver_closed(uint32_t now) {
-  /* An attempt that is turned down at once was answered by somebody. */
+  /* If the connection is refused at once, somebody has answered. */
   if (connecting && core_get(R_STATE) == CORE_CONNECTING) heard = true;
   uint32_t core_now = core_time(now);
   if (open && !settled) {
     pump(core_now);
-    if (!open) return; /* what came last has ended it, and says why: a refusal */
+    if (!open) return; /* the last bytes have ended it with a reason: a refusal */
   }
   core_closed(core_now);
   failed(core_now, false);
@@ -364,7 +364,7 @@ void driver_closed(uint32_t now) {
 void driver_no_address(uint32_t now) {
   connecting = false;
   core_closed(core_time(now));
-  silence = true; /* it may be the network that does not answer */
+  silence = true; /* perhaps the network does not answer */
   console_begin("link down reason=NO_ADDRESS");
   if (is_local()) console_text(" name=local");
   console_end();
@@ -377,7 +377,7 @@ size_t driver_received(const uint8_t *bytes, size_t length) {
   while (taken < length && open && !engine_trap()) {
     uint32_t now = core_time(port_ms());
     if (!settled) pump(now); /* only then does the core say where the next bytes go */
-    if (!open) break; /* that has ended the connection, and with it these bytes */
+    if (!open) break; /* the connection has ended: drops the rest */
     size_t n = seal_receive(bytes + taken, length - taken, now);
     if (!n) break;
     settled = false;

@@ -12,16 +12,16 @@ const char *const engine_names[ENGINE_FUNCTIONS] = {
   "room", "write", "onStart", "onMessage", "onState", "onTick", "canReceive", "onTrial",
 };
 
-/* Linear memory for the first look at a module, in bytes: enough for its data. */
+/* Linear memory for the first load of a module, in bytes: enough for its data. */
 #define FIRST_MEMORY 2048
 
 static IM3Runtime runtime;
 static IM3Function functions[ENGINE_FUNCTIONS] IN_WORDS;
 static const char *trap;
 static const struct engine_import *table;
-static uint32_t imported; /* a bit for each of the table */
+static uint32_t imported; /* a bit for each entry of the table */
 
-/* The one function that wasm3 calls: reads the arguments, which wasm3 keeps in 64 bits each, behind the result. */
+/* The only function that wasm3 calls. wasm3 stores each argument in 64 bits, behind the result. */
 static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint64_t *stack, void *memory) {
   (void)unused;
   (void)memory;
@@ -36,7 +36,7 @@ static const void *call_import(IM3Runtime unused, IM3ImportContext context, uint
 
 static uint32_t complaint[64 / 4] IN_WORDS;
 
-/* `name` is one of the module's if `module` is, which may have anything in it; else it is a text of ours or wasm3's. */
+/* With `module`, both names come from the .wasm and may contain any bytes; otherwise `name` is our text or wasm3's. */
 static const char *complain(const char *text, const char *module, const char *name) {
   const char *parts[] = { text, module, module ? "." : 0, name };
   size_t at = 0;
@@ -61,7 +61,7 @@ static const char *complain_of(const char *text, const struct module_name *modul
 }
 
 static bool fits(IM3Function function, const struct engine_import *import) {
-  IM3FuncType type = function->funcType; /* all is i32: there is nothing else */
+  IM3FuncType type = function->funcType; /* everything is i32 */
   return type->numArgs == import->arguments && type->numRets == import->returns;
 }
 
@@ -93,7 +93,7 @@ static const char *link(IM3Module module, const uint8_t *wasm, size_t length, co
   return 0;
 }
 
-/* Finds the exported functions that are called. */
+/* Finds the exported functions that the firmware calls. */
 static void find_exports(IM3Module module, const uint8_t *wasm, size_t length) {
   const uint8_t *at, *end;
   uint32_t count;
@@ -139,12 +139,12 @@ static __attribute__((noinline)) const char *prepare(const uint8_t *wasm, size_t
   return 0;
 }
 
-/* The one page of code; 0: there is no function. */
+/* The only page of code; 0: there is no function. */
 static IM3CodePage code_page(void) {
   return runtime->pagesOpen ? runtime->pagesOpen : runtime->pagesFull;
 }
 
-/* Compiles all of it, from a shallow stack, as compiling takes a deep one; and memory. */
+/* Compiles everything. Called with a shallow stack, as compiling needs a deep one. */
 static __attribute__((noinline)) const char *compile(void) {
   IM3Module module = runtime->modules;
   for (uint32_t i = module->numFuncImports; i < module->numFunctions; i++) {
@@ -152,7 +152,7 @@ static __attribute__((noinline)) const char *compile(void) {
     if (result == m3Err_mallocFailedCodePage) return ENGINE_TOO_LARGE;
     if (result) return complain("refused: ", 0, result);
   }
-  /* The page got all the memory that was left. */
+  /* The page got all remaining memory: gives back the rest. */
   IM3CodePage page = code_page();
   if (page) arena_trim(sizeof page->info + (page->info.lineIndex + d_m3CodePageFreeLinesThreshold) * sizeof(code_t));
   if (m3_too_far) return "refused: too large for the interpreter";
@@ -160,7 +160,7 @@ static __attribute__((noinline)) const char *compile(void) {
   return 0;
 }
 
-/* In line: each frame is one more on the stack while it compiles. */
+/* Inline, to have one frame less on the stack while it compiles. */
 static inline __attribute__((always_inline)) const char *prepare_all(
   const uint8_t *wasm, size_t length, const struct engine_import *imports, uint32_t memory
 ) {
@@ -171,13 +171,13 @@ static inline __attribute__((always_inline)) const char *prepare_all(
 
 const char *engine_load(const uint8_t *wasm, size_t length, const struct engine_import *imports,
                         uint32_t (*needed)(void)) {
-  /* Once with memory for the module's data alone, to see how much it takes, and once more with that. */
+  /* Loads it once with memory for only the module's data, to measure how much it needs, and again with that much. */
   arena_open();
   const char *wrong = prepare_all(wasm, length, imports, FIRST_MEMORY);
   if (wrong) return wrong;
   uint32_t memory = (needed() + 7) & ~7u;
   if (trap) return complain("refused: ", 0, trap);
-  /* All else takes the same again: only the length of the linear memory is another one. */
+  /* Everything else takes the same as before; only the length of the linear memory differs. */
   if (memory > ARENA_MOST || !arena_fit(arena_used() - FIRST_MEMORY + memory)) return ENGINE_TOO_LARGE;
   wrong = prepare_all(wasm, length, imports, memory);
   if (wrong) return wrong;
@@ -228,7 +228,7 @@ void *engine_at(uint32_t address, uint32_t length) {
 #ifdef MEASURE
 #include "console.h"
 
-/* What the arena holds, for the tables. */
+/* The contents of the arena, for README's tables. */
 void engine_measure(void) {
   IM3Module module = runtime->modules;
   uint32_t constants = 0;
@@ -243,7 +243,7 @@ void engine_measure(void) {
   console_memory("functions", module->numFunctions * sizeof(M3Function));
   console_memory("globals", module->numGlobals * sizeof(M3Global));
   console_memory("runtime", sizeof(M3Runtime) - sizeof(M3Compilation) + sizeof(M3Environment) + sizeof(M3Module));
-  const uint32_t *stack = runtime->stack; /* it was zeroed, so this is what was used, or little less */
+  const uint32_t *stack = runtime->stack; /* it was zeroed, so this is how much was used, or slightly less */
   unsigned top = sizeof(M3Compilation) / 4;
   while (top && !stack[top - 1]) top--;
   console_memory("stack", sizeof(M3Compilation));

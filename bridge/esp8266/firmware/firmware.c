@@ -1,4 +1,4 @@
-/* The firmware as a board sees it: starts, and passes on what happens. */
+/* The functions that a board calls: starts the firmware, and forwards events. */
 #include "application.h"
 #include "arena.h"
 #include "bytes.h"
@@ -17,19 +17,19 @@
 #include "wifi_policy.h"
 #include "words.h"
 
-/* After a trap, before the restart: an application that always traps must not keep the chip from being reached
- * over the serial line. */
+/* Pause between a trap and the restart, in ms: even if an application always traps, the chip must be reachable over the
+ * serial line. */
 #define TRAP_PAUSE 5000
 
 static struct settings settings IN_WORDS;
 static struct wifi_policy wifi;
-static bool choice;     /* the application has changed them: in force when its call is over */
-static bool other_wifi; /* by that, too */
-static bool running;    /* there is an application, and it has been started */
-static bool configured; /* there are settings: WiFi and link are worked on */
+static bool choice;     /* the application has changed the settings: takes effect after its call */
+static bool other_wifi; /* and has changed the WiFi */
+static bool running;    /* there is an application, and it was started */
+static bool configured; /* there are settings for WiFi and link */
 static bool failed;     /* the application has trapped */
 static uint32_t failed_at;
-static int last_wifi = -1; /* enum firmware_wifi, as it was said last */
+static int last_wifi = -1; /* enum firmware_wifi, as last reported */
 
 static void say_address(uint32_t address) {
   for (int shift = 24; shift >= 0; shift -= 8) console_hex(address >> shift);
@@ -79,7 +79,7 @@ static void say_values(void) {
   console_end();
 }
 
-/* Whether all is there that WiFi and link need. */
+/* Whether the settings have everything that WiFi and link need. */
 static bool is_complete(const struct settings *values) {
   uint8_t missing[3];
   return !settings_missing(values, missing);
@@ -106,7 +106,7 @@ static void adopt(const struct settings *values) {
   words_copy((uint32_t *)&settings, 0, values, sizeof *values);
 }
 
-/* Those that are stored. Apart, so that they are not on the stack while the application is compiled. */
+/* Adopts the stored settings. Not inline, so that they are not on the stack while the application is compiled. */
 static __attribute__((noinline)) enum settings_state read_settings(void) {
   struct settings stored;
   enum settings_state state = setup_read(&stored);
@@ -114,7 +114,7 @@ static __attribute__((noinline)) enum settings_state read_settings(void) {
   return state;
 }
 
-/* The application says what to use from now on, over what is stored. */
+/* The application's `configure`: its fields override the stored settings from now on. */
 static bool choose(const uint8_t *fields, uint32_t length) {
   struct settings chosen;
   setup_read(&chosen);
@@ -127,27 +127,27 @@ static bool choose(const uint8_t *fields, uint32_t length) {
 }
 
 static uint32_t memory_needed(void) {
-  /* Dialect 1 needs more, in any suite. */
+  /* Dialect 1 needs most, whatever the suite. */
   return application_configures() ? core_memory(1, 0) : core_memory(settings.dialect, settings_suite(&settings));
 }
 
-/* Makes the application ready, in memory that it gets for that. Returns 0, or what is wrong. */
+/* Makes the application ready to run. Returns 0, or the error. */
 static const char *prepare(const uint8_t *wasm, uint32_t length) {
   const char *wrong = engine_load(wasm, length, application_imports, memory_needed);
-  if (wrong) arena_close(); /* nothing of it runs */
+  if (wrong) arena_close(); /* it does not run */
   arena_seal();
   return wrong;
 }
 
 #ifdef ENGINE_AOT
-/* It is part of the firmware, and has no length. */
+/* The application is part of the firmware, and has no length. */
 static const char *load(const char **name, uint32_t *length) {
   *name = engine_application;
   *length = 0;
   return prepare(0, 0);
 }
 #else
-/* Finds the application in flash, and compiles it. Returns 0, or the fault for the console. */
+/* Finds the application in flash, and compiles it. Returns 0, or the error for the console. */
 static const char *load(const char **name, uint32_t *length) {
   const char *wrong = slots_choose(port_reset_reason());
   if (wrong) return wrong;
@@ -183,7 +183,7 @@ static uint32_t wifi_state(void) {
   return last_wifi > WIFI_LOST ? 3 : 1;
 }
 
-/* WiFi and link start with the settings as they are. */
+/* Starts WiFi and link with the current settings. */
 static void connect(uint32_t now) {
   driver_boot(&settings, now);
   if (!settings.ssid[0]) return;
@@ -220,7 +220,7 @@ void firmware_start(void) {
   engine_call(ON_START, 0, 0);
 }
 
-/* Puts the application's choice into effect: drops everything else, but keeps the WiFi if it is the same. */
+/* Applies the application's settings: drops the link, but keeps the WiFi if it is the same. */
 static void reconfigure(uint32_t now) {
   if (configured) driver_drop(now);
   configured = true;
@@ -238,7 +238,7 @@ static void wifi_is_down(const char *reason) {
   console_end();
 }
 
-/* It could not be joined in time. */
+/* The WiFi could not be joined in time. */
 static void give_up_wifi(void) {
   bool no_dhcp = wifi.associated && !settings.ip[0];
   last_wifi = no_dhcp ? WIFI_NO_DHCP : WIFI_REFUSED;
@@ -269,7 +269,7 @@ static void run_wifi(uint32_t now, uint32_t *wait) {
                                             : IMPROV_JOINING;
 }
 
-/* A bug in the application: says so, and starts it again, with the whole chip. */
+/* The application has trapped: prints that, and restarts the chip after a pause. */
 static uint32_t fail(uint32_t now) {
   if (!failed) {
     failed = true;
@@ -299,7 +299,7 @@ uint32_t firmware_run(void) {
   uint32_t wait = 60000;
   setup_run();
   if (running && !engine_trap()) {
-    if (configured) deploy_answer(); /* before the application, which may fill all the room there is */
+    if (configured) deploy_answer(); /* before the application, which may fill the outbox */
     if (configured) run_wifi(now, &wait);
     if (application_tick(now, &wait)) engine_call(ON_TICK, 0, 0);
     if (configured && !engine_trap()) run_link(now, &wait);
@@ -312,11 +312,11 @@ uint32_t firmware_run(void) {
   }
   if (!failed) deploy_run(running && configured && driver_up(), now, &wait);
   if (running && engine_trap()) wait = fail(now);
-  port_feed_watchdog(); /* this is progress: whatever waits has a deadline, and was asked */
+  port_feed_watchdog(); /* this is progress: everything that waits has a deadline, and was polled */
   return wait < 15000 ? wait : 15000;
 }
 
-/* Whether WiFi and connection concern anybody. */
+/* Whether events of WiFi and connection matter. */
 static bool is_linking(void) {
   return running && configured && !failed;
 }

@@ -1,6 +1,6 @@
 #include "i2c.h"
 
-/* Bits in which a device may be stuck in the middle of a byte. */
+/* Most clocks until a device that is stuck in the middle of a byte releases SDA. */
 #define CLOCKS_TO_FREE 9
 
 static void wait_half(struct i2c *i2c) { i2c->lines->delay_us(i2c->lines->board, i2c->half_us); }
@@ -11,7 +11,7 @@ static void sda(struct i2c *i2c, int level) { i2c->lines->sda(i2c->lines->board,
 
 static int sda_level(struct i2c *i2c) { return i2c->lines->sda_level(i2c->lines->board); }
 
-/* Lets SCL go and waits until it is high: a device may stretch that. Returns 0 or I2C_STUCK. */
+/* Releases SCL and waits until it is high: a device may stretch the clock. Returns 0 or I2C_STUCK. */
 static int scl_high(struct i2c *i2c) {
   uint32_t waited = 0;
   i2c->lines->scl(i2c->lines->board, 1);
@@ -36,7 +36,7 @@ static int clock_bit(struct i2c *i2c, int level) {
   return seen;
 }
 
-/* Lets both lines go. */
+/* Releases both lines. */
 static int give_up(struct i2c *i2c) {
   sda(i2c, 1);
   i2c->lines->scl(i2c->lines->board, 1);
@@ -101,7 +101,7 @@ static int receive_byte(struct i2c *i2c, int acknowledge) {
   return clock_bit(i2c, !acknowledge) < 0 ? I2C_STUCK : byte;
 }
 
-/* Start and address. Returns 0 if a device is there, I2C_NO_DEVICE or I2C_STUCK. */
+/* Start condition and address. Returns 0 if a device acknowledges, I2C_NO_DEVICE or I2C_STUCK. */
 static int start(struct i2c *i2c, uint8_t address, int read) {
   int result;
   i2c->stretched = 0;

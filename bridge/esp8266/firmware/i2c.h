@@ -1,6 +1,6 @@
 /*
  * An I2C master in software, on two open-drain lines with pull-ups: one master, 7-bit addresses, clock
- * stretching. It waits for nothing without an end, whatever the lines do.
+ * stretching. All waits are bounded, whatever the lines do.
  */
 #ifndef HOLDFAST_I2C_H
 #define HOLDFAST_I2C_H
@@ -8,20 +8,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What transfers return instead of a number of bytes: the same as in client-as/assembly/board.ts. */
+/* Errors that transfers return instead of a number of bytes, as in client-as/assembly/board.ts. */
 #define I2C_NO_DEVICE (-1) /* nobody acknowledged the address */
 #define I2C_STUCK (-2)     /* a line is held low */
-#define I2C_BAD (-3)       /* never from here: an application asks for what cannot be */
+#define I2C_BAD (-3)       /* never returned here: an application gave wrong arguments */
 
 /* Longest stretch of the clock, and longest sum of them in one transfer. */
 #define I2C_STRETCH_US 20000u
 #define I2C_STRETCHES_US 100000u
 
-/* What the board does. A level of 1 lets the line go, 0 pulls it low. `board` is handed through. */
+/* The board's functions. A level of 1 releases the line, 0 pulls it low. Each function gets `board`. */
 struct i2c_lines {
   void (*scl)(void *board, int level);
   void (*sda)(void *board, int level);
-  int (*scl_level)(void *board); /* what is on the line, 0 or 1 */
+  int (*scl_level)(void *board); /* the line's level, 0 or 1 */
   int (*sda_level)(void *board);
   void (*delay_us)(void *board, uint32_t us); /* waits at least this long */
   void *board;
@@ -33,12 +33,12 @@ struct i2c {
   uint32_t stretched; /* us, in this transfer */
 };
 
-/* Takes the lines, which must stay, at `hz` at most, and frees the bus. Returns 0, or I2C_STUCK: see i2c_free. */
+/* Uses the lines, which must stay valid, at `hz` or less, and frees the bus. Returns 0, or I2C_STUCK: see i2c_free. */
 int i2c_open(struct i2c *i2c, const struct i2c_lines *lines, uint32_t hz);
 
 /*
- * Frees the bus of a device that stopped in the middle of a byte: clocks until it lets SDA go, and says
- * stop. Returns 0, or I2C_STUCK if a line stays low.
+ * Frees the bus from a device that stopped in the middle of a byte: clocks until it releases SDA, then sends a stop
+ * condition. Returns 0, or I2C_STUCK if a line stays low.
  */
 int i2c_free(struct i2c *i2c);
 

@@ -19,7 +19,7 @@ static uint8_t sum(const uint8_t *bytes, size_t length) {
 
 enum found { NONE, MORE, WHOLE };
 
-/* What begins at the front of the bytes held. */
+/* Whether a frame begins at the front of the bytes. */
 static enum found frame_at(const uint8_t *bytes, size_t length) {
   for (size_t i = 0; i < sizeof start && i < length; i++) {
     if (bytes[i] != start[i]) return NONE;
@@ -35,7 +35,7 @@ bool improv_push(struct improv_reader *reader, uint8_t byte, uint32_t now_ms) {
   reader->whole = false;
   reader->heard = now_ms;
   words_put(reader->words, reader->length++, byte);
-  /* When it turns out that no frame begins here, one may have begun within what was held. */
+  /* If no frame begins here, one may begin within these bytes. */
   for (;;) {
     enum found found = frame_at(reader->bytes, reader->length);
     if (found == WHOLE) reader->whole = true;
@@ -95,7 +95,7 @@ size_t improv_texts(uint8_t *frame, uint8_t command, const char *const *texts, u
 }
 
 bool improv_wifi(const uint8_t *data, size_t length, uint8_t *fields, size_t *fields_length) {
-  /* ssid and password, each with its length before it: nearly fields already. */
+  /* ssid and password, each behind its length, are almost fields: only the tags are missing. */
   static const uint8_t tags[2] = {SETTINGS_SSID, SETTINGS_PASSWORD};
   size_t at = 0, to = 0;
   for (unsigned i = 0; i < 2; i++) {
@@ -106,10 +106,10 @@ bool improv_wifi(const uint8_t *data, size_t length, uint8_t *fields, size_t *fi
     to += size;
     at += size;
   }
-  fields[to++] = SETTINGS_IP; /* an address given by hand is one of another network: removed */
+  fields[to++] = SETTINGS_IP; /* a static address belongs to the old network: removes it */
   fields[to++] = 0;
   *fields_length = to;
-  return at == length && data[0] > 0; /* a network without a name would remove the one that is set */
+  return at == length && data[0] > 0; /* an empty ssid would remove the one that is set */
 }
 
 size_t improv_fields(uint8_t *frame, const uint8_t *fields, size_t length) {

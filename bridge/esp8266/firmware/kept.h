@@ -1,11 +1,10 @@
-/* What survives a reset: how far the stream from the server has been taken. */
+/* The position in the server's stream, in memory that survives a reset. */
 #ifndef HOLDFAST_KEPT_H
 #define HOLDFAST_KEPT_H
 
 #include "core.h"
 
-/* The position, if there is one that is whole and was kept under the same id and server; else zeros.
- * `owner`: a number that stands for those two. */
+/* The position, if a valid one was saved with the same owner; else zeros. `owner`: a hash of id and server. */
 struct core_position kept_read(uint32_t owner);
 void kept_write(uint32_t owner, struct core_position position);
 

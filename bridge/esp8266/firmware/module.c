@@ -25,7 +25,7 @@ bool module_is(const struct module_name *name, const char *text) {
   return name->length == text_length(text) && !bytes_compare(name->text, text, name->length);
 }
 
-/* The section that begins at *at, which is moved to its content; where that ends, or 0: it is cut off. */
+/* Enters the section at *at: moves *at to its content, and returns its end; 0: it is cut off. */
 static const uint8_t *enter(const uint8_t **at, const uint8_t *all, uint8_t *kind) {
   uint32_t size;
   *kind = *(*at)++;
@@ -42,7 +42,7 @@ bool module_section(const uint8_t *wasm, size_t length, uint8_t wanted, const ui
   return false;
 }
 
-/* Whether its sections fill it. */
+/* Whether the sections fill the module exactly. */
 static bool is_whole(const uint8_t *wasm, size_t length) {
   uint8_t kind;
   const uint8_t *at = wasm + 8;
@@ -63,13 +63,13 @@ static enum module_fault check_imports(const uint8_t *at, const uint8_t *end, co
   if (!module_number(&at, end, &count)) return MODULE_BAD;
   while (count--) {
     if (!module_name(&at, end, &lacks[0]) || !module_name(&at, end, &lacks[1]) || at >= end) return MODULE_BAD;
-    if (*at++ || !has(imports, lacks)) return MODULE_LACKS; /* a table, a memory or a global is none, either */
+    if (*at++ || !has(imports, lacks)) return MODULE_LACKS; /* also for a table, a memory or a global */
     if (!module_number(&at, end, &type)) return MODULE_BAD;
   }
   return MODULE_GOOD;
 }
 
-/* Whether functions of these names are among the exports. */
+/* Whether functions with these names are all among the exports. */
 static bool has_all(const uint8_t *at, const uint8_t *end, const char *const *names, unsigned names_count) {
   uint32_t count, found = 0;
   if (!module_number(&at, end, &count)) return false;

@@ -29,7 +29,7 @@ bool seal_ephemeral(uint8_t key[32]) {
 }
 
 void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length) {
-  if (!suite || records.keyed || records.broken) return; /* an application asks for HMACs of its own */
+  if (!suite || records.keyed || records.broken) return; /* it was an HMAC for the application */
   uint8_t shared[32];
   bool shares = suite == SUITE_EPHEMERAL;
   if (shares && !holdfast_records_share(&records, secret, greeting, length, shared)) return;
@@ -38,7 +38,7 @@ void seal_derive(const uint8_t key[32], const uint8_t *greeting, size_t length) 
 
 void seal_send(const uint8_t *piece, size_t length) {
   if (!proven) {
-    proven = records.keyed; /* this one is the proof, then */
+    proven = records.keyed; /* then this piece is the proof */
     port_tcp_send(piece, length);
     return;
   }
@@ -51,7 +51,7 @@ void seal_send(const uint8_t *piece, size_t length) {
   port_tcp_send(bytes, HOLDFAST_RECORD_TAG);
 }
 
-/* One record, or a part of it. */
+/* Receives one record, or a part of it. */
 static size_t receive_record(const uint8_t *bytes, size_t length, uint32_t now) {
   size_t taken = 0;
   while (taken < length) {
@@ -73,7 +73,7 @@ size_t seal_receive(const uint8_t *bytes, size_t length, uint32_t now) {
   if (records.broken) return length;
   if (records.keyed) return receive_record(bytes, length, now);
   if (suite) {
-    /* To the end of the welcome. */
+    /* Only to the end of the welcome. */
     size_t n = 0;
     while (n < length && bytes[n] != '\n') n++;
     if (n < length) length = n + 1;

@@ -19,13 +19,13 @@ static void put_little(uint8_t *bytes, size_t length, uint32_t value) {
 
 /* ---- Values ---- */
 
-/* Bytes of the UTF-8 character at the front, or 0 if there is none, or it is a control character. */
+/* Bytes of the UTF-8 character at the front; 0: it is malformed, or a control character. */
 static size_t character(const uint8_t *text, size_t length) {
   uint8_t first = text[0];
   if (first < 0x80) return first >= 0x20 && first != 0x7f;
   size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
   if (first < 0xc2 || first > 0xf4 || size > length) return 0;
-  /* The second byte's limits keep out overlong forms, surrogates, and what is beyond U+10FFFF. */
+  /* The second byte's limits exclude overlong forms, surrogates, and characters beyond U+10FFFF. */
   uint8_t least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
   uint8_t most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
   if (text[1] < least || text[1] > most) return 0;
@@ -75,19 +75,19 @@ static uint32_t big(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Whether it can be one host's: neither "this network", this host itself, a group's, nor reserved. */
+/* Whether it can be a host's: not "this network", loopback, multicast or reserved. */
 static bool is_host(uint32_t address) {
   uint32_t first = address >> 24;
   return first >= 1 && first <= 223 && first != 127;
 }
 
-/* Whether it is neither the network's own name nor its broadcast. `hosts`: the bits that tell hosts apart. */
+/* Whether it is neither the network's own address nor its broadcast address. `hosts`: the bits of the host's number. */
 static bool is_within(uint32_t address, uint32_t hosts) {
   uint32_t host = address & hosts;
   return host && host != hosts;
 }
 
-/* Address, netmask, gateway and DNS: ipv4.ts says what is wrong with them. */
+/* Address, netmask, gateway and DNS: ipv4.ts has the same checks, with messages. */
 static bool take_ip(const uint8_t *value, size_t length, uint32_t ip[4]) {
   if (length != 16) return false;
   for (size_t i = 0; i < 4; i++) ip[i] = little(value + 4 * i, 4);
@@ -134,7 +134,7 @@ static bool take_value(uint8_t tag, const uint8_t *value, size_t length, struct 
       good = take_number(value, length, 1, 0, 1, &number);
       s->log = number == 1;
       return good;
-    default: return true; /* of another version: kept, and not looked at */
+    default: return true; /* of another version: kept, and ignored */
   }
 }
 
@@ -147,7 +147,7 @@ static size_t field_size(const uint8_t *fields, size_t length) {
   return size <= length ? size : 0;
 }
 
-/* Whether all fields end where they should, and none is there twice. */
+/* Whether all fields are complete, and none is given twice. */
 static bool well_formed(const uint8_t *fields, size_t length) {
   uint32_t seen[8] = {0};
   for (size_t at = 0; at < length;) {
@@ -197,7 +197,7 @@ bool settings_configure(const uint8_t *fields, size_t length, struct settings *s
       return false;
     }
   }
-  if (settings->dialect == 1) settings->has_key = false; /* it has no keys */
+  if (settings->dialect == 1) settings->has_key = false; /* dialect 1 has no keys */
   if (settings_suite(settings) == 4 && settings->line < SETTINGS_LEAST_LINE_EPHEMERAL) return false;
   return settings->server[0] && settings->id[0];
 }
@@ -246,7 +246,7 @@ const uint8_t *settings_fields(const uint8_t *sector, size_t *length) {
   return sector + SETTINGS_HEADER;
 }
 
-/* Header and filling around fields that are in their place. */
+/* Writes the header and the padding around the fields. */
 static void seal(uint8_t *sector, size_t length) {
   bytes_copy(sector, magic, sizeof magic);
   put_little(sector + 4, 2, VERSION);
@@ -257,7 +257,7 @@ static void seal(uint8_t *sector, size_t length) {
 
 void settings_clear(uint8_t *sector) { seal(sector, 0); }
 
-/* Takes the field with this tag out, if it is there. Returns the new length. */
+/* Removes the field with this tag, if there is one. Returns the new length. */
 static size_t take_out(uint8_t *fields, size_t length, uint8_t tag) {
   for (size_t at = 0; at < length;) {
     size_t size = field_size(fields + at, length - at);
@@ -270,7 +270,7 @@ static size_t take_out(uint8_t *fields, size_t length, uint8_t tag) {
   return length;
 }
 
-/* Puts a field in before the first with a higher tag. There must be room. */
+/* Inserts a field before the first one with a higher tag. There must be room. */
 static void put_in(uint8_t *fields, size_t length, const uint8_t *field, size_t size) {
   size_t at = 0;
   while (at < length && fields[at] < field[0]) at += field_size(fields + at, length - at);
@@ -278,7 +278,7 @@ static void put_in(uint8_t *fields, size_t length, const uint8_t *field, size_t 
   bytes_copy(fields + at, field, size);
 }
 
-/* Brings well-formed fields into the order of their tags. */
+/* Sorts well-formed fields by their tags. */
 static void sort(uint8_t *fields, size_t length) {
   uint8_t field[2 + 255];
   for (size_t sorted = 0; sorted < length;) {
@@ -295,7 +295,7 @@ bool settings_change(uint8_t *sector, const uint8_t *changes, size_t length) {
   if (have > SETTINGS_MOST || !well_formed(fields, have) || !well_formed(changes, length)) return false;
   sort(fields, have);
   size_t size;
-  /* All out, and then all in: so there is never less room than at the end. */
+  /* First removes all, then inserts all: so there is always enough room if there is at the end. */
   for (size_t at = 0; at < length; at += size) {
     size = field_size(changes + at, length - at);
     have = take_out(fields, have, changes[at]);

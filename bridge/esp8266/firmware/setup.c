@@ -10,8 +10,8 @@
 
 enum improv_state setup_wifi = IMPROV_READY;
 
-/* What is needed for the time of a command alone, frame and sector, is on the stack: 4 KB are enough for one such
- * function within another, but not for all of them in one. */
+/* Frame and sector of a command are on the stack. Its 4 KB are enough for one such function within another, but not if
+ * the compiler merges all of them. */
 #define APART __attribute__((noinline))
 
 union sector {
@@ -32,7 +32,7 @@ enum settings_state setup_read(struct settings *settings) {
   return read_sector(&sector, settings);
 }
 
-/* Reads a sector that can be changed, or shown: one that is not good becomes an empty one. */
+/* Reads a sector to change or to show it; an invalid one becomes an empty one. */
 static APART void read_good(union sector *sector) {
   struct settings settings;
   if (read_sector(sector, &settings) != SETTINGS_OK) settings_clear(sector->bytes);
@@ -74,7 +74,7 @@ static APART void answer_fields(void) {
   port_serial_write(frame, improv_fields(frame, fields, length));
 }
 
-/* Writes changed fields, and reads them back. */
+/* Changes fields in flash, and reads them back. */
 static APART enum improv_error change(const uint8_t *fields, size_t length) {
   union sector sector;
   read_good(&sector);

@@ -1,4 +1,4 @@
-/* Settings come in on the serial line, at any time: Improv-Serial frames, and ours. See SETTINGS.md. */
+/* Receives settings on the serial line, at any time, in Improv-Serial frames and ours. See SETTINGS.md. */
 #ifndef HOLDFAST_SETUP_H
 #define HOLDFAST_SETUP_H
 
@@ -8,16 +8,16 @@
 #include "improv.h"
 #include "settings.h"
 
-/* Reads the settings sector. `settings` becomes its values, or defaults. */
+/* Reads the settings sector into `settings`, or the defaults. */
 enum settings_state setup_read(struct settings *settings);
 
-/* Takes bytes of the serial line. */
+/* Takes bytes from the serial line. */
 void setup_serial(const uint8_t *bytes, size_t length, uint32_t now);
 
-/* Carries out what was asked for, if anything is left to do; restarts the board after a change. */
+/* Restarts the board if settings have changed. */
 void setup_run(void);
 
-/* For answers: whether WiFi is up, joining, or neither. */
+/* State of WiFi, for answers: up, joining, or neither. */
 extern enum improv_state setup_wifi;
 
 #endif

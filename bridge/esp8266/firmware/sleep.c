@@ -8,15 +8,15 @@
 #include "slept.h"
 #include "words.h"
 
-/* Interval in ms between looks at what keeps the chip awake. */
+/* Interval between checks while something keeps the chip awake, in ms. */
 #define RETRY 1000
 
-/* In whole words, as they lie where only these can be written. */
+/* Whole words, as they are in memory that can only be written in words. */
 static uint32_t asked IN_WORDS; /* ms; 0: it must stay awake */
 static uint32_t asked_at IN_WORDS;
 static uint32_t hopeless IN_WORDS;
-static uint32_t told_server IN_WORDS; /* on which link, counted from 1 */
-static uint32_t untell IN_WORDS;      /* the server was told so on this link, and it is not so any more */
+static uint32_t told_server IN_WORDS; /* the link on which the server was told, counted from 1 */
+static uint32_t untell IN_WORDS;      /* the link on which the server must be told that the sleep is cancelled */
 static uint32_t told_people IN_WORDS;
 
 void sleep_begin(void) {
@@ -46,9 +46,9 @@ static void __attribute__((noreturn)) go(int32_t bytes) {
   slept_go(asked, driver_owner(), driver_dialect() == 2, bytes);
 }
 
-/* Says for how long, 0: not at all, in a message of the firmware's own: as of no use later, without qos. */
+/* Tells the server how long the chip sleeps; 0: the sleep is cancelled. Without qos, as this is useless later. */
 static bool tell_server(uint32_t seconds) {
-  if (driver_dialect() != 2) return true; /* nobody would understand it */
+  if (driver_dialect() != 2) return true; /* the server would not understand it */
   uint8_t text[3 + 10];
   size_t at = sizeof text;
   do text[--at] = '0' + seconds % 10;
@@ -63,7 +63,7 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
   uint32_t link = core_get(R_CONNECTS);
   if (untell && (!linked || untell != link || tell_server(0))) untell = 0;
   if (!asked) return;
-  if (deploy_busy(now)) { /* it sleeps when that is over */
+  if (deploy_busy(now)) { /* sleeps after that */
     if (*wait > RETRY) *wait = RETRY;
     return;
   }
@@ -78,21 +78,21 @@ void sleep_run(uint32_t now, bool linked, uint32_t *wait) {
     if (SLEEP_DRAIN - passed < *wait) *wait = SLEEP_DRAIN - passed;
     return;
   }
-  if (driver_dialect() != 2 && waiting) { /* it has no positions: what is not acknowledged cannot be saved */
+  if (driver_dialect() != 2 && waiting) { /* dialect 1 has no positions: messages without an ack cannot be saved */
     if (*wait > RETRY) *wait = RETRY;
     return;
   }
   int32_t bytes = slept_gather();
   if (bytes >= 0) {
     driver_sleep(now);
-    bytes = slept_gather(); /* less: what was of use on that link only has been withdrawn */
+    bytes = slept_gather(); /* fewer bytes: messages without qos were withdrawn */
     if (asked && bytes >= 0) go(bytes);
-    port_tcp_close(); /* it stays awake: the link begins again */
+    port_tcp_close(); /* stays awake: the link starts again */
     if (!asked) return;
   }
   if (!told_people) {
     told_people = true;
-    console_line("sleep put off: what waits to be acknowledged does not fit into what is kept");
+    console_line("sleep put off: messages without an ack do not fit the memory that survives sleep");
   }
   if (*wait > RETRY) *wait = RETRY;
 }

@@ -11,11 +11,11 @@ enum {
   W_MAGIC,
   W_OWNER,
   W_MS,    /* the device's milliseconds when the sleep is over */
-  W_LEFT,  /* ms to sleep after the next start: the chip cannot sleep for so long at once */
+  W_LEFT,  /* ms to sleep after the next start, if the sleep is too long for the chip */
   W_EPOCH, /* of the device's stream; 0: there is no stream */
-  W_FIRST, /* number of the first message that was saved */
+  W_FIRST, /* number of the first saved message */
   W_SIZES, /* words that the application has used, from the lowest; bytes of the messages << 16 */
-  W_LEASE, /* struct port_lease, in whose `seconds` is the ms until which its address can be used */
+  W_LEASE, /* struct port_lease; its `seconds` is the ms until which the address can be used */
   W_SUM = W_LEASE + sizeof(struct port_lease) / 4,
   WORDS
 };
@@ -23,7 +23,7 @@ _Static_assert(WORDS == PORT_KEPT_SLEEP, "the record fits its words");
 
 #define MESSAGES (PORT_KEPT_APPLICATION * 4)
 
-static uint32_t record[WORDS] IN_WORDS; /* as it was at the start; its lease as it is now */
+static uint32_t record[WORDS] IN_WORDS; /* as at the start, but with the current lease */
 static uint32_t messages[MESSAGES / 4] IN_WORDS;
 static uint32_t used(void) {
   return record[W_SIZES] & 0xffff;
@@ -60,10 +60,10 @@ void slept_begin(void) {
   application_kept_used = used() * 4;
   application_ahead = record[W_MS];
   if (!application_woke) return;
-  /* A start for another reason, by the reset pin perhaps, ends all of the sleep. */
+  /* A start for another reason, perhaps by the reset pin, ends the whole sleep. */
   if (record[W_LEFT] && port_reset_reason() == RESET_WAKE) go_on(record[W_LEFT]);
   uint32_t none = 0;
-  port_kept_write(RECORD, &none, 1); /* what is taken up now must not be taken up again after a crash */
+  port_kept_write(RECORD, &none, 1); /* it must not be used again after a crash */
 }
 
 struct core_position slept_stream(uint32_t owner) {
@@ -77,7 +77,7 @@ void slept_replay(void) {
     for (end = at; end < size() && bytes[end] != '\n'; end++) {}
     core_restore(bytes + at, end - at);
   }
-  record[W_EPOCH] = 0; /* once */
+  record[W_EPOCH] = 0; /* only once */
 }
 
 /* ---- WiFi ---- */
@@ -95,7 +95,7 @@ const struct port_lease *slept_lease(uint32_t now) {
 void slept_joined(uint32_t now) {
   struct port_lease seen;
   if (!port_wifi_lease(&seen)) return;
-  /* Half of the time for which it was given: then it would be asked for again. */
+  /* Half of the lease time: then a client would renew the lease. */
   if (seen.seconds) {
     uint32_t seconds = seen.seconds / 2 < 1000000 ? seen.seconds / 2 : 1000000;
     seen.seconds = now + application_ahead + seconds * 1000;

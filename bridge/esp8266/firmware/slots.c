@@ -6,13 +6,13 @@
 #define AREA 0xF0000u
 #define SLOT 0x5000u
 #define SECTOR 4096u
-/* So much is written at once at most, by a chip that loses power: its beginning may be there, or any part of it. */
+/* Most bytes that one write of the flash chip covers. If power is lost meanwhile, any part of them may be written. */
 #define PAGE 256u
 
 #define MAGIC 0x50414648u /* "HFAP" */
 #define BLANK 0xFFFFFFFFu
 
-/* Words of a header, and its first two versions. */
+/* Words of a header, and its two versions. */
 enum { H_MAGIC, H_KIND, H_LENGTH, H_CRC, H_NAME, H_VERSION = 12, H_SEQUENCE, H_STATE, H_CHECK, H_HASH, H_WORDS = 24 };
 #define KIND_1 (48u << 16 | 1)
 #define KIND_2 (H_WORDS * 4u << 16 | 2)
@@ -75,7 +75,7 @@ static struct slot image_of(unsigned slot) {
   };
 }
 
-/* What is wrong with a slot; 0: it is an application, and whole. */
+/* The fault of a slot; 0: it has a complete application. */
 static const char *fault_of(unsigned slot) {
   const uint32_t *header = header_of(slot);
   if (header[H_MAGIC] == BLANK) return "missing";
@@ -92,7 +92,7 @@ static bool write_word(unsigned slot, unsigned word, uint32_t value) {
   return port_flash_write(address_of(slot) + word * 4, &value, 4) && header_of(slot)[word] == value;
 }
 
-/* Of a header of the second kind only: the first is kept, and has no such word. */
+/* Clears bits of the state. A header of the first kind has no such word, and counts as kept. */
 static bool clear(unsigned slot, uint32_t bits) {
   return !is_first_kind(slot) && write_word(slot, H_STATE, state_of(slot) & ~bits);
 }
@@ -101,18 +101,18 @@ static void fall(unsigned slot, enum slot_reason reason) {
   clear(slot, 1u << (FELL_SHIFT + reason));
 }
 
-/* Whether it is to run. */
+/* Whether it may run. Uses up a try of one on trial. */
 static bool may_run(unsigned slot, enum port_reset reset) {
   if (is_kept(slot)) return true;
   if (is_fallen(slot)) return false;
   uint32_t tries = state_of(slot) & TRIES;
-  if (tries != TRIES) { /* it has run before, and what ended that was its doing; or the power failed, or its user did */
+  if (tries != TRIES) { /* it has run before: a crash or a hang is its fault; a power failure or a reset by hand is not */
     if (reset == RESET_WATCHDOG || reset == RESET_EXCEPTION || !tries) {
       fall(slot, reset == RESET_WATCHDOG ? SLOT_HANG : SLOT_CRASH);
       return false;
     }
   }
-  return clear(slot, tries & -tries); /* or it would be tried for ever */
+  return clear(slot, tries & -tries); /* otherwise it would be tried for ever */
 }
 
 const char *slots_choose(enum port_reset reset) {
@@ -122,7 +122,7 @@ const char *slots_choose(enum port_reset reset) {
   unsigned newest = faults[0] || (!faults[1] && sequence_of(1) > sequence_of(0));
   if (may_run(newest, reset)) running = newest;
   else if (!faults[!newest] && may_run(!newest, reset)) running = !newest;
-  else running = newest; /* there is nothing else */
+  else running = newest; /* there is no other */
   return 0;
 }
 
@@ -165,7 +165,7 @@ bool slots_fell(const uint8_t hash[SLOT_HASH]) {
   return header[H_MAGIC] == MAGIC && is_fallen(other()) && !bytes_compare(header + H_HASH, hash, SLOT_HASH);
 }
 
-/* What the header says while its bytes come; the rest, blank here, is written when all are there. */
+/* The header during a transfer; the words that are blank here are written when all bytes have arrived. */
 static void compose(const struct slot_offer *offer, uint32_t header[H_WORDS]) {
   bytes_fill(header, 0xFF, H_WORDS * 4);
   header[H_KIND] = KIND_2;
@@ -177,7 +177,7 @@ static void compose(const struct slot_offer *offer, uint32_t header[H_WORDS]) {
   bytes_copy(header + H_HASH, offer->hash, SLOT_HASH);
 }
 
-/* Whether the other slot has been made ready for this. Checksums may be there: they are of the same bytes. */
+/* Whether the other slot was prepared for this offer. It may have checksums already: those of the same bytes. */
 static bool is_open(const uint32_t wanted[H_WORDS]) {
   const uint32_t *header = header_of(other());
   if (header[H_MAGIC] == MAGIC || (header[H_MAGIC] & MAGIC) != MAGIC) return false;
@@ -187,7 +187,7 @@ static bool is_open(const uint32_t wanted[H_WORDS]) {
   return true;
 }
 
-/* How many bytes are there for sure: all but those of the page that was written last. */
+/* How many bytes are certainly complete: all but those of the page that was written last. */
 static uint32_t find_end(uint32_t length) {
   const uint32_t *words = header_of(other());
   uint32_t at = H_WORDS + (length + 3) / 4;
@@ -205,7 +205,7 @@ bool slots_open(const struct slot_offer *offer, uint32_t *stands) {
     *stands = find_end(offer->length);
     return true;
   }
-  slots_drop(); /* before anything of it is erased, which is no one moment */
+  slots_drop(); /* first, as erasing is not atomic */
   for (uint32_t at = 0; at < H_WORDS * 4 + offer->length; at += SECTOR) {
     if (!port_flash_erase(address_of(other()) + at)) return false;
   }

@@ -40,7 +40,7 @@ bool text_field(struct text_field *rest, struct text_field *field) {
   bool last = field->length == rest->length;
   rest->at += field->length + !last;
   rest->length -= field->length + !last;
-  return field->length && (last || rest->length); /* a space at the end has nothing behind it */
+  return field->length && (last || rest->length); /* a space at the end is followed by nothing */
 }
 
 bool text_number(struct text_field *rest, uint32_t *number) {

@@ -1,4 +1,4 @@
-/* What the firmware says of itself. */
+/* The firmware's version. */
 #ifndef HOLDFAST_VERSION_H
 #define HOLDFAST_VERSION_H
 
@@ -6,7 +6,7 @@
 #define FIRMWARE_VERSION "0.0.0" /* the builder takes it from deno.json */
 #endif
 
-/* Whether the hello of dialect 2 says why the device started, and what it runs. */
+/* Whether the hello of dialect 2 tells why the device started, and what it runs. */
 #ifndef HELLO_METADATA
 #define HELLO_METADATA 1
 #endif

@@ -1,6 +1,6 @@
 /*
- * Included before every file of wasm3, and before engine_wasm3.c: how it is configured for a chip with 80 KB
- * of RAM, whose flash can be read in words only.
+ * Included before every file of wasm3, and before engine_wasm3.c: configures wasm3 for a chip with 80 KB of RAM,
+ * whose flash can be read only in words.
  */
 #ifndef HOLDFAST_WASM3_CONFIG_H
 #define HOLDFAST_WASM3_CONFIG_H
@@ -21,11 +21,11 @@
 #define d_m3NoFloatDynamic 0
 #define d_m3RecordBacktraces 0
 #define d_m3MaxConstantTableSize 32
-#define d_m3MaxFunctionStackHeight 88 /* also makes the stack of values 640 bytes: they share memory */
+#define d_m3MaxFunctionStackHeight 88 /* also sets the stack of values to 640 bytes: they share memory */
 #define d_m3MaxDuplicateFunctionImpl 1
-#define m3_most_depth 16 /* of blocks in blocks: with more of them, compiling takes more stack than there is */
+#define m3_most_depth 16 /* of nested blocks: with more, compiling needs more stack than there is */
 
-/* Its strings and tables are in flash, and so is the module that it reads. */
+/* wasm3's strings and tables are in flash, and so is the module. */
 #define memcpy bytes_copy
 #define memmove bytes_move
 #define memset bytes_fill
@@ -33,7 +33,7 @@
 #define strlen text_length
 #define strcmp text_compare
 
-/* Loads and stores of WebAssembly may have any alignment, which the chip's must not. */
+/* Loads and stores of WebAssembly may have any alignment; the chip's must be aligned. */
 typedef uint32_t __attribute__((may_alias)) m3_word;
 typedef uint16_t __attribute__((may_alias)) m3_half;
 
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) void m3_load(void *to, const void *
   if (length == 4) {
     uint32_t word;
     if (!((uintptr_t)at & 3)) {
-      __asm__("l32i %0, %1, 0" : "=r"(word) : "r"(at), "m"(*(const m3_word *)at)); /* or it takes bytes for both */
+      __asm__("l32i %0, %1, 0" : "=r"(word) : "r"(at), "m"(*(const m3_word *)at)); /* otherwise the compiler uses bytes for both */
     } else word = at[0] | at[1] << 8 | at[2] << 16 | (uint32_t)at[3] << 24;
     *(m3_word *)value = word;
   } else if (length == 2) {
@@ -77,7 +77,7 @@ static inline __attribute__((always_inline)) void m3_store(void *to, const void 
 
 /* Its memory is the arena. */
 #define calloc(count, size) arena_allocate((count) * (size))
-#define realloc(block, size) arena_resize((block), (size), i_oldSize) /* its only caller knows it */
+#define realloc(block, size) arena_resize((block), (size), i_oldSize) /* the only caller has this variable */
 #define free arena_release
 
 #endif

@@ -11,7 +11,7 @@ static bool is_on(const struct wifi_policy *policy) {
   return policy->state == WIFI_POLICY_JOINING || policy->state == WIFI_POLICY_UP;
 }
 
-/* Leaves, and joins again after a pause that depends on how often that failed. */
+/* Leaves, and joins again after a pause, which grows with repeated failures. */
 static void again(struct wifi_policy *policy, uint32_t now) {
   policy->leave = true;
   if (policy->hurried) policy->failures = 0;
@@ -22,7 +22,7 @@ static void again(struct wifi_policy *policy, uint32_t now) {
 }
 
 void wifi_policy_start(struct wifi_policy *policy, uint32_t now) {
-  if (is_on(policy)) policy->leave = true; /* else it has been left, or is still to be */
+  if (is_on(policy)) policy->leave = true; /* else it was left, or `leave` is set */
   policy->failures = policy->silences = 0;
   policy->limit = WIFI_SUSPECT;
   policy->pause = 0;

@@ -1,9 +1,9 @@
 /*
- * Memory that takes whole words only: on the ESP8266, what is left of the RAM for code. What needs no more than that
- * lies there, and leaves the other RAM to the heap.
+ * Memory that can be accessed only in whole words: on the ESP8266, the rest of the RAM for code. Data for which that is
+ * enough are there, so that the heap has more of the other RAM.
  *
- * It is read like flash: bytes too, as -mforce-l32 makes words of them. Nothing does that for writing, so what lies
- * here is written as words, or by these two; and only code of ours may be handed a pointer to it.
+ * It is read like flash: also in bytes, as -mforce-l32 turns them into words. There is no such option for writing, so
+ * data here must be written as words, or by these two functions; and only our own code may get a pointer to them.
  */
 #ifndef HOLDFAST_WORDS_H
 #define HOLDFAST_WORDS_H
@@ -11,21 +11,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* For a variable, of words. It starts as zeros. */
+/* For a variable that consists of words. It starts as zeros. */
 #ifdef __XTENSA__
 #define IN_WORDS __attribute__((section(".words,\"aw\",@nobits#")))
 #else
 #define IN_WORDS
 #endif
 
-/* Writes the byte that is at `at`, counted in bytes. Inline, so that interrupts have it, whose code is not in flash. */
+/* Writes a byte at offset `at`, in bytes. Inline, so that interrupts can use it, whose code is not in flash. */
 static inline __attribute__((always_inline)) void words_put(uint32_t *words, size_t at, uint8_t byte) {
-  volatile uint32_t *word = words + at / 4; /* volatile: the compiler must not make a byte's store of it */
+  volatile uint32_t *word = words + at / 4; /* volatile: the compiler must not store a byte */
   unsigned shift = at % 4 * 8;
   *word = (*word & ~((uint32_t)0xFF << shift)) | (uint32_t)byte << shift;
 }
 
-/* Copies to `at`, counted in bytes, from any memory: also from further back in the same. */
+/* Copies to offset `at`, in bytes, from any memory, even from a higher offset in the same words. */
 void words_copy(uint32_t *words, size_t at, const void *from, size_t length);
 
 #endif

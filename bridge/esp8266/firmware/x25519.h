@@ -1,6 +1,6 @@
 /*
- * X25519 (RFC 7748), for the ephemeral keys of suite 4. It needs no other file. No tables, and no branch or address depends
- * on a secret. Made for processors that multiply 32 bits to 32: no product or sum is longer.
+ * X25519 (RFC 7748), for the ephemeral keys of suite 4. It needs no other file. It has no tables, and no branch or
+ * address depends on a secret. Made for processors that multiply 32 bits to 32: no product or sum is longer.
  */
 #ifndef HOLDFAST_X25519_H
 #define HOLDFAST_X25519_H
@@ -13,8 +13,8 @@ extern "C" {
 
 #define HOLDFAST_X25519_BYTES 32
 
-/* What a scalar makes of a point: `shared` of the other end's key. It may be where the point is. Needs about 850 bytes of
- * stack. */
+/* Multiplies a point by a scalar: `shared` is the shared secret if the point is the other end's key. It may be the same
+ * memory as `point`. Needs about 850 bytes of stack. */
 void holdfast_x25519(const uint8_t scalar[HOLDFAST_X25519_BYTES], const uint8_t point[HOLDFAST_X25519_BYTES],
                      uint8_t shared[HOLDFAST_X25519_BYTES]);
 

@@ -1,8 +1,8 @@
 /*
- * What a message costs, in instructions: 1,000 of 32 bytes to the core, each taken and acknowledged, and 1,000 from
- * it, each sent and acknowledged. The core and its C host are what the firmware has; the network is not in it.
- * And what a key costs: the proofs of a greeting, the keys of a sealed link, an ephemeral key and what comes of two, and
- * the cipher of one record with such a message in it.
+ * Measures the cost of a message in instructions: 1,000 of 32 bytes to the core, each taken and acknowledged, and 1,000
+ * from it, each sent and acknowledged. The core and its C host are the firmware's; the network is left out.
+ * Also measures the cost of a key: the proofs of a greeting, the keys of a sealed link, an ephemeral key, the shared
+ * secret of two, and the cipher of one record with such a message.
  */
 #include "arena.h"
 #include "bytes.h"
@@ -62,7 +62,7 @@ static void receive(size_t length) {
   must(core_receive(line, length, 0) == length, "receive");
 }
 
-/* The greeting, to where messages flow. */
+/* Completes the greeting, so that messages can follow. */
 static void greet(void) {
   must(poll() == CORE_CONNECT, "connect");
   core_opened(0, 0, 0);
@@ -101,7 +101,7 @@ static void outgoing(unsigned n) {
   must(poll() == CORE_NONE, "rest");
 }
 
-/* What is done to seal a record; to open one takes as much. */
+/* Seals a record; opening one takes as long. */
 static void record(struct holdfast_records *records) {
   struct holdfast_record record;
   uint8_t bytes[64];

@@ -1,6 +1,6 @@
 /**
- * What a chip that wakes has to do until its reading is acknowledged and it sleeps again: instructions of the firmware,
- * and how often it waits for what. The radio is not in it, as there is none.
+ * Measures a chip's work from its wake until its reading is acknowledged and it sleeps again: the firmware's
+ * instructions and its waits. The radio is left out, as the emulator has none.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { BuildError } from "../errors.ts";
 import { Emulator } from "../emulator/emulator.ts";
 import { buildEmulator } from "../targets/emulator/build.ts";
 
-/** What the chip says under MEASURE_WAKE, and what it has done between that and the one before. */
+/** The steps that the chip prints under MEASURE_WAKE, and what it has done since the step before. */
 const STEPS: Readonly<Record<string, string>> = {
   "join": "start: the application compiled, its reading written",
   "up": "waits for WiFi",
-  "connect": "looks where its server is",
+  "connect": "finds its server's address",
   "opened": "waits for TCP: a round trip",
   "send": "hello, proof, readings, acks",
   "data": "waits for the server: a round trip",
-  "sleep": "takes what has come, saves, sleeps",
+  "sleep": "handles the answer, saves, sleeps",
 };
 
 /** Instructions of one step, and whether they end in a wait. */
@@ -29,18 +29,18 @@ export interface WakeStep {
 /** Suites of the firmware. */
 type WakeSuite = 0 | 3 | 4;
 
-/** What one wake takes. */
+/** The cost of one wake. */
 export interface Wake {
-  /** What is spoken: 0 without a key. */
+  /** The suite: 0 without a key. */
   readonly suite: WakeSuite;
   readonly steps: readonly WakeStep[];
-  /** From start to sleep. */
+  /** Instructions from start to sleep. */
   readonly instructions: number;
-  /** Answers of the server's that it waited for, TCP's among them. */
+  /** Answers of the server that it waited for, including TCP's. */
   readonly roundTrips: number;
 }
 
-/** How long a wake may take that is run one instruction at a time, in ms. */
+/** How long a wake may take, in ms: it runs one instruction at a time. */
 const PATIENCE = 120_000;
 
 /** Builds, and runs the thermometer on a battery in each suite. @throws {BuildError} */
@@ -54,13 +54,16 @@ export async function measureWakes(folder: string): Promise<Wake[]> {
   return wakes;
 }
 
-/** The second of two wakes: before it the chip knows how its WiFi was joined. */
+/** The second of two wakes, in which the chip already knows its access point. */
 async function wake(firmware: string, wasm: Uint8Array, suite: WakeSuite): Promise<Wake> {
   const key = crypto.getRandomValues(new Uint8Array(32));
   const keys = suite === 0 ? { open: true } : { keys: [["battery", key.toHex()] as const] };
   await using server = await Server.listen({ port: 0, ...keys });
   const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-  const late = setTimeout(() => reject(new BuildError("the chip does not sleep")), PATIENCE);
+  const late = setTimeout(
+    () => reject(new BuildError(`the chip did not sleep within ${PATIENCE} ms`)),
+    PATIENCE,
+  );
   let lines: string[] = [];
   let sleeps = 0;
   try {

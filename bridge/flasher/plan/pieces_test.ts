@@ -125,7 +125,7 @@ Deno.test("an image that the chip's ROM would not start is refused before anythi
     const error = await assertRejects(
       () => loadPieces({ kind: "files", files }, { kind: "keep" }, MB),
       FlashError,
-      "a.bin: this is no image that an ESP8266 can boot",
+      "a.bin: an ESP8266 cannot boot this image",
     );
     assertEquals([error.code, error.address], ["BAD_IMAGE", 0]);
   }
@@ -139,11 +139,11 @@ Deno.test("an application that the firmware would not run is refused", async () 
     [application.slice(0, 100), "its end is missing"],
     [damaged(application, 50), "the checksum of its header is wrong"],
     [damaged(application, 100), "its checksum is wrong"],
-    [damaged(application, 4), "a version that is not known"],
+    [damaged(application, 4), "its header has an unknown version"],
     [empty, "x.bin: it is not an application for this firmware: it does not export registers"],
     [encodeApplication("empty", empty), "it does not export registers"],
     [wasm.slice(0, 3000), "it is damaged or cut off"],
-    [new Uint8Array(50_000).map((_, at) => wasm[at] ?? 0), "there is room for"],
+    [new Uint8Array(50_000).map((_, at) => wasm[at] ?? 0), "more than the 20384 that fit a slot"],
   ];
   for (const [bytes, reason] of wrong) {
     const error = await assertRejects(

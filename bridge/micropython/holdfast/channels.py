@@ -1,4 +1,4 @@
-"""Channels of a device (CHANNELS.md). Import it only where they are used: from holdfast.channels import Channels"""
+"""Channels of a device (CHANNELS.md). Import this module only if you use them: from holdfast.channels import Channels"""
 import asyncio
 import json
 from os import urandom
@@ -9,17 +9,17 @@ _NAME = "abcdefghijklmnopqrstuvwxyz0123456789_-/"
 
 
 class Fault(Exception):
-    """What is answered instead of a value: Fault("busy", "until noon"). Codes: unknown, bad_value, busy, failed, unsupported."""
+    """An answer that is not a value: Fault("busy", "until noon"). Codes: unknown, bad_value, busy, failed, unsupported."""
 
 
 class Channels:
-    """A device with channels. It reads all messages of its client: nobody else may. Make it before anything is written.
+    """A device with channels. It reads all messages of its client: nothing else may read them. Create it before the first write.
 
-    channels  what the server can tell and ask, by name: {"heater": {"set": f}, "adc": {"ask": g}, "bell": {"event": h}}. A
-              handler is a function or a coroutine of the value, or of None. What it returns is the answer (of set: None says
-              that the channel is now what was set); it may raise Fault.
-    line      takes plain lines
-    on_fault  is told what the server does not take: the channel, a code and words
+    channels  handlers for what the server sets and asks, by name: {"heater": {"set": f}, "adc": {"ask": g}, "bell": {"event": h}}.
+              A handler is a function or a coroutine that takes the value, or None. It returns the answer (None from set: the
+              channel now has the value that was set), or raises Fault.
+    line      called with each plain line
+    on_fault  called when the server refuses something: with the channel, a code and a text
     """
 
     def __init__(self, client, app, version, channels, line=None, on_fault=None, description=None):
@@ -41,16 +41,16 @@ class Channels:
         self.task = asyncio.create_task(self._run())
 
     async def report(self, name, value, stamped=False, expires=None):
-        """Tells what a channel is. stamped: with the time, so that it counts as of now however late it arrives."""
+        """Reports a channel's value. stamped: with the time, so that it counts as measured now, however late it arrives."""
         await self._client.write("=%s%s %s" % (name, self._stamp(stamped), text_of(value)), wait=False, expires=expires)
 
     async def event(self, name, value=None, stamped=False, expires=None):
-        """Tells that something has happened."""
+        """Reports that something has happened."""
         await self._client.write("!" + name + self._stamp(stamped) + _behind(value), wait=False, expires=expires)
 
     async def ask(self, name, value=None, deadline=None):
-        """Asks the server. Raises Fault if it answers so; LinkError EXPIRED if it was not asked within deadline ms, UNANSWERED if
-        it was. Not to be awaited in a handler: the answer comes behind the message that is handled."""
+        """Asks the server. Raises Fault if it answers with one; after deadline ms LinkError EXPIRED if the server was not asked,
+        UNANSWERED if it was. Do not await it in a handler: the answer comes after the message that is being handled."""
         self._tag += 1
         tag = str(self._tag)
         mine = self._asked[tag] = [name, None]
@@ -88,7 +88,7 @@ class Channels:
                     self._client.put("~%s failed" % answer.split(" ", 1)[0][1:])
 
     async def _take(self, line):
-        """Does what a line says. Returns what is answered."""
+        """Handles a line. Returns the answer."""
         mark = line[0]
         head, blank, text = line.partition(" ")
         name, dot, tag = head[1:].partition(".")
@@ -144,7 +144,7 @@ class Channels:
 
 
 async def _fail(error):
-    raise error  # asyncio says so, and the link goes on
+    raise error  # asyncio prints it, and the link goes on
 
 
 async def _call(handler, *args):
@@ -167,9 +167,9 @@ def _behind(value):
 
 
 def text_of(value):
-    """A value as a line has it: text that would not be read as something else, or JSON."""
+    """A value as it is written in a line: as plain text if that is read back as the same text, otherwise as JSON."""
     if isinstance(value, float) and value - value != 0:
-        raise ValueError("a value is JSON")  # not an infinite one, or none
+        raise ValueError("a value is JSON")  # not infinity or NaN
     if isinstance(value, str) and value and value == value.strip() and value_of(value) is value:
         if not any(c < " " or "\x7f" <= c < "\xa0" for c in value):  # controls
             return value
@@ -177,12 +177,12 @@ def text_of(value):
 
 
 def value_of(text):
-    """What a line's text is: JSON, or the text itself; None if there is none."""
+    """The value of a line's text: JSON, or the text itself; None if it is empty."""
     if not text:
         return None
     bare = text.strip(" \t\r")
     if bare[:1] not in ("{", "[", '"') and bare not in ("true", "false", "null"):
-        # Not all that MicroPython takes for a number is one in JSON.
+        # MicroPython accepts more as a number than JSON does.
         digits = bare[1:] if bare[:1] == "-" else bare
         if (
             not all(c in "0123456789+-.eE" for c in digits)
@@ -196,4 +196,4 @@ def value_of(text):
         value = json.loads(bare)
     except ValueError:
         return text
-    return text if isinstance(value, float) and value - value != 0 else value  # too large to be one
+    return text if isinstance(value, float) and value - value != 0 else value  # too large for a float

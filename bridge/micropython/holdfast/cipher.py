@@ -1,10 +1,10 @@
-"""ChaCha20-Poly1305 (RFC 8439) in plain Python, where there is no machine code to be had: each record costs a board far more than
-its own size in garbage. cipher_native.py is the same in machine code."""
+"""ChaCha20-Poly1305 (RFC 8439) in plain Python, for ports without the native emitter: each record leaves far more garbage than its
+own size. cipher_native.py is the same in machine code."""
 from struct import pack, unpack
 
 _M32 = 0xFFFFFFFF
 _PRIME = (1 << 130) - 5
-# The words of its sixteen that each quarter of a double round mixes.
+# The words, of sixteen, that each quarter round of a double round mixes.
 _TURNS = (
     (0, 4, 8, 12),
     (1, 5, 9, 13),
@@ -18,14 +18,14 @@ _TURNS = (
 
 
 class Cipher:
-    """With a key of 32 bytes. It works in place on `buf`, which holds `aad` bytes in the clear, then a text of n bytes, then room
-    for a tag of 16."""
+    """Has a key of 32 bytes. Works in place on `buf`, which holds `aad` bytes in the clear, a text of n bytes, and room for a tag
+    of 16 bytes."""
 
     def __init__(self, key):
         self._key = unpack("<8I", key)
 
     def begin(self, nonce):
-        """Another text, with another nonce of 12 bytes."""
+        """Begins a text, with a new nonce of 12 bytes."""
         self._words = list(unpack("<4I", b"expand 32-byte k") + self._key + (0,) + unpack("<3I", nonce))
         self._tag_key = self._block()
 
@@ -54,7 +54,7 @@ class Cipher:
             buf[aad + i] ^= block[i & 63]
 
     def tag(self, buf, aad, n):
-        """Of the text when it is encrypted: 16 bytes."""
+        """The tag of the encrypted text: 16 bytes."""
         r = int.from_bytes(self._tag_key[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
         sum = 0
         for start, end in ((0, aad), (aad, aad + n)):

@@ -1,16 +1,16 @@
 """ChaCha20-Poly1305 (RFC 8439) in machine code, for ports that have MicroPython's native emitter; elsewhere it cannot be imported.
-Nothing here allocates once it is made. cipher.py is the same in plain Python; `Cipher` is used alike.
+After a `Cipher` is created, nothing here allocates. cipher.py is the same in plain Python, with the same `Cipher`.
 
-Words have 32 bits, wherever a register has more: what is added is stored before it is used again."""
+Words have 32 bits, even where registers have more: each sum is stored before it is used again."""
 import micropython
 
-# The words of its sixteen that each quarter of a double round mixes.
+# The words, of sixteen, that each quarter round of a double round mixes.
 _TURNS = b"\0\4\x08\x0c\1\5\x09\x0d\2\6\x0a\x0e\3\7\x0b\x0f\0\5\x0a\x0f\1\6\x0b\x0c\2\7\x08\x0d\3\4\x09\x0e"
 
 
 @micropython.viper
 def _block(words: ptr32, x: ptr32, turns: ptr8):
-    """x becomes the next 64 bytes of the key stream."""
+    """Puts the next 64 bytes of the key stream into x."""
     i = 0
     while i < 16:
         x[i] = words[i]
@@ -52,12 +52,12 @@ def _xor(buf: ptr8, x: ptr8, at: int, n: int):
         i += 1
 
 
-# Poly1305 in digits of 13 bits, as poly1305-donna-16 has it: ten of r from p[0] on, of the sum from p[10], of a product from p[20].
+# Poly1305 in digits of 13 bits, as in poly1305-donna-16. p[0:10] is r, p[10:20] the sum, p[20:30] a product.
 
 
 @micropython.viper
 def _start(p: ptr32, piece: ptr8, x: ptr8, pad: ptr8):
-    """A sum of nothing. The first block of the key stream becomes what will be r, and the pad."""
+    """Clears the sum. Splits the first block of the key stream into r, in `piece`, and the pad."""
     i = 0
     while i < 30:
         p[i] = 0
@@ -78,7 +78,7 @@ def _start(p: ptr32, piece: ptr8, x: ptr8, pad: ptr8):
 
 @micropython.viper
 def _fill(piece: ptr8, buf: ptr8, at: int, n: int):
-    """The next 16 bytes, or n and zeros."""
+    """Copies the next 16 bytes, or n bytes and zeros."""
     i = 0
     while i < 16:
         piece[i] = 0
@@ -100,7 +100,7 @@ def _add(p: ptr32, at: int, block: ptr8):
 
 @micropython.viper
 def _multiply(p: ptr32):
-    """The sum times r, modulo 2**130 - 5, but for a carry."""
+    """Multiplies the sum by r, modulo 2**130 - 5; a carry may be left."""
     c = 0
     i = 0
     while i < 10:
@@ -112,7 +112,7 @@ def _multiply(p: ptr32):
                 d += p[10 + j] * 5 * p[10 + i - j]
             else:
                 d += p[10 + j] * p[i - j]
-            # Five products and a digit fit 32 bits, without a sign.
+            # Five products and a digit fit 32 bits without a sign.
             if j == 4 or j == 9:
                 c += d >> 13 & 0x7FFFF
                 d = d & 0x1FFF
@@ -130,10 +130,10 @@ def _multiply(p: ptr32):
 
 @micropython.viper
 def _finish(p: ptr32, pad: ptr8, tag: ptr8):
-    """The tag: what is left of the sum, modulo 2**130 - 5, and the pad."""
+    """Computes the tag: the sum modulo 2**130 - 5, plus the pad."""
     n = 0
     c = 0
-    while n < 2:  # all digits have 13 bits then
+    while n < 2:  # then all digits have 13 bits
         i = 10
         while i < 20:
             c += p[i]
@@ -143,7 +143,7 @@ def _finish(p: ptr32, pad: ptr8, tag: ptr8):
         c = c * 5
         n += 1
     p[10] = p[10] + c
-    # Beside it the sum and 5: if that reaches 2**130, the sum is not below the modulus. No branch depends on it.
+    # Computes the sum plus 5, too: if that reaches 2**130, the sum is not below the modulus. No branch depends on it.
     c = 5
     i = 0
     while i < 10:
@@ -151,7 +151,7 @@ def _finish(p: ptr32, pad: ptr8, tag: ptr8):
         p[20 + i] = c & 0x1FFF
         c = c >> 13
         i += 1
-    above = 0 - c  # all bits, or none
+    above = 0 - c  # all ones, or zero
     below = c - 1
     c = 0
     bits = 0
@@ -172,8 +172,8 @@ def _finish(p: ptr32, pad: ptr8, tag: ptr8):
         i += 1
 
 
-# What one text needs until the next one begins, of whichever cipher: a block of the key stream, the digits, a piece of what the tag
-# is of, the pad and the tag.
+# Buffers for the current text, shared by all ciphers: a block of the key stream, the digits, a piece of the authenticated bytes,
+# the pad and the tag.
 _x = bytearray(64)
 _p = bytearray(120)
 _piece = bytearray(17)
@@ -182,14 +182,14 @@ _tag = bytearray(16)
 
 
 class Cipher:
-    """With a key of 32 bytes. It works in place on `buf`, which holds `aad` bytes in the clear, then a text of n bytes, then room
-    for a tag of 16."""
+    """Has a key of 32 bytes. Works in place on `buf`, which holds `aad` bytes in the clear, a text of n bytes, and room for a tag
+    of 16 bytes."""
 
     def __init__(self, key):
         self._words = bytearray(b"expand 32-byte k" + key + bytes(16))
 
     def begin(self, nonce):
-        """Another text, with another nonce of 12 bytes."""
+        """Begins a text, with a new nonce of 12 bytes."""
         words = self._words
         for i in range(4):
             words[48 + i] = 0
@@ -216,7 +216,7 @@ class Cipher:
             at += 16
 
     def tag(self, buf, aad, n):
-        """Of the text when it is encrypted: 16 bytes."""
+        """The tag of the encrypted text: 16 bytes."""
         self._absorb(buf, 0, aad)
         self._absorb(buf, aad, aad + n)
         _fill(_piece, buf, 0, 0)

@@ -1,5 +1,5 @@
-"""A link to a server that outlives outages: `Client`. It drives a core (core.py) with a socket that does not block and with the
-clock. What not every application needs is in modules that are imported where it is asked for."""
+"""A link to a server that outlives outages: `Client`. It drives a core (core.py) with a non-blocking socket and the clock.
+Features that not every application needs are in modules of their own, which are imported on demand."""
 import select
 import socket
 from errno import EINPROGRESS
@@ -14,7 +14,7 @@ except ImportError:
     from .cpython import sleep_ms, ticks_ms
 
 _M32 = const(0xFFFFFFFF)
-# What a core asks for, and its states and reasons: see core.py.
+# A core's events, states and reasons: see core.py.
 _CONNECT = const(1)
 _CLOSE = const(2)
 _SEND = const(3)
@@ -23,59 +23,59 @@ _GREETING = const(2)
 _UP = const(3)
 _LOST = const(5)
 _BAD_UTF8 = const(10)
-# ms between two looks at the socket: while something is expected, and otherwise.
+# ms between two polls of the socket: while an answer is expected, and otherwise.
 _SOON = const(5)
 _PAUSE = const(20)
 _POLLOUT = const(4)
 
 
 class LinkError(Exception):
-    """args[0] says what has become of a message: EXPIRED (the server never sees it), UNDECIDED, BAD_TEXT (the server takes no
-    text that long), or CLOSED."""
+    """args[0] says why a message was not delivered: EXPIRED (the server never gets it), UNDECIDED (nobody knows whether it did),
+    BAD_TEXT (too long for the server), or CLOSED."""
 
 
 class Client:
-    """Connects by itself, and again after every outage. Made in a coroutine, like micropython-iot's.
+    """Connects by itself, and again after every outage. Create it in a coroutine, like micropython-iot's.
 
-    my_id     what the server calls this device
+    my_id     this device's name at the server
     server    address of the server, or a list of them
     port      8123
-    ssid, pw  the WiFi network; without ssid, the network is the application's affair (an ESP8266 remembers its own)
+    ssid, pw  the WiFi network; without ssid, the application joins a network itself (an ESP8266 joins its last one)
     timeout   ms, 2000; the server's must be the same
-    conn_cb   function or coroutine, called with True when the link is up and with False when it is lost, and with conn_cb_args
-    verbose   True: prints why a connection has ended
-    led       blinks when something arrives: a pin, or something with toggle()
-    wdog      True: a watchdog of the longest time that the port has; or something with feed()
+    conn_cb   function or coroutine, called with True when the link is up or False when it is lost, followed by conn_cb_args
+    verbose   True: prints why each connection has ended
+    led       blinks when something arrives: a pin, or an object with toggle()
+    wdog      True: a watchdog with the port's longest time; or an object with feed()
 
-    By name only:
+    Keyword arguments only:
 
-    wifi_cb   function or coroutine, called with True when there is WiFi and with False when it is gone
-    key       32 bytes that the server knows, too. Dialect 2
+    wifi_cb   function or coroutine, called with True when WiFi is up and with False when it is lost
+    key       32 bytes that the server also has. Dialect 2
     suite     with a key: 2, or 3 for a link that is sealed (line: 1021 at most)
     dialect   1 for micropython-iot's servers
-    memory    keeps how far the client has got through resets: see memory.py. Dialect 2
-    metadata  what the hello says about the device, in pairs: "board=d1 place=kitchen"
+    memory    keeps the client's position through resets: see memory.py. Dialect 2
+    metadata  pairs that the hello tells the server about the device: "board=d1 place=kitchen"
     tls       an ssl.SSLContext
-    line      longest text in bytes, 256; inbox, outbox: bytes, 1024; window: most messages that wait for their ack, 1 to 64
+    line      longest text in bytes, 256; inbox, outbox: bytes, 1024; window: most messages that may wait for an ack, 1 to 64
 
     `connects` is how often the link came up.
     """
 
     connects = 0
 
-    # What its application has not asked for stays so. Callbacks and modules of ours:
+    # Optional features stay None unless the application asks for them. Callbacks and modules of ours:
     _conn_cb = _wifi = _wdog = _led = _verbose = _memory = _wrap = None
     _timed = None  # messages with a deadline
     _servers = None  # several addresses: servers.py
-    _name = None  # dialect 2: what the hello ends in, before the ms
+    _name = None  # dialect 2: the end of the hello, without the ms
 
     _up = _closed = False
-    _last = _rounds = 0  # the clock's last time, and how often it has come round
+    _last = _rounds = 0  # the clock's last time, and how often it has wrapped
     _sock = _poller = None  # with a poller, the socket is not connected yet
-    _rest = None  # of what was to be sent
+    _rest = None  # bytes still to be sent
     _wants = False  # somebody waits for a message
     _got = None  # its text, for them
-    _held = None  # what the application has, and is not done with
+    _held = None  # the message that the application is processing
     _kept = False  # it counts as taken: the connection that brought it is gone
 
     def __init__(self, *args, **options):
@@ -108,9 +108,8 @@ class Client:
             raise StopAsyncIteration  # it was closed
 
     async def readline(self):
-        """The next message, without a newline. To ask for it says that the one before has been processed: only then that is
-        acknowledged. Raises what the memory raises if it cannot keep that: it is not acknowledged then, and can be asked again.
-        """
+        """The next message, without a newline. The call says that the message before has been processed: only then is that
+        acknowledged. If the memory cannot save this, its exception is raised, and nothing is acknowledged; you can call again."""
         if self._got is None:
             self._done()
             self._wants = True
@@ -122,12 +121,12 @@ class Client:
         return text
 
     async def write(self, line, qos=True, wait=True, expires=None):
-        """Sends a message, and returns True when the server has it. Through an outage it waits.
+        """Sends a message, and returns True when the server has it. During an outage it waits.
 
-        Without qos it returns at once: True if it was handed to the network, False if there is no link or no room. With wait, the
-        default, no other message is sent before the ack has come; otherwise several calls may be under way, and their order is
-        kept all the same. expires is in ms, at most 2**29: the message is at the server, or LinkError says that it has EXPIRED.
-        A call that is cancelled does not take back what was sent."""
+        Without qos it returns at once: True if the message was handed to the network, False if there is no link or no room. With
+        wait, the default, no other message is sent before the ack has come; otherwise several calls may be under way, and keep
+        their order. expires is in ms, below 2**29: either the server gets the message in time, or LinkError EXPIRED is raised.
+        Cancelling a call does not withdraw a message that was sent."""
         data = self._bytes(line)
         if not qos:
             return self._put(data, 0)
@@ -155,15 +154,15 @@ class Client:
         return True
 
     def put(self, line):
-        """Accepts a message, if there is room now. Then it arrives, unless the device is reset before."""
+        """Returns True if there was room for the message. Then it arrives, unless the device is reset before."""
         return self._put(self._bytes(line), 1)
 
     def ms(self):
-        """The device's milliseconds, 32 bits, as its hellos say them."""
+        """The device's milliseconds, 32 bits, as in its hellos."""
         return (self._now() | self._rounds << 30) & _M32
 
     def close(self):
-        """Ends the link. Tasks that wait get LinkError CLOSED. A watchdog cannot be stopped: it is not fed any more."""
+        """Ends the link. Waiting tasks get LinkError CLOSED. A watchdog cannot be stopped, and is not fed any more."""
         if not self._closed:
             self._closed = True
             self._up = False
@@ -192,7 +191,7 @@ class Client:
         self._changed.clear()
 
     async def _wait(self, data=b""):
-        """Until something has changed. `data` is a message that waits."""
+        """Waits until something has changed. `data` is a message that waits to be sent."""
         if self._closed:
             raise LinkError("CLOSED")
         if len(data) > self._core.peer_line:
@@ -204,7 +203,7 @@ class Client:
             await self._wait(data)
 
     def _done(self):
-        """The application is done with what it has."""
+        """The application has processed its message."""
         if self._held is not None:
             core = self._core
             if self._memory:
@@ -230,7 +229,7 @@ class Client:
         return now
 
     def _pump(self):
-        """Does all that can be done now."""
+        """Does everything that can be done now."""
         if self._closed:
             return
         core = self._core
@@ -243,7 +242,7 @@ class Client:
             core.wait = 100
             return
         first = core.tx_first
-        # What has come while the program was busy counts before the time that has passed.
+        # Reads first: what arrived while the program was busy must count before timeouts do.
         self._input(now)
         event = _CONNECT
         while not self._closed and (event or self._input(now)):
@@ -254,7 +253,7 @@ class Client:
                 try:
                     n = self._sock.write(rest)
                 except OSError:
-                    n = 0  # reading will end, too, behind what came before this: that may say why
+                    n = 0  # reading fails, too, after what had arrived, which may say why
                 if n:
                     self._rest = rest[n:] if n < len(rest) else None
             event = core.poll(now, (1 if self._sock and not self._poller and not self._rest else 0) | (2 if self._wants else 0))
@@ -277,7 +276,7 @@ class Client:
     def _offer(self, now):
         core = self._core
         data = core.data
-        if data[0] == 2 and self._name:  # dialect 2: said to a firmware
+        if data[0] == 2 and self._name:  # dialect 2: meant for the firmware
             core.take()
             return
         try:
@@ -297,7 +296,7 @@ class Client:
             if not host[1]:
                 host[1] = socket.getaddrinfo(host[0], self._port, 0, socket.SOCK_STREAM)[0]
                 if diff(self._now(), now) > _PAUSE:
-                    # A lookup takes its own time, and none of the attempt's: the next one has the address.
+                    # The lookup was slow, which must not shorten the attempt: the next one begins with the address.
                     self._core.closed(self._last)
                     return
             info = host[1]
@@ -311,7 +310,7 @@ class Client:
                 self._lost(now)
 
     def _look(self, now):
-        """Whether the connection is there."""
+        """Checks whether the connection is established."""
         for _, event in self._poller.poll(0):
             self._poller = None
             if event & ~_POLLOUT:
@@ -320,7 +319,7 @@ class Client:
             try:
                 sock.setsockopt(6, 1, 1)  # TCP_NODELAY
             except (OSError, AttributeError, ValueError):
-                pass  # not on this port
+                pass  # this port does not have it
             if self._wrap:
                 self._sock = self._wrap(sock)
             if self._name:
@@ -328,7 +327,7 @@ class Client:
             self._core.opened(now, urandom(16))
 
     def _input(self, now):
-        """Takes what has come. Returns whether there was something."""
+        """Reads what has arrived. Returns whether anything has."""
         core = self._core
         try:
             if self._poller:
@@ -354,13 +353,13 @@ class Client:
         self._drop()
 
     def _drop(self):
-        """The core knows already that the connection is gone."""
+        """Drops the connection. The core already knows."""
         core = self._core
         if self._verbose:
             self._verbose(core)
         self._release()
         if self._held is not None and not self._kept:
-            # The server learns from the next hello that it has arrived. A run after this one finds it in the memory.
+            # The next hello tells the server that the message has arrived. After a reset, the memory has it.
             self._kept = True
             core.skip()
             if self._memory:
@@ -369,7 +368,7 @@ class Client:
         if up:
             self._linked(False)
         if not core.failures & 7:
-            self._host[1] = None  # its name is looked up again now and then
+            self._host[1] = None  # looks the name up again now and then
         if self._servers:
             self._servers.next(self, up)
 

@@ -1,26 +1,26 @@
-"""The device's end of a Holdfast link in dialect 2 of PROTOCOL.md: framing, numbers, greeting, outbox, keepalive, timeouts,
-and the decision when to connect again. It has no socket, no clock and no timer. dialect1.py is the same in dialect 1.
+"""The device's end of a Holdfast link in dialect 2 of PROTOCOL.md: framing, numbers, greeting, outbox, keepalives, timeouts,
+and when to connect again. It has no socket, no clock and no timer. dialect1.py is the same for dialect 1.
 
-The contract is that of client-as/assembly/core.ts, and the same vectors replay on both:
+The contract is that of client-as/assembly/core.ts, and both pass the same vectors:
 
 - Call `poll(now, can)` after every other call and when `wait` ms have passed, until it returns 0. `now` is in ms and wraps at
   2**30. `can` is 1 (bytes can be sent), 2 (the application can take a message), or both.
 - 1, connect: open a connection, then call `opened(now, nonce)` with 16 random bytes, or `closed(now)` if that fails.
 - 2, close: drop the connection; `reason` says why: errors.py has their names.
 - 3, send: send `data`, all of it.
-- 4, message: `data` is for the application; call `take()` once that is done with it.
-- `received(buf, n, now)` gives it the first n bytes of a buffer, at most `space()`, after a `poll` that returned 0.
-- `write(text, qos)` accepts a message, or returns False: not now, or never (empty, a newline in it, NUL first, or too long).
-  `tx_next` counts the messages accepted, `tx_first` those that left the outbox, in their order, both modulo 2**32.
-- Set `resume` to `now` after a close: the next attempt need not wait.
-- `rx_epoch` and `rx_next` are the position in the server's stream: keep them where a reset does not erase them.
+- 4, message: `data` is for the application; call `take()` once it is done with it.
+- `received(buf, n, now)` passes in the first n bytes of a buffer, at most `space()`, after a `poll` that returned 0.
+- `write(text, qos)` accepts a message, or returns False: not now, or a bad text (empty, too long, with a newline, or
+  starting with NUL). `tx_next` counts the messages accepted, `tx_first` those that left the outbox, both modulo 2**32.
+- Set `resume` to `now` after a close to start the next attempt without a pause.
+- `rx_epoch` and `rx_next` are the position in the server's stream: keep them where they survive a reset.
 - `failures` counts the attempts since a link lasted for the timeout.
-- `state` is 0 before an attempt, 1 while it connects, 2 in the greeting, 3 when the link is up, -1 before it says close.
+- `state` is 0 before an attempt, 1 while it connects, 2 in the greeting, 3 when the link is up, -1 before it asks to close.
 
-Constants have an underscore, so that a compiler for MicroPython leaves nothing of them. The same name is the same number in
+Constants begin with an underscore, so that MicroPython's compiler replaces them by their numbers. A name has the same number in
 all files of this package.
 
-Long because it is one machine, and each module that is imported costs a board RAM.
+Long because it is one state machine, and each imported module costs a board RAM.
 """
 from binascii import hexlify, unhexlify
 from hashlib import sha256
@@ -28,7 +28,7 @@ from struct import pack, unpack
 
 
 def const(value):
-    """For CPython: a compiler for MicroPython knows it itself."""
+    """For CPython: MicroPython's compiler has it built in."""
     return value
 
 
@@ -44,7 +44,7 @@ _CONNECTING = const(1)
 _GREETING = const(2)
 _UP = const(3)
 
-# Why a connection has ended. A state that has lasted too long is the reason itself.
+# Why a connection has ended. When a state has lasted too long, its own number is the reason.
 _NO_GREETING = const(2)
 _STALLED = const(4)
 _LOST = const(5)
@@ -52,19 +52,19 @@ _LINE_TOO_LONG = const(6)
 _BAD_LINE = const(7)
 _GAP = const(8)
 _BAD_POSITION = const(9)
-# From this one on it is a long time before the next attempt.
+# From this one on, the pause before the next attempt is long.
 _BAD_GREETING = const(16)
 _BAD_PROOF = const(17)
 _REFUSED = const(18)
 
-# How it stands with a message in the outbox; 0: it waits for its ack.
+# State of a message in the outbox; 0: it waits for its ack.
 _QOS_OFF = const(1)
 _DONE = const(2)
 _WITHDRAWN = const(3)
-_LATE = const(4)  # its time was up when it may have been there: it is not sent again
+_LATE = const(4)  # its time was up when the server may have had it: it is not sent again
 
 _M32 = const(0xFFFFFFFF)
-# What a message takes beside its text: on the wire, and in the outbox. The second is that of core.ts, so that both hold as much.
+# Bytes of a message beside its text: on the wire, and in the outbox. The latter is as in core.ts, so that both hold as much.
 _FRAME = const(3)
 _COST = const(7)
 
@@ -75,7 +75,7 @@ def diff(a, b):
 
 
 def unhex(digits):
-    """The bytes that lower-case hex digits say. False if they are something else, or none."""
+    """The bytes of lower-case hex digits. False if there are none, or other characters."""
     try:
         value = unhexlify(digits)
     except ValueError:
@@ -96,9 +96,9 @@ def hmac(key, data):
 
 
 class Core:
-    """`name` is the id and what else the hello ends in, `key` 32 bytes or None, `epoch` a random word that is not 0,
-    `seed` another. `line` is the longest text in bytes, `inbox` and `outbox` are bytes, `window` most messages in the
-    outbox, `timeout` ms."""
+    """`name` is the end of the hello: the id and the metadata. `key` is 32 bytes or None, `epoch` a random word that is not 0,
+    `seed` another random word. `line` is the longest text in bytes, `inbox` and `outbox` are bytes, `window` is the most
+    messages in the outbox, `timeout` is in ms."""
 
     def __init__(self, name, now, timeout, line, inbox, outbox, window, key, seed, epoch, position):
         self.name = name
@@ -115,8 +115,8 @@ class Core:
         self._peer_window = 1
         self._peer_bytes = 0
         self._out = []  # texts from tx_first on
-        self._how = []  # how it stands with each
-        # next: the next one to send. Those before `sent` may be at the server.
+        self._how = []  # their states
+        # _next: the next one to send. Those before _sent may be at the server.
         self.tx_first = self.tx_next = self._known = self._next = self._sent = 0
         self.state = self.refusal = self.connects = self.failures = self._up = self.wait = 0
         self._down(now, 0)
@@ -132,7 +132,7 @@ class Core:
             or self._size(self._window) + n + _COST > self._outbox
             or not text[0]
             or b"\n" in text
-            # Were more of them lost than that, ids would come round unnoticed.
+            # If more of them were lost, ids would wrap unnoticed.
             or not qos
             and (self.state != _UP or self.tx_next - self._known & _M32 > 63)
         ):
@@ -143,20 +143,20 @@ class Core:
         return True
 
     def _size(self, n):
-        """Of the first n messages in the outbox."""
+        """Bytes of the first n messages in the outbox."""
         size = 0
         for text in self._out[:n]:
             size += len(text) + _COST
         return size
 
     def take(self):
-        """The application is done with the message that `poll` offered: acknowledges it."""
+        """The application is done with the message that `poll` has offered: acknowledges it."""
         if self._in:
             self.skip()
             self._ack()
 
     def skip(self):
-        """The connection is gone, and the application has the message that `poll` offered last: it counts as taken."""
+        """The connection is gone, and the application has the message that `poll` has offered last: counts it as taken."""
         self.rx_next = self.rx_next + 1 & _M32
 
     # What the connection does.
@@ -211,11 +211,11 @@ class Core:
                 self._heard = now
                 return _CONNECT
         else:
-            # Without room for what may have arrived, silence says nothing about the other end.
+            # Without room to receive, silence says nothing about the other end.
             if self.space() <= 0:
                 self._heard = now
             self._steady(now)
-            # An attempt that began in an outage is given up soon after it: before TCP repeats a lost SYN (1 s).
+            # An attempt that began during an outage is given up soon: before TCP repeats a lost SYN (1 s).
             wait = diff(self._heard, now) + (timeout if state == _UP else timeout * 3 >> 3)
             reason = state if wait <= 0 else 0
             if state >= _GREETING:
@@ -226,7 +226,7 @@ class Core:
                     due += diff(self._said, now)
                     if not reason:
                         data = self._control
-                        # Half as often before the link is up: in dialect 2 never, as it does not wait for the welcome longer.
+                        # Half as often before the link is up. In dialect 2 that is never: it does not wait so long for the welcome.
                         if not data and due <= 0:
                             data = b"\n"
                         self._control = b""
@@ -247,7 +247,7 @@ class Core:
         return _NONE
 
     def _message(self, _now):
-        """The next line that may go out now."""
+        """The next line that may be sent now."""
         while self._next < len(self._out):
             i = self._next
             how = self._how[i]
@@ -270,10 +270,10 @@ class Core:
     def _ack(self):
         line = self._in.pop(0)
         self._got -= len(line) + 1
-        self._control = line[:2] + b"\n"  # it says all that an earlier ack says
+        self._control = line[:2] + b"\n"  # it covers every earlier ack
 
     def _keep(self, line):
-        """A message has come."""
+        """A message has arrived."""
         self._in.append(bytes(line))
         self._got += len(line) + 1
 
@@ -282,11 +282,11 @@ class Core:
         self.connects += 1
         self._up = self._heard = now
         self._known = self.tx_next
-        # The other end waits to hear us: at once, if only a keepalive.
+        # The other end waits to hear from us: sends at once, if only a keepalive.
         self._said = now - (self.timeout >> 2)
 
     def _trim(self, n):
-        """The first n are done, and leave the outbox."""
+        """Removes the first n from the outbox: they are done."""
         del self._out[:n]
         del self._how[:n]
         self.tx_first = self.tx_first + n & _M32
@@ -298,16 +298,16 @@ class Core:
             self.failures = 0
 
     def _down(self, now, reason):
-        """The connection is gone: what belonged to it is forgotten, and the next attempt planned."""
+        """The connection is gone: forgets its state, and plans the next attempt."""
         self._steady(now)
         self.reason = reason
         self.state = self._got = self._next = 0
         self._control = b""
         self._in = []
         self._part = bytearray()
-        self._withdraw(_M32)  # what is qos off had its chance
-        # At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less up to a half; also at once after an attempt that
-        # nobody answered: it was a pause itself.
+        self._withdraw(_M32)  # messages without qos are not sent again
+        # At once, then after 1/32, 1/16, 1/8 and 1/4 of the timeout, less a random part of up to a half. Also at once after an
+        # attempt without an answer, which was a pause itself.
         pause = 0
         if reason >= _BAD_GREETING:
             pause = self.timeout << 2
@@ -317,14 +317,14 @@ class Core:
         self.resume = now + pause - (jitter * pause >> 17)
         self.failures += 1
 
-    # What dialect1.py has instead.
+    # Overridden in dialect1.py.
 
     def _id(self, i):
-        """Of a message in the outbox."""
+        """The id of a message in the outbox."""
         return self.tx_first + i & 255
 
     def _withdraw(self, longest):
-        """Nobody is to see what is qos off, or longer than the other end takes; but its number must go out."""
+        """Withdraws messages without qos, and those too long for the other end. Their numbers are still sent."""
         for i in range(len(self._how)):
             if self._how[i] & 3 or len(self._out[i]) > longest:
                 self._how[i] = _WITHDRAWN
@@ -345,15 +345,15 @@ class Core:
         return self._greeting
 
     def _read(self, line, now):
-        """A line has ended. Returns what is wrong with it."""
-        # It may come behind the proof as well: no message starts so.
+        """Handles a line. Returns what is wrong with it."""
+        # A refusal may also come after the proof: no message starts like this.
         if line and line[0] == 4:
             code = unhex(line[1:3])
             self.refusal = code[0] & 63 if code else 0
             return _REFUSED
         if self.state != _UP:
             return self._greeted(bytes(line), now)
-        # It has dropped the connection before this one, which could bring something beside the welcome until then.
+        # The server speaks here, so it has dropped our previous connection: nothing that was sent there can reach it any more.
         self._sent = self._next
         if line:
             n = unhex(line[:2])
@@ -369,17 +369,17 @@ class Core:
             there = n - self.tx_first & 255
             if there < self._next:
                 self._trim(there + 1)
-            elif there != 255:  # of the last one acknowledged it says nothing
+            elif there != 255:  # 255: the last acknowledged message, which is fine
                 return _BAD_POSITION
 
     def _greeted(self, line, now):
-        """The first line has arrived, behind the hello. Returns what is wrong with it."""
+        """Handles the welcome, the first line after the hello. Returns what is wrong with it."""
         key = self._key
         welcome = unhex(line[1:59])
         if len(line) != (123 if key else 91) or line[0] != 2 or not welcome:
             return _BAD_GREETING
         welcome = bytearray(welcome)
-        if key:  # what it makes of the nonce hides the four positions
+        if key:  # the key's HMAC of the nonce masks the four positions
             mask = hmac(key, line[59:91])
             for i in range(16):
                 welcome[i + 1] ^= mask[i]
@@ -401,7 +401,7 @@ class Core:
             return _BAD_POSITION
         there = rx_next - self.tx_first & _M32
         if there > len(self._out):
-            # The other end would say so for ever: for it, the stream gets another name, and is new.
+            # Otherwise the other end would repeat this for ever: begins a new stream, with another epoch.
             self.tx_epoch = int(self._greeting[59:67], 16) | 1
             return _BAD_POSITION
         self._trim(there)

@@ -1,4 +1,4 @@
-"""What CPython has under other names."""
+"""Functions and methods of MicroPython that CPython has under other names."""
 import asyncio
 import ssl
 import time
@@ -15,7 +15,7 @@ async def sleep_ms(ms):
 
 
 class Stream:
-    """A socket that does not block, as MicroPython's."""
+    """A non-blocking socket with MicroPython's methods."""
 
     def __init__(self, sock):
         self._sock = sock
@@ -37,6 +37,6 @@ class Stream:
 
 
 def complete(client):
-    """With what CPython's await uses, and with sockets as a board has them."""
+    """Gives a client the method that CPython's await uses, and sockets like a board's."""
     client._wrap = Stream
     client.__class__.__await__ = lambda self: self.ready().__await__()

@@ -1,4 +1,4 @@
-"""Messages that must arrive in time or never (DEADLINES.md): imported by the first `write(..., expires=…)`."""
+"""Messages that must arrive in time or never (DEADLINES.md). The first `write(..., expires=…)` imports this."""
 from .core import const, diff
 
 _M32 = const(0xFFFFFFFF)
@@ -6,13 +6,13 @@ _LATE = const(4)
 _WITHDRAWN = const(3)
 _UP = const(3)
 _LATE_LINK = const(11)
-# ms between two looks at the time, for what is not accepted yet.
+# ms between two looks at the clock, for a message that is not accepted yet.
 _PAUSE = const(20)
 
 
 def expire(core, n):
-    """The time of a message is up. 1: it is withdrawn and the server will never see it. 2 (dialect 1): it is withdrawn, and
-    nobody can know. 0: not decided: to be called again after every other call, while tx_first is not beyond it."""
+    """The time of a message is up. 1: it is withdrawn, and the server never gets it. 2 (dialect 1): it is withdrawn, and nobody
+    knows whether the server has it. 0: undecided; call again after every other call, until tx_first has passed it."""
     if hasattr(core, "expire"):  # dialect 1
         return core.expire(n)
     i = n - core.tx_first & _M32
@@ -26,12 +26,12 @@ def expire(core, n):
 
 
 class Deadlines:
-    """Those of a client's messages that are under way. `sleep_ms(ms)` pauses a task."""
+    """A client's messages with a deadline that are under way. `sleep_ms(ms)` pauses a task."""
 
     def __init__(self, client, sleep_ms):
         self._client = client
         self._sleep_ms = sleep_ms
-        self._timed = []  # number, deadline, what has become of it
+        self._timed = []  # number, deadline, outcome
 
     async def write(self, data, wait, expires):
         """Returns None when the server has the message, or else EXPIRED or UNDECIDED: see client.py's LinkError."""
@@ -39,7 +39,7 @@ class Deadlines:
             raise ValueError("expires")
         client = self._client
         timed = [0, client._now() + expires, 0]
-        while client._lock.locked():  # others wait for their ack
+        while client._lock.locked():  # another message waits for its ack
             if self._is_over(timed):
                 return "EXPIRED"
             await self._sleep_ms(_PAUSE)
@@ -50,7 +50,7 @@ class Deadlines:
                 if client._put(data, 1):
                     break
                 if client._closed or len(data) > client._core.peer_line:
-                    await client._wait(data)  # it says so
+                    await client._wait(data)  # raises the error
                 await self._sleep_ms(_PAUSE)
             timed[0] = client._core.tx_next - 1 & _M32
             self._timed.append(timed)
@@ -68,7 +68,7 @@ class Deadlines:
         return (None, "EXPIRED", "UNDECIDED")[timed[2]]
 
     def look(self, now):
-        """Whose time is up?"""
+        """Finds the messages whose time is up."""
         client = self._client
         core = client._core
         for timed in list(self._timed):

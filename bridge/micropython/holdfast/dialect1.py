@@ -1,5 +1,5 @@
-"""The device's end of a link in dialect 1 (DIALECT1.md), that of micropython-iot and its servers. The contract is that of
-core.py. The position is not used."""
+"""The device's end of a link in dialect 1 (DIALECT1.md), which micropython-iot and its servers speak. The contract is core.py's.
+The position is not used."""
 from hashlib import sha256
 
 from .core import Core, const, unhex
@@ -15,13 +15,13 @@ _M32 = const(0xFFFFFFFF)
 
 
 class Core1(Core):
-    """`recent` is how many messages that were taken it remembers to recognise repeats, 1 to 223."""
+    """`recent` is the number of taken messages that are remembered to recognise repeats, 1 to 223."""
 
     def __init__(self, name, now, timeout, *args, recent=64):
-        self._recent = bytearray(recent * 4)  # of each an id, and three bytes of a digest
+        self._recent = bytearray(recent * 4)  # for each its id, and three bytes of a digest
         self._count = 0  # messages taken
-        self._count_up = 0  # as many when the link came up
-        self._count_boot = 0  # as many when the server booted: what it took before is forgotten
+        self._count_up = 0  # their count when the link came up
+        self._count_boot = 0  # their count when the server booted: those before are forgotten
         self._boot = 0  # the connection on which that boot was seen
         self._newest = 0
         self._progress = 0  # time of the last ack, or when the first message without one was sent
@@ -42,17 +42,17 @@ class Core1(Core):
         return (n - 1) % 255 + 1 if n else 0
 
     def space(self):
-        # While messages lack an ack, read on beyond the limit: their acks may be next.
+        # While messages wait for an ack, read on beyond the limit: their acks may be next.
         return super().space() - (0 if self._next else self.line + _FRAME)
 
     def received(self, buf, n, now):
-        self._hear(now)  # in the greeting, too: the first line of any kind is the welcome
+        self._hear(now)  # in the greeting, too: any first line counts as the welcome
         super().received(buf, n, now)
 
     def _hear(self, now):
         self._heard = now
         if self.state == _GREETING:
-            # It may take two timeouts, not 3/8 of one: micropython-iot's server accepts five connections a second.
+            # The greeting may take two timeouts, not 3/8 of one: micropython-iot's server accepts five connections a second.
             self._heard += (self.timeout << 1) - (self.timeout * 3 >> 3)
 
     def _read(self, line, now):
@@ -65,7 +65,7 @@ class Core1(Core):
                 self._acked(n[0], now)
             elif self._got + len(line) < self._inbox - self.line - _FRAME:
                 self._keep(line)
-            # Otherwise it was read only for the acks behind it: not acknowledged, it will come again.
+            # Otherwise it was read only to reach the acks behind it: it is not acknowledged, and will come again.
         if self.state != _UP:
             self._count_up = self._count
             self._linked(now)
@@ -79,7 +79,7 @@ class Core1(Core):
                 return
 
     def _leave(self):
-        """What is done leaves the outbox, in its order."""
+        """Removes messages that are done from the outbox, in order."""
         n = 0
         while n < len(self._how) and self._how[n] == _DONE:
             n += 1
@@ -97,20 +97,20 @@ class Core1(Core):
         if (now - self._progress & 0x3FFFFFFF) >= self.timeout:  # no ack for too long
             self._next = 0
             self._progress = now
-        # Nothing follows 00 before its ack: with newer messages taken, its repeat would look like a boot.
+        # Sends nothing after id 00 before its ack: once newer messages were taken, its repeat would look like a boot.
         if self._next and not self.tx_first:
             return
         line = super()._message(now)
-        if line and self._how[self._next - 1] == _QOS_OFF:  # it is sent once
+        if line and self._how[self._next - 1] == _QOS_OFF:  # sent only once
             self._how[self._next - 1] = _DONE
             self._leave()
         return line
 
     def expire(self, n):
-        """The time of a message is up. 2: it is withdrawn, and nobody can know whether the server has it. 1: it does not. 0: as
+        """The time of a message is up. 2: it is withdrawn, and nobody knows whether the server has it. 1: it does not. 0: as
         in deadlines.py."""
         i = n - self.tx_first & _M32
-        # It cannot do without 00, nor without many ids in a row: they tell a message from a repeat.
+        # Id 00, and many ids in a row, must not be left out: the server needs them to tell a message from a repeat.
         if i >= len(self._how) or self._how[i] & 3 or (n - 1 & _M32) >= self._known + 63:
             return 0
         there = i < self._sent
@@ -131,8 +131,8 @@ class Core1(Core):
             self._ack()
 
     def _is_repeat(self, key):
-        """A repeat carries what the same id carried a short while ago. Id 0 is one on the connection that brought it, or
-        while nothing newer was taken; otherwise the server has booted and says the same as the last time."""
+        """A repeat has the id and the text of a recent message. With id 0 it is a repeat only on the connection that brought
+        the first, or if nothing newer was taken; otherwise the server has booted and sends the same text again."""
         for newer in range(min(self._count - self._count_boot, len(self._recent) // 4)):
             at = (self._count - 1 - newer) * 4 % len(self._recent)
             if self._recent[at : at + 4] == key:
@@ -146,10 +146,10 @@ class Core1(Core):
     def skip(self):
         key = self._key_offered
         if not key[0]:  # the server has booted, and counts from the beginning
-            self._count_boot = self._count_up  # on this connection it was itself already
+            self._count_boot = self._count_up  # the new server has sent all that came on this connection
             self._newest = 0
             self._boot = self.connects
-        # Counted in ids, so that lost messages count too; one that was overtaken counts as one.
+        # Counts ids, so that lost messages count, too; an overtaken message counts as one.
         ahead = (key[0] + 255 - self._newest) % 255
         if ahead < 128:
             self._newest = key[0]

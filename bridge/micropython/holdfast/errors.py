@@ -1,4 +1,4 @@
-"""Why a connection has ended, in words: core.py and client.py know numbers. Imported where somebody is told."""
+"""Names of the reasons why a connection ends: core.py and client.py have only numbers. Imported when one is printed."""
 
 NAMES = {
     1: "NO_ANSWER",
@@ -20,5 +20,5 @@ NAMES = {
 
 
 def tell(core):
-    """Prints why the connection of a core has ended."""
+    """Prints why a core's connection has ended."""
     print("holdfast:", NAMES[core.reason], core.refusal if core.reason == 18 else "")

@@ -1,4 +1,4 @@
-"""What a client calls if its application asks for it: callbacks, an LED, a watchdog, TLS, and words about the end of a connection."""
+"""What a client calls if its application asks for it: callbacks, an LED, a watchdog, TLS, and messages about ended connections."""
 from asyncio import create_task
 from sys import platform
 
@@ -12,7 +12,7 @@ def attach(client, conn_cb, conn_cb_args, led, wdog, tls, verbose):
         if wdog is True:
             from machine import WDT
 
-            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has 8.3 s at most
+            wdog = WDT() if platform == "esp8266" else WDT(timeout=8000)  # a Pico's has at most 8.3 s
         client._wdog = wdog
     if tls:
         client._wrap = _secures(client, tls)
@@ -29,7 +29,8 @@ async def _run(callback, args):
 
 
 def told(callback, args=()):
-    """A callback, to be told True or False, and these: in a task of its own, so that what it raises does not end the link."""
+    """Wraps a callback: calls it with True or False and these args in a task of its own, so that an exception in it does not end
+    the link."""
 
     def tell(up):
         create_task(_run(callback, (up,) + tuple(args)))
@@ -38,7 +39,7 @@ def told(callback, args=()):
 
 
 def _secures(client, tls):
-    """Makes a socket one with TLS."""
+    """A function that wraps a socket in TLS."""
     inner = client._wrap or (lambda sock: sock)
 
     def wrap(sock):

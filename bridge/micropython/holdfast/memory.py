@@ -1,19 +1,19 @@
-"""Where a client keeps how far it has got, so that a reset makes nothing come twice: `Client(..., memory=RTC())`. Anything with
-these two functions will do: `load()` returns the bytes that were saved last, or none, and `save(data)` keeps up to 12 bytes and
-the longest text, for good when it returns. It saves once for each message."""
+"""Keeps a client's position, so that no message comes twice after a reset: `Client(..., memory=RTC())`. Any object with two
+methods will do: `load()` returns the bytes that were saved last, or no bytes; `save(data)` gets up to 12 bytes plus the longest
+text, and they must be safe when it returns. It is called once for each message."""
 
 from hashlib import sha256
 
 
 class Position:
-    """How far a client has got, in a memory."""
+    """A client's position, in a memory."""
 
     def __init__(self, memory):
         self._memory = memory
         self._fault = None
 
     def load(self):
-        """What was saved: the position, and the text of the message that the application was not done with."""
+        """The saved position, and the text of the message that the application was still processing."""
         data = self._memory.load() or b""
         if len(data) < 12 or sha256(data[4:]).digest()[:4] != data[:4]:
             return (0, 0), None
@@ -25,7 +25,8 @@ class Position:
         self._memory.save(sha256(data).digest()[:4] + data)
 
     def done(self, core, ahead):
-        """The application is done with a message, which is so far ahead. Raises what the memory raises, also of `lost`."""
+        """The application has processed a message. `ahead`: 1 if rx_next does not count it yet. Raises what the memory raises,
+        here or before in `lost`."""
         if self._fault:
             fault = self._fault
             self._fault = None
@@ -33,18 +34,18 @@ class Position:
         self._save(core, ahead, b"")
 
     def lost(self, core, text):
-        """The connection is gone, and the application has this."""
+        """The connection is gone while the application is processing this text."""
         try:
             self._save(core, 0, text)
         except Exception as error:
-            self._fault = error  # there is nobody to tell now
+            self._fault = error  # no call of the application to raise it in: `done` will
 
 
 def attach(client, memory):
-    """Gives a client its memory. Returns its position."""
+    """Gives a client its memory. Returns the position."""
     client._memory = Position(memory)
     position, left = client._memory.load()
-    if left:  # by an earlier run: it begins with that
+    if left:  # by the run before: the client begins with it
         client._got = left.decode()
         client._held = left
         client._kept = True
@@ -52,8 +53,8 @@ def attach(client, memory):
 
 
 class RTC:
-    """The real-time clock's memory of an ESP8266 (492 bytes) or an ESP32 (2,048 bytes): it outlives resets and deep sleep, not
-    the loss of power, and does not wear. Nothing else may use it."""
+    """The RTC memory of an ESP8266 (492 bytes) or an ESP32 (2,048 bytes): it survives resets and deep sleep, but not the loss of
+    power, and does not wear. Nothing else may use it."""
 
     def __init__(self):
         import machine
@@ -63,7 +64,7 @@ class RTC:
 
 
 class File:
-    """A file. Flash wears: on a board that takes many messages RTC memory is better."""
+    """A file. Flash wears: on a board that receives many messages, prefer RTC memory."""
 
     def __init__(self, path):
         self._path = path
@@ -85,7 +86,7 @@ class File:
 
 
 class NVS:
-    """An ESP32's non-volatile storage: it outlives the loss of power, and spreads its wear."""
+    """An ESP32's non-volatile storage: it survives the loss of power, and levels its wear."""
 
     def __init__(self, namespace="holdfast"):
         import esp32

@@ -1,12 +1,12 @@
-"""The device's end of a sealed link (SEALING.md): what core.py does, with all that is behind the greeting in records of suite 03.
-Imported for `suite=3`."""
+"""The device's end of a sealed link (SEALING.md): core.py, with everything after the greeting in records of suite 03. Imported
+with `suite=3`."""
 from hashlib import sha256
 
 from .core import Core, const, hmac
 
 try:
     from .cipher_native import Cipher
-except (ImportError, SyntaxError, ValueError):  # no machine code here, or a file for another machine
+except (ImportError, SyntaxError, ValueError):  # no native emitter, or a file for another machine
     from .cipher import Cipher
 
 _SEND = const(3)
@@ -21,7 +21,7 @@ _MOST = const(1024)
 
 
 def keys(key, greeting):
-    """HKDF-SHA256: the key for what the device sends, and the one for what it hears. `greeting`: all that its proof is of."""
+    """HKDF-SHA256: the keys for sending and for receiving. `greeting` is all that the device's proof covers."""
     key = hmac(bytes(32), key)
     info = b"holdfast 03" + sha256(greeting).digest()
     first = hmac(key, info + b"\1")
@@ -29,8 +29,8 @@ def keys(key, greeting):
 
 
 class Direction:
-    """Records of one direction, in a buffer: two bytes for the length of a text, the text, and room for a tag. The length comes
-    from whoever calls."""
+    """Seals or opens records of one direction, in place: two bytes with the length of the text, the text, room for a tag. The
+    caller fills in the length."""
 
     def __init__(self, key):
         self._cipher = Cipher(key)
@@ -53,7 +53,7 @@ class Direction:
             record[_LENGTH + n + i] = tag[i]
 
     def open(self, record, n):
-        """Whether it is the other end's."""
+        """Decrypts a record. Returns False if the other end has not sealed it."""
         self._begin()
         tag = self._cipher.tag(record, _LENGTH, n)
         wrong = 0
@@ -66,15 +66,15 @@ class Direction:
 
 
 class Sealed(Core):
-    """`key` must be given. `inbox` is at least twice what a record of the longest text takes."""
+    """`key` must be given. `inbox` must hold at least two records of the longest text."""
 
     def __init__(self, *args):
         super().__init__(*args)
         self._suite = 3
         self._most = min(self.line + _FRAME, _MOST)
-        self._record = bytearray(_LENGTH + self._most + _TAG)  # one that arrives
+        self._record = bytearray(_LENGTH + self._most + _TAG)  # the one that is arriving
         self._text = memoryview(self._record)[_LENGTH:]
-        self._n = 0  # bytes of it
+        self._n = 0  # bytes of it that have arrived
         self._beat = bytearray(_LENGTH + 1 + _TAG)  # a keepalive
         self._out_seal = self._in_seal = None
 
@@ -89,7 +89,7 @@ class Sealed(Core):
     def received(self, buf, n, now):
         at = 0
         if not self._in_seal:
-            # A welcome, or a refusal in its place, is in the clear, up to its end.
+            # The welcome, or a refusal in its place, is in the clear.
             while at < n and buf[at] != 10:
                 at += 1
             at = min(at + 1, n)

@@ -1,4 +1,4 @@
-"""A server at several addresses: which one a client tries next. Imported where `server` is a list."""
+"""Which address of the server a client tries next. Imported if `server` is a list."""
 from .core import const
 
 _REFUSED = const(18)
@@ -10,23 +10,23 @@ class Servers:
             raise ValueError("server")
         self._hosts = [[name, None] for name in names]  # the current one first
         client._host = self._hosts[0]
-        self._away = 0  # that have sent this device away since a link last stayed for the timeout
+        self._away = 0  # addresses that have sent this device away since a link last lasted for the timeout
 
     def next(self, client, up):
         """A connection has ended. `up`: the link was up."""
         core = client._core
         hosts = self._hosts
-        if core.failures == 1:  # the link has stayed for the timeout
+        if core.failures == 1:  # the link has lasted for the timeout
             self._away = 0
         away = core.reason == _REFUSED and core.refusal == 7  # the server is about to stop
         if away:
-            # If all of them send it away, one after the other, it waits as after any refusal.
+            # If all of them send it away, one after the other, it pauses as after any refusal.
             self._away += 1
             if self._away < len(hosts):
                 core.resume = client._last
         if not core.failures & 7:
             for host in hosts:
                 host[1] = None
-        if away or not up:  # a link that was lost is first sought where it was
+        if away or not up:  # after a lost link, the same address comes first
             hosts.append(hosts.pop(0))
             client._host = hosts[0]

@@ -1,6 +1,6 @@
-"""What `Client(...)` does at its start: checks its arguments, and gives it what it consists of. See `Client` for what they mean.
+"""The constructor of `Client`: checks the arguments, which `Client` explains, and creates the client's parts.
 
-In a module of its own, as it is needed once."""
+A module of its own, whose memory is freed: it is needed only once."""
 import asyncio
 from os import urandom
 from sys import implementation, modules, platform
@@ -32,7 +32,7 @@ def setup(
     outbox=1024,
     window=8
 ):
-    # It is not needed again: a board has its room back.
+    # Not needed again: frees the memory.
     del modules["holdfast.setup"], modules["holdfast"].setup
     name = my_id.encode()
     if not 0 < len(name) <= 64 or min(name) < 32 or b"\x7f" in name:
@@ -45,7 +45,7 @@ def setup(
         raise ValueError("metadata")
     if line < 121 or inbox < 2 * line + (24 if suite == 3 else 6) or outbox < line + 7 or not 0 < window <= 64:
         raise ValueError("line, inbox, outbox or window")
-    # Its current address: a name, and what getaddrinfo says of it.
+    # The current address: a name, and getaddrinfo's answer for it.
     if isinstance(server, str):
         client._host = [server, None]
     else:
@@ -80,7 +80,7 @@ def setup(
     seed = int.from_bytes(urandom(4), "big")
     epoch = int.from_bytes(urandom(4), "big") or 1
     client._core = Core(name, client._now(), timeout, line, inbox, outbox, window, key, seed, epoch, position)
-    if ssid or platform == "esp8266":  # others do not remember their network: without one, it is not for us
+    if ssid or platform == "esp8266":  # other ports do not remember a network: without ssid, WiFi is the application's
         from .wifi import attach
 
         attach(client, ssid, pw, wifi_cb)

@@ -1,4 +1,4 @@
-"""Joins a WiFi network and stays there, as each port wants it."""
+"""Joins a WiFi network and stays in it, in the way that each port needs."""
 from sys import platform
 
 try:
@@ -8,20 +8,20 @@ except ImportError:  # a PC
 
 from .core import const, diff
 
-# ms that joining may take.
+# Most ms that joining may take.
 _JOIN = const(15000)
-# ms without a link after which WiFi is restarted, though it says that it is up.
+# ms without a link after which WiFi is restarted although it is reported up.
 _MUTE = const(60000)
 
 
 def attach(client, ssid, pw, callback):
-    """Gives a client its WiFi, where there is any."""
+    """Gives a client its WiFi, if the port has any."""
     if network:
         client._wifi = WiFi(ssid, pw, callback)
 
 
 class WiFi:
-    """`callback`, a function or a coroutine, is told whether there is WiFi."""
+    """Calls `callback`, a function or a coroutine, with True when WiFi is up and with False when it is lost."""
 
     def __init__(self, ssid, pw, callback=None):
         self._ssid = ssid
@@ -29,7 +29,7 @@ class WiFi:
         self._sta = network.WLAN(network.STA_IF)
         self._since = None  # when joining began
         self._tries = 0
-        self._air = False  # what the callback knows
+        self._air = False  # what the callback was last told
         self._callback = None
         if callback:
             from .hooks import told
@@ -39,7 +39,7 @@ class WiFi:
             network.WLAN(network.AP_IF).active(False)
 
     def up(self, now):
-        """To be called while there is no link. Returns whether there is WiFi."""
+        """Call it while there is no link. Returns whether WiFi is up."""
         up = self._look(now)
         if up != self._air:
             self._air = up
@@ -58,7 +58,7 @@ class WiFi:
         return up
 
     def linked(self):
-        """There is a link: WiFi works."""
+        """The link is up, so WiFi works."""
         self._since = None
         self._tries = 0
 
@@ -73,11 +73,11 @@ class WiFi:
                     sta.active(False)
             self._tries += 1
             sta.active(True)
-            # Asleep, a station is slow to hear, and a Pico W loses its access point without noticing.
+            # With power saving a station hears late, and a Pico W loses its access point without noticing.
             sta.config(pm=network.WLAN.PM_NONE)
             if self._ssid:
                 sta.connect(self._ssid, self._pw)
             elif platform == "esp8266":
-                sta.connect()  # it remembers
+                sta.connect()  # to the network that it remembers
         except OSError:
-            pass  # it is tried again after _JOIN
+            pass  # tried again after _JOIN

@@ -1,4 +1,4 @@
-/** A plug: a relay at pin 5, which the server switches. README.md has what it takes to see it. */
+/** A plug: a relay at pin 5, which the server switches. README.md tells how to run it. */
 export * from "../../../client-as/assembly/core";
 export { canReceive } from "../../../client-as/assembly/app";
 import { answer, done, gpio_write, hear, hello, integer, number, on } from "../../../client-as/assembly/app";

@@ -1,4 +1,4 @@
-/** A thermometer: an LM35 at the analogue input, 10 mV for each °C. README.md has what it takes to see it. */
+/** A thermometer: an LM35 at the analogue input, 10 mV for each °C. README.md tells how to run it. */
 export * from "../../../client-as/assembly/core";
 import { adc_read, done, every, hear, hello, number, pending, QOS, send, tell } from "../../../client-as/assembly/app";
 
@@ -7,7 +7,7 @@ export function onStart(): void {
   every(10000);
 }
 export function onTick(): void {
-  if (pending() > 3) return; // an outage: what it is then is told when the link is back
+  if (pending() > 3) return; // an outage: the value then is reported when the link is back
   tell("=temp");
   number(adc_read() * 100 >> 10);
   send(QOS);

@@ -1,10 +1,10 @@
 /**
- * The initiator's first line: a JSON list that micropython-iot's `pb_link` makes of its configuration,
+ * The initiator's first line: micropython-iot's `pb_link` sends its configuration as a JSON list,
  *
  *     [id, port, server, timeout, report, ssid, password, "cfg"]
  *
- * with ms and s for the two times. Two elements may stand before "cfg" that `pb_link` passes on when they
- * are in its list: the dialect, 1 or 2 (0: as stored), and the session of an initiator that numbers its lines.
+ * with the timeout in ms and the report's interval in s. Two more elements may precede "cfg", which `pb_link` sends
+ * if they are in its list: the dialect, 1 or 2 (0: as stored), and the session of an initiator that numbers its lines.
  */
 import { element, integer, is, read, valueLength, valuePtr } from "../../../client-as/assembly/json";
 
@@ -16,17 +16,17 @@ export let report: i32 = 0;
 /** 0: as stored. */
 export let dialect: i32 = 0;
 export let session: i32 = 0;
-/** Of id, server, port and dialect. */
+/** Hash of id, server, port and dialect. */
 export let identity: i32 = 0;
 
 const TEXT: usize = memory.data(64);
-/** Longest text, so that it fits into the initiator's buffer with what is put around it. */
+/** Longest text, so that it fits the initiator's buffer together with the bytes around it. */
 const LINE: i32 = 198;
 const LINE_NUMBERED: i32 = 194;
 
 let at: usize = 0;
 
-/** Reads the line. False if it is no such list, or a value is out of its range. Then all is undefined. */
+/** Reads the line. False if it is not such a list, or a value is out of range; then the results are undefined. */
 export function parse(line: usize, bytes: i32): bool {
   read(line, bytes);
   let last = 7;
@@ -49,23 +49,23 @@ export function parse(line: usize, bytes: i32): bool {
   field(10, session ? LINE_NUMBERED : LINE, 2);
   element(5);
   if (!isString()) return false;
-  // The stored network, if none is named.
+  // With an empty ssid, the stored network.
   if (valueLength() && !(text(5, 1, 1, 32) && text(6, 2, 0, 64))) return false;
   length = <i32>(at - fields);
   return true;
 }
 
-/** The n-th element, a number and not a string; -1 for anything else. */
+/** The n-th element, which must be a number; -1 for anything else. */
 function number(n: i32): i32 {
   return element(n) && !isString() ? integer(-1) : -1;
 }
 
-/** Whether the value chosen is a string. */
+/** Whether the current element is a string. */
 function isString(): bool {
   return load<u8>(valuePtr() - 1) == 0x22;
 }
 
-/** Makes a field of this many bytes of a number. */
+/** Appends a number as a field of this many bytes. */
 function field(tag: i32, value: i32, bytes: i32): void {
   store<u8>(at, tag);
   store<u8>(at + 1, bytes);
@@ -74,8 +74,8 @@ function field(tag: i32, value: i32, bytes: i32): void {
 }
 
 /**
- * Makes a field of a string, without its escapes and the newline that may end it. False if it is no string,
- * too short or too long. Its bytes are left to the host to check.
+ * Appends a string as a field, unescaped and without a newline at its end. False if it is not a string, too
+ * short or too long. The host checks its bytes.
  */
 function text(n: i32, tag: i32, least: i32, most: i32): bool {
   if (!element(n) || !isString()) return false;
@@ -106,7 +106,7 @@ function text(n: i32, tag: i32, least: i32, most: i32): bool {
       } else if (c != 0x22 && c != 0x5c && c != 0x2f) return false;
     }
     store<u8>(to++, c);
-    if (<i32>(to - start) > most + 1) return false; // a newline may still go
+    if (<i32>(to - start) > most + 1) return false; // 1 more: a newline may be removed
   }
   if (to > start && load<u8>(to - 1) == 10) to--;
   const bytes = <i32>(to - start);

@@ -1,29 +1,29 @@
 /**
- * What the initiator has said and the server has not acknowledged yet: lines, oldest first, as they came
- * ("3text\n"). They are kept in memory that survives a reset of the board, together with what names
- * them to the server, so that the core can be given them again, under the numbers they had.
+ * The initiator's lines that the server has not acknowledged yet, oldest first, as they came ("3text\n"). They
+ * are kept in memory that survives a reset of the board, together with their stream and numbers at the server,
+ * so that the core can get them again with the same numbers.
  *
- * The lines are a ring, so that nothing ever moves: a line is written behind the others, and then one of
- * two headers, in turn. A reset at any instant leaves the header before or the one after, whole, with
- * all its lines.
+ * The lines are in a ring buffer, so that no byte ever moves: a line is written behind the others, and then one
+ * of two headers, in turn. A reset at any instant leaves the header before or the one after, complete, with all
+ * its lines.
  */
 import { keep, KEPT, kept } from "../../../client-as/assembly/board";
 
 // Words of a header. Those without an underscore are the link's, for `get` and `set`.
 const MARK: usize = 0;
-const TURN: usize = 4; // the header with the later one counts
+const TURN: usize = 4; // the header with the higher turn counts
 const HEAD: usize = 8; // where the oldest line starts
 const USED: usize = 12; // bytes of lines
 /** Number of the oldest line. */
 export const FIRST: usize = 16;
-/** The core's TX_EPOCH, or 0: the lines have no numbers. */
+/** The core's TX_EPOCH; 0: the lines have no numbers. */
 export const EPOCH: usize = 20;
 /** The configuration that the lines belong to. */
 export const IDENTITY: usize = 24;
-/** Stream and number of the last message that the initiator has got. */
+/** Stream and number of the last message that the initiator has received. */
 export const HANDED_EPOCH: usize = 28;
 export const HANDED: usize = 32;
-/** An initiator that numbers its lines, or 0; and the last of its numbers. */
+/** Session of an initiator that numbers its lines, or 0; and the last of its numbers. */
 export const SESSION: usize = 36;
 export const SEQUENCE: usize = 40;
 const SUM: usize = 44; // over the words before, and the lines
@@ -43,7 +43,7 @@ export function set(word: usize, value: i32): void {
   store<i32>(header + word, value);
 }
 
-/** At the start of the board: what there was before its reset, or nothing. */
+/** At the start of the board: loads the journal from before the reset, or an empty one. */
 export function restore(): void {
   kept(2 * HEADER, ring, RING);
   let newest = -1;
@@ -56,7 +56,7 @@ export function restore(): void {
   if (newest < 0 || !kept(newest * HEADER, header, HEADER)) memory.fill(header, 0, HEADER);
 }
 
-/** Makes what was changed survive a reset. */
+/** Makes the changes survive a reset. */
 export function save(): void {
   set(MARK, VERSION);
   set(TURN, get(TURN) + 1);
@@ -74,12 +74,12 @@ export function isEmpty(): bool {
   return !get(USED);
 }
 
-/** Adds a byte behind the lines; `free` was looked at. */
+/** Adds a byte behind the lines. The caller has checked `free`. */
 export function append(byte: u32): void {
   const at = position(get(USED));
   store<u8>(ring + at, byte);
   set(USED, get(USED) + 1);
-  // Whole words only: the others of this word are written again.
+  // Only whole words can be written: the word's other bytes are written again.
   keep(2 * HEADER + (at & ~3), ring + (at & ~3), 4);
 }
 
@@ -88,7 +88,7 @@ export function byteAt(offset: i32): u32 {
   return load<u8>(ring + position(offset));
 }
 
-/** Where the line that starts at this offset ends: behind its newline. */
+/** Offset behind the newline of the line that starts at this offset. */
 export function lineEnd(offset: i32): i32 {
   while (offset < get(USED) && byteAt(offset++) != 10);
   return offset;
@@ -121,7 +121,7 @@ function isSound(): bool {
   return get(MARK) == VERSION && <u32>get(HEAD) < <u32>RING && <u32>get(USED) <= <u32>RING && get(SUM) == sum();
 }
 
-/** FNV-1a, of words and then of bytes. */
+/** FNV-1a of the words, then of the bytes. */
 function sum(): i32 {
   let hash: u32 = 0x811c9dc5;
   for (let word: usize = 0; word < SUM; word += 4) hash = (hash ^ get(word)) * 0x01000193;

@@ -1,22 +1,23 @@
 /**
  * The lower half of the Pyboard link: micropython-iot's `asi2c` handshake, seen from the board that is
- * the I2C master. The other board, an I2C slave, is the initiator: it starts an exchange when it likes, ten times a
- * second. Each has one wire to the other, and both wires are low between exchanges:
+ * the I2C master. The other board, an I2C slave, is the initiator: it starts the exchanges, ten times a second. Each
+ * has one wire to the other, and both wires are low between exchanges:
  *
  *     initiator                        responder (this)
- *     raises SYN, offers 2 bytes  -->  reads the size of what the initiator has to say
+ *     raises SYN, offers 2 bytes  -->  reads the number of bytes that the initiator will send
  *     lowers SYN                  <--  raises ACK
  *                                      lowers ACK                           (likewise for the bytes, if any)
  *     raises SYN, takes 2 bytes   <--  raises ACK, a moment later, when it has an answer
- *                                 <--  writes the size of what it has to say, lowers ACK
+ *                                 <--  writes the number of bytes that it will send, lowers ACK
  *     lowers SYN                                                            (likewise for the bytes, if any)
  *
  * A size is 16 bits, low byte first; its highest bit says "send me nothing next time: I have no room".
  *
- * There is no clock and no waiting in here beyond the I2C transfers themselves and a look or two at a wire. What
- * they take counts for nothing: `step(now)` goes as far as it can and returns, is called again some ms later, and
- * what began meanwhile has begun then. Each phase has a deadline. Whatever goes wrong ends the exchange with ACK low, which never says "yes" to an initiator
- * in the middle of one: it gives up by itself, and starts over. The next exchange can begin when SYN is low.
+ * There is no clock in here, and no waiting but for the I2C transfers themselves and a few looks at a wire. Their time
+ * does not count: `step(now)` goes as far as it can and returns, and a phase that it has entered begins with the next
+ * call, some ms later. Each phase has a deadline. Any fault ends the exchange with ACK low, which never confirms
+ * anything to an initiator in the middle of an exchange: that gives up by itself, and starts over. The next exchange
+ * can begin when SYN is low.
  */
 import {
   gpio_read,
@@ -28,7 +29,7 @@ import {
   i2c_write,
 } from "../../../client-as/assembly/board";
 
-// Pins of the ESP8266: the boards on which micropython-iot's firmware ran are wired like that.
+// Pins of the ESP8266, as on boards with micropython-iot's firmware.
 const SCL: i32 = 0;
 const SDA: i32 = 2;
 const SYN: i32 = 5;
@@ -36,18 +37,18 @@ const ACK: i32 = 4;
 const HZ: i32 = 400000;
 const ADDRESS: i32 = 0x12;
 
-/** Bytes that each side can take at once. */
+/** Bytes that each side can receive at once. */
 export const BUFFER: i32 = 200;
 const HOLD: i32 = 0x8000;
 
 /** The initiator gives up when it has waited for a wire for 1,000 ms. Its I2C waits for 5,000. */
 const DEADLINE: i32 = 1000;
 /**
- * ACK is low between the last that was received and the answer, and nothing says that the initiator has
- * seen it. It looks every 10 us or so, but may be interrupted: 1 ms at least.
+ * ACK is low between the received bytes and the answer, and the initiator does not confirm that it has seen this. It
+ * looks every 10 us or so, but may be interrupted: this must be at least 1 ms.
  */
 const PAUSE_MS: i32 = 2;
-/** How often a wire is looked at before the call returns: an initiator answers within some 10 us. */
+/** How often it looks at a wire before the call returns: an initiator answers within some 10 us. */
 const LOOKS: i32 = 64;
 
 // The legs of an exchange.
@@ -61,17 +62,17 @@ const START: i32 = 0; // waits for SYN to rise
 const MOVE: i32 = 1; // the transfer
 const END: i32 = 2; // waits for SYN to fall
 const HELD: i32 = 3; // waits for `accept` or `answer`
-const OUT: i32 = 4; // no leg: waits for an initiator, which is there when SYN is low
+const OUT: i32 = 4; // no leg: waits for an initiator, which lowers SYN
 const PAUSE: i32 = 5; // before an answer: ACK stays low for a moment
 
-// Why an exchange was broken off: `step` returns minus that.
-export const TOO_LONG: i32 = 1; // the initiator has more to say than fits
+// Why an exchange was broken off: `step` returns these negated.
+export const TOO_LONG: i32 = 1; // the initiator announces more bytes than fit
 export const NO_ANSWER: i32 = 2; // SYN did not move in time, or the initiator's I2C did not answer
 export const BUS_STUCK: i32 = 3; // an I2C line is held low
 export const CUT_SHORT: i32 = 4; // fewer bytes were acknowledged than written
 export const GLITCH: i32 = 5; // SYN fell before anything was transferred
 
-// What `step` returns else.
+// Other results of `step`.
 export const NOTHING: i32 = 0;
 /** `received` bytes are at `input`: call `accept` when they are safe. */
 export const RECEIVED: i32 = 1;
@@ -93,7 +94,7 @@ export let mayAnswer: bool = false;
 let leg: i32 = SIZE;
 let part: i32 = OUT;
 let since: i32 = 0; // ms, when the part began
-let begun: bool = false; // the part began behind a transfer, or looks: when, only the next step is told
+let begun: bool = false; // the part began after a transfer: it counts from the next step's `now`
 let sending: i32 = 0;
 
 /** At the start of the board. The initiator waits until ACK is low. */
@@ -102,20 +103,20 @@ export function begin(now: i32): void {
   breakOff(now);
 }
 
-/** The bytes received are safe: the initiator may be told so. */
+/** The bytes received are safe: confirms them to the initiator. */
 export function accept(): void {
   gpio_write(ACK, 1);
   part = END;
 }
 
-/** The bytes received are not taken: the initiator will find that nothing answers it. */
+/** The bytes received are refused: the initiator gets no answer. */
 export function refuse(now: i32): void {
   breakOff(now);
 }
 
 /**
- * The answer: this many bytes at `output` (none unless `mayAnswer`), and whether the initiator must hold back
- * what it has to say in the next exchange.
+ * The answer: this many bytes at `output` (0 unless `mayAnswer`), and whether the initiator must send nothing in
+ * the next exchange.
  */
 export function answer(bytes: i32, hold: bool): void {
   sending = bytes;
@@ -170,7 +171,7 @@ export function step(now: i32): i32 {
   return NOTHING;
 }
 
-/** The leg is over. Returns whether that was the last of an answer with bytes. */
+/** The leg is over. Returns whether it was the last one of an answer with bytes. */
 function next(now: i32): bool {
   const done = leg == REPLY;
   if (leg < ANSWER) {
@@ -193,7 +194,7 @@ function enter(newLeg: i32, newPart: i32, now: i32): void {
   since = now;
 }
 
-/** The awaited signal has not come. */
+/** The expected signal has not come. */
 function late(now: i32): i32 {
   return now - since < DEADLINE ? NOTHING : fail(NO_ANSWER, now);
 }

@@ -1,4 +1,4 @@
-/** Whether bytes are well-formed UTF-8: a server closes the connection on which others arrive. */
+/** Whether bytes are well-formed UTF-8: a server closes a connection on which others arrive. */
 export function isUtf8(at: usize, length: i32): bool {
   const end = at + length;
   while (at < end) {
@@ -6,7 +6,7 @@ export function isUtf8(at: usize, length: i32): bool {
     if (lead < 0x80) continue;
     const more = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
     if (lead < 0xc2 || lead > 0xf4 || at + more > end) return false;
-    // The second byte's range is narrower behind some: no overlong form, surrogate, or beyond U+10FFFF.
+    // After some first bytes the second one's range is narrower: no overlong forms, surrogates, or beyond U+10FFFF.
     const second = <u32>load<u8>(at);
     if (second < (lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80)) return false;
     if (second > (lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf)) return false;

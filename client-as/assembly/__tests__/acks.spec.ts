@@ -5,7 +5,7 @@ import {
 import { room, write } from "../core";
 
 describe("a message", () => {
-  test("carries 00 first, then 01 to ff again and again", () => {
+  test("has id 00 first, then 01 to ff again and again", () => {
     linked();
     for (let n = 0; n < 600; n++) {
       const id = hex(n == 0 ? 0 : (n - 1) % 255 + 1);
@@ -17,7 +17,7 @@ describe("a message", () => {
     expect(get(TX_FIRST)).toBe(600);
   });
 
-  test("with id 00 goes alone: nothing follows it before its ack", () => {
+  test("with id 00 is sent alone: nothing follows it before its ack", () => {
     linked();
     say("a");
     say("b");
@@ -34,7 +34,7 @@ describe("a message", () => {
     expect(pump()).toBe("01b\n02c\n");
   });
 
-  test("written before there is a link goes out when there is one, in order", () => {
+  test("written before the link is up is sent when it is, in order", () => {
     begun();
     lose();
     expect(say("one")).toBe(true);
@@ -47,7 +47,7 @@ describe("a message", () => {
     expect(lines(pump())).toBe("01one\n02two\n03three\n");
   });
 
-  test("is done with its ack, not before", () => {
+  test("is done when its ack has come, not before", () => {
     linked();
     say("text");
     pump();
@@ -64,13 +64,13 @@ describe("a message", () => {
     expect(pump()).toBe("01x\n0212345678901234567890\n");
   });
 
-  test("may hold any byte but the newline", () => {
+  test("may contain any byte but the newline", () => {
     linked();
     expect(say("\r\0\t\x7fé😀")).toBe(true);
     expect(pump()).toBe("00\r\0\t\x7fé😀\n");
   });
 
-  test("that starts with NUL is refused: it would be one that was withdrawn", () => {
+  test("that starts with NUL is refused: that marks withdrawn messages", () => {
     linked();
     expect(say("\0")).toBe(false);
     expect(say("\0text", 0)).toBe(false);
@@ -78,7 +78,7 @@ describe("a message", () => {
     expect(pump()).toBe("");
   });
 
-  test("with a newline anywhere is refused, and costs no id", () => {
+  test("with a newline anywhere is refused, and uses no id", () => {
     linked();
     expect(say("\nab")).toBe(false);
     expect(say("a\nb")).toBe(false);
@@ -104,7 +104,7 @@ describe("a message", () => {
     expect(pump()).toBe("");
   });
 
-  test("whose room was only asked for is none", () => {
+  test("is not accepted by asking for its room", () => {
     linked();
     const at = room(10);
     expect(at).not.toBe(0);
@@ -115,12 +115,12 @@ describe("a message", () => {
 });
 
 describe("a lost ack", () => {
-  test("makes the message go out again after the timeout", () => {
+  test("makes the message be sent again after the timeout", () => {
     linked();
     say("text");
     expect(pump()).toBe("00text\n");
     expect(alive(1900)).toBe("");
-    expect(alive(600)).toBe("00text\n"); // looked at when a keepalive is due
+    expect(alive(600)).toBe("00text\n"); // checked when a keepalive is due
     expect(alive(1400)).toBe("");
     expect(alive(1100)).toBe("00text\n");
     hear("00\n");
@@ -128,7 +128,7 @@ describe("a lost ack", () => {
     expect(get(TX_FIRST)).toBe(1);
   });
 
-  test("makes all that lack one go out again, in order", () => {
+  test("makes all messages without an ack be sent again, in order", () => {
     begun();
     say("a");
     say("b");
@@ -138,7 +138,7 @@ describe("a lost ack", () => {
     expect(alive(2500)).toBe("01a\n03c\n");
   });
 
-  test("is waited for from the last ack that came", () => {
+  test("counts as lost one timeout after the last ack", () => {
     begun();
     say("a");
     say("b");
@@ -149,7 +149,7 @@ describe("a lost ack", () => {
     expect(alive(1000)).toBe("02b\n");
   });
 
-  test("is waited for from the sending, not from the time before", () => {
+  test("counts as lost one timeout after the sending, not after an earlier event", () => {
     linked();
     alive(5000);
     say("a");
@@ -157,7 +157,7 @@ describe("a lost ack", () => {
     expect(alive(1900)).toBe("");
   });
 
-  test("makes the message go out first after a reconnection", () => {
+  test("makes the message be sent first after a reconnection", () => {
     begun();
     say("a");
     say("b");
@@ -173,7 +173,7 @@ describe("a lost ack", () => {
     expect(get(TX_FIRST)).toBe(4);
   });
 
-  test("can repeat over any number of connections", () => {
+  test("can happen on any number of connections in a row", () => {
     fresh();
     say("stubborn");
     for (let i = 0; i < 20; i++) {
@@ -217,7 +217,7 @@ describe("an ack", () => {
     expect(get(TX_FIRST)).toBe(4);
   });
 
-  test("that overtook is remembered by the next connection", () => {
+  test("that overtook others still counts on the next connection", () => {
     begun();
     say("a");
     say("b");
@@ -243,7 +243,7 @@ describe("an ack", () => {
     expect(get(TX_FIRST)).toBe(2);
   });
 
-  test("for what was not sent on this connection does nothing", () => {
+  test("for a message that was not sent on this connection does nothing", () => {
     fresh();
     say("a");
     pump();
@@ -254,7 +254,7 @@ describe("an ack", () => {
     expect(get(TX_FIRST)).toBe(0);
   });
 
-  test("for an id that nobody uses does nothing", () => {
+  test("for an unused id does nothing", () => {
     linked();
     say("a");
     pump();

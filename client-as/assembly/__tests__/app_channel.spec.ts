@@ -5,14 +5,14 @@ import { again, alive2, get, hear as arrives, hex, intact, linked2, linkedTo, pu
 
 const PAGE: usize = memory.data(256);
 
-/** The application is offered a message. Returns whether it is about a channel. */
+/** Offers the application a message. Returns whether it is about a channel. */
 function offered(line: string): bool {
   const bytes = String.UTF8.encode(line);
   memory.copy(PAGE, changetype<usize>(bytes), bytes.byteLength);
   return hear(PAGE, bytes.byteLength);
 }
 
-/** What an application with a heater (0 or 1), an adc and a bell answers, with its id and newline; "plain": nothing. */
+/** Answer of an application with a heater (0 or 1), an adc and a bell, with id and newline; "plain": a plain line. */
 function answerTo(line: string): string {
   if (!offered(line)) return "plain";
   if (on("=heater")) {
@@ -31,7 +31,7 @@ function answerTo(line: string): string {
     answer();
     for (let i = 0; i < integer(0); i++) byte(0x78);
   } else if (on("!bell")) {
-    answer(); // none is due
+    answer(); // not due
     number(1);
   } else if (answered(":time")) {
     tell("=now");
@@ -42,20 +42,20 @@ function answerTo(line: string): string {
   return pump();
 }
 
-/** The same, for one message of a link. */
+/** The same for the first message of a link. */
 function once(line: string): string {
   linked2();
   return answerTo(line);
 }
 
 describe("a setting", () => {
-  test("is answered with what it is now, under its tag", () => {
+  test("is answered with the channel's value and the setting's tag", () => {
     expect(once("=heater.8 1")).toBe("00:heater.8 1\n");
     expect(once("=heater.0000000008 0")).toBe("00:heater.0000000008 0\n");
     expect(once("=heater 1")).toBe("00:heater 1\n");
   });
 
-  test("with a bad value, or of an unknown channel, is answered by name", () => {
+  test("with a bad value, or of an unknown channel, is answered with that error", () => {
     expect(once("=heater.8 2")).toBe("00~heater.8 bad_value\n");
     expect(once("=heater on")).toBe("00~heater bad_value\n");
     expect(once("=fan.8 1")).toBe("00~fan.8 unknown\n");
@@ -64,7 +64,7 @@ describe("a setting", () => {
     expect(once("=a-b_c/9.1 x")).toBe("00~a-b_c/9.1 unknown\n");
   });
 
-  test("whose answer is too long has failed", () => {
+  test("whose answer is too long is answered with failed", () => {
     expect(once("=text.1 113")).toBe("00:text.1 " + "x".repeat(113) + "\n");
     expect(once("=text.1 114")).toBe("00~text.1 failed\n");
     expect(intact()).toBe(true);
@@ -77,18 +77,18 @@ describe("a setting", () => {
 });
 
 describe("a request", () => {
-  test("is answered under its tag", () => {
+  test("is answered with its tag", () => {
     expect(once("?adc.7")).toBe("00:adc.7 512\n");
     expect(once("?adc.7 3")).toBe("00:adc.7 512\n");
   });
 
   test("is refused with a code, and words", () => {
     expect(once("?adc.7 busy")).toBe("00~adc.7 busy try later\n");
-    expect(once("?heater.7")).toBe("00~heater.7 unknown\n"); // only a setting of it is known
+    expect(once("?heater.7")).toBe("00~heater.7 unknown\n"); // it can only be set
   });
 });
 
-describe("what is no setting and no request", () => {
+describe("a line that is neither a setting nor a request", () => {
   test("is never answered", () => {
     expect(once("!bell")).toBe("");
     expect(once("!bell 3")).toBe("");
@@ -98,7 +98,7 @@ describe("what is no setting and no request", () => {
     expect(once(":heater 1")).toBe("");
   });
 
-  test("has a value, or none", () => {
+  test("may have a value or not", () => {
     expect(offered("!bell 3")).toBe(true);
     expect(on("!bell")).toBe(true);
     expect(integer(-1)).toBe(3);
@@ -111,7 +111,7 @@ describe("what is no setting and no request", () => {
 });
 
 describe("a line that only looks marked", () => {
-  test("is plain", () => {
+  test("is a plain line", () => {
     const lines = [
       "=", "= ", "= 1", "=heater", "=heater ", "=heater=1", "=Heater 1", "=hätter 1", "=heater.1", "=heater.1 ",
       "=heater. 1", "=heater.x 1", "=heater.1.2 1", "=heater.1x 1", "=heater.12345678901 1", "=heater@5 1",
@@ -122,17 +122,17 @@ describe("a line that only looks marked", () => {
     linked2();
     for (let i = 0; i < lines.length; i++) {
       expect(answerTo(lines[i])).toBe("plain", lines[i]);
-      tell("=temp"); // nothing is due
+      tell("=temp"); // allowed, as no answer is due
       expect(send(QOS)).toBe(true, lines[i]);
       expect(pump()).toBe(hex(i) + "=temp \n");
       arrives(hex(i) + "\n");
     }
   });
 
-  test("may be any piece of one that is not, and nothing beyond it is read", () => {
+  test("may be any part of a channel's line, and nothing beyond it is read", () => {
     const whole = "=heater.8 1";
     const bytes = String.UTF8.encode(whole);
-    // At the very end of the memory a byte further would be a trap.
+    // At the very end of the memory, reading one byte more would trap.
     const end = <usize>memory.size() << 16;
     const saved = new StaticArray<u8>(64);
     memory.copy(changetype<usize>(saved), end - 64, 64);
@@ -145,12 +145,12 @@ describe("a line that only looks marked", () => {
       answered("=heater");
     }
     memory.copy(end - 64, changetype<usize>(saved), 64);
-    expect(marked).toBe(whole.length); // the whole alone
+    expect(marked).toBe(whole.length); // only the whole line
   });
 });
 
 describe("an answer", () => {
-  test("is never a second one, and goes before what the application tells by itself", () => {
+  test("is given once, and sent before the application's own lines", () => {
     linked2();
     expect(offered("=heater.8 1")).toBe(true);
     expect(on("=heater")).toBe(true);
@@ -171,7 +171,7 @@ describe("an answer", () => {
     expect(pump()).toBe("00:heater.8 1\n01=temp 21\n");
   });
 
-  test("that finds no room is made when the message is offered again", () => {
+  test("without room is given when the message is offered again", () => {
     linkedTo(64, 4000, 512);
     while (say("x".repeat(100)));
     pump();
@@ -187,7 +187,7 @@ describe("an answer", () => {
     expect(answerTo("=heater.8 1").endsWith(":heater.8 1\n")).toBe(true);
   });
 
-  test("that will never find room is given up", () => {
+  test("for which there is never room is given up", () => {
     linkedTo(64, 200, 50); // a server that takes only short lines
     expect(canReceive()).toBe(true);
     expect(answerTo("=heater.8 1")).toBe("");
@@ -207,7 +207,7 @@ describe("a message", () => {
     expect(canReceive()).toBe(true);
   });
 
-  test("is held back while the outbox has as many messages as it may", () => {
+  test("is held back while the window is full", () => {
     linked2();
     for (let i = 0; i < get(WINDOW); i++) {
       expect(canReceive()).toBe(true);
@@ -217,14 +217,14 @@ describe("a message", () => {
   });
 });
 
-describe("an application tells", () => {
-  test("first of all which it is", () => {
+describe("an application sends", () => {
+  test("its name and version first", () => {
     linked2();
     expect(hello("@kitchen 3")).toBe(true);
     expect(pump()).toBe("00@kitchen 3\n");
   });
 
-  test("what a channel is, what has happened, and when", () => {
+  test("reports, events, and their times", () => {
     linked2();
     tell("=temp");
     number(-5);
@@ -243,7 +243,7 @@ describe("an application tells", () => {
     );
   });
 
-  test("events without a value as any line", () => {
+  test("events without a value like any line", () => {
     linked2();
     begin(7);
     text("!button");
@@ -252,8 +252,8 @@ describe("an application tells", () => {
   });
 });
 
-describe("a request of the application's own", () => {
-  test("has a tag, by which its answer is known", () => {
+describe("a request of the application", () => {
+  test("has a tag, by which its answer is recognised", () => {
     linked2();
     hello("@kitchen 3"); // the specs' random numbers are 0
     ask("?time");
@@ -263,7 +263,7 @@ describe("a request of the application's own", () => {
     text("utc");
     send(QOS);
     expect(pump()).toBe("00@kitchen 3\n01?time.1\n02?time.2 utc\n");
-    expect(answerTo(":time.1 5")).toBe(""); // it has been asked again since
+    expect(answerTo(":time.1 5")).toBe(""); // a newer request was made since
     expect(answerTo(":time.2 1732838400")).toBe("03=now 1732838400\n");
     expect(answerTo(":time 1")).toBe("");
     expect(answerTo(":times.2 1")).toBe("");

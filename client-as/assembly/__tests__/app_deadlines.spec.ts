@@ -2,7 +2,7 @@ import { expired, sendWithin } from "../deadlines";
 import { begin, text } from "../text";
 import { again, boot, defaults, defaults2, get, hear, pump, set, TX_FIRST, up, WINDOW } from "./harness";
 
-// The board of a spec has a clock that goes on by 1 ms whenever it is looked at: with each of these calls.
+// In specs the board's clock advances by 1 ms whenever it is read: with each of these calls.
 
 function send(literal: string, ms: i32): bool {
   begin(20);
@@ -10,7 +10,7 @@ function send(literal: string, ms: i32): bool {
   return sendWithin(ms);
 }
 
-/** Boots a core, and has nothing waiting from the test before. */
+/** Boots a core, without deadlines left from the test before. */
 function start(): void {
   defaults2();
   set(WINDOW, 64);
@@ -20,8 +20,8 @@ function start(): void {
   set(TX_FIRST, 0);
 }
 
-describe("a line that is of use for a time", () => {
-  test("expires when that is over, and not before", () => {
+describe("a line with a deadline", () => {
+  test("expires at the deadline, and not before", () => {
     start();
     expect(send("a", 4)).toBe(true);
     expect(send("b", 100)).toBe(true);
@@ -32,7 +32,7 @@ describe("a line that is of use for a time", () => {
     expect(again(0)).toBe("\n00\0\n01b\n");
   });
 
-  test("has not expired if it has arrived", () => {
+  test("does not expire if it has arrived", () => {
     start();
     again(0);
     send("a", 1);
@@ -42,7 +42,7 @@ describe("a line that is of use for a time", () => {
     expect(expired()).toBe(0);
   });
 
-  test("expires on the next link if it was on its way when the link was lost, and is not there", () => {
+  test("expires on the next link if it was on its way when the link was lost and did not arrive", () => {
     start();
     again(0);
     send("a", 1);
@@ -57,7 +57,7 @@ describe("a line that is of use for a time", () => {
     expect(pump()).toBe("01\0\n");
   });
 
-  test("is refused without a time, or behind eight that wait, and those are looked after", () => {
+  test("is refused without a time, or if eight others wait, and those still expire", () => {
     start();
     expect(send("a", 0)).toBe(false);
     expect(send("a", -1)).toBe(false);
@@ -70,7 +70,7 @@ describe("a line that is of use for a time", () => {
     expect(again(0)).toBe("\n00a\n01\0\n02a\n03\0\n04a\n05\0\n06a\n07\0\n08\0\n");
   });
 
-  test("counts as expired in dialect 1, if nobody can know whether it is there", () => {
+  test("counts as expired in dialect 1 if nobody can know whether it arrived", () => {
     start();
     defaults();
     boot();

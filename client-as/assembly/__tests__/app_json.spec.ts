@@ -1,9 +1,9 @@
 import { element, integer, is, member, read, valueLength, valuePtr } from "../json";
 
-/** Where the texts lie: behind and before each there is what must not be read. */
+/** Memory for the texts. The bytes before and after a text must not be read. */
 const PAGE: usize = memory.data(256);
 
-/** Looks at a text, with digits and quotes on both sides of it. */
+/** Reads a text with digits on both sides of it. */
 function look(text: string): void {
   memory.fill(PAGE, 0x31, 256);
   const bytes = String.UTF8.encode(text);
@@ -36,21 +36,21 @@ describe("an element", () => {
     expect(elementOf("[\"\"]", 0)).toBe("");
   });
 
-  test("that is not there is not found", () => {
+  test("beyond the end is not found", () => {
     expect(elementOf("[10,20,30]", 3)).toBe("-");
     expect(elementOf("[10]", -1)).toBe("-");
     expect(elementOf("[]", 0)).toBe("-");
     expect(elementOf("[ ]", 0)).toBe("-");
   });
 
-  test("may be a string with marks and escapes in it", () => {
+  test("may be a string with punctuation and escapes in it", () => {
     expect(elementOf("[\"a,]\",\"b\\\"c\",\"\\\\\",7]", 0)).toBe("a,]");
     expect(elementOf("[\"a,]\",\"b\\\"c\",\"\\\\\",7]", 1)).toBe("b\\\"c");
     expect(elementOf("[\"a,]\",\"b\\\"c\",\"\\\\\",7]", 2)).toBe("\\\\");
     expect(elementOf("[\"a,]\",\"b\\\"c\",\"\\\\\",7]", 3)).toBe("7");
   });
 
-  test("of what is no flat array is not found", () => {
+  test("of a text that is not a flat array is not found", () => {
     const bad = [
       "", " ", "[", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1]]", "[1] 2", "[1 2]", "1]", "1", "]",
       "[[1]]", "[[1],2]", "[1,[2]]", "[{}]", "[{\"a\":1}]", "[1,{\"a\":1}]", "{1}", "{\"a\":1}",
@@ -73,7 +73,7 @@ describe("a member", () => {
     expect(memberOf("{\"\":1}", "")).toBe("1");
   });
 
-  test("that is not there is not found", () => {
+  test("with another name is not found", () => {
     expect(memberOf("{\"a\":1}", "b")).toBe("-");
     expect(memberOf("{\"a\":1}", "aa")).toBe("-");
     expect(memberOf("{\"a\":1}", "")).toBe("-");
@@ -81,11 +81,11 @@ describe("a member", () => {
     expect(memberOf("{}", "a")).toBe("-");
   });
 
-  test("given twice counts the second time", () => {
+  test("given twice has its second value", () => {
     expect(memberOf("{\"a\":1,\"a\":2}", "a")).toBe("2");
   });
 
-  test("of what is no flat object is not found", () => {
+  test("of a text that is not a flat object is not found", () => {
     const bad = [
       "", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{\"a\"}", "{\"a\",1}",
       "{a:1}", "{\"a\":}", "{:1}", "{\"a\":1]", "[\"a\":1]", "[\"a\",1]", "{\"a\":{\"a\":1}}",
@@ -99,11 +99,11 @@ describe("a member", () => {
   });
 });
 
-describe("any piece of a text", () => {
+describe("any part of a text", () => {
   test("is read to its end and no further", () => {
     const text = "{\"a\":\"\\\"x\",\"b\":[1,-2]}";
     const bytes = String.UTF8.encode(text);
-    // At the very end of the memory a byte further would be a trap.
+    // At the very end of the memory, reading one byte more would trap.
     const end = <usize>memory.size() << 16;
     const saved = new StaticArray<u8>(64);
     memory.copy(changetype<usize>(saved), end - 64, 64);
@@ -124,7 +124,7 @@ describe("any piece of a text", () => {
 });
 
 describe("an integer", () => {
-  test("is any i32, and nothing else", () => {
+  test("may be any i32, and nothing else", () => {
     expect(integerOf("0")).toBe(0);
     expect(integerOf("-0")).toBe(0);
     expect(integerOf("42")).toBe(42);
@@ -138,7 +138,7 @@ describe("an integer", () => {
     for (let i = 0; i < bad.length; i++) expect(integerOf(bad[i])).toBe(-99, bad[i]);
   });
 
-  test("may stand in quotes", () => {
+  test("may be in quotes", () => {
     look("[\"-5\"]");
     element(0);
     expect(integer(0)).toBe(-5);
@@ -159,12 +159,12 @@ describe("is", () => {
     expect(is("true")).toBe(false);
   });
 
-  test("compares the whole text before anything is chosen", () => {
+  test("compares the whole text if no element was selected", () => {
     look("on");
     expect(is("on")).toBe(true);
   });
 
-  test("takes no character for the bytes of another", () => {
+  test("does not confuse a character with the bytes of another", () => {
     look("ä");
     expect(is("ä")).toBe(false); // not ASCII: never equal
     expect(is("Ã¤")).toBe(false); // the same two bytes, read as Latin-1

@@ -1,20 +1,20 @@
-// The checker is of the examples, but these tests have only one home.
+// The checker belongs to the examples; its tests are here because as-pect runs only this folder.
 import { check, duplicates, missing, outOfOrder } from "../../examples/shared/sequence";
 
-/** What the ids add to the counts: [missing, duplicates, out of order]. The first must start again. */
+/** What the ids add to the counts: missing, duplicates, out of order. The first id must be a restart. */
 function counts(ids: i32[]): string {
   const m = missing, d = duplicates, o = outOfOrder;
   for (let i = 0; i < ids.length; i++) check(ids[i]);
   return `${missing - m} ${duplicates - d} ${outOfOrder - o}`;
 }
 
-/** So many ids one by one: whatever came before them, 0 is a start then. */
+/** Enough ids one by one that a 0 after them is a restart, whatever came before. */
 function many(): void {
   for (let id = 0; id < 40; id++) check(id);
 }
 
 describe("a checker of sequences", () => {
-  test("has nothing to say of a sequence without a fault, begun anywhere", () => {
+  test("counts nothing in a sequence without faults, wherever it starts", () => {
     check(1000);
     expect(counts([1001, 1002])).toBe("0 0 0");
     expect(counts([0, 1, 2, 3])).toBe("0 0 0");

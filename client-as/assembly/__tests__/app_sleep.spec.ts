@@ -3,9 +3,9 @@ import { sleep } from "../sleep";
 import { begin, QOS, send, text } from "../text";
 import { boot, defaults2, set, TX_FIRST, WINDOW } from "./harness";
 
-// The board of a spec sleeps whenever it is asked to, for more than 0 ms.
+// In specs the board agrees to sleep whenever it is asked for more than 0 ms.
 
-/** Boots a core, and has nothing with a deadline waiting from the test before. */
+/** Boots a core, without deadlines left from the test before. */
 function start(): void {
   sleep(0);
   defaults2();
@@ -23,7 +23,7 @@ function within(ms: i32): bool {
 }
 
 describe("sleep", () => {
-  test("is asked of the board, with what waits", () => {
+  test("is possible while messages wait", () => {
     start();
     begin(1);
     text("a");
@@ -32,7 +32,7 @@ describe("sleep", () => {
     expect(sleep(0)).toBe(false);
   });
 
-  test("waits until what has a deadline is decided: nobody would withdraw it", () => {
+  test("must wait for messages with a deadline: a sleeping board could not withdraw them", () => {
     start();
     expect(within(5)).toBe(true);
     expect(sleep(1000)).toBe(false);
@@ -40,7 +40,7 @@ describe("sleep", () => {
     expect(sleep(1000)).toBe(true);
   });
 
-  test("leaves no time for further deadlines, until it is taken back", () => {
+  test("refuses further deadlines, until it is cancelled", () => {
     start();
     expect(sleep(1000)).toBe(true);
     expect(within(1000)).toBe(false);

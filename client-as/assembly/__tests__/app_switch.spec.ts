@@ -17,7 +17,7 @@ describe("debounce", () => {
     expect(levels("00001000011110000")).toBe("11100000000011110");
   });
 
-  test("ignores what lasts less", () => {
+  test("ignores shorter changes", () => {
     expect(levels("1000101001110001")).toBe("1111111111111111");
   });
 });

@@ -5,7 +5,7 @@ import {
   WINDOW,
 } from "./harness";
 
-/** A link that is up and has said all it had to. */
+/** A link that is up, with nothing left to send. */
 function up(): void {
   linked();
   pump();
@@ -43,21 +43,21 @@ describe("a number", () => {
 });
 
 describe("a literal", () => {
-  test("goes out as UTF-8, with one to four bytes for a character", () => {
+  test("is sent as UTF-8, with one to four bytes for a character", () => {
     expect(lineOf("aé€😀ÿ")).toBe("00aé€😀ÿ\n");
     expect(lineOf("\u{7f}\u{80}\u{7ff}\u{800}")).toBe("00\u{7f}\u{80}\u{7ff}\u{800}\n");
     expect(lineOf("\uffff\u{10000}\u{10ffff}")).toBe("00\uffff\u{10000}\u{10ffff}\n");
     expect(lineOf("\ud7ff\ue000")).toBe("00\ud7ff\ue000\n");
   });
 
-  test("that starts with NUL, 1 or 2 refuses the line: they mean something else to a server", () => {
+  test("that starts with NUL, 1 or 2 makes the line refused: they have another meaning for a server", () => {
     expect(lineOf("\u{0}a")).toBe("[refused]");
     expect(lineOf("\u{1}a")).toBe("[refused]");
     expect(lineOf("\u{2}a")).toBe("[refused]");
     expect(lineOf("\u{3}a\u{0}\u{1}")).toBe("00\u{3}a\u{0}\u{1}\n");
   });
 
-  test("with half a surrogate pair refuses the line", () => {
+  test("with half a surrogate pair makes the line refused", () => {
     expect(lineOf("a\ud83d")).toBe("[refused]");
     expect(lineOf("\ud83da")).toBe("[refused]");
     expect(lineOf("\ude00\ud83d")).toBe("[refused]");
@@ -65,7 +65,7 @@ describe("a literal", () => {
     expect(lineOf("\ud83d\ue000")).toBe("[refused]");
   });
 
-  test("with a newline inside refuses the line", () => {
+  test("with a newline inside makes the line refused", () => {
     expect(lineOf("a\nb")).toBe("[refused]");
   });
 });
@@ -83,7 +83,7 @@ describe("an array", () => {
     expect(pump()).toBe("00[1,-2,3]\n");
   });
 
-  test("may be empty, and part of more", () => {
+  test("may be empty, and part of a longer text", () => {
     up();
     begin(20);
     text("{\"a\":");
@@ -107,7 +107,7 @@ describe("bytes", () => {
 });
 
 describe("a line", () => {
-  test("may fill what was begun to the last byte", () => {
+  test("may fill its room to the last byte", () => {
     up();
     begin(3);
     text("abc");
@@ -115,7 +115,7 @@ describe("a line", () => {
     expect(pump()).toBe("00abc\n");
   });
 
-  test("that is a byte too long is refused, even if what follows would fit", () => {
+  test("that is a byte too long is refused, even if the next part would fit", () => {
     up();
     begin(3);
     text("abcd");
@@ -160,7 +160,7 @@ describe("a line", () => {
     expect(pump()).toBe("00a\n");
   });
 
-  test("that was not sent gives way to the next", () => {
+  test("that was not sent is dropped by the next", () => {
     up();
     begin(20);
     text("not this one");
@@ -170,7 +170,7 @@ describe("a line", () => {
     expect(pump()).toBe("00a\n");
   });
 
-  test("may be shorter than its room, though that was just enough", () => {
+  test("may be shorter than its room, even if that was only just available", () => {
     defaults();
     set(LINE, 20);
     set(OUTBOX, 27 + 8); // a full line, or one byte in front of it
@@ -198,7 +198,7 @@ describe("a line", () => {
 });
 
 describe("a full outbox", () => {
-  test("refuses the line at its beginning, and touches nothing", () => {
+  test("refuses a line when it is begun, and changes nothing", () => {
     up();
     let accepted = 0;
     while (begin(20)) {
@@ -217,7 +217,7 @@ describe("a full outbox", () => {
     expect(intact()).toBe(true);
   });
 
-  test("takes lines again after an ack", () => {
+  test("accepts lines again after an ack", () => {
     defaults();
     set(WINDOW, 1);
     boot();

@@ -4,7 +4,7 @@ import {
   SEND, set, STATE, step, time, TIMEOUT, up, UP, WAIT,
 } from "./harness";
 
-/** Lets an attempt fail, and returns the pause until the next. */
+/** Lets an attempt fail, waits out the pause before the next, and returns its length. */
 function pauseAfterFailure(): i32 {
   lose();
   assert(pump() == "", "something happens before the pause");
@@ -15,14 +15,14 @@ function pauseAfterFailure(): i32 {
   return pause;
 }
 
-/** Waits out a pause and connects, at a given time. */
+/** Connects at a given time, after the pause. */
 function connectAt(at: i32): void {
   later(at - time());
   assert(pump() == "[connect]", "still pausing");
 }
 
-describe("the way to a link", () => {
-  test("connects at once after boot", () => {
+describe("on the way to a link", () => {
+  test("the core connects at once after boot", () => {
     fresh();
     expect(get(STATE)).toBe(IDLE);
     expect(step()).toBe(CONNECT);
@@ -40,7 +40,7 @@ describe("the way to a link", () => {
     expect(step()).toBe(NONE);
   });
 
-  test("a hello of 256 bytes goes out in one piece", () => {
+  test("a hello of 256 bytes is sent in one piece", () => {
     defaults();
     set(ID_LEN, 256);
     boot();
@@ -52,7 +52,7 @@ describe("the way to a link", () => {
     expect(intact()).toBe(true);
   });
 
-  test("the hello goes out again on every connection", () => {
+  test("the hello is sent again on every connection", () => {
     linked();
     lose();
     expect(pass(100)).toBe("[connect]");
@@ -71,7 +71,7 @@ describe("the way to a link", () => {
     expect(pump()).toBe("\n00waits\n");
   });
 
-  test("half a line is no greeting", () => {
+  test("half a line is not a greeting", () => {
     fresh();
     say("waits");
     pump();
@@ -85,7 +85,7 @@ describe("the way to a link", () => {
     expect(get(STATE)).toBe(UP);
   });
 
-  test("a message is as good a greeting as a keepalive", () => {
+  test("a message is a greeting, like a keepalive", () => {
     fresh();
     pump();
     open();
@@ -105,7 +105,7 @@ describe("the way to a link", () => {
     expect(pump()).toBe("\n");
   });
 
-  test("what comes before the hello could be sent is answered behind it", () => {
+  test("a message that comes before the hello could be sent is acknowledged after it", () => {
     fresh();
     pump();
     open();
@@ -162,7 +162,7 @@ describe("an attempt that fails", () => {
   test("waits for a greeting for twice the timeout", () => {
     fresh();
     pump();
-    later(300); // the wait counts from here, not from the start of the attempt
+    later(300); // the time counts from here, not from the start of the attempt
     open();
     expect(pump()).toBe("1\n");
     expect(pass(3999)).toBe("\n\n\n");
@@ -171,7 +171,7 @@ describe("an attempt that fails", () => {
     expect(get(REASON)).toBe(3);
   });
 
-  test("waits on for the greeting while part of it has come", () => {
+  test("waits longer for the greeting when part of it has come", () => {
     fresh();
     pump();
     open();
@@ -217,7 +217,7 @@ describe("an attempt that fails", () => {
     expect(same).toBeLessThan(5);
   });
 
-  test("a longest timeout still gives pauses of at most its quarter", () => {
+  test("the longest timeout still gives pauses of at most a quarter of it", () => {
     defaults();
     set(TIMEOUT, 3600000);
     boot();
@@ -274,7 +274,7 @@ describe("an attempt that fails", () => {
     expect(pauseAfterFailure()).toBeLessThanOrEqual(62);
   });
 
-  test("pauses grow as well long after the last link", () => {
+  test("pauses also grow long after the last link", () => {
     linked();
     lose();
     pump();
@@ -288,7 +288,7 @@ describe("an attempt that fails", () => {
     expect(pause).toBeGreaterThanOrEqual(250);
   });
 
-  test("a link of more than 25 days has lasted", () => {
+  test("a link of more than 25 days counts as one that lasted", () => {
     defaults();
     set(TIMEOUT, 3600000);
     boot();
@@ -334,10 +334,10 @@ describe("calls out of turn", () => {
     expect(pump()).toBe("[connect]");
   });
 
-  test("closed on a connection that the core has just given up is enough", () => {
+  test("closed on a connection that the core has just given up replaces the close event", () => {
     linked();
     hear("no id\n");
-    lose(); // the host is told of the end by the network before it polls
+    lose(); // the network reports the end to the host before it polls
     expect(get(STATE)).toBe(IDLE);
     pass(500);
     expect(get(STATE)).toBe(CONNECTING);

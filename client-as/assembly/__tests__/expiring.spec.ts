@@ -5,7 +5,7 @@ import {
 import { expire } from "../core";
 
 describe("a message of ours whose time is up, in dialect 2", () => {
-  test("is withdrawn if it was not sent, and its number goes out", () => {
+  test("is withdrawn if it was not sent, and its number is sent", () => {
     defaults2();
     boot();
     say("a");
@@ -27,7 +27,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     expect(pump()).toBe("01\0\n");
   });
 
-  test("stays if it is on its way, until its ack", () => {
+  test("stays until its ack if it is on its way", () => {
     linked2();
     say("a");
     expect(pump()).toBe("00a\n");
@@ -39,7 +39,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     expect(expire(0)).toBe(0);
   });
 
-  test("is not sent again on the next connection, and withdrawn when something was heard behind its welcome", () => {
+  test("is not sent again on the next connection, and withdrawn once something has come after its welcome", () => {
     linked2();
     say("a");
     say("b");
@@ -66,7 +66,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     expect(expire(0)).toBe(0);
   });
 
-  test("may be there however many connections were lost before anything was heard behind a welcome", () => {
+  test("may have arrived as long as nothing has come after a welcome, over any number of connections", () => {
     linked2();
     say("a");
     pump();
@@ -78,7 +78,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     expect(expire(0)).toBe(1);
   });
 
-  test("may be there wherever the outbox has moved it meanwhile", () => {
+  test("may have arrived even if the outbox has moved it since", () => {
     linked2();
     const welcome = new Welcome();
     for (let n = 0; n < 200; n += 3) {
@@ -100,7 +100,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     }
   });
 
-  test("is withdrawn once: what left the outbox, has no qos, or was never written, is none", () => {
+  test("is withdrawn once, and only if it is in the outbox and has qos", () => {
     linked2();
     say("a");
     say("b", 0);
@@ -112,7 +112,7 @@ describe("a message of ours whose time is up, in dialect 2", () => {
     expect(pump()).toBe("00\0\n01b\n");
   });
 
-  test("may be there if an earlier boot has sent it, until something was heard behind a welcome", () => {
+  test("may have arrived if an earlier boot has sent it, until something has come after a welcome", () => {
     defaults2();
     boot();
     say("a", 3);
@@ -142,7 +142,7 @@ describe("a message of ours whose time is up, in dialect 1", () => {
     expect(get(TX_NEXT)).toBe(3);
   });
 
-  test("is withdrawn if it was sent, and nobody knows whether it is there", () => {
+  test("is withdrawn if it was sent, and nobody knows whether it arrived", () => {
     linked();
     say("first");
     pump();
@@ -157,7 +157,7 @@ describe("a message of ours whose time is up, in dialect 1", () => {
     expect(get(TX_FIRST)).toBe(3);
   });
 
-  test("that has its ack, and waits for those before it, is there", () => {
+  test("has arrived if it has its ack, and only waits for those before it", () => {
     linked();
     say("first");
     pump();
@@ -170,7 +170,7 @@ describe("a message of ours whose time is up, in dialect 1", () => {
     expect(get(TX_FIRST)).toBe(1);
   });
 
-  test("stays if it is the first one of a boot, which says that everything before is forgotten", () => {
+  test("stays if it is the first one after a boot, which tells the server to forget everything before", () => {
     fresh();
     say("a");
     expect(expire(0)).toBe(0);
@@ -178,7 +178,7 @@ describe("a message of ours whose time is up, in dialect 1", () => {
     expect(expire(0)).toBe(0);
   });
 
-  test("stays if 64 ids are unknown to the server, so that none is taken for another", () => {
+  test("stays if 64 ids are unknown to the server, so that it confuses none", () => {
     linked();
     say("first");
     pump();

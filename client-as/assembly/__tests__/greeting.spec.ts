@@ -6,7 +6,7 @@ import {
 import { room } from "../core";
 
 describe("the hello of dialect 2", () => {
-  test("says who is there and how far it has got, byte for byte", () => {
+  test("has the id and the position, byte for byte", () => {
     defaults2();
     set(RX_EPOCH, 0x89abcdef);
     set(RX_NEXT, 0x01234567);
@@ -19,7 +19,7 @@ describe("the hello of dialect 2", () => {
     );
   });
 
-  test("of a device with a key asks for a proof", () => {
+  test("asks for a proof if the device has a key", () => {
     expect(withKey().startsWith("\x01020dec0de1")).toBe(true);
   });
 
@@ -31,7 +31,7 @@ describe("the hello of dialect 2", () => {
     expect(hello.includes("11111111121212121313131314141414")).toBe(true);
   });
 
-  test("goes out in one piece, also with the longest id", () => {
+  test("is sent in one piece, also with the longest id", () => {
     defaults2();
     set(ID_LEN, 129);
     set(INBOX, 121 + 94 + 129);
@@ -47,7 +47,7 @@ describe("the hello of dialect 2", () => {
     expect(intact()).toBe(true);
   });
 
-  test("of the longest id leaves room for the longest line, in the smallest inbox", () => {
+  test("with any id leaves room for the longest line in the smallest inbox", () => {
     for (let length = 2; length <= 129; length++) {
       defaults2();
       set(ID_LEN, length);
@@ -63,7 +63,7 @@ describe("the hello of dialect 2", () => {
     }
   });
 
-  test("goes out when the socket takes it, and the welcome may not wait for that", () => {
+  test("is sent when the socket takes it", () => {
     defaults2();
     boot();
     pump();
@@ -73,7 +73,7 @@ describe("the hello of dialect 2", () => {
     expect(pump()).toBe(helloText());
   });
 
-  test("is all that goes out before the welcome, not even a keepalive", () => {
+  test("is not followed by anything before the welcome, not even a keepalive", () => {
     defaults2();
     boot();
     say("waits");
@@ -82,7 +82,7 @@ describe("the hello of dialect 2", () => {
     expect(pass(1)).toBe("[close NO_GREETING][connect]");
   });
 
-  test("is all that goes out while the welcome comes slowly, and that is not waited for longer", () => {
+  test("is not followed by anything while the welcome comes slowly, which does not extend the wait", () => {
     defaults2();
     boot();
     greet();
@@ -95,7 +95,7 @@ describe("the hello of dialect 2", () => {
     expect(pass(1)).toBe("[close NO_GREETING][connect]");
   });
 
-  test("is said again every 3/8 of the timeout to one that accepts and is silent, and not more often", () => {
+  test("is sent every 3/8 of the timeout to a server that accepts and is silent, and not more often", () => {
     defaults2();
     boot();
     for (let attempt = 0; attempt < 5; attempt++) {
@@ -103,7 +103,7 @@ describe("the hello of dialect 2", () => {
       expect(pass(749)).toBe("");
       expect(pass(1)).toBe("[close NO_GREETING][connect]");
     }
-    lose(); // and from here on nobody accepts: that may be quick, so it has a pause
+    lose(); // from here on nobody accepts: attempts may fail quickly, so there is a pause
     expect(pass(249)).toBe("");
     expect(pass(251)).toBe("[connect]");
   });
@@ -133,7 +133,7 @@ describe("a welcome", () => {
     expect(pass(1)).toBe("\n");
   });
 
-  test("lets go what was written before it", () => {
+  test("lets earlier messages be sent", () => {
     defaults2();
     boot();
     say("a");
@@ -163,7 +163,7 @@ describe("a welcome", () => {
       let log = pump();
       hear(text.substr(at));
       log += pump();
-      // Acks wait for a poll: where the cut is decides whether they go out together.
+      // Acks wait for a poll: the cut decides whether they are sent together.
       expect(log.replaceAll("\n", "").replace("00", "").replace("01", "")).toBe("[one][two]");
       expect(get(STATE)).toBe(UP);
       expect(get(RX_NEXT)).toBe(2);
@@ -189,7 +189,7 @@ describe("a welcome", () => {
     );
   });
 
-  test("that is left unfinished by a dead connection is forgotten", () => {
+  test("that a dead connection left unfinished is forgotten", () => {
     defaults2();
     boot();
     greet();
@@ -199,31 +199,31 @@ describe("a welcome", () => {
     expect(welcomed()).toBe("\n");
   });
 
-  test("comes once: a second one on the same connection is no line of the link", () => {
+  test("must come once: a second one on the same connection is a bad line", () => {
     linked2();
     hear(new Welcome().sent);
     expect(pump()).toBe("[close BAD_LINE]");
   });
 });
 
-describe("where the welcome should be", () => {
-  test("a keepalive of dialect 1 is none", () => {
+describe("instead of a welcome", () => {
+  test("a keepalive of dialect 1 is refused", () => {
     expect(answerTo("\n")).toBe("[close BAD_GREETING]");
     expect(get(REASON)).toBe(10);
   });
 
-  test("a message or an ack is none", () => {
+  test("a message or an ack is refused", () => {
     expect(answerTo("00hello\n")).toBe("[close BAD_GREETING]");
     expect(answerTo("00\n")).toBe("[close BAD_GREETING]");
   });
 
-  test("another protocol is none", () => {
+  test("another protocol is refused", () => {
     expect(answerTo("HTTP/1.1 400 Bad Request\r\n")).toBe("[close BAD_GREETING]");
     expect(answerTo("SSH-2.0-x\n")).toBe("[close BAD_GREETING]");
     expect(answerTo("x".repeat(124))).toBe("[close LINE_TOO_LONG]");
   });
 
-  test("a hello is none: two devices, connected to each other", () => {
+  test("a hello is refused: two devices are connected to each other", () => {
     defaults2();
     boot();
     const hello = greet();
@@ -231,7 +231,7 @@ describe("where the welcome should be", () => {
     expect(pump()).toBe("[close BAD_GREETING]");
   });
 
-  test("one that lacks a character, or has one more, is none", () => {
+  test("one that lacks a character, or has one more, is refused", () => {
     const text = new Welcome().text;
     expect(answerTo(text.substr(0, 90) + "\n")).toBe("[close BAD_GREETING]");
     expect(answerTo(text + "0\n")).toBe("[close BAD_GREETING]");
@@ -240,7 +240,7 @@ describe("where the welcome should be", () => {
     expect(answerTo("\x02\n")).toBe("[close BAD_GREETING]");
   });
 
-  test("one with anything but lower-case hex digits is none", () => {
+  test("one with anything but lower-case hex digits is refused", () => {
     const text = new Welcome().sent;
     for (let at = 1; at < 3 + 7 * 8; at++) {
       expect(answerTo(changed(text, at, "g"))).toBe("[close BAD_GREETING]");
@@ -250,13 +250,13 @@ describe("where the welcome should be", () => {
     }
   });
 
-  test("one of another suite is none", () => {
+  test("one of another suite is refused", () => {
     expect(answerTo(withSuite(1).sent)).toBe("[close BAD_GREETING]");
     expect(answerTo(withSuite(2).sent)).toBe("[close BAD_GREETING]");
     expect(answerTo(withSuite(255).sent)).toBe("[close BAD_GREETING]");
   });
 
-  test("with a key is the same in suite 03, whose seal is the host's", () => {
+  test("one of suite 03 is handled like one of suite 02: the host does the sealing", () => {
     const hello = withKey(3);
     expect(hello.substr(0, 3)).toBe("\x0103");
     const welcome = withSuite(3);
@@ -267,7 +267,7 @@ describe("where the welcome should be", () => {
     expect(get(RX_NEXT)).toBe(77);
   });
 
-  test("with a key, of another suite than ours, is none", () => {
+  test("one of another suite than the key's is refused", () => {
     hear(withSuite(2).proven(withKey(3)));
     expect(pump()).toBe("[close BAD_GREETING]");
     hear(withSuite(3).proven(withKey(2)));
@@ -277,7 +277,7 @@ describe("where the welcome should be", () => {
     expect(pump()).toBe("[close BAD_GREETING]");
   });
 
-  test("one with a window of 0, or of more than 64, is none", () => {
+  test("one with a window of 0, or of more than 64, is refused", () => {
     const windows = [0, 65, 128, 256, 0x01000000, 0x7fffffff, i32.MIN_VALUE, -1];
     for (let i = 0; i < windows.length; i++) {
       const welcome = new Welcome();
@@ -291,7 +291,7 @@ describe("where the welcome should be", () => {
     expect(answerTo(welcome.sent)).toBe("\n");
   });
 
-  test("one without room for its own longest line is none", () => {
+  test("one without room for its own longest line is refused", () => {
     const welcome = new Welcome();
     welcome.line = 100;
     welcome.bytes = 102;
@@ -306,7 +306,7 @@ describe("where the welcome should be", () => {
     expect(pump()).toBe("00one after the other\n");
   });
 
-  test("one of which the longest line is so long that line + 3 comes round is none", () => {
+  test("one with a longest line so long that line + 3 wraps is refused", () => {
     const welcome = new Welcome();
     welcome.line = -1;
     for (let bytes = -4; bytes < 5; bytes++) {
@@ -315,7 +315,7 @@ describe("where the welcome should be", () => {
     }
   });
 
-  test("one that takes no text is none", () => {
+  test("one that takes no text is refused", () => {
     const welcome = new Welcome();
     welcome.line = 0;
     for (let bytes = -4; bytes < 5; bytes++) {
@@ -324,13 +324,13 @@ describe("where the welcome should be", () => {
     }
   });
 
-  test("one whose stream is named 0 is none", () => {
+  test("one with epoch 0 is refused", () => {
     const welcome = new Welcome();
     welcome.txEpoch = 0;
     expect(answerTo(welcome.sent)).toBe("[close BAD_GREETING]");
   });
 
-  test("one that takes lines of 4 GB changes nothing in what we can write", () => {
+  test("one that takes lines of 4 GB does not change what we can write", () => {
     const welcome = new Welcome();
     welcome.line = -4;
     welcome.bytes = -1;

@@ -1,6 +1,6 @@
 /**
- * A host for the core, for its specs: a clock that stands still unless it is told to go on, and a
- * socket and an application that write down what the core asks of them.
+ * A host for the core, for its specs: a clock that advances only when told to, and a socket and an
+ * application that record the core's requests.
  */
 import {
   closed, init, opened, poll, received, registers, room, take, write,
@@ -12,10 +12,10 @@ import {
 
 export * from "../registers";
 
-/** All that a host can do, for `poll`. */
+/** Everything that a host can do, for `poll`. */
 export const CAN_ALL: i32 = CAN_SEND | CAN_RECEIVE;
 
-/** Where the core's buffers lie, with a guard behind them. */
+/** Memory for the core's buffers, with a guard behind them. */
 const ROOM: i32 = 8192;
 const MEMORY: usize = memory.data(ROOM, 4);
 const GUARD: u8 = 0xa5;
@@ -27,7 +27,7 @@ const REASONS = [
 let now: i32 = 0;
 let end: usize = 0;
 let opens: i32 = 0;
-/** What happened in calls that had to poll before they could do their own work. */
+/** The log of calls that had to poll before they could do their own work. */
 let earlier: string = "";
 /** Whether the last call was a poll that returned NONE. */
 let quiet: bool = false;
@@ -46,7 +46,7 @@ function clear(): void {
   memory.fill(registers(), 0, SIZE);
 }
 
-/** Dialect 1, and small buffers, so that a test fills them soon. */
+/** Dialect 1, and small buffers that a test fills soon. */
 export function defaults(): void {
   clear();
   set(DIALECT, 1);
@@ -60,7 +60,7 @@ export function defaults(): void {
   set(ID_LEN, 2);
 }
 
-/** Boots the core with the settings as they are. Its id is as many digits as ID_LEN says. */
+/** Boots the core with the current settings. Its id is ID_LEN - 1 digits. */
 export function boot(at: i32 = 0): void {
   now = at;
   earlier = "";
@@ -75,7 +75,7 @@ export function boot(at: i32 = 0): void {
   store<u8>(id + length - 1, 10);
 }
 
-/** Whether nothing was written behind the core's memory. */
+/** Whether the guard behind the core's memory is unchanged. */
 export function intact(): bool {
   for (let i: usize = 0; i < 16; i++) if (load<u8>(end + i) != GUARD) return false;
   return true;
@@ -87,7 +87,7 @@ export function fresh(at: i32 = 0): void {
   boot(at);
 }
 
-/** Takes a core without a link to one that is up, and forgets what happened on the way. */
+/** Brings the link of a core up, and drops the log. */
 export function up(): void {
   pump();
   if (get(STATE) == IDLE) {
@@ -111,7 +111,7 @@ export function time(): i32 {
   return now;
 }
 
-/** The clock goes on, and nobody looks. */
+/** Advances the clock without polling. */
 export function later(ms: i32): void {
   now += ms;
   quiet = false;
@@ -136,8 +136,8 @@ export function piece(): string {
 }
 
 /**
- * Polls until nothing is left to do, and takes every message. Returns what was asked for: what was to
- * be sent as it is, everything else in brackets.
+ * Polls until nothing is left to do, and takes every message. Returns a log: sent bytes as they are, everything
+ * else in brackets.
  */
 export function pump(can: i32 = CAN_ALL): string {
   let log = earlier;
@@ -155,7 +155,7 @@ export function pump(can: i32 = CAN_ALL): string {
   return log;
 }
 
-/** Lets time pass as a host would, polling whenever the core wants it. Returns what `pump` does. */
+/** Lets time pass as a host would, polling whenever the core wants it. Returns a log, as `pump` does. */
 export function pass(ms: i32, can: i32 = CAN_ALL): string {
   let log = pump(can);
   const until = now + ms;
@@ -170,7 +170,7 @@ export function pass(ms: i32, can: i32 = CAN_ALL): string {
   return log + pump(can);
 }
 
-/** There is a connection. Its nonce is the words 0x01010101 to 0x04040404, each more by 0x10101010 each time. */
+/** Opens a connection. Its nonce is the words 0x01010101 to 0x04040404, plus 0x10101010 for each connection before. */
 export function open(): void {
   for (let i = 0; i < 4; i++) set(NONCE + (i << 2), 0x01010101 * (i + 1) + 0x10101010 * opens);
   opens++;
@@ -183,13 +183,13 @@ export function lose(): void {
   quiet = false;
 }
 
-/** The socket brings a text. */
+/** The socket receives a text. */
 export function hear(text: string): void {
   const bytes = String.UTF8.encode(text);
   hearBytes(changetype<usize>(bytes), bytes.byteLength);
 }
 
-/** The socket brings `length` bytes that lie at `from`. */
+/** The socket receives `length` bytes at `from`. */
 export function hearBytes(from: usize, length: i32): void {
   if (!quiet) earlier = pump(0);
   assert(length <= get(RX_ROOM), "more than the core has room for");
@@ -198,7 +198,7 @@ export function hearBytes(from: usize, length: i32): void {
   quiet = false;
 }
 
-/** The socket brings as much of a text as there is room for. Returns the rest. */
+/** The socket receives as much of a text as there is room for. Returns the rest. */
 export function hearSome(text: string): string {
   if (!quiet) earlier = pump(0);
   const n = min(text.length, get(RX_ROOM));
@@ -216,7 +216,7 @@ export function say(text: string, qos: i32 = 1): bool {
   return write(bytes.byteLength, qos) == 1;
 }
 
-/** An id as it is written on the wire. */
+/** An id as on the wire. */
 export function hex(id: i32): string {
   const digits = "0123456789abcdef";
   return digits.charAt(id >> 4) + digits.charAt(id & 15);
@@ -228,9 +228,9 @@ export function hex(id: i32): string {
 @external("host", "hmac")
 declare function hmac(at: usize, length: i32, to: usize): void;
 
-/** The device's stream, as `defaults2` names it. */
+/** The epoch of the device's stream in `defaults2`. */
 export const EPOCH: i32 = 0x0dec0de1;
-/** The server's. */
+/** The epoch of the server's stream. */
 export const PEER: i32 = 0x0ca7f00d;
 
 /** Dialect 2, and buffers as small as its greeting allows. */
@@ -243,14 +243,14 @@ export function defaults2(): void {
   set(TX_EPOCH, EPOCH);
 }
 
-/** A number as greetings have it. */
+/** A number as in greetings. */
 export function word(value: i32): string {
   let digits = "";
   for (let shift = 24; shift >= 0; shift -= 8) digits += hex(value >>> shift & 255);
   return digits;
 }
 
-/** What a server's welcome says; as it is, it fits a device that has just booted. */
+/** A server's welcome. By default it suits a device that has just booted. */
 export class Welcome {
   kind: string = "\x02";
   suite: i32 = 0;
@@ -263,7 +263,7 @@ export class Welcome {
   line: i32 = 512;
   nonce: string = "000102030405060708090a0b0c0d0e0f";
 
-  /** Without proof and newline. With a key the positions are hidden. */
+  /** The line without proof and newline. With a key the positions are hidden. */
   get text(): string {
     const mask = this.suite >= 2 ? proof(this.nonce) : "0".repeat(32);
     const positions = [this.txEpoch, this.txFirst, this.rxEpoch, this.rxNext];
@@ -275,18 +275,18 @@ export class Welcome {
       word(this.line) + this.nonce;
   }
 
-  /** As it is sent, suite 00. */
+  /** The line of suite 00. */
   get sent(): string {
     return this.text + "\n";
   }
 
-  /** As it is sent in answer to a hello, which is meant with its newline. */
+  /** The line with a proof, in answer to a hello, which includes its newline. */
   proven(hello: string): string {
     return this.text + proof(hello + this.text) + "\n";
   }
 }
 
-/** The proof of what was said. */
+/** The proof over a text. */
 export function proof(said: string): string {
   const bytes = String.UTF8.encode(said);
   const digits = new ArrayBuffer(32);
@@ -294,7 +294,7 @@ export function proof(said: string): string {
   return String.UTF8.decode(digits);
 }
 
-/** The hello that the core should say now, its id "1", after so many connections since the boot. */
+/** The hello that the core should send now, with the id "1". */
 export function helloText(): string {
   return "\x01" + hex(get(SUITE)) + word(get(TX_EPOCH)) + word(get(TX_FIRST)) +
     word(get(RX_EPOCH)) + word(get(RX_NEXT)) + word(get(WINDOW)) + word(get(BYTES)) +
@@ -302,7 +302,7 @@ export function helloText(): string {
     word(get(NONCE + 12)) + "1\n";
 }
 
-/** Goes as far as the hello, and returns it. */
+/** Connects, and returns the core's hello. */
 export function greet(): string {
   pump();
   if (get(STATE) == IDLE) {
@@ -314,7 +314,7 @@ export function greet(): string {
   return pump();
 }
 
-/** Takes a core without a link to one that is up. Returns what it sends behind its hello. */
+/** Brings the link of a core up. Returns what it sends after its hello. */
 export function welcomed(welcome: Welcome = new Welcome()): string {
   greet();
   hear(welcome.sent);
@@ -330,7 +330,7 @@ export function linked2(): void {
   welcomed();
 }
 
-/** A core whose link is up, to a server that takes so much. */
+/** A core whose link is up, to a server with this credit. */
 export function linkedTo(window: i32, bytes: i32, line: i32): void {
   defaults2();
   set(WINDOW, 64);
@@ -343,8 +343,8 @@ export function linkedTo(window: i32, bytes: i32, line: i32): void {
   welcomed(welcome);
 }
 
-/** Another connection after one that was lost; the server has the first so many of our messages. Returns what
- * is sent behind the hello. */
+/** Loses the connection and opens another one; the server has our first `has` messages. Returns what is sent
+ * after the hello. */
 export function again(has: i32): string {
   lose();
   const welcome = new Welcome();
@@ -353,7 +353,7 @@ export function again(has: i32): string {
   return welcomed(welcome);
 }
 
-/** Keeps a link alive for a while. Returns what went out but keepalives. */
+/** Keeps a link alive for a while. Returns what was sent, without keepalives. */
 export function alive2(ms: i32): string {
   let log = "";
   for (let i = 0; i < ms / 100; i++) {
@@ -363,12 +363,12 @@ export function alive2(ms: i32): string {
   return (log + pump()).replaceAll("\n", "");
 }
 
-/** So many bytes of text. */
+/** A text of this many bytes. */
 export function text(length: i32): string {
   return "x".repeat(length);
 }
 
-/** What comes of a line where the welcome should be, on a new connection of a core that has just booted. */
+/** Log of a core that has just booted, on a new connection, if this line comes instead of the welcome. */
 export function answerTo(line: string): string {
   defaults2();
   boot();
@@ -398,7 +398,7 @@ export function changed(text: string, at: i32, by: string): string {
   return text.substr(0, at) + by + text.substr(at + 1);
 }
 
-/** Keeps a link alive for a while. Returns what went out but keepalives. */
+/** Keeps a link alive for a while. Returns what was sent, without keepalives. */
 export function alive(ms: i32): string {
   let log = "";
   for (let i = 0; i < ms / 100; i++) {
@@ -408,7 +408,7 @@ export function alive(ms: i32): string {
   return lines(log + pump());
 }
 
-/** A core whose first message is through: the one with id 00, which is like no other. */
+/** A core whose first message is acknowledged: the one with id 00, which is a special case. */
 export function begun(): void {
   linked();
   say("first");

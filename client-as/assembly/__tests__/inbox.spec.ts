@@ -9,7 +9,7 @@ const B = "bbbbbbbbbbbbbbbbbbbb";
 const C = "cccccccccccccccccccc";
 
 describe("a message for the application", () => {
-  test("is acknowledged when it was taken, not before", () => {
+  test("is acknowledged when it is taken, not before", () => {
     linked();
     hear("01text\n");
     expect(step()).toBe(MESSAGE);
@@ -71,7 +71,7 @@ describe("a message for the application", () => {
     expect(pump()).toBe("[text]01\n");
   });
 
-  test("whose ack could not be sent in time comes again, and is known", () => {
+  test("whose ack could not be sent in time comes again, and is recognised", () => {
     linked();
     hear("01text\n");
     expect(pump(CAN_RECEIVE)).toBe("[text]");
@@ -104,7 +104,7 @@ describe("a message for the application", () => {
 });
 
 describe("a full inbox", () => {
-  test("stops the reading", () => {
+  test("stops reading", () => {
     linked(); // 80 bytes: two messages of 20 + 3, and as much in reserve
     const rest = hearSome("01" + A + "\n02" + B + "\n03" + C + "\n04more\n");
     expect(rest).not.toBe("");
@@ -114,7 +114,7 @@ describe("a full inbox", () => {
     expect(get(RX_ROOM)).toBe(0);
   });
 
-  test("loses nothing, whatever the pace of the two sides", () => {
+  test("loses nothing, whatever the speeds of the two sides", () => {
     for (let pace = 1; pace < 30; pace++) {
       linked();
       let stream = "";
@@ -164,7 +164,7 @@ describe("a full inbox", () => {
     expect(pump()).toBe("[" + A + "][" + B + "]01\n02\n");
   });
 
-  test("reads messages only for the acks behind them, and does not acknowledge them", () => {
+  test("reads further messages only to reach the acks behind them, and does not acknowledge them", () => {
     linked();
     say("out");
     pump();
@@ -183,7 +183,7 @@ describe("a full inbox", () => {
     expect(intact()).toBe(true);
   });
 
-  test("finishes a line that was begun beyond its limit when there is room again", () => {
+  test("finishes a line that began beyond its limit when there is room again", () => {
     linked();
     say("out");
     pump();
@@ -218,7 +218,7 @@ describe("a full inbox", () => {
     expect(intact()).toBe(true);
   });
 
-  test("of the smallest size lets acks through too", () => {
+  test("of the smallest size lets acks through, too", () => {
     defaults();
     set(INBOX, 46);
     boot();
@@ -238,7 +238,7 @@ describe("a full inbox", () => {
     expect(intact()).toBe(true);
   });
 
-  test("of any size, and full to any byte, reads the longest line and the ack behind it", () => {
+  test("of any size, filled to any byte, reads the longest line and the ack behind it", () => {
     for (let size = 46; size < 110; size++) {
       defaults();
       set(INBOX, size);
@@ -259,7 +259,7 @@ describe("a full inbox", () => {
     }
   });
 
-  test("has room for what a poll said, to the last byte", () => {
+  test("has the room that a poll has announced, to the last byte", () => {
     linked();
     while (get(RX_ROOM)) {
       hear("0".repeat(1));
@@ -290,7 +290,7 @@ describe("acks on their way out", () => {
     expect(intact()).toBe(true);
   });
 
-  test("that fill their buffer hold back repeats too", () => {
+  test("that fill their buffer hold back repeats, too", () => {
     defaults();
     set(INBOX, 400);
     boot();
@@ -305,7 +305,7 @@ describe("acks on their way out", () => {
     expect(intact()).toBe(true);
   });
 
-  test("go out before messages", () => {
+  test("are sent before messages", () => {
     linked();
     hear("01in\n");
     pump(CAN_RECEIVE);

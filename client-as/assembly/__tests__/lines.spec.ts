@@ -3,7 +3,7 @@ import {
   pump, REASON, say, set, STATE, up, UP,
 } from "./harness";
 
-/** What comes of a text that arrives cut in two. */
+/** Log of a text that arrives cut in two. */
 function cutAt(text: string, at: i32): string {
   linked();
   say("out");
@@ -14,7 +14,7 @@ function cutAt(text: string, at: i32): string {
   return log + pump();
 }
 
-/** What comes of the bytes on a link that is up, and that it survives them or not. */
+/** Log of these bytes on a link that is up. */
 function outcome(text: string): string {
   linked();
   hear(text);
@@ -26,7 +26,7 @@ describe("a line", () => {
     const text = "\n01one\n00\n02two\n\n03t\n";
     for (let at = 0; at <= text.length; at++) {
       const log = cutAt(text, at);
-      // Acks wait for a poll: where the cut is decides which of them go out together.
+      // Acks wait for a poll: the cut decides which of them are sent together.
       expect(log.replace("01\n", "").replace("02\n", "").replace("03\n", ""))
         .toBe("[one][two][t]");
       expect(log.includes("01\n") && log.includes("02\n") && log.includes("03\n")).toBe(true);
@@ -61,7 +61,7 @@ describe("a line", () => {
     expect(pump()).toBe("[more][next]02\n03\n");
   });
 
-  test("cut between its id and its text is no ack", () => {
+  test("cut between its id and its text is not an ack", () => {
     linked();
     say("out");
     pump();
@@ -107,7 +107,7 @@ describe("a line", () => {
     expect(pump()).toBe("[close LINE_TOO_LONG]");
   });
 
-  test("that is too long does not take the messages before it along", () => {
+  test("that is too long does not lose the messages before it", () => {
     linked();
     hear("01first\n02aaaaaaaaaaaaaaaaaaaaaaaaa");
     expect(pump()).toBe("[close LINE_TOO_LONG]", "not acknowledged: it will come again");
@@ -140,7 +140,7 @@ describe("a line", () => {
     expect(outcome("\r\n")).toBe("[close BAD_LINE]");
   });
 
-  test("of an id alone is an ack, also of what was never sent", () => {
+  test("of only an id is an ack, even of a message that was never sent", () => {
     expect(outcome("00\n")).toBe("");
     expect(outcome("ff\n")).toBe("");
     expect(get(STATE)).toBe(UP);
@@ -153,7 +153,7 @@ describe("a line", () => {
     expect(outcome("01😀\n")).toBe("[😀]01\n");
   });
 
-  test("may cut a character of UTF-8 anywhere", () => {
+  test("may be cut inside a UTF-8 character", () => {
     const bytes = String.UTF8.encode("01€\n");
     for (let cut = 3; cut < 5; cut++) {
       linked();
@@ -164,7 +164,7 @@ describe("a line", () => {
     }
   });
 
-  test("that was bad before the greeting ends the connection as well", () => {
+  test("that is bad before the greeting ends the connection as well", () => {
     linked();
     lose();
     pass(100);
@@ -174,7 +174,7 @@ describe("a line", () => {
     expect(pump()).toBe("[close BAD_LINE]");
   });
 
-  test("of 512 bytes of text passes where the chip's buffers allow it", () => {
+  test("of 512 bytes of text passes if the buffers are as large as the chip's", () => {
     defaults();
     set(LINE, 512);
     set(OUTBOX, 1024);

@@ -12,14 +12,14 @@ describe("the outbox", () => {
     expect(say("a") && say("b") && say("c")).toBe(true);
     expect(room(1)).toBe(0);
     expect(say("d")).toBe(false);
-    up(); // sends them: that alone makes no room
+    up(); // sends them, which makes no room yet
     expect(room(1)).toBe(0);
     hear("00\n");
     expect(say("d")).toBe(true);
     expect(say("e")).toBe(false);
   });
 
-  test("keeps its place for a message whose older ones lack an ack", () => {
+  test("keeps an acknowledged message while older ones lack an ack", () => {
     defaults();
     set(WINDOW, 3);
     boot();
@@ -45,7 +45,7 @@ describe("the outbox", () => {
     expect(say("cccccccccccccccccccc")).toBe(true);
     expect(room(20)).toBe(0);
     expect(room(13)).toBe(0);
-    expect(room(12)).not.toBe(0); // 19 bytes are left
+    expect(room(12)).not.toBe(0); // 12 + 7 bytes are left
     expect(say("dddddddddddd")).toBe(true);
     expect(room(1)).toBe(0);
     expect(intact()).toBe(true);
@@ -54,7 +54,7 @@ describe("the outbox", () => {
     );
   });
 
-  test("moves to its front to make room, and keeps what it holds", () => {
+  test("moves its messages to the front to make room, and keeps them all", () => {
     begun();
     say("aaaaaaaaaaaaaaaaaaaa");
     say("bbbbbbbbbbbbbbbbbbbb");
@@ -88,7 +88,7 @@ describe("the outbox", () => {
     expect(intact()).toBe(true);
   });
 
-  test("holds 64 messages where the window allows it, and finds each one's ack", () => {
+  test("holds 64 messages if the window allows it, and matches each one's ack", () => {
     defaults();
     set(WINDOW, 64);
     set(OUTBOX, 64 * 8);
@@ -130,7 +130,7 @@ describe("the outbox", () => {
   });
 });
 
-describe("a message with qos off", () => {
+describe("a message without qos", () => {
   test("is refused without a link", () => {
     fresh();
     expect(say("a", 0)).toBe(false);
@@ -146,7 +146,7 @@ describe("a message with qos off", () => {
     expect(get(TX_NEXT)).toBe(1);
   });
 
-  test("is done when it was sent, and never sent again", () => {
+  test("is done when it is sent, and never sent again", () => {
     linked();
     expect(say("a", 0)).toBe(true);
     expect(get(TX_FIRST)).toBe(0);
@@ -158,7 +158,7 @@ describe("a message with qos off", () => {
     expect(alive(5000)).toBe("");
   });
 
-  test("that was not sent when the link was lost never is", () => {
+  test("that was not sent when the link was lost is never sent", () => {
     linked();
     say("a", 0);
     lose();
@@ -197,7 +197,7 @@ describe("a message with qos off", () => {
     expect(get(TX_FIRST)).toBe(3);
   });
 
-  test("is done when those before it are, though the socket was blocked between them", () => {
+  test("is done when those before it are, even if the socket was blocked between them", () => {
     begun();
     say("a");
     say("b", 0);
@@ -218,7 +218,7 @@ describe("a message with qos off", () => {
     expect(get(TX_NEXT)).toBe(3);
   });
 
-  test("is not sent again by the repetition of others", () => {
+  test("is not sent again when others are", () => {
     begun();
     say("a");
     say("b", 0);
@@ -226,7 +226,7 @@ describe("a message with qos off", () => {
     expect(alive(2500)).toBe("01a\n");
   });
 
-  test("is refused when too many went out and no ack came at all", () => {
+  test("is refused when too many were sent and no ack came at all", () => {
     begun();
     let accepted = 0;
     for (let n = 0; n < 300; n++) {
@@ -234,7 +234,7 @@ describe("a message with qos off", () => {
       pump();
     }
     expect(accepted).toBeGreaterThanOrEqual(32);
-    expect(accepted).toBeLessThanOrEqual(64, "ids come round after 255");
+    expect(accepted).toBeLessThanOrEqual(64, "ids wrap after 255");
     hear(hex(accepted) + "\n");
     expect(say("x", 0)).toBe(true);
     expect(say("y")).toBe(true, "with qos it is never refused for that");

@@ -7,7 +7,7 @@ import {
 import { take } from "../core";
 
 describe("a message from the server", () => {
-  test("is acknowledged when it was taken, and one ack stands for many", () => {
+  test("is acknowledged when it is taken, and one ack covers many", () => {
     linked2();
     hear("00a\n01b\n02c\n");
     expect(pump()).toBe("[a][b][c]02\n");
@@ -25,7 +25,7 @@ describe("a message from the server", () => {
     expect(piece()).toBe("00\n");
   });
 
-  test("comes in order, ff is followed by 00", () => {
+  test("comes in order, with 00 after ff", () => {
     linked2();
     for (let n = 0; n < 600; n++) {
       hear(hex(n & 255) + "text\n");
@@ -34,7 +34,7 @@ describe("a message from the server", () => {
     expect(get(RX_NEXT)).toBe(600);
   });
 
-  test("has a number that comes round after 2^32", () => {
+  test("has a number that wraps at 2^32", () => {
     defaults2();
     set(RX_EPOCH, PEER);
     set(RX_NEXT, -2);
@@ -49,7 +49,7 @@ describe("a message from the server", () => {
     expect(greet().substr(27, 8)).toBe("00000001");
   });
 
-  test("that is missing ends the connection: what comes behind it is not taken", () => {
+  test("that is missing ends the connection: those after it are not taken", () => {
     linked2();
     hear("01b\n");
     expect(pump()).toBe("[close GAP]");
@@ -93,7 +93,7 @@ describe("a message from the server", () => {
     expect(pump()).toBe("[b]01\n");
   });
 
-  test("whose ack was lost is told with the next hello, and does not come again", () => {
+  test("whose ack was lost is acknowledged by the next hello, and does not come again", () => {
     linked2();
     hear("00a\n");
     expect(pump(CAN_RECEIVE)).toBe("[a]");
@@ -105,7 +105,7 @@ describe("a message from the server", () => {
     expect(pump()).toBe("\n");
   });
 
-  test("may say the same as the one before it: no text makes a repeat", () => {
+  test("may have the same text as the one before it: it is not a repeat", () => {
     linked2();
     hear("00on\n01on\n02on\n");
     expect(pump()).toBe("[on][on][on]02\n");
@@ -117,7 +117,7 @@ describe("a message from the server", () => {
     expect(pump()).toBe("[on]03\n");
   });
 
-  test("that was withdrawn is counted and acknowledged, and not shown", () => {
+  test("that was withdrawn is counted and acknowledged, but not shown", () => {
     linked2();
     hear("00\0\n");
     expect(pump()).toBe("00\n");
@@ -127,7 +127,7 @@ describe("a message from the server", () => {
     expect(get(RX_NEXT)).toBe(5);
   });
 
-  test("that was withdrawn waits behind others for the application", () => {
+  test("that was withdrawn waits behind others for the application to take them", () => {
     linked2();
     hear("00a\n01\0\n");
     expect(pump(CAN_SEND)).toBe("");
@@ -138,7 +138,7 @@ describe("a message from the server", () => {
 });
 
 describe("our credit", () => {
-  test("in bytes is what the hello says, and it all fits, with the acks behind it", () => {
+  test("in bytes is as in the hello, and that much fits, with the acks behind it", () => {
     const sizes = [248, 249, 300, 371, 372, 1000];
     for (let i = 0; i < sizes.length; i++) {
       for (let length = 1; length <= 121; length += 5) {
@@ -173,7 +173,7 @@ describe("our credit", () => {
     }
   });
 
-  test("used up and given back for ever stops nothing", () => {
+  test("can be used up and given back for ever", () => {
     linked2();
     const credit = get(BYTES);
     let unacked: i32[] = [];
@@ -228,7 +228,7 @@ describe("a message without qos in dialect 2", () => {
     expect(get(TX_FIRST)).toBe(2);
   });
 
-  test("is withdrawn by the end of its connection: its number goes out, its text does not", () => {
+  test("is withdrawn by the end of its connection: its number is sent, its text is not", () => {
     linked2();
     say("a");
     say("bcd", 0);
@@ -239,7 +239,7 @@ describe("a message without qos in dialect 2", () => {
     expect(get(TX_FIRST)).toBe(3);
   });
 
-  test("is withdrawn whole, wherever its characters end", () => {
+  test("is withdrawn whole, whatever its characters", () => {
     linked2();
     say("é€😀", 0);
     pump();
@@ -273,7 +273,7 @@ describe("a message without qos in dialect 2", () => {
     expect(again(1)).toBe("\n01b\n");
   });
 
-  test("is withdrawn once, and what is behind it stays what it is", () => {
+  test("is withdrawn once, and those after it stay as they are", () => {
     linked2();
     say("a");
     say("long\0enough", 0);
@@ -289,7 +289,7 @@ describe("a message without qos in dialect 2", () => {
     expect(intact()).toBe(true);
   });
 
-  test("is counted as any other by many lost connections", () => {
+  test("keeps its number through many lost connections", () => {
     linked2();
     say("ab", 0);
     for (let i = 0; i < 5; i++) expect(again(0)).toBe("\n00\0\n");
@@ -298,7 +298,7 @@ describe("a message without qos in dialect 2", () => {
     expect(pump()).toBe("01c\n");
   });
 
-  test("is refused when too many went out and no ack came at all", () => {
+  test("is refused when too many were sent and no ack came at all", () => {
     defaults2();
     set(WINDOW, 64);
     set(OUTBOX, 1000);
@@ -333,7 +333,7 @@ describe("faults in dialect 2", () => {
     expect(pass(1, CAN_RECEIVE).startsWith("[close S")).toBe(true);
   });
 
-  test("a hello on the way, or the other lines of a greeting, end the connection", () => {
+  test("a hello, or another line of a greeting, ends the connection", () => {
     linked2();
     hear(helloText());
     expect(pump()).toBe("[close BAD_LINE]");
@@ -342,7 +342,7 @@ describe("faults in dialect 2", () => {
     expect(pump()).toBe("[close BAD_LINE]");
   });
 
-  test("take nothing along that was taken before", () => {
+  test("lose no message that was taken before", () => {
     linked2();
     hear("00a\n");
     expect(pump()).toBe("[a]00\n");
@@ -353,7 +353,7 @@ describe("faults in dialect 2", () => {
     expect(get(RX_NEXT)).toBe(1);
   });
 
-  test("a line cut anywhere is none", () => {
+  test("a line cut anywhere is not taken", () => {
     const line = "00text\n";
     for (let at = 1; at < line.length; at++) {
       linked2();
@@ -366,8 +366,8 @@ describe("faults in dialect 2", () => {
     }
   });
 
-  test("at any byte of a session leave nothing lost and nothing doubled", () => {
-    // The server says this, and is lost after so many bytes of it; the next connection goes on.
+  test("at any byte of a session lose nothing and double nothing", () => {
+    // The server sends this, and the connection is lost after `at` bytes; the next one goes on.
     const session = new Welcome().sent + "00a\n00\n01\0\n01\n02b\n\n";
     for (let at = 0; at <= session.length; at++) {
       defaults2();
@@ -399,7 +399,7 @@ describe("faults in dialect 2", () => {
 });
 
 describe("a boot in dialect 2", () => {
-  test("forgets what was written, and remembers how far the other stream was taken", () => {
+  test("forgets what was written, and keeps the position in the server's stream", () => {
     linked2();
     say("lost");
     hear("00a\n01b\n");
@@ -411,7 +411,7 @@ describe("a boot in dialect 2", () => {
     expect(get(RX_NEXT)).toBe(2);
   });
 
-  test("with a position of another server's stream starts that one from its beginning", () => {
+  test("with a position in another server's stream starts the new one from its beginning", () => {
     defaults2();
     set(RX_EPOCH, PEER + 5);
     set(RX_NEXT, 1000);

@@ -2,7 +2,7 @@ import {
   boot, defaults, hear, hex, linked, lose, pump, RECENT, set, time, up,
 } from "./harness";
 
-/** What a line brings to the application; its ack is expected in any case. */
+/** What the application gets from a line, which must be acknowledged in any case. */
 function brings(line: string): string {
   hear(line + "\n");
   const log = pump();
@@ -33,13 +33,13 @@ describe("a repeat", () => {
     expect(brings("01text")).toBe("");
   });
 
-  test("is known while the first is still in the inbox", () => {
+  test("is recognised while the first is still in the inbox", () => {
     linked();
     hear("01text\n01text\n02more\n01text\n");
     expect(pump()).toBe("[text][more]01\n01\n02\n01\n");
   });
 
-  test("is known behind newer messages, as many as are remembered", () => {
+  test("is recognised after as many newer messages as are remembered", () => {
     linked(); // 8
     expect(brings("01text")).toBe("[text]");
     for (let n = 2; n <= 8; n++) expect(brings(hex(n) + "text")).toBe("[text]");
@@ -47,21 +47,21 @@ describe("a repeat", () => {
     for (let n = 1; n <= 8; n++) expect(brings(hex(n) + "text")).toBe("");
   });
 
-  test("is no longer known behind more newer messages than that", () => {
+  test("is not recognised after more newer messages than that", () => {
     linked();
     expect(brings("01text")).toBe("[text]");
     for (let n = 2; n <= 9; n++) expect(brings(hex(n) + "text")).toBe("[text]");
     expect(brings("01text")).toBe("[text]");
   });
 
-  test("is no longer known behind messages that never came, either", () => {
+  test("is not recognised after as many lost messages, either", () => {
     linked();
     expect(brings("01text")).toBe("[text]");
     expect(brings("0atext")).toBe("[text]"); // eight between them were lost
     expect(brings("01text")).toBe("[text]");
   });
 
-  test("is known though another message was overtaken", () => {
+  test("is recognised even if another message was overtaken", () => {
     linked();
     expect(brings("01text")).toBe("[text]");
     expect(brings("03text")).toBe("[text]");
@@ -69,7 +69,7 @@ describe("a repeat", () => {
     expect(brings("01text")).toBe("");
   });
 
-  test("does not use up the memory for others", () => {
+  test("uses no memory that others need", () => {
     linked();
     expect(brings("01text")).toBe("[text]");
     for (let i = 0; i < 50; i++) expect(brings("01text")).toBe("");
@@ -80,7 +80,7 @@ describe("a repeat", () => {
     expect(brings("01text")).toBe("");
   });
 
-  test("is told from the same text when the ids have come round", () => {
+  test("is told from a new message with the same text when the ids have wrapped", () => {
     defaults();
     set(RECENT, 223);
     boot();
@@ -89,7 +89,7 @@ describe("a repeat", () => {
     for (let n = 0; n < 1000; n++) expect(brings(hex(n % 255 + 1) + "text")).toBe("[text]");
   });
 
-  test("is known at the end of the longest memory", () => {
+  test("is recognised at the end of the longest memory", () => {
     defaults();
     set(RECENT, 223);
     boot();
@@ -99,7 +99,7 @@ describe("a repeat", () => {
     for (let n = 1; n <= 223; n++) expect(brings(hex(n) + "text")).toBe("");
   });
 
-  test("with a memory of one is known at once only", () => {
+  test("is recognised only directly after the first, with a memory of one", () => {
     defaults();
     set(RECENT, 1);
     boot();
@@ -136,7 +136,7 @@ describe("id 00", () => {
     expect(brings("00boot")).toBe("");
     expect(brings("01more")).toBe("[more]");
     expect(brings("00boot")).toBe("");
-    expect(brings("01more")).toBe("", "nothing was forgotten by that");
+    expect(brings("01more")).toBe("", "this has not cleared the memory");
   });
 
   test("again on a new connection with nothing newer is a repeat", () => {
@@ -149,7 +149,7 @@ describe("id 00", () => {
     expect(brings("01more")).toBe("[more]");
   });
 
-  test("again on a new connection after something newer is another boot", () => {
+  test("again on a new connection after a newer message is another boot", () => {
     linked();
     expect(brings("00boot")).toBe("[boot]");
     expect(brings("01more")).toBe("[more]");
@@ -159,7 +159,7 @@ describe("id 00", () => {
     expect(brings("01more")).toBe("");
   });
 
-  test("with another text is another boot, also with nothing newer", () => {
+  test("with another text is another boot, even with nothing newer", () => {
     linked();
     expect(brings("00boot")).toBe("[boot]");
     reconnect();
@@ -174,7 +174,7 @@ describe("id 00", () => {
     expect(brings("05text")).toBe("[text]");
   });
 
-  test("after a boot of ours is taken as it comes", () => {
+  test("after our own boot is taken as it comes", () => {
     linked();
     expect(brings("00boot")).toBe("[boot]");
     boot(time());

@@ -5,7 +5,7 @@ import {
 } from "./harness";
 
 describe("a position", () => {
-  test("says what the server has: that leaves the outbox", () => {
+  test("tells which messages the server has: these leave the outbox", () => {
     for (let have = 0; have <= 3; have++) {
       defaults2();
       boot();
@@ -19,7 +19,7 @@ describe("a position", () => {
     }
   });
 
-  test("tells both where to go on after a connection was lost", () => {
+  test("tells both ends where to resume after a lost connection", () => {
     linked2();
     say("a");
     say("b");
@@ -41,7 +41,7 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(3);
   });
 
-  test("beyond what was ever sent ends the connection", () => {
+  test("beyond our last message ends the connection", () => {
     defaults2();
     boot();
     say("a");
@@ -53,7 +53,7 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(0);
   });
 
-  test("beyond what was ever sent ends the connection, however much was acknowledged before", () => {
+  test("beyond our last message ends the connection, however many were acknowledged before", () => {
     linked2();
     say("a");
     say("b");
@@ -69,7 +69,7 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(2);
   });
 
-  test("ahead of ours is where the server goes on: it has forgotten what lies between", () => {
+  test("of the server's oldest message ahead of ours is taken over: it has forgotten those between", () => {
     linked2();
     hear("00in\n");
     pump();
@@ -83,7 +83,7 @@ describe("a position", () => {
     expect(pump()).toBe("[in]05\n");
   });
 
-  test("before what was acknowledged ends the connection", () => {
+  test("before the last acknowledged message ends the connection", () => {
     linked2();
     say("a");
     say("b");
@@ -98,7 +98,7 @@ describe("a position", () => {
     expect(get(TX_FIRST)).toBe(2);
   });
 
-  test("that cannot be makes our stream another one, or it would be said for ever", () => {
+  test("that is impossible makes us begin a new stream, or the server would repeat it for ever", () => {
     defaults2();
     boot();
     say("a");
@@ -126,7 +126,7 @@ describe("a position", () => {
     expect(answerTo(welcome.sent)).toBe("[close BAD_POSITION]");
   });
 
-  test("in a stream of the server's that is new to us is taken over", () => {
+  test("in a server's stream that is new to us is taken over", () => {
     const welcome = new Welcome();
     welcome.txFirst = 0x1fe;
     expect(answerTo(welcome.sent)).toBe("\n");
@@ -152,7 +152,7 @@ describe("a position", () => {
     expect(pump()).toBe("[a]00\n");
   });
 
-  test("of ours in a stream that we know stays, if the server says less", () => {
+  test("of ours in a known stream stays if the server's is smaller", () => {
     linked2();
     hear("00a\n01b\n");
     pump();
@@ -163,7 +163,7 @@ describe("a position", () => {
     expect(pump()).toBe("[c]02\n");
   });
 
-  test("of ours moves on, if the server holds only newer ones", () => {
+  test("of ours moves on if the server has only newer messages", () => {
     linked2();
     hear("00a\n");
     pump();
@@ -174,7 +174,7 @@ describe("a position", () => {
     expect(get(RX_NEXT)).toBe(5);
   });
 
-  test("is compared across the end of the numbers", () => {
+  test("is compared correctly when numbers wrap", () => {
     for (let next = -3; next <= 3; next++) {
       for (let first = -3; first <= 3; first++) {
         defaults2();
@@ -189,11 +189,11 @@ describe("a position", () => {
     }
   });
 
-  test("that outlived a reset is gone on from", () => {
+  test("that survived a reset is resumed from", () => {
     linked2();
     hear("00a\n01b\n");
     expect(pump()).toBe("[a][b]01\n");
-    set(TX_EPOCH, EPOCH + 1); // what we had written is lost, so the stream is another
+    set(TX_EPOCH, EPOCH + 1); // our messages are lost, so the stream is a new one
     boot();
     expect(greet().substr(3, 32)).toBe(word(EPOCH + 1) + word(0) + word(PEER) + word(2));
     const welcome = new Welcome();
@@ -203,7 +203,7 @@ describe("a position", () => {
     expect(pump()).toBe("[c]02\n");
   });
 
-  test("that was lost with a reset is said to be none", () => {
+  test("that was lost in a reset is sent as none", () => {
     linked2();
     hear("00a\n");
     pump();
@@ -214,7 +214,7 @@ describe("a position", () => {
     expect(greet().substr(19, 16)).toBe(word(0) + word(0));
   });
 
-  test("changes only with a welcome that holds", () => {
+  test("changes only with a valid welcome", () => {
     const welcome = new Welcome();
     welcome.txFirst = 9;
     welcome.rxNext = 1;
@@ -246,7 +246,7 @@ describe("a proof", () => {
     }
   });
 
-  test("with any digit wrong is wrong, and ours is not shown", () => {
+  test("with any wrong digit is refused, and ours is not sent", () => {
     for (let at = 91; at < 91 + 32; at++) {
       const welcome = withSuite(2).proven(withKey());
       hear(changed(welcome, at, welcome.charAt(at) == "0" ? "1" : "0"));
@@ -255,7 +255,7 @@ describe("a proof", () => {
     }
   });
 
-  test("in other characters is wrong", () => {
+  test("with other characters is refused", () => {
     const others = ["g", "A", "F", " ", "\0", "/", ":", "`", "\x7f"];
     for (let i = 0; i < others.length; i++) {
       const welcome = withSuite(2).proven(withKey());
@@ -264,8 +264,8 @@ describe("a proof", () => {
     }
   });
 
-  test("holds for all that was said", () => {
-    // The suite and the kind are looked at before: a change of them is a bad greeting.
+  test("covers everything that was said", () => {
+    // Suite and kind are checked first: a change of them is a bad greeting.
     for (let at = 3; at < 91; at++) {
       const welcome = withSuite(2).proven(withKey());
       if (at >= 35 && at < 59) continue; // window, bytes and line may be impossible then
@@ -275,7 +275,7 @@ describe("a proof", () => {
     }
   });
 
-  test("for an earlier hello is wrong: a welcome cannot be replayed", () => {
+  test("for an earlier hello is refused: a welcome cannot be replayed", () => {
     const welcome = withSuite(2).proven(withKey());
     hear(welcome);
     pump();
@@ -285,7 +285,7 @@ describe("a proof", () => {
     expect(pump()).toBe("[close BAD_PROOF]");
   });
 
-  test("of ours sent back to us is wrong", () => {
+  test("of ours sent back to us is refused", () => {
     const hello = withKey();
     const welcome = withSuite(2).proven(hello);
     hear(welcome);
@@ -308,7 +308,7 @@ describe("a proof", () => {
     expect(pump()).toBe("[close BAD_GREETING]", "a server without the key says suite 00");
   });
 
-  test("is told by a device to nobody who does not ask", () => {
+  test("is not sent to a server that does not ask", () => {
     defaults2();
     boot();
     const hello = greet();
@@ -316,7 +316,7 @@ describe("a proof", () => {
     expect(pump()).toBe("[close BAD_GREETING]");
   });
 
-  test("of a proven server does not make its position possible", () => {
+  test("does not make an impossible position acceptable", () => {
     const hello = withKey();
     const welcome = withSuite(2);
     welcome.rxNext = 1;
@@ -324,7 +324,7 @@ describe("a proof", () => {
     expect(pump()).toBe("[close BAD_POSITION]");
   });
 
-  test("goes out when the socket takes it", () => {
+  test("is sent when the socket takes it", () => {
     const hello = withKey();
     const welcome = withSuite(2).proven(hello);
     hear(welcome);
@@ -335,7 +335,7 @@ describe("a proof", () => {
 });
 
 describe("a refusal", () => {
-  test("is told with its code", () => {
+  test("is reported with its code", () => {
     for (let code = 1; code <= 6; code++) {
       expect(answerTo("\x040" + code.toString() + "\n")).toBe(
         "[close REFUSED " + code.toString() + "]",
@@ -344,7 +344,7 @@ describe("a refusal", () => {
     }
   });
 
-  test("with a code that nobody knows, or with none, is one nevertheless", () => {
+  test("with an unknown code, or without one, is still a refusal", () => {
     expect(answerTo("\x043f\n")).toBe("[close REFUSED 63]");
     expect(answerTo("\x0408\n")).toBe("[close REFUSED 8]");
     expect(answerTo("\x04\n").startsWith("[close REFUSED ")).toBe(true);
@@ -375,7 +375,7 @@ describe("a refusal", () => {
     expect(welcomed()).toBe("\n00a\n");
   });
 
-  test("is one whenever it comes: of a proof, of what came behind it, of a key that was taken away", () => {
+  test("is recognised at any time: of a proof, of later lines, when a key is removed", () => {
     linked2();
     say("a");
     pump();
@@ -387,7 +387,7 @@ describe("a refusal", () => {
     expect(pump()).toBe("[close REFUSED 1]");
   });
 
-  test("is none in dialect 1, nor inside a line", () => {
+  test("is not recognised in dialect 1, nor inside a line", () => {
     linked();
     hear("\x0402\n");
     expect(pump()).toBe("[close BAD_LINE]");
@@ -398,7 +398,7 @@ describe("a refusal", () => {
 });
 
 describe("the pause before the next attempt", () => {
-  test("is long after what a person must put right, at most four timeouts and at least half of that", () => {
+  test("is long after a fault that only a person can fix: at most four timeouts, at least half of that", () => {
     const lines = ["\x0401\n", "\x0402\n", "\x0406\n", "\n", new Welcome().text + "0\n"];
     for (let i = 0; i < lines.length; i++) {
       answerTo(lines[i]);
@@ -439,7 +439,7 @@ describe("the pause before the next attempt", () => {
     expect(get(WAIT)).toBeGreaterThanOrEqual(4000);
   });
 
-  test("is short after what may be better in a moment", () => {
+  test("is short after a fault that may pass", () => {
     const welcome = new Welcome();
     welcome.rxNext = 9;
     answerTo(welcome.sent);

@@ -6,7 +6,7 @@ import {
 import { room, take } from "../core";
 
 describe("a message of ours in dialect 2", () => {
-  test("carries the low byte of its number, 00 to ff again and again", () => {
+  test("has the low byte of its number as id, 00 to ff again and again", () => {
     linked2();
     for (let n = 0; n < 600; n++) {
       expect(say("text")).toBe(true);
@@ -16,7 +16,7 @@ describe("a message of ours in dialect 2", () => {
     }
   });
 
-  test("with 00 goes like any other, not alone", () => {
+  test("with id 00 is sent like any other, not alone", () => {
     linked2();
     say("a");
     say("b");
@@ -24,7 +24,7 @@ describe("a message of ours in dialect 2", () => {
     expect(pump()).toBe("00a\n01b\n02c\n");
   });
 
-  test("has a number that comes round after 2^32", () => {
+  test("has a number that wraps at 2^32", () => {
     defaults2();
     boot();
     set(TX_FIRST, -3);
@@ -54,7 +54,7 @@ describe("a message of ours in dialect 2", () => {
     expect(get(TX_FIRST)).toBe(1);
   });
 
-  test("goes out again on the next connection, if the server does not have it, with those behind it", () => {
+  test("is sent again on the next connection if the server does not have it, with those after it", () => {
     linked2();
     say("a");
     say("b");
@@ -65,7 +65,7 @@ describe("a message of ours in dialect 2", () => {
     expect(again(3)).toBe("\n");
   });
 
-  test("cut by the end of its connection goes out whole on the next", () => {
+  test("cut by the end of its connection is sent whole on the next", () => {
     linked2();
     say("a");
     say("b");
@@ -102,8 +102,8 @@ describe("a message of ours in dialect 2", () => {
   });
 });
 
-describe("a boot in the middle of everything", () => {
-  test("forgets what was written, on offer, sent and heard, and keeps the position", () => {
+describe("a boot at any moment", () => {
+  test("forgets messages written, offered, sent and received, and keeps the position", () => {
     linked2();
     hear("00taken\n");
     say("a");
@@ -129,7 +129,7 @@ describe("a boot in the middle of everything", () => {
     expect(pump()).toBe("[next]01\n");
   });
 
-  test("forgets failed attempts: the next one is at once", () => {
+  test("forgets failed attempts: the next one comes at once", () => {
     defaults2();
     boot();
     for (let i = 0; i < 5; i++) {
@@ -146,7 +146,7 @@ describe("a boot in the middle of everything", () => {
 });
 
 describe("the server's credit", () => {
-  test("of so many messages is never exceeded", () => {
+  test("in messages is never exceeded", () => {
     for (let window = 1; window <= 64; window++) {
       linkedTo(window, 4000, 512);
       for (let n = 0; n < 64; n++) expect(say("x")).toBe(true);
@@ -163,7 +163,7 @@ describe("the server's credit", () => {
     }
   });
 
-  test("of so many messages goes on across 256 and 2^32", () => {
+  test("in messages works when numbers wrap at 256 and 2^32", () => {
     defaults2();
     boot();
     set(TX_FIRST, -2);
@@ -183,7 +183,7 @@ describe("the server's credit", () => {
     expect(pump()).toBe("01d\n");
   });
 
-  test("of so many bytes is never exceeded", () => {
+  test("in bytes is never exceeded", () => {
     linkedTo(64, 103, 100);
     let unread = "";
     let acked = 0;
@@ -201,7 +201,7 @@ describe("the server's credit", () => {
     expect(acked).toBeGreaterThan(100);
   });
 
-  test("of so many bytes lets any single message through", () => {
+  test("in bytes lets any single message through", () => {
     linkedTo(64, 103, 100);
     say(text(100));
     say("x");
@@ -210,7 +210,7 @@ describe("the server's credit", () => {
     expect(pump()).toBe("01x\n");
   });
 
-  test("is what the newest welcome says", () => {
+  test("is that of the newest welcome", () => {
     linkedTo(1, 4000, 512);
     say("a");
     say("b");
@@ -221,7 +221,7 @@ describe("the server's credit", () => {
     expect(welcomed(welcome)).toBe("\n00a\n01b\n");
   });
 
-  test("counts messages without qos too", () => {
+  test("counts messages without qos, too", () => {
     linkedTo(2, 4000, 512);
     expect(say("a", 0)).toBe(true);
     expect(say("b", 0)).toBe(true);
@@ -241,7 +241,7 @@ describe("the server's credit", () => {
     expect(pass(500)).toBe("\n");
   });
 
-  test("of shorter lines than before withdraws what waits and does not fit them", () => {
+  test("with a shorter line than before withdraws waiting messages that are longer", () => {
     linkedTo(64, 4000, 121);
     expect(say(text(60))).toBe(true);
     expect(say(text(61))).toBe(true);
@@ -265,7 +265,7 @@ describe("the server's credit", () => {
     expect(intact()).toBe(true);
   });
 
-  test("of shorter lines withdraws nothing that has arrived, and for good", () => {
+  test("with a shorter line withdraws for good, but nothing that has arrived", () => {
     linkedTo(64, 4000, 121);
     say(text(100));
     say(text(101));
@@ -281,7 +281,7 @@ describe("the server's credit", () => {
     expect(welcomed(welcome)).toBe("\n01\0\n");
   });
 
-  test("of shorter lines that was not proved withdraws nothing", () => {
+  test("with a shorter line withdraws nothing without a proof", () => {
     defaults2();
     set(SUITE, 2);
     boot();
@@ -299,7 +299,7 @@ describe("the server's credit", () => {
     expect(pump().endsWith("00" + text(100) + "\n")).toBe(true);
   });
 
-  test("of shorter lines that was not proved refuses nothing at its writer, nor does a malformed one", () => {
+  test("with a shorter line refuses no writer without a proof, or if it is malformed", () => {
     const forged = new Welcome();
     forged.line = 1;
     answerTo(changed(forged.sent, 3, "g"));
@@ -315,7 +315,7 @@ describe("the server's credit", () => {
     expect(room(2)).not.toBe(0);
   });
 
-  test("of longer lines that was not proved has nothing accepted that the server does not take", () => {
+  test("with a longer line allows no longer messages without a proof", () => {
     const honest = withSuite(2);
     honest.line = 60;
     hear(honest.proven(withKey()));
@@ -328,7 +328,7 @@ describe("the server's credit", () => {
     expect(room(60)).not.toBe(0);
   });
 
-  test("of lines as long as numbers go withdraws nothing", () => {
+  test("with the longest possible line withdraws nothing", () => {
     linkedTo(64, -1, -4);
     say(text(100));
     pump();
@@ -339,7 +339,7 @@ describe("the server's credit", () => {
     expect(welcomed(welcome)).toBe("\n00" + text(100) + "\n");
   });
 
-  test("of shorter lines refuses what does not fit them, at its writer", () => {
+  test("with a shorter line refuses longer messages when they are written", () => {
     linkedTo(64, 103, 100);
     expect(room(101)).toBe(0);
     expect(say(text(101))).toBe(false);
@@ -348,7 +348,7 @@ describe("the server's credit", () => {
 });
 
 describe("an ack in dialect 2", () => {
-  test("stands for all before it", () => {
+  test("covers all messages before it", () => {
     linked2();
     for (let n = 0; n < 5; n++) say("x");
     pump();
@@ -358,7 +358,7 @@ describe("an ack in dialect 2", () => {
     expect(get(TX_FIRST)).toBe(5);
   });
 
-  test("that comes again says nothing new", () => {
+  test("that comes again changes nothing", () => {
     linked2();
     say("a");
     say("b");
@@ -369,7 +369,7 @@ describe("an ack in dialect 2", () => {
     expect(get(STATE)).toBe(UP);
   });
 
-  test("for what was never sent ends the connection, and acknowledges nothing", () => {
+  test("for a message that was never sent ends the connection, and acknowledges nothing", () => {
     linked2();
     say("a");
     say("b");
@@ -404,7 +404,7 @@ describe("an ack in dialect 2", () => {
     expect(pump()).toBe("[close BAD_POSITION]");
   });
 
-  test("for what waits for a blocked socket ends the connection", () => {
+  test("for a message that waits for a blocked socket ends the connection", () => {
     linked2();
     say("a");
     say("b");
@@ -415,7 +415,7 @@ describe("an ack in dialect 2", () => {
     expect(get(TX_FIRST)).toBe(0);
   });
 
-  test("for what waits for credit ends the connection", () => {
+  test("for a message that waits for credit ends the connection", () => {
     linkedTo(1, 4000, 512);
     say("a");
     say("b");
@@ -424,7 +424,7 @@ describe("an ack in dialect 2", () => {
     expect(pump()).toBe("[close BAD_POSITION]");
   });
 
-  test("of a full window is told from one of another", () => {
+  test("of a full window is not confused with the next window's", () => {
     defaults2();
     set(WINDOW, 64);
     set(OUTBOX, 64 * 8);

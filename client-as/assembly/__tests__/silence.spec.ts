@@ -6,7 +6,7 @@ import {
 import { take } from "../core";
 
 describe("keepalives", () => {
-  test("go out every quarter of the timeout while nothing else does", () => {
+  test("are sent every quarter of the timeout while nothing else is", () => {
     linked();
     expect(pass(499)).toBe("");
     expect(pass(1)).toBe("\n");
@@ -35,13 +35,13 @@ describe("keepalives", () => {
     expect(pass(1)).toBe("\n");
   });
 
-  test("one goes out, not many, after the socket was blocked", () => {
+  test("are sent once, not many times, after the socket was blocked", () => {
     linked();
     expect(pass(1900, CAN_RECEIVE)).toBe("");
     expect(pump()).toBe("\n");
   });
 
-  test("come at a quarter of any timeout", () => {
+  test("are sent at a quarter of any timeout", () => {
     for (let timeout = 100; timeout <= 1000000; timeout *= 10) {
       defaults();
       set(TIMEOUT, timeout);
@@ -91,14 +91,14 @@ describe("silence", () => {
     expect(step()).toBe(CLOSE);
   });
 
-  test("noticed late is still noticed", () => {
+  test("is noticed even if late", () => {
     linked();
     later(100000);
     expect(step()).toBe(CLOSE);
     expect(get(REASON)).toBe(4);
   });
 
-  test("does not keep messages from the application that came before it", () => {
+  test("does not withhold messages that came before it from the application", () => {
     linked();
     hear("01last words\n");
     pump(CAN_SEND);
@@ -123,7 +123,7 @@ describe("silence", () => {
     expect(pass(1)).toBe("[close SILENT][connect]");
   });
 
-  test("keepalives go out while the inbox is full", () => {
+  test("does not stop keepalives while the inbox is full", () => {
     linked();
     hearSome(hearSome("01aaaaaaaaaaaaaaaaaaaa\n02bbbbbbbbbbbbbbbbbbbb\n03cccccccccccccc"));
     expect(get(RX_ROOM)).toBe(0);
@@ -154,7 +154,7 @@ describe("a socket that takes nothing", () => {
     expect(get(STATE)).toBe(UP);
   });
 
-  test("is noticed before the greeting too", () => {
+  test("is noticed before the greeting, too", () => {
     fresh();
     pump();
     open();
@@ -165,7 +165,7 @@ describe("a socket that takes nothing", () => {
     expect(get(REASON)).toBe(5);
   });
 
-  test("is noticed though the other end is heard", () => {
+  test("is noticed even if the other end is heard", () => {
     linked();
     for (let i = 0; i < 19; i++) {
       expect(pass(100, CAN_RECEIVE)).toBe("");
@@ -176,7 +176,7 @@ describe("a socket that takes nothing", () => {
     expect(get(REASON)).toBe(5);
   });
 
-  test("still lets messages in", () => {
+  test("does not stop messages from coming in", () => {
     linked();
     hear("01in\n");
     expect(step(CAN_RECEIVE)).toBe(MESSAGE);
@@ -189,7 +189,7 @@ describe("a socket that takes nothing", () => {
 });
 
 describe("the wait until the next poll", () => {
-  test("is until the next keepalive", () => {
+  test("ends at the next keepalive", () => {
     linked();
     expect(get(WAIT)).toBe(500);
     later(123);
@@ -197,13 +197,13 @@ describe("the wait until the next poll", () => {
     expect(get(WAIT)).toBe(377);
   });
 
-  test("is until the silence is too long, if that is sooner", () => {
+  test("ends when the silence is too long, if that is sooner", () => {
     linked();
     pass(1900);
     expect(get(WAIT)).toBe(100);
   });
 
-  test("is until the attempt to connect is given up", () => {
+  test("ends when the attempt to connect is given up", () => {
     fresh();
     pump();
     expect(get(WAIT)).toBe(750);

@@ -1,4 +1,4 @@
-/** Commits batches, each in one transaction, and finds out about those whose outcome it was not told. */
+/** Commits batches, each in one transaction, and finds out the outcome if the connection was lost. */
 import { type Batch, type Change, FencedError, type Work } from "../store.ts";
 import { PostgresExecution } from "./executor.ts";
 import type { StoreHost } from "./host.ts";
@@ -13,10 +13,10 @@ type Refused = ReadonlyMap<Work, unknown>;
 
 const NONE: Refused = new Map();
 
-/** How often a batch is tried that is in the way of others. */
+/** How often a batch is tried that conflicts with others. */
 const ATTEMPTS = 5;
 
-/** Between two attempts to find out, in ms. */
+/** Delay between two attempts to find out, in ms. */
 const PAUSE = 250;
 
 const COMMIT: Asked = { sql: "COMMIT" };
@@ -25,7 +25,7 @@ export class Commits {
   readonly #host: StoreHost;
   readonly #line: Line;
   #gate = 0;
-  #batch = 0; // the last one
+  #batch = 0; // number of the last batch
 
   constructor(host: StoreHost, line: Line) {
     this.#host = host;
@@ -33,8 +33,9 @@ export class Commits {
   }
 
   /**
-   * @returns the works of which something cannot be posted
-   * @throws {FencedError} @throws {Error} the database's, or a connection's; nothing of the batch is in the store
+   * @returns the works whose posts were refused
+   * @throws {FencedError} @throws {Error} the database's, or the connection's; nothing of the batch is in the
+   * store
    */
   async commit(batch: Batch): Promise<Refused> {
     if (batch.execution) return await this.#endExecution(batch);
@@ -49,12 +50,12 @@ export class Commits {
     }
   }
 
-  /** By the connection on which its statements were executed. */
+  /** Commits on the connection that executed its statements. */
   async #endExecution(batch: Batch): Promise<Refused> {
     const execution = batch.execution as PostgresExecution;
     const { wire } = execution;
     try {
-      await this.#line.wire(); // it says that the store is in use
+      await this.#line.wire(); // this connection holds the lock that shows the store is in use
       if (!wire.isOpen) throw new Error("the connection of a transaction was lost");
       const refused = await this.#commit(wire, batch, []);
       execution.end();
@@ -65,11 +66,11 @@ export class Commits {
     }
   }
 
-  /** @param begin Comes first, unless the transaction has begun. In one round trip if nothing is posted. */
+  /** @param begin Comes first, unless the transaction has begun. Takes one round trip if nothing is posted. */
   async #commit(wire: Wire, batch: Batch, begin: readonly Asked[]): Promise<Refused> {
     const { changes } = batch;
     if (batch.works.some(({ statements }) => statements.length > 0)) {
-      throw new Error("statements are executed ahead of their commit");
+      throw new Error("statements must be executed ahead of their commit");
     }
     const works = batch.works.filter(({ posts = [] }) => posts.length > 0);
     if (works.length === 0) return await this.#end(wire, begin, this.#rows(changes(NONE)), NONE);
@@ -94,7 +95,7 @@ export class Commits {
     return rows;
   }
 
-  /** Ends a transaction. @returns `refused`: all of it is safe @throws why nothing of it is in the database */
+  /** Ends a transaction. @returns `refused`: the rest is safe @throws why nothing of it is in the database */
   async #end(
     wire: Wire,
     before: readonly Asked[],
@@ -117,8 +118,8 @@ export class Commits {
   }
 
   /**
-   * Finds out whether a batch is in the database, however long that takes; if it is not by now, it never will be: its
-   * connection may still carry it, but the gate is another one.
+   * Finds out whether a batch is in the database, however long that takes. If it is not there now, it never will be:
+   * its connection may still carry it, but the gate has changed.
    */
   async #isThere(batch: number): Promise<boolean> {
     for (;;) {
@@ -131,7 +132,7 @@ export class Commits {
         if (!row) {
           const sql = "INSERT INTO holdfast_processes (process, gate, batch) VALUES ($1, 0, 0)";
           await wire.ask(sql, [this.#host.process]);
-          throw new Error("the database knew nothing of this server any more");
+          throw new Error("the database has forgotten this server");
         }
         this.#gate = Number(row.gate);
         return Number(row.batch) === batch;
@@ -148,13 +149,13 @@ export class Commits {
     for (const { id, removed } of rows.known.values()) if (removed) devices.delete(id);
   }
 
-  /** Why a batch cannot be in the database: perhaps somebody else has a device. */
+  /** Why a batch cannot be in the database: another server may have a device. */
   async #reason(wire: Wire, error: unknown, rows: Rows): Promise<unknown> {
     if (!wire.isOpen) return error;
     if (isFence(error)) {
       const { rows: [fenced] } = await wire.ask(FENCED, rows.tokens);
       if (fenced) return new FencedError(rows.known.get(Number(fenced.device))!.id);
-      await this.#isThere(NaN); // a process that was away for long was forgotten, with its gate
+      await this.#isThere(NaN); // a process that was away too long was forgotten, with its gate
       return new GateError("the database has another gate for this server", { cause: error });
     }
     if (isTaken(error, "holdfast_devices")) {
@@ -168,10 +169,10 @@ export class Commits {
   }
 }
 
-/** The transaction is right except for its gate. */
+/** The transaction is valid except for its gate. */
 class GateError extends Error {}
 
-/** Whether an error says for certain that its transaction has not been committed. */
+/** Whether an error proves that its transaction was not committed. */
 function isDecided(error: unknown): boolean {
   const code = sqlstate(error);
   return code !== undefined && !isFatal(error) && code !== "40003" && code !== "08007";

@@ -1,20 +1,20 @@
-/** Where a PostgreSQL server is and how it lets us in, as libpq's conventions have it: a URL and the environment. */
+/** Address and credentials of a PostgreSQL server, from a URL and the environment, by libpq's conventions. */
 import { userInfo } from "node:os";
 import { LocalError } from "../../protocol/errors.ts";
 
-/** As libpq's `sslmode`; its "allow" is taken for "prefer". */
+/** libpq's `sslmode`; "allow" is treated as "prefer". */
 export type SslMode = "disable" | "prefer" | "require" | "verify-ca" | "verify-full";
 
-/** One of the addresses at which the database may be. */
+/** A possible address of the database. */
 export interface Host {
   /** A name, an address, or the folder of a Unix socket. */
   readonly host: string;
   readonly port: number;
 }
 
-/** All that is needed to connect. */
+/** Everything needed to connect. */
 export interface ConnInfo {
-  /** To be tried in this order, until one takes changes. */
+  /** Tried in this order, until one accepts writes. */
   readonly hosts: readonly Host[];
   readonly user: string;
   readonly database: string;
@@ -28,11 +28,11 @@ export interface ConnInfo {
   readonly applicationName: string;
   /** libpq's `options`: settings of each session. */
   readonly options: string | undefined;
-  /** Whether the password stands in the URL, where a list of processes may show it. */
+  /** Whether the password is in the URL, where the list of processes may show it. */
   readonly hasPassword: boolean;
-  /** Without the password: for people. */
+  /** The URL without the password, for people. */
   readonly about: string;
-  /** What the database asks for, looked up each time, as its file may change; undefined: there is no password. */
+  /** The password, looked up each time, as its file may change; undefined: there is none. */
   password(at: Host): string | undefined;
 }
 
@@ -48,7 +48,7 @@ const SSL_MODES: Readonly<Record<string, SslMode>> = {
   "verify-full": "verify-full",
 };
 
-/** Parameters of the URL, and the variables that stand in for them. */
+/** Parameters of the URL, and the environment variables that replace them. */
 const PARAMETERS = {
   sslmode: "PGSSLMODE",
   sslrootcert: "PGSSLROOTCERT",
@@ -82,8 +82,8 @@ export function withoutPassword(url: string): string {
 }
 
 /**
- * @param url `postgres://USER@HOST:PORT/DATABASE?sslmode=…`; what it leaves out, the environment says.
- * @throws {LocalError} BAD_ARGUMENT; it never has the password in it
+ * @param url `postgres://USER@HOST:PORT/DATABASE?sslmode=…`; missing parts come from the environment.
+ * @throws {LocalError} BAD_ARGUMENT; never contains the password
  */
 export function parseConnInfo(url: string, env: Env = (name) => Deno.env.get(name)): ConnInfo {
   const about = withoutPassword(url);
@@ -92,18 +92,18 @@ export function parseConnInfo(url: string, env: Env = (name) => Deno.env.get(nam
     try {
       return decodeURIComponent(text);
     } catch {
-      throw bad("a % in a URL stands before two hex digits: write %25 for the sign itself");
+      throw bad("a % in a URL must be followed by two hex digits: write %25 for a % itself");
     }
   };
   const parts = URL_PARTS.exec(url);
-  if (!parts) throw bad("it is no URL such as postgres://USER@HOST:5432/DATABASE");
+  if (!parts) throw bad("it must be a URL such as postgres://USER@HOST:5432/DATABASE");
   const [, credentials = "", authority = "", path = "", query = ""] = parts;
   const given = new Map<Parameter, string>();
   for (const pair of query.split("&").filter((it) => it !== "")) {
     const [name = "", ...rest] = pair.split("=");
     const known = decode(name);
     if (!Object.hasOwn(PARAMETERS, known)) {
-      throw bad(`there is no ${known}, but ${Object.keys(PARAMETERS).join(", ")}`);
+      throw bad(`there is no parameter ${known}; use ${Object.keys(PARAMETERS).join(", ")}`);
     }
     given.set(known as Parameter, decode(rest.join("=")));
   }
@@ -118,13 +118,15 @@ export function parseConnInfo(url: string, env: Env = (name) => Deno.env.get(nam
   const database = of("dbname") || user;
   const mode = of("sslmode") || "prefer";
   const ssl = Object.hasOwn(SSL_MODES, mode) ? SSL_MODES[mode]! : undefined;
-  if (!ssl) throw bad(`sslmode is one of ${Object.keys(SSL_MODES).join(", ")}, not ${mode}`);
+  if (!ssl) throw bad(`sslmode must be one of ${Object.keys(SSL_MODES).join(", ")}, not ${mode}`);
   const wants = of("target_session_attrs") || "read-write";
   if (!["any", "read-write", "primary"].includes(wants)) {
-    throw bad(`a store must be written to: target_session_attrs is read-write, not ${wants}`);
+    throw bad(`a store needs writes: target_session_attrs must be read-write, not ${wants}`);
   }
   const seconds = of("connect_timeout");
-  if (!/^\d*$/.test(seconds)) throw bad(`connect_timeout is a number of seconds, not ${seconds}`);
+  if (!/^\d*$/.test(seconds)) {
+    throw bad(`connect_timeout must be a number of seconds, not ${seconds}`);
+  }
   const hosts = hostsOf(authority === "" ? of("host") : decode(authority), of("port"));
   if (typeof hosts === "string") throw bad(hosts);
   const passfile = of("passfile");
@@ -158,23 +160,23 @@ function systemUser(): string {
   }
 }
 
-/** @returns them, or what is wrong */
+/** @returns the hosts, or what is wrong */
 function hostsOf(list: string, ports: string): Host[] | string {
   const all = (list || "localhost").split(",");
   const port = ports.split(",");
   const hosts: Host[] = [];
   for (const [i, text] of all.entries()) {
     const parts = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::(\d+))?$/.exec(text);
-    if (!parts) return `${text} is no host: an IPv6 address stands in brackets`;
+    if (!parts) return `${text} is not a host: put an IPv6 address in brackets`;
     const [, bracketed, plain, own] = parts;
     const number = Number(own ?? (port[i] || port[0] || 5432));
-    if (!(number >= 1 && number <= 65_535)) return `${text} has no port from 1 to 65535`;
+    if (!(number >= 1 && number <= 65_535)) return `${text} must have a port from 1 to 65535`;
     hosts.push({ host: bracketed ?? (plain || "localhost"), port: number });
   }
   return hosts;
 }
 
-/** A password file of libpq's: HOST:PORT:DATABASE:USER:PASSWORD in each line, * for any, \ before : and \. */
+/** Reads a password file of libpq: HOST:PORT:DATABASE:USER:PASSWORD in each line, * for any, \ before : and \. */
 function fromFile(
   path: string,
   { host, port }: Host,
@@ -184,7 +186,7 @@ function fromFile(
   try {
     const { mode } = Deno.statSync(path);
     if (mode !== null && (mode & 0o77) !== 0) {
-      const message = `the passwords in ${path} can be read by others: chmod 600 ${path}`;
+      const message = `other users can read the passwords in ${path}: chmod 600 ${path}`;
       throw new LocalError("STORE_UNUSABLE", message);
     }
     text = Deno.readTextFileSync(path);

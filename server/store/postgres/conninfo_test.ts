@@ -45,15 +45,15 @@ Deno.test("several hosts, addresses in brackets, and folders of sockets", () => 
 
 Deno.test("what is wrong with a URL is named, without the password", () => {
   const cases: [url: string, about: string][] = [
-    ["postgres:/x", "no URL"],
-    ["postgres://u:secret@h/d?sslmode=maybe", "sslmode is one of"],
-    ["postgres://u:secret@h/d?pool=3", "there is no pool"],
-    ["postgres://u:secret@h:99999/d", "no port"],
+    ["postgres:/x", "must be a URL"],
+    ["postgres://u:secret@h/d?sslmode=maybe", "sslmode must be one of"],
+    ["postgres://u:secret@h/d?pool=3", "there is no parameter pool"],
+    ["postgres://u:secret@h:99999/d", "must have a port"],
     ["postgres://u:secret@::1/d", "in brackets"],
     ["postgres://u:secret@h/d?connect_timeout=soon", "a number of seconds"],
-    ["postgres://u:secret@h/d?target_session_attrs=standby", "must be written to"],
+    ["postgres://u:secret@h/d?target_session_attrs=standby", "a store needs writes"],
     ["postgres://u:secret@h/d%zz", "two hex digits"],
-    ["postgres://h/d?password=secret&x=1", "there is no x"],
+    ["postgres://h/d?password=secret&x=1", "there is no parameter x"],
   ];
   for (const [url, about] of cases) {
     const { code, message } = assertThrows(() => parse(url), LocalError, about, url);

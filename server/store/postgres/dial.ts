@@ -1,17 +1,17 @@
-/** Opens the socket to a PostgreSQL server: TCP or Unix, with TLS as `sslmode` says. */
+/** Opens the socket to a PostgreSQL server: TCP or Unix, with TLS according to `sslmode`. */
 import { connect, isIP, type Socket } from "node:net";
 import { connect as secure, type ConnectionOptions } from "node:tls";
 import { LocalError } from "../../protocol/errors.ts";
 import type { ConnInfo, Host } from "./conninfo.ts";
 
-/** Of PostgreSQL's protocol: asks whether the server speaks TLS; it answers with one letter. */
+/** PostgreSQL's SSLRequest: asks whether the server supports TLS; it answers with one letter. */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const YES = "S".charCodeAt(0);
 
 /**
- * @param signal Gives it up.
- * @throws {LocalError} STORE_UNUSABLE: TLS cannot be as it is wanted
- * @throws {Error} the operating system's
+ * @param signal Cancels it.
+ * @throws {LocalError} STORE_UNUSABLE: TLS is not available as required
+ * @throws {Error} from the system
  */
 export async function dial(info: ConnInfo, at: Host, signal: AbortSignal): Promise<Socket> {
   const isUnix = at.host.startsWith("/");
@@ -28,7 +28,7 @@ export async function dial(info: ConnInfo, at: Host, signal: AbortSignal): Promi
     const answer = await happens<Uint8Array>(socket, "data");
     if (answer[0] !== YES) {
       if (info.ssl === "prefer") return socket;
-      throw unusable(info, `the database speaks no TLS, and sslmode is ${info.ssl}`);
+      throw unusable(info, `the database does not support TLS, but sslmode is ${info.ssl}`);
     }
     open = secure({ socket, ...tlsOptions(info, at) });
     await happens(open, "secureConnect");
@@ -43,7 +43,7 @@ export async function dial(info: ConnInfo, at: Host, signal: AbortSignal): Promi
   }
 }
 
-/** Waits for an event of a socket. @throws {Error} it has ended before */
+/** Waits for an event of a socket. @throws {Error} it ended before */
 function happens<T = void>(socket: Socket, event: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const done = (value: T) => {
@@ -69,10 +69,10 @@ function tlsOptions(info: ConnInfo, { host }: Host): ConnectionOptions {
     }
   };
   const root = rootCert ?? defaultRoot();
-  // As libpq has it: a root makes "require" check who signed the certificate.
+  // As in libpq, a root certificate makes "require" verify who signed the server's certificate.
   const verifies = ssl.startsWith("verify") || (ssl === "require" && rootCert !== undefined);
   return {
-    host, // which the certificate must be for: an address has no servername
+    host, // the certificate must be for it: an IP address has no servername
     ...(isIP(host) === 0 && { servername: host }),
     rejectUnauthorized: verifies,
     ...(verifies && root !== undefined && root !== "system" && { ca: read(root) }),

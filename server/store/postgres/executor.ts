@@ -1,6 +1,6 @@
 /**
- * Executes works of applications ahead of their commit, each group on a connection of its own, whose transaction stays
- * open until a commit ends it. No row of the store's is locked meanwhile, but for the posts at the end: they keep the
+ * Executes works of applications ahead of their commit, each group on its own connection, whose transaction stays open
+ * until a commit ends it. Meanwhile it locks no row of the store, except for the posts at the end: they keep the
  * devices that they are for from being forgotten.
  */
 import { LocalError } from "../../protocol/errors.ts";
@@ -12,10 +12,10 @@ import { isConflict, isFatal, isTrouble } from "./sqlstate.ts";
 import type { Wire } from "./wire.ts";
 import { BEGIN, post, statementsOf } from "./works.ts";
 
-/** How often works are tried that are in the way of others. */
+/** How often works are tried that conflict with others. */
 const ATTEMPTS = 5;
 
-/** What is checked when the transaction ends would hold up the commit, and could be nobody's fault there. */
+/** Deferred constraints would be checked at the commit, where they would hold it up and no work could be blamed. */
 const IMMEDIATE: Asked = { sql: "SET CONSTRAINTS ALL IMMEDIATE" };
 
 const ROLLBACK = "ROLLBACK";
@@ -23,7 +23,7 @@ const ROLLBACK = "ROLLBACK";
 /** Why works could not be executed. */
 interface Failure {
   readonly error: unknown;
-  /** Whose statement has failed; undefined: that of none, or nobody knows. */
+  /** The work whose statement has failed; undefined: none, or it is unknown. */
   readonly work: Work | undefined;
 }
 
@@ -31,7 +31,7 @@ export class PostgresExecution implements Execution {
   #isOver = false;
   readonly #ended: () => void;
 
-  /** @param ended Told that its connection is free. */
+  /** @param ended Called when its connection is free. */
   constructor(
     readonly wire: Wire,
     readonly works: readonly Work[],
@@ -44,7 +44,7 @@ export class PostgresExecution implements Execution {
 
   giveUp(): void {
     if (this.#isOver) return;
-    this.wire.ask(ROLLBACK).catch(() => {}); // it has broken, and its transaction with it
+    this.wire.ask(ROLLBACK).catch(() => {}); // if the connection is broken, its transaction has ended
     this.end();
   }
 
@@ -68,7 +68,7 @@ export class Executor {
     this.#free = this.#lines.toReversed();
   }
 
-  /** @throws {Error} the database's trouble, or the connection's: nothing has happened */
+  /** @throws {Error} from the database or the connection: nothing has happened */
   async execute(works: readonly Work[]): Promise<PostgresExecution> {
     const line = this.#free.pop();
     if (!line) throw new Error(`more than ${MOST_EXECUTIONS} transactions at a time`);
@@ -83,7 +83,7 @@ export class Executor {
     }
   }
 
-  /** @param refused Takes those that cannot be executed. @returns those that are executed */
+  /** @param refused Collects works that cannot be executed. @returns those that were executed */
   async #execute(
     wire: Wire,
     works: readonly Work[],
@@ -110,12 +110,12 @@ export class Executor {
       if (work) {
         refused.set(work, error);
         statements.delete(work);
-      } else for (const other of [...statements.keys()].slice(1)) statements.delete(other); // alone it shows whose it is
+      } else for (const other of [...statements.keys()].slice(1)) statements.delete(other); // tried alone, the guilty one shows
     }
     return [...statements.keys()];
   }
 
-  /** Executes all of them, in one transaction and, if nothing is posted, one round trip. */
+  /** Executes all works, in one transaction and, if nothing is posted, one round trip. */
   async #attempt(
     wire: Wire,
     statements: ReadonlyMap<Work, readonly Asked[]>,

@@ -1,4 +1,4 @@
-/** What several servers on one database need of it: see `store/fleet.ts`. */
+/** Implements `store/fleet.ts` for several servers on one database. */
 import {
   type Acquired,
   type Answer,
@@ -17,19 +17,19 @@ import { Sights } from "./sights.ts";
 import { fromText } from "./text.ts";
 import type { Wire } from "./wire.ts";
 
-/** Most that a beat brings of each kind. */
+/** Most items of each kind in a beat. */
 const MOST = 100;
 
 /** After this time a dead process is forgotten: if it comes back, it must join as a new one. */
 const BURIED = "1 day";
 
-/** What it uses of the store. */
+/** What it needs from the store. */
 export interface FleetMeans {
-  /** All is asked by this. */
+  /** The connection for all queries. */
   readonly line: Line;
-  /** A connection that is told of what is notified on these channels. */
+  /** Opens a connection that receives notifications on these channels. */
   listen(channels: readonly string[], heard: () => void): Promise<Wire>;
-  /** Errors say what to do about them. */
+  /** Runs a function, and adds to errors what to do about them. */
   explaining<T>(act: () => Promise<T>): Promise<T>;
 }
 
@@ -88,7 +88,7 @@ export class PostgresFleet implements Fleet {
         ],
         [ORPHANS, [MOST]],
       ]);
-      // Not waited for: without hints it beats all the same.
+      // Not awaited: without hints it beats all the same.
       this.#listen().catch(() => {});
       const lost: Lost[] = [];
       const answers: Answer[] = [];
@@ -161,13 +161,13 @@ export class PostgresFleet implements Fleet {
     });
   }
 
-  /** Listens no more. */
+  /** Stops listening. */
   async close(): Promise<void> {
     await this.#opening?.catch(() => {});
     await this.#listening?.close();
   }
 
-  /** Listens, if it does not. */
+  /** Starts listening, unless it does already. */
   #listen(): Promise<void> {
     if (this.#listening?.isOpen || this.#host.isClosed) return Promise.resolve();
     return this.#opening ??= this.#open().finally(() => this.#opening = undefined);
@@ -189,7 +189,7 @@ export class PostgresFleet implements Fleet {
   }
 }
 
-/** A process is alive from now on; also one that was forgotten. */
+/** Marks a process as alive, also one that was forgotten. */
 const ALIVE = `
   INSERT INTO holdfast_processes (process, gate, batch, alive_until)
   VALUES ($1, 0, 0, clock_timestamp() + $2::bigint * interval '1 millisecond')

@@ -1,13 +1,13 @@
 /**
- * What applications may ask of the database. It keeps their mistakes away from the store's own tables and transactions.
- * It is no wall: an application has the rights of the store's user.
+ * Restricts applications' statements, to keep mistakes away from the store's own tables and transactions. It is not a
+ * security boundary: an application has the rights of the store's user.
  */
 import { LocalError } from "../../protocol/errors.ts";
 
-/** Strings, names in quotes, comments, texts between dollars. */
+/** Strings, quoted names, comments, dollar-quoted texts. */
 const QUOTED = new RegExp(
   [
-    /(?<![\w"])[eE]'(?:[^'\\]|\\[^]|'')*'/, // with backslashes
+    /(?<![\w"])[eE]'(?:[^'\\]|\\[^]|'')*'/, // with backslash escapes
     /'(?:[^']|'')*'/,
     /"(?:[^"]|"")*"/,
     /--[^\n]*/,
@@ -17,10 +17,10 @@ const QUOTED = new RegExp(
   "g",
 );
 
-/** What a statement begins with that only reads. */
+/** The start of statements that only read. */
 const READS = /^[\s(]*(?:select|with|values|table|show|explain)\b/i;
 
-/** What is about the connection or its transaction, or can be in none. */
+/** Statements about the connection or its transaction, or that cannot be in one. */
 const RESERVED = new RegExp(
   "^\\s*(?:$|abort|begin|checkpoint|close|cluster|commit|copy|deallocate|declare|discard|do|end|execute|fetch" +
     "|listen|load|lock|move|prepare|reindex|release|reset|rollback|savepoint|set|start|unlisten|vacuum" +
@@ -28,11 +28,11 @@ const RESERVED = new RegExp(
   "i",
 );
 
-/** What changes or makes something of our name. A name before a dot is that of a column. */
+/** Statements that create or change something with our prefix. A name after a dot may be that of a column. */
 const OURS =
   /\b(?:into|update|delete\s+from|truncate|table|view|index|sequence|trigger|on|to|exists)\s+(?:only\s+)?(?:"?\w+"?\s*\.\s*)?"?holdfast_\w*"?(?!["\w\s]*\.)/i;
 
-/** Statements that are known to be right, and what they are for PostgreSQL. */
+/** Statements that were checked, and their form for PostgreSQL. */
 class Known {
   readonly #sql = new Map<string, string>();
 
@@ -43,7 +43,7 @@ class Known {
     const known = this.#sql.get(sql);
     if (known !== undefined) return known;
     const bare = sql.replaceAll(QUOTED, (text) => text.startsWith('"') ? text : " ");
-    if (/;[\s;]*[^\s;]/.test(bare)) throw badArgument("one call takes one statement, not several");
+    if (/;[\s;]*[^\s;]/.test(bare)) throw badArgument("give each call one statement, not several");
     this.check(sql, bare);
     const result = numbered(sql);
     if (this.#sql.size >= MOST) this.#sql.delete(this.#sql.keys().next().value!);
@@ -52,20 +52,20 @@ class Known {
   }
 }
 
-/** Of a kind. */
+/** Most statements of a kind that are kept. */
 const MOST = 500;
 
 const changes = new Known((sql, bare) => {
   if (RESERVED.test(bare) || OURS.test(bare)) {
     throw refusal(
       sql,
-      "what concerns its own tables only, whose names do not begin with holdfast_",
+      "only change its own tables, whose names do not start with holdfast_",
     );
   }
 });
 
 const queries = new Known((sql, bare) => {
-  if (!READS.test(bare)) throw refusal(sql, "a query only");
+  if (!READS.test(bare)) throw refusal(sql, "only query");
 });
 
 /** @returns a statement for a transaction, with `$1` … for each `?` @throws {LocalError} BAD_ARGUMENT */
@@ -78,7 +78,7 @@ export function toQuery(sql: string): string {
   return queries.of(sql);
 }
 
-/** Each `?` is the next parameter, and `??` the operator `?`; a statement without a `?` stays as it is. */
+/** Each `?` is the next parameter, and `??` the operator `?`; a statement without a `?` is unchanged. */
 function numbered(sql: string): string {
   let n = 0;
   let result = "";
@@ -93,12 +93,12 @@ function numbered(sql: string): string {
 }
 
 function refusal(sql: string, what: string): LocalError {
-  return badArgument(`${sql.trim().slice(0, 60)}: here an application's SQL may do ${what}`);
+  return badArgument(`${sql.trim().slice(0, 60)}: here an application's SQL may ${what}`);
 }
 
-/** The same for what the database has refused, as it would change something. */
+/** The same error if the database has refused a statement that would change something. */
 export function noQuery(sql: string, cause: unknown): LocalError {
-  return new LocalError("BAD_ARGUMENT", refusal(sql, "a query only").message, { cause });
+  return new LocalError("BAD_ARGUMENT", refusal(sql, "only query").message, { cause });
 }
 
 function badArgument(message: string): LocalError {

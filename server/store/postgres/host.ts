@@ -1,4 +1,4 @@
-/** What the parts of a `PostgresStore` know of each other. */
+/** What the parts of a `PostgresStore` share. */
 export interface StoreHost {
   /** The process's number in the database, once something is connected. */
   readonly process: number;
@@ -6,6 +6,6 @@ export interface StoreHost {
   readonly time: { readonly now: number; readonly offset: number };
   /** Whether the store was closed. */
   readonly isClosed: boolean;
-  /** Numbers of devices that the database knows, as far as they were asked for. */
+  /** Numbers of devices in the database that were already looked up. */
   readonly devices: Map<string, number>;
 }

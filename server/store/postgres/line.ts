@@ -1,4 +1,4 @@
-/** A connection that is opened when it is needed, and another one when that has broken. */
+/** A connection that is opened when needed, and replaced when it has broken. */
 import { LocalError } from "../../protocol/errors.ts";
 import type { Wire } from "./wire.ts";
 
@@ -12,12 +12,12 @@ export class Line {
     this.#open = open;
   }
 
-  /** What waits there. */
+  /** Number of statements that wait there. */
   get waiting(): number {
     return this.#wire?.waiting ?? 0;
   }
 
-  /** @throws what opening it throws; LocalError CLOSED */
+  /** The open connection. @throws what opening it throws; LocalError CLOSED */
   async wire(): Promise<Wire> {
     if (this.#closed) throw closed();
     if (this.#wire?.isOpen) return this.#wire;
@@ -30,15 +30,15 @@ export class Line {
     return this.#wire = wire;
   }
 
-  /** @param last Is asked before it is closed, if it is open. */
+  /** @param last Called before it is closed, if it is open. */
   async close(last: (wire: Wire) => Promise<unknown> = () => Promise.resolve()): Promise<void> {
     this.#closed = true;
-    await this.#opening?.catch(() => {}); // those who wait for it are told
+    await this.#opening?.catch(() => {}); // the callers that wait for it handle the error
     if (!this.#wire?.isOpen) return;
     try {
       await last(this.#wire);
     } catch {
-      // It is going to be closed anyway.
+      // It is being closed anyway.
     }
     await this.#wire.close();
   }

@@ -5,7 +5,7 @@ import type { DeviceState, KnownDevice, SqlRow } from "../store.ts";
 import type { Answer, Wire } from "./wire.ts";
 import { fromText, toArray } from "./text.ts";
 
-/** A device as the database has it. */
+/** A device as it is in the database. */
 export interface Loaded {
   readonly id: string;
   /** The device's number. */
@@ -13,20 +13,19 @@ export interface Loaded {
   readonly token: number;
   readonly looks: number;
   readonly mail: Mail[];
-  /** Only where somebody has looked at it. */
+  /** Only set for a look. */
   readonly isOurs: boolean;
   /** @throws {LocalError} STORE_UNUSABLE: rows contradict each other */
   read(): DeviceState;
 }
 
-/** Processes that are alive. */
+/** Living processes. */
 const ALIVE = "SELECT process FROM holdfast_processes WHERE alive_until > clock_timestamp()";
 
 /**
- * Takes charge of devices, in an order in which no two of those who do so wait for each other. The processes that had
- * them are told.
+ * Takes charge of devices, in an order that avoids deadlocks. The processes that had them are notified.
  *
- * @param which Of the devices of these ids.
+ * @param which Condition for the devices.
  */
 const taking = (which: string) => `
   WITH mine AS (
@@ -44,16 +43,16 @@ const taking = (which: string) => `
 
 const TAKE = taking("true");
 
-/** Those of nobody who is alive. */
+/** Devices that no living process has. */
 const ADOPT = taking(`(process IS NULL OR process = $2 OR process NOT IN (${ALIVE}))`);
 
-/** Looks at a device, which is counted unless it is this process's. */
+/** Looks at a device; the look is counted unless this process has it. */
 const LOOK = `
   UPDATE holdfast_devices
   SET looks = looks + CASE WHEN process = $2 AND token = $3 THEN 0 ELSE 1 END
   WHERE id = ANY($1) RETURNING *, process = $2 AND token = $3 AS is_ours`;
 
-/** Devices of nobody who is alive, and for which something waits. */
+/** Devices that no living process has, and for which something waits. */
 export const ORPHANS = `
   SELECT id FROM (
     SELECT device FROM holdfast_inbox UNION SELECT device FROM holdfast_outbox UNION SELECT device FROM holdfast_mail
@@ -61,7 +60,7 @@ export const ORPHANS = `
   WHERE process IS NULL OR process NOT IN (${ALIVE})
   ORDER BY device LIMIT $1`;
 
-/** Mail as it is told. */
+/** Mail in the form in which it is returned. */
 export const MAIL = `SELECT device, number, text, sender,
   (extract(epoch FROM clock_timestamp() - posted) * 1000)::bigint AS age FROM holdfast_mail`;
 
@@ -79,12 +78,12 @@ const of = (rows: string, order: string) =>
   `${rows} WHERE device IN (SELECT device FROM holdfast_devices WHERE id = ANY($1)) ORDER BY device, ${order}`;
 
 /**
- * Who takes a device need not wait for the disk: should that be lost with the database's machine, nothing has followed
- * from it, as any commit after it would have kept it.
+ * Taking a device need not wait for the disk: if it is lost in a crash of the database, nothing depends on it, because
+ * any later commit would have made it durable too.
  */
 const AT_ONCE = "; SET LOCAL synchronous_commit = off";
 
-/** How devices are asked for. */
+/** Options for reading devices. */
 export interface Asking {
   readonly ids: readonly string[];
   readonly process: number;
@@ -93,7 +92,7 @@ export interface Asking {
 }
 
 /**
- * Takes charge of devices for a process, and reads them; all in one transaction, so what is read is what the former
+ * Takes charge of devices for a process, and reads them in the same transaction, so that it reads what the former
  * owner has left.
  *
  * @param clock `now` on the process's clock, `offset` from that to the database's; in ms.
@@ -130,7 +129,7 @@ export async function take(
   };
 }
 
-/** As `Fleet.read`: what was there at one moment. @throws {Error} the database's */
+/** As `Fleet.read`: a consistent snapshot. @throws {Error} the database's */
 export async function read(
   wire: Wire,
   ids: readonly string[],
@@ -234,7 +233,7 @@ function queues(
   };
 }
 
-/** @param device Its id. */
+/** @param device Id of the device. */
 export function toMail(device: string, { number, text, sender, age }: SqlRow): Mail {
   return {
     number: Number(number),
@@ -245,7 +244,7 @@ export function toMail(device: string, { number, text, sender, age }: SqlRow): M
   };
 }
 
-/** A queue has no gaps, and begins where the device's positions say. */
+/** Checks that a queue has no gaps, and begins where the device's positions say. */
 function checkNumbers(row: SqlRow, queue: readonly SqlRow[], first: number): void {
   const wrong = queue.find(({ number }, i) => Number(number) !== first + i);
   if (!wrong) return;
@@ -267,7 +266,7 @@ export async function list(wire: Wire): Promise<KnownDevice[]> {
   }));
 }
 
-/** As the server is told of it. @throws {LocalError} STORE_UNUSABLE: see `Loaded.read` */
+/** The form in which the server gets it. @throws {LocalError} STORE_UNUSABLE: see `Loaded.read` */
 export function toAcquired({ token, mail, looks, read }: Loaded): Acquired {
   return { state: read(), token, mail, looks };
 }

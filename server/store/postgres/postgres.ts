@@ -31,44 +31,44 @@ export interface PostgresStoreOptions {
    * transaction fails with the database's error (57014, 55P03). Messages are acknowledged meanwhile. Default 5000.
    */
   statementTimeout?: number;
-  /** Silence after which a server is taken for dead, in ms, 500 to 600,000: others take its devices.
-   * Default 5000. */
+  /** Silence after which a server counts as dead, in ms, 500 to 600,000: then others take over its
+   * devices. Default 5000. */
   lease?: number;
-  /** Refuses a store that servers use, and keeps them out: for what moves it. Default false. */
+  /** Refuses a store that servers use, and keeps servers out: for copying it. Default false. */
   alone?: boolean;
-  /** `now` is the clock that messages' times are on, default: the process's; `date`, if given, stands in for the
-   * database's clock, for tests. */
+  /** `now` is the clock of messages' times, default: the process's; `date`, if given, replaces the database's
+   * clock, for tests. */
   clock?: { now(): number; date?(): number };
 }
 
 /** Connections for queries. */
 const READERS = 3;
 
-/** Time in ms after which those who want to write are told that the store fails. */
+/** Time in ms after which writers are told that the store fails. */
 const STALL = 2000;
 
 /**
- * Time in ms that what was executed may wait for its commit. It may have locked rows that transactions of other servers
- * want, and this process may be stopped amid it: they wait for less than a statement may take.
+ * How long executed statements may wait for their commit, in ms. They may have locked rows that other servers'
+ * transactions need, and this process may stop meanwhile: so the wait is shorter than a statement may take.
  */
 const IDLE = 1000;
 
-/** Longer than any statement may take, in ms: a connection that is silent for this time is taken for broken. */
+/** Longer than any statement may take, in ms: a connection that is silent for this time counts as broken. */
 const SILENCE = 5000;
 
 /**
- * Keeps devices in a PostgreSQL database. A commit is one transaction and one round trip. Statements of applications are
- * executed before, in a transaction on a connection of its own, which the commit ends: one that takes long holds up no
- * device. Several servers may share a database: each device is one server's at a time, and a commit of another
- * one is refused.
+ * Keeps devices in a PostgreSQL database. A commit is one transaction and one round trip. Statements of applications
+ * are executed before it, in a transaction on another connection, which the commit ends: so a slow one holds up no
+ * device. Several servers may share a database: one server at a time has each device, and a commit of another one is
+ * refused.
  *
- * What the URL leaves out is taken from the environment as libpq's conventions have it: PGPASSWORD, PGPASSFILE,
- * PGSSLMODE, PGSSLROOTCERT and so on. Nothing is connected before it is needed. Tables are made on the first use; their
- * names begin with `holdfast_`.
+ * Missing parts of the URL come from the environment, by libpq's conventions: PGPASSWORD, PGPASSFILE, PGSSLMODE,
+ * PGSSLROOTCERT and so on. It connects when it is first used. Tables are created on the first use; their names begin
+ * with `holdfast_`.
  *
- * Statements of applications have a `?` for each parameter, as with every store; `??` is the operator `?`, and one that
- * has no `?` is given to PostgreSQL as it is. An integer comes back as a number, beyond 2^53 as a bigint; a boolean as 1
- * or 0; `bytea` as bytes; everything else as PostgreSQL writes it.
+ * Statements of applications have a `?` for each parameter, as with every store; `??` is the operator `?`, and one
+ * without a `?` is passed to PostgreSQL unchanged. An integer comes back as a number, beyond 2^53 as a bigint; a
+ * boolean as 1 or 0; `bytea` as bytes; everything else as PostgreSQL writes it.
  *
  * ```ts ignore
  * const store = new PostgresStore("postgres://holdfast@db.example/holdfast?sslmode=verify-full");
@@ -78,7 +78,7 @@ const SILENCE = 5000;
 export class PostgresStore implements Store, Database {
   readonly gathers = true;
   readonly dialect = "postgresql";
-  /** Itself. */
+  /** The store itself. */
   readonly database: Database = this;
   readonly #info: ConnInfo;
   readonly #timeout: number;
@@ -92,7 +92,7 @@ export class PostgresStore implements Store, Database {
   readonly #executor: Executor;
   readonly #taker: Taker;
   readonly #fleet: PostgresFleet;
-  /** For the servers that share it. */
+  /** For servers that share the store. */
   readonly fleet: Fleet;
   #begun: Promise<void> | undefined;
   #process = 0;
@@ -101,10 +101,10 @@ export class PostgresStore implements Store, Database {
   #closed = false;
 
   /**
-   * Says where it is; nothing is connected before it is needed.
+   * Creates the store; it connects when it is first used.
    *
-   * @param url `postgres://USER@HOST:PORT/DATABASE`; several hosts with commas between them: the first that takes
-   * changes is used.
+   * @param url `postgres://USER@HOST:PORT/DATABASE`; several hosts are separated by commas: the first that
+   * accepts writes is used.
    * @throws {LocalError} BAD_ARGUMENT
    */
   constructor(
@@ -112,10 +112,10 @@ export class PostgresStore implements Store, Database {
     { statementTimeout = 5000, lease = 5000, alone = false, clock }: PostgresStoreOptions = {},
   ) {
     if (!(lease >= 500 && lease <= 600_000)) {
-      throw new LocalError("BAD_ARGUMENT", "lease is from 500 to 600,000 ms");
+      throw new LocalError("BAD_ARGUMENT", "lease must be 500 to 600,000 ms");
     }
     if (!(statementTimeout >= 100 && statementTimeout <= 3_600_000)) {
-      throw new LocalError("BAD_ARGUMENT", "statementTimeout is from 100 to 3,600,000 ms");
+      throw new LocalError("BAD_ARGUMENT", "statementTimeout must be 100 to 3,600,000 ms");
     }
     this.#info = parseConnInfo(url);
     this.#timeout = Math.round(statementTimeout);
@@ -153,12 +153,12 @@ export class PostgresStore implements Store, Database {
     };
   }
 
-  /** Where it is, without the password. */
+  /** Its URL, without the password. */
   get about(): string {
     return this.#info.about;
   }
 
-  /** Whether the password stands in the URL: a list of processes may show it. */
+  /** Whether the password is in the URL, where the list of processes may show it. */
   get hasPassword(): boolean {
     return this.#info.hasPassword;
   }
@@ -169,7 +169,7 @@ export class PostgresStore implements Store, Database {
 
   list(): Promise<KnownDevice[]> {
     return this.#explaining(async () => {
-      await this.#committing.wire(); // whether it may be used shows there
+      await this.#committing.wire(); // this shows whether the store may be used
       return await list(await this.#taking.wire());
     });
   }
@@ -222,21 +222,21 @@ export class PostgresStore implements Store, Database {
     await Promise.all(lines.map((line) => line.close()));
   }
 
-  /** @param locks It is the one that says that the store is in use. */
-  /** @param idle Time in ms that an open transaction may wait for what comes next. */
+  /** @param locks Whether this connection holds the lock that shows the store is in use. */
+  /** @param idle How long an open transaction may wait for its next statement, in ms. */
   async #openWriter(locks: boolean, idle = this.#timeout + SILENCE): Promise<Wire> {
     const wire = await Wire.open(this.#info, {
       settings: {
         statement_timeout: this.#timeout,
         lock_timeout: this.#timeout,
-        // Should this process vanish, what it has locked is free again.
+        // If this process vanishes, its locks are released.
         idle_in_transaction_session_timeout: idle,
       },
       silence: this.#timeout + SILENCE,
     });
     try {
       await (this.#begun ??= this.#begin(wire));
-      // Whatever the database is configured to: what it says to be committed must be there after a crash of it alone.
+      // Overrides the database's configuration: what it has committed must survive a crash of the database alone.
       await wire.ask(
         `SELECT set_config('synchronous_commit', 'on', false)
           WHERE current_setting('synchronous_commit', true) = 'off'`,
@@ -267,7 +267,7 @@ export class PostgresStore implements Store, Database {
     return wire;
   }
 
-  /** Once for each process. */
+  /** Done once for each process. */
   async #begin(wire: Wire): Promise<void> {
     try {
       const { rows: [row] } = await wire.ask("SHOW server_encoding");
@@ -287,7 +287,7 @@ export class PostgresStore implements Store, Database {
     }
   }
 
-  /** Servers share a lock for as long as they are connected. */
+  /** Servers hold a shared lock while they are connected. */
   async #lock(wire: Wire): Promise<void> {
     const take = this.#alone ? "pg_try_advisory_lock" : "pg_try_advisory_lock_shared";
     const { rows: [row] } = await wire.ask(
@@ -308,7 +308,7 @@ export class PostgresStore implements Store, Database {
     this.#offset = (this.#clock.date?.() ?? Number(row!.date)) - now;
   }
 
-  /** Errors of the database say what to do about them. */
+  /** Runs a function, and adds to the database's errors what to do about them. */
   async #explaining<T>(act: () => Promise<T>): Promise<T> {
     this.#checkOpen();
     try {

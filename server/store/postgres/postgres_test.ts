@@ -227,7 +227,7 @@ if (openssl !== undefined) {
       const url = (mode: string, host = "localhost") =>
         `postgres://postgres@${host}:${server().port}/postgres?sslmode=${mode}` +
         `&sslrootcert=${server().folder}/root.crt`;
-      assertStringIncludes((await refusal(url("require"))).message, "speaks no TLS");
+      assertStringIncludes((await refusal(url("require"))).message, "does not support TLS");
       assertEquals(await encrypted(url("prefer")), 0);
       server().sql("ALTER SYSTEM SET ssl = on");
       await server().stop("fast");

@@ -1,10 +1,10 @@
-/** Takes what differs in devices, and makes of it one statement for each kind of row, however many rows there are. */
+/** Collects what differs in devices, and makes one statement for each kind of row, however many rows there are. */
 import type { Change, DeadLetter, Noted, Outgoing, RowWriter, SqlInput } from "../store.ts";
 import { failure } from "../../link/outcome.ts";
 import { FORGOTTEN } from "../ledger.ts";
 import { toElement } from "./text.ts";
 
-/** A statement and what goes with it. */
+/** A statement and its parameters. */
 export interface Asked {
   readonly sql: string;
   readonly params?: readonly SqlInput[];
@@ -24,7 +24,7 @@ class Bulk implements Asked {
   add(...row: Cell[]): void {
     this.length++;
     for (const [i, cell] of row.entries()) {
-      this.#columns[i]!.push(typeof cell === "string" ? toElement(cell) : String(cell)); // "null" is one, too
+      this.#columns[i]!.push(typeof cell === "string" ? toElement(cell) : String(cell)); // the text "null" is safe, too
     }
   }
 
@@ -45,7 +45,7 @@ function table(columns: Columns, first = 1): string {
   return `unnest(${arrays.join(", ")}) AS r (${Object.keys(columns).join(", ")})`;
 }
 
-/** @param keys How many of the columns, the first ones, are a key: a row that has it is replaced. */
+/** @param keys How many of the first columns are the key: a row with the same key is replaced. */
 function insert(name: string, columns: Columns, keys = 0): string {
   const names = Object.keys(columns);
   const set = names.slice(keys).map((column) => `${column} = excluded.${column}`).join(", ");
@@ -54,13 +54,13 @@ function insert(name: string, columns: Columns, keys = 0): string {
     SELECT * FROM ${table(columns)} ${keys === 0 ? "" : then}`;
 }
 
-/** @param which Compares the row `t` to one of these columns. */
+/** @param which Condition that compares the row `t` with the row `r` of these columns. */
 function remove(name: string, columns: Columns, which: string): string {
   return `DELETE FROM holdfast_${name} AS t USING ${table(columns)}
     WHERE t.device = r.device AND ${which}`;
 }
 
-/** What a device's row has besides its number, its id and its token. */
+/** Columns of a device's row besides its number, id and token. */
 const POSITIONS = {
   tx_epoch: N,
   tx_next: N,
@@ -92,7 +92,7 @@ const WRITTEN = {
 const TAKEN = { device: N, number: N } as const;
 const REPLY = { process: N, number: N, text: T } as const;
 
-/** Tells those who have posted what has come of it, if they are there. */
+/** Writes outcomes for the processes that posted, if they still exist. */
 const REPLIED = `
   WITH told AS (
     INSERT INTO holdfast_notes (process, note, number, text)
@@ -114,9 +114,9 @@ function positionsOf({ state: { positions: it, sent } }: Change): number[] {
 const count = (columns: Columns) => Object.keys(columns).length;
 
 /**
- * Writes the positions of devices that are known, forgets others, and notes the batch; fails with a division by zero if
- * a device has another token, or the process another gate. Rows are locked from here on only: the statements of
- * applications, which may take long, come before.
+ * Writes the positions of known devices, forgets others, and notes the batch; fails with a division by zero if a device
+ * has another token, or the process another gate. Only from here on rows are locked: the statements of applications,
+ * which may take long, come before.
  */
 const FENCE = `
   WITH gate AS (
@@ -132,7 +132,7 @@ const FENCE = `
   SELECT 1 / CASE WHEN (SELECT count(*) FROM gate) = 1
     AND (SELECT count(*) FROM kept) + (SELECT count(*) FROM gone) = $4::bigint THEN 1 ELSE 0 END`;
 
-/** Of a list of devices, those that somebody else has. */
+/** Those of a list of devices that another process has. */
 export const FENCED = `
   SELECT r.device FROM ${table(OWNED)} LEFT JOIN holdfast_devices AS t ON t.device = r.device
   WHERE t.token IS DISTINCT FROM r.token ORDER BY r.device`;
@@ -140,7 +140,7 @@ export const FENCED = `
 /** Tables with rows of devices. */
 const CHILDREN = ["inbox", "outbox", "heard", "dead_letters", "memos"] as const;
 
-/** Mail of devices that are forgotten: those who have posted it are told, if they are there. */
+/** Answers and deletes mail for devices that are forgotten, for senders that still exist. */
 const UNDONE = `
   WITH gone AS (
     DELETE FROM holdfast_mail WHERE device = ANY($1::bigint[])
@@ -153,7 +153,7 @@ const UNDONE = `
   )
   SELECT pg_notify('holdfast_' || process, '') FROM told`;
 
-/** Which commit of the process it is, and the gate that it has to pass. */
+/** The number of a process's commit, and the gate that it has to pass. */
 export interface BatchNumber {
   readonly gate: number;
   readonly batch: number;
@@ -181,7 +181,7 @@ export class Rows implements RowWriter {
   readonly #memos = new Bulk(insert("memos", MEMO, 2), MEMO);
   readonly #taken = new Bulk(remove("mail", TAKEN, "t.number = r.number"), TAKEN);
   readonly #replied = new Bulk(REPLIED, REPLY);
-  /** Those that are statements of their own, in their order. */
+  /** Bulks that are separate statements, in their order. */
   readonly #bulks = [this.#made, this.#processed, this.#received, this.#settled, this.#written]
     .concat(this.#forgotten, this.#heard, this.#exhumed, this.#buried, this.#dropped, this.#memos)
     .concat(this.#replied);
@@ -189,13 +189,13 @@ export class Rows implements RowWriter {
   readonly #process: number;
   #device = 0;
   #wrote = false;
-  /** Devices that are known, by number: whose token is looked at. */
+  /** Known devices, by number, whose tokens are checked. */
   readonly known = new Map<number, Change>();
-  /** Devices that are made known. */
+  /** New devices. */
   readonly made: Change[] = [];
 
   /**
-   * @param process Whose devices they are.
+   * @param process The process that has the devices.
    * @param offset From the process's clock to the database's, in ms.
    */
   constructor(process: number, offset: number) {
@@ -203,14 +203,14 @@ export class Rows implements RowWriter {
     this.#offset = offset;
   }
 
-  /** @param device Its number; undefined: the store does not know it. */
+  /** @param device Number of the device; undefined: the store does not know it. */
   add(change: Change, device: number | undefined): void {
     const { id, token, removed, mail } = change;
     this.#device = device ?? token;
     if (device === undefined) {
       this.#wrote = false;
       if (!removed) change.write(this);
-      if (!this.#wrote) return; // all was undone
+      if (!this.#wrote) return; // everything was undone
       this.#made.add(token, id, token, this.#process, ...positionsOf(change));
       this.made.push(change);
       return;
@@ -229,7 +229,7 @@ export class Rows implements RowWriter {
     change.write(this);
   }
 
-  /** All queries, in this order. */
+  /** All statements, in this order. */
   statements({ gate, batch }: BatchNumber): Asked[] {
     const fence = {
       sql: FENCE,
@@ -246,12 +246,12 @@ export class Rows implements RowWriter {
       }),
       { sql: UNDONE, params: [gone!, JSON.stringify(failure(FORGOTTEN))] },
     ];
-    // Mail that is done with the end of its device is not undone by it.
+    // Mail that is carried out in the same commit as its device's end counts as done.
     const taken = this.#taken.length > 0 ? [this.#taken] : [];
     return [fence, ...taken, ...removals, ...this.#bulks.filter(({ length }) => length > 0)];
   }
 
-  /** What `FENCED` takes. */
+  /** The parameters of `FENCED`. */
   get tokens(): string[] {
     const bulk = new Bulk("", OWNED);
     for (const [device, { token }] of this.known) bulk.add(device, token);
@@ -259,7 +259,7 @@ export class Rows implements RowWriter {
   }
 
   positions(): void {
-    this.#wrote = true; // a device's row has its positions, whether or not they differ
+    this.#wrote = true; // a device's row has its positions, even if they do not differ
   }
 
   received(number: number, text: string): void {

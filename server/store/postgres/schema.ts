@@ -1,4 +1,4 @@
-/** The tables of a `PostgresStore`, and how older ones become these. */
+/** The tables of a `PostgresStore`, and their migrations. */
 import { LocalError } from "../../protocol/errors.ts";
 import { SIGHTS } from "./sights.ts";
 import type { Wire } from "./wire.ts";
@@ -6,17 +6,17 @@ import type { Wire } from "./wire.ts";
 /** Version of the schema below. */
 export const SCHEMA_VERSION = 2;
 
-/** The advisory lock that a process holds while it makes or changes tables: "HOLD". */
+/** The advisory lock that a process holds while it creates or changes tables: "HOLD". */
 export const LOCK = 0x484f4c44;
 
 /**
- * All of a record is in these tables; `store/sqlite/schema.ts` says what each column means. Every other name is free for
- * the application's own tables. Texts and ids are written as `toText` does it, as PostgreSQL's texts have no NUL.
+ * A record is completely in these tables; `store/sqlite/schema.ts` explains the columns. Every other name is free for
+ * the application's own tables. Texts and ids are encoded by `toText`, as PostgreSQL's texts cannot contain NUL.
  *
- * A token is a number that was never given to anybody else, also not for a device that was forgotten since. A device's
- * number is the first token of whoever has made it known.
+ * A token is a number that is never used again, not even for a device that was forgotten since. A device's number is
+ * the token with which it was first committed.
  *
- * There are no foreign keys: each message would lock its device's row once more.
+ * There are no foreign keys, because each message would lock its device's row again.
  */
 export const SCHEMA: readonly string[] = [
   `CREATE TABLE holdfast_store (
@@ -24,15 +24,15 @@ export const SCHEMA: readonly string[] = [
     version BIGINT NOT NULL
   )`,
   `CREATE SEQUENCE holdfast_tokens`,
-  // Servers. `batch` is the last one that it has committed; a commit that carries another `gate` comes too late. After
-  // `alive_until`, by the database's clock, others may take its devices.
+  // Servers. `batch` is the last one committed; a commit with another `gate` is too late. After `alive_until`, on the
+  // database's clock, others may take the server's devices.
   `CREATE TABLE holdfast_processes (
     process BIGINT PRIMARY KEY,
     gate BIGINT NOT NULL,
     batch BIGINT NOT NULL,
     alive_until TIMESTAMPTZ NOT NULL DEFAULT now()
   )`,
-  // `process` has the device, if it is alive. `looks`: how often others were asked about it.
+  // `process` has the device, if that is alive. `looks`: how often other processes have looked at it.
   `CREATE TABLE holdfast_devices (
     device BIGINT PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -54,7 +54,7 @@ export const SCHEMA: readonly string[] = [
     text TEXT NOT NULL,
     PRIMARY KEY (device, number)
   )`,
-  // Times in ms since 1970 by the database's clock.
+  // Times in ms since 1970 on the database's clock.
   `CREATE TABLE holdfast_outbox (
     device BIGINT NOT NULL,
     number BIGINT NOT NULL,
@@ -99,7 +99,7 @@ export const SCHEMA: readonly string[] = [
     posted TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (device, number)
   )`,
-  // For a process: a device that another one has taken, with its token; or the answer to what it has posted.
+  // Notes to a process: a device that another one has taken, with its token; or the answer to a post.
   `CREATE TABLE holdfast_notes (
     process BIGINT NOT NULL,
     note BIGINT NOT NULL,
@@ -113,16 +113,17 @@ export const SCHEMA: readonly string[] = [
 ];
 
 /**
- * From each version to the next; the first is from 1 to 2. What was released is not changed any more: a new schema is a
- * new entry here, and the same in `SCHEMA`, whose version is then that.
+ * Migrations from each version to the next; the first is from 1 to 2. Released ones never change: a new schema is a new
+ * entry here, and the same change in `SCHEMA`, with the new version.
  */
 export const MIGRATIONS: readonly (readonly string[])[] = [SIGHTS];
 
 /**
- * Gives a database the newest schema, in one transaction. Of several who do so at the same time, one does it.
+ * Gives a database the newest schema, in one transaction. If several servers do so at the same time, one does
+ * it.
  *
- * @param migrations Others than the product's are for tests.
- * @throws {LocalError} STORE_UNUSABLE: a newer Holdfast has been there; it was left as it is
+ * @param migrations Tests pass others than the product's.
+ * @throws {LocalError} STORE_UNUSABLE: a newer Holdfast has written it; it is unchanged
  * @throws {Error} the database's
  */
 export async function migrate(
@@ -140,11 +141,11 @@ export async function migrate(
     );
   };
   if (!isNew(await versionOf(wire))) return;
-  // Before the transaction, which sees then what was made meanwhile.
+  // Before the transaction, which then sees tables created meanwhile.
   await wire.ask("SELECT pg_advisory_lock($1)", [LOCK]);
   await wire.ask("BEGIN");
   try {
-    const version = await versionOf(wire); // by now
+    const version = await versionOf(wire); // it may have changed by now
     if (isNew(version)) {
       const steps = version === undefined ? SCHEMA : [];
       const rest = migrations.slice((version ?? SCHEMA_VERSION) - 1).flat();

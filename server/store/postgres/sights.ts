@@ -1,12 +1,12 @@
-/** What servers on one database let each other see of their devices: rows that are shown to people, and nothing else. */
+/** Views of devices that servers on one database publish to each other: rows that are only shown to people. */
 import type { Around, Shown, Sight } from "../fleet.ts";
 import type { SqlRow } from "../store.ts";
 import { fromText, toArray, toElement, toText } from "./text.ts";
 import type { Wire } from "./wire.ts";
 
 /**
- * `version` grows with each row that a server writes: others ask for what is newer than the last one they have seen of
- * it. A row without a text is of a device that was forgotten; it goes after an hour.
+ * `version` grows with each row that a server writes: others read what is newer than the last one they have seen of
+ * it. A row without a text is of a forgotten device; it is deleted after an hour.
  */
 export const SIGHTS: readonly string[] = [
   `CREATE TABLE holdfast_servers (
@@ -24,13 +24,16 @@ export const SIGHTS: readonly string[] = [
   "CREATE INDEX holdfast_sights_news ON holdfast_sights (process, version)",
 ];
 
-/** Rows of one server that are read at a time. */
+/** Most rows of one server that are read at a time. */
 const MOST = 500;
 
-/** Time in ms without a look after which a process looks at everything: rows of forgotten devices may have gone meanwhile. */
+/**
+ * Time in ms without a read after which a process reads everything: rows of forgotten devices may have been deleted
+ * meanwhile.
+ */
 const FRESH = 30 * 60_000;
 
-/** Exchanges between two in which old rows go. */
+/** Old rows are deleted in one of this many exchanges. */
 const CLEANING = 600;
 
 const NAME = `
@@ -42,7 +45,7 @@ const CLEAN = [
   "DELETE FROM holdfast_servers WHERE process NOT IN (SELECT process FROM holdfast_processes)",
 ];
 
-/** In the order of their ids: no two servers wait for each other. */
+/** In the order of their ids, which avoids deadlocks. */
 const SHOW = `
   INSERT INTO holdfast_sights (id, version, token, text, process)
   SELECT id, version, token, text, $5 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[])
@@ -51,15 +54,15 @@ const SHOW = `
     token = excluded.token, text = excluded.text, shown = excluded.shown
   WHERE holdfast_sights.token <= excluded.token`;
 
-/** Names of those who are alive. */
+/** Names of living servers. */
 const SERVERS = `
   SELECT p.process, coalesce(s.name, '') AS name
   FROM holdfast_processes AS p LEFT JOIN holdfast_servers AS s ON s.process = p.process
   WHERE p.alive_until > clock_timestamp()`;
 
 /**
- * What the others have written since. Its numbers stand in it, so that it is planned for what there is: a plan that was
- * made while there were few rows would read all of them.
+ * Query for what the others have written since. It contains the numbers literally, so that it is planned for the
+ * present rows: a plan made while there were few rows would read all of them.
  */
 function newsSince(seen: ReadonlyMap<number, number>): string {
   const each = Array.from(
@@ -71,7 +74,7 @@ function newsSince(seen: ReadonlyMap<number, number>): string {
   return each.length === 0 ? "SELECT 1 WHERE false" : each.join(" UNION ALL ");
 }
 
-/** All devices that there are, and were lately, with those that no process has shown. */
+/** All devices that exist or were lately forgotten, with those that no process has published. */
 const ALL = `
   SELECT id, process, version, token, text FROM holdfast_sights WHERE process <> $1
   UNION ALL
@@ -79,13 +82,13 @@ const ALL = `
   WHERE NOT EXISTS (SELECT FROM holdfast_sights AS t WHERE t.id = d.id)`;
 
 export class Sights {
-  /** The last version that was seen of each server that is alive; undefined: nothing was seen yet. */
+  /** The last version seen of each living server; undefined: nothing was read yet. */
   #seen: Map<number, number> | undefined;
   #lookedAt = -Infinity;
   #version = 0;
   #count = 0;
 
-  /** One transaction. @param now In ms, on a clock that never goes back. */
+  /** One transaction. @param now In ms, on a monotonic clock. */
   async exchange(
     wire: Wire,
     process: number,
@@ -123,7 +126,7 @@ export class Sights {
     ];
   }
 
-  /** @param others Servers that are alive: others write nothing more, and one that comes back is read from its start. */
+  /** @param others Living servers: others write nothing more, and one that comes back is read from its start. */
   #note(rows: readonly SqlRow[], others: readonly number[]): void {
     const before = this.#seen;
     const seen = this.#seen = new Map(others.map((it) => [it, before?.get(it) ?? 0]));

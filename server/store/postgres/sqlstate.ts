@@ -7,64 +7,64 @@ export function sqlstate(error: unknown): string | undefined {
   return typeof code === "string" && severity !== undefined ? code : undefined;
 }
 
-/** The transaction can be tried again: another one was in its way. */
+/** Whether the transaction can be tried again because it conflicted with another one. */
 export function isConflict(error: unknown): boolean {
   return ["40001", "40P01"].includes(sqlstate(error) ?? "");
 }
 
-/** A key of this table is there already. */
+/** Whether a key of this table already exists. */
 export function isTaken(error: unknown, table: string): boolean {
   return sqlstate(error) === "23505" && (error as { table_name?: unknown }).table_name === table;
 }
 
-/** The connection has ended with it. */
+/** Whether the error has ended the connection. */
 export function isFatal(error: unknown): boolean {
   return sqlstate(error) !== undefined && (error as { severity?: unknown }).severity !== "ERROR";
 }
 
-/** Our own check in a statement has failed: see `FENCE`. */
+/** Whether our own check in a statement has failed: see `FENCE`. */
 export function isFence(error: unknown): boolean {
   return sqlstate(error) === "22012";
 }
 
-/** Something changes in a connection that only reads. */
+/** Whether a statement tried to write on a read-only connection. */
 export function isWrite(error: unknown): boolean {
   return sqlstate(error) === "25006";
 }
 
-/** Classes of errors that come of the database's state, and not of the statement. */
+/** Classes of errors that come from the database's state, not from the statement. */
 const TROUBLES = ["08", "25006", "53", "57P", "58", "F0", "XX"];
 
-/** Whether the database is the reason, and not the statement: it is worth another attempt. */
+/** Whether the database is the reason, not the statement: then it is worth another attempt. */
 export function isTrouble(error: unknown): boolean {
   const code = sqlstate(error);
   if (code === undefined || isFatal(error)) return true;
   return code !== WRONG_COUNT && TROUBLES.some((trouble) => code.startsWith(trouble));
 }
 
-/** Among others: a statement was given too many parameters, or too few. */
+/** Used, among others, for a statement with too many or too few parameters. */
 const WRONG_COUNT = "08P01";
 
-/** The administrator must do something: waiting does not help. */
+/** Whether the administrator must act: waiting does not help. */
 export function isSetup(error: unknown): boolean {
   return /^(28|3D|3F|42501)/.test(sqlstate(error) ?? "");
 }
 
-/** What to do about them, by class or code. */
+/** What to do about errors, by class or code. */
 const FIXES: Readonly<Record<string, string>> = {
-  "28": "see its user and password: PGUSER, PGPASSWORD or PGPASSFILE, pg_hba.conf",
+  "28": "check user and password: PGUSER, PGPASSWORD or PGPASSFILE, pg_hba.conf",
   "3D000": "create the database first: createdb",
-  "3F000": "its search_path names no schema that there is",
+  "3F000": "its search_path names no existing schema",
   "42501": "its user needs more rights: on the schema, CREATE and USAGE",
   "53100": "make room on the database's disk",
   "53200": "the database is out of memory",
   "53300": "the database has no connections left: raise max_connections, or end others",
-  "55P03": "somebody has locked what is needed",
+  "55P03": "another session holds a lock that is needed",
   "57014": "it took longer than statement_timeout",
-  "57P03": "it starts, or recovers: wait",
+  "57P03": "it is starting or recovering: wait",
 };
 
-/** What the database, or the network, says; and what to do about it. */
+/** The message of the database or the network, and what to do about it. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = sqlstate(error) ?? "";

@@ -1,13 +1,13 @@
-/** Takes charge of devices: of all that are asked for at a time in one round trip. */
+/** Takes charge of devices; all that are requested at the same time take one round trip. */
 import type { Acquired } from "../store.ts";
 import type { StoreHost } from "./host.ts";
 import type { Line } from "./line.ts";
 import { take, toAcquired } from "./loading.ts";
 
-/** Devices of one round trip. */
+/** Most devices of one round trip. */
 const MOST = 500;
 
-/** Somebody who waits for a device. */
+/** A caller that waits for a device. */
 interface Asker {
   readonly id: string;
   told(acquired: Acquired): void;
@@ -25,7 +25,7 @@ export class Taker {
     this.#line = line;
   }
 
-  /** @throws {LocalError} STORE_UNUSABLE: its rows are damaged @throws {Error} the database's, or the connection's */
+  /** @throws {LocalError} STORE_UNUSABLE: its rows are damaged @throws {Error} from the database or the connection */
   take(id: string): Promise<Acquired> {
     return new Promise((told, failed) => {
       this.#askers.push({ id, told, failed });
@@ -35,7 +35,7 @@ export class Taker {
 
   async #run(): Promise<void> {
     this.#underWay = true;
-    await null; // who asks in this turn is with them
+    await null; // requests of this turn are included
     while (this.#askers.length > 0) {
       const askers = this.#next();
       try {
@@ -47,7 +47,7 @@ export class Taker {
     this.#underWay = false;
   }
 
-  /** The next ones, each of another device: who asks for the same takes it from the one before. */
+  /** The next requests, each for another device: a second one for the same device takes it from the first. */
   #next(): Asker[] {
     const chosen = new Map<string, Asker>();
     const left: Asker[] = [];

@@ -1,6 +1,6 @@
 /**
- * One connection to a PostgreSQL server, which is used until it breaks and never again after that. What is asked goes
- * out at once, in order, without waiting for the answer to what was asked before.
+ * One connection to a PostgreSQL server, which is used until it breaks and never again. Statements are sent at once,
+ * in order, without waiting for earlier answers.
  */
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
@@ -13,14 +13,14 @@ import { type ConnInfo, type Host } from "./conninfo.ts";
 /** The result of a statement. */
 export interface Answer {
   readonly rows: readonly SqlRow[];
-  /** What the database says that it has done: "ROLLBACK" for a COMMIT of what had failed. */
+  /** The command that the database has executed: "ROLLBACK" for a COMMIT of a failed transaction. */
   readonly command: string;
 }
 
-/** Statements that a connection keeps prepared; more are planned each time. */
+/** Most statements that a connection keeps prepared; others are planned each time. */
 const PREPARED = 300;
 
-/** How values come and go: numbers as numbers as long as they are exact, what has no counterpart as PostgreSQL's text. */
+/** Conversion of values: numbers as numbers while they are exact; types without a counterpart as PostgreSQL's text. */
 const TYPES = {
   int8: { to: 20, from: [20], serialize: String, parse: toInteger },
   json: { to: 114, from: [114, 3802], serialize: String, parse: String },
@@ -42,13 +42,13 @@ function fromHex(text: string): Uint8Array {
   return Uint8Array.fromHex(text.slice("\\x".length));
 }
 
-/** What a connection is for. */
+/** Options of a connection. */
 export interface WireOptions {
-  /** Of the session. */
+  /** Settings of the session. */
   readonly settings: Readonly<Record<string, string | number>>;
-  /** Time in ms without an answer after which the database is taken for gone. */
+  /** Time in ms without an answer after which the database counts as gone. */
   readonly silence: number;
-  /** Told of notifications. */
+  /** Called with notifications. */
   notified?(channel: string, payload: string): void;
 }
 
@@ -90,7 +90,7 @@ export class Wire {
       database: info.database,
       pass: info.password(at) ?? "",
       max: 1,
-      ssl: false, // the socket has seen to it
+      ssl: false, // the socket already has TLS
       fetch_types: false,
       no_subscribe: true,
       idle_timeout: 0,
@@ -105,22 +105,22 @@ export class Wire {
       onnotice: () => {},
       onnotify: notified,
       onclose: this.#over,
-      // It would connect again by itself, and go on with the rest of a transaction.
+      // The driver would reconnect by itself, and continue in the middle of a transaction.
       socket: () => {
         if (isTaken) throw this.#end ?? new Error("the connection was closed");
         isTaken = true;
         return socket;
       },
     };
-    // Its types do not tell all of its options.
+    // The driver's types lack some of its options.
     this.#sql = driver(options as object) as unknown as postgres.Sql;
   }
 
   /**
-   * Connects to the first host that takes changes.
+   * Connects to the first host that accepts writes.
    *
-   * @throws {LocalError} STORE_UNUSABLE: TLS, or the file of passwords
-   * @throws {Error} the operating system's, or the database's
+   * @throws {LocalError} STORE_UNUSABLE: TLS, or the password file
+   * @throws {Error} from the system or the database
    */
   static async open(info: ConnInfo, options: WireOptions): Promise<Wire> {
     let failure: unknown;
@@ -142,7 +142,7 @@ export class Wire {
     let wire: Wire | undefined;
     try {
       const socket = await dial(info, at, late.signal);
-      // Loaded by those alone who need it.
+      // Loaded only if it is needed.
       const { default: driver } = await import("postgres");
       wire = new Wire(driver, info, at, socket, options);
       late.signal.addEventListener("abort", () => wire!.cut(reason));
@@ -153,7 +153,7 @@ export class Wire {
         }),
       ]);
       if (state.rows[0]?.transaction_read_only === "on") {
-        throw new Error(`${at.host} takes no changes: it is a standby, or recovers`);
+        throw new Error(`${at.host} accepts no writes: it is a standby, or is recovering`);
       }
       return wire;
     } catch (error) {
@@ -170,22 +170,23 @@ export class Wire {
     return this.#end === undefined && !this.#closing;
   }
 
-  /** Statements that have no answer yet. */
+  /** Number of statements without an answer. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /**
-   * Executes one statement behind those that were asked before.
+   * Executes one statement, after earlier ones.
    *
-   * @param params Without, it is one of ours, and needs no plan.
+   * @param params If missing, it is one of our own statements, and needs no plan.
    * @throws {LocalError} BAD_ARGUMENT: a parameter of another type, or too many
-   * @throws {Error} the database's, with its SQLSTATE as `code`; or the connection has broken: then nobody knows
+   * @throws {Error} the database's, with its SQLSTATE as `code`; or the connection has broken, and the outcome
+   * is unknown
    */
   ask(sql: string, params?: readonly SqlInput[]): Promise<Answer> {
     if (this.#end) return Promise.reject(this.#end);
     if (params && (params.length > MOST_PARAMS || !params.every(isInput))) {
-      const message = "parameters are null, numbers, bigints, texts or bytes, 65,533 at most";
+      const message = "parameters must be null, numbers, bigints, texts or bytes, at most 65,533";
       return Promise.reject(new LocalError("BAD_ARGUMENT", message));
     }
     if (params && this.#seen.size < PREPARED) this.#seen.add(sql);
@@ -205,10 +206,10 @@ export class Wire {
       settle();
       reject(error);
     });
-    return promise; // what waits when it breaks is never answered, and rejected all the same
+    return promise; // statements that wait when it breaks are never answered, so they are rejected
   }
 
-  /** Something was heard, or is expected from now on. */
+  /** Restarts the timer for silence: something was heard, or is expected from now on. */
   #listen(): void {
     clearTimeout(this.#timer);
     if (this.#waiting.size === 0 || this.#end) return;
@@ -216,15 +217,15 @@ export class Wire {
     this.#timer = setTimeout(() => this.cut(error), this.#silence);
   }
 
-  /** Breaks it at once. Pending queries are rejected; nobody can say whether they are carried out. */
+  /** Breaks the connection at once. Pending statements are rejected; whether they are executed is unknown. */
   cut(error: Error): void {
     this.#end ??= error;
     this.#socket.destroy();
-    this.#sql.end({ timeout: 0 }).catch(() => {}); // it is over
+    this.#sql.end({ timeout: 0 }).catch(() => {}); // it has ended anyway
     this.#over();
   }
 
-  /** Ends it when all that was asked is answered. */
+  /** Closes the connection when all statements are answered. */
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.#closing = true;
@@ -238,7 +239,7 @@ export class Wire {
 
 const MOST_PARAMS = 65_533;
 
-/** So long the database may take to end a connection, in ms; then it is cut. */
+/** How long the database may take to end a connection, in ms; then it is cut. */
 const LAST_WORDS = 1000;
 
 function isInput(value: unknown): boolean {

@@ -1,4 +1,4 @@
-/** What works of applications come to in the database. */
+/** Statements for works of applications. */
 import { LocalError } from "../../protocol/errors.ts";
 import { MOST_MAIL, type Post } from "../fleet.ts";
 import type { Work } from "../store.ts";
@@ -9,12 +9,12 @@ import type { Wire } from "./wire.ts";
 
 export const BEGIN: Asked = { sql: "BEGIN ISOLATION LEVEL READ COMMITTED" };
 
-/** What a work asks. @throws {LocalError} BAD_ARGUMENT */
+/** The statements of a work. @throws {LocalError} BAD_ARGUMENT */
 export function statementsOf({ statements }: Work): Asked[] {
   return statements.map(({ sql, params }) => ({ sql: toChange(sql), params }));
 }
 
-/** Posts what a work posts, in a savepoint. @returns why nothing of it is posted @throws {Error} the database's trouble */
+/** Writes a work's posts, in a savepoint. @returns why nothing was posted @throws {Error} from the database */
 export async function tryPost(wire: Wire, posts: readonly Post[], process: number) {
   const [, error] = await Promise.all([
     wire.ask("SAVEPOINT holdfast_work"),
@@ -25,7 +25,7 @@ export async function tryPost(wire: Wire, posts: readonly Post[], process: numbe
   return error;
 }
 
-/** Posts what is to be done with devices that other processes have. @returns why it cannot */
+/** Writes posts for devices that other processes have. @returns why it cannot */
 export async function post(wire: Wire, posts: readonly Post[], process: number) {
   if (posts.length === 0) return undefined;
   const { rows } = await wire.ask(POST, [
@@ -46,8 +46,8 @@ export async function post(wire: Wire, posts: readonly Post[], process: number) 
 }
 
 /**
- * In the order of the posts, each with what waits for its device together with it. Nobody forgets the devices meanwhile:
- * what is posted is found by whoever forgets them.
+ * Returns for each post, in order, how much waits for its device, this post included. Locks the devices against being
+ * forgotten, so that whoever forgets one finds its mail.
  */
 const POST = `
   WITH d AS (

@@ -1,10 +1,10 @@
 /**
  * Copies a store's file while commits go on.
  *
- * Deno's `backup()` of `node:sqlite` copies all of it at once, and the event loop stands still meanwhile: for seconds, on a
- * memory card. Another connection cannot read a file that is locked. So this uses what a WAL is: as long as nothing is
- * moved out of the log, the file does not change, and the log only grows. First the file is copied, then the log as it
- * is by then, which SQLite then moves into the copy. The log is bounded: it is that or the backup.
+ * Deno's `backup()` of `node:sqlite` copies the whole file in one call, which blocks the event loop: for seconds, on a
+ * memory card. Another connection cannot read a locked file. So this relies on how a WAL works: without checkpoints the
+ * file does not change, and the log only grows. First the file is copied, then the log as it is then, which SQLite
+ * moves into the copy. If the log grows beyond a limit, the backup fails.
  */
 import { dirname, resolve } from "node:path";
 import { LocalError } from "../../protocol/errors.ts";
@@ -20,10 +20,10 @@ import {
 import { type Mark, MARK_BACKUP } from "./mark.ts";
 import { APPLICATION_ID } from "./schema.ts";
 
-/** What is read in one go, in bytes: some ms on a memory card, in which the event loop stands still. */
+/** Bytes that are read in one call: this blocks the event loop for some ms on a memory card. */
 const PIECE = 256 * 1024;
 
-/** Bytes that the log may have until the file is copied. */
+/** Most bytes of the log until the file is copied. */
 const MOST_LOG = 128 * 1024 * 1024;
 
 export class Backup {
@@ -34,7 +34,7 @@ export class Backup {
   #isOver = false;
   #underWay: Promise<void> | undefined;
 
-  /** @param mostLog Another bound is for tests. */
+  /** @param mostLog Tests pass a smaller limit. */
   constructor(file: OpenDatabase, mark: Mark, date: () => number, mostLog = MOST_LOG) {
     this.#file = file;
     this.#mark = mark;
@@ -42,15 +42,15 @@ export class Backup {
     this.#mostLog = mostLog;
   }
 
-  /** One that is under way, or undefined. It never rejects. */
+  /** The backup under way, if any. Never rejects. */
   get underWay(): Promise<void> | undefined {
     return this.#underWay;
   }
 
   /**
-   * Makes a backup. An earlier one in its place is there until this one is complete.
+   * Makes a backup. An earlier one at this path stays until this one is complete.
    *
-   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED
+   * @throws {LocalError} BAD_ARGUMENT: the path cannot be used; BACKUP_FAILED
    */
   async to(path: string): Promise<void> {
     if (this.#underWay) throw failure(path, "another backup is being made");
@@ -90,27 +90,27 @@ export class Backup {
     try {
       this.#restartLog();
       await copyBytes(this.#file.reader(), part, Infinity, check);
-      using reader = await Deno.open(log); // on this one SQLite has no lock
+      using reader = await Deno.open(log); // SQLite has no lock on this file
       await copyBytes(reader, `${part}-wal`, Deno.statSync(log).size, check);
     } finally {
       if (!this.#isOver) run(db, `PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     }
   }
 
-  /** What is in the log moves into the file; then the log begins again, and is only written at its end. */
+  /** Moves the log into the file; then the log starts again, and only grows. */
   #restartLog(): void {
     const { busy, log, checkpointed } = run(this.#file.db, "PRAGMA wal_checkpoint(RESTART)");
     if (busy !== 0 || log !== checkpointed) throw new Error("SQLite does not empty its log");
     this.#mark.write(1);
   }
 
-  /** The store is going to be closed. */
+  /** The store is about to be closed. */
   stop(): void {
     this.#isOver = true;
   }
 }
 
-/** A file in this place that is not a backup is left alone: somebody may need it. */
+/** Refuses to replace a file that is not a backup. */
 function checkTarget(path: string, target: string, { path: own }: OpenDatabase): void {
   const refuse = (why: string) => {
     throw new LocalError(
@@ -129,12 +129,12 @@ function checkTarget(path: string, target: string, { path: own }: OpenDatabase):
   if (!info.isFile) refuse("is not a regular file");
   const real = Deno.realPathSync(target);
   if (real === own) refuse("is the store itself");
-  // To open one that this process has locked would unlock it.
+  // Opening a file that this process has locked would unlock it.
   if (isInUse(real)) refuse("is a store in use");
   if (info.size > 0 && !isBackup(real)) refuse("exists and is not a backup of a store");
 }
 
-/** A store that a server had is in WAL mode, and says so in its header; a backup is not. */
+/** A server's store is in WAL mode, according to its header; a backup is not. */
 function isBackup(path: string): boolean {
   const header = new Uint8Array(100);
   using file = Deno.openSync(path);
@@ -142,7 +142,7 @@ function isBackup(path: string): boolean {
   return new DataView(header.buffer).getUint32(68) === APPLICATION_ID && header[18] === 1;
 }
 
-/** Writes this many bytes of a file, for its owner alone. */
+/** Copies this many bytes of a file into one that only its owner may access. */
 async function copyBytes(
   from: Deno.FsFile,
   path: string,
@@ -154,16 +154,16 @@ async function copyBytes(
   from.seekSync(0, Deno.SeekMode.Start);
   for (let left = most; left > 0;) {
     check();
-    // Not `read`: that reads by another handle, and closes it, which would drop SQLite's locks.
+    // Not `read`: that uses another handle and closes it, which would drop SQLite's locks.
     const read = from.readSync(piece.subarray(0, Math.min(left, PIECE)));
     if (read === null) break;
     left -= read;
     for (let at = 0; at < read;) at += await to.write(piece.subarray(at, read));
   }
-  await to.sync(); // here, as SQLite would do it while the event loop stands still
+  await to.sync(); // here, because SQLite's own sync would block the event loop
 }
 
-/** Makes one file of a copy and its log, which says what it is. */
+/** Merges a copy and its log into one file, and marks it as a backup. */
 function complete(path: string, date: number): void {
   const { DatabaseSync } = sqlite(`the backup ${JSON.stringify(path)}`);
   const db = new DatabaseSync(path);
@@ -174,15 +174,15 @@ function complete(path: string, date: number): void {
     }
     if (Deno.statSync(path).size > CHECKED_BYTES) return;
     const { quick_check: found } = run(db, "PRAGMA quick_check(1)");
-    if (found !== "ok") throw new Error(`the copy is damaged, and the store as well: ${found}`);
+    if (found !== "ok") throw new Error(`the copy is damaged, and so is the store: ${found}`);
   } finally {
     db.close();
   }
 }
 
-/** So that the name is there after a loss of power. */
+/** Makes the name survive a loss of power. */
 function syncFolder(path: string): void {
-  if (Deno.build.os === "windows") return; // it cannot be opened there
+  if (Deno.build.os === "windows") return; // Windows cannot open folders
   using folder = Deno.openSync(path);
   folder.syncSync();
 }
@@ -191,7 +191,7 @@ function tryRemove(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // it was not made
+    // it was not created
   }
 }
 

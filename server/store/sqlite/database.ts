@@ -5,20 +5,20 @@ import { LocalError } from "../../protocol/errors.ts";
 import { sqlite } from "../../transport/sqlite.ts";
 import { APPLICATION_ID, MIGRATIONS, newestVersion, SCHEMA, SCHEMA_VERSION } from "./schema.ts";
 
-/** What a commit that has returned survives: see `SqliteStoreOptions`. */
+/** What a finished commit survives: see `SqliteStoreOptions`. */
 export type Durability = "full" | "normal";
 
-/** Pages in the log (WAL) after which they are moved into the file; 4 KB each. */
+/** Pages of 4 KB in the log (WAL) after which it is moved into the file. */
 export const CHECKPOINT_PAGES = 1000;
 
 /** Bytes that the log keeps when it is empty: twice what it has between two checkpoints. */
 const LOG_BYTES = 2 * CHECKPOINT_PAGES * 4096;
 
-/** Files up to this size are checked as a whole at opening, about 0.1 s; of larger ones, what is loaded. */
+/** Files up to this size are checked completely when opened, in about 0.1 s; in larger ones only what is loaded. */
 export const CHECKED_BYTES = 64 * 1024 * 1024;
 
-/** Paths that this process has open. SQLite's locks are between processes: to open and close a file
- * that is in use here already would drop them. */
+/** Paths that this process has open. SQLite's locks only work between processes: opening and closing
+ * a file that is already in use here would drop them. */
 const inUse = new Set<string>();
 
 /** Whether this process has the file at a real path open. */
@@ -31,22 +31,24 @@ export interface OpenDatabase {
   db: DatabaseSync;
   /** Its real path. */
   path: string;
-  /** Reads the file itself. The handle stays open as long as the database: to close it would drop SQLite's locks. */
+  /**
+   * A handle that reads the file itself. It stays open as long as the database: closing it would drop SQLite's locks.
+   */
   reader(): Deno.FsFile;
   /** Whether there was a log (WAL) beside it. */
   hadLog: boolean;
-  /** Whether the file lies no more where it was opened: then nothing should be written. */
+  /** Whether the file is no longer where it was opened: then nothing should be written. */
   isMoved(): boolean;
-  /** Closes it; what is in its log is moved into the file. */
+  /** Closes it; its log is moved into the file. */
   close(): void;
 }
 
 /**
- * Opens a store's file. If there is none, it is created, for its owner alone (mode 0600). A file with an older schema is
- * migrated.
+ * Opens a store's file. If there is none, creates it, for its owner only (mode 0600). Migrates a file with an older
+ * schema.
  *
- * @param migrations Others than the product's are for tests.
- * @throws {LocalError} STORE_UNUSABLE, with the cause and what to do. The file was left as it is.
+ * @param migrations Tests pass others than the product's.
+ * @throws {LocalError} STORE_UNUSABLE, with the cause and what to do. The file is unchanged then.
  */
 export function openDatabase(
   path: string,
@@ -54,7 +56,7 @@ export function openDatabase(
   migrations: readonly string[] = MIGRATIONS,
 ): OpenDatabase {
   const { DatabaseSync } = sqlite(`the store ${JSON.stringify(path)}`);
-  const absolute = resolve(path); // neither "file:" nor ":memory:" means anything else than a file
+  const absolute = resolve(path); // "file:" and ":memory:" are ordinary file names here
   let real: string;
   try {
     real = locate(path, absolute);
@@ -94,13 +96,13 @@ export function openDatabase(
   };
 }
 
-/** The file behind a path, which is created if necessary. */
+/** Resolves a path to its file, which is created if necessary. */
 function locate(path: string, absolute: string): string {
   try {
     Deno.openSync(absolute, { write: true, createNew: true, mode: 0o600 }).close();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) {
-      // Say what is wrong with what is there, if anything is.
+      // Report what is wrong with an existing path.
       if (error instanceof Deno.errors.NotFound || !exists(absolute)) throw error;
     }
   }
@@ -136,21 +138,22 @@ function exists(path: string): boolean {
 }
 
 /**
- * Looks at the first bytes, before SQLite does: to open somebody else's database may already change it.
- * An empty file has nothing to lose, unless there is a log beside it: SQLite would delete that.
+ * Checks the first bytes before SQLite opens the file: opening another program's database may already
+ * change it. An empty file has nothing to lose, unless there is a log beside it, which SQLite would
+ * delete.
  */
 function checkHeader(path: string, real: string, newest: number, hasLog: boolean): void {
   const header = new Uint8Array(100);
-  using file = Deno.openSync(real, { read: true, write: true }); // to see whether that is permitted
+  using file = Deno.openSync(real, { read: true, write: true }); // to check the permissions
   let length = 0;
   for (let n; (n = file.readSync(header.subarray(length))); length += n);
-  if (length === 0 && hasLog) throw damaged(path, "it is empty, and the log beside it is not");
+  if (length === 0 && hasLog) throw damaged(path, "it is empty, but the log beside it is not");
   if (length === 0) return;
-  // What a power cut may leave where the file system had the file's length, and not yet what is in it.
+  // A power cut may leave this if the file system had written the file's length, but not yet its contents.
   if (header.every((byte) => byte === 0)) throw damaged(path, "it begins with zeros");
   const magic = new TextDecoder().decode(header.subarray(0, Math.min(length, 16)));
   if (!"SQLite format 3\0".startsWith(magic)) {
-    throw refusal(path, "is not a store, but some other file: choose another path");
+    throw refusal(path, "is not a store but some other file: choose another path");
   }
   if (length < header.length) throw damaged(path, `it has only ${length} bytes`);
   const view = new DataView(header.buffer);
@@ -179,7 +182,7 @@ function prepare(path: string, db: DatabaseSync, migrations: readonly string[]):
   run(db, "PRAGMA locking_mode = EXCLUSIVE");
   run(db, "BEGIN EXCLUSIVE"); // fails if there is another server, or no permission to write
   if (run(db, "PRAGMA application_id").application_id !== APPLICATION_ID) {
-    // By itself: one page, so whatever happens now, the file is empty or known as ours.
+    // In a transaction of its own: one page, so after a crash the file is either empty or marked as ours.
     run(db, `PRAGMA application_id = ${APPLICATION_ID}`);
     run(db, "COMMIT");
     run(db, "BEGIN EXCLUSIVE");
@@ -188,19 +191,19 @@ function prepare(path: string, db: DatabaseSync, migrations: readonly string[]):
   const found = Number(run(db, "PRAGMA user_version").user_version);
   checkVersion(path, found, newest);
   if (found === 0) db.exec(SCHEMA);
-  // All in one transaction: a power cut leaves the file with the schema that it had.
+  // All in one transaction: after a power cut the file has its old schema.
   for (const sql of migrations.slice((found || SCHEMA_VERSION) - 1)) db.exec(sql);
   if (found !== newest) run(db, `PRAGMA user_version = ${newest}`);
   run(db, "COMMIT");
 }
 
-/** Sets what does not last, and checks the file. */
+/** Sets options that the file does not store, and checks the file. */
 function configure(path: string, db: DatabaseSync, durability: Durability): void {
   if (run(db, "PRAGMA journal_mode = WAL").journal_mode !== "wal") {
-    throw refusal(path, "is on a file system that SQLite's WAL does not work on: choose another");
+    throw refusal(path, "is on a file system without support for SQLite's WAL: choose another");
   }
   run(db, `PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
-  // On macOS a sync leaves it to the disk when it writes; elsewhere these do nothing.
+  // On macOS a plain sync only reaches the disk's cache; elsewhere these have no effect.
   run(db, `PRAGMA fullfsync = ${durability === "full" ? "ON" : "OFF"}`);
   run(db, "PRAGMA checkpoint_fullfsync = ON");
   run(db, `PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
@@ -215,7 +218,7 @@ function configure(path: string, db: DatabaseSync, durability: Durability): void
 export function damaged(path: string, what: string, cause?: unknown): LocalError {
   return refusal(
     path,
-    `is damaged (${what}): put back a copy of it, or move it away to begin with an empty one`,
+    `is damaged (${what}): restore a backup, or move it away to start with an empty one`,
     cause,
   );
 }
@@ -224,7 +227,7 @@ function refusal(path: string, what: string, cause?: unknown): LocalError {
   return new LocalError("STORE_UNUSABLE", `the store ${JSON.stringify(path)} ${what}`, { cause });
 }
 
-/** Why opening or loading has failed, as an error for the user. Bugs stay as they are. */
+/** Turns a failure to open or load into an error for the user. Bugs stay as they are. */
 export function unusable(path: string, error: unknown): unknown {
   if (error instanceof LocalError || !(error instanceof Error)) return error;
   const code = sqliteCode(error);
@@ -238,12 +241,12 @@ export function unusable(path: string, error: unknown): unknown {
     return refusal(path, "is in a folder that does not exist: create that first", error);
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const what = "is out of reach: run Deno with --allow-read and --allow-write for its folder";
+    const what = "cannot be accessed: run Deno with --allow-read and --allow-write for its folder";
     return refusal(path, what, error);
   }
   const { code: osCode } = error as { code?: unknown };
   if (error instanceof Deno.errors.PermissionDenied || osCode === "EROFS") {
-    const what = "cannot be opened: its user needs read and write access to it and its folder";
+    const what = "cannot be opened: give this user read and write access to it and its folder";
     return refusal(path, what, error);
   }
   if (error.name in Deno.errors || osCode !== undefined) {
@@ -265,23 +268,24 @@ const Code = {
   NOTADB: 26,
 } as const;
 
-/** What to do about them. */
+/** What to do about errors, by code. */
 const fixes: Record<number, string> = {
   [Code.BUSY]: "another process has locked the file: end that one",
   [Code.NOMEM]: "there is no memory left",
-  [Code.READONLY]: "the file or its folder is read-only: its user needs write access",
+  [Code.READONLY]: "the file or its folder is read-only: give this user write access",
   [Code.IOERR]: "the disk has failed or is full: check it",
-  [Code.CORRUPT]: "stop the server and put back a copy of the file",
+  [Code.CORRUPT]: "stop the server and restore a backup",
   [Code.FULL]: "make room on its disk",
-  [Code.CANTOPEN]: "the log beside the file cannot be created: its folder needs write access",
+  [Code.CANTOPEN]:
+    "the log beside the file cannot be created: give this user write access to the folder",
 };
 
-/** Whether it comes from the file or its disk, and not from a bug of ours. */
+/** Whether it comes from the file or its disk, not from a bug of ours. */
 export function isSqlite(error: unknown): boolean {
   return error instanceof Error && sqliteCode(error) !== undefined;
 }
 
-/** Whether the disk is the reason, and not the statement. */
+/** Whether the disk is the reason, not the statement. */
 export function isDisk(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = sqliteCode(error);
@@ -294,7 +298,7 @@ function sqliteCode(error: Error): number | undefined {
   return typeof errcode === "number" ? errcode & 255 : undefined;
 }
 
-/** What SQLite says, and what to do about it. */
+/** SQLite's message, and what to do about it. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const fix = fixes[sqliteCode(error) ?? 0];

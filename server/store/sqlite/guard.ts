@@ -3,26 +3,28 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { LocalError } from "../../protocol/errors.ts";
 import type { SqlInput, SqlRow } from "../store.ts";
 
-/** What may hide a semicolon: strings, names in quotes, comments. */
+/** Where a semicolon does not end a statement: strings, quoted names, comments. */
 const QUOTED = /'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)/g;
 
-/** SQLite would silently ignore all but the first statement. A trigger's body has several. */
+/**
+ * Whether there are several statements: SQLite would silently ignore all but the first. A trigger's body has several.
+ */
 function isSeveral(sql: string): boolean {
   if (!sql.includes(";")) return false;
   const bare = sql.replaceAll(QUOTED, " ");
   return /;[\s;]*[^\s;]/.test(bare) && !/^\s*create\s+(temp\s+|temporary\s+)?trigger\b/i.test(bare);
 }
 
-/** The authorizer is not told a table's new name. */
+/** Renaming to our prefix: the authorizer is not told a table's new name. */
 const RENAMES = /^\s*alter\b.*\bholdfast_/is;
 
-/** What does nothing if there is something already, or nothing: SQLite asks nobody about it then. */
+/** Statements that may have nothing to do: then SQLite does not call the authorizer. */
 const CONDITIONAL = /^\s*(create|drop)\b.*\bif\s+(not\s+)?exists\b/is;
 
-/** How many of the application's statements of a kind are kept prepared. */
+/** Most statements of a kind that are kept prepared. */
 const PREPARED = 200;
 
-/** What an authorizer is asked about, and its answers: codes of SQLite. */
+/** SQLite's codes for an authorizer's actions and answers. */
 const Action = {
   PRAGMA: 19,
   READ: 20,
@@ -37,7 +39,7 @@ const Action = {
 const ALLOWED = 0;
 const DENIED = 1;
 
-/** What a query does. */
+/** Actions of a query. */
 const READS: ReadonlySet<number> = new Set([
   Action.READ,
   Action.SELECT,
@@ -45,7 +47,7 @@ const READS: ReadonlySet<number> = new Set([
   Action.RECURSIVE,
 ]);
 
-/** What only the store may do. */
+/** Actions that only the store may do. */
 const RESERVED: ReadonlySet<number> = new Set([
   Action.PRAGMA,
   Action.TRANSACTION,
@@ -54,32 +56,31 @@ const RESERVED: ReadonlySet<number> = new Set([
   Action.SAVEPOINT,
 ]);
 
-/** What Deno's types do not have yet. */
+/** A method that Deno's types lack. */
 interface Authorizing {
   setAuthorizer(
     authorize: (action: number, name: string | null, detail: string | null) => number,
   ): void;
 }
 
-/** What an application may do in one kind of call, and the statements that it has used there. */
+/** What an application may do in one kind of call, and its statements there. */
 interface Kind {
   readonly prepared: Map<string, StatementSync>;
-  /** For people. */
+  /** In words for people. */
   readonly about: string;
   allows(action: number, name: string | null, detail: string | null): boolean;
 }
 
-/** Executes the application's statements, and refuses those that do what only the store may do. */
+/** Executes the application's statements, and refuses what only the store may do. */
 export class Guard {
   readonly #db: DatabaseSync;
-  #current: Kind | undefined; // undefined while the store's own statements are executed
+  #current: Kind | undefined; // undefined while the store's own statements run
   #actions = 0;
   #refused = false;
 
   readonly #change: Kind = {
     prepared: new Map(),
-    about:
-      "what concerns the application's own tables only, whose names do not begin with holdfast_",
+    about: "only change the application's own tables, whose names do not start with holdfast_",
     allows(action, name, detail) {
       if (READS.has(action)) return true;
       return !RESERVED.has(action) && !isOurs(name) && !isOurs(detail);
@@ -88,15 +89,15 @@ export class Guard {
 
   readonly #query: Kind = {
     prepared: new Map(),
-    about: "a query only",
+    about: "only query",
     allows: (action) => READS.has(action),
   };
 
-  /** @param db The store's own statements are prepared already. */
+  /** @param db The store's own statements must be prepared already. */
   constructor(db: DatabaseSync) {
     this.#db = db;
-    // Always there, not just while a statement is prepared: SQLite prepares it again when a table has changed, and by
-    // then it may have a trigger.
+    // Always set, not only while a statement is prepared: SQLite prepares it again when a table has changed, which
+    // may have a trigger by then.
     (db as DatabaseSync & Authorizing).setAuthorizer((action, name, detail) => {
       if (!this.#current) return ALLOWED;
       this.#actions++;
@@ -111,7 +112,7 @@ export class Guard {
     this.#as(this.#change, sql, (statement) => statement.run(...params));
   }
 
-  /** Rows that a statement finds which only reads. @throws {LocalError} BAD_ARGUMENT; SQLite's */
+  /** Rows of a query. @throws {LocalError} BAD_ARGUMENT; SQLite's */
   query(sql: string, params: readonly SqlInput[], most: "one" | "all"): SqlRow[] {
     checkOne(sql);
     return this.#as(this.#query, sql, (statement) => {
@@ -121,7 +122,7 @@ export class Guard {
     });
   }
 
-  /** Looks at a statement for `run`. @throws {LocalError} BAD_ARGUMENT */
+  /** Checks a statement for `run`. @throws {LocalError} BAD_ARGUMENT */
   check(sql: string): void {
     if (this.#change.prepared.has(sql)) return;
     checkOne(sql);
@@ -129,7 +130,7 @@ export class Guard {
       this.#as(this.#change, sql, () => {});
     } catch (error) {
       if (error instanceof LocalError) throw error;
-      // A table that it needs may be created before it; if not, that shows when it is executed.
+      // A table that it needs may be created before it runs; if not, it fails then.
     }
   }
 
@@ -164,7 +165,7 @@ function checkOne(sql: string): void {
 }
 
 function refusal({ about }: Kind, sql: string, cause?: unknown): LocalError {
-  return badArgument(`${sql.trim().slice(0, 60)}: here SQL may do ${about}`, cause);
+  return badArgument(`${sql.trim().slice(0, 60)}: here SQL may ${about}`, cause);
 }
 
 function isOurs(name: string | null): boolean {

@@ -3,7 +3,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { damaged } from "./database.ts";
 import type { DeviceState, KnownDevice } from "../store.ts";
 
-/** A device as the file has it. */
+/** A device as it is in the file. */
 export interface Loaded {
   id: string;
   /** The device's number in the file. */
@@ -17,7 +17,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * Reads all devices, or one.
  *
  * @param clock `now` on the process's clock, `offset` from that to the store's; in ms.
- * @throws {LocalError} STORE_UNUSABLE, if rows contradict each other
+ * @throws {LocalError} STORE_UNUSABLE: rows contradict each other
  */
 export function load(
   path: string,
@@ -116,7 +116,7 @@ export function load(
   return [...all.values()];
 }
 
-/** What the file has of all devices, in the order in which they came. */
+/** All devices in the file, in the order in which they came. */
 export function list(db: DatabaseSync): KnownDevice[] {
   const rows = db.prepare(`
     SELECT CAST(id AS BLOB) AS name,
@@ -158,8 +158,8 @@ type OutboxRow = [
   isDoubtful: number,
 ];
 
-/** All rows of a device, as one text: seven times as fast as row by row. And unlike a plain TEXT, JSON
- * does not end at a NUL. */
+/** All rows of a device as one JSON text: seven times as fast as row by row; and unlike a plain TEXT,
+ * JSON does not end at a NUL. */
 interface Group {
   device: number;
   json: string;

@@ -1,10 +1,10 @@
 /**
- * What a store's file says about itself: whether somebody has it open, whether it is a backup, and how late it is by
- * the clock that messages' ages are told by.
+ * A store file's own row: whether a server has it open, whether it is a backup, and the time on the clock of
+ * messages' ages.
  *
- * That clock never goes back, and nobody sets it. While a process has the store open, it goes with the process's own.
- * From one process to the next it goes with the machine's, as long as that was not started again, and then with the
- * date. So it is the date that says how long a machine was off, and only then.
+ * That clock is monotonic and cannot be set. While a process has the store open, it follows the process's clock.
+ * Between processes it follows the machine's uptime, unless the machine was restarted; then it follows the date. So
+ * the date only tells how long a machine was off.
  */
 import type { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../transport/platform.ts";
@@ -13,7 +13,7 @@ import { damaged, isDisk } from "./database.ts";
 /** The clocks of a process and its machine. */
 export type StoreClock = Pick<Clock, "now" | "date" | "boot">;
 
-/** Its one row. */
+/** The row. */
 interface Row {
   is_open: number;
   copied: number | null;
@@ -23,17 +23,17 @@ interface Row {
   uptime: number;
 }
 
-/** So much the date may drift from the process's clock before it counts as set, in ms. */
+/** How far the date may drift from the process's clock before it counts as set, in ms. */
 const DRIFT = 1000;
 
 export class Mark {
-  /** Evidence that the store is older than what was told; undefined: none. */
+  /** Evidence that the store was set back; undefined: none. */
   readonly older: string | undefined;
-  /** From the process's clock to the store's, in ms. */
+  /** Offset from the process's clock to the store's, in ms. */
   readonly offset: number;
   #db: DatabaseSync;
   #clock: StoreClock;
-  #dateAhead = NaN; // of the process's clock, when the row was written
+  #dateAhead = NaN; // how far the date was ahead of the process's clock when the row was written
 
   /**
    * @param hasLog Whether there was a log (WAL) beside the file when it was opened.
@@ -43,15 +43,15 @@ export class Mark {
     this.#db = db;
     this.#clock = clock;
     const row = db.prepare("SELECT * FROM holdfast_store").get() as unknown as Row | undefined;
-    if (!row) throw damaged(path, "what it says about itself is missing");
+    if (!row) throw damaged(path, "its row about itself is missing");
     this.older = whyOlder(row, hasLog);
     this.offset = Math.round(timeOf(row, clock)) - clock.now();
     this.#open();
   }
 
   /**
-   * The file itself says that it is open before anything else goes into its log, so a reader that finds the one without the
-   * other knows that something is missing. On a full disk it does not say so: then nobody will notice.
+   * Marks the file as open before anything else goes into its log, so if the file is marked but the log is missing,
+   * something was lost. On a full disk this fails, and such a loss would go unnoticed.
    */
   #open(): void {
     try {
@@ -62,20 +62,20 @@ export class Mark {
     }
   }
 
-  /** To be called in each transaction: somebody may have set the date. */
+  /** Called in each transaction, because the date may have been set. */
   renew(): void {
     const dateAhead = this.#clock.date() - this.#clock.now();
     if (Math.abs(dateAhead - this.#dateAhead) > DRIFT) this.write(1);
   }
 
-  /** The store is going to be closed, and SQLite to delete its log. */
+  /** The store is about to be closed, and SQLite will delete its log. */
   close(): void {
     try {
-      // First, so that what follows needs no room.
+      // First, so that the rest needs no room on the disk.
       this.#checkpoint();
       this.write(0);
     } catch (error) {
-      if (!isDisk(error)) throw error; // the log stays
+      if (!isDisk(error)) throw error; // then the log stays
     }
   }
 
@@ -83,7 +83,7 @@ export class Mark {
     this.#db.prepare("PRAGMA wal_checkpoint(RESTART)").get();
   }
 
-  /** Says whether it is open. */
+  /** Writes whether it is open. */
   write(isOpen: 0 | 1): void {
     const { id = null, uptime = 0 } = this.#clock.boot?.() ?? {};
     const [now, date] = [this.#clock.now(), this.#clock.date()];
@@ -94,23 +94,23 @@ export class Mark {
   }
 }
 
-/** A backup is closed from the beginning. */
+/** A backup is marked as closed. */
 export const MARK_BACKUP = "UPDATE holdfast_store SET is_open = 0, copied = ?";
 
 function whyOlder({ is_open, copied }: Row, hasLog: boolean): string | undefined {
   if (copied !== null) {
-    return `it is a backup from ${new Date(copied).toISOString()}: what happened since is missing`;
+    return `it is a backup from ${new Date(copied).toISOString()}: later changes are missing`;
   }
   if (is_open === 0 || hasLog) return undefined;
-  return "its log (the file beside it that ends in -wal) is missing, and what was only in there is lost";
+  return "its log (the file beside it that ends in -wal) is missing, so changes that were only in there are lost";
 }
 
-/** The store's time now, in ms. At its beginning it is the date. */
+/** The store's present time, in ms. It started as the date. */
 function timeOf({ time, date, boot, uptime }: Row, clock: StoreClock): number {
   if (time === null) return clock.date();
   const machine = clock.boot?.();
   if (machine && machine.id === boot && machine.uptime >= uptime) {
     return time + machine.uptime - uptime;
   }
-  return time + Math.max(0, clock.date() - date); // set back, it says nothing
+  return time + Math.max(0, clock.date() - date); // if the date was set back, it says nothing
 }

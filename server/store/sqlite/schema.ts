@@ -1,18 +1,18 @@
-/** What is in the file of an `SqliteStore`, and how an older one becomes that. */
+/** The schema of an `SqliteStore`'s file, and its migrations. */
 
-/** "HOLD": tells a store from any other SQLite file. */
+/** "HOLD": distinguishes a store from other SQLite files. */
 export const APPLICATION_ID = 0x484f4c44;
 
 /** Version of the schema below. */
 export const SCHEMA_VERSION = 7;
 
 /**
- * All of a record is in these tables. What begins with `holdfast_` belongs to the store; every other
- * name is free for the application's own tables.
+ * A record is completely in these tables. Names that begin with `holdfast_` belong to the store;
+ * every other name is free for the application's own tables.
  *
- * Messages are numbered without end, in the order of their queue. An inbox begins at its device's
- * `processed`; an outbox ends before its `tx_next`, and the low 32 bits of those numbers are what
- * dialect 2 calls them.
+ * Messages have ever growing numbers, in the order of their queue. An inbox begins at its device's
+ * `processed`; an outbox ends before its `tx_next`. Dialect 2 uses the low 32 bits of these
+ * numbers.
  */
 export const SCHEMA = `
 CREATE TABLE holdfast_devices (
@@ -79,22 +79,22 @@ CREATE TABLE holdfast_memos (  -- small values that the layer above the link kee
 `;
 
 /**
- * From each version to the next; the first is from 1 to 2. They are executed in the transaction that ends with the new
- * version, so a file has the one schema or the other, and never part of both. What was released is not changed any
- * more: a new schema is a new entry here, and the same in `SCHEMA`, whose version is then that.
+ * Migrations from each version to the next; the first is from 1 to 2. They run in the transaction that writes the new
+ * version, so a file has one schema or the other, never a mixture. Released ones never change: a new schema is a new
+ * entry here, and the same change in `SCHEMA`, with the new version.
  */
 export const MIGRATIONS: readonly string[] = [
-  // To 2. What had been sent was not known: all of it, perhaps.
+  // To 2. It was not known what had been sent: possibly everything.
   `
 ALTER TABLE holdfast_devices ADD COLUMN tx_sent INTEGER NOT NULL DEFAULT 0;
 UPDATE holdfast_devices SET tx_sent = tx_next % 4294967296;
 `,
-  // To 3. When messages were written was not known: now, at the latest.
+  // To 3. It was not known when messages were written: now at the latest.
   `
 ALTER TABLE holdfast_outbox ADD COLUMN written INTEGER NOT NULL DEFAULT 0;
 UPDATE holdfast_outbox SET written = CAST(unixepoch('subsec') * 1000 AS INTEGER);
 `,
-  // To 4. The store's clock begins at the date, which times were told by.
+  // To 4. The store's clock starts at the date, on which times were before.
   `
 CREATE TABLE holdfast_store (
   is_open INTEGER NOT NULL,
@@ -133,7 +133,7 @@ CREATE TABLE holdfast_memos (  -- small values that the layer above the link kee
 `,
 ];
 
-/** The version that these lead to. */
+/** The version to which these migrations lead. */
 export function newestVersion(migrations: readonly string[]): number {
   return migrations.length + 1;
 }

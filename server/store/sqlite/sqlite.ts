@@ -32,12 +32,12 @@ import { boot } from "../../transport/boot.ts";
 /** Options of `SqliteStore`. */
 export interface SqliteStoreOptions {
   /**
-   * What a commit survives. "full", the default: a crash and the loss of power, for one fsync in each
-   * turn of the event loop. "normal": a crash of the server; with the power the last commits may be
-   * lost, all of them whole: what was acknowledged in them is gone.
+   * What a commit survives. "full", the default: a crash and a loss of power, at the cost of one
+   * fsync in each turn of the event loop. "normal": only a crash of the server; a loss of power may
+   * undo the last commits, each as a whole, with messages that were acknowledged.
    */
   durability?: Durability;
-  /** `now` is the clock that messages' times are on. Default: the process's. */
+  /** `now` is the clock of messages' times. Default: the process's. */
   clock?: StoreClock;
 }
 
@@ -47,17 +47,16 @@ const processClock: StoreClock = { now: () => performance.now(), date: () => Dat
 interface Known {
   readonly device: number;
   token: number;
-  /** As it was read at the start, until somebody takes it. */
+  /** As it was read at the start, until it is acquired. */
   state: DeviceState | undefined;
 }
 
 /**
- * Keeps devices in an SQLite file (WAL), so that they outlive the process. A commit is one transaction. What it costs
- * is mainly the fsync, so it pays to commit many changes together.
+ * Keeps devices in an SQLite file (WAL), so that they outlive the process. A commit is one transaction. Its cost is
+ * mainly the fsync, so it pays to commit many changes together.
  *
- * The file is locked: as long as the store is open, no other process can open it. Its `-wal` beside it is
- * a part of it: what copies one must copy both. It holds what is on its way, not what once was: room of
- * messages that are done is used again.
+ * The file is locked: while the store is open, no other process can open it. The `-wal` file beside it is a part of
+ * it: always copy both. It holds what is under way, not a history: the room of finished messages is reused.
  *
  * ```ts
  * import { Server, SqliteStore } from "@holdfast/holdfast";
@@ -79,8 +78,8 @@ export class SqliteStore implements Store, Database {
   #backup: Backup;
   #closed = false;
   #known = new Map<string, Known>();
-  #added = new Map<string, Known>(); // by the transaction that is under way
-  #removed = new Set<string>(); // by it, too
+  #added = new Map<string, Known>(); // added by the transaction under way
+  #removed = new Set<string>(); // removed by it
   #lastDevice = 0;
   #tokens = 0;
   #tables: Tables;
@@ -93,10 +92,11 @@ export class SqliteStore implements Store, Database {
   #undo: StatementSync;
 
   /**
-   * Opens a store, or makes a new one.
+   * Opens a store, or creates a new one.
    *
-   * @param path Of a file, or of none yet in a folder that exists.
-   * @throws {LocalError} STORE_UNUSABLE: no store, damaged, in use, or not permitted. It was left as it is.
+   * @param path Path of a file, or of a new one in an existing folder.
+   * @throws {LocalError} STORE_UNUSABLE: not a store, damaged, in use, or not permitted. The file is
+   * unchanged then.
    */
   constructor(
     readonly path: string,
@@ -109,7 +109,7 @@ export class SqliteStore implements Store, Database {
     try {
       this.#mark = new Mark(path, db, clock, file.hadLog);
       this.#backup = new Backup(file, this.#mark, () => clock.date());
-      // All at once, which takes a tenth of the time that one by one would.
+      // All at once, which takes a tenth of the time of one by one.
       for (const { id, device, state } of load(path, db, this.#time)) {
         this.#known.set(id, { device, token: 0, state });
         this.#lastDevice = device;
@@ -128,7 +128,7 @@ export class SqliteStore implements Store, Database {
     this.#guard = new Guard(db);
   }
 
-  /** Evidence that the store is older than what was told, in words; undefined: none. */
+  /** Evidence that the store was set back, in words; undefined: none. */
   get older(): string | undefined {
     return this.#mark.older;
   }
@@ -171,8 +171,8 @@ export class SqliteStore implements Store, Database {
   /**
    * Writes a batch in one transaction.
    *
-   * @param refused Works of which a statement has failed, and its error; they are left out.
-   * @returns false if one of them has ended the transaction as well: it has to be done again
+   * @param refused Works of which a statement has failed, with its error; they are left out.
+   * @returns false if one of them has also ended the transaction: it has to be repeated
    */
   #transact(batch: Batch, refused: Map<Work, unknown>): boolean {
     this.#begin.run();
@@ -182,9 +182,9 @@ export class SqliteStore implements Store, Database {
       try {
         for (const { sql, params } of work.statements) this.#guard.run(sql, params);
       } catch (error) {
-        if (isDisk(error)) throw error; // it is worth another attempt
+        if (isDisk(error)) throw error; // another attempt may succeed
         refused.set(work, error);
-        if (!this.#db.isTransaction) return false; // ON CONFLICT ROLLBACK, and the like
+        if (!this.#db.isTransaction) return false; // ON CONFLICT ROLLBACK, for example
         this.#undo.run();
       }
       this.#release.run();
@@ -214,7 +214,7 @@ export class SqliteStore implements Store, Database {
     const device = this.#lastDevice + 1;
     this.#tables.of(device, id);
     change.write(this.#tables);
-    if (!this.#tables.wrote) return; // all was undone
+    if (!this.#tables.wrote) return; // everything was undone
     // If the transaction fails, this number is not used.
     this.#lastDevice = device;
     this.#added.set(id, { device, token, state: undefined });
@@ -224,7 +224,7 @@ export class SqliteStore implements Store, Database {
     try {
       if (this.#db.isTransaction) this.#rollback.run();
     } catch {
-      // what matters is the error that led here; BEGIN will say so if it lasts
+      // the error that led here matters; if this one persists, BEGIN will fail with it
     }
   }
 
@@ -238,10 +238,10 @@ export class SqliteStore implements Store, Database {
   }
 
   /**
-   * Copies all that is committed into another file, while commits go on. It is a store of its own, which says, when it
-   * is opened, that it is a backup. An earlier backup is replaced when this one is complete.
+   * Copies everything committed into another file, while commits continue. The copy is a complete store that reports,
+   * when it is opened, that it is a backup. An earlier backup is replaced when this one is complete.
    *
-   * @throws {LocalError} BAD_ARGUMENT: there can be none in that place; BACKUP_FAILED; STORE_FAILED: it was closed
+   * @throws {LocalError} BAD_ARGUMENT: the path cannot be used; BACKUP_FAILED; STORE_FAILED: it was closed
    */
   async backup(path: string): Promise<void> {
     this.#checkOpen();
@@ -257,7 +257,7 @@ export class SqliteStore implements Store, Database {
     if (this.#closed) return;
     this.#backup.stop();
     if (this.#backup.underWay) await this.#backup.underWay;
-    if (this.#closed) return; // by somebody else who has waited
+    if (this.#closed) return; // by another caller that has waited
     await this.#promise(() => {
       this.#closed = true;
       if (!this.#file.isMoved()) this.#mark.close();
@@ -265,7 +265,7 @@ export class SqliteStore implements Store, Database {
     });
   }
 
-  /** Runs something at once, and turns errors of the file into STORE_FAILED. */
+  /** Runs a function at once, and turns errors of the file into STORE_FAILED. */
   #promise<T>(fn: () => T, wraps = true): Promise<T> {
     try {
       this.#checkOpen();

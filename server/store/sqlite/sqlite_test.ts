@@ -326,7 +326,7 @@ storeTest("a damaged store is refused", async (path) => {
     const bytes = whole.slice();
     bytes.fill(0x5a, from, to);
     Deno.writeFileSync(path, bytes);
-    assertUnusable(path, "is damaged", "put back a copy");
+    assertUnusable(path, "is damaged", "restore a backup");
   }
   Deno.writeFileSync(path, whole.subarray(0, whole.length >> 1));
   assertUnusable(path, "is damaged");
@@ -357,7 +357,7 @@ storeTest("rows that contradict each other are refused", async (path) => {
     "DELETE FROM holdfast_devices": "device 1 is missing",
     "UPDATE holdfast_memos SET device = 7": "device 7 is missing",
     [NUMBER_AS_TEXT]: "non-TEXT value in holdfast_memos.text",
-    "DELETE FROM holdfast_store": "what it says about itself is missing",
+    "DELETE FROM holdfast_store": "its row about itself is missing",
   };
   for (const [i, [sql, message]] of Object.entries(damage).entries()) {
     await within(`${path}${i}`, async (driver) => {

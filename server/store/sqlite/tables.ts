@@ -2,7 +2,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { DeadLetter, Noted, Outgoing, Positions, RowWriter, SqlInput } from "../store.ts";
 
-/** Rows that go into one statement. */
+/** Rows in one statement. */
 const BULK = 50;
 
 /** Inserts rows, many with each statement: three times as fast as one by one. */
@@ -38,7 +38,7 @@ class Bulk {
   }
 }
 
-/** Takes what differs in one device after the other, within one transaction. */
+/** Writes what differs, one device after the other, within one transaction. */
 export class Tables implements RowWriter {
   /** Whether the device's row was written since `of`. */
   wrote = false;
@@ -97,19 +97,19 @@ export class Tables implements RowWriter {
     for (const bulk of this.#bulks) bulk.clear();
   }
 
-  /** The rows that come now are of this device. */
+  /** The next rows are of this device. */
   of(device: number, id: string): void {
     this.#device = device;
     this.#id = id;
     this.wrote = false;
   }
 
-  /** Nothing is left of the device. */
+  /** Deletes the device. */
   remove(): void {
     for (const removal of this.#removals) removal.run(this.#device);
   }
 
-  /** Writes the rows that still wait for others. */
+  /** Writes the rows that still wait for a full statement. */
   flush(): void {
     for (const bulk of this.#bulks) bulk.flush();
   }

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The page's orders to the server, by the same routes that programs use. */
+/** The page's requests to the server, over the same routes that programs use. */
 import { byId } from "../parts/dom.ts";
 
-/** Why the server has not done something, in its words. */
+/** The server's reason for a refusal. */
 export class ActError extends Error {}
 
-/** Asks the server for something. @throws {ActError} */
+/** Sends a request to the server. @throws {ActError} */
 export async function ask(
   method: "POST" | "DELETE",
   path: string,
@@ -22,14 +22,14 @@ export async function ask(
       }),
     });
   } catch {
-    throw new ActError("The server does not answer: it is unknown whether this was done.");
+    throw new ActError("The server does not answer: it may or may not have done this.");
   }
   const answer = await response.json();
   if (!response.ok) throw new ActError(answer.message);
   return answer;
 }
 
-/** Does it, and says how that went. @returns whether it went well */
+/** Runs an action, and shows its outcome. @returns whether it succeeded */
 export async function act(what: string, run: () => Promise<unknown>): Promise<boolean> {
   const outcome = byId("outcome");
   try {

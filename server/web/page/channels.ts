@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** A device's channels: what they are, what they should be, and how long it has been so. */
+/** A device's channels: reported and desired values, and since when. */
 import { byId, make } from "../parts/dom.ts";
 import type { ChannelDescription } from "../../channels/description.ts";
 import type { ChannelView } from "../channel_view.ts";
@@ -93,14 +93,14 @@ export class Channels {
   #rows = new Map<string, ChannelRow>();
   #made = "";
 
-  /** @param path of the device, in the API */
+  /** @param path The device's path in the API. */
   constructor(path: string) {
     this.#path = path;
   }
 
   take(thing: ThingView, mayAct: boolean): void {
     const channels = withDescribed(thing);
-    // Rows are made again only if there are others: somebody may be typing in one.
+    // Rows are rebuilt only if the channels have changed: the user may be typing in one.
     const made = JSON.stringify([
       channels.map(({ channel }) => channel),
       thing.description,
@@ -122,7 +122,7 @@ export class Channels {
   }
 }
 
-/** Channels that can be set are shown before anybody knows something of them. */
+/** Described channels that can be set are shown even before they have a value. */
 function withDescribed({ channels, description }: ThingView): ChannelView[] {
   const known = new Set(channels.map(({ channel }) => channel));
   const others = Object.keys(description?.channels ?? {}).filter((channel) => !known.has(channel));

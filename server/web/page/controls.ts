@@ -1,27 +1,27 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** With what a channel is set: a switch, a number, a word, a text, a button, as its description says. */
+/** Controls that set a channel: a switch, a number, a word, a text or a button, depending on its description. */
 import { make } from "../parts/dom.ts";
 import type { ChannelDescription } from "../../channels/description.ts";
 import type { ChannelView } from "../channel_view.ts";
 
-/** What a control does. */
+/** The actions of a control. */
 export interface Deeds {
   set(value: unknown): void;
   request(value?: unknown): void;
 }
 
-/** A control in the page. */
+/** A control on the page. */
 export interface Control {
   readonly element: HTMLElement;
-  /** The channel has changed. Whatever somebody is just typing stays. */
+  /** The channel has changed. Text that the user is typing stays. */
   show(channel: ChannelView): void;
 }
 
-/** What a channel should be; if that was never set, what it is. */
+/** The desired value of a channel; if it was never set, the reported one. */
 const wanted = ({ desired, reported }: ChannelView): unknown => desired ?? reported;
 
-/** @returns undefined: it can only be looked at */
+/** @returns undefined: the channel is read-only */
 export function controlOf(
   name: string,
   description: ChannelDescription | undefined,
@@ -74,7 +74,7 @@ function switchControl(name: string, deeds: Deeds): Control {
   button.ariaLabel = name;
   button.addEventListener("click", () => {
     const on = button.ariaChecked !== "true";
-    deeds.set(isNumber ? Number(on) : on); // as the device has it
+    deeds.set(isNumber ? Number(on) : on); // in the form that the device uses
   });
   return {
     element: button,
@@ -87,7 +87,7 @@ function switchControl(name: string, deeds: Deeds): Control {
   };
 }
 
-/** Something that is typed, and then sent. */
+/** A control whose text is typed, and then sent. */
 function typed(name: string, input: HTMLInputElement, send: () => void): Control {
   const button = make("button", { textContent: "Set", ariaLabel: `Set ${name}` });
   const form = make("form", { className: "row" }, input, button);

@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** A channel's values over time, drawn by uPlot: loaded when somebody wants to see the first one. */
+/** A channel's values over time, drawn by uPlot, which is loaded when the first curve is opened. */
 import { make } from "../parts/dom.ts";
 import { clock } from "./words.ts";
 
-/** What is used of uPlot. */
+/** The part of uPlot that is used. */
 interface Plot {
   setData(data: [number[], number[]]): void;
   setSize(size: { width: number; height: number }): void;
@@ -12,7 +12,7 @@ interface Plot {
 
 type PlotClass = new (options: unknown, data: [number[], number[]], element: HTMLElement) => Plot;
 
-/** Points that are drawn: of more, the last. */
+/** Most points that are drawn: the last ones. */
 const MOST = 600;
 
 const HEIGHT = 160;
@@ -27,7 +27,7 @@ export class Curve {
   #plot: Plot | undefined;
   #isLoaded = false;
 
-  /** @param url where its values are @param isStepped it keeps its value until it has another one */
+  /** @param url The URL of its values. @param isStepped Whether it keeps its value until the next one. */
   constructor(name: string, url: string, isStepped: boolean) {
     this.#url = url;
     this.#isStepped = isStepped;
@@ -40,7 +40,7 @@ export class Curve {
     }).observe(this.#place);
   }
 
-  /** There is another value. */
+  /** Adds a value. */
   add(at: number, value: number): void {
     if (!this.#isLoaded || at / 1000 <= (this.#data[0].at(-1) ?? 0)) return;
     this.#data[0].push(at / 1000);
@@ -96,7 +96,7 @@ export class Curve {
     };
   }
 
-  /** Says in words what the curve shows, for those who cannot see it. */
+  /** Draws the curve, and describes it in words for those who cannot see it. */
   #draw(): void {
     const [seconds, values] = this.#data;
     this.#plot?.setData(this.#data);

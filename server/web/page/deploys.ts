@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The application that a device runs, and giving it another one. */
+/** The application that a device runs, and deploys to it. */
 import { button, byId, input } from "../parts/dom.ts";
 import type { SeenDevice } from "../seen.ts";
 import { act, ask } from "./acts.ts";
 import { shown } from "./words.ts";
 
-/** What a phase means; the others say it themselves. */
+/** Words for phases whose names do not explain themselves. */
 const PHASES: Readonly<Record<string, string>> = {
   queued: "waits for its turn in a group",
   waits: "waits for the device",
@@ -18,14 +18,14 @@ const PHASES: Readonly<Record<string, string>> = {
   refused: "was refused",
   fell_back: "was tried, and the old one is back",
   given_up: "was given up",
-  unsupported: "cannot be taken",
+  unsupported: "is not supported by the device",
   stopped: "was not started because another device of its group failed",
 };
 
 const UNDECIDED = ["queued", "waits", "offered", "sending", "checking", "trial"];
 
 export class Deploys {
-  /** @param path The API's path of the device. */
+  /** @param path The device's path in the API. */
   constructor(path: string) {
     byId("deploy").addEventListener("submit", async (event) => {
       event.preventDefault();

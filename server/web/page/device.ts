@@ -49,7 +49,7 @@ function take(told: DeviceTold, isAll: boolean): void {
   thing = told.thing ?? thing;
   if (told.thing) channels.take(told.thing, mayAct);
   deploys.take(device, mayAct);
-  // After an outage of the server's the log's last entries come again.
+  // After an outage of the server the log's last entries come again.
   if (!isAll || byId("tail").childElementCount === 0) tail.add(told.lines, told.missed, told.now);
   byId("device").hidden = false;
   byId("send").hidden = byId("deeds").hidden = !mayAct;

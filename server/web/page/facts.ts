@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** What is known of a device beside its channels. */
+/** Facts about a device besides its channels. */
 import { byId, make } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
@@ -8,7 +8,7 @@ import type { ThingView } from "../device_stream.ts";
 import { outagesIn, type Range, spansOf, startsIn } from "./lanes.ts";
 import { clock, counted, lasting, number, quick, shown, worded } from "./words.ts";
 
-/** What an application's state means. */
+/** Words for an application's states. */
 const APPS: Readonly<Record<string, string>> = {
   none: "none",
   running: "runs",
@@ -16,10 +16,10 @@ const APPS: Readonly<Record<string, string>> = {
   ended: "has ended",
 };
 
-/** What a device may say about itself besides its application's channels. */
+/** Diagnostics of a device, shown apart from its application's channels. */
 const DIAGNOSTICS = ["Signal", "Free heap", "Uptime"];
 
-/** Terms, and what they are now; undefined: nothing is known. */
+/** Shows terms and their present values; undefined: nothing is known. */
 export function showFacts(
   device: SeenDevice,
   thing: ThingView | undefined,
@@ -38,7 +38,8 @@ export function showFacts(
       starts.length === 0 && !last ? undefined : `${number(starts.length)} in this time` +
         (last ? `; the last at ${clock(last.from, range.to)}${why(last.boot!)}` : ""),
     ],
-    // What was written before the server's start is delivered after it: nothing is shown beside each other that need not fit.
+    // Messages from before the server's start are delivered after it, so counts that need not match are not shown side
+    // by side.
     [
       "Messages",
       `${number(counts.received)} from it and ${
@@ -75,7 +76,7 @@ export function showFacts(
   }
 }
 
-/** Made once, and changed from then on: somebody may be reading it. */
+/** Made once and then updated in place: the user may be reading it. */
 const rows = new Map<string, { row: HTMLElement; words: HTMLElement }>();
 
 function rowOf(term: string): { row: HTMLElement; words: HTMLElement } {
@@ -93,7 +94,7 @@ function why(boot: string): string {
   return boot === "" ? "" : ` (${shown(boot)})`;
 }
 
-/** When a device has said something. @param at ISO 8601; undefined: when it connected; null: nobody knows */
+/** When a device reported a diagnostic. @param at ISO 8601; undefined: when it connected; null: unknown */
 function whence(at: string | null | undefined, now: number): string {
   if (at === undefined) return ", as it said when it connected";
   return at === null ? "" : `, at ${clock(Date.parse(at), now)}`;

@@ -1,9 +1,9 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** Rows in groups, each a body of the table: browsers leave out those that are out of sight, and watch few of them. */
+/** Rows in groups, each a body of the table: browsers skip groups that are out of sight, and have few to observe. */
 import { make } from "../parts/dom.ts";
 
-/** Rows of a group: of more, it becomes two. */
+/** Most rows of a group; a larger one is split in two. */
 const MOST = 20;
 
 interface Shown {
@@ -22,13 +22,13 @@ export class Groups<Row extends Shown> {
   readonly #visible = new Set<Group<Row>>();
   readonly #observer: IntersectionObserver;
 
-  /** @param appeared rows that were out of sight */
+  /** @param appeared Called with rows that come into sight. */
   constructor(table: HTMLElement, appeared: (rows: readonly Row[]) => void) {
     this.#table = table;
     this.#observer = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         const group = this.#groups.get(target);
-        if (!group) continue; // it has gone meanwhile
+        if (!group) continue; // it was removed meanwhile
         if (!isIntersecting) this.#visible.delete(group);
         else {
           this.#visible.add(group);
@@ -38,12 +38,12 @@ export class Groups<Row extends Shown> {
     }, { rootMargin: "200px" });
   }
 
-  /** Those that may be in sight. */
+  /** The rows that may be in sight. */
   get visible(): Row[] {
     return [...this.#visible].flatMap(({ rows }) => rows);
   }
 
-  /** @param before the row that it comes behind, if there is one, and `after`: that which comes behind it */
+  /** @param before The row before it, if any. @param after The row after it, if any. */
   add(row: Row, before: Row | undefined, after: Row | undefined): void {
     const neighbour = before ?? after;
     const group = neighbour ? this.#homes.get(neighbour)! : this.#make(null);
@@ -66,7 +66,7 @@ export class Groups<Row extends Shown> {
     group.element.remove();
   }
 
-  /** Most rows come in order, so the first group is left nearly full. */
+  /** Most rows are added in order, so the first group is left nearly full. */
   #split(group: Group<Row>): void {
     const other = this.#make(group.element.nextSibling);
     other.rows = group.rows.splice(MOST - 5);

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** A lane of the timeline, drawn. */
+/** Draws a lane of the timeline. */
 import { setAttribute } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import { type LaneState, outagesIn, type Range, type Span, spansOf, startsIn } from "./lanes.ts";
 import { counted, lasting } from "./words.ts";
 
-/** Width of a lane in units of its own. */
+/** Width of a lane in its own units. */
 const WIDTH = 1000;
 const HEIGHT = 20;
 
@@ -14,7 +14,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const STATES: readonly LaneState[] = ["unseen", "asleep", "up", "away"];
 
-/** Drawn one over the other. */
+/** Layers, drawn one over the other. */
 const LAYERS = [...STATES, "start"] as const;
 
 type Layer = typeof LAYERS[number];
@@ -29,7 +29,7 @@ export class LaneView {
     this.element.setAttribute("role", "img");
   }
 
-  /** Most lanes have one or two layers, and each makes scrolling slower: so only those needed are made. */
+  /** Each layer makes scrolling slower, and most lanes need one or two: so only needed ones are made. */
   #paint(layer: Layer, shapes: readonly string[]): void {
     let path = this.#paths.get(layer);
     if (!path) {
@@ -46,13 +46,13 @@ export class LaneView {
     const spans = spansOf(links, served, range);
     const scale = WIDTH / (range.to - range.from);
     const shape = ({ from, to }: Pick<Span, "from" | "to">, least: number, top = 0) => {
-      // In whole units: they are less than a pixel, and what moves by less need not be drawn again.
+      // Rounded to units, which are smaller than a pixel: smaller movements need no redraw.
       const [x, end] = [from, to].map((at) => Math.round((at - range.from) * scale));
       const width = Math.max(end! - x!, least);
       return `M${x} ${top}h${width}v${HEIGHT - top}h-${width}z`;
     };
     for (const name of STATES) {
-      // A short outage must be visible in a long time, too.
+      // A short outage must be visible in a long range, too.
       const own = spans.filter(({ state }) => state === name);
       this.#paint(name, own.map((span) => shape(span, name === "away" ? 2 : 0)));
     }

@@ -1,7 +1,7 @@
-/** What a device's lane of the timeline shows. Times are ms since 1970. */
+/** The contents of a device's lane in the timeline. Times are ms since 1970. */
 import type { LinkTime } from "../history.ts";
 
-/** Up: it had a link. Away: it had none. Asleep: it had none, as it has said. Unseen: the server did not run. */
+/** Up: it had a link. Away: it had none. Asleep: it had none because it slept. Unseen: the server did not run. */
 export type LaneState = "up" | "away" | "asleep" | "unseen";
 
 /** A part of a lane. */
@@ -11,16 +11,17 @@ export interface Span {
   readonly to: number;
 }
 
-/** Which part of the timeline is shown. */
+/** The part of the timeline that is shown. */
 export interface Range {
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * The spans of a device's lane, oldest first. There are none before its first link, as nothing is known of that time.
+ * The spans of a device's lane, oldest first. There are none before its first link, as nothing is known about that
+ * time.
  *
- * @param links the device's, oldest first
+ * @param links The device's links, oldest first.
  * @param served when the server ran, oldest first
  */
 export function spansOf(
@@ -35,7 +36,7 @@ export function spansOf(
     const span = { state, from: Math.max(begin, from), to: Math.min(end, to) };
     if (span.from < span.to) spans.push(span);
   };
-  /** Without a link, as far as the server saw it. */
+  /** A gap without a link, as far as the server ran. */
   const gap = (begin: number, end: number, state: LaneState) => {
     let at = begin;
     for (const { from, to = Infinity } of served) {
@@ -58,7 +59,7 @@ export function spansOf(
   return spans;
 }
 
-/** Links before which the device was started, in a range. */
+/** Links in a range before which the device restarted. */
 export function startsIn(links: readonly LinkTime[], { from, to }: Range): LinkTime[] {
   return links.filter((link) => link.boot !== undefined && link.from >= from && link.from < to);
 }
@@ -69,7 +70,7 @@ export function outagesIn(spans: readonly Span[]): { count: number; ms: number }
   return { count: away.length, ms: away.reduce((sum, { from, to }) => sum + to - from, 0) };
 }
 
-/** Times of which the last have changed, or have come. Both oldest first. */
+/** Merges new and changed periods into a list. Both are oldest first. */
 export function merged(
   known: readonly LinkTime[],
   changed: readonly LinkTime[],
@@ -78,7 +79,7 @@ export function merged(
   return first ? [...known.filter(({ from }) => from < first.from), ...changed] : known;
 }
 
-/** A time that the timeline can show, in ms, and what it is called. */
+/** The ranges that the timeline can show, in ms, with their names. */
 export const RANGES: readonly (readonly [ms: number, name: string])[] = [
   [60_000, "minute"],
   [600_000, "10 min"],
@@ -87,10 +88,10 @@ export const RANGES: readonly (readonly [ms: number, name: string])[] = [
   [604_800_000, "week"],
 ];
 
-/** The longest that is shown unless somebody asks for more. */
+/** The longest range that is shown by default. */
 const LONGEST_UNASKED = 3_600_000;
 
-/** Which of them shows most of what is known: the shortest that has all of it. @param known for how long, in ms */
+/** The default range: the shortest that shows everything known. @param known For how long something is known, in ms. */
 export function rangeFor(known: number): number {
   const [ms] = RANGES.find(([ms]) => ms >= Math.min(known, LONGEST_UNASKED))!;
   return ms;

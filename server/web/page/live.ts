@@ -3,36 +3,37 @@
 /** The stream that keeps a page up to date. */
 import { byId } from "../parts/dom.ts";
 
-/** Time goes on while nothing changes: in ms. */
+/** Interval for updating shown times, in ms. */
 const TICK = 1000;
 
-/** Until one that was refused tries again, in ms. */
+/** Delay before a refused stream is tried again, in ms. */
 const PAUSE = 3000;
 
 const GONE = "The server does not answer. This page shows the last known state and keeps trying.";
 
 /** What a page does with the events of its stream. */
 export interface Live<Told> {
-  /** @param isAll It is everything, as for one who has seen nothing. */
+  /** @param isAll Whether it is everything, not only changes. */
   take(told: Told, isAll: boolean): void;
   /**
-   * Shows it as it is now.
+   * Shows the present state.
    *
    * @param now By the server's clock, in ms since 1970.
-   * @param isTick Time has gone on; else something was told, and what was not told of can wait for the next tick.
+   * @param isTick Whether only time has passed; if not, something has changed, and what has not can wait for the
+   * next tick.
    */
   show(now: number, isTick: boolean): void;
 }
 
-/** A stream that was begun. */
+/** An open stream. */
 export interface Stream {
-  /** Shows all again. */
+  /** Shows everything again. */
   show(): void;
   /** Ends the stream. */
   end(): void;
 }
 
-/** Begins to listen; after an outage it goes on by itself. */
+/** Starts to listen; reconnects after an outage. */
 export function listen<Told extends { now: number }>(url: string, live: Live<Told>): Stream {
   /** By how much the server's clock is ahead of the browser's, in ms. */
   let ahead = 0;
@@ -54,7 +55,7 @@ export function listen<Told extends { now: number }>(url: string, live: Live<Tol
     });
     source.addEventListener("changes", ({ data }) => take(data, false));
     source.addEventListener("error", async () => {
-      // Where it was refused, and not cut off, browsers do not try again.
+      // Browsers do not retry a stream that was refused.
       if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, PAUSE);
       obstacle.textContent = await whyNot(url);
       obstacle.hidden = source.readyState === EventSource.OPEN;
@@ -72,7 +73,7 @@ export function listen<Told extends { now: number }>(url: string, live: Live<Tol
   };
 }
 
-/** Why the stream has ended: an EventSource does not say. */
+/** Finds out why the stream has ended, as an EventSource does not tell. */
 async function whyNot(url: string): Promise<string> {
   const stop = new AbortController();
   try {

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** Where one says the password. */
+/** The page where users enter the password. */
 import { button, byId, input } from "../parts/dom.ts";
 import { ActError, ask } from "./acts.ts";
 
@@ -20,7 +20,7 @@ byId("login").addEventListener("submit", async (event) => {
   }
 });
 
-/** The page that was asked for: one of this server's, wherever the link came from. */
+/** The page to open afterwards: always one of this server, wherever the link came from. */
 function next(): string {
   const path = decodeURIComponent(location.hash.slice(1)) || "/";
   const url = new URL(path, location.origin);

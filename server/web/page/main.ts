@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** The page of all devices: a row for each, which changes as the server tells. */
+/** The page of all devices: a row for each, updated live. */
 import { compareNames } from "../../protocol/name_order.ts";
 import { button, byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
@@ -14,21 +14,21 @@ import { wordsOfRollouts } from "./rollouts.ts";
 import { Row } from "./rows.ts";
 import { counted } from "./words.ts";
 
-/** In the order in which they are shown. */
+/** Rows in the order in which they are shown. */
 const rows: Row[] = [];
 let served: readonly LinkTime[] = [];
 
-/** Rows with news. Showing all rows each time would cost a frame while somebody scrolls. */
+/** Rows with changes. Updating all rows each time would cost a frame while the user scrolls. */
 const changed = new Set<Row>();
 
-/** As they were shown last: those that come into sight are shown by themselves. */
+/** The last arguments of `show`, for rows that come into sight later. */
 let shown: Parameters<Row["show"]> | undefined;
-/** Nobody looks at rows that are out of sight. */
+/** Rows that are out of sight are not updated. */
 const groups = new Groups<Row>(byId("devices"), (rows) => {
   if (shown) { for (const row of rows) row.show(...shown); }
 });
 
-/** Where a device's row is, or should be. */
+/** The index where a device's row is, or belongs. */
 function placeOf(id: string): number {
   let [low, high] = [0, rows.length];
   while (low < high) {
@@ -81,7 +81,7 @@ function show(now: number, isTick: boolean): void {
 
 let told = "";
 
-/** It is read aloud when it changes, so it is left alone otherwise. */
+/** Screen readers read it aloud when it changes, so it is written only then. */
 function showRollouts(): void {
   const words = wordsOfRollouts(rows.map(({ device }) => device));
   if (words.join("\n") === told) return;

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-/** Which part of the timeline is shown: as much as is known, until somebody chooses. */
+/** The part of the timeline that is shown: everything known, until the user chooses. */
 import { byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import { type Range, rangeFor, RANGES } from "./lanes.ts";
@@ -9,7 +9,7 @@ import { lasting } from "./words.ts";
 export class Ranges {
   #chosen: number | undefined;
 
-  /** @param changed somebody has chosen */
+  /** @param changed Called when the user has chosen. */
   constructor(changed: () => void) {
     for (const [ms, name] of RANGES) {
       const input = make("input", { type: "radio", name: "range", id: `range-${ms}` });
@@ -21,7 +21,7 @@ export class Ranges {
     }
   }
 
-  /** The range that ends now. @param served when the server ran: since then something is known */
+  /** The range that ends now. @param served When the server ran, so something is known. */
   at(now: number, served: readonly LinkTime[]): Range {
     const span = this.#chosen ?? rangeFor(now - (served[0]?.from ?? now));
     byId<HTMLInputElement>(`range-${span}`).checked = true;

@@ -1,14 +1,14 @@
-/** Groups of devices that are given an application, in words: those that have still to get it, or get no more. */
+/** Describes rollouts that are under way or stopped. */
 import type { SeenDevice } from "../seen.ts";
 import { counted, shown } from "./words.ts";
 
-/** A device, as far as that is concerned. */
+/** The part of a device that is needed here. */
 type Part = Pick<SeenDevice, "id" | "deploy">;
 
 const FAILURES: Readonly<Record<string, string>> = {
   refused: "has refused it",
   fell_back: "has fallen back",
-  unsupported: "knows nothing of deploys",
+  unsupported: "does not support deploys",
 };
 
 const ENDS: readonly string[] = ["kept", "given_up", "stopped", ...Object.keys(FAILURES)];
@@ -37,5 +37,5 @@ function wordsOf(group: readonly Part[]): string | undefined {
   if (!failed) return `${words}, and ${has("queued")} wait for their turn.`;
   const { phase, reason } = failed.deploy!;
   const why = `${shown(failed.id)} ${FAILURES[phase]}${reason ? ` (${shown(reason)})` : ""}`;
-  return `${words}. It was stopped, as ${why}: ${has("stopped")} were not begun.`;
+  return `${words}. It was stopped because ${why}: ${has("stopped")} were not started.`;
 }

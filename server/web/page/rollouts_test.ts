@@ -17,6 +17,6 @@ Deno.test("a group is shown until all have it, or one has not taken it", () => {
   assertEquals(wordsOfRollouts([part("1", "kept"), part("2", "given_up")]), []);
   const failed = part("<b>", "fell_back", { reason: "hang" });
   assertEquals(wordsOfRollouts([part("1", "kept"), failed, part("3", "stopped")]), [
-    "main 7: 1 of 3 devices run it. It was stopped, as <b> has fallen back (hang): 1 were not begun.",
+    "main 7: 1 of 3 devices run it. It was stopped because <b> has fallen back (hang): 1 were not started.",
   ]);
 });

@@ -51,13 +51,13 @@ export class Row {
     return this.#device.connected;
   }
 
-  /** It has changed. @param device With those of its links that have. */
+  /** The device has changed. @param device With only its changed links. */
   update(device: SeenDevice): void {
     this.#device = device;
     this.#links = merged(this.#links, device.links);
   }
 
-  /** Shows it as it is now. @param now By the server's clock, in ms since 1970. */
+  /** Shows the present state. @param now By the server's clock, in ms since 1970. */
   show(now: number, range: Range, served: readonly LinkTime[]): void {
     const { counts, inbox, outbox, roundTrip } = this.#device;
     showState(this.element, this.#state, this.#since, this.#device, now);
@@ -69,7 +69,7 @@ export class Row {
   }
 }
 
-/** Whether a device has a link, and since when. @param whole has the class `away` if not */
+/** Shows whether a device has a link, and since when. @param whole Gets the class `away` if it has none. */
 export function showState(
   whole: Element,
   state: Element,

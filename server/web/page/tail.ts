@@ -5,13 +5,13 @@ import { byId, input, make } from "../parts/dom.ts";
 import type { Line } from "../device_stream.ts";
 import { clock, counted, shown } from "./words.ts";
 
-/** Lines that are kept: of more, the last. */
+/** Most lines that are kept: the last ones. */
 const MOST = 500;
 
-/** For screen readers, and for copied text. */
+/** Words for screen readers and copied text. */
 const WAYS = { in: "from it", out: "to it", log: "log" } as const;
 
-/** How near the end somebody must be to be taken along with it, in pixels. */
+/** How near the end the user must be for the list to scroll along, in pixels. */
 const NEAR = 40;
 
 export class Tail {
@@ -21,7 +21,7 @@ export class Tail {
     input("filter").addEventListener("input", () => this.#filter());
   }
 
-  /** @param missed how many before them nobody knows */
+  /** @param missed How many lines before them were left out. */
   add(lines: readonly Line[], missed: number, now: number): void {
     const list = this.#list;
     const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
@@ -55,7 +55,7 @@ function element(line: Line, now: number): HTMLElement {
   );
 }
 
-/** An entry as the log says it. */
+/** An entry in the log's words. */
 function words(entry: Extract<Line, { way: "log" }>["entry"]): string {
   const { event, address, code, message } = entry;
   const head = [event, address, code].filter((word) => word !== undefined).join(" ");

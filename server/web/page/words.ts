@@ -1,4 +1,4 @@
-/** Times and numbers, as people say them. */
+/** Formats times and numbers for people. */
 
 const UNITS: readonly (readonly [ms: number, word: string])[] = [
   [86_400_000, "d"],
@@ -7,7 +7,7 @@ const UNITS: readonly (readonly [ms: number, word: string])[] = [
   [1000, "s"],
 ];
 
-/** A time in its greatest unit, rounded down: "3 min". */
+/** A duration in its largest unit, rounded down: "3 min". */
 export function lasting(ms: number): string {
   const [size, word] = UNITS.find(([size]) => ms >= size) ?? [1000, "s"];
   return `${Math.floor(Math.max(0, ms) / size)} ${word}`;
@@ -15,27 +15,27 @@ export function lasting(ms: number): string {
 
 const NUMBERS = new Intl.NumberFormat("en");
 
-/** A number, as people write it: "1,000". */
+/** A number with separators: "1,000". */
 export function number(value: number): string {
   return NUMBERS.format(value);
 }
 
-/** A short time, such as an ack takes: "0.4 ms", "23 ms", "2 s". */
+/** A short duration, such as a round trip: "0.4 ms", "23 ms", "2 s". */
 export function quick(ms: number): string {
   if (ms >= 10_000) return lasting(ms);
   return `${ms < 10 ? ms.toFixed(1) : number(Math.round(ms))} ms`;
 }
 
-/** One or several of something. */
+/** A count with its noun in singular or plural. */
 export function counted(count: number, one: string, several = `${one}s`): string {
   return `${number(count)} ${count === 1 ? one : several}`;
 }
 
-/** Controls, and what turns the direction of the text around it. */
+/** Control characters and direction marks. */
 // deno-lint-ignore no-control-regex
 const ACTIVE = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Text of a device, made safe to show: it cannot pose as something else. */
+/** Makes text from a device safe to show: it cannot pose as something else. */
 export function shown(text: string): string {
   return text.replace(ACTIVE, "\ufffd");
 }
@@ -45,7 +45,7 @@ export function worded(value: unknown): string {
   return shown(typeof value === "string" ? value : JSON.stringify(value));
 }
 
-/** The time of day, and the date if it was another day. @param now ms since 1970, as `at` */
+/** The time of day, with the date if it was another day. @param now ms since 1970, like `at`. */
 export function clock(at: number, now: number): string {
   const [date, today] = [new Date(at), new Date(now)];
   const time = date.toLocaleTimeString("en-GB");

@@ -13,7 +13,7 @@ export const input = (id: string) => byId<HTMLInputElement>(id);
 export const button = (id: string) => byId<HTMLButtonElement>(id);
 export const select = (id: string) => byId<HTMLSelectElement>(id);
 
-/** Gives an element a text, if it has another one: browsers lay out again whatever was written, also if it is the same. */
+/** Sets an element's text only if it differs: browsers lay out again even if the text is the same. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -23,7 +23,7 @@ export function setAttribute(element: Element, name: string, value: string): voi
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-/** A new element: its properties, then what is in it. */
+/** Makes an element with these properties and children. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   properties: Partial<HTMLElementTagNameMap[K]> = {},

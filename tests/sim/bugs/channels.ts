@@ -65,9 +65,9 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "of several settings in an outage the first one stays": edit(
     STATES,
-    "    this.put(name, { ...state, desired, isDue: true });\n  }\n\n  /** The setting is sent",
+    "    this.put(name, { ...state, desired, isDue: true });\n  }\n\n  /** The setting was sent",
     "    this.put(name, { ...state, desired: state.isDue ? state.desired! : desired, isDue: true });\n" +
-      "  }\n\n  /** The setting is sent",
+      "  }\n\n  /** The setting was sent",
   ),
   "what a transaction has set stays when it fails": edit(
     THING,

@@ -31,7 +31,7 @@ export const DEPLOY_BUGS: Bugs = {
   ),
   "a deploy does not go on when the device comes back": edit(
     DEPLOYMENT,
-    "this.#offer(); // it may have been kept by now",
+    "this.#offer(); // even after a trial: it may have been kept by now",
     "if (this.#state.starts === 0) return false;\n      this.#offer();",
   ),
   "pieces go on where the server was, and not where the device is": edit(

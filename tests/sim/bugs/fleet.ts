@@ -125,7 +125,7 @@ const EXECUTION_BUGS: Bugs = {
   "fleet: an application's slow transaction holds up the link": [
     ...edit(
       EXECUTIONS,
-      "  /** Whether something can be committed. */\n",
+      "  /** Whether a group can be committed. */\n",
       "  get isBusy(): boolean {\n" +
         "    return this.#groups.values().some(({ execution }) => !execution);\n  }\n\n",
     ),

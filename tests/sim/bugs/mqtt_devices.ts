@@ -67,7 +67,7 @@ const LIVES: Bugs = {
   ),
   "a device that says that it wants to be welcomed is not, as it is there already": edit(
     WILLS,
-    '    if (occasion === "welcome") this.#welcome(tx, id); // it may be there already\n',
+    '    if (occasion === "welcome") this.#welcome(tx, id); // it may already be connected\n',
     "",
   ),
 };

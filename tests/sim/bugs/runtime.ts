@@ -39,7 +39,7 @@ const TURN_BUGS: Bugs = {
   ),
   "the application goes on before what is safe was sent": edit(
     DEVICE,
-    "    this.#serving?.flush(safe, now); // before the application goes on: what that changes is not safe yet\n",
+    "    this.#serving?.flush(safe, now); // before the application continues: its changes are not safe yet\n",
     "    if (safe) this.#readers.deliver();\n    this.#serving?.flush(safe, now);\n",
   ),
   "bytes are taken in while a commit is under way": edit(

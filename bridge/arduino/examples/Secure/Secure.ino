@@ -1,6 +1,6 @@
 /*
- * A board and a server that prove to each other who they are, and hide all that they say: a key, and TLS. A key alone
- * seals the link, and leaves the board's name to be seen; here TLS does it, so the key need not.
+ * Board and server authenticate each other with a key, and encrypt with TLS. A key alone also seals the link, but shows
+ * the board's name on the wire; here TLS hides everything, so the key need not seal.
  *
  *     deno run -A server/main.ts keys add kitchen --suite 02 --keys keys.json
  *     deno run -A server/main.ts --keys keys.json --tls-cert cert.pem --tls-key key.pem --app echo
@@ -14,10 +14,10 @@
 #include <WiFiClientSecure.h>
 
 const char CERTIFICATE[] = R"(-----BEGIN CERTIFICATE-----
-what is in cert.pem
+the contents of cert.pem
 -----END CERTIFICATE-----
 )";
-// As `keys add` has printed it.
+// The key that `keys add` has printed.
 const char KEY[] = "0000000000000000000000000000000000000000000000000000000000000000";
 
 WiFiClientSecure tls;
@@ -44,7 +44,7 @@ void setup() {
   static BearSSL::X509List anchors(CERTIFICATE);
   tls.setTrustAnchors(&anchors);
 #endif
-  holdfast.patience(15000); // a handshake takes its time
+  holdfast.patience(15000); // a TLS handshake takes seconds
   holdfast.key(KEY);
   holdfast.seal(false); // TLS does
   holdfast.memory(holdfastLoad, holdfastSave);

@@ -1,6 +1,6 @@
 /*
- * A thermostat: the analogue input is the room's "temp", 0 to 1023, pin 5 the "heater", and "target" what the server
- * wishes. It goes on through outages, and with the same target through resets, and tells the server what it does.
+ * A thermostat: the analogue input is the room's "temp", 0 to 1023, pin 5 the "heater", and the server sets "target".
+ * It works on through outages, keeps its target through resets, and reports to the server.
  *
  *     deno run -A server/main.ts --open --store home.db --app thermostat
  *     deno run -A server/main.ts set kitchen/target 600 --store home.db
@@ -22,7 +22,7 @@ HoldfastChannels channels(holdfast);
 
 unsigned long last;
 int32_t target = 500;
-int told = -1; // what the server knows of the heater
+int told = -1; // the heater's state as last reported
 
 void onCall(HoldfastCall &call) {
   if (!call.is("=target")) return; // answered: unknown
@@ -59,7 +59,7 @@ void loop() {
   int temp = analogRead(A0);
   int heats = temp < target;
   digitalWrite(HEATER, heats);
-  if (holdfast.pending() > 3) return; // an outage: what it is then is told when the link is back
+  if (holdfast.pending() > 3) return; // an outage: reports again when the link is back
   if (told != heats && channels.tell("=heater", heats)) told = heats;
   channels.tell("=temp", temp);
 }

@@ -1,6 +1,6 @@
 /*
- * A board on a cable, with a W5500 and the library Ethernet, that tells of a button. It asks for small buffers, and has
- * a source of random bits and a memory of its own, as a board that this library does not know needs.
+ * A board with Ethernet (a W5500 and the library Ethernet) that reports a button. It has small buffers, and brings its
+ * own source of random bits and its own memory, as a board needs that this library does not know.
  */
 #include <Ethernet.h>
 #include <Holdfast.h>
@@ -13,14 +13,14 @@ EthernetClient cable;
 Holdfast<121, 256, 336, 4> holdfast(cable);
 int before = HIGH;
 
-// Noise of an open input: enough to tell starts apart, and nothing to build a key on.
+// Noise of an open input: enough to tell starts apart, but not good enough for a key.
 uint32_t noise() {
   static uint32_t state;
   for (int i = 0; i < 32; i++) state = state * 1664525 + 1013904223 + analogRead(A0);
   return state;
 }
 
-HoldfastPosition kept; // put it where a reset does not erase it: an FRAM, a clock's memory
+HoldfastPosition kept; // put it where it survives a reset: an FRAM, the memory of a clock chip
 
 void load(HoldfastPosition &position) { position = kept; }
 

@@ -65,7 +65,7 @@ void holdfast_sha256_end(struct sha256 *hash, uint8_t digest[32]) {
   for (int i = 0; i < 32; i++) digest[i] = hash->state[i >> 2] >> (24 - (i & 3) * 8);
 }
 
-/* The key, and zeros up to a block, each combined with `pad`. */
+/* Starts with the key, padded with zeros to a block, each byte combined with `pad`. */
 static void start_with(struct sha256 *hash, const uint8_t *key, size_t key_length, uint8_t pad) {
   holdfast_sha256_start(hash);
   for (size_t i = 0; i < sizeof hash->block; i++) {

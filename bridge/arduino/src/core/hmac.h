@@ -1,6 +1,6 @@
 /*
  * HMAC-SHA256 (RFC 2104, FIPS 180-4), for the proofs of dialect 2. It needs no other file. The names have a prefix, as
- * vendors' libraries have functions that are called hmac_sha256.
+ * vendors' libraries have functions named hmac_sha256.
  */
 #ifndef HOLDFAST_HMAC_H
 #define HOLDFAST_HMAC_H

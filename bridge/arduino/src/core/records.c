@@ -17,13 +17,13 @@ void holdfast_records_begin(struct holdfast_records *records, uint32_t (*keys)[8
   records->text = 0;
 }
 
-/* HKDF-SHA256 (RFC 5869): no salt, and as info the label and the hash of what was said. */
+/* HKDF-SHA256 (RFC 5869), without salt; the info is the label and the hash of the greeting. */
 void holdfast_records_derive(struct holdfast_records *records, size_t line, const uint8_t key[32],
                              const uint8_t shared[32], const uint8_t *greeting, size_t length) {
   static const char label[] = "holdfast 03";
   enum { LABEL = sizeof label - 1, HASH = 32 };
-  const volatile char *letters = label; /* may be in flash, of which the C library's memcpy cannot read bytes */
-  /* The key before, which the first one is without; the info; and the number. */
+  const volatile char *letters = label; /* may be in flash, where the C library's memcpy cannot read bytes */
+  /* The previous key, which the first one does not have; the info; the number. */
   uint8_t made[HASH], input[HASH + LABEL + HASH + 1];
   uint8_t *info = input + HASH;
   for (int i = 0; i < LABEL; i++) info[i] = (uint8_t)letters[i];
@@ -55,7 +55,7 @@ void holdfast_records_derive(struct holdfast_records *records, size_t line, cons
   records->keyed = true;
 }
 
-/* Value of a lower-case hex digit; above 15 if it is no such digit. */
+/* Value of a lower-case hex digit; above 15: it is not one. */
 static uint8_t digit(uint8_t c) {
   return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 255;
 }
@@ -81,7 +81,7 @@ bool holdfast_records_share(struct holdfast_records *records, uint8_t secret[32]
   return !records->broken;
 }
 
-/* The next record of a way: its nonce, and what authenticates it, up to its text. */
+/* Begins the next record of a direction: its nonce, and its tag up to the text. */
 static void start(struct holdfast_record *record, struct holdfast_records *records, enum way way, size_t length,
                   const uint8_t head[HOLDFAST_RECORD_LENGTH]) {
   uint64_t number = records->next[way]++;
@@ -105,7 +105,7 @@ void holdfast_record_end(struct holdfast_record *record, uint8_t tag[HOLDFAST_RE
   holdfast_poly1305_end(&record->mac, tag);
 }
 
-/* Up to 64 bytes of a text, hidden or shown; returns how many. */
+/* Encrypts or decrypts up to 64 bytes of a text; returns how many. */
 static size_t crypt(struct holdfast_record *record, const uint8_t *text, uint8_t *to) {
   size_t at = record->at, n = record->length - at < 64 ? record->length - at : 64;
   uint8_t block[64];
@@ -129,7 +129,7 @@ size_t holdfast_record_hide(struct holdfast_record *record, const uint8_t *text,
   return n;
 }
 
-/* Whether the record's text is what the server has sent next; then it is shown. */
+/* Decrypts the record's text. False: it is not the server's next record. */
 static bool open(struct holdfast_records *records, size_t length) {
   struct holdfast_record record;
   uint8_t made[HOLDFAST_RECORD_TAG], differs = 0;
@@ -154,7 +154,7 @@ uint8_t *holdfast_records_place(struct holdfast_records *records, uint8_t *room,
   if (have >= HOLDFAST_RECORD_LENGTH) {
     size_t size = holdfast_records_size(records);
     if (!room) return 0;
-    /* It may have moved what lies before it. */
+    /* The core may have moved the bytes before it. */
     size_t here = have - HOLDFAST_RECORD_LENGTH;
     if (here > size) here = size;
     if (room < records->text) for (size_t i = 0; i < here; i++) room[i] = records->text[i];

@@ -1,10 +1,10 @@
 /*
- * What the core, as wasm2c translates it, needs of whoever runs it: wasm2c's own header of this name asks for a heap,
- * for pages of 64 KB and for signals; a board has none of that. The core's memory is a buffer that its owner has put
- * into the instance, zeroed, before it is instantiated, and it never grows.
+ * The runtime for the core's C code from wasm2c. It replaces wasm2c's own header, which needs a heap, pages of 64 KB and
+ * signals: a board has none of these. The core's memory is a buffer that its owner puts, zeroed, into the instance
+ * before instantiation; it never grows.
  *
- * Every access is checked against the size of that buffer. One outside of it is a fault of the core, or the sketch has
- * overwritten its memory: the board aborts, which resets it, as after any other fault of a program.
+ * Every access is checked against the size of that buffer. One outside of it means that the core has a bug, or that the
+ * sketch has overwritten the core's memory: the program aborts, which resets the board.
  */
 #ifndef HOLDFAST_WASM_RT_H
 #define HOLDFAST_WASM_RT_H
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* wasm2c writes down all that any module may need, and the core needs little of it. */
+/* wasm2c's output contains everything that any module may need; the core needs little of it. */
 #ifdef __GNUC__
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -26,12 +26,11 @@
 #ifdef __AVR__
 #pragma GCC diagnostic ignored "-Wshift-count-overflow"
 #endif
-#define nearbyint(x) (x) /* some C libraries have none, and the core uses no such numbers */
+#define nearbyint(x) (x) /* some C libraries lack it, and the core uses no floating-point numbers */
 #define nearbyintf(x) (x)
 
-/* The types of the translated code, by other names: vendors' headers have types of these. The core has no number of 64
- * bits: what is called u64 there are addresses, and a sum of them that wraps is inside the memory, or is refused like
- * any other. */
+/* Renames the types of the translated code, as vendors' headers define the same names. The core has no 64-bit numbers:
+ * u64 is used only for addresses, and a sum of addresses that wraps is checked like any other. */
 #define WASM_RT_CORE_TYPES_DEFINED
 #define u8 holdfast_u8
 #define s8 holdfast_s8
@@ -81,7 +80,7 @@ typedef struct {
 #define wasm_rt_allocate_memory(memory, pages, most) ((void)(memory))
 #define wasm_rt_free_memory(memory) ((void)(memory))
 
-/* The core has no tables; these are for the functions about them that nothing calls. */
+/* The core has no tables; these are for functions with tables, which nothing calls. */
 typedef enum { WASM_RT_I32, WASM_RT_I64, WASM_RT_F32, WASM_RT_F64, WASM_RT_FUNCREF, WASM_RT_EXTERNREF } wasm_rt_type_t;
 typedef void (*wasm_rt_function_ptr_t)(void);
 typedef struct {

@@ -1,15 +1,15 @@
 #include "x25519.h"
 
 /*
- * A number modulo p = 2^255 - 19 is 20 digits of 13 bits: 260 bits, so its least digit stands for 1 and the top one for
- * 2^247. Digits may be larger than 13 bits. How large decides what may be done with them:
+ * A number modulo p = 2^255 - 19 is 20 digits of 13 bits: 260 bits, so the unit of the lowest digit is 1 and that of
+ * the top one is 2^247. Digits may exceed 13 bits. Three sizes decide which operations are allowed:
  *
- *   tight  8,198 at most: of `multiply`, `carry` and `unpack`
- *   sum    16,396, of two tight numbers
- *   difference  24,580, of two tight numbers
+ *   tight  at most 8,198: results of `multiply`, `carry` and `unpack`
+ *   sum    at most 16,396: of two tight numbers
+ *   difference  at most 24,580: of two tight numbers
  *
- * `multiply` takes two tight numbers, or one tight and one sum or difference: 20 products of 8,198 x 24,580, and what is
- * carried, are below 2^32.
+ * `multiply` takes two tight numbers, or one tight number and a sum or difference: 20 products of 8,198 x 24,580, plus
+ * the carry, are below 2^32.
  */
 enum { DIGITS = 20, BITS = 13 };
 #define MASK 0x1fffu
@@ -18,7 +18,7 @@ enum { DIGITS = 20, BITS = 13 };
 
 typedef uint32_t number[DIGITS];
 
-/* Makes a number tight, whose digits are below 2^32 - 2^19. */
+/* Makes a number tight; its digits must be below 2^32 - 2^19. */
 static void carry(number a) {
   uint32_t c = 0;
   for (int i = 0; i < DIGITS; i++) {
@@ -29,7 +29,7 @@ static void carry(number a) {
   a[0] += c * FOLD; /* below 2^29 */
   a[1] += a[0] >> BITS;
   a[0] &= MASK;
-  a[2] += a[1] >> BITS; /* 7 at most */
+  a[2] += a[1] >> BITS; /* at most 7 */
   a[1] &= MASK;
 }
 
@@ -37,13 +37,13 @@ static void add(number to, const number a, const number b) {
   for (int i = 0; i < DIGITS; i++) to[i] = a[i] + b[i];
 }
 
-/* With 64 p, so that no digit is below 0. */
+/* Adds 64 p, so that no digit is below 0. */
 static void subtract(number to, const number a, const number b) {
   for (int i = 0; i < DIGITS; i++) to[i] = a[i] + 2 * MASK - b[i];
   to[0] -= 64 * 19 - 2;
 }
 
-/* `to` may be one of the two. Two digits of each at a time: four products for four loads. */
+/* `to` may be a or b. Takes two digits of each at a time: four products for four loads. */
 static void multiply(number to, const number a, const number b) {
   uint32_t product[2 * DIGITS], c = 0, next = 0;
   for (int at = 0; at < 2 * DIGITS; at += 2) {
@@ -69,7 +69,7 @@ static void multiply(number to, const number a, const number b) {
   carry(to);
 }
 
-/* Swaps two numbers where the mask is ones, and does the same where it is zeros. */
+/* Swaps two numbers if the mask is all ones, with the same instructions if it is zero. */
 static void swap(number a, number b, uint32_t mask) {
   for (int i = 0; i < DIGITS; i++) {
     uint32_t differs = mask & (a[i] ^ b[i]);
@@ -87,7 +87,7 @@ static void copy(number to, const number from) {
   for (int i = 0; i < DIGITS; i++) to[i] = from[i];
 }
 
-/* Without the highest bit, as RFC 7748 wants it. */
+/* Ignores the highest bit, as RFC 7748 requires. */
 static void unpack(number to, const uint8_t bytes[32]) {
   uint32_t held = 0;
   int bits = 0, at = 0;
@@ -100,7 +100,7 @@ static void unpack(number to, const uint8_t bytes[32]) {
   to[DIGITS - 1] &= 0xff; /* 8 bits above 247 */
 }
 
-/* Adds a bit, and takes out what is beyond 255 bits: returns how often 2^255 was. */
+/* Adds c and carries, and removes the bits beyond 255: returns them, in units of 2^255. */
 static uint32_t settle(number to, const number a, uint32_t c) {
   for (int i = 0; i < DIGITS; i++) {
     c += a[i];
@@ -112,12 +112,12 @@ static uint32_t settle(number to, const number a, uint32_t c) {
   return c;
 }
 
-/* A tight number as bytes, less than p. */
+/* A tight number as bytes, reduced below p. */
 static void pack(uint8_t bytes[32], number a) {
   number sum;
   uint32_t beyond = 0;
   for (int i = 0; i < 3; i++) beyond = settle(a, a, beyond * 19);
-  uint32_t mask = -settle(sum, a, 19); /* it is p or more */
+  uint32_t mask = -settle(sum, a, 19); /* ones if it is p or more */
   for (int i = 0; i < DIGITS; i++) a[i] ^= mask & (a[i] ^ sum[i]);
   uint32_t held = 0;
   int bits = 0, i = 0;
@@ -169,7 +169,7 @@ void holdfast_x25519(const uint8_t scalar[32], const uint8_t point[32], uint8_t 
   }
   swap(x2, x3, -swapped);
   swap(z2, z3, -swapped);
-  /* x2 / z2: z2 to the power of p - 2, whose bits are ones but for those of 2 and 4. */
+  /* x2 / z2: z2 to the power of p - 2, whose bits are all ones except bits 2 and 4. */
   copy(e, z2);
   for (int at = 253; at >= 0; at--) {
     multiply(e, e, e);

@@ -1,6 +1,6 @@
 /**
- * The emulator's half that is firmware: one ELF file for QEMU's lx106. For a release, to try one without a chip, what
- * would be in a flash as well.
+ * Builds the firmware for the emulator: one ELF file for QEMU's lx106. For a release, also the files for a flash, so
+ * that a release can be tried without a chip.
  *
  * @module
  */
@@ -13,10 +13,10 @@ import { encodeApplication } from "../../../formats/application.ts";
 import { compileFirmware, LIBRARIES } from "../../firmware.ts";
 import { run, sectionSizes } from "../../toolchain.ts";
 
-/** Where code in RAM begins. */
+/** Start of the RAM for code. */
 const IRAM = 0x40100000;
 
-/** Memory for the application, in bytes: about what the chip has left. */
+/** Memory for the application, in bytes: about as much as the chip has free. */
 const MEMORY = 32 * 1024;
 
 /** Builds the firmware for the emulator. @throws {BuildError} */
@@ -35,7 +35,7 @@ export async function build(options: BuildOptions): Promise<Built> {
     await Deno.writeFile(files[name], encodeApplication(name, wasm));
   }
   if (options.release) {
-    // As if it were a chip's: what only starts QEMU is no part of a flash.
+    // As for a chip: the section that only starts QEMU is not part of a flash.
     const program = readElf(await Deno.readFile(elf));
     const sections = program.sections.filter(({ name }) => name !== ".reset");
     const images = imagesOf({ ...program, sections, entry: IRAM });
@@ -51,13 +51,13 @@ export async function build(options: BuildOptions): Promise<Built> {
   return { files, sizes };
 }
 
-/** How the firmware for the emulator may differ. */
+/** Options of a build for the emulator. */
 interface EmulatorBuild extends Pick<Target, "more"> {
   defines?: string[];
   say?: (line: string) => void;
-  /** The application, if it becomes a part of the firmware instead of being interpreted. */
+  /** The application to compile into the firmware instead of interpreting one. */
   aot?: Application | undefined;
-  /** For its compiler. */
+  /** Compiler flags for it. */
   aotFlags?: string[];
 }
 

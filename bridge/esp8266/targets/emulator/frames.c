@@ -13,7 +13,7 @@ static unsigned output_length;
 void flush(void) {
   for (unsigned at = 0; at < output_length;) {
     int n = simcall(CALL_WRITE, 1, (int)(output + at), output_length - at);
-    if (n <= 0) leave(3); /* the host has gone */
+    if (n <= 0) leave(3); /* the host is gone */
     at += n;
   }
   output_length = 0;

@@ -1,4 +1,4 @@
-/* The emulated chip's life: it wakes, starts the firmware, and runs it until the host has had enough. */
+/* The emulated chip's main program: wakes, starts the firmware, and runs it until the host ends it. */
 #include "bytes.h"
 #include "events.h"
 #include "frames.h"
@@ -6,7 +6,7 @@
 #include "slots.h"
 #include "stack.h"
 
-/* In place of the firmware: runner.c, or a program that is compiled with it. */
+/* Instead of the firmware: runner.c, or another program that is compiled in. */
 void run_calls(void);
 void program(const uint8_t *wasm, size_t length);
 

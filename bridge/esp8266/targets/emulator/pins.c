@@ -1,6 +1,6 @@
 /*
- * The chip's pins. They are the host's, and go there in frames; or, where it names two FIFOs for them, to a program
- * that answers at once, a byte each way: for buses, whose every bit has several levels to be read.
+ * The chip's pins. Their changes go to the host in frames; or, if the host names two FIFOs, to a program that answers
+ * at once, a byte each way. That is for buses, which read several levels for each bit.
  */
 #include "pins.h"
 
@@ -10,11 +10,11 @@
 
 enum mode { INPUT, OUTPUT, LINE, PWM };
 static struct {
-  uint8_t mode, level, outside; /* `outside`: what the world pulls it to, 1 unless told */
+  uint8_t mode, level, outside; /* `outside`: the level from outside, 1 by default */
 } pins[17];
 static unsigned analogue;
 
-/* File descriptors, where pins are another program's; or 0. */
+/* File descriptors, if another program has the pins; or 0. */
 static int elsewhere_to, elsewhere_from;
 
 void pins_begin(void) {
@@ -88,21 +88,21 @@ void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
   uint8_t payload[5] = { pin, duty, duty >> 8, hz, hz >> 8 };
   frame('p', payload, 5);
   pins[pin].mode = PWM;
-  pins[pin].level = duty > 511; /* as it is for most of the time */
+  pins[pin].level = duty > 511; /* the more frequent level */
 }
 
 void port_line(unsigned pin, bool released) {
   set_pin(pin, LINE, released);
 }
 
-/* The level of an open line depends on who else pulls it: the host knows, and has seen all that came before. */
+/* The level of an open line depends on everybody who pulls it: the host knows it, as it got all earlier frames. */
 bool port_line_read(unsigned pin) {
   if (elsewhere_to) return ask(pin);
   uint8_t payload = pin;
   frame('R', &payload, 1);
   for (unsigned at = 0;;) {
     while (frame_at(at)) {
-      if (input[at] == 'Q') { /* only the answer is taken out of turn */
+      if (input[at] == 'Q') { /* takes only the answer out of turn */
         bool level = input[at + 3];
         drop_frame(at);
         return level;

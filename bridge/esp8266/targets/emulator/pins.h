@@ -3,22 +3,22 @@
 
 #include <stdbool.h>
 
-/* Nothing pulls any of them low. Call it at the start. */
+/* At the start: nothing pulls a pin low. */
 void pins_begin(void);
 
 /*
- * What another program is told of a pin, in a byte: one of these, times 32, and the pin. It answers PIN_READ with
- * one, the level.
+ * Messages about a pin to another program, in one byte: one of these times 32, plus the pin. It answers PIN_READ with
+ * one byte, the level.
  */
 enum { PIN_LOW, PIN_HIGH, PIN_LINE_LOW, PIN_LINE_RELEASED, PIN_READ };
 
-/* From here on pins are another program's: it reads PATH.from and writes PATH.to, which are there. */
+/* From now on another program has the pins: it reads PATH.from and writes PATH.to, which exist. */
 void pins_elsewhere(const char *path);
 
-/* The world pulls a pin, which is the host's, to a level. */
+/* The level of a pin from outside has changed. */
 void pins_pulled(unsigned pin, bool high);
 
-/* The world sets the analogue input. */
+/* Sets the analogue input. */
 void pins_analogue(unsigned value);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The board that is QEMU's lx106, with the memory map of the chip. What is outside of a chip (network, pins, flash,
- * what survives a reset) is a program on the host: frames to it go out on file descriptor 1 and come in on 0,
- * see frames.ts. It runs under `-semihosting`.
+ * The board that is QEMU's lx106, with the chip's memory map. A program on the host plays the chip's world (network,
+ * pins, flash, memory that survives a reset): frames are written to file descriptor 1 and read from 0, see frames.ts.
+ * It runs under `-semihosting`.
  */
 #include "bytes.h"
 #include "engine.h"
@@ -18,7 +18,7 @@ const char port_board[] = "emulator";
 
 /* ---- Time: the processor's cycle counter, 40 MHz ---- */
 
-static uint32_t speed = 1; /* how many times faster than real the clock goes */
+static uint32_t speed = 1; /* how many times faster than real time the clock runs */
 static uint64_t cycles;
 static uint32_t cycles_seen;
 
@@ -128,7 +128,7 @@ void port_kept_write(unsigned first, const uint32_t *words, unsigned count) {
   frame_start('k', 1 + count * 4);
   put(&at, 1);
   put(words, count * 4);
-  flush(); /* it has survived when this returns */
+  flush(); /* when this returns, the words must survive a reset */
 }
 
 /* ---- Flash ---- */
@@ -167,7 +167,7 @@ bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
 /* ---- WiFi ---- */
 
 static uint32_t ip;
-static struct port_lease lease; /* of the join that has led to it */
+static struct port_lease lease; /* of the join that led to it */
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 
 void port_wifi_join(const struct port_wifi *wifi) {
@@ -206,11 +206,11 @@ bool port_wifi_scan(void (*found)(const char *ssid, int rssi, bool locked)) {
 
 #define WINDOW 2920 /* bytes that may be on their way to the host's socket */
 
-static uint8_t connection; /* number of the connection, so that late frames of an old one are known */
+static uint8_t connection; /* number of the connection, to recognise late frames of an old one */
 static bool open;
 static bool resolving; /* the host looks the name up */
 static unsigned unacknowledged;
-static uint8_t received[MOST_PAYLOAD]; /* and not taken by the firmware yet */
+static uint8_t received[MOST_PAYLOAD]; /* not taken by the firmware yet */
 static unsigned received_length;
 
 void port_tcp_open(const char *host, uint16_t port) {
@@ -266,7 +266,7 @@ void port_serial_write(const uint8_t *bytes, size_t length) {
 /* ---- Events ---- */
 
 static void tcp_event(uint8_t type, const uint8_t *payload, unsigned length) {
-  if (!length || payload[0] != connection) return; /* of a connection that is closed already */
+  if (!length || payload[0] != connection) return; /* of an old connection */
   switch (type) {
     case 'U':
       open = resolving = false;
@@ -330,7 +330,7 @@ static void take_frame(unsigned at) {
       else scan_found(0, 0, false);
       break;
 #ifdef MEASURE
-    case 'M': /* says what memory is used for */
+    case 'M': /* prints its use of memory */
       engine_measure();
       stack_measure();
       break;
@@ -345,7 +345,7 @@ bool events_offer(void) {
   if (!received_length) return true;
   uint8_t before = connection;
   unsigned taken = firmware_tcp_received(received, received_length);
-  if (connection != before) return true; /* it has closed this one, and what was received is forgotten */
+  if (connection != before) return true; /* the firmware has closed this one: the bytes are dropped */
   received_length -= taken;
   bytes_move(received, received + taken, received_length);
   if (taken) {
@@ -355,7 +355,7 @@ bool events_offer(void) {
   return !received_length;
 }
 
-/* Nothing of the connection overtakes bytes that wait; everything else does. */
+/* Later bytes and the end of the connection must not overtake waiting bytes; everything else may. */
 static bool must_wait(uint8_t type) {
   return (type == 'D' || type == 'C') && received_length;
 }
@@ -379,8 +379,8 @@ void events_wait(uint32_t ms) {
 
 /* ---- The start ---- */
 
-/* What the host tells a chip that wakes: reset reason, speed, a random seed, kept words; then where its pins are, if
- * they are not the host's; how its inputs are; parts of the flash, and an empty one at the end. */
+/* The host sends to a chip that wakes: reset reason, speed, a random seed, kept words; then the path of the pins, if
+ * another program has them; the levels of inputs; parts of the flash, and an empty one at the end. */
 void events_wake(void) {
   microseconds();
   pins_begin();
@@ -407,10 +407,10 @@ void events_wake(void) {
     bytes_copy((void *)(FLASH_START + address), input + 7, length - 4);
   }
   drop_frame(0);
-  mark("start"); /* what is before is the emulator's */
+  mark("start"); /* everything before belongs to the emulator */
 }
 
-/* An exception: the processor met something that it cannot do. */
+/* Called after an exception of the processor. */
 void crashed(uint32_t cause, uint32_t at, uint32_t address) {
   uint32_t words[3] = { cause, at, address };
   drop_output();

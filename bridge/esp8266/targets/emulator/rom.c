@@ -1,4 +1,4 @@
-/* Arithmetic that the chip has in its ROM, and Debian's libgcc therefore lacks. Slow and plain. */
+/* Arithmetic that the chip has in its ROM, so that Debian's libgcc lacks it. Slow and simple. */
 #include <stdint.h>
 
 struct divided {

@@ -1,10 +1,10 @@
 /*
- * Another program in place of the firmware: carries out single calls of the module's functions, and shows its
- * whole memory after each, with EMULATOR_RUNNER defined. What the host is told, in frames:
+ * A program that replaces the firmware if EMULATOR_RUNNER is defined: makes single calls of the module's functions, and
+ * sends its whole memory after each. Frames from the host, and the answers:
  *
  *     I memory                  loads the module again, with this many bytes of memory   answer: i complaint
  *     X function a b at bytes   puts bytes into the memory, and calls                 answer: y result memory trap
- * and, amid a call:             h at length to memory                                 answer: J memory
+ * and to the host, during a call:   h at length to memory                             answer: J memory
  */
 #ifdef EMULATOR_RUNNER
 #include "bytes.h"
@@ -28,7 +28,7 @@ static void send_memory(char type, const uint32_t *words, unsigned count) {
 
 static uint32_t ask_for_hmac(const uint32_t *arguments) {
   send_memory('h', arguments, 3);
-  unsigned at = length_at(0); /* behind the call that is being carried out */
+  unsigned at = length_at(0); /* behind the current call */
   while (!frame_at(at)) read_input(20000);
   bytes_copy(engine_at(0, memory_bytes), input + at + 3, memory_bytes);
   drop_frame(at);

@@ -1,4 +1,4 @@
-/* How much of the C stack is used, in a build with MEASURE: it is painted, and what lost its paint was used. */
+/* Measures the use of the C stack, in a build with MEASURE: paints it, and sees how much paint was overwritten. */
 #ifdef MEASURE
 #include "stack.h"
 
@@ -6,7 +6,7 @@
 
 #define STACK_PAINT 0xA5A5A5A5u
 extern uint8_t stack_end[];
-extern uint32_t stack_painted[]; /* where the paint begins, 8 KB below */
+extern uint32_t stack_painted[]; /* start of the paint, 8 KB below the end */
 static uint32_t starting_stack;
 
 static uint32_t stack_used(void) {

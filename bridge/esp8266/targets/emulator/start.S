@@ -11,7 +11,7 @@ start:
         movi    a0, main
         callx0  a0
 
-/* Where exceptions lead: kernel, user, double. */
+/* The exception vectors: kernel, user, double. */
         .section .vectors, "ax"
         .align  256
         .global vectors

@@ -1,5 +1,5 @@
 /**
- * The chip: links the firmware with the vendor's SDK, and makes the files that go into its flash.
+ * Builds for the chip: links the firmware with the vendor's SDK, and writes the files for its flash.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { run } from "../../toolchain.ts";
 /** The vendor's libraries that are linked. */
 const LIBRARIES = ["hal", "phy", "pp", "net80211", "lwip", "wpa", "crypto", "main"];
 
-/** Files of the SDK without which nothing is begun. */
+/** Files of the SDK that a build needs. */
 const NEEDED = [
   "include/user_interface.h",
   "third_party/include/lwip/tcp.h",
@@ -28,7 +28,7 @@ const NEEDED = [
 const DRAM = { start: 0x3ffe8000, size: 0x14000 };
 const IRAM = { start: 0x40100000, size: 0x8000 };
 
-/** DRAM that is left for the heap when all that is linked has its own, and what the places for the rest hold. */
+/** DRAM that must be left for the heap beside the linked data, and the sizes of the other places. */
 export const BUDGET = {
   dramLeft: 54 * 1024,
   iram: IRAM.size,
@@ -37,15 +37,15 @@ export const BUDGET = {
 };
 
 /**
- * What the SDK takes of the heap, in bytes: before the firmware starts, and for WiFi once it is started. Read where the
- * SDK ran with the chip's own ROM, without a radio: linked with 55,648 bytes left, `main` said that 33,704 were free. A
- * connection takes more, for as long as it is there.
+ * Heap that the SDK takes, in bytes: before the firmware starts, and for WiFi. Measured where the SDK ran with the
+ * chip's own ROM, without a radio: linked with 55,648 bytes left, `main` reported 33,704 free bytes. A connection takes
+ * more while it exists.
  */
 const SDK_TAKES = { start: 1_544, wifi: 5_072 };
 
-/** Bytes of heap that stay free beside an application that takes so many. @param dramLeft of what was linked */
+/** Bytes of heap that stay free beside an application of this size. @param dramLeft of the linked program */
 export function heapLeft(dramLeft: number, application: number): number {
-  const header = 16; // the heap's own, and what aligns it
+  const header = 16; // the heap's own, and alignment
   return dramLeft - SDK_TAKES.start - SDK_TAKES.wifi - application - header;
 }
 
@@ -74,12 +74,12 @@ export async function link(
     folder: new URL("./", import.meta.url),
     flags: [
       "-Itarget",
-      "--param=min-pagesize=0", // registers are at addresses that look like null and a little
+      "--param=min-pagesize=0", // or the compiler takes the registers' addresses for offsets from null
       ...["include", "third_party/include"].flatMap((path) => ["-isystem", `${sdk}/${path}`]),
     ],
   }, { version, defines: flavourDefines(flavour), say, aot: builtIn(options) });
   say("linking nonos.elf");
-  // By its path: the SDK has one of the same name, for another compiler.
+  // By its path: the SDK has another libgcc, for another compiler.
   const libgcc = (await run("xtensa-lx106-elf-gcc", ["-print-libgcc-file-name"], folder)).trim();
   await run("xtensa-lx106-elf-ar", ["rcsD", "libfirmware.a", ...objects], folder);
   await run("xtensa-lx106-elf-gcc", [
@@ -106,8 +106,8 @@ function checkSdk(sdk: string): void {
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new BuildError(
-        `${sdk} is no ESP8266_NONOS_SDK 3.0.x: it has no ${path}. ` +
-          "Where to get it is told in bridge/esp8266/targets/nonos/README.md",
+        `${sdk} is not ESP8266_NONOS_SDK 3.0.x: it lacks ${path}. ` +
+          "bridge/esp8266/targets/nonos/README.md says where to get it",
       );
     }
   }
@@ -134,7 +134,7 @@ function measure(elf: Elf, map: string, code: number): Sizes {
   };
 }
 
-/** What the linker's map says of the firmware's own data. */
+/** Bytes of the firmware's own data in DRAM, from the linker's map. */
 export function dramOfFirmware(map: string): number {
   const placed = map.slice(map.indexOf("Linker script and memory map"));
   let sum = 0;
@@ -153,7 +153,7 @@ export function dramOfFirmware(map: string): number {
 function check(sizes: Sizes): void {
   const complaints = [
     sizes["DRAM left"]! < BUDGET.dramLeft &&
-    `DRAM left: ${sizes["DRAM left"]} bytes, ${BUDGET.dramLeft} wanted`,
+    `DRAM left: ${sizes["DRAM left"]} bytes, must be at least ${BUDGET.dramLeft}`,
     sizes["IRAM"]! > BUDGET.iram && `IRAM: ${sizes["IRAM"]} of ${BUDGET.iram} bytes`,
     sizes["boot image"]! > BUDGET.boot &&
     `boot image: ${sizes["boot image"]} of ${BUDGET.boot} bytes`,

@@ -1,7 +1,7 @@
 /**
- * The firmware for the chip. Its SDK is in no package registry, and nothing here fetches it: without
- * HOLDFAST_SDK in the environment, the folder of one, the tests that need it are shown as ignored, in CI too.
- * One wants HOLDFAST_ESPTOOL as well, a checkout of Python's esptool (see tests/browser/README.md).
+ * The firmware for the chip. Its SDK is in no package registry, and nothing here fetches it: without its folder in
+ * HOLDFAST_SDK, the tests that need it are shown as ignored, in CI too. One also needs HOLDFAST_ESPTOOL, a checkout
+ * of Python's esptool (see tests/browser/README.md).
  *
  * @module
  */
@@ -55,17 +55,17 @@ function sdkTest(name: string, fn: (sdk: string) => Promise<void>): void {
   Deno.test({ name: ignore ? `${name} [HOLDFAST_SDK]` : name, ignore, fn: () => fn(SDK!) });
 }
 
-Deno.test("a folder that is no SDK is refused, with what it lacks and where to get it", async () => {
+Deno.test("a folder without an SDK is refused: the message says what it lacks and where to get it", async () => {
   await withFolders(async (out) => {
     await assertRejects(
       () => build(options(out!, out!)),
       BuildError,
-      `${out} is no ESP8266_NONOS_SDK 3.0.x: it has no include/user_interface.h. Where to get it is told in`,
+      `${out} is not ESP8266_NONOS_SDK 3.0.x: it lacks include/user_interface.h. `,
     );
   });
 });
 
-sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
+sdkTest("two builds in two folders give the same firmware", async (sdk) => {
   await withFolders(async (a, b) => {
     const { files, sizes } = await build(options(a!, sdk));
     const again = await build(options(b!, sdk));
@@ -75,7 +75,7 @@ sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
     }
     assert(sizes["IRAM"]! <= BUDGET.iram && sizes["boot image"]! <= BUDGET.boot);
 
-    // The manifest is about just these files, and the images are what the ROM can start.
+    // The manifest describes exactly these files, and the ROM can start the images.
     const manifest = readManifest(await Deno.readTextFile(files.manifest!));
     const sizeCodes: Record<FlashSize, number> = { "1MB": 2, "4MB": 4 };
     for (const [size, sizeCode] of Object.entries(sizeCodes)) {
@@ -99,7 +99,7 @@ sdkTest("the same firmware twice, wherever it is built", async (sdk) => {
 });
 
 Deno.test({
-  name: `Python's esptool reads the images as they are meant${
+  name: `Python's esptool reads the images correctly${
     SDK && ESPTOOL ? "" : " [HOLDFAST_SDK and HOLDFAST_ESPTOOL]"
   }`,
   ignore: !SDK || !ESPTOOL,
@@ -123,7 +123,7 @@ Deno.test({
 });
 
 sdkTest(
-  "nothing reads flash in bytes or writes where no register is, and no interrupt needs flash",
+  "no code reads flash in bytes or stores to an address without a register, and no interrupt needs flash",
   async (sdk) => {
     await withFolders(async (out) => {
       const { folder, objects, elf } = await link(options(out!, sdk));
@@ -135,7 +135,7 @@ sdkTest(
         // The interpreter's operations read the application's memory, which is RAM.
         assertEquals(faults.filter((fault) => !fault.function.startsWith("op_")), [], object);
       }
-      // The C library's functions read bytes, so what they are given must not be in flash.
+      // The C library's functions read bytes, so their arguments must not be in flash.
       for (const object of objects.filter((name) => name.includes("target_"))) {
         const undefineds = await run("xtensa-lx106-elf-nm", ["--undefined-only", object], folder);
         assertEquals(undefineds.match(/\b(mem(cpy|move|cmp|chr)|str\w+)$/gm) ?? [], [], object);
@@ -153,14 +153,14 @@ sdkTest(
         folder,
       );
       assertEquals(flashReferences(code, inRam), []);
-      // What they call of the SDK's is in RAM as well.
+      // The SDK's function that they call is in RAM as well.
       const post = elf.symbols.find(({ name }) => name === "system_os_post")!.value;
       assert(post >= 0x40100000 && post < 0x40108000, post.toString(16));
     });
   },
 );
 
-sdkTest("a release for the chip has the vendor's licence and lwIP's notices in it", async (sdk) => {
+sdkTest("a release for the chip contains the vendor's licence and lwIP's notices", async (sdk) => {
   await withFolders(async (out) => {
     const { files } = await release({
       out: out!,

@@ -15,7 +15,7 @@ uint32_t port_us(void) {
   return system_get_time();
 }
 
-/* The SDK's microseconds wrap after 71 minutes: called much more often than that, by the loop. */
+/* The SDK's microseconds wrap after 71 minutes: the loop calls this much more often. */
 uint32_t port_ms(void) {
   static uint32_t ms, seen, rest;
   uint32_t now = system_get_time();
@@ -32,14 +32,14 @@ void port_delay_us(uint32_t us) {
 
 /* ---- Resets ---- */
 
-/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have 64 to 191: all of them. (Its updater, which is
- * not used, would want the first 32.) */
+/* Blocks of 4 bytes in RTC memory. The SDK has those up to 63, we have all of 64 to 191. (The SDK's updater would need
+ * the first 32 of them, but it is not used.) */
 #define KEPT_BLOCK 64
 #define NOTE_BLOCK (KEPT_BLOCK + PORT_KEPT_WORDS)
 #define NOTE_RESTART 0x52535452u
 _Static_assert(NOTE_BLOCK < 192, "RTC memory ends there");
 
-/* The ROM's: why the hardware was reset the last time. A restart by the SDK is no reset of the hardware. */
+/* The ROM's reason of the last hardware reset. A restart by the SDK is not one. */
 uint32_t rtc_get_reset_reason(void);
 #define HARDWARE_WATCHDOG 4
 
@@ -57,7 +57,7 @@ void port_kept_write(unsigned first, const uint32_t *words, unsigned count) {
   system_rtc_mem_write(KEPT_BLOCK + first, words, count * 4);
 }
 
-/* `system_restart` only sets a timer and returns; this is what it does when the timer fires. */
+/* `system_restart` only sets a timer and returns; this is the function that the timer calls. */
 void system_restart_local(void);
 
 static void __attribute__((noreturn)) restart(void) {
@@ -73,8 +73,8 @@ void port_restart(void) {
   restart();
 }
 
-/* A loop that never ends does not get here: it is ended by the SDK's own watchdog, after 3 seconds, or by the
- * hardware's after 8. This one is for a firmware that goes on, and gets nowhere. */
+/* An endless loop does not get here: the SDK's own watchdog ends it after 3 seconds, or the hardware's after 8. This
+ * one is for a firmware that runs on without progress. */
 static void check_watchdog(void *unused) {
   (void)unused;
   if (port_ms() - fed_at > WATCHDOG_MS) restart();
@@ -82,7 +82,7 @@ static void check_watchdog(void *unused) {
 
 void port_feed_watchdog(void) {
   fed_at = port_ms();
-  system_soft_wdt_feed(); /* the 3 seconds start again, too: I2C can take longer than that */
+  system_soft_wdt_feed(); /* restarts the 3 seconds, too: I2C can take longer */
 }
 
 static enum port_reset read_reset_reason(void) {
@@ -93,11 +93,11 @@ static enum port_reset read_reset_reason(void) {
     case REASON_WDT_RST:
     case REASON_SOFT_WDT_RST: return RESET_WATCHDOG;
     case REASON_EXCEPTION_RST: return RESET_EXCEPTION;
-    /* The SDK calls the end of its own watchdog a restart, too. */
+    /* The SDK also reports a reset by its own watchdog as a restart. */
     case REASON_SOFT_RESTART: return note == NOTE_RESTART ? RESET_SOFTWARE : RESET_WATCHDOG;
     case REASON_DEEP_SLEEP_AWAKE: return RESET_WAKE;
     case REASON_EXT_SYS_RST: return RESET_EXTERNAL;
-    /* Nor has it noticed the hardware's watchdog, if that bit while interrupts were off. */
+    /* It does not notice a reset by the hardware's watchdog while interrupts were off. */
     default: return rtc_get_reset_reason() == HARDWARE_WATCHDOG ? RESET_WATCHDOG : RESET_POWER_ON;
   }
 }
@@ -119,12 +119,12 @@ void chip_begin(void) {
   os_timer_arm(&watchdog_timer, 1000, true);
 }
 
-/* ---- Memory and chance ---- */
+/* ---- Memory and random numbers ---- */
 
-/* What WiFi and TCP may come to need, at most, beside what they have taken by now. */
+/* Most heap that WiFi and TCP may still need, in bytes. */
 #define HEAP_FOR_SDK (16 * 1024)
 
-/* The heap tells how much it has, not in which pieces: where there is none of that length, shorter ones are tried. */
+/* The SDK gives the free bytes, but not the largest block: if no block has that length, shorter ones are tried. */
 #define HEAP_STEP 512
 
 static uint8_t *given; /* to the application */

@@ -1,4 +1,4 @@
-/* Pins that the firmware sets: whatever they were made, they are no PWM outputs any more. */
+/* Sets pins for the firmware: ends their use as PWM outputs first. */
 #include "pins.h"
 #include "port.h"
 

@@ -1,9 +1,9 @@
 /*
  * The ESP8266 on Espressif's NONOS SDK: start and event loop.
  *
- * The SDK calls back whenever it likes to, also from within functions of its own that the firmware has called.
- * So a callback only notes what has happened and wakes the task, which tells the firmware: one thing at a time.
- * The parts do not know this file: it calls them, and they wake the task.
+ * The SDK may call back at any time, even from within functions of its own that the firmware has called. So a callback
+ * only notes the event and wakes the task, which reports it to the firmware: one event at a time. The parts do not
+ * depend on this file: it calls them, and they wake the task.
  */
 #include "sdk.h"
 
@@ -17,12 +17,12 @@
 
 const char port_board[] = "nonos";
 
-/* ---- What the SDK wants to know before anything else ---- */
+/* ---- The SDK's partition table ---- */
 
-/* Where the SDK keeps things of its own: the last sectors of the flash, beside its system parameters, whose place
- * follows from the size that the image's header says. The SDK keeps the pointer. */
+/* The SDK keeps its own data in the last sectors of the flash, beside its system parameters, whose place follows from
+ * the size in the image's header. The SDK keeps the pointer. */
 static partition_item_t partitions[] = {
-  { SYSTEM_PARTITION_CUSTOMER_BEGIN, 0x0, 0x10000 },          /* what the ROM starts */
+  { SYSTEM_PARTITION_CUSTOMER_BEGIN, 0x0, 0x10000 },          /* the image that the ROM starts */
   { SYSTEM_PARTITION_CUSTOMER_BEGIN + 1, 0x10000, 0xE0000 },  /* code */
   { SYSTEM_PARTITION_CUSTOMER_BEGIN + 2, 0xF0000, 0xB000 },   /* application, settings */
   { SYSTEM_PARTITION_RF_CAL, 0xFB000, 0x1000 },
@@ -37,16 +37,16 @@ void user_pre_init(void) {
     for (unsigned i = 3; i < 6; i++) partitions[i].addr += 0x300000;
   }
   if (!system_partition_table_regist(partitions, sizeof partitions / sizeof *partitions, map)) {
-    for (;;) {} /* it has said why; without its table it would write anywhere. The hardware's watchdog bites */
+    for (;;) {} /* the SDK has printed why; without its table it could write anywhere. The hardware's watchdog resets */
   }
 }
 
 /* ---- Sleep ---- */
 
-/* What a packet takes until it has left, also if it has to be repeated. */
+/* Time to send a packet, even if it must be repeated. */
 #define SENDING_US 10000
 
-/* `system_deep_sleep` only sets a timer and returns, too; this is what it does when the timer fires. */
+/* Like `system_restart`, `system_deep_sleep` only sets a timer and returns; this calls the timer's function. */
 void port_sleep(uint32_t ms) {
   tcp_finish();
   os_delay_us(SENDING_US);
@@ -81,7 +81,7 @@ static void run(os_event_t *unused) {
   else os_timer_arm(&run_timer, wait, false);
 }
 
-/* Starting takes more stack than the SDK has. Calls `function` on another one, that ends at `top`. */
+/* Calls `function` on another stack, which ends at `top`: starting needs more stack than the SDK has. */
 void call_on_stack(void (*function)(void), void *top);
 
 #define START_STACK 6144
@@ -90,7 +90,7 @@ static void start(void) {
   chip_begin();
   wifi_begin();
   uint8_t *stack = os_malloc_dram(START_STACK);
-  if (!stack) { /* nothing of ours has been taken yet: it is the SDK that has left too little */
+  if (!stack) { /* the firmware has not allocated anything yet: the SDK has left too little */
     static const uint8_t words[] = "holdfast: no memory to start with\r\n";
     port_serial_write(words, sizeof words - 1);
     port_restart();
@@ -102,7 +102,7 @@ static void start(void) {
 }
 
 void user_init(void) {
-  /* The task first: what comes in on the serial line from now on is posted to it. */
+  /* The task first: received bytes of the serial line are posted to it from now on. */
   os_timer_setfn(&run_timer, wake_by_timer, 0);
   system_os_task(run, USER_TASK_PRIO_0, queue, sizeof queue / sizeof *queue);
   serial_begin();

@@ -1,5 +1,5 @@
-/* What the vendor's libraries want of the C library that they were linked with, and neither the chip's ROM nor they
- * themselves have. In RAM: they read it a byte at a time. */
+/* Functions of the C library that the vendor's libraries need, and that neither they nor the chip's ROM have. The data
+ * are in RAM, as the libraries read them a byte at a time. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +13,7 @@ void *memchr(const void *bytes, int value, size_t length) {
 
 enum { UPPER = 1, LOWER = 2, DIGIT = 4, SPACE = 8, PUNCTUATION = 16, CONTROL = 32, HEX = 64, BLANK = 128 };
 
-/* The class of each character, behind that of EOF. Only names of servers are looked at, which are of ASCII. */
+/* The class of each character, behind that of EOF. Used only for names of servers, which are ASCII. */
 static uint8_t classes[1 + 128] = {
   [1] = CONTROL,
   [1 + 1 ... 1 + 8] = CONTROL,
@@ -33,6 +33,6 @@ static uint8_t classes[1 + 128] = {
 };
 const uint8_t *__ctype_ptr__ = classes;
 
-/* What the SDK starts first. Its espconn is not used (see tcp.c), and so has no need of a task and its memory. */
+/* The SDK calls this first. Its espconn is not used (see tcp.c), so it needs no task and no memory. */
 void espconn_init(void);
 void espconn_init(void) {}

@@ -1,4 +1,4 @@
-/* Pins as inputs, outputs and open-drain lines, and the analogue input. Knows nothing of PWM: see gpio.c. */
+/* Pins as inputs, outputs and open-drain lines, and the analogue input. For PWM see gpio.c. */
 #include "sdk.h"
 
 #include "osapi.h"
@@ -15,8 +15,7 @@
 enum mode { UNUSED, INPUT, OUTPUT, LINE };
 static uint32_t modes[PINS] IN_WORDS; /* enum mode */
 
-/* GPIO16 belongs to the real-time clock: it has registers of its own, a pull-down instead of a pull-up, and is
- * never open drain. */
+/* GPIO16 belongs to the RTC: it has its own registers, a pull-down instead of a pull-up, and no open drain. */
 static void pin16_enable(bool output) {
   WRITE_PERI_REG(PAD_XPD_DCDC_CONF, (READ_PERI_REG(PAD_XPD_DCDC_CONF) & 0xFFFFFFBC) | 1);
   WRITE_PERI_REG(RTC_GPIO_CONF, READ_PERI_REG(RTC_GPIO_CONF) & 0xFFFFFFFE);
@@ -27,7 +26,7 @@ static void pin16_write(bool high) {
   WRITE_PERI_REG(RTC_GPIO_OUT, (READ_PERI_REG(RTC_GPIO_OUT) & 0xFFFFFFFE) | high);
 }
 
-/* Where a pin's multiplexer is, and which of its functions is GPIO. */
+/* The register of a pin's multiplexer. */
 static uint32_t mux(unsigned pin) {
   static const uint32_t registers[16] = {
     PERIPHS_IO_MUX_GPIO0_U,    PERIPHS_IO_MUX_U0TXD_U,    PERIPHS_IO_MUX_GPIO2_U,    PERIPHS_IO_MUX_U0RXD_U,
@@ -52,7 +51,7 @@ static void set_open_drain(unsigned pin, bool open_drain) {
 }
 
 static void set_level(unsigned pin, bool high) {
-  /* Not in one: the SDK's macro has no brackets around its argument. */
+  /* Not in one expression: the SDK's macro has no parentheses around its argument. */
   if (high) GPIO_REG_WRITE(GPIO_OUT_W1TS_ADDRESS, BIT(pin));
   else GPIO_REG_WRITE(GPIO_OUT_W1TC_ADDRESS, BIT(pin));
 }
@@ -61,7 +60,7 @@ static bool level(unsigned pin) {
   return GPIO_REG_READ(GPIO_IN_ADDRESS) >> pin & 1;
 }
 
-/* The flash's pins are the firmware's to refuse; here they are, too: to write one is to stop the chip. */
+/* The firmware already refuses the flash's pins. Checked here, too, as writing one stops the chip. */
 bool pins_usable(unsigned pin) {
   return pin < PINS && (pin < 6 || pin > 11);
 }
@@ -72,7 +71,7 @@ void pins_output(unsigned pin, bool high) {
     pin16_write(high);
     if (modes[pin] != OUTPUT) pin16_enable(true);
   } else {
-    set_level(pin, high); /* first: it must not show another level in between */
+    set_level(pin, high); /* first, so that the pin never has another level */
     if (modes[pin] != OUTPUT) {
       select_gpio(pin, false);
       set_open_drain(pin, false);

@@ -1,6 +1,6 @@
 /*
- * Pulse width modulation by timer 1 of the chip. In each period all pins go high together, and each low at its time;
- * an interrupt does one step and sets the timer for the next.
+ * Pulse width modulation with the chip's timer 1. In each period all pins go high together, and each goes low at its
+ * time; an interrupt does one step and sets the timer for the next.
  */
 #include "sdk.h"
 
@@ -12,28 +12,28 @@
 #include "port.h"
 #include "words.h"
 
-/* GPIO16 is set by way of the real-time clock, too slowly for this: it is high for half of the time or more, or low. */
+/* GPIO16 is set through the RTC, too slowly for PWM: it is steadily high if the duty is above one half, else low. */
 #define PINS 16
-#define MOST_STEPS 10 /* of them, six are the flash's */
+#define MOST_STEPS 10 /* six of the pins are the flash's */
 #define FULL 1023
 #define TICKS_PER_SECOND 5000000u
-/* What an interrupt takes, and a little: what would come sooner comes then. */
+/* A little more than an interrupt takes: no step comes sooner after another. */
 #define SHORTEST 50u
 
 #define CONTROL_RUN (BIT(7) | 4) /* 80 MHz / 16, an edge, no reload */
 
 struct plan {
   uint32_t high; /* these go high first */
-  uint32_t steps; /* how many times then … */
+  uint32_t steps; /* number of steps */
   struct {
-    uint32_t after; /* ticks after what was before: */
+    uint32_t after; /* ticks after the previous step */
     uint32_t low;   /* these go low */
   } step[MOST_STEPS];
   uint32_t rest; /* ticks from the last step to the end of the period */
 };
 
 static struct plan plans[2] IN_WORDS;
-static volatile uint8_t running, wanted; /* of the two */
+static volatile uint8_t running, wanted; /* indices of plans */
 static volatile uint8_t at;
 static volatile bool is_running;
 
@@ -57,7 +57,7 @@ static IN_IRAM void on_timer(void *unused) {
   RTC_REG_WRITE(FRC1_LOAD_ADDRESS, wait < SHORTEST ? SHORTEST : wait);
 }
 
-/* Writes the plan that is not running. */
+/* Writes a plan, which must not be the running one. */
 static void make_plan(struct plan *plan) {
   plan->high = 0;
   plan->steps = 0;
@@ -105,7 +105,7 @@ static void apply(void) {
   ETS_FRC1_INTR_ENABLE();
 }
 
-/* From now on nothing changes the pin: not what is left of the period that runs, either. */
+/* From now on nothing changes the pin, not even the rest of the current period. */
 static void forget(unsigned pin) {
   ETS_FRC1_INTR_DISABLE();
   for (unsigned i = 0; i < 2; i++) {
@@ -124,7 +124,7 @@ void pwm_release(unsigned pin) {
 void port_pwm(unsigned pin, unsigned duty, unsigned hz) {
   if (!pins_usable(pin) || hz < 1 || hz > 1000) return;
   if (duty > FULL) duty = FULL;
-  period = TICKS_PER_SECOND / hz; /* of all pins */
+  period = TICKS_PER_SECOND / hz; /* for all pins */
   bool steady = pin >= PINS || duty == 0 || duty == FULL;
   if (pin < PINS) {
     if (!steady && duties[pin] == 0) pins_output(pin, false);

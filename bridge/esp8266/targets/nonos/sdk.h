@@ -1,6 +1,6 @@
 /*
- * The vendor's headers, made to go with those of the C library: they define the same types by other names, and
- * `bool` as a byte. (As what a function returns, that is the same.)
+ * Makes the vendor's headers compatible with those of the C library: they define the same types under other names, and
+ * `bool` as a byte. (For a function's result, that is the same.)
  */
 #ifndef NONOS_SDK_H
 #define NONOS_SDK_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define _C_TYPES_H_ /* theirs is not read */
+#define _C_TYPES_H_ /* leaves out theirs */
 typedef uint8_t uint8, u8;
 typedef int8_t sint8, int8, s8, sint8_t;
 typedef uint16_t uint16, u16;
@@ -26,7 +26,7 @@ typedef enum { OK, FAIL, PENDING, BUSY, CANCEL } STATUS;
 #define DMEM_ATTR
 #define SHMEM_ATTR
 
-/* Code that runs while the flash cannot be read: in interrupts. All else of the firmware is in flash. */
+/* For code that runs while the flash cannot be read: in interrupts. All other code of the firmware is in flash. */
 #define IN_IRAM __attribute__((section(".iram.text")))
 
 #endif

@@ -11,7 +11,7 @@
 
 #define BAUD 115200
 
-/* The registers of UART 0, as the vendor's technical reference has them. */
+/* The registers of UART 0, from the vendor's technical reference. */
 #define FIFO 0x60000000
 #define INTERRUPT_STATUS 0x60000008
 #define INTERRUPT_ENABLE 0x6000000C
@@ -26,16 +26,16 @@
 
 #define FIFO_BYTES 128
 
-/* Between the interrupt and the loop: 22 ms of the line. */
+/* Between the interrupt and the loop, for 22 ms of the line. */
 static uint32_t ring[256 / 4] IN_WORDS;
-static volatile uint8_t ring_in, ring_out; /* they wrap with the ring */
+static volatile uint8_t ring_in, ring_out; /* they wrap at the ring's end */
 
 static IN_IRAM void on_interrupt(void *unused) {
   (void)unused;
   uint32_t status = READ_PERI_REG(INTERRUPT_STATUS);
   while (READ_PERI_REG(STATUS) & 0xFF) {
     uint8_t byte = READ_PERI_REG(FIFO);
-    /* If there is no room, the byte is lost: a frame that misses one is not answered, and comes again. */
+    /* Without room the byte is lost: an incomplete frame is not answered, and sent again. */
     if ((uint8_t)(ring_in + 1) == ring_out) continue;
     words_put(ring, ring_in, byte);
     ring_in = ring_in + 1;
@@ -48,7 +48,7 @@ void serial_begin(void) {
   PIN_FUNC_SELECT(PERIPHS_IO_MUX_U0TXD_U, FUNC_U0TXD);
   uart_div_modify(0, UART_CLK_FREQ / BAUD);
   WRITE_PERI_REG(CONFIGURATION_0, 3 << 2 | 1 << 4); /* 8 bits, no parity, 1 stop bit */
-  /* An interrupt when 64 bytes are in the FIFO, or some, and nothing for the time of two more. */
+  /* An interrupt when the FIFO has 64 bytes, or has fewer and got none for the time of two bytes. */
   WRITE_PERI_REG(CONFIGURATION_1, BIT(31) | 2 << 24 | 64);
   ets_isr_attach(ETS_UART_INUM, on_interrupt, 0);
   WRITE_PERI_REG(INTERRUPT_CLEAR, 0x1FF);

@@ -1,4 +1,4 @@
-/** `stack.S` on the emulated processor: the one piece of assembly that no other test runs. */
+/** Tests `stack.S` on the emulated processor: the only assembly code that no other test runs. */
 import { assertEquals } from "@std/assert";
 import { toolTest } from "../../../../tests/support/tools.ts";
 import { LIBC, run } from "../../toolchain.ts";
@@ -24,17 +24,17 @@ void crashed(void) { simcall(1, 90, 0, 0); }
 
 int main(void) {
   volatile int before = 7;
-  register int kept = called + 11; /* in a register that a function keeps */
+  register int kept = called + 11; /* in a register that functions must preserve */
   call_on_stack(inside, stack + sizeof stack);
-  if (called != 64) simcall(1, 1, 0, 0);                                      /* it was called, once */
-  if (seen < stack || seen >= stack + sizeof stack) simcall(1, 2, 0, 0);      /* and was there */
-  if (before != 7 || kept != 11) simcall(1, 3, 0, 0);                         /* and here nothing is lost */
+  if (called != 64) simcall(1, 1, 0, 0);                                      /* it was called once */
+  if (seen < stack || seen >= stack + sizeof stack) simcall(1, 2, 0, 0);      /* on that stack */
+  if (before != 7 || kept != 11) simcall(1, 3, 0, 0);                         /* and our values are preserved */
   call_on_stack(inside, stack + sizeof stack);
   simcall(1, called == 128 ? 42 : 4, 0, 0);
 }
 `;
 
-toolTest("a function is called on another stack, and comes back", {
+toolTest("a function is called on another stack, and returns", {
   "xtensa-lx106-elf-gcc": "gcc-xtensa-lx106",
   "qemu-system-xtensa": "qemu-system-misc",
 }, async (tools) => {
@@ -62,7 +62,7 @@ toolTest("a function is called on another stack, and comes back", {
       stdin: "null",
       stdout: "null",
       stderr: "null",
-      signal: AbortSignal.timeout(120_000), // it would run for ever if it went astray
+      signal: AbortSignal.timeout(120_000), // a wrong return would run for ever
     }).output();
     assertEquals(code, 42);
   } finally {

@@ -2,11 +2,10 @@
 #ifndef NONOS_TASK_H
 #define NONOS_TASK_H
 
-/* Something has happened that the task is to look at. From anywhere, also from an interrupt. It runs once,
- * however often it was woken. */
+/* Wakes the task, from any code, also from an interrupt. The task runs once, even if it was woken several times. */
 void task_wake(void);
 
-/* The first thing in the task: what happens from here on brings it round once more. */
+/* Call it first in the task: later events make it run again. */
 void task_clear(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * One TCP connection, on lwIP itself: the SDK's espconn takes in whatever arrives, into memory that it does not ask
- * about, and ends a connection some time later. Here what the firmware has not taken fills a buffer of just
- * TCP's window, so the sender stops.
+ * One TCP connection, directly on lwIP: the SDK's espconn copies all received bytes without a check whether there is
+ * memory, and ends a connection some time later. Here bytes that the firmware has not taken fill a buffer of exactly
+ * TCP's window, so the sender must wait.
  */
 #include "sdk.h"
 
@@ -18,36 +18,36 @@
 #include "task.h"
 #include "words.h"
 
-/* Of ports that no server has: another one after each reset, or the server's end of the connection from before
- * would answer instead of the server. */
+/* Local ports, which no server uses. Each connection has a random one: after a reset, the server's end of the old
+ * connection would answer on the old port. */
 #define FIRST_PORT 49152
 #define PORTS 16384
 
-/* As the settings have it. */
+/* As in the settings. */
 #define MOST_HOST 64
 
-/* lwIP has a limit to the pieces that it holds, and one write makes up to two. */
+/* lwIP limits the pieces that it holds, and a write makes up to two. */
 #define MOST_PIECES (TCP_SND_QUEUELEN - 2)
 
-static struct tcp_pcb *pcb; /* asked for, or there */
+static struct tcp_pcb *pcb; /* requested, or established */
 static bool is_open;
-static bool opened_news; /* to be told */
-static bool ended;       /* by the other end, or for want of memory; to be told when all is taken */
+static bool opened_news; /* must be reported */
+static bool ended;       /* by the other end, or for lack of memory; reported when all bytes are taken */
 static uint16_t port;
-static uintptr_t attempt; /* answers of DNS for earlier ones come late */
-static bool resolving;   /* this one waits for such an answer */
-static bool no_address;  /* why it has ended */
+static uintptr_t attempt; /* its number: DNS answers for earlier attempts may come late */
+static bool resolving;   /* this attempt waits for DNS */
+static bool no_address;  /* it has ended because the name has no address */
 
-/* What the two names that were asked for last were found to mean. */
+/* Addresses of the last two names. */
 struct known {
-  uint32_t name; /* its checksum */
+  uint32_t name; /* the name's checksum */
   ip_addr_t address;
   bool is_known;
 };
 static struct known known[2];
-static struct known *now_known = known; /* of this attempt's name */
+static struct known *now_known = known; /* for this attempt's name */
 
-/* Received and not taken; the bytes go round in it. As many as the window has. */
+/* A ring buffer of received bytes that were not taken, as large as the window. */
 static uint32_t received[TCP_MSS / 4] IN_WORDS;
 static size_t received_at, received_length;
 
@@ -60,7 +60,7 @@ static void end(void) {
   task_wake();
 }
 
-/* Forgets the connection; nothing of it is heard any more. */
+/* Drops the connection; no further callback of it is handled. */
 static void forget(void) {
   attempt++;
   if (pcb) {
@@ -70,7 +70,7 @@ static void forget(void) {
     tcp_recv(old, 0);
     tcp_sent(old, 0);
     tcp_err(old, 0);
-    /* One that has not sent its first packet is in a list that only closing takes it from. */
+    /* Before its first packet it is in a list from which only closing removes it. */
     if (old->state == CLOSED) tcp_close(old);
     else tcp_abort(old);
   }
@@ -100,7 +100,7 @@ static err_t on_received(void *unused, struct tcp_pcb *which, struct pbuf *piece
     end();
     return ERR_OK;
   }
-  /* More than the window: lwIP holds it, and offers it again. */
+  /* More than the window: lwIP keeps it, and offers it again. */
   if (piece->tot_len > sizeof received - received_length) return ERR_MEM;
   for (const struct pbuf *part = piece; part; part = part->next) {
     const uint8_t *bytes = part->payload;
@@ -126,7 +126,7 @@ bool tcp_offer(void) {
     if (piece > received_length) piece = received_length;
     uintptr_t before = attempt;
     size_t taken = firmware_tcp_received((const uint8_t *)received + received_at, piece);
-    if (attempt != before) return true; /* it has closed this connection, and what was received is forgotten */
+    if (attempt != before) return true; /* the firmware has closed this connection: the bytes are dropped */
     if (taken == 0) break;
     took = true;
     received_at = (received_at + taken) % sizeof received;
@@ -161,7 +161,7 @@ static void connect(ip_addr_t *address) {
   tcp_sent(pcb, on_sent);
   tcp_err(pcb, on_error);
   tcp_nagle_disable(pcb);
-  /* If that port is taken, lwIP takes one of its own. */
+  /* If the port is in use, lwIP chooses another one. */
   tcp_bind(pcb, IP_ADDR_ANY, FIRST_PORT + port_random() % PORTS);
   if (tcp_connect(pcb, address, port, on_connected) != ERR_OK) end();
 }
@@ -177,7 +177,7 @@ static void has_no_address(void) {
 }
 
 static void on_address(const char *name, ip_addr_t *address, void *which) {
-  /* One that comes late is good for the next attempt. */
+  /* A late answer can be used for the next attempt. */
   uint32_t sum = crc32(0, name, text_length(name));
   for (unsigned i = 0; i < 2; i++) {
     if (address && known[i].name == sum) found(known + i, address);
@@ -186,7 +186,7 @@ static void on_address(const char *name, ip_addr_t *address, void *which) {
   resolving = false;
   if (!address) return has_no_address();
   connect(&now_known->address);
-  task_wake(); /* the attempt's time begins */
+  task_wake(); /* the time of the attempt begins */
 }
 
 uint32_t tcp_dns(void) {
@@ -213,11 +213,11 @@ void port_tcp_open(const char *host, uint16_t to_port) {
   bytes_copy(name, host, length + 1);
   ip_addr_t address;
   uint32_t sum = crc32(0, name, length);
-  if (now_known->name != sum) now_known = known + (now_known == known); /* the other one's turn, or place */
+  if (now_known->name != sum) now_known = known + (now_known == known); /* uses the other entry */
   if (now_known->name != sum) *now_known = (struct known){ .name = sum };
   err_t error = dns_gethostbyname(name, &address, on_address, (void *)attempt);
   if (error == ERR_OK) found(now_known, &address);
-  if (now_known->is_known) connect(&now_known->address); /* it may have moved: then the answer tells the next attempt */
+  if (now_known->is_known) connect(&now_known->address); /* if it has changed, the answer serves the next attempt */
   else if (error == ERR_INPROGRESS) resolving = true;
   else has_no_address();
 }
@@ -236,8 +236,8 @@ size_t port_tcp_room(void) {
 
 void port_tcp_send(const uint8_t *bytes, size_t length) {
   if (!is_open || ended) return;
-  /* lwIP copies them, into a segment of full size that the next ones go into, too. If there is no memory for that,
-   * the connection ends rather than to leave them out. */
+  /* lwIP copies them into a segment of full size, which the next bytes share. If there is no memory for that, the
+   * connection ends, so that no bytes are left out. */
   if (tcp_write(pcb, bytes, length, TCP_WRITE_FLAG_COPY) != ERR_OK) end();
 }
 

@@ -1,1 +1,1 @@
-/* The vendor's headers want a file of this name. */
+/* The vendor's headers include a file with this name. */

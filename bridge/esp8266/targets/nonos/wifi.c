@@ -1,4 +1,4 @@
-/* WiFi: a station that does what it is told, and tells what has become of it. */
+/* WiFi: a station that joins and leaves, and reports its state. */
 #include "sdk.h"
 
 #include "osapi.h"
@@ -10,19 +10,19 @@
 #include "task.h"
 #include "words.h"
 
-/* From `port_wifi_join` to `port_wifi_leave`. */
+/* True from `port_wifi_join` to `port_wifi_leave`. */
 static bool wanted;
 static bool has_address;
-static bool has_password; /* this network's */
-static bool has_lease;    /* its address is from DHCP */
+static bool has_password; /* for this network */
+static bool has_lease;    /* the address is from DHCP */
 static uint32_t access_point[2] IN_WORDS; /* as in struct port_lease */
 
-/* What must be reported. */
+/* States to report. */
 static uint8_t news[4];
 static volatile unsigned news_count;
 
 static void note(enum firmware_wifi state) {
-  /* If the firmware is that slow, the last that happened is what matters; this is but a step. */
+  /* If the firmware is so slow, only the last state matters; this one is only a step. */
   if (news_count == sizeof news && state == WIFI_ASSOCIATED) return;
   if (news_count == sizeof news) news_count--;
   news[news_count++] = state;
@@ -41,7 +41,7 @@ void wifi_tell(void) {
 static enum firmware_wifi meaning(unsigned reason) {
   switch (reason) {
     case REASON_NO_AP_FOUND: return WIFI_NOT_FOUND;
-    /* So say many access points when the password is wrong; an open one has another reason. */
+    /* Many access points report this for a wrong password; an open one must have another reason. */
     case REASON_AUTH_EXPIRE: return has_password ? WIFI_WRONG_PASSWORD : WIFI_REFUSED;
     case REASON_4WAY_HANDSHAKE_TIMEOUT:
     case REASON_HANDSHAKE_TIMEOUT:
@@ -65,7 +65,7 @@ static void happened(System_Event_t *event) {
       break;
     case EVENT_STAMODE_DISCONNECTED: {
       unsigned reason = event->event_info.disconnected.reason;
-      /* We left, and have asked to join again since: that is not news. */
+      /* This is about our own leaving, before the current join. */
       if (reason == REASON_ASSOC_LEAVE && !has_address) break;
       note(has_address ? WIFI_LOST : meaning(reason));
       has_address = false;
@@ -80,10 +80,10 @@ static void happened(System_Event_t *event) {
 }
 
 void wifi_begin(void) {
-  /* Both are kept in flash: written once in the life of a board. */
+  /* Both are stored in flash: this writes them once in the life of a board. */
   if (wifi_station_get_auto_connect()) wifi_station_set_auto_connect(0);
   if (wifi_get_opmode_default() != STATION_MODE) wifi_set_opmode(STATION_MODE);
-  wifi_set_sleep_type(NONE_SLEEP_T); /* what is sent to a sleeping station waits for its next beacon, or the one after */
+  wifi_set_sleep_type(NONE_SLEEP_T); /* packets to a sleeping station wait for its next beacon, or the one after */
   char name[16];
   bytes_copy(name, "holdfast-000000", sizeof name); /* the SDK reads it in bytes, so it must not be in flash */
   uint32_t id = system_get_chip_id();
@@ -95,11 +95,12 @@ void wifi_begin(void) {
   wifi_set_event_handler_cb(happened);
 }
 
-/* The network, and the access point that is known, or the best of it: without `all_channel_scan` it is the first, in the order of channels. */
+/* Sets the network, and the known access point or the strongest one: without `all_channel_scan` it would be the first
+ * in the order of channels. */
 static bool set_network(const struct port_wifi *wifi) {
   struct station_config config;
   bytes_fill(&config, 0, sizeof config);
-  /* Neither ends with NUL if it is as long as it can be. */
+  /* Texts of the greatest length do not end with NUL. */
   bytes_copy(config.ssid, wifi->ssid, text_length(wifi->ssid));
   bytes_copy(config.password, wifi->password, text_length(wifi->password));
   config.all_channel_scan = !wifi->known;
@@ -113,7 +114,7 @@ static bool set_network(const struct port_wifi *wifi) {
   return wifi_station_set_config_current(&config);
 }
 
-/* Where there are 11 channels. Elsewhere there are 13, or a 14th that is for 802.11b only. */
+/* Countries with 11 channels. Others have 13, or a 14th that is only for 802.11b. */
 static bool has_eleven_channels(const char *country) {
   static const char eleven[] = "AS\0CA\0GU\0MP\0PR\0TW\0US\0VI\0";
   for (const char *known = eleven; *known; known += 3) {
@@ -122,12 +123,12 @@ static bool has_eleven_channels(const char *country) {
   return false;
 }
 
-/* Of channels 12 and 13, the SDK sends on neither unless it has been told for certain that it may: it hears a network
- * that says its name there, and finds no hidden one. What it is told is not kept in flash. */
+/* The SDK does not send on channels 12 and 13 unless a country is set for certain: it hears networks there, but finds
+ * no hidden one. The country is not stored in flash. */
 static bool set_country(const char *country) {
   bool known = country[0] != 0;
   wifi_country_t channels;
-  bytes_copy(channels.cc, known ? country : "CN", 3); /* that is what the SDK starts with */
+  bytes_copy(channels.cc, known ? country : "CN", 3); /* the SDK's default */
   channels.schan = 1;
   channels.nchan = has_eleven_channels(country) ? 11 : 13;
   channels.policy = known ? WIFI_COUNTRY_POLICY_MANUAL : WIFI_COUNTRY_POLICY_AUTO;
@@ -179,7 +180,7 @@ uint32_t port_wifi_ip(void) {
   return wifi_get_ip_info(STATION_IF, &info) ? info.ip.addr : 0;
 }
 
-/* ---- Looking for networks ---- */
+/* ---- Scanning for networks ---- */
 
 static void (*scan_found)(const char *ssid, int rssi, bool locked);
 

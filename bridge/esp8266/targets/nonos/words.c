@@ -1,4 +1,4 @@
-/* Memory that takes words only: it starts as zeros. (The SDK does that for .bss.) */
+/* Clears the memory that takes only words. (The SDK clears .bss.) */
 #include "words.h"
 
 #include "parts.h"

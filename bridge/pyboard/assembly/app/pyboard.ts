@@ -1,17 +1,17 @@
 /**
- * The application of a board that is the network of another one: lines to and from an initiator, through
- * `responder`, in the words of micropython-iot's `pb_link`. The first line is the configuration. Then
+ * The application of a board that connects another one to the network: lines to and from an initiator, through
+ * `responder`, in the format of micropython-iot's `pb_link`. The first line is the configuration. Then
  *
  *     from the initiator                          to the initiator
  *     '0'-'3' text   bit 1: qos, bit 0: wait      'n' text   a message
- *     '4'-'7' c text the same, numbered           'm' tag text   the same, to one that numbers its lines
+ *     '4'-'7' c text the same, numbered           'm' tag text   the same, if the initiator numbers its lines
  *                                                 'u', 'd'   the link to the server is up, or down
  *                                                 'k'        every 2 s: this board is alive
  *                                                 'r' [connects, count, free memory]   a report
  *                                                 'b', 's'   no WiFi, or no server, since the configuration
  *
- * Lines of the initiator are in the journal before it is told that they have arrived, and stay there until
- * the server has them. A message of the server is acknowledged when the initiator has it.
+ * The initiator's lines are in the journal before they are accepted, and stay there until the server has them. A
+ * message of the server is acknowledged when the initiator has it.
  */
 export * from "../../../../client-as/assembly/core";
 import { registers, room, write } from "../../../../client-as/assembly/core";
@@ -26,10 +26,10 @@ import * as responder from "../responder";
 import { BUFFER, input, output } from "../responder";
 import { isUtf8 } from "../utf8";
 
-/** Interval between looks at the initiator's wire, in ms. The other board waits for it, ten times a second. */
+/** Interval between looks at the initiator's wire, in ms. The initiator waits for that, ten times a second. */
 const LOOK: i32 = 2;
 const KEEPALIVE: i32 = 2000;
-/** How long there may be no WiFi, or no server behind it, before the initiator is told, in ms. */
+/** How long WiFi, or the server, may be missing before the initiator is told, in ms. */
 const PATIENCE_WIFI: i32 = 20000;
 const PATIENCE_SERVER: i32 = 5000;
 const WIFI_UP: i32 = 2;
@@ -46,32 +46,32 @@ const QOS: u32 = 2;
 const WAIT: u32 = 1;
 
 // What to tell the initiator next, besides messages.
-let toldUp: i32 = -1; // the state of the link that it knows; -1: none
+let toldUp: i32 = -1; // the state of the link as it was last told; -1: never told
 let keepaliveAt: i32 = 0;
 let reportAt: i32 = 0;
 let reports: i32 = 0;
-let troubles: i32 = 0; // bits: 'b', 's' to be said
-let said: i32 = 0; // and said
+let troubles: i32 = 0; // bits: 'b', 's' still to tell
+let said: i32 = 0; // and those told
 const NO_WIFI: i32 = 1;
 const NO_SERVER: i32 = 2;
-let waitingSince: i32 = 0; // for what was not there at first
+let waitingSince: i32 = 0; // for WiFi, or for the server
 let hadWifi: bool = false;
 
 // A message on its way to the initiator.
 const message: usize = memory.data(BUFFER);
 let messageBytes: i32 = 0; // 0: none
-let messageEpoch: i32 = 0; // which it is
+let messageEpoch: i32 = 0; // its stream and number identify it
 let messageNumber: i32 = 0;
 let handed: bool = false; // the initiator has it
 let inReply: bool = false; // it is in the answer that is being sent
-let upInReply: i32 = 0; // so is this state of the link
+let upInReply: i32 = 0; // the state of the link in that answer
 let troublesInReply: i32 = 0;
 
 let configured: bool = false;
 let unconfigured: i32 = 0; // exchanges without a configuration
 let unconfiguredSince: i32 = 0;
 let configuredFor: i32 = 0; // hash of the fields
-let mark: i32 = 0; // bytes of the journal that the core has got
+let mark: i32 = 0; // bytes of the journal that the core has
 
 function register(offset: usize): i32 {
   return load<i32>(registers() + offset);
@@ -93,7 +93,7 @@ export function onStart(): void {
     say("initiator link waiting");
     return;
   }
-  // The core is new. It goes on with what an earlier one has left.
+  // The core is new. It goes on with the lines that an earlier one has left.
   mark = 0;
   if (second()) {
     if (journal.get(journal.EPOCH)) {
@@ -107,8 +107,8 @@ export function onStart(): void {
     journal.set(journal.FIRST, 0);
   }
   journal.save();
-  // Before it connects: a server that has had more of a stream than the core has sent makes it begin a new one, in which
-  // the lines would come again.
+  // Before it connects: if the server has more of a stream than the core has sent, the core begins a new stream, in
+  // which the lines would come again.
   feed();
 }
 
@@ -165,7 +165,7 @@ export function onMessage(ptr: usize, length: i32): i32 {
   return 0;
 }
 
-/** Drops from the journal what the server has acknowledged. */
+/** Drops acknowledged lines from the journal. */
 function settle(): void {
   let changed = false;
   while (journal.get(journal.FIRST) != register(TX_FIRST) && mark) {
@@ -175,13 +175,13 @@ function settle(): void {
     changed = true;
   }
   if (second() && journal.get(journal.EPOCH) != register(TX_EPOCH)) {
-    journal.set(journal.EPOCH, register(TX_EPOCH)); // the server is new
+    journal.set(journal.EPOCH, register(TX_EPOCH)); // the core has begun a new stream
     changed = true;
   }
   if (changed) journal.save();
 }
 
-/** Gives the core what it has not got of the journal, as far as there is room. */
+/** Gives the core the lines of the journal that it does not have yet, as far as it has room. */
 function feed(): void {
   while (mark < journal.used()) {
     const bits = journal.byteAt(mark) - ZERO;
@@ -189,17 +189,17 @@ function feed(): void {
     const length = end - mark - 2;
     const qos = (bits & QOS) != 0;
     if (!second()) {
-      // The order is kept by waiting, as dialect 1 keeps it only so.
+      // Dialect 1 keeps the order only by waiting.
       if (bits & WAIT && pending()) return;
       if (!qos && !connected()) {
         if (mark) return;
-        journal.drop(); // at once or never
+        journal.drop(); // without qos: at once or never
         journal.set(journal.FIRST, register(TX_FIRST));
         journal.save();
         continue;
       }
     }
-    // Without qos: at once or never. Its number goes out nevertheless, with a text that is withdrawn.
+    // Without qos: at once or never. Its number is sent nevertheless, with a withdrawn text.
     const never = length > min(register(LINE), register(PEER_LINE)) || second() && !qos && !connected();
     const bytes = never ? 1 : length;
     const at = room(bytes);
@@ -234,7 +234,7 @@ function watch(now: i32): void {
   } else say(up ? "no server" : "no WiFi");
 }
 
-/** Takes what the initiator has said: all of it, or none and false, and it must not be told that it has arrived. */
+/** Takes the initiator's lines: all of them; or none, then returns false, and they must not be accepted. */
 function take(): bool {
   const end = input + responder.received;
   if (load<u8>(end - 1) != NEWLINE) return complain("line without an end");
@@ -252,7 +252,7 @@ function take(): bool {
   return true;
 }
 
-/** Puts a line into the journal, if it can be a message. */
+/** Puts a line into the journal if it can be a message. */
 function put(from: usize, end: usize): void {
   const bits = <u32>load<u8>(from++) - ZERO;
   if (bits & NUMBERED) {
@@ -273,7 +273,7 @@ function lineEnd(from: usize): usize {
   return from;
 }
 
-/** A line with the configuration has come. */
+/** Handles a line with the configuration. */
 function become(from: usize, length: i32): bool {
   if (!config.parse(from, length)) return complain("configuration not understood");
   const all = hash(config.fields, config.length);
@@ -281,7 +281,7 @@ function become(from: usize, length: i32): bool {
   if (!same && !configure(config.fields, config.length)) return complain("configuration refused");
   const before = journal.get(journal.IDENTITY);
   if (before != config.identity) {
-    // `pb_link` may say something before it says who it is.
+    // `pb_link` may send lines before its configuration.
     if (before) {
       if (!journal.isEmpty()) say("lines for another server or id, dropped");
       journal.clear();
@@ -297,7 +297,7 @@ function become(from: usize, length: i32): bool {
   journal.save();
   configured = true;
   configuredFor = all;
-  // The initiator may be a new one: it knows nothing.
+  // The initiator may have restarted: it must be told everything again.
   const now = millis();
   toldUp = -1;
   keepaliveAt = now + KEEPALIVE;
@@ -316,7 +316,7 @@ function isPatient(now: i32): bool {
   return now - unconfiguredSince < PATIENCE_CONFIGURATION || complain("no configuration");
 }
 
-/** Composes what the initiator is told in this exchange: what is due, and a message if there is room. */
+/** Composes the answer of this exchange: the lines that are due, and a message if there is room. */
 function reply(now: i32): void {
   at = output;
   if (responder.mayAnswer && configured) {
@@ -354,7 +354,7 @@ function reply(now: i32): void {
       add(NEWLINE);
     }
   }
-  // Lines of an earlier program may fill the journal: that does not delay the configuration.
+  // Lines of an earlier program may fill the journal: that must not delay the configuration.
   responder.answer(<i32>(at - output), configured && journal.free() < BUFFER);
 }
 
@@ -380,7 +380,7 @@ function add(byte: u32): void {
   store<u8>(at++, byte);
 }
 
-/** Four hex digits that two messages in a row do not share. */
+/** Four hex digits that differ between two messages in a row. */
 function addTag(): void {
   const tag = (messageEpoch & 255) << 8 | messageNumber & 255;
   for (let shift = 12; shift >= 0; shift -= 4) {
@@ -418,7 +418,7 @@ function say(line: string): void {
   log(console, <i32>(at - console));
 }
 
-/** Says why the exchange is broken off, and returns false. */
+/** Logs why the exchange is broken off, and returns false. */
 function complain(what: string): bool {
   inReply = false;
   at = console;
@@ -428,7 +428,7 @@ function complain(what: string): bool {
   return false;
 }
 
-/** A literal, in ASCII. */
+/** Appends an ASCII literal. */
 function append(literal: string): void {
   for (let i = 0; i < literal.length; i++) add(load<u16>(changetype<usize>(literal) + (i << 1)));
 }

@@ -23,8 +23,8 @@
 
     asyncio.run(main())
 
-The face is that of AppBase in micropython-iot's pb_link; what it does better is told in README.md beside
-this folder. Runs in MicroPython 1.21 or later, and in CPython, where its tests run.
+The interface is that of AppBase in micropython-iot's pb_link; ../../README.md lists the improvements. Runs in
+MicroPython 1.21 or later, and in CPython, which the tests use.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ except ImportError:  # CPython
         return a - b
 
 
-_BUFFER = 200  # bytes that each side takes at once
-_MOST_TEXT = 194  # bytes: with the prefix and the newline it fits into the buffer
+_BUFFER = 200  # bytes that each side can receive at once
+_MOST_TEXT = 194  # bytes: with prefix and newline it fits the buffer
 _HOLD = 0x80
 _POLL = 0.02  # s between exchanges
-_WIRE = 1000  # ms to wait for the other board's wire
+_WIRE = 1000  # most ms to wait for the other board's wire
 _SILENCE = 6000  # ms without a keepalive, which comes every 2,000
 _MOST_LINES = 4  # to be sent
-_MOST_MESSAGES = 8  # received and not read
+_MOST_MESSAGES = 8  # received and not read yet
 _SEQUENCES = 64
 _RESYNCHRONISE = 1.2  # s: the other board gives up an exchange after 1
 
@@ -61,24 +61,24 @@ class Broken(Exception):
 
 class AppBase:
     def __init__(self, conn_id, config, hardware, verbose=False):
-        """conn_id names this board at the server: 1 to 64 bytes.
+        """conn_id is this board's name at the server: 1 to 64 bytes.
 
         config is [port, server, timeout in ms, s between reports or 0, ssid, password]; with an ssid of ""
-        the ESP8266 uses the network that it has stored. A seventh element is the dialect.
-        hardware is [I2C slave, syn pin, ack pin, reset], reset being (pin, level, ms) or None.
+        the ESP8266 uses the network that it has stored. An optional seventh element is the dialect.
+        hardware is [I2C slave, syn pin, ack pin, reset], where reset is (pin, level, ms) or None.
         """
         if len(config) not in (6, 7):
-            raise ValueError("config has 6 elements, or 7 with the dialect")
+            raise ValueError("config must have 6 elements, or 7 with the dialect")
         session = int.from_bytes(os.urandom(3), "big") + 1
         whole = [conn_id] + list(config[:6]) + [config[6] if len(config) > 6 else 0, session, "cfg"]
         self._config = (json.dumps(whole) + "\n").encode()
         if len(self._config) > _BUFFER:
-            raise ValueError("config is longer than %d bytes" % _BUFFER)
+            raise ValueError("config and conn_id must have at most %d bytes together" % _BUFFER)
         self.verbose = verbose
         self.failures = 0  # exchanges that failed
         self._i2c, self._syn, self._ack, self._rst = hardware
-        self._lines = []  # that the ESP8266 has certainly not got
-        self._gone = 0  # how many it has got
+        self._lines = []  # those that the ESP8266 has not confirmed
+        self._gone = 0  # how many it has confirmed
         self._sequence = 0
         self._messages = []
         self._tag = ""
@@ -96,7 +96,7 @@ class AppBase:
     # ---- For the application ----
 
     async def await_msg(self):
-        """Runs until the link is closed, or raises what went wrong in the application's own functions."""
+        """Runs until the link is closed, or raises an error of `start` or of the link itself."""
         await self._task
 
     async def readline(self):
@@ -107,19 +107,19 @@ class AppBase:
         return message + "\n"
 
     async def write(self, line, qos=True, wait=True):
-        """Sends a line. Returns when the ESP8266 has it; without wait, as soon as there is room for it.
+        """Sends a line. Returns when the ESP8266 has it; without wait, as soon as there is room for it here.
 
-        With qos it is then delivered once, whatever fails but the ESP8266's power. Without, it may be lost.
+        With qos it is then delivered once, whatever fails except the ESP8266's power. Without, it may be lost.
         """
         text = line[:-1] if line.endswith("\n") else line
         data = text.encode()
         if not data or b"\n" in data or data[0] < 2:
-            raise ValueError("a line has one byte at least, no newline inside, and starts with neither 0 nor 1")
+            raise ValueError("a line must not be empty, contain a newline, or start with a byte of 0 or 1")
         if len(data) > _MOST_TEXT:
-            raise ValueError("a line has %d bytes at most, not %d" % (_MOST_TEXT, len(data)))
+            raise ValueError("a line must have at most %d bytes, not %d" % (_MOST_TEXT, len(data)))
         while len(self._lines) >= _MOST_LINES:
             await self._change()
-        # Numbered, so that it counts once however often it is sent.
+        # The number lets it count once however often it is sent.
         head = bytes((0x34 + (2 if qos else 0) + (1 if wait else 0), 0x30 + self._sequence))
         self._sequence = (self._sequence + 1) % _SEQUENCES
         self._lines.append(head + data + b"\n")
@@ -128,7 +128,7 @@ class AppBase:
             await self._change()
 
     async def reboot(self):
-        """Resets the ESP8266 by its wire; without one, synchronises with it again."""
+        """Resets the ESP8266 by its reset wire; without one, synchronises with it again."""
         self._must_reset = True
         await asyncio.sleep(0)
 
@@ -145,7 +145,7 @@ class AppBase:
     # ---- For subclasses ----
 
     def start(self):
-        raise NotImplementedError("an App has a start()")
+        raise NotImplementedError("a subclass of AppBase must have a start()")
 
     async def bad_wifi(self):
         print("No WiFi yet.")
@@ -178,7 +178,7 @@ class AppBase:
                 self.failures += 1
                 if self.verbose:
                     print("ESP8266:", error)
-                # Often it is enough to begin again; the second time in a row it is reset.
+                # Often it is enough to synchronise again; after a second failure in a row, resets it.
                 self._must_reset = not self._configured
 
     async def _synchronise(self):
@@ -234,7 +234,7 @@ class AppBase:
         kind, rest = line[:1], line[1:]
         if kind == b"m":
             tag, text = rest[:4], rest[4:]
-            if tag != self._tag:  # else it comes again, after a reset
+            if tag != self._tag:  # otherwise it came again, after a reset
                 self._messages.append(text.decode())
             self._tag = tag
         elif kind == b"k":
@@ -272,7 +272,7 @@ class AppBase:
         self._syn(0)
 
     async def _wire(self, level):
-        """Waits for the other board's wire; others may run meanwhile."""
+        """Waits for the other board's wire; other tasks run meanwhile."""
         since = ticks_ms()
         while self._ack() != level:
             if ticks_diff(ticks_ms(), since) > _WIRE:
@@ -280,7 +280,7 @@ class AppBase:
             await asyncio.sleep(0)
 
     def _look_for_low(self):
-        """The same for a level that may last for 1 ms only. It comes within some ms."""
+        """Waits for a low level, which may last for only 1 ms, without a pause. It comes within some ms."""
         since = ticks_ms()
         while self._ack():
             if ticks_diff(ticks_ms(), since) > _WIRE:
