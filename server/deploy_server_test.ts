@@ -91,7 +91,7 @@ Deno.test("what cannot be is refused at once: no application, a wrong name, an o
   ) assertEquals((await codeOf(device.deploy(wrong, options)))[0], "BAD_ARGUMENT");
   const [code, message] = await codeOf(device.deploy(wasm, { ...APP, version: 2 }));
   assertEquals(code, "DEPLOY_REFUSED");
-  assertStringIncludes(message, "older");
+  assertStringIncludes(message, "its version is lower");
   assertEquals([board.firmware.erased, board.seen], [0, []]);
   const [stock] = await scene.device("stock");
   assertEquals((await codeOf(stock.deploy(wasm, APP)))[0], "UNSUPPORTED");

@@ -8,8 +8,8 @@ Deno.test("what cannot be with a store in PostgreSQL is named, with exit code 2,
   const store = "postgres://u:secret@h.invalid/d";
   const wrong: [string[], string][] = [
     [["--open", "--store", `${store}?sslmode=some`], "sslmode must be one of"],
-    [["--open", "--store", "postgres://u:secret@h:x/d"], "is no host"],
-    [["--open", "--store", store, "--durability", "normal"], "normal is for SQLite"],
+    [["--open", "--store", "postgres://u:secret@h:x/d"], "is not a host"],
+    [["--open", "--store", store, "--durability", "normal"], "PostgreSQL supports only full"],
     [["devices", "--store", store], "--store takes the name of a file here"],
   ];
   await Promise.all(wrong.map(async ([args, about]) => {

@@ -104,7 +104,7 @@ export class Announcer {
   readonly #removed = new Map<string, string>(); // devices whose removing payload was published
   readonly #cleared = new Set<string>(); // discovery topics whose removal the broker has confirmed
   #isSwept = false; // whether topics with another prefix, and of devices that were forgotten before the start, were removed
-  #running: Promise<void> | undefined;
+  #isRunning = false;
   #cancel = () => {};
   #isClosed = false;
   readonly #unsubscribe: () => void;
@@ -176,8 +176,8 @@ export class Announcer {
       this.#mark(event.device, false);
     } else if (event.event === "connected") {
       if (this.#absent.comes(event.device)) this.#restate(event.device);
-      if (event.metadata === undefined) return;
-      this.#mark(event.device, false);
+      else if (event.metadata === undefined) return;
+      else this.#mark(event.device, false);
     } else if (isLoss(event)) {
       // Announcements of all devices that are made meanwhile leave it out.
       if (event.device !== undefined) this.#absent.add(event.device);
@@ -200,8 +200,9 @@ export class Announcer {
   }
 
   #wake(): void {
-    if (this.#isClosed) return;
-    this.#running ??= this.#run().finally(() => this.#running = undefined);
+    if (this.#isRunning || this.#isClosed) return;
+    this.#isRunning = true;
+    void this.#run();
   }
 
   get #isIdle(): boolean {
@@ -227,7 +228,7 @@ export class Announcer {
         }
       } catch (error) {
         // The server may be closed during a step.
-        if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) return;
+        if (this.#isClosed || (error instanceof LocalError && error.code === "CLOSED")) break;
         const isLost = error instanceof LocalError && LOST.has(error.code); // a device was lost meanwhile
         for (const [id, which] of gone) if (!this.#gone.has(id)) this.#gone.set(id, which);
         for (const [id, { isAgain }] of due) this.#mark(id, isAgain);
@@ -240,6 +241,7 @@ export class Announcer {
         });
       }
     }
+    this.#isRunning = false; // at once: who wakes it after the last look is heard
   }
 
   async #step(tx: Transaction, { gone, due, cleared, isSwept }: Step): Promise<void> {

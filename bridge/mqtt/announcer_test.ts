@@ -29,13 +29,18 @@ Deno.test("a device of which topics were taken back while another server had it 
   const devices: Pick<Device, "id" | "metadata">[] = [];
   const told: string[] = [];
   const { promise: isTakenBack, resolve } = Promise.withResolvers<void>();
+  let steps = 0;
   const view = {
     get devices() {
       return devices;
     },
     thing: () => Promise.resolve({}),
     events: server.events,
-    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use).then(resolve),
+    transaction: async (use: (tx: Transaction) => Promise<void>) => {
+      await server.transaction(use);
+      steps++;
+      resolve();
+    },
   };
   const announcer = new Announcer({
     server: view as unknown as Server,
@@ -48,15 +53,55 @@ Deno.test("a device of which topics were taken back while another server had it 
   }, undefined);
   await isTakenBack;
   const connected = { event: "connected", device: "kitchen", address: "", connects: 1 } as const;
-  devices.push({ id: "kitchen", metadata: "" });
+  devices.push({ id: "kitchen", metadata: "fw=1.0" });
   server.events.emit({ ...connected, dialect: 1 });
   server.events.emit({ ...connected, dialect: 1 });
   assertEquals(told.splice(0), ["holdfast/kitchen/temp ", "all of kitchen"]);
+  const diagnostics = 'holdfast/kitchen/diagnostics {"fw":"1.0"}';
+  await until(() => steps === 2, { what: "the second step" });
+  assertEquals(told.splice(0), [diagnostics]);
   const message = "another server has it";
   server.events.emit({ event: "warning", code: "FENCED", device: "kitchen", message });
   server.events.emit({ ...connected, dialect: 1 });
   assertEquals(told, ["all of kitchen"], "told of whatever was told of all meanwhile");
+  await until(() => steps === 3, { what: "the third step" });
+  assertEquals(told.slice(1), [diagnostics]);
   announcer.close();
+});
+
+Deno.test("what is to be told just when all has been told is told, too", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
+  await server.transaction(async (tx) => void await createTables(tx, "x", 5));
+  for (let later = 0; later < 8; later++) { // in microtasks
+    let told = 0;
+    const view = {
+      devices: [{ id: "kitchen", metadata: "fw=1.0" }],
+      thing: () => Promise.resolve({}),
+      events: server.events,
+      transaction: async (use: (tx: Transaction) => Promise<void>) => {
+        await server.transaction(use);
+        if (told > 1) return;
+        void (async () => {
+          for (let n = 0; n < later; n++) await undefined;
+          announcer.all(true);
+        })();
+      },
+    };
+    const announcer = new Announcer({
+      server: view as unknown as Server,
+      clock: nodePlatform,
+      topics: new Topics("holdfast"),
+      isAlone: true,
+      put: (tx) => tx.afterCommit(() => told++),
+      restate: () => {},
+      warn: () => {},
+    }, undefined);
+    announcer.all(true);
+    await until(() => told === 2, { what: `the second time, ${later} later` });
+    announcer.close();
+  }
 });
 
 Deno.test("a device that is lost, or forgotten, while it is told of is left out, and nothing has failed", async () => {

@@ -8,9 +8,8 @@
  *       ^                    |n             |n                    |n                          |r, n failed
  *       +--- connection gone, busy ---------+                     +--> refused                +--> fell back
  *
- * The application is offered at each greeting until the deploy is decided, and the device answers how much of it it
- * has. So nothing else is needed after a restart of either end, an outage, or a restored backup of the store: no
- * offset is kept.
+ * The application is offered at each greeting until the deploy is decided, and the device answers how much it has. So
+ * nothing else is needed after a restart of either end, an outage, or a restored backup: no offset is kept.
  */
 import { metadatum } from "../protocol/greeting.ts";
 import type { DeviceRecord } from "../link/record.ts";
@@ -30,10 +29,7 @@ import {
 import { importName } from "../protocol/module.ts";
 import { type DeployPhase, type DeployState, type InRollout, isDecided } from "./deploy_state.ts";
 
-/**
- * Keys of memos: the deploy and its state; its bytes, until it is decided; the application that the device said it
- * runs.
- */
+/** Keys of memos: the deploy; its bytes, until it is decided; the application that the device said it runs. */
 const DEPLOY = "deploy";
 const IMAGE = "image";
 const RUNS = "runs";
@@ -41,15 +37,10 @@ const RUNS = "runs";
 /** Most pieces in the outbox or under way, so that messages of applications never wait behind more. */
 const IN_FLIGHT = 2;
 
-/**
- * Most offers of one deploy on one connection: otherwise a device that keeps losing its place would be sent pieces for
- * ever.
- */
+/** Most offers of one deploy on one connection: a device that keeps losing its place would get pieces for ever. */
 const MOST_OFFERS = 4;
 
-/**
- * How often a device is told to start it: otherwise one that cannot remember that it fell back would try it for ever.
- */
+/** Most starts of one deploy: a device that cannot remember that it fell back would try it for ever. */
 const MOST_STARTS = 4;
 
 /** Phases in which giving up sends nothing: the device has nothing to give up, or does not obey. */
@@ -228,7 +219,7 @@ export class Deployment {
       case "taken":
         return this.#taken(state, word.offset, isAwaited);
       case "going":
-        if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was told to start before the store was set back
+        if (state.starts === 0) this.#put({ ...state, starts: 1 }); // it was started before the store was restored
         this.#move("trial");
         return true;
       case "kept":
@@ -285,10 +276,7 @@ export class Deployment {
     this.#line.tell(formatOffer({ ...state, again }, key), () => {});
   }
 
-  /**
-   * No other application is on trial any more: if it waits for that, it is offered again; after too many offers, at the
-   * next greeting.
-   */
+  /** The device's trial is over: a deploy that waits for it is offered again; after too many offers, at a greeting. */
   #free(): void {
     if (this.#state!.phase === "waits" && this.#offers < MOST_OFFERS) this.#offer();
   }
@@ -339,9 +327,8 @@ export class Deployment {
     if (reason === "busy") {
       if (state.phase !== "trial") this.#move("waits");
     } else if (OF_PIECES.includes(reason)) {
-      // What an interrupted transfer has written may be damaged: then the transfer starts again. It
-      // has not heard the last offer yet, or has everything: this is about pieces that were sent
-      // twice.
+      // What an interrupted transfer has written may be damaged: then the transfer starts again.
+      // It has not heard the last offer yet, or has everything: this is about pieces that were sent twice.
       if (this.#unanswered > 0 || state.phase === "trial") return;
       if (this.#offers < MOST_OFFERS) this.#offer();
       else this.#end("refused", reason, detail);
