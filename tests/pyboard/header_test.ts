@@ -1,4 +1,5 @@
-/** The C header for an initiator: against a real server through whatever can fail, and what it says of lines and configurations. */
+/** The C header for an initiator: with a real server, through all faults, and with good and bad lines and
+ * configurations. */
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { toolTest } from "../support/tools.ts";
@@ -61,7 +62,7 @@ toolTest(
   },
 );
 
-/** What the header says of lines and configurations, good and bad, to a board that does nothing. */
+/** What the header's functions return for good and bad lines and configurations, with a board that does nothing. */
 const HEADER_WORDS = `
 #include <stdio.h>
 #include <string.h>

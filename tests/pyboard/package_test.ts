@@ -1,4 +1,4 @@
-/** The package for MicroPython as the initiator, against a real server through whatever can fail. */
+/** The package for MicroPython as the initiator, with a real server, through all faults. */
 import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { tool, toolTest } from "../support/tools.ts";
@@ -8,7 +8,7 @@ import { faults, type MakeInitiator, Trial } from "./trial.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-/** The package for MicroPython, in some Python. */
+/** The package for MicroPython, in this interpreter. */
 function python(testbed: Testbed, command: string): MakeInitiator {
   return ({ port, timeout, heard, sent }) =>
     new PythonInitiator(testbed, {
@@ -28,7 +28,7 @@ async function throughEverything(testbed: Testbed, make: MakeInitiator): Promise
 }
 
 toolTest(
-  "the package for MicroPython loses nothing, in CPython",
+  "the package for MicroPython loses nothing under CPython",
   { gcc: "gcc", python3: "python3" },
   async ({ gcc, python3 }) => {
     await using testbed = await Testbed.open(gcc);
