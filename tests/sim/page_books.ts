@@ -250,7 +250,7 @@ export class PageBooks {
         ? isWithin(span, lane.links)
         : span.state === "away"
         ? isWithin(span, this.#lives) &&
-          isBeside(span, [...lane.links, ...sleepsOf(lane)])
+          isBeside(span, [...lane.links, ...this.#areSleeps(lane)])
         : span.state === "asleep"
         ? isWithin(span, this.#lives) && isWithin(span, this.#mayBeSleeps(lane))
         : this.#mayBeUnseen(span);
@@ -258,11 +258,19 @@ export class PageBooks {
     }
   }
 
+  /** When a device certainly slept: with the note that it came back, a killed server may have lost that it was in time. */
+  #areSleeps(lane: Lane): Time[] {
+    return sleepsOf(lane).filter(({ to }) => to === undefined || !this.#isLost(to));
+  }
+
   /** When a device slept, as far as a killed server may have noted it. */
   #mayBeSleeps(lane: Lane): Time[] {
-    const isLost = (at: number) =>
-      this.#lives.some(({ lost = Infinity, to = Infinity }) => at >= lost && at <= to);
-    return sleepsOf(lane, ({ overdueAt }) => isLost(overdueAt!));
+    return sleepsOf(lane, ({ overdueAt }) => this.#isLost(overdueAt!));
+  }
+
+  /** Whether the note of what happened then may be lost with a server. */
+  #isLost(at: number): boolean {
+    return this.#lives.some(({ lost = Infinity, to = Infinity }) => at >= lost && at <= to);
   }
 
   /** Whether it may be unknown: no server ran, or its notes were not written. */
