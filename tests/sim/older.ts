@@ -23,6 +23,8 @@ export class OlderStore {
   #isNew = false;
   /** The device has taken a welcome, and the server does not know it yet. */
   #isWelcomed = false;
+  /** The store has forgotten the device, and has not admitted it in dialect 2 since: it may come with a stream of then. */
+  #isForgotten = false;
   #replacements = 0;
   #memory = 0;
 
@@ -79,7 +81,7 @@ export class OlderStore {
   /** The store has forgotten the device, so it has nothing that could be too old. */
   forgotten(): void {
     this.#sent = this.#taken = this.#isWelcomed = false;
-    this.#isNew = true;
+    this.#isNew = this.#isForgotten = true;
   }
 
   /** A message has expired. The store may have reused numbers that the device knows for such messages. */
@@ -96,7 +98,7 @@ export class OlderStore {
 
   /** The server has reported it. */
   said(): void {
-    if (this.#replacements === 0) {
+    if (this.#replacements === 0 && !this.#isForgotten) {
       throw new Violation(`${this.id}: the store is said to be old, and it is the only one`);
     }
     this.#sent = this.#taken = false;
@@ -104,7 +106,7 @@ export class OlderStore {
 
   /** The device was admitted. If there is something to report, it must have been reported. */
   admitted(): void {
-    this.#isNew = this.#isWelcomed = false;
+    this.#isNew = this.#isWelcomed = this.#isForgotten = false;
     if (this.#sent) {
       throw new Violation(`${this.id}: nobody says that the store lacks what it sent`);
     }
