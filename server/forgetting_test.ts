@@ -173,16 +173,18 @@ Deno.test("a message that consume has in its hands is done before the others are
   assertEquals(await device.readline(), "c");
 });
 
-Deno.test("a closed server tells those who wait for messages to be dropped", async () => {
+Deno.test("a closed server tells those who wait for messages to be dropped, and drops nothing any more", async () => {
   const scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   await peer.say("00a\n");
-  const consumed = device.consume(() => new Promise(() => {}));
-  consumed.catch(() => {});
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const consumed = codeOf(device.consume(() => promise));
   await until(() => device.inbox === 1);
   const cleared = codeOf(device.clear());
   await scene[Symbol.asyncDispose]();
   assertEquals(await cleared, "CLOSED");
+  resolve();
+  assertEquals([await consumed, device.inbox], ["CLOSED", 1]);
 });
 
 Deno.test("a transaction for a device that is forgotten before it is committed is refused", async () => {

@@ -438,6 +438,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.#host.deploys.lost(this, reason);
     if (this.#readiness) dismiss(this.#readiness, reason);
     this.#readers.close(reason);
+    this.#toClear = false;
     for (const it of [...this.#clears ?? [], ...this.#disposals ?? []]) dismiss(it, reason);
     for (const write of [...this.#writes ?? []]) write.close(reason, this.ledger);
   }

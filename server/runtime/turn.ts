@@ -62,6 +62,7 @@ export class Turn {
   #isStalled = false; // whether the commit under way has stalled
   #endWait: (() => void) | undefined; // ends the wait of `close`
   #closed = false;
+  #isOver = false; // `close` has ended: nothing changes any more
 
   constructor(store: Store, clock: Clock, owner: TurnOwner) {
     this.#store = store;
@@ -349,6 +350,7 @@ export class Turn {
   }
 
   #letIn(): void {
+    if (this.#isOver) return; // a commit that was not waited for has ended now
     const waiting = this.#waiting;
     if (waiting.size > 0) {
       this.#waiting = new Set();
@@ -376,6 +378,7 @@ export class Turn {
       const isMore = this.changed.size > 0 || this.#executions?.isReady;
       if (this.#failure || !isMore) break; // otherwise a device was fenced: the others are left
     }
+    this.#isOver = true;
     this.#executions?.end();
     for (const transfer of this.#transfers.splice(0)) transfer.failed(this.#failure);
     if (this.#failure) throw this.#failure;

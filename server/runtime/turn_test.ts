@@ -313,12 +313,15 @@ for (const when of ["before", "after"]) {
     scene.turn.transfer(transfer);
     await until(() => scene.turn.busy);
     if (when === "before") scene.store.stall(STALL);
+    scene.turn.enter(() => scene.events.push("entered before the end"));
     const closed = assertRejects(() => scene.turn.close(), LocalError);
     await round();
     if (when === "after") scene.store.stall(STALL);
     assertEquals([await closed, transfer.ended], [STALL, "it takes long"]);
+    scene.turn.enter(() => scene.events.push("entered after the end"));
     release();
     await until(() => !scene.turn.busy);
     assertEquals(scene.events.filter((event) => event === "commit").length, 1);
+    assertEquals(scene.events.filter((event) => event.startsWith("entered")), []);
   });
 }
