@@ -21,7 +21,6 @@ export interface Request {
   readonly answers: Set<unknown>;
   readonly faults: Set<string>;
   tag: string | undefined;
-  message: Message | undefined;
   /** When the first answer was processed, in ms, and how many were: a device that has died may answer again. */
   answeredAt: number;
   timesAnswered: number;
@@ -63,7 +62,6 @@ export class RequestBooks {
       answers: new Set(),
       faults: new Set(),
       tag: undefined,
-      message: undefined,
       answeredAt: Infinity,
       timesAnswered: 0,
       isOver: false,
@@ -145,10 +143,8 @@ export class RequestBooks {
   failed(request: Request, error: LocalError, tellsIn = 0): boolean {
     if (LOST.has(error.code)) return false;
     this.ends(request);
-    const { books, books: { expiring, toDevice } } = this.of;
-    const message = [...toDevice.all()].find(({ text }) =>
-      text.startsWith(`?`) && text.endsWith(` ${request.value}`)
-    );
+    const { books, books: { expiring } } = this.of;
+    const message = this.#messageOf(request);
     switch (error.code) {
       case "FAULT":
         if (!request.faults.has((error as FaultError).fault)) {
@@ -192,8 +188,21 @@ export class RequestBooks {
     const request = this.#byTag.get(tag);
     if (!request || request.isOver || request.expires - 2 < this.of.books.now()) return;
     // The outcome of a published one is known only when the broker reports it.
-    if (request.isPublished && request.timesAnswered > 1) return;
+    if (request.isPublished && (request.timesAnswered > 1 || this.#mayBeDropped(request))) return;
     throw this.#violation(request, "is answered late, and waits");
+  }
+
+  /** The message that carries it; undefined: it was never written. */
+  #messageOf({ value }: Request): Message | undefined {
+    return [...this.of.books.toDevice.all()].find(({ text }) =>
+      text.startsWith("?") && text.endsWith(` ${value}`)
+    );
+  }
+
+  /** Whether an operator may have had it dropped, which is its outcome: CLEARED. */
+  #mayBeDropped(request: Request): boolean {
+    const message = this.#messageOf(request);
+    return message !== undefined && this.of.books.dropped.mayHave(message);
   }
 
   /** Some callers have ended. */

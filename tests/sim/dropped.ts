@@ -6,6 +6,7 @@ export class Dropped {
   /** `clear`s under way. */
   readonly orders = new Set<object>();
   #lately: Message[] = []; // to the device: they may still be on their way
+  readonly #left = new WeakSet<Message>(); // to the device: they left the store while an operator dropped messages
   #doubtful = new Set<Message>(); // from the device: some of these were dropped before they were in the store
   #vanished = 0;
 
@@ -27,6 +28,12 @@ export class Dropped {
   forgets(message: Message): void {
     message.excused ||= message.seen === 0;
     this.#lately.push(message);
+    this.#left.add(message);
+  }
+
+  /** Whether a message to the device may have been dropped: its writer is told so, even if the device has it. */
+  mayHave(message: Message): boolean {
+    return this.#left.has(message);
   }
 
   /** It is written once more. @param loose In any order */
