@@ -103,7 +103,7 @@ export class Announcer {
   readonly #absent = new Absentees();
   readonly #removed = new Map<string, string>(); // devices whose removing payload was published
   readonly #cleared = new Set<string>(); // discovery topics whose removal the broker has confirmed
-  #isSwept = false; // whether topics with another prefix, and of devices that were forgotten before the start, were removed
+  #isSwept = false; // whether topics that were published before the start and would not be now were removed
   #isRunning = false;
   #cancel = () => {};
   #isClosed = false;
@@ -259,8 +259,7 @@ export class Announcer {
     const stale = (await Promise.all(empty.map(([id]) => topicsOf(tx, id)))).flat();
     if (!isSwept) {
       remember(tx, topics.status, "");
-      const all = await topicsOf(tx);
-      stale.push(...all.filter(({ topic, device }) => !this.#isOurs(topic, device, known)));
+      stale.push(...await this.#stale(tx));
     }
     for (const topic of cleared) {
       if (isNothing(await keptOf(tx, topic))) await this.#forgetCleared(tx, topic);
@@ -274,12 +273,36 @@ export class Announcer {
     if (!await isUnderWay(tx, topic)) forgetTopic(tx, topic);
   }
 
-  /** Whether the bridge would publish it now. */
-  #isOurs(topic: string, device: string, known: ReadonlyMap<string, unknown>): boolean {
-    const { isAlone, topics } = this.#host;
-    if (device === "") return topic === topics.status;
-    if (isAlone && !known.has(device)) return false;
-    return topics.deviceOf(topic) === device || topic === this.#discoveryTopic(device);
+  /** Topics that the bridge would not publish now. */
+  async #stale(tx: Transaction): Promise<{ topic: string; device: string }[]> {
+    const { isAlone, server, topics } = this.#host;
+    const all = await topicsOf(tx);
+    const said = new Map([["", new Set([topics.status])]]);
+    if (isAlone) {
+      const ids = new Set(all.map(({ device }) => device));
+      const known = server.devices.filter(({ id }) => ids.has(id));
+      // All at once: it would wait for a device that is forgotten meanwhile.
+      const things = await Promise.all(known.map(({ id }) => server.thing(id)));
+      for (const thing of things) said.set(thing.id, this.#topicsOf(thing));
+    }
+    return all.filter(({ topic, device }) => {
+      if (isAlone || device === "") return !said.get(device)?.has(topic);
+      return topics.deviceOf(topic) !== device && topic !== this.#discoveryTopic(device);
+    });
+  }
+
+  /** A device that is back since it was forgotten may have reported less than before. */
+  #topicsOf(thing: Thing): Set<string> {
+    const { topics } = this.#host;
+    const { id, channels } = thing;
+    const reported = channels.filter((channel) => thing.reported(channel) !== undefined);
+    const discovery = this.#discoveryTopic(id);
+    return new Set([
+      topics.availability(id),
+      topics.diagnostics(id),
+      ...(discovery === undefined ? [] : [discovery]),
+      ...reported.map((channel) => topics.state(id, channel)),
+    ]);
   }
 
   async #takeBack(

@@ -34,7 +34,7 @@ Deno.test("a device whose topics were cleared while another server had it is ann
     get devices() {
       return devices;
     },
-    thing: () => Promise.resolve({}),
+    thing: (id: string) => Promise.resolve({ id, channels: [] }),
     events: server.events,
     transaction: async (use: (tx: Transaction) => Promise<void>) => {
       await server.transaction(use);
@@ -69,6 +69,55 @@ Deno.test("a device whose topics were cleared while another server had it is ann
   announcer.close();
 });
 
+Deno.test("a device forgotten just before the server was killed is back before the restart: values that it has not reported again are removed", async () => {
+  using dir = folder();
+  const store = `${dir.path}/server.db`;
+  await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
+  const topics = new Topics("holdfast");
+  const kept = [
+    topics.state("kitchen", "temp"),
+    topics.availability("kitchen"),
+    topics.diagnostics("kitchen"),
+    "homeassistant/device/holdfast__kitchen/config",
+  ];
+  const stale = [topics.state("kitchen", "led"), topics.state("kitchen", "living/lamp")];
+  await server.transaction(async (tx) => {
+    await createTables(tx, "x", 5);
+    for (const topic of [...kept, ...stale]) remember(tx, topic, "kitchen");
+  });
+  const thing = {
+    id: "kitchen",
+    channels: ["temp", "led"], // led has a desired value
+    reported: (channel: string) => channel === "temp" ? { value: 20 } : undefined,
+  };
+  const view = {
+    devices: [{ id: "kitchen", metadata: "" }],
+    thing: () => Promise.resolve(thing),
+    events: server.events,
+    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
+  };
+  const told: string[] = [];
+  const announcer = new Announcer(
+    {
+      server: view as unknown as Server,
+      clock: nodePlatform,
+      topics,
+      isAlone: true,
+      put: (_, { topic, payload }) => void told.push(`${topic} ${payload}`),
+      restate: (id) => void told.push(`all of ${id}`),
+      warn: (code) => void told.push(code),
+    },
+    { prefix: "homeassistant", availability: "none" },
+  );
+  await until(() => told.includes("all of kitchen"), { what: "the sweep" });
+  announcer.close();
+  assertEquals(told, [...stale.map((topic) => `${topic} `), "all of kitchen"]);
+  await server.transaction(async (tx) => {
+    const left = await topicsOf(tx, "kitchen");
+    assertEquals(left.map(({ topic }) => topic).sort(), kept.sort());
+  });
+});
+
 Deno.test("what is to be told just when all has been told is told, too", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
@@ -78,7 +127,7 @@ Deno.test("what is to be told just when all has been told is told, too", async (
     let told = 0;
     const view = {
       devices: [{ id: "kitchen", metadata: "fw=1.0" }],
-      thing: () => Promise.resolve({}),
+      thing: (id: string) => Promise.resolve({ id, channels: [] }),
       events: server.events,
       transaction: async (use: (tx: Transaction) => Promise<void>) => {
         await server.transaction(use);
@@ -119,7 +168,7 @@ Deno.test("a device that is lost, or forgotten, while it is told of is left out,
     get devices() {
       return devices;
     },
-    thing: () => Promise.resolve({}),
+    thing: (id: string) => Promise.resolve({ id, channels: [] }),
     events: server.events,
     transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
   };
@@ -156,7 +205,7 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
     get devices() {
       return devices;
     },
-    thing: () => Promise.resolve({ description: { channels } }),
+    thing: (id: string) => Promise.resolve({ id, channels: [], description: { channels } }),
     events: server.events,
     transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
   };
