@@ -125,7 +125,7 @@ withPostgres("store copy, to PostgreSQL and back", (server) => {
       assertEquals((await copy(file, url)).code, 0);
       const twice = await copy(file, url);
       assertEquals(twice.code, 2);
-      assertStringIncludes(twice.err, "has devices already: 3");
+      assertStringIncludes(twice.err, "but has devices: 3");
       const away = await copy(file, "postgres://127.0.0.1:1/x");
       assertEquals(away.code, 1, away.err);
       const failed = `${folder}/made.db`;
