@@ -20,8 +20,8 @@ DENO_JOBS says; without it, one more than there are processors.`;
 const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 1);
 
 /** On two cores, idle and kept busy by other programs. */
-const DURATION = `The whole gate takes 20 to 35 minutes on two cores. Without the tools that .ci/run
-installs, it takes some ten minutes of processor time.`;
+const DURATION = `The whole gate takes 17 to 30 minutes on two cores, and some six minutes without
+the tools that .ci/run installs.`;
 
 /** A step that takes longer hangs. */
 const STEP_LIMIT_MS = 45 * 60_000;
