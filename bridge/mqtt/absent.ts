@@ -10,7 +10,7 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
-import { type Message, publishOfOwn, TOLD_BY_ANOTHER } from "./rows.ts";
+import { type Message, publishOfOwn, type StateMessage, TOLD_BY_ANOTHER } from "./rows.ts";
 
 /** What is published about a device. */
 export interface Gone {
@@ -83,19 +83,19 @@ export class Unattended {
   }
 }
 
-/** A device that nobody has told of in this round. */
+/** A device that nobody has announced in this round. */
 export interface Untold {
   readonly device: string;
-  /** That has told of it last. */
+  /** The server that announced it last. */
   readonly server: string;
 }
 
-/** Devices of which nothing was told in this round, and of which a dead server or this one has told last. */
+/** Devices that nobody has announced in this round, and that a dead server or this one announced last. */
 export async function untoldInRound(tx: Transaction, own: string): Promise<Untold[]> {
   const rows = await tx.all(
     `SELECT d.device, d.server FROM mqtt_session AS n, mqtt_devices AS d
         LEFT JOIN mqtt_servers AS s ON s.server = d.server
-      WHERE d.round <> n.round AND d.round <> -1 - n.round
+      WHERE d.round <> n.round AND d.round <> ${TOLD_BY_ANOTHER}
         AND (d.server = ? OR s.server IS NULL OR s.alive_until < clock_timestamp())
         AND d.server IS NOT NULL LIMIT ${MOST}`,
     own,
@@ -103,18 +103,14 @@ export async function untoldInRound(tx: Transaction, own: string): Promise<Untol
   return rows.map(({ device, server }) => ({ device: String(device), server: String(server) }));
 }
 
-/**
- * Tells what such a device is, if nobody else has told of it when the transaction becomes safe.
- *
- * @param messages Without a payload: whether it is there.
- */
+/** Publishes the states of such a device, if nobody else has announced it when the transaction becomes safe. */
 export function tellAgain(
   tx: Transaction,
-  messages: readonly Parameters<typeof publishOfOwn>[1][],
+  states: readonly StateMessage[],
   { device, server }: Untold,
   since: number,
 ): void {
-  for (const message of messages) publishOfOwn(tx, message, { device, server, since });
+  for (const state of states) publishOfOwn(tx, state, { device, server, since });
   tx.run(
     `UPDATE mqtt_devices SET round = ${TOLD_BY_ANOTHER} WHERE device = ? AND server = ?`,
     device,

@@ -131,14 +131,13 @@ export async function missedRound(tx: Transaction, server: string): Promise<Miss
 /** Most devices of one query. */
 const MOST_MISSED = 1000;
 
-/**
- * Adds a state of a device, if this server is the one that announced it last when the transaction becomes safe.
- *
- * @param message Without a payload: whether the device is there, as its row says by then.
- */
+/** A retained message about a device. Without a payload it is its availability, as its row says by then. */
+export type StateMessage = Pick<Message, "topic"> & Partial<Message>;
+
+/** Adds a state of a device, if this server is the one that announced it last when the transaction becomes safe. */
 export function publishOfOwn(
   tx: Transaction,
-  { topic, payload }: Pick<Message, "topic"> & Partial<Message>,
+  { topic, payload }: StateMessage,
   { device, server, since }: { device: string; server: string; since: number },
 ): void {
   tx.run(

@@ -17,7 +17,7 @@ import {
 import { Availability, type AvailabilityOptions, type AvailabilityState } from "./availability.ts";
 import { isNothing } from "./discovery.ts";
 import { keptTopics } from "./retained.ts";
-import { endRound, type Message, missedRound } from "./rows.ts";
+import { endRound, type Message, missedRound, type StateMessage } from "./rows.ts";
 import type { Topics } from "./topics.ts";
 import type { Wills } from "./wills.ts";
 
@@ -151,39 +151,36 @@ export class States {
       const gone = { device, state: "offline", sleep } as const;
       tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
     }
-    await this.#tellAgain(tx);
-    const nobodys = [...idsOfNobodys(server)];
+    const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
+    await this.#tellAgain(tx, new Set(nobodys));
     for (const device of this.#unattended.look(nobodys, platform.now(), patience)) {
       const gone = { device, state: "offline", sleep: 0 } as const;
       tellUntold(tx, this.#availabilityOf(device, "offline"), gone, own!, date);
     }
   }
 
-  /** What devices are that no server has, if that was not told in this round. */
-  async #tellAgain(tx: Transaction): Promise<void> {
+  /** Publishes the states of devices that no server has, if nobody has done so in this round. */
+  async #tellAgain(tx: Transaction, nobodys: ReadonlySet<string>): Promise<void> {
     const { server, topics, own, platform } = this.#host;
     const rows = await untoldInRound(tx, own!);
-    const nobodys = idsOfNobodys(server);
     const untold = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
     // All at once: it would wait for a device that is forgotten meanwhile.
     const things = await Promise.all(untold.map(({ device }) => server.thing(device)));
     for (const [i, it] of untold.entries()) {
       const { device } = it;
       const thing = things[i]!;
-      const messages: Parameters<typeof tellAgain>[1][number][] = [
-        { topic: topics.availability(device) },
-      ];
+      const states: StateMessage[] = [{ topic: topics.availability(device) }];
       for (const channel of thing.channels) {
         const reported = thing.reported(channel);
         if (!reported) continue;
-        messages.push({ topic: topics.state(device, channel), payload: textOf(reported.value) });
+        states.push({ topic: topics.state(device, channel), payload: textOf(reported.value) });
       }
       for (const { topic, kept } of await keptTopics(tx, device)) {
         if (topic === topics.diagnostics(device) || !isNothing(kept)) {
-          messages.push({ topic, payload: kept });
+          states.push({ topic, payload: kept });
         }
       }
-      tellAgain(tx, messages, it, platform.date());
+      tellAgain(tx, states, it, platform.date());
     }
   }
 
@@ -225,11 +222,6 @@ export class States {
   #again(use: (tx: Transaction) => Promise<void> | void): void {
     this.#host.server.transaction(use).catch(() => {}); // the server was closed; or another one has the device, and announces it
   }
-}
-
-/** Devices that no server has. */
-function idsOfNobodys({ devices }: Server): Set<string> {
-  return new Set(devices.filter(({ server }) => server === undefined).map(({ id }) => id));
 }
 
 /** A server's own devices; other servers announce theirs. */
