@@ -17,6 +17,25 @@ import { createTables, type Schema } from "./schema.ts";
 import { Topics } from "./topics.ts";
 import { type DiscoveryPayload, isNothing } from "./discovery.ts";
 
+/** A server whose devices are made up, and their things: these have no channels unless `thing` says more. */
+function viewOf(
+  server: Server,
+  devices: () => readonly Pick<Device, "id" | "metadata">[],
+  { thing = () => ({}), transaction = (use) => server.transaction(use) }: {
+    thing?: () => object;
+    transaction?: (use: (tx: Transaction) => Promise<void>) => Promise<void>;
+  } = {},
+): Server {
+  return {
+    get devices() {
+      return devices();
+    },
+    thing: (id: string) => Promise.resolve({ id, channels: [], ...thing() }),
+    events: server.events,
+    transaction,
+  } as unknown as Server;
+}
+
 Deno.test("a device whose topics were cleared while another server had it is announced again", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
@@ -30,20 +49,15 @@ Deno.test("a device whose topics were cleared while another server had it is ann
   const told: string[] = [];
   const { promise: isTakenBack, resolve } = Promise.withResolvers<void>();
   let steps = 0;
-  const view = {
-    get devices() {
-      return devices;
-    },
-    thing: (id: string) => Promise.resolve({ id, channels: [] }),
-    events: server.events,
-    transaction: async (use: (tx: Transaction) => Promise<void>) => {
+  const view = viewOf(server, () => devices, {
+    transaction: async (use) => {
       await server.transaction(use);
       steps++;
       resolve();
     },
-  };
+  });
   const announcer = new Announcer({
-    server: view as unknown as Server,
+    server: view,
     clock: nodePlatform,
     topics,
     isAlone: true,
@@ -86,20 +100,14 @@ Deno.test("a device forgotten just before the server was killed is back before t
     for (const topic of [...kept, ...stale]) remember(tx, topic, "kitchen");
   });
   const thing = {
-    id: "kitchen",
     channels: ["temp", "led"], // led has a desired value
     reported: (channel: string) => channel === "temp" ? { value: 20 } : undefined,
   };
-  const view = {
-    devices: [{ id: "kitchen", metadata: "" }],
-    thing: () => Promise.resolve(thing),
-    events: server.events,
-    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
-  };
+  const view = viewOf(server, () => [{ id: "kitchen", metadata: "" }], { thing: () => thing });
   const told: string[] = [];
   const announcer = new Announcer(
     {
-      server: view as unknown as Server,
+      server: view,
       clock: nodePlatform,
       topics,
       isAlone: true,
@@ -125,11 +133,8 @@ Deno.test("what is to be told just when all has been told is told, too", async (
   await server.transaction(async (tx) => void await createTables(tx, "x", 5));
   for (let later = 0; later < 8; later++) { // in microtasks
     let told = 0;
-    const view = {
-      devices: [{ id: "kitchen", metadata: "fw=1.0" }],
-      thing: (id: string) => Promise.resolve({ id, channels: [] }),
-      events: server.events,
-      transaction: async (use: (tx: Transaction) => Promise<void>) => {
+    const view = viewOf(server, () => [{ id: "kitchen", metadata: "fw=1.0" }], {
+      transaction: async (use) => {
         await server.transaction(use);
         if (told > 1) return;
         void (async () => {
@@ -137,9 +142,9 @@ Deno.test("what is to be told just when all has been told is told, too", async (
           announcer.all(true);
         })();
       },
-    };
+    });
     const announcer = new Announcer({
-      server: view as unknown as Server,
+      server: view,
       clock: nodePlatform,
       topics: new Topics("holdfast"),
       isAlone: true,
@@ -164,16 +169,9 @@ Deno.test("a device that is lost, or forgotten, while it is told of is left out,
     [["kitchen", "FENCED"], ["hall", "UNKNOWN_DEVICE"], ["attic", "FORGOTTEN"]] as const,
   );
   const told: string[] = [];
-  const view = {
-    get devices() {
-      return devices;
-    },
-    thing: (id: string) => Promise.resolve({ id, channels: [] }),
-    events: server.events,
-    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
-  };
+  const view = viewOf(server, () => devices);
   const announcer = new Announcer({
-    server: view as unknown as Server,
+    server: view,
     clock: nodePlatform,
     topics: new Topics("holdfast"),
     isAlone: false,
@@ -201,18 +199,11 @@ Deno.test("a device that was forgotten comes back with less, before the broker h
   const temp = { kind: "sensor" } as const;
   let channels: Description["channels"] = { temp, button: { kind: "event" } };
   let devices = [{ id: "kitchen", metadata: "" }];
-  const view = {
-    get devices() {
-      return devices;
-    },
-    thing: (id: string) => Promise.resolve({ id, channels: [], description: { channels } }),
-    events: server.events,
-    transaction: (use: (tx: Transaction) => Promise<void>) => server.transaction(use),
-  };
+  const view = viewOf(server, () => devices, { thing: () => ({ description: { channels } }) });
   const said: string[] = [];
   const announcer = new Announcer(
     {
-      server: view as unknown as Server,
+      server: view,
       clock: nodePlatform,
       topics: new Topics("holdfast"),
       isAlone: true,

@@ -72,8 +72,8 @@ export function deadAnchors(tree: Tree): string[] {
 /** Files of code that a page names by their path in the tree, or as a test, and that are not there. */
 export function goneFiles(tree: Tree): string[] {
   const tops = new Set([...tree.keys()].filter((path) => path.includes("/")).map(topOf));
-  const isThere = (name: string) =>
-    [...tree.keys()].some((path) => `/${path}`.endsWith(`/${name}`));
+  const paths = Array.from(tree.keys(), (path) => `/${path}`);
+  const isThere = (name: string) => paths.some((path) => path.endsWith(`/${name}`));
   return pages(tree).flatMap(([page, text]) =>
     [...text.matchAll(/`([\w./-]+)`/g)].map(([, name]) => name!)
       .filter((name) => CODE.test(name) && (name.endsWith("_test.ts") || tops.has(topOf(name))))
