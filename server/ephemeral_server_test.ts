@@ -98,7 +98,7 @@ Deno.test("a device with the key, but an ephemeral key of small order, has no li
   assertEquals(scene.server.devices, []);
 });
 
-Deno.test("a server with the key, but an ephemeral key that is none or of small order, is told nothing", async () => {
+Deno.test("a server with the key, but an invalid ephemeral key or one of small order, is told nothing", async () => {
   const nonces = [...zeros, "Z".repeat(64)];
   const cases = nonces.flatMap((nonce) => ["", "00open valve\n"].map((tail) => [nonce, tail]));
   for (const [nonce = "", tail = ""] of cases) {

@@ -165,7 +165,7 @@ Deno.test("dialect 1: what waits for a link expires, and takes no id", async () 
   await next;
 });
 
-Deno.test("a time that is none is refused by name, and so is one without qos", async () => {
+Deno.test("an invalid time is refused by name, and so is one without qos", async () => {
   await using desk = new Desk();
   for (const expires of [0, -1, 0.5, NaN, Infinity, 365 * 24 * 3_600_000 + 1]) {
     assertEquals(await fate(desk.client.write("a", { expires })), "BAD_ARGUMENT");

@@ -55,7 +55,7 @@ const REASONS: Readonly<Record<number, [words: string, remedy?: string]>> = {
 /** Reason codes from here on are failures. */
 const FAILURE = 0x80;
 
-/** The reason of a refusal; undefined: it is none, or has no reason. */
+/** The reason of a refusal; undefined: it is not a refusal, or gives no reason. */
 export function refusal(packet: Packet): string | undefined {
   const { reasonCode: code = 0, properties = {} } = packet as {
     reasonCode?: number;

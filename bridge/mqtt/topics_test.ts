@@ -32,7 +32,7 @@ Deno.test("topics of a device with a difficult name", () => {
   assertEquals(to("do"), { command: "do", device, channel });
 });
 
-Deno.test("a channel may be called like a topic that is none", () => {
+Deno.test("a channel may have the name of a topic that is not one of channels", () => {
   const topics = new Topics("holdfast");
   const words = [
     "availability",

@@ -10,7 +10,7 @@ import { States } from "./clients.ts";
 import { helloLine } from "./greeting.ts";
 import { ClientMachine, TIMEOUT } from "./manual_client.ts";
 
-/** In which time passes until the client connects again, in ms. */
+/** How long to let pass before the next look whether the client connects again, in ms. */
 const STEP = 5;
 
 /** The client, on a machine of its own. */

@@ -47,7 +47,7 @@ function setUp(): void {
   button("connect").addEventListener(
     "click",
     // Show the list even if a port was chosen before: it may have been the wrong board.
-    () => void work({ step: "board", action: () => connect({ anew: true }) }),
+    () => void work({ step: "board", action: () => connect({ another: true }) }),
   );
   button("disconnect").addEventListener("click", () =>
     void work({

@@ -18,9 +18,9 @@ function serial(): Serial {
   return (navigator as unknown as { serial: Serial }).serial;
 }
 
-/** The port that was chosen before, or one that the user chooses now; `anew`: in any case the latter. */
-async function choosePort(anew = false): Promise<Port> {
-  if (port && !anew) {
+/** The port that was chosen before, or one that the user chooses now. @param another Asks the user in any case */
+async function choosePort(another = false): Promise<Port> {
+  if (port && !another) {
     // The one that was chosen, if it is plugged in: after a failure the user need not choose again.
     const present = await serial().getPorts();
     if (present.includes(port)) return port;
@@ -51,16 +51,16 @@ function kind(port: Port): string {
 /**
  * The chip in its loader; connects if necessary.
  *
- * @param anew shows the list of ports even if one was chosen before
+ * @param another shows the list of ports even if one was chosen before
  * @throws {FlashError} of `openChip`
  * @throws {DOMException} NotFoundError: no port was chosen
  */
-export async function connect({ anew = false } = {}): Promise<Chip> {
-  if (chip && !anew && !stopper.signal.aborted) return chip;
+export async function connect({ another = false } = {}): Promise<Chip> {
+  if (chip && !another && !stopper.signal.aborted) return chip;
   const { signal } = stopper = new AbortController();
   // Loaded with the first board, while the user chooses the port.
   const loading = part(import("../chip/loader.ts"));
-  const chosen = await choosePort(anew);
+  const chosen = await choosePort(another);
   await disconnect();
   say("Connecting to the board …");
   const { FAST, openChip, SLOW } = await loading;
