@@ -68,7 +68,8 @@ export class SimPlatform implements Platform {
   }
 
   date(): number {
-    return BEGINNING + this.process.world.clock.now + this.wiring.dateAhead;
+    // As `Date.now`: in whole ms. The world's events may lie between two of them.
+    return BEGINNING + Math.floor(this.process.world.clock.now + this.wiring.dateAhead);
   }
 
   /** All processes run on one machine, which is never switched off. */

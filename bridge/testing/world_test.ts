@@ -228,6 +228,17 @@ Deno.test("timers, clocks and random numbers are the world's, and a killed progr
   assertEquals([setTimeout, Date.now, performance.now, Math.random, crypto.getRandomValues], real);
 });
 
+Deno.test("a machine's date is whole milliseconds, as a real one's, also between two of them", async () => {
+  await simulate({}, async (world) => {
+    const machine = world.machine("machine", ({ platform }) => platform);
+    const platform = await machine.start();
+    const begun = platform.date();
+    await world.pass(1.6);
+    assertEquals(platform.date(), begun + 1);
+    assertEquals(new Date(platform.date()).getTime(), platform.date());
+  });
+});
+
 Deno.test("an error of a test is reported with the seed and the time", async () => {
   const error = await assertRejects(() =>
     simulate({ seed: 3 }, async (world) => {

@@ -141,7 +141,7 @@ export class SimDevice implements Wiring {
 
   /** The chip's position now, if this is its current boot. */
   msIn(boot: number): number {
-    return (this.world.clock.now + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
+    return (Math.floor(this.world.clock.now) + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
 
   /** What it says about itself in dialect 2. */
