@@ -104,9 +104,14 @@ export class OlderStore {
     this.#sent = this.#taken = false;
   }
 
+  /** The device was admitted in dialect 2: it and the store know the same streams. */
+  shares(): void {
+    this.#isForgotten = false;
+  }
+
   /** The device was admitted. If there is something to report, it must have been reported. */
   admitted(): void {
-    this.#isNew = this.#isWelcomed = this.#isForgotten = false;
+    this.#isNew = this.#isWelcomed = false;
     if (this.#sent) {
       throw new Violation(`${this.id}: nobody says that the store lacks what it sent`);
     }

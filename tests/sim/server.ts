@@ -281,7 +281,7 @@ export class ServerProcess implements Host, Wiring {
         this.sockets.get(event.address)?.serves();
         world.books.get(event.device)?.admitted(this.sockets.get(event.address)?.end.connection);
         this.#deviceOf(event.device)?.naps.connected();
-        this.#checkOlder(event.device);
+        this.#checkOlder(event.device, event.dialect);
         return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
@@ -393,8 +393,9 @@ export class ServerProcess implements Host, Wiring {
   }
 
   /** Dialect 1 has no positions that would show it. */
-  #checkOlder(id: string): void {
+  #checkOlder(id: string, dialect: 1 | 2): void {
     const books = this.world.books.get(id);
+    if (dialect === 2) books?.older.shares();
     if (books && !books.mayBeFirst) books.older.admitted();
   }
 
