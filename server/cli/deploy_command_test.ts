@@ -92,6 +92,7 @@ Deno.test("a server that is killed amid a group goes on with it, and the same co
   assertStringIncludes(command.stderr, "the deploy continues when the server is back");
   await using _second = serve(`${port}`);
   await until(() => isListening(controlPath(store)));
+  await until(() => all.every(({ up }) => up)); // those that are away would be left queued
   const said = await says(...args);
   assertMatch(said, /^([abcd] kept main\/\S+\n){4}$/);
   assertEquals(all.map(({ firmware }) => firmware.trials.length), [1, 1, 1, 1]);

@@ -184,10 +184,11 @@ async function killedMeanwhile() {
   await using peer = await RawPeer.dial(port);
   await peer.say("1\n00held\n");
   await peer.hears("00");
-  await using command = new Process(["clear", "1", "--store", store]);
-  // It waits for the application. The system names the socket once as long as nobody is connected.
+  // The system names the socket once as long as nobody is connected.
   const sockets = () => Deno.readTextFileSync("/proc/net/unix").split(`${store}.sock`).length - 1;
-  await until(() => sockets() > 1);
+  await until(() => sockets() === 1); // the server has seen the end of our own look at it
+  await using command = new Process(["clear", "1", "--store", store]);
+  await until(() => sockets() > 1); // the command waits for the application
   process.kill("SIGKILL");
   assertEquals((await command.ended).code, 1);
   assertStringIncludes(command.stderr, "may or may not have done this");
