@@ -2,6 +2,7 @@
  * Absent devices, of which everything must be published again when they come. Strangers can cause any number of ids to
  * be forgotten, so there is a limit. Beyond it, every device counts as absent until it has come.
  */
+import type { ServerEvent } from "../../server/mod.ts";
 
 /** Most ids that are kept while they are absent. */
 export const MOST_ABSENT = 10_000;
@@ -38,4 +39,11 @@ export class Absentees {
   forgets(id: string): void {
     this.#present?.delete(id);
   }
+}
+
+/** Whether another server has a device now. */
+export function isLoss(
+  event: ServerEvent,
+): event is Extract<ServerEvent, { event: "moved" | "warning" }> {
+  return event.event === "moved" || (event.event === "warning" && event.code === "FENCED");
 }

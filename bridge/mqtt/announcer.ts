@@ -12,7 +12,7 @@ import {
   type Transaction,
 } from "../../server/mod.ts";
 import type { Clock } from "../../server/transport/platform.ts";
-import { Absentees } from "./absentees.ts";
+import { Absentees, isLoss } from "./absentees.ts";
 import { type Diagnostics, diagnosticsOf } from "./diagnostics.ts";
 import {
   AVAILABILITIES,
@@ -380,11 +380,4 @@ export class Announcer {
     if (prefix === undefined) return undefined;
     return `${prefix}/device/${objectId(this.#host.topics.prefix, device)}/config`;
   }
-}
-
-/** Whether another server has a device now. */
-function isLoss(
-  event: ServerEvent,
-): event is Extract<ServerEvent, { event: "moved" | "warning" }> {
-  return event.event === "moved" || (event.event === "warning" && event.code === "FENCED");
 }

@@ -10,6 +10,7 @@ import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts
 import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { sayFault } from "../../server/protocol/fault.ts";
+import { isLoss } from "./absentees.ts";
 import { covers, Filters, wrongFilter } from "./filters.ts";
 import { messageIn, valueFor } from "./own_message.ts";
 import { Refusal, textIn, timeOf } from "./payload.ts";
@@ -47,6 +48,8 @@ export class OwnTopics {
   readonly #bridges = new Filters(); // the bridge's topics, which wildcards never allow
   readonly #devices = new Map<string, Set<string>>(); // by filter, the devices that want it
   readonly #wants = new Map<string, readonly string[]>(); // by device, the filters
+  readonly #read = new Set<string>(); // devices whose reported value was read since the server has them
+  #server: Pick<Server, "devices" | "thing"> | undefined; // once started
 
   /**
    * @param patterns Topic filters that are allowed, with `{id}` for a device's id. @throws {LocalError} BAD_ARGUMENT
@@ -78,10 +81,13 @@ export class OwnTopics {
    */
   async start(server: Pick<Server, "devices" | "thing">, known: readonly string[]): Promise<void> {
     if (!this.isOn) return;
+    this.#server = server;
+    const ids = server.devices.map(({ id }) => id);
+    for (const id of ids) this.#read.add(id);
     const ranks = new Map(known.map((filter, i) => [filter, i]));
     const all: [id: string, filter: string][] = [];
     // All at once: it would wait for a device that is forgotten meanwhile.
-    for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
+    for (const thing of await Promise.all(ids.map((id) => server.thing(id)))) {
       const filters = filtersIn(thing.reported(OWN_CHANNEL)?.value);
       for (const filter of filters) all.push([thing.id, filter]);
     }
@@ -101,8 +107,24 @@ export class OwnTopics {
 
   /** Handles an event of the server. */
   take(event: ServerEvent): void {
-    if (event.event !== "forgotten" || !this.#wants.has(event.device)) return;
+    if (event.event === "connected") return void this.#comes(event.device);
+    if (isLoss(event)) return void this.#read.delete(event.device!);
+    if (event.event !== "forgotten") return;
+    this.#read.delete(event.device);
+    if (!this.#wants.has(event.device)) return;
     this.#remove(event.device);
+    this.#host.wantsOthers();
+  }
+
+  /** A device has connected. If another server had it at the start or since, its subscriptions are read now. */
+  async #comes(id: string): Promise<void> {
+    if (!this.#server || this.#read.has(id)) return;
+    this.#read.add(id);
+    const thing = await this.#server.thing(id);
+    if (!this.#read.has(id)) return; // it was lost or forgotten meanwhile
+    const filters = filtersIn(thing.reported(OWN_CHANNEL)?.value);
+    if (filters.length === 0 && !this.#wants.has(id)) return;
+    for (const why of this.#assign(id, filters)) this.#host.warn(id, "NOT_ALLOWED", why);
     this.#host.wantsOthers();
   }
 

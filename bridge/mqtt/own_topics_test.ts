@@ -4,10 +4,12 @@ import { Bridged } from "../../tests/support/bridged.ts";
 import { MqttPeer } from "../../tests/support/mosquitto.ts";
 import { toolTest } from "../../tests/support/tools.ts";
 import { until } from "../../tests/support/wait.ts";
-import { LocalError } from "../../server/mod.ts";
+import { LocalError, type Server } from "../../server/mod.ts";
 import { Channels, Client } from "../host/mod.ts";
 import { MqttBridge } from "./mod.ts";
 import { messageIn, valueFor } from "./own_message.ts";
+import { OwnTopics } from "./own_topics.ts";
+import { Topics } from "./topics.ts";
 
 const TOOLS = { mosquitto: "mosquitto" };
 
@@ -209,6 +211,52 @@ toolTest("where no topics are allowed the channel is one as any other", TOOLS, a
   await device.event("mqtt", "home/door open");
   await all.peer.shows("holdfast/kitchen/event/mqtt", "home/door open");
   assertEquals(all.peer.at("home/door"), []);
+});
+
+Deno.test("what a device wants is read when it comes, if another server had it at the start or since", async () => {
+  const reported = new Map([["kitchen", ["home/a"]], ["hall", ["home/b"]]]);
+  const devices = [{ id: "kitchen" }];
+  const server = {
+    devices,
+    thing: (id: string) =>
+      Promise.resolve({ id, reported: () => ({ value: reported.get(id) ?? null }) }),
+  } as unknown as Server;
+  const told: string[] = [];
+  const own = new OwnTopics({
+    topics: new Topics("holdfast"),
+    now: () => 0,
+    wantsOthers: () => void told.push([...own.filters].join()),
+    warn: (id, code) => void told.push(`${id} ${code}`),
+  }, ["home/#"]);
+  const happens = async (device: string, event: "connected" | "moved" | "fenced" | "forgotten") => {
+    const message = "another server has it";
+    if (event === "connected") {
+      own.take({ event, device, address: "", dialect: 1, connects: 1 });
+    } else if (event === "fenced") {
+      own.take({ event: "warning", device, code: "FENCED", message });
+    } else own.take({ event, device, message });
+    await new Promise((resolve) => setTimeout(resolve));
+    return told.splice(0);
+  };
+  assertEquals(await happens("hall", "connected"), [], "before the start");
+  await own.start(server, []);
+  assertEquals([...own.filters], ["home/a"]);
+  assertEquals(await happens("kitchen", "connected"), [], "it was read at the start");
+  assertEquals(await happens("hall", "connected"), ["home/a,home/b"]);
+  assertEquals(await happens("hall", "connected"), [], "it was read");
+  assertEquals(await happens("cellar", "connected"), [], "it wants nothing");
+  // Another server has them for a while: there they report something else.
+  reported.set("hall", []);
+  assertEquals(await happens("hall", "moved"), []);
+  assertEquals(await happens("hall", "connected"), ["home/a"]);
+  reported.set("kitchen", ["home/+", "elsewhere"]);
+  assertEquals(await happens("kitchen", "fenced"), []);
+  assertEquals(await happens("kitchen", "connected"), ["kitchen NOT_ALLOWED", "home/+"]);
+  assertEquals(await happens("kitchen", "forgotten"), [""]);
+  reported.set("kitchen", ["home/c"]);
+  own.take({ event: "connected", device: "kitchen", address: "", dialect: 1, connects: 1 });
+  assertEquals(await happens("kitchen", "forgotten"), [], "forgotten before it was read");
+  assertEquals([...own.filters], []);
 });
 
 Deno.test("what a device can say about a topic", () => {

@@ -273,8 +273,9 @@ export class SimDevice implements Wiring {
     this.clockAhead += ms;
     const { clock, scenario: { timeout } } = this.world;
     this.books.aging.jumps(ms, clock.now + timeout / LOOKS);
-    // Work that was due at a certain time, such as a keepalive, comes later.
-    this.deafUntil = Math.max(this.deafUntil, clock.now + Math.max(0, -ms) + timeout / 4);
+    // Work that was due at a certain time, such as a keepalive, comes later: if the clock is set back again before
+    // that, by the sum of both.
+    this.deafUntil = Math.max(this.deafUntil, clock.now + timeout / 4) + Math.max(0, -ms);
   }
 
   /** The next message of its application; undefined: no text was found that fits. */

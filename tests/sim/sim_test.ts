@@ -12,8 +12,11 @@ import { apply } from "./mutants.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { parse } from "./options.ts";
 import { Stream } from "./promises.ts";
+import { Random } from "../../bridge/testing/random.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { playSeed } from "./run.ts";
+import { drawScenario } from "./scenario.ts";
+import { World } from "./world.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 
@@ -170,6 +173,17 @@ Deno.test("the books allow an expired message with QoS 1 to be written again", (
   books.settled("!door 1");
   assertThrows(see, Violation, "seen twice");
   assertThrows(expires, Violation, "expires, and was seen");
+});
+
+Deno.test("a device whose clock is set back twice may be late by the sum of both", () => {
+  const random = new Random(1);
+  using world = new World(random, drawScenario(random));
+  const { devices: [device], scenario: { timeout } } = world;
+  device!.jump(-3000);
+  assertEquals(device!.deafUntil, 3000 + timeout / 4);
+  device!.jump(-2000);
+  device!.jump(1000);
+  assertEquals(device!.deafUntil, 5000 + timeout / 4);
 });
 
 Deno.test("errors about options name the option", () => {
