@@ -126,7 +126,9 @@ export class FleetMember {
   }
 
   #ledger(id: string, acquired: Acquired, fresh?: DeviceState): Ledger {
-    return new Ledger(id, acquired, this.#host.turn.changed, fresh);
+    const ledger = new Ledger(id, acquired, this.#host.turn.changed, fresh);
+    this.#office.acquired(ledger);
+    return ledger;
   }
 
   /** Runs one take of a device at a time: a process must not take a device from itself. */

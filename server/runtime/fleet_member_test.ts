@@ -16,7 +16,8 @@ class FleetStore extends MemoryStore {
   orphan: string | undefined;
   /** What a look shows of a device that another server has. */
   looked: DeviceState | undefined;
-  /** Until then an adoption is on its way, a device is taken, and a commit is under way. */
+  /** Until then a beat and an adoption are on their way, a device is taken, and a commit is under way. */
+  beating: Promise<void> | undefined;
   adopting: Promise<void> | undefined;
   acquiring: Promise<void> | undefined;
   committing: Promise<void> | undefined;
@@ -30,8 +31,11 @@ class FleetStore extends MemoryStore {
       this.heard = heard;
       return Promise.resolve();
     },
-    beat: () =>
-      Promise.resolve({ lost: [], mail: [], answers: [], orphans: [], ...this.next.shift() }),
+    beat: async () => {
+      const brought = this.next.shift();
+      await this.beating;
+      return { lost: [], mail: [], answers: [], orphans: [], ...brought };
+    },
     look: (id, token) => {
       const isOurs = token !== undefined && this.tokens.get(id) === token;
       return Promise.resolve({ isOurs, state: this.looked, looks: 0 });
@@ -102,6 +106,25 @@ Deno.test("a message that another server has posted goes to the device, and the 
   assertEquals(rig.store.committed, ["taken 5"]);
   await rig.scene.says(socket, "00\n");
   assertEquals(rig.store.committed, ["taken 5", "7 5 {}"]);
+});
+
+Deno.test("mail of a device that is forgotten while a beat brings it does not go to a new device with its id", async () => {
+  await using rig = await Rig.start();
+  const { scene, store } = rig;
+  await scene.knock("1\n\n");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.beating = promise;
+  await rig.beat({ mail: [mail(5, { write: "to the old one", options: {}, answers: true })] });
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  await forgotten;
+  const socket = await scene.knock("1\n\n");
+  store.beating = undefined;
+  resolve();
+  await scene.platform.turn();
+  assertEquals([socket.closed, socket.lines, store.committed], [false, [], []]);
+  await rig.beat({ mail: [mail(6, { write: "to the new one", options: {} })] });
+  assertEquals([socket.lines, store.committed], [["00to the new one"], ["taken 6"]]);
 });
 
 Deno.test("a note of an older loss changes nothing; one of a newer drops the device, which is no warning", async () => {

@@ -80,6 +80,8 @@ export class PostOffice {
   /** Mail by number, until no beat can bring it again: until one that started after it was done has ended. */
   readonly #taken = new Map<number, Entry>();
   #old: number[] = [];
+  /** Ledgers of devices that were acquired since the last beat began. */
+  #newer = new WeakSet<Ledger>();
 
   constructor(host: PostOfficeHost) {
     this.#host = host;
@@ -126,19 +128,31 @@ export class PostOffice {
     this.#askers.clear();
   }
 
+  /** A device was acquired, with the mail that waits for it now; see `brings`. */
+  acquired(ledger: Ledger): void {
+    this.#newer.add(ledger);
+  }
+
   /** A beat begins: it will not bring mail whose end is already safe. */
   asks(): void {
+    this.#newer = new WeakSet();
     for (const [number, { ledger }] of this.#taken) {
       if (this.#host.find(ledger.id)?.ledger !== ledger) this.#taken.delete(number);
     }
     this.#old = [...this.#taken].filter(([_, { isSafe }]) => isSafe).map(([number]) => number);
   }
 
-  /** Handles what a beat has brought. */
+  /**
+   * Handles what a beat has brought. If a device was acquired since it began, its mail may have ended before that:
+   * another process has carried it out, or the device was forgotten, and this is a new one with its id.
+   */
   brings(mail: readonly Mail[]): void {
     for (const number of this.#old) this.#taken.delete(number);
     this.#old = [];
-    this.take(mail);
+    this.take(mail.filter(({ device: id }) => {
+      const device = this.#host.find(id);
+      return device && !this.#newer.has(device.ledger);
+    }));
   }
 
   /** Carries out mail whose devices are here. */
@@ -147,7 +161,6 @@ export class PostOffice {
       const device = this.#host.find(each.device);
       if (!device) continue;
       const entry = this.#taken.get(each.number);
-      if (entry?.isSafe) continue; // even if its device was forgotten, and a new one has its id
       if (entry?.ledger !== device.ledger || entry.waits) this.#takeOne(device, each);
     }
   }

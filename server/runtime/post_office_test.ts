@@ -70,6 +70,7 @@ class Scene {
   /** The device is lost, and comes back. */
   movesAway(): void {
     this.device = this.#device();
+    this.office.acquired(this.device.ledger);
   }
 
   #deed(errand: Writing | Setting, from: string | undefined): Deed {
@@ -186,6 +187,20 @@ Deno.test("mail of a device that was lost counts no more when that comes back wi
   scene.beat(scene.write(2, "y"));
   scene.commit();
   assertEquals([scene.did, scene.tells().taken], [["y"], [2]]);
+});
+
+Deno.test("a beat that began before a device came back brings nothing for it: that may have ended elsewhere", () => {
+  const scene = new Scene();
+  const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
+  scene.office.asks();
+  scene.movesAway(); // the other one has done x, or has had the device forgotten
+  scene.office.take([y]);
+  scene.office.brings([x, y]);
+  scene.commit();
+  assertEquals([scene.did, scene.tells().taken], [["y"], [2]]);
+  scene.beat(scene.write(3, "z"));
+  scene.commit();
+  assertEquals(scene.did, ["y", "z"]);
 });
 
 Deno.test("an impossible order ends, and the one who waits for it is told in the same commit", () => {

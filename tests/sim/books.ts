@@ -35,7 +35,7 @@ export class Books {
   /** Dead letters of the commit under way. */
   #buried = new Set<string>();
   /** How often the server's store was lost. */
-  #stores = 0;
+  stores = 0;
   #boot = 0;
 
   /**
@@ -162,7 +162,7 @@ export class Books {
 
   /** The server's application writes. The store shows the message's place in the order. */
   serverWrites(text: string, manner: Manner): Message {
-    return this.toDevice.offered(text, this.#stores, { ...manner, since: this.expiring.known });
+    return this.toDevice.offered(text, this.stores, { ...manner, since: this.expiring.known });
   }
 
   /** The server's writer is told that its message has arrived. */
@@ -405,7 +405,7 @@ export class Books {
   #storeReplaced(inbox: Set<string>, outbox: Set<string>): void {
     const { fromDevice, toDevice, log } = this;
     this.dropped.storeReplaced();
-    if (outbox.size === 0) this.#stores++;
+    if (outbox.size === 0) this.stores++;
     toDevice.writerForgets();
     for (const message of toDevice.messages) {
       if (!outbox.has(message.text)) message.excused ||= message.seen === 0;

@@ -247,9 +247,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
     if (this.channels) return this.channels.things.get(id)!.posted(errand, ++this.#posts);
     const { write, options } = errand as Writing;
     this.transfers.safe(`${id}\0${write}`);
-    const message = this.books.get(id)!.toDevice.find(write)!;
-    message.safe = true;
-    message.gone = false; // the server that has taken the device will have it
+    const { stores: epoch, toDevice } = this.books.get(id)!;
+    const message = toDevice.find(write)!;
+    // The server that has taken the device will have it. The device may have been forgotten since it was written.
+    Object.assign(message, { safe: true, gone: false, epoch });
     const isOnce = options.qos === false;
     if (isOnce || message.bytes > this.deviceLine(id)) message.excused = true;
   }
@@ -269,9 +270,10 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   override forgotten(id: string, waits: string | undefined): void {
     super.forgotten(id, waits);
-    // Mail for it is dropped as well.
-    for (const { safe, text } of this.books.get(id)!.toDevice.all()) {
-      if (safe) this.#excuse(id, text);
+    // Mail for it is removed as well, and must not come to a new device with its id.
+    for (const message of this.books.get(id)!.toDevice.all()) {
+      if (message.safe) this.#excuse(id, message.text);
+      if (message.safe && message.index < 0) message.gone = true;
     }
     this.operator.forgotten(id);
   }

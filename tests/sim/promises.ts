@@ -68,8 +68,8 @@ export interface Message {
   bytes: number;
   /** Its place in the stream; -1: none yet. */
   index: number;
-  /** Boot of the writer. */
-  readonly epoch: number;
+  /** Boot of the writer; to the device: the value of `Books.stores` for the store that got it. */
+  epoch: number;
   readonly qos: boolean;
   readonly waits: boolean;
   /** It may overtake others, because it was sent at once while they were waiting. */
