@@ -6,7 +6,7 @@
  * that wait are marked as `sent`, and are sent with the next one.
  */
 import { Buffer } from "node:buffer";
-import type { Transaction } from "../../server/mod.ts";
+import { FencedError, type Transaction } from "../../server/mod.ts";
 import { HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import type { Platform, Socket } from "../../server/transport/platform.ts";
 import type { Access } from "./access.ts";
@@ -260,6 +260,7 @@ export class Broker {
         if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
           throw error;
         }
+        if (error instanceof FencedError) continue; // the device has moved: it is posted for it now
         const device = error instanceof LocalError ? error.device : undefined;
         if (device === undefined || without.has(device)) {
           await this.#host.transaction((tx) => keep(tx, task));

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
-import { LocalError, Server, type ServerEvent } from "../../server/mod.ts";
+import { FencedError, LocalError, Server, type ServerEvent } from "../../server/mod.ts";
 import type { Collector } from "../../server/store/transaction.ts";
 import { Client } from "../host/mod.ts";
 import type { Packet } from "./codec.ts";
@@ -268,6 +268,36 @@ Deno.test("a message for several devices comes to all but those that are forgott
   await broker.says({ ...setting, topic: "home/hall", payload: "1", qos: 2, dup: false });
   await broker.hears("pubrec");
   assertEquals([forgets, device.counts.written], [[], 1]);
+});
+
+Deno.test("a command for a device whose queue is full, and that moves to another server meanwhile, is not lost", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  const isFull = () => Object.assign(new LocalError("OUTBOX_FULL", "full"), { device: "1" });
+  const errors = [isFull(), isFull(), new FencedError("1"), new FencedError("1")];
+  const seenBy = (server: Server): Pick<Server, "transaction"> => ({
+    transaction: (use) =>
+      server.transaction(async (tx) => {
+        await use(tx);
+        const error = (tx as Collector).deeds.length > 0 && errors.shift();
+        if (error) throw error;
+      }),
+  });
+  await using all = await serve(broker, dir.path, seenBy);
+  await broker.welcomes(false);
+  await using client = new Client({ id: "1", port: all.server.port });
+  await client.ready();
+  const device = await all.server.device("1");
+  await broker.says({
+    ...setting,
+    topic: "holdfast/1/do/door",
+    payload: "open",
+    qos: 2,
+    dup: false,
+  });
+  await broker.hears("pubrec");
+  const warnings = all.events.filter(({ event }) => event === "warning");
+  assertEquals([errors, warnings, device.counts.written], [[], [], 1]);
 });
 
 Deno.test("a report that comes while all states are announced is not overwritten by an older one", async () => {

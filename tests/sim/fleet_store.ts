@@ -19,7 +19,7 @@ import {
   type Store,
   type Work,
 } from "../../server/store/store.ts";
-import type { Row } from "./disk.ts";
+import type { Row, Rows } from "./disk.ts";
 import type { FleetDisk, FleetWatcher } from "./fleet_disk.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -68,6 +68,8 @@ interface Open extends Execution {
   isOpen: boolean;
   /** The row numbers that it has drawn. */
   readonly drawn: readonly number[];
+  /** The devices for which it has posted something, and their rows. */
+  readonly receivers: ReadonlyMap<string, Rows | undefined>;
 }
 
 /** The result of a transaction. */
@@ -262,6 +264,10 @@ export class FleetStore implements Store {
       works: executed,
       refused,
       drawn: this.disk.tables.draw(executed),
+      receivers: new Map(
+        executed.flatMap(({ posts = [] }) => posts)
+          .map(({ device }) => [device, this.disk.devices.get(device)]),
+      ),
       isOpen: true,
       giveUp: () => {
         open.isOpen = false;
@@ -337,6 +343,10 @@ export class FleetStore implements Store {
     // It may conflict with what others have done meanwhile: then the database aborts it.
     const failed = open && disk.tables.execute(open.works, open.drawn);
     if (failed && failed.size > 0) return { error: refusal() };
+    // In PostgreSQL nobody can forget a device while a transaction has posted something for it; here that is aborted.
+    if (open?.receivers.entries().some(([id, rows]) => disk.devices.get(id) !== rows)) {
+      return { error: refusal() };
+    }
     const refused = new Map<Work, unknown>();
     for (const work of batch.works) {
       const error = this.#refusesPosts(work);

@@ -5,6 +5,8 @@ import { Violation } from "../../bridge/testing/violation.ts";
 export class Transfer {
   readonly #parts = new Set<string>();
   readonly #safe = new Set<string>();
+  /** Parts that are dropped. */
+  readonly #forgiven = new Set<string>();
   #failed = false;
 
   constructor(readonly name: string, readonly owner: Transfers) {}
@@ -15,12 +17,14 @@ export class Transfer {
     this.owner.add(part, this);
   }
 
+  /** This part is dropped if the transaction becomes safe in the current commit, or has no part that can be seen. */
   forgive(part: string): void {
-    this.#parts.delete(part);
+    this.#forgiven.add(part);
   }
 
   safe(part: string): void {
     if (this.#failed) throw new Violation(`${this.name} has failed, but ${part} is safe`);
+    if (this.#safe.size === 0) this.#forgiven.clear(); // that was before
     this.#safe.add(part);
   }
 
@@ -32,8 +36,12 @@ export class Transfer {
     this.#failed = true;
   }
 
+  get #missing(): string[] {
+    return [...this.#parts.difference(this.#safe).difference(this.#forgiven)];
+  }
+
   get isWhole(): boolean {
-    return this.#safe.size === this.#parts.size;
+    return this.#missing.length === 0;
   }
 
   /** Its application is told that it is safe. */
@@ -42,14 +50,15 @@ export class Transfer {
   }
 
   describe(): string {
-    const missing = [...this.#parts].filter((part) => !this.#safe.has(part));
-    return `${this.name} is safe, but not its ${missing.join(", ")}`;
+    return `${this.name} is safe, but not its ${this.#missing.join(", ")}`;
   }
 }
 
 export class Transfers {
   readonly #byPart = new Map<string, Transfer>();
   readonly #touched = new Set<Transfer>();
+  /** Parts whose receivers are forgotten in the current commit. */
+  readonly #forgiven = new Set<string>();
 
   begin(name: string): Transfer {
     return new Transfer(name, this);
@@ -67,18 +76,20 @@ export class Transfers {
     this.#touched.add(transfer);
   }
 
-  /** The receiver of this message is forgotten in the same commit. */
-  forgive(part: string): void {
-    this.#byPart.get(part)?.forgive(part);
-  }
-
-  /** All messages to it are dropped. @param messages To the device that is forgotten */
+  /**
+   * All messages to a device are dropped: it is forgotten in the current commit. A transaction that becomes safe only
+   * later must be whole, as the device may be known again by then.
+   *
+   * @param messages To the device that is forgotten
+   */
   forgiveAll(id: string, messages: Iterable<{ text: string; safe: boolean }>): void {
-    for (const { text, safe } of messages) if (!safe) this.forgive(`${id}\0${text}`);
+    for (const { text, safe } of messages) if (!safe) this.#forgiven.add(`${id}\0${text}`);
   }
 
   /** The commit is done. */
   committed(): void {
+    for (const part of this.#forgiven) this.#byPart.get(part)?.forgive(part);
+    this.#forgiven.clear();
     for (const transfer of this.#touched) {
       if (!transfer.isWhole) throw new Violation(transfer.describe());
     }
