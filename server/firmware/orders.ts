@@ -38,6 +38,6 @@ export function act(
     const { options, follows, rollout } = errand;
     deploys.order(device, wasmOf(errand), options, { from: follows && from, rollout });
   } else if ("giveUp" in errand) deploys.giveUpNow(device);
-  else if ("revive" in errand) device.exhume(errand.revive, true);
-  else device.exhume(errand.discard, false);
+  else if ("revive" in errand) device.removeDeadLetter(errand.revive, true);
+  else device.removeDeadLetter(errand.discard, false);
 }

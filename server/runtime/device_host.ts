@@ -63,7 +63,7 @@ export interface DeviceReports<Device> {
   /** A watcher of messages has thrown this error, and was removed. */
   watchFailed(device: Device, error: unknown): void;
   /** A message has become a dead letter, or cannot because there are too many. */
-  gaveUp(device: Device, text: string, error: unknown, isBuried: boolean): void;
+  gaveUp(device: Device, text: string, error: unknown, isDeadLetter: boolean): void;
 }
 
 /** The layer built on the messages of a device. */
