@@ -29,7 +29,7 @@ import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { Roster } from "./runtime/roster.ts";
 import { paceOf } from "./runtime/run.ts";
-import { deedOf, transact, type TransactionHost } from "./runtime/transactions.ts";
+import { operationOf, transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import type { ServerSettings } from "./server_options.ts";
 import { viewOf } from "./web/fleet.ts";
@@ -309,8 +309,8 @@ export class Workings {
       },
       checkDeploy: (errand) => void wasmOf(errand),
       act: (...args) => act(this.deploys, ...args),
-      deed: (...args) =>
-        deedOf({
+      operation: (...args) =>
+        operationOf({
           set: this.transactions.set,
           asking: (device, ...asking) => this.things.of(device).asking(...asking),
         }, ...args),

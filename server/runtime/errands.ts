@@ -11,7 +11,7 @@ import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Statement } from "../store/store.ts";
-import type { Deed, SetOptions } from "../store/transaction.ts";
+import type { Operation, SetOptions } from "../store/transaction.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** The contents of mail, as JSON. Times are relative to when it was posted. */
@@ -119,8 +119,8 @@ export function isAct(errand: Errand): errand is Extract<Errand, Act> {
 }
 
 /** A part of a transaction that posts mail. It changes nothing in this process. */
-export class Posting implements Deed {
-  readonly device: Deed["device"];
+export class Posting implements Operation {
+  readonly device: Operation["device"];
   readonly post: Post;
 
   /** @param number See `Post`. */
@@ -165,8 +165,8 @@ export function isFinal(error: unknown): error is LocalError {
 export interface Taken {
   /** Number of the mail. */
   readonly number: number;
-  /** Its deed, or why it can never be carried out. */
-  readonly what: Deed | LocalError;
+  /** Its operation, or why it can never be carried out. */
+  readonly what: Operation | LocalError;
   /** Who waits for the outcome; undefined: nobody. */
   readonly to: string | undefined;
   /** Whether it is complete when that is safe, so the outcome is sent then. If not, what waits of it reports later. */
@@ -222,11 +222,11 @@ export class ErrandTransfer implements Transfer {
     this.taken.applied(false);
     if (this.#isTold) ledger.unreplied();
     ledger.leaveMail(number);
-    if (!this.#error) (what as Deed).undo();
+    if (!this.#error) (what as Operation).undo();
   }
 
   done(): void {
-    if (!this.#error) (this.taken.what as Deed).done();
+    if (!this.#error) (this.taken.what as Operation).done();
     this.taken.over(this.#error);
   }
 

@@ -45,7 +45,7 @@ Deno.test("what cannot be is refused before it is posted", () => {
 Deno.test("mail ends and is answered with what it says, or nothing of that has happened", () => {
   const ledger = new Ledger("a", { state: newState(), token: 1 }, new Set());
   const did: string[] = [];
-  const deed = {
+  const operation = {
     device: { id: "a", isForgotten: false, closed: undefined },
     apply: () => void did.push("does"),
     undo: () => void did.push("undoes"),
@@ -54,7 +54,7 @@ Deno.test("mail ends and is answered with what it says, or nothing of that has h
   const over: unknown[] = [];
   const taken = {
     number: 5,
-    what: deed,
+    what: operation,
     to: "7 1",
     isDone: true,
     check() {},

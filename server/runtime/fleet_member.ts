@@ -18,7 +18,7 @@ import type { Turn } from "./turn.ts";
 /** What it needs from the server. */
 export interface FleetMemberHost
   extends
-    Pick<PostOfficeHost, "act" | "deed" | "refused">,
+    Pick<PostOfficeHost, "act" | "operation" | "refused">,
     Pick<OverviewHost, "name" | "view" | "seen" | "forgotten">,
     Pick<DistantHost, "pace"> {
   readonly fleet: Fleet;

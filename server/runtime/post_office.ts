@@ -16,7 +16,7 @@ import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { Deed } from "../store/transaction.ts";
+import type { Operation } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
@@ -41,8 +41,8 @@ export interface PostOfficeHost {
   readonly turn: Turn;
   /** A device in memory. */
   find(id: string): DeviceDriver | undefined;
-  /** Makes a deed of an order for a device here. @param from Who waits for the outcome */
-  deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
+  /** Makes an operation of an order for a device here. @param from Who waits for the outcome */
+  operation(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Operation;
   /**
    * Carries out an order for a device here; called when records may be changed. @throws {LocalError} and nothing has
    * changed
@@ -178,7 +178,7 @@ export class PostOffice {
     const taken: Taken = {
       number,
       to,
-      what: this.#deed(device, errand, mail, to),
+      what: this.#operation(device, errand, mail, to),
       isDone: errand !== undefined && "set" in errand,
       check: () => this.#checkOrder(number, entry),
       applied: (isApplied) => void (entry.isApplied = isApplied),
@@ -267,15 +267,15 @@ export class PostOffice {
     });
   }
 
-  #deed(
+  #operation(
     device: DeviceDriver,
     errand: Writing | Setting | undefined,
     { age }: Mail,
     from: string | undefined,
-  ): Deed | LocalError {
+  ): Operation | LocalError {
     if (!errand) return new LocalError("BAD_ARGUMENT", "this server does not understand the order");
     try {
-      return this.#host.deed(device, aged(errand, age), from);
+      return this.#host.operation(device, aged(errand, age), from);
     } catch (error) {
       if (isFinal(error)) return error;
       throw error;

@@ -7,7 +7,7 @@ import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
-import type { Deed } from "../store/transaction.ts";
+import type { Operation } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import type { Errand, Setting, Writing } from "./errands.ts";
 import { forgetting } from "./forgetting.ts";
@@ -39,7 +39,7 @@ class Scene {
       },
       turn: { transfer, enter, whenSafe } as unknown as Turn,
       find: (id) => id === "a" ? this.device : undefined,
-      deed: (_, errand, from) => this.#deed(errand, from),
+      operation: (_, errand, from) => this.#operation(errand, from),
       refused: (device, _, { code }) => void this.did.push(`refused ${device.id} ${code}`),
     });
   }
@@ -73,7 +73,7 @@ class Scene {
     this.office.acquired(this.device.ledger);
   }
 
-  #deed(errand: Writing | Setting, from: string | undefined): Deed {
+  #operation(errand: Writing | Setting, from: string | undefined): Operation {
     const text = "write" in errand ? errand.write : `${errand.set}=${errand.value}`;
     const left = "write" in errand ? errand.options.expires : undefined;
     const about = [text, from && `for ${from}`, left && `in ${left}`].filter(Boolean).join(" ");

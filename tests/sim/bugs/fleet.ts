@@ -162,8 +162,8 @@ const EXECUTION_BUGS: Bugs = {
 const MAIL_BUGS: Bugs = {
   "fleet: what a transaction posts is left out": edit(
     TRANSACTIONS,
-    "deed instanceof Posting ? [deed.post] : []",
-    "deed instanceof Posting ? [] : []",
+    "operation instanceof Posting ? [operation.post] : []",
+    "operation instanceof Posting ? [] : []",
   ),
   "fleet: mail does not end in the commit that does what it says": edit(
     ERRANDS,

@@ -27,8 +27,8 @@ export const FLEET_CHANNEL_BUGS: Bugs = {
     TRANSACTIONS,
     '  if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);\n',
     '  if ("set" in errand) {\n' +
-      "    const deed = host.set(device, errand.set, errand.value, errand.options);\n" +
-      "    return device.connected ? deed : { ...deed, apply() {}, undo() {}, done() {} };\n  }\n",
+      "    const operation = host.set(device, errand.set, errand.value, errand.options);\n" +
+      "    return device.connected ? operation : { ...operation, apply() {}, undo() {}, done() {} };\n  }\n",
   ),
   "fleet: a request of another server is over when its message has arrived": edit(
     OFFICE,
