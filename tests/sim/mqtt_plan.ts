@@ -23,7 +23,7 @@ export function inboxOf(id: string): string {
 }
 
 /** The channel for orders to a device. */
-export const DEED = "door";
+export const DOOR = "door";
 
 /** The faults of a broker and of the path to it; `broker_faults.ts` causes them. */
 export const BROKER_FAULTS = [
