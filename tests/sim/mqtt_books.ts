@@ -28,7 +28,7 @@ import type { Message } from "./broker_session.ts";
 import { type Asked, AskedBooks } from "./mqtt_asked.ts";
 import type { Setting } from "./channel_settings.ts";
 import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
-import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
+import { type Downlink, DownlinkBooks } from "./mqtt_downlinks.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
 import { ToldBooks } from "./mqtt_told.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -42,7 +42,7 @@ export interface Publication extends Message {
   /** Set when it was sent. */
   setting?: Setting;
   /** Or it is a message or request to devices. */
-  readonly errand?: Errand;
+  readonly downlink?: Downlink;
   readonly asked?: Asked;
 }
 
@@ -75,7 +75,7 @@ export class MqttBooks {
   readonly told = new ToldBooks();
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
-  readonly errands: ErrandBooks;
+  readonly downlinks: DownlinkBooks;
   /** Called when a device's answer to a published request is safe. */
   answered: (() => void) | undefined;
   /** Settings that were sent, and that the bridge has not acknowledged. */
@@ -113,7 +113,7 @@ export class MqttBooks {
     const isShared = plan.lease !== undefined;
     this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL, isShared);
     const isTight = Math.min(limits.outbox, limits.queueText, limits.totalText) < ROOM_FOR_MESSAGES;
-    this.errands = new ErrandBooks(now, isTight);
+    this.downlinks = new DownlinkBooks(now, isTight);
   }
 
   // Messages of the devices.
@@ -121,7 +121,7 @@ export class MqttBooks {
   /** A message was processed. */
   processed(id: string, text: string): void {
     this.told.processed(id, text);
-    this.errands.processed(id, text);
+    this.downlinks.processed(id, text);
     const marked = parseMarked(text);
     const isAnswer = marked?.mark === "answer" || marked?.mark === "fault";
     if (isAnswer && this.things.get(id)!.requests.isPublished(marked.tag)) this.answered?.();
@@ -150,13 +150,13 @@ export class MqttBooks {
 
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
-    const { target, qos, errand, asked } = publication;
+    const { target, qos, downlink, asked } = publication;
     if (publication.topic === STARTED) this.discovery.goes(publication);
     const { server, disk } = this.view;
     // A server that is not running yet will know the devices in its store.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
     const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
-    if (errand) return this.errands.goes(errand, qos, packet, isKnown);
+    if (downlink) return this.downlinks.goes(downlink, qos, packet, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
     const { id, channel, value } = target;
@@ -168,9 +168,9 @@ export class MqttBooks {
 
   /** The bridge acknowledges it. */
   taken(publication: Publication): void {
-    const { topic, setting, errand, asked } = publication;
+    const { topic, setting, downlink, asked } = publication;
     if (topic === STARTED) return this.discovery.starts(publication);
-    if (errand) return this.errands.taken(errand);
+    if (downlink) return this.downlinks.taken(downlink);
     if (asked) asked.isTaken = true;
     if (!setting || !this.#outstanding.delete(setting)) return;
     if (!setting.isForgotten) setting.books.safe(setting);
@@ -227,14 +227,14 @@ export class MqttBooks {
     for (const setting of this.#outstanding) {
       if (setting.books.id === id) setting.isForgotten = true;
     }
-    this.errands.excuse(({ due }) => due.delete(id));
+    this.downlinks.excuse(({ due }) => due.delete(id));
   }
 
   /** The operator has the server forget a device: its retained values are removed. */
   forgets(id: string): void {
     this.#absent.add(id);
     this.told.forgets(id);
-    this.errands.forgets(id);
+    this.downlinks.forgets(id);
   }
 
   /** An id is no longer in use, on either side. */
@@ -256,8 +256,8 @@ export class MqttBooks {
     if (topic?.split("/")[2] === "request") this.asked.excuse(); // there is not even room for an answer
     if (code === "FORGOTTEN") return this.#absent.has(device ?? topic?.split("/")[1] ?? "");
     if (code === "OUTBOX_FULL") {
-      this.errands.excuse((errand) => {
-        if (errand.topic === topic) errand.due.delete(device ?? errand.to ?? "");
+      this.downlinks.excuse((downlink) => {
+        if (downlink.topic === topic) downlink.due.delete(device ?? downlink.to ?? "");
       });
       return true;
     }
@@ -270,7 +270,7 @@ export class MqttBooks {
     this.asked.serverDied();
     const isKept = (packet: number) =>
       this.view.tables.count("mqtt_in", `WHERE packet = ${packet}`) > 0;
-    if (this.#hasRows) this.errands.serverDied(isKept);
+    if (this.#hasRows) this.downlinks.serverDied(isKept);
   }
 
   // Events of the broker.
@@ -281,7 +281,7 @@ export class MqttBooks {
     else this.#mayWarn = true;
     this.#forgottenIds = [...this.#forgottenIds, ...ids];
     this.#outstanding.clear();
-    this.errands.forgot();
+    this.downlinks.forgot();
     this.told.forgot(this.#underWay(), false);
   }
 
@@ -311,10 +311,10 @@ export class MqttBooks {
     this.asked.wentBack();
     for (const setting of this.#outstanding) setting.isForgotten = true;
     this.#outstanding.clear();
-    this.errands.forgot();
-    for (const { setting, errand } of flights) {
+    this.downlinks.forgot();
+    for (const { setting, downlink } of flights) {
       if (setting) setting.mayRepeat = true;
-      if (errand) errand.mayRepeat = true;
+      if (downlink) downlink.mayRepeat = true;
     }
     for (const id of ids) this.#haunted.add(id);
     this.#fresh = new Set();
@@ -350,7 +350,7 @@ export class MqttBooks {
     if (left) return left;
     const isBridges = (filter: string) => filter.startsWith(`${PREFIX}/`) || filter === STARTED;
     const hears = [...filters].filter((filter) => !isBridges(filter)).sort();
-    const wanted = [...this.errands.filters].sort();
+    const wanted = [...this.downlinks.filters].sort();
     if (!this.#fresh && hears.join() !== wanted.join()) {
       return `the bridge hears ${hears}, not ${wanted}`;
     }

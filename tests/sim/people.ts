@@ -172,9 +172,9 @@ export class People {
     const { broker, broker: { books, world: { clock, log } } } = this;
     const patience = this.#patience();
     log?.(`somebody publishes ${topic} ${payload}, QoS ${qos}, for ${patience ?? "long"}`);
-    const errand = books.errands.begins(line, topic, to, clock.now + (patience ?? deadline));
+    const downlink = books.downlinks.begins(line, topic, to, clock.now + (patience ?? deadline));
     const expires = patience === undefined ? {} : { expiresAt: clock.now + patience };
-    broker.offer({ topic, payload, qos, retain: false, errand, ...expires });
+    broker.offer({ topic, payload, qos, retain: false, downlink, ...expires });
   }
 
   /** Sends a request to a device. */

@@ -36,9 +36,9 @@ export interface Owner {
   /** The device is forgotten in the current commit. */
   forgive(id: string): void;
   /** Somebody at a broker sends something to it. @returns its deadline */
-  errand(id: string, line: string): number;
+  downlink(id: string, line: string): number;
   /** The same, for a device at another server. */
-  errandPosted(id: string, line: string): void;
+  downlinkPosted(id: string, line: string): void;
 }
 
 export class ThingBooks {
@@ -188,7 +188,7 @@ export class ThingBooks {
 
   #messagePosted(line: string): void {
     const marked = parseMarked(line);
-    if (marked?.mark === "event") return this.all.errandPosted(this.id, line);
+    if (marked?.mark === "event") return this.all.downlinkPosted(this.id, line);
     if (marked?.mark !== "ask") throw new Violation(`${this.id}: who has posted ${line}?`);
     this.requests.posted(valueOf(marked.value));
   }
@@ -350,7 +350,7 @@ export class ThingBooks {
         expires = this.requests.written(marked, text);
         break;
       case "event":
-        expires = this.all.errand(this.id, text);
+        expires = this.all.downlink(this.id, text);
         break;
       case "answer":
       case "fault":
