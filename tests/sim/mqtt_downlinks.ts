@@ -1,5 +1,5 @@
 /**
- * The books of downlinks, messages from a broker to devices: orders, and topics that devices listen to. See
+ * The books of downlinks, messages from a broker to devices: commands, and topics that devices listen to. See
  * `mqtt_books.ts`.
  */
 import { OWN } from "./mqtt_plan.ts";
