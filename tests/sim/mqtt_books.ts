@@ -30,7 +30,7 @@ import type { Setting } from "./channel_settings.ts";
 import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
 import { type Downlink, DownlinkBooks } from "./mqtt_downlinks.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
-import { ToldBooks } from "./mqtt_told.ts";
+import { UplinkBooks } from "./mqtt_uplinks.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
 import type { ThingBooks } from "./thing_books.ts";
@@ -72,7 +72,7 @@ export interface ServerView {
 }
 
 export class MqttBooks {
-  readonly told = new ToldBooks();
+  readonly uplinks = new UplinkBooks();
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
   readonly downlinks: DownlinkBooks;
@@ -120,7 +120,7 @@ export class MqttBooks {
 
   /** A message was processed. */
   processed(id: string, text: string): void {
-    this.told.processed(id, text);
+    this.uplinks.processed(id, text);
     this.downlinks.processed(id, text);
     const marked = parseMarked(text);
     const isAnswer = marked?.mark === "answer" || marked?.mark === "fault";
@@ -136,10 +136,10 @@ export class MqttBooks {
     if (root === HOME) return this.discovery.comes(message);
     const books = this.things.get(id);
     if (rest[0] === "response" || root === ANSWERS) {
-      const isAgain = () => this.told.isAgain(`${topic} ${text}`);
+      const isAgain = () => this.uplinks.isAgain(`${topic} ${text}`);
       return books && this.asked.comes(books, { text, correlation, isAgain });
     }
-    if (rest[0] === "event" || root === OWN) return this.told.comes(id, message);
+    if (rest[0] === "event" || root === OWN) return this.uplinks.comes(id, message);
     if (rest.length !== 1 || rest[0] === "availability") return;
     if (text === "" && this.#absent.has(id)) return;
     if (rest[0] === "diagnostics") return void JSON.parse(text);
@@ -233,7 +233,7 @@ export class MqttBooks {
   /** The operator has the server forget a device: its retained values are removed. */
   forgets(id: string): void {
     this.#absent.add(id);
-    this.told.forgets(id);
+    this.uplinks.forgets(id);
     this.downlinks.forgets(id);
   }
 
@@ -282,7 +282,7 @@ export class MqttBooks {
     this.#forgottenIds = [...this.#forgottenIds, ...ids];
     this.#outstanding.clear();
     this.downlinks.forgot();
-    this.told.forgot(this.#underWay(), false);
+    this.uplinks.forgot(this.#underWay(), false);
   }
 
   /** The bridge connects to a broker that has lost its session. */
@@ -306,7 +306,7 @@ export class MqttBooks {
 
   /** It has gone back to an earlier state, with these messages under way. @param ids Those in use just before */
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
-    this.told.forgot(this.#underWay(), true);
+    this.uplinks.forgot(this.#underWay(), true);
     this.discovery.wentBack();
     this.asked.wentBack();
     for (const setting of this.#outstanding) setting.isForgotten = true;
@@ -343,7 +343,7 @@ export class MqttBooks {
     const ids = tables.count("mqtt_in");
     if (ids > this.#haunted.size) return `${ids} ids of messages are left`;
     const isFresh = (topic: string) => this.#fresh?.has(topic) !== false;
-    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished() ??
+    const left = this.uplinks.unfinished(retained, isFresh) ?? this.asked.unfinished() ??
       (this.plan.isDescribed
         ? this.discovery.unfinished(retained, this.things, isFresh)
         : undefined);
