@@ -6,7 +6,7 @@ import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Pace } from "./pace.ts";
-import type { Asker } from "./errands.ts";
+import type { Asker } from "./orders.ts";
 import type { Turn } from "./turn.ts";
 
 /** What the drivers of all devices of a server share. */

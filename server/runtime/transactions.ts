@@ -13,7 +13,7 @@ import {
 } from "../store/transaction.ts";
 import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type Errand, Posting, type Setting, type Writing as WritingErrand } from "./errands.ts";
+import { type Order, Posting, type Setting, type Writing as WritingOrder } from "./orders.ts";
 import { forgottenError } from "./forgetting.ts";
 import { caller } from "./run.ts";
 import type { Transfer } from "./transfer.ts";
@@ -31,7 +31,7 @@ export interface TransactionHost {
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
-  post(id: string, errand: Errand): Posting | undefined;
+  post(id: string, order: Order): Posting | undefined;
   /** Whether another server has a device, or none at present; false: it is here, or unknown. */
   isElsewhere(id: string): boolean;
   /** Makes an operation that sets a channel of a device. @throws {LocalError} BAD_ARGUMENT */
@@ -47,13 +47,13 @@ export interface TransactionHost {
  * @throws {LocalError}
  */
 export function operationOf(
-  host: Pick<TransactionHost, "set"> & ErrandHost,
+  host: Pick<TransactionHost, "set"> & OrderHost,
   device: DeviceDriver,
-  errand: WritingErrand | Setting,
+  order: WritingOrder | Setting,
   from: string | undefined,
 ): Operation {
-  if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);
-  const { write, options, asks } = errand;
+  if ("set" in order) return host.set(device, order.set, order.value, order.options);
+  const { write, options, asks } = order;
   if (options.qos === false) return new Sending(device, write, from);
   const writing = new Writing(device, write, options, from);
   if (asks === undefined || from === undefined || options.expires === undefined) return writing;
@@ -61,7 +61,7 @@ export function operationOf(
 }
 
 /** What mail also needs. */
-export interface ErrandHost {
+export interface OrderHost {
   /** A request of another process. @param writing Its message @param deadline In ms from now */
   asking(
     device: DeviceDriver,

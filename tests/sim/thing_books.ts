@@ -8,7 +8,7 @@ import {
 } from "../../server/protocol/channel_lines.ts";
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
-import type { Errand } from "../../server/runtime/errands.ts";
+import type { Order } from "../../server/runtime/orders.ts";
 import type { Books } from "./books.ts";
 import { plain, READING, RULES, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
@@ -174,10 +174,10 @@ export class ThingBooks {
   }
 
   /** A process has posted something for the one that has the device. @param number Number of the mail, which grows */
-  posted(errand: Errand, number: number): void {
-    if ("write" in errand) return this.#messagePosted(errand.write);
-    if (!("set" in errand)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
-    const { set: channel, value } = errand;
+  posted(order: Order, number: number): void {
+    if ("write" in order) return this.#messagePosted(order.write);
+    if (!("set" in order)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
+    const { set: channel, value } = order;
     const setting = this.#find(channel, value);
     if (!setting || setting.hasFailed) {
       throw this.#violation(channel, value, "is posted, and not set");
@@ -194,8 +194,8 @@ export class ThingBooks {
   }
 
   /** Mail has ended in the current commit. */
-  mailEnds(errand: Errand): void {
-    if ("set" in errand) this.all.mailEnds(this.#find(errand.set, errand.value)!);
+  mailEnds(order: Order): void {
+    if ("set" in order) this.all.mailEnds(this.#find(order.set, order.value)!);
   }
 
   #find(channel: string, value: unknown): Setting | undefined {

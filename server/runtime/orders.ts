@@ -14,8 +14,8 @@ import type { Statement } from "../store/store.ts";
 import type { Operation, SetOptions } from "../store/transaction.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** The contents of mail, as JSON. Times are relative to when it was posted. */
-export type Errand = (Writing | Setting | Clearing | Forgetting | Act) & {
+/** An order: the contents of mail, as JSON. Times are relative to when it was posted. */
+export type Order = (Writing | Setting | Clearing | Forgetting | Act) & {
   /** Set if the process that posted it waits for the outcome. */
   readonly answers?: true;
 };
@@ -81,41 +81,41 @@ export interface Asker {
 }
 
 /** @param lineBytes Longest text that a device is known here to accept. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
-export function checkErrand(errand: Errand, lineBytes: number): void {
-  if ("write" in errand) {
-    const { qos = true, expires } = errand.options;
-    checkText(errand.write, lineBytes);
+export function checkOrder(order: Order, lineBytes: number): void {
+  if ("write" in order) {
+    const { qos = true, expires } = order.options;
+    checkText(order.write, lineBytes);
     checkExpiry(expires, qos);
-  } else if ("set" in errand) {
-    checkChannel(errand.set);
-    textOf(errand.value);
-  } else if ("revive" in errand || "discard" in errand) {
-    const number = "revive" in errand ? errand.revive : errand.discard;
+  } else if ("set" in order) {
+    checkChannel(order.set);
+    textOf(order.value);
+  } else if ("revive" in order || "discard" in order) {
+    const number = "revive" in order ? order.revive : order.discard;
     if (!Number.isSafeInteger(number)) throw noLetter(number);
   }
 }
 
 /** Parses mail. undefined: a newer version wrote it, or something else. */
-export function parseErrand(text: string): Errand | undefined {
-  let errand: unknown;
+export function parseOrder(text: string): Order | undefined {
+  let order: unknown;
   try {
-    errand = JSON.parse(text);
+    order = JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-  if (typeof errand !== "object" || errand === null) return undefined;
-  const { options, ...words } = errand as Record<string, unknown>;
-  if ([words.clear, words.forget, words.giveUp].includes(true)) return errand as Errand;
-  if ([words.revive, words.discard].some(Number.isSafeInteger)) return errand as Errand;
+  if (typeof order !== "object" || order === null) return undefined;
+  const { options, ...words } = order as Record<string, unknown>;
+  if ([words.clear, words.forget, words.giveUp].includes(true)) return order as Order;
+  if ([words.revive, words.discard].some(Number.isSafeInteger)) return order as Order;
   if (typeof options !== "object" || options === null) return undefined;
   const isKnown = [words.write, words.set, words.deploy].some((it) => typeof it === "string");
-  return isKnown ? errand as Errand : undefined;
+  return isKnown ? order as Order : undefined;
 }
 
 /** Whether an order is carried out at once. */
-export function isAct(errand: Errand): errand is Extract<Errand, Act> {
-  return ["deploy", "giveUp", "revive", "discard"].some((word) => word in errand);
+export function isAct(order: Order): order is Extract<Order, Act> {
+  return ["deploy", "giveUp", "revive", "discard"].some((word) => word in order);
 }
 
 /** A part of a transaction that posts mail. It changes nothing in this process. */
@@ -124,9 +124,9 @@ export class Posting implements Operation {
   readonly post: Post;
 
   /** @param number See `Post`. */
-  constructor(id: string, errand: Errand, number: number) {
+  constructor(id: string, order: Order, number: number) {
     this.device = { id, isForgotten: false, closed: undefined };
-    this.post = { device: id, text: JSON.stringify(errand), number };
+    this.post = { device: id, text: JSON.stringify(order), number };
   }
 
   apply(): void {}
@@ -182,7 +182,7 @@ export interface Taken {
 }
 
 /** Carries out mail, and deletes it in the same commit; if it can never be carried out, only deletes it. */
-export class ErrandTransfer implements Transfer {
+export class OrderTransfer implements Transfer {
   readonly statements: readonly Statement[] = [];
   #error: LocalError | undefined;
   #isTold = false;
