@@ -6,7 +6,7 @@
  * row, in the order in which they become safe, because a device may go while its report waits for its commit. So each
  * change has its message once, even if the server restarts in between.
  */
-import type { Server, Told, Transaction } from "../../server/mod.ts";
+import type { HandlerContext, Server, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
 import type { AvailabilityState, LastTold } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
@@ -66,12 +66,12 @@ export class Wills {
   }
 
   /** A device reports its will or welcome, in its transaction. */
-  report(value: Value, told: Told): void {
-    const { thing: { id }, channel, tx } = told;
+  report(value: Value, context: HandlerContext): void {
+    const { thing: { id }, channel, tx } = context;
     const { own } = this.#host;
     const occasion = channel === CHANNELS.will ? "will" : "welcome";
     if (channel !== CHANNELS[occasion] || !own.isOn) return;
-    this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, told));
+    this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, context));
     if (occasion === "welcome") this.#welcome(tx, id); // it may already be connected
   }
 
