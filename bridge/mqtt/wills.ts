@@ -8,7 +8,7 @@
  */
 import type { HandlerContext, Server, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
-import type { AvailabilityState, LastTold } from "./availability.ts";
+import type { AvailabilityState, LastAnnouncement } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { type Message, publishOf } from "./rows.ts";
 
@@ -34,7 +34,7 @@ export interface WillsHost {
 
 export class Wills {
   readonly #host: WillsHost;
-  readonly #last = new Map<string, LastTold>();
+  readonly #last = new Map<string, LastAnnouncement>();
   /** Wills and welcomes that devices may have: publications that may be added count as added. */
   readonly #said = new Map<string, { will?: Message; welcome?: Message }>();
 
@@ -61,7 +61,7 @@ export class Wills {
   }
 
   /** The last announcement of a device, also by an earlier process. */
-  last(id: string): LastTold | undefined {
+  last(id: string): LastAnnouncement | undefined {
     return this.#last.get(id);
   }
 
