@@ -344,8 +344,8 @@ export class MqttBridge {
       this.#room.moves();
       this.#room.settle(await count(tx));
     }).catch(() => {}); // it was closed
-    if (this.#broker) this.#states!.tellLeft();
-    this.#states!.tellMissed();
+    if (this.#broker) this.#states!.markLeft();
+    this.#states!.announceMissed();
   }
 
   /**
