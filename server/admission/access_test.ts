@@ -10,7 +10,7 @@ function keysOf(ids: string, key = KEY): [string, string][] {
   return Array.from(ids, (id) => [id, key]);
 }
 
-/** How somebody is refused: the code that the other end is told. */
+/** The refusal code that the other end gets. */
 function refusal(call: () => void): number {
   return assertThrows(call, Refused).refusal;
 }
@@ -30,7 +30,7 @@ Deno.test("a server that could admit nobody is refused, with what to do about it
   assertThrows(() => new Access({ keys: [], stock: [], open: false }), LocalError, "--open");
 });
 
-/** Who comes in: "1" and what it is told in dialect 2, with suite 00 and 02, and in dialect 1. */
+/** Which devices are admitted: "1", with its refusal in dialect 2, suites 00 and 02, and in dialect 1. */
 const policies: [string, AccessOptions, { plain: unknown; proving: unknown; stock: boolean }][] = [
   ["a key", { keys: keysOf("1") }, { plain: 3, proving: "key", stock: false }],
   ["a key, and the server is open", { keys: keysOf("1"), open: true }, {
@@ -50,7 +50,7 @@ const policies: [string, AccessOptions, { plain: unknown; proving: unknown; stoc
 ];
 
 for (const [who, options, expected] of policies) {
-  Deno.test(`a device that has ${who}: who comes in, and what it is told if not`, () => {
+  Deno.test(`a device that has ${who}: whether it is admitted, and its refusal code if not`, () => {
     const access = new Access(options);
     const ask = (suite: 0 | 2): unknown => {
       try {
@@ -68,7 +68,7 @@ for (const [who, options, expected] of policies) {
 
 // Keys.
 
-Deno.test("a key is 64 hex digits, or 32 bytes, and whatever is wrong is not repeated", () => {
+Deno.test("a key is 64 hex digits or 32 bytes; the error for a wrong one does not repeat it", () => {
   const bytes = parseKey("1", KEY);
   assertEquals(parseKey("1", KEY.toUpperCase()), bytes);
   assertEquals(parseKey("1", bytes), bytes);
@@ -94,7 +94,7 @@ Deno.test("a key is 64 hex digits, or 32 bytes, and whatever is wrong is not rep
   assertThrows(() => parseKey("1", new Uint8Array(31)), LocalError);
 });
 
-Deno.test("a key is kept as it was given, whatever becomes of the bytes", () => {
+Deno.test("a key is copied: changing the caller's bytes later does not change it", () => {
   const bytes = parseKey("1", KEY);
   const access = new Access({ keys: [["1", bytes]] });
   bytes.fill(0);
@@ -108,7 +108,7 @@ Deno.test("printing an object that has the keys does not show them", () => {
   assert(!shown.includes(KEY.slice(0, 8)) && !shown.includes("17,"), shown);
 });
 
-Deno.test("new keys replace all old ones, and it is known which have changed", () => {
+Deno.test("new keys replace all old ones, and the changed ones are returned", () => {
   const access = new Access({ keys: keysOf("1234") });
   const [same] = [access.keyFor({ id: "2", suite: 2 })];
   const changed = access.setKeys([...keysOf("24"), ...keysOf("3", OTHER_KEY), ...keysOf("5")]);
@@ -140,7 +140,7 @@ function proves(proof: string): boolean {
   }
 }
 
-Deno.test("a right proof passes, and nothing else: a part, more, another case, nothing", () => {
+Deno.test("only the exact proof passes: not a part of it, more, another case, or nothing", () => {
   for (
     const wrong of ["\x03righ", "\x03right ", "\x03RIGHT", "right", "", "\x03", "\x03wrong", "é"]
   ) {
@@ -149,7 +149,7 @@ Deno.test("a right proof passes, and nothing else: a part, more, another case, n
   assertEquals(proves("\x03right"), true);
 });
 
-Deno.test("an address may hold a limited number of connections, each until it is released, and none at another's cost", () => {
+Deno.test("connections are limited per address, until they are released, and one address does not use up another's", () => {
   const access = new Access({ keys: keysOf("1") });
   const hold = (hostname = "10.0.0.1") => access.hold(hostname);
   assertEquals([hold(), hold(), hold(), hold(), hold(), hold()], [

@@ -13,7 +13,7 @@ import { PeerError } from "../protocol/errors.ts";
 
 // Proofs.
 
-Deno.test("server and device prove that they have the same key, and both nonces are in it", () => {
+Deno.test("server and device prove that they have the same key; the proof covers both nonces", () => {
   const door = Door.withKey();
   const guest = door.knock();
   const { suite, proof } = guest.greets({ suite: "02" });
@@ -25,7 +25,7 @@ Deno.test("server and device prove that they have the same key, and both nonces 
   assertEquals(door.record().positions.connects, 1);
 });
 
-Deno.test("a device that is told the name of our stream may take it for one that it knows", () => {
+Deno.test("a device may know the name of our stream only from a welcome that it never answered", () => {
   const door = new Door();
   const record = door.record();
   record.mayHaveForgotten = false;
@@ -37,7 +37,7 @@ Deno.test("a device that is told the name of our stream may take it for one that
   assertEquals(record.mayHaveForgotten, true);
 });
 
-Deno.test("a welcome tells how far both are to nobody but who has the key, and never twice the same", () => {
+Deno.test("a welcome shows positions only to a peer with the key, and is never the same twice", () => {
   const door = Door.withKey();
   const { positions } = lively(door);
   const told = new Set<string>();
@@ -45,7 +45,7 @@ Deno.test("a welcome tells how far both are to nobody but who has the key, and n
     const guest = door.knock();
     const right = guest.greets({ suite: "02", txEpoch: 77, txFirst: 7, rxEpoch: 99, rxNext: 5 });
     assertEquals([right.txEpoch, right.txFirst, right.rxEpoch, right.rxNext], [99, 5, 77, 7]);
-    // What a stranger reads: it is as good as random.
+    // What a stranger reads looks random.
     const read = parseWelcome(guest.heard);
     for (const word of [read.txEpoch, read.txFirst, read.rxEpoch, read.rxNext]) {
       assert(word > 1000, "by chance once in 10,000 runs or so");
@@ -55,7 +55,7 @@ Deno.test("a welcome tells how far both are to nobody but who has the key, and n
   assertEquals([told.size, positions.txEpoch], [80, 99]);
 });
 
-Deno.test("bytes that arrive together with the proof are not lost, and the proof is not held up", () => {
+Deno.test("bytes that arrive together with the proof are not lost, and do not delay it", () => {
   const guest = Door.withKey().knock();
   guest.greets({ suite: "02" });
   guest.says(`${guest.proof()}\n00first\n`);
@@ -103,7 +103,7 @@ Deno.test("a replayed hello and prove is BAD_PROOF, as the server's nonce is ano
   assertEquals(inOne.admitted, undefined);
 });
 
-Deno.test("a proof is of all that was said: a changed hello or welcome does not pass", () => {
+Deno.test("a proof covers the whole greeting: a changed hello or welcome fails", () => {
   for (const said of [{ txFirst: 1 }, { window: 63 }, { nonce: "f".repeat(32) }]) {
     const door = Door.withKey();
     const guest = door.knock();
@@ -118,7 +118,7 @@ Deno.test("a proof is of all that was said: a changed hello or welcome does not 
   assertEquals(guest.turnedAway(proveLine(key, hello, other))[0], "BAD_PROOF");
 });
 
-Deno.test("keepalives may come before a proof, any number of them, and take no room", () => {
+Deno.test("any number of keepalives may come before a proof, and they take no memory", () => {
   const guest = Door.withKey().knock();
   guest.greets({ suite: "02" });
   for (let n = 0; n < 100; n++) {
@@ -153,7 +153,7 @@ for (
   });
 }
 
-/** A guest with the wrong key says so. Returns whether it is told, and when. */
+/** A guest proves a wrong key. Returns whether it was refused, and when. */
 function guesses(guest: Guest): [told: string, late: boolean] {
   guest.greets({ suite: "02" });
   const [code, told] = guest.turnedAway(guest.proof(new Uint8Array(32)));
@@ -161,7 +161,7 @@ function guesses(guest: Guest): [told: string, late: boolean] {
   return [told, guest.admission.isLate];
 }
 
-Deno.test("a wrong proof is refused late, four at a time from one address, and others not at all", () => {
+Deno.test("wrong proofs are refused late, at most four at a time per address; further ones are not answered", () => {
   const door = Door.withKey();
   const guests = Array.from({ length: 6 }, () => door.knock());
   const told = guests.map(guesses);
@@ -172,7 +172,7 @@ Deno.test("a wrong proof is refused late, four at a time from one address, and o
   assertEquals(guesses(door.knock()), [refusal("02"), true]);
 });
 
-Deno.test("a right proof gets in at once, whatever others at its address tried; so does a device without a key", () => {
+Deno.test("a right proof is admitted at once, whatever others at its address tried; so is a device without a key", () => {
   const door = Door.withKey({ open: true });
   for (let n = 0; n < 100; n++) guesses(door.knock());
   const guest = door.knock();
@@ -215,7 +215,7 @@ Deno.test("a device too many is TOO_MANY_DEVICES, refusal 06", () => {
   door.knock().greets({ id: "1" });
 });
 
-Deno.test("in dialect 1 a device with a key is refused, a named one or an open door is not", () => {
+Deno.test("in dialect 1 a device with a key is refused; a named one, or any on an open server, is admitted", () => {
   const refused: [Door, string][] = [
     [Door.withKey(), "1\n"],
     [Door.withKey({ open: true, stock: ["1"] }), "1\n"],
@@ -237,7 +237,7 @@ for (
     [string, string][],
   ][]
 ) {
-  Deno.test(`a key that is ${what} between welcome and proof lets nobody in`, () => {
+  Deno.test(`a key that is ${what} between welcome and proof admits nobody`, () => {
     const door = Door.withKey();
     const guest = door.knock();
     guest.greets({ suite: "02" });
@@ -249,7 +249,7 @@ for (
   });
 }
 
-Deno.test("a key that is added between welcome and answer lets nobody in who has not proved it", () => {
+Deno.test("a key that is added between welcome and answer admits nobody who has not proved it", () => {
   const door = new Door();
   const guest = door.knock();
   guest.greets();
@@ -258,7 +258,7 @@ Deno.test("a key that is added between welcome and answer lets nobody in who has
   assertThrows(() => guest.admitted!.check(), PeerError);
 });
 
-Deno.test("a peer that leaves without a wrong proof frees no place of delayed answers", () => {
+Deno.test("a peer that leaves without a wrong proof does not free a place among the delayed refusals", () => {
   const door = Door.withKey();
   const wrong = () => {
     const guest = door.knock();

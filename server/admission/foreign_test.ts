@@ -7,7 +7,7 @@ function known(start: string): string | undefined {
   return foreign(bytes)?.message.match(/this is (\w+), not a hello/)?.[1];
 }
 
-Deno.test("other protocols are known from their first bytes, and nothing that a device says is one", () => {
+Deno.test("other protocols are recognised by their first bytes, and nothing that a device sends looks like one", () => {
   for (
     const [start, name] of [
       ["\x16\x03\x01\x02\0", "TLS"],

@@ -12,7 +12,7 @@ import { PeerError } from "../protocol/errors.ts";
 
 const encoder = new TextEncoder();
 
-Deno.test("a hello of dialect 1 is its name, and is let in at once", () => {
+Deno.test("a hello of dialect 1 is the device's name, and is admitted at once", () => {
   const guest = new Door().knock();
   guest.says("küche\n00behind it\n");
   assertEquals([guest.heard, guest.admitted?.id, guest.admitted?.dialect], ["", "küche", 1]);
@@ -33,7 +33,7 @@ for (
     ["is longer than 320 bytes and has no end", "x".repeat(321), "HELLO_TOO_LONG"],
   ] as const
 ) {
-  Deno.test(`a first line of no dialect that ${what} is turned away without a word`, () => {
+  Deno.test(`a first line of no dialect that ${what} is rejected without an answer`, () => {
     assertEquals(new Door().knock().turnedAway(hello), [code, ""]);
   });
 }
@@ -89,7 +89,7 @@ Deno.test("a hello of dialect 2 that is not UTF-8 is BAD_HELLO, refusal 05", () 
   assertEquals(new Door().knock().turnedAway(bytes), ["BAD_HELLO", refusal("05")]);
 });
 
-Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG, the longest one is not", () => {
+Deno.test("a hello of dialect 2 over 320 bytes is HELLO_TOO_LONG; one of 320 bytes is accepted", () => {
   const longest = helloLine({ id: `${"x".repeat(164)}\ta=${"y".repeat(62)}` });
   assertEquals(longest.length, 320);
   assertEquals(new Door().knock().turnedAway(`${longest}x\n`)[0], "HELLO_TOO_LONG");
@@ -179,7 +179,7 @@ Deno.test("a hello may come byte by byte, and a proof too", () => {
   assertEquals(guest.admitted?.id, "1");
 });
 
-Deno.test("names that may not be given any more are let in as before", () => {
+Deno.test("names that may no longer be given are admitted as before", () => {
   for (const id of ["x".repeat(229), "a\x85b", "\x9b"]) {
     const guest = new Door().knock();
     guest.greets({ id });
@@ -228,7 +228,7 @@ for (const suite of ["00", "02"] as const) {
   });
 }
 
-Deno.test("a hello as long as may be is one, also while its end is on its way", () => {
+Deno.test("the longest hello is accepted, also if its end arrives later", () => {
   const id = "x".repeat(64);
   const door = new Door({ open: true }, { helloBytes: id.length });
   const guest = door.knock();

@@ -58,7 +58,7 @@ Deno.test("every device gets a key of its own", async () => {
   assertEquals([...read.keys()].sort(), ids.sort());
 });
 
-Deno.test("a key is not replaced unless that is wanted", async () => {
+Deno.test("a key is replaced only if asked for", async () => {
   using folder = new Folder();
   const first = await addKey(folder.keys, "1");
   const error = await assertRejects(() => addKey(folder.keys, "1"), LocalError, "--replace");
@@ -70,7 +70,7 @@ Deno.test("a key is not replaced unless that is wanted", async () => {
   assertEquals(folder.files, ["keys.json"], "nothing is left of the refused one");
 });
 
-Deno.test("a key is removed, and one that is not there is said", async () => {
+Deno.test("a key is removed; a missing one is reported", async () => {
   using folder = new Folder();
   await addKey(folder.keys, "1");
   const kept = await addKey(folder.keys, "2");
@@ -79,7 +79,7 @@ Deno.test("a key is removed, and one that is not there is said", async () => {
   await assertRejects(() => removeKey(folder.keys, "1"), LocalError, '"1" has no key');
 });
 
-Deno.test("many who add a key at the same time all get theirs in", async () => {
+Deno.test("many processes that add a key at the same time all succeed", async () => {
   using folder = new Folder();
   const ids = Array.from({ length: 20 }, (_, n) => `${n}`);
   const keys = await Promise.all(ids.map((id) => addKey(folder.keys, id)));
@@ -122,7 +122,7 @@ Deno.test("a changed file keeps its mode, and a link to it stays a link", async 
   assertEquals([...readKeys(folder.keys).keys()], ["1", "2"]);
 });
 
-Deno.test("a file that everybody may read or change is complained about, one for a group is not", () => {
+Deno.test("a file that everybody may read or change causes a warning; one for a group does not", () => {
   using folder = new Folder();
   folder.write("{}");
   for (const [mode, word] of [[0o644, "read"], [0o606, "change"], [0o602, "change"]] as const) {
@@ -133,7 +133,7 @@ Deno.test("a file that everybody may read or change is complained about, one for
   assertEquals(exposure(folder.keys), undefined);
 });
 
-Deno.test("an id that no device could say gets no key", async () => {
+Deno.test("an id that no device could send gets no key", async () => {
   using folder = new Folder();
   for (
     const id of ["", "two\nlines", "a\0b", "\x7f", "\ud83d", "\x85", "x".repeat(65), "é".repeat(33)]
@@ -155,12 +155,12 @@ Deno.test("an empty object has no keys; an empty file is not a file of keys", as
   for (const text of ["", "\n", "\ufeff"]) {
     folder.write(text);
     assertThrows(() => readKeys(folder.keys), LocalError, "is empty");
-    await addKey(folder.keys, "1"); // somebody has made it with `touch`
+    await addKey(folder.keys, "1"); // made with `touch`
     assertEquals(readKeys(folder.keys).size, 1);
   }
 });
 
-Deno.test("a file without keys does not replace keys that are in use, unless it says so", async () => {
+Deno.test("a file without keys replaces keys in use only if it says so explicitly", async () => {
   using folder = new Folder();
   folder.write("{}");
   const error = assertThrows(() => readKeys(folder.keys, 3), LocalError, "would remove all 3");
@@ -199,7 +199,7 @@ Deno.test("two keys for one id are an error, however it is written", async () =>
   assertEquals(readKeys(folder.keys).size, 3);
 });
 
-Deno.test("a changed file is on the disk before its name leads to it, and then its folder is", async () => {
+Deno.test("a changed file is synced before the rename, and its folder after it", async () => {
   using folder = new Folder();
   const calls: string[] = [];
   const named = (path: string) => path.replace(folder.path, "");
@@ -274,7 +274,7 @@ Deno.test("a key in capital letters is a key", () => {
   assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
 });
 
-Deno.test("the fault of a file of keys is reported, and none of its content", async () => {
+Deno.test("an error in a file of keys is reported without its content", async () => {
   using folder = new Folder();
   const wrong: [string | Uint8Array, string][] = [
     [`{ "1": "${SECRET}", }`, "is not JSON"],
@@ -307,7 +307,7 @@ Deno.test("the fault of a file of keys is reported, and none of its content", as
   assertEquals(folder.files, ["keys.json"]);
 });
 
-Deno.test("a path that leads to no file is said", async () => {
+Deno.test("a path without a file is reported", async () => {
   using folder = new Folder();
   assertThrows(() => readKeys(folder.keys), LocalError, "does not exist");
   assertEquals(exposure(folder.keys), undefined);
@@ -325,7 +325,7 @@ Deno.test("an invalid key is reported with its device", () => {
   }
 });
 
-Deno.test("a key that was made elsewhere is the one that is added, and a bad one is named once", async () => {
+Deno.test("a given key is added as it is; a bad one is reported once", async () => {
   using folder = new Folder();
   assertEquals(await addKey(folder.keys, "kitchen", { given: SECRET.toUpperCase() }), SECRET);
   assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);
@@ -346,7 +346,7 @@ Deno.test({
   },
 });
 
-Deno.test("a key says what it is for: a new one for sealed links, one from before for any suite", async () => {
+Deno.test("a new key is for sealed links, an old one for any suite", async () => {
   using folder = new Folder();
   Deno.writeTextFileSync(folder.keys, JSON.stringify({ old: SECRET }), { mode: 0o600 });
   await addKey(folder.keys, "new", { given: SECRET });

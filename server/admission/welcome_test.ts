@@ -5,9 +5,9 @@ import type { Said, Welcome } from "../../tests/support/greeting.ts";
 import { newState } from "../link/record.ts";
 import { PeerError } from "../protocol/errors.ts";
 
-// What it is told.
+// What a welcome says.
 
-Deno.test("a welcome says who speaks, what was taken, and how much room there is", () => {
+Deno.test("a welcome has the server's stream, what it has received, and its credit", () => {
   const door = new Door({ open: true }, { lineBytes: 100 });
   const welcome = door.knock().greets({ txEpoch: 77, txFirst: 5 });
   const { txEpoch } = welcome;
@@ -67,7 +67,7 @@ for (
   });
 }
 
-Deno.test("a position beyond what was ever sent: our store is old, and our stream is new", () => {
+Deno.test("a position beyond what was ever sent: our store is old, so we start a new stream", () => {
   for (const rxNext of [7, 1000, 2 ** 31 + 2]) {
     const door = new Door();
     const record = lively(door);
@@ -102,7 +102,7 @@ for (
     ["it was never here, but elsewhere", { rxEpoch: 98, rxNext: 5 }, 0, undefined],
   ] as [string, Partial<Said>, number, RegExp?][]
 ) {
-  Deno.test(`an old store is noticed by what the device was told: ${what}`, () => {
+  Deno.test(`an old store is noticed by the device's positions: ${what}`, () => {
     const door = new Door();
     lively(door).change({ connects });
     const guest = door.knock();
@@ -113,7 +113,7 @@ for (
   });
 }
 
-Deno.test("a stream that another server has named when the store did not know the device shows no old store", () => {
+Deno.test("a stream that another server started when the store did not know the device is no sign of an old store", () => {
   const older = (connects: number) => {
     const door = new Door();
     door.isShared = true;
@@ -125,7 +125,7 @@ Deno.test("a stream that another server has named when the store did not know th
     return guest.admitted?.older;
   };
   assertEquals(older(1), undefined);
-  assertMatch(older(2) ?? "", /stream/); // it has taken the name of this one since
+  assertMatch(older(2) ?? "", /stream/); // it knows this stream by now
 });
 
 Deno.test("an old store is noticed again, if the link ends before the welcome is answered", () => {
@@ -150,7 +150,7 @@ Deno.test("an acknowledgement of messages never sent shows that the store was se
   assertEquals(record.outbox.map(({ text }) => text), ["three", "four", "five", "six"]);
 });
 
-Deno.test("positions come round after 2^32", () => {
+Deno.test("positions wrap around after 2^32", () => {
   const door = new Door();
   const positions = { rxEpoch: 77, rxNext: 1, txEpoch: 99 };
   const record = door.store.create("1", newState(2 ** 32 - 1, positions));
@@ -165,9 +165,9 @@ Deno.test("positions come round after 2^32", () => {
   assertEquals(record.outbox.map(({ text }) => text), ["c"]);
 });
 
-// Whether it is really there.
+// Whether the device is really there.
 
-Deno.test("a hello alone is nobody: what comes behind the welcome shows that it is the device", () => {
+Deno.test("a hello alone does not prove a device: what follows the welcome does", () => {
   const guest = new Door().knock();
   guest.greets();
   assertEquals(guest.admitted, undefined);
@@ -176,7 +176,7 @@ Deno.test("a hello alone is nobody: what comes behind the welcome shows that it 
   assertEquals(guest.admission.rest.length, 1);
 });
 
-Deno.test("a hello alone leaves nothing behind, and what its welcome promised is kept when it is answered", () => {
+Deno.test("a hello alone leaves nothing behind; what its welcome promised is stored when it is answered", () => {
   for (const [door, suite] of [[new Door(), "00"], [Door.withKey(), "02"]] as const) {
     const guest = door.knock();
     const { txEpoch, txFirst } = guest.greets({ suite });
@@ -194,7 +194,7 @@ Deno.test("a hello alone leaves nothing behind, and what its welcome promised is
   }
 });
 
-Deno.test("two greet at the same time, and the one that answers later finds its welcome stale", () => {
+Deno.test("of two that greet at the same time, the one that answers later has a stale welcome", () => {
   const door = new Door();
   const [first, second] = [door.knock(), door.knock()];
   for (const guest of [first, second]) {
@@ -209,7 +209,7 @@ Deno.test("two greet at the same time, and the one that answers later finds its 
   }
 });
 
-Deno.test("a welcome is stale when the old connection has brought what it said is not here", () => {
+Deno.test("a welcome is stale when the old connection has delivered messages that it said were missing", () => {
   const door = new Door();
   const record = lively(door);
   const guest = door.knock();
@@ -220,7 +220,7 @@ Deno.test("a welcome is stale when the old connection has brought what it said i
   assertEquals(assertThrows(() => guest.admitted!.check(), PeerError).code, "STALE_GREETING");
 });
 
-Deno.test("a welcome is stale when what it offers first has been acknowledged since", () => {
+Deno.test("a welcome is stale when the first message that it offers was acknowledged since", () => {
   const door = new Door();
   const record = lively(door);
   record.write("text", { overtakes: false, qos: true }, 0);

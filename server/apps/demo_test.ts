@@ -1,4 +1,4 @@
-/** The demonstrations go on when the store has failed for a while, where they were. */
+/** The demo applications continue where they were after the store has failed for a while. */
 import { assertEquals } from "@std/assert";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -21,7 +21,7 @@ const options = { interval: 20, print: () => {} };
 for (
   const [name, app] of [["main", main(options)], ["qos", qos(options)]] satisfies [string, App][]
 ) {
-  Deno.test(`${name}: after a store failure it goes on sending, and counts on`, async () => {
+  Deno.test(`${name}: after a store failure it continues sending, with the next numbers`, async () => {
     const store = new FailingStore();
     await using scene = await Scene.start({ store, app });
     const [, peer] = await scene.device("1");

@@ -66,7 +66,7 @@ Deno.test("thermostat: hysteresis, an outage, a reboot, a restart of the server"
   assertEquals([thing.desired("target")?.value, thing.desired("heater")?.isMet], [23, true]);
 });
 
-Deno.test("thermostat: a device that regulates itself is told its target only", async () => {
+Deno.test("thermostat: a device that regulates itself gets its target only", async () => {
   const scene = await ManualServer.start({ app: thermostat });
   await using _ = scene;
   const board = new LineBoard(scene, "kitchen");

@@ -1,10 +1,10 @@
-/** The LED is right again after an outage also where its board does not ask: a stock board does not. */
+/** After an outage the LED is right again, although a stock board does not ask. */
 import { assertEquals } from "@std/assert";
 import { Scene } from "../../tests/support/scene.ts";
 import { until } from "../../tests/support/wait.ts";
 import { remote } from "./remote.ts";
 
-Deno.test("remote: a stock board that was away has the latest level when it is back, without asking", async () => {
+Deno.test("remote: a stock board gets the latest level when it is back, without asking", async () => {
   const printed: string[] = [];
   await using scene = await Scene.start({ app: remote({ print: (line) => printed.push(line) }) });
   const [, tx] = await scene.device("tx");

@@ -36,17 +36,17 @@ Deno.test("repeated messages are duplicates, also if they were late the first ti
   assertEquals(counts(...upTo(40), 9), [0, 1, 0, 0]);
 });
 
-Deno.test("the first message is missed when a later one came first", () => {
+Deno.test("the first message counts as missing when a later one came first", () => {
   assertEquals(counts(1, 2), [1, 0, 0, 0]);
   assertEquals(counts(1, 0, 2), [0, 0, 1, 0]);
 });
 
-Deno.test("a sequence begun long before is taken up where it is", () => {
+Deno.test("a sequence that began long before is joined where it is", () => {
   assertEquals(counts(8, 9), [0, 0, 0, 0]);
   assertEquals(counts(1000, 1001, 999), [0, 1, 0, 0]);
 });
 
-Deno.test("a restarted sender is recognised, and counts go on", () => {
+Deno.test("a restarted sender is recognised, and counting continues", () => {
   assertEquals(counts(...upTo(8), 0, 1, 3), [1, 0, 0, 1]);
   assertEquals(counts(...upTo(40), 8, 9), [0, 0, 0, 1]);
   assertEquals(counts(0, 2, ...upTo(40), ...upTo(3)), [0, 2, 1, 1]);

@@ -1,4 +1,4 @@
-/** Channels of a server with a board: what is desired and reported, and how they come together. */
+/** Channels of a server with a board: desired and reported values, and how they become equal. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";
@@ -9,7 +9,7 @@ import { MemoryStore } from "../store/memory.ts";
 import { channels } from "./app.ts";
 import { FaultError } from "../protocol/fault.ts";
 
-Deno.test("a setting is sent, answered, and met", async () => {
+Deno.test("a setting is sent and answered, and then met", async () => {
   const { scene, board, thing, told } = await begin({ heater: {} });
   await using _ = scene;
   const set = thing.set("heater", 1, { by: "test" });
@@ -32,7 +32,7 @@ Deno.test("a setting is sent, answered, and met", async () => {
   assertEquals([...connected, thing.connected], [true, false]);
 });
 
-Deno.test("of a thousand settings in an outage the last one travels", async () => {
+Deno.test("of a thousand settings in an outage only the last one is sent", async () => {
   const { scene, board, thing } = await begin({ heater: {} });
   await using _ = scene;
   await board.leave();
@@ -42,7 +42,7 @@ Deno.test("of a thousand settings in an outage the last one travels", async () =
   assertEquals(board.news(), ["=heater.1 1000"]);
 });
 
-Deno.test("of settings that come while one is on its way the last one follows", async () => {
+Deno.test("of the settings made while one is on its way only the last one is sent", async () => {
   const { scene, board, thing } = await begin({ heater: {} });
   await using _ = scene;
   board.takes = false;
@@ -64,12 +64,12 @@ Deno.test("a report older than a setting does not count as a change at the devic
   assertEquals(thing.desired("led")?.value, 1);
   await board.says(":led.1 1");
   assertEquals(thing.desired("led")?.isMet, true);
-  await board.says("=led 0"); // somebody has pressed the switch
+  await board.says("=led 0"); // a user has pressed the switch
   const { value, by, isMet } = thing.desired("led")!;
   assertEquals({ value, by, isMet }, { value: 0, by: "device", isMet: true });
 });
 
-Deno.test("a change at the device loses where the channel says so: it is set back", async () => {
+Deno.test("a change at the device is set back if the channel says that it loses", async () => {
   const { scene, board, thing } = await begin({ led: { local: "loses" } });
   await using _ = scene;
   void thing.set("led", 1);
@@ -81,7 +81,7 @@ Deno.test("a change at the device loses where the channel says so: it is set bac
   assertEquals(thing.desired("led")?.value, 1);
 });
 
-Deno.test("after its start the device is told all that is desired", async () => {
+Deno.test("after its start the device gets all desired values", async () => {
   const { scene, board, thing, told } = await begin({ led: {}, fan: {} });
   await using _ = scene;
   void thing.set("led", 1);
@@ -98,7 +98,7 @@ Deno.test("after its start the device is told all that is desired", async () => 
   assertEquals(metOf(told), ["led parted", "led met"], "the fan was not met before");
 });
 
-Deno.test("a setting sent again, as messages were cleared, is not met until it is answered", async () => {
+Deno.test("a setting that is sent again after a clear is not met until it is answered", async () => {
   const { scene, board, thing, told } = await begin({ led: {} });
   await using _ = scene;
   void thing.set("led", 1);
@@ -158,7 +158,7 @@ Deno.test("handlers by name; a handler's settings are in the transaction of its 
   assertEquals(thing.reported("temp")?.value, 19.5);
 });
 
-Deno.test("a request: the answer, the device's fault, nothing in time, never asked", async () => {
+Deno.test("a request: answered, failed by the device, timed out, never sent", async () => {
   const { scene, board, thing, told } = await begin({});
   await using _ = scene;
   const asked = thing.request("adc", 3);
@@ -203,7 +203,7 @@ Deno.test("a request: the answer, the device's fault, nothing in time, never ask
   assertEquals(board.news(), []);
 });
 
-Deno.test("a device asks the server: time, an application's answer, its fault, an unknown one", async () => {
+Deno.test("a device asks the server: the time, an application's answer, its fault, an unknown channel", async () => {
   const { scene, board } = await begin({
     config: { ask: (name) => name === "interval" ? 5000 : undefined },
     door: {
@@ -232,7 +232,7 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   const lines: string[] = [];
   const { scene, board, told } = await begin({}, { line: (line) => void lines.push(line) });
   await using _ = scene;
-  await board.says("=what.7 1"); // a tag is the server's to say
+  await board.says("=what.7 1"); // only the server chooses tags
   await board.says("!what");
   await board.says("[1,2]");
   await board.says("= 5");
@@ -243,7 +243,7 @@ Deno.test("unknown channels are answered by name; plain lines are the applicatio
   assertEquals(logged, [{ event: "log", device: "1", message: "hello" }]);
 });
 
-Deno.test("an answer without a value to a setting that a newer one has overtaken says nothing of that", async () => {
+Deno.test("an answer without a value to an older setting does not confirm the newer one", async () => {
   const { scene, board, thing } = await begin({ led: {} });
   await using _ = scene;
   void thing.set("led", 1);
@@ -259,7 +259,7 @@ Deno.test("an answer without a value to a setting that a newer one has overtaken
   assertEquals(thing.desired("led")?.isMet, true);
 });
 
-Deno.test("a server that is closed takes no setting", async () => {
+Deno.test("a closed server accepts no setting", async () => {
   const { scene, thing } = await begin({ led: {} });
   await scene.server.close();
   assertEquals((await assertRejects(() => thing.set("led", 1), LocalError)).code, "CLOSED");
@@ -275,7 +275,7 @@ Deno.test("a setting that comes into the commit in which its device is forgotten
   assertEquals((await refused).code, "FORGOTTEN");
 });
 
-Deno.test("the rest of a failed application sets nothing", async () => {
+Deno.test("what is left of a failed application sets nothing", async () => {
   const store = new MemoryStore();
   const goesOn = Promise.withResolvers<void>();
   let refused: Promise<LocalError> | undefined;
@@ -294,7 +294,7 @@ Deno.test("the rest of a failed application sets nothing", async () => {
   assertEquals((await refused)!.code, "CLOSED");
 });
 
-Deno.test("a loop that catches every refusal leaves the others their turns", async () => {
+Deno.test("an endless loop that catches every refusal does not hold up the others", async () => {
   const { scene, board, thing } = await begin({});
   await using _ = scene;
   let isOver = false;
@@ -324,11 +324,11 @@ Deno.test("a repeated setting is not sent again unless the device differs", asyn
   await board.says(':fan.2 "20.0"');
   await set("20.0", "fourth");
   assertEquals([board.news(), thing.desired("fan")!.by], [[], "second"]);
-  await board.says("~fan.2 busy"); // answers twice: that is nobody's
+  await board.says("~fan.2 busy"); // a second answer belongs to no setting
   assertEquals(thing.desired("fan")!.isMet, true);
 });
 
-Deno.test("a device is answered when there is room for that, and its application has not failed", async () => {
+Deno.test("a device's request is answered as soon as there is room, and its application has not failed", async () => {
   const scene = await ManualServer.start({ app: channels({}), limits: { outbox: 1 } });
   await using _ = scene;
   const failed: ServerEvent[] = [];
@@ -346,7 +346,7 @@ Deno.test("a device is answered when there is room for that, and its application
   assertEquals(failed, []);
 });
 
-Deno.test("a device that was forgotten answers what it was set to before: in the end it is what it should be", async () => {
+Deno.test("a forgotten device answers earlier settings: in the end it has its desired values", async () => {
   const { scene, board } = await begin({ led: {} });
   await using _ = scene;
   await board.leave();
@@ -370,7 +370,7 @@ Deno.test("a device that was forgotten answers what it was set to before: in the
   }
 });
 
-Deno.test("a device that was forgotten again and again answers all that it was set to: why it does not take the last is known", async () => {
+Deno.test("a device that was forgotten repeatedly answers all earlier settings: why it refuses the last one is known", async () => {
   const { scene, board } = await begin({ led: {} });
   await using _ = scene;
   await board.leave();
@@ -388,7 +388,7 @@ Deno.test("a device that was forgotten again and again answers all that it was s
   assertEquals([thing.desired("led")?.isMet, thing.desired("led")?.fault], [false, "bad_value"]);
 });
 
-Deno.test("a device that answers twice, and otherwise than it was set, is told a few times more, and not for ever", async () => {
+Deno.test("a device that answers twice, with another value, gets its setting a few times more, not for ever", async () => {
   const { scene, board, thing } = await begin({ fan: {} });
   await using _ = scene;
   void thing.set("fan", 900);
@@ -401,7 +401,7 @@ Deno.test("a device that answers twice, and otherwise than it was set, is told a
   assertEquals([thing.desired("fan")?.isMet, thing.reported("fan")?.value], [false, 100]);
 });
 
-Deno.test("an answer that cannot be said is a fault, and holds up nothing", async () => {
+Deno.test("an answer that is not a valid value becomes a fault, and holds up nothing", async () => {
   const { scene, board, told } = await begin({
     config: { ask: (what) => what === "long" ? "x".repeat(40_000) : () => {} },
     door: { ask: () => Promise.reject(new FaultError("busy", "x".repeat(40_000))) },
@@ -420,7 +420,7 @@ Deno.test("an answer that cannot be said is a fault, and holds up nothing", asyn
   assertEquals(told.filter(({ event }) => event === "warning").length, 2);
 });
 
-/** What was told of whether devices have their channels as they should be. */
+/** The events "met" and "parted". */
 function metOf(told: readonly ServerEvent[]): string[] {
   return told.flatMap((it) =>
     it.event === "met" || it.event === "parted" ? `${it.channel} ${it.event}` : []

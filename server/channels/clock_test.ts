@@ -12,7 +12,7 @@ function device(): DeviceRecord {
   return new Records().create("1");
 }
 
-/** What a process that is started at that time knows of it. */
+/** The timekeeper of a process that starts at that time. */
 function keeper(date: number): Timekeeper {
   return new Timekeeper({ now: () => 0, date: () => date });
 }
@@ -35,7 +35,7 @@ function says(record: DeviceRecord, ...texts: string[]): void {
   for (const text of texts) record.inbox.push(text);
 }
 
-Deno.test("a stamp is an age, whatever has passed since", () => {
+Deno.test("a stamp gives a reading's age, however much time has passed since", () => {
   const record = device();
   boots(record, 1, "version=1 ms=5000 board=x", DATE);
   assertEquals(takenAt(record, 0, 4000, DATE), DATE - 1000, "before the connection");
@@ -43,7 +43,7 @@ Deno.test("a stamp is an age, whatever has passed since", () => {
   assertEquals(takenAt(record, 0, 9000, DATE + 4000), DATE + 4000, "on the connection");
 });
 
-Deno.test("the counter comes round", () => {
+Deno.test("the counter wraps around", () => {
   const record = device();
   boots(record, 1, "ms=1000", DATE);
   assertEquals(takenAt(record, 0, ROUND - 500, DATE), DATE - 1500);
@@ -52,7 +52,7 @@ Deno.test("the counter comes round", () => {
   assertEquals(takenAt(record, 0, ROUND - 1, DATE + ROUND), DATE + ROUND - 1001);
 });
 
-Deno.test("a reading does not lie in the future", () => {
+Deno.test("a reading is never in the future", () => {
   const record = device();
   boots(record, 1, "ms=5000", DATE);
   assertEquals(takenAt(record, 0, 5300, DATE + 100), DATE + 100, "the hello took 200 ms");
@@ -63,14 +63,14 @@ Deno.test("a reading does not lie in the future", () => {
   );
 });
 
-Deno.test("each connection sets the clock right", () => {
+Deno.test("each connection corrects the clock", () => {
   const record = device();
   boots(record, 1, "ms=0", DATE);
-  noteClock(record, "ms=9000", DATE + 10_000); // it runs slow
+  noteClock(record, "ms=9000", DATE + 10_000); // its clock is slow
   assertEquals(takenAt(record, 0, 8000, DATE + 10_000), DATE + 9000);
 });
 
-Deno.test("messages of several boots wait: each counts by its own clock", () => {
+Deno.test("messages of several boots wait: each uses the clock of its boot", () => {
   const record = device();
   boots(record, 1, "ms=100000", DATE);
   says(record, "a", "b");
@@ -85,7 +85,7 @@ Deno.test("messages of several boots wait: each counts by its own clock", () => 
   assertEquals(takenAt(record, 3, 800, now), DATE + 60_100);
 });
 
-Deno.test("a boot that does not say its milliseconds, or nonsense, has no clock; nor has one that is forgotten", () => {
+Deno.test("a boot without valid milliseconds has no clock; nor has a forgotten one", () => {
   const record = device();
   assertEquals(takenAt(record, 0, 1, DATE), undefined, "never said");
   boots(record, 1, "version=1", DATE);
@@ -130,7 +130,7 @@ Deno.test("a boot without a message, or whose messages were processed, is forgot
   assertEquals(JSON.parse(record.memos.get("ms")!).length, 1);
 });
 
-Deno.test("a dead letter that comes again counts by the clock of its boot", () => {
+Deno.test("a revived dead letter uses the clock of its boot", () => {
   const record = device();
   boots(record, 1, "ms=1000", DATE);
   says(record, "a", "b");
@@ -145,7 +145,7 @@ Deno.test("a dead letter that comes again counts by the clock of its boot", () =
   assertEquals(taken, [DATE - 500, DATE + 60_500, DATE - 500, DATE + 60_500]);
 });
 
-Deno.test("a process counts by the clock that nobody sets", () => {
+Deno.test("a process measures ages with its monotonic clock", () => {
   const record = device();
   let [now, date] = [500, 0]; // a machine that does not know the date yet
   const keeper = new Timekeeper({ now: () => now, date: () => date });
@@ -158,7 +158,7 @@ Deno.test("a process counts by the clock that nobody sets", () => {
   assertEquals(keeper.takenAt(record, 0, 14_000), date - 1000);
 });
 
-Deno.test("another process counts by the date, whatever its own clock says", () => {
+Deno.test("another process measures ages with the date, not with its own monotonic clock", () => {
   const record = device();
   record.change({ rxEpoch: 1 });
   new Timekeeper({ now: () => 90_000, date: () => DATE }).note(record, "ms=5000");

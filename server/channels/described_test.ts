@@ -1,4 +1,4 @@
-/** A described device on a server: where its description comes from, and what it keeps out. */
+/** A described device on a server: where its description comes from, and which values it refuses. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Records } from "../../tests/support/records.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";
@@ -37,7 +37,7 @@ async function begin(options: ChannelsOptions = {}, server: ServerOptions = {}) 
 
 async function refused(scene: ManualServer, done: Promise<void>, words: string) {
   const error = assertRejects(() => done, LocalError, words);
-  await scene.platform.advance(100); // refusals are told at a pace
+  await scene.platform.advance(100); // refusals are delayed
   return await error as LocalError;
 }
 
@@ -60,7 +60,7 @@ Deno.test("a device brings its description, which survives the server until anot
   assertEquals(thing.application, { name: "kitchen", version: "4" });
 });
 
-Deno.test("a description of its own that this server takes no more counts as none", () => {
+Deno.test("a stored description that this version no longer accepts is ignored", () => {
   const described = new Described(new Records().create("1"), new Descriptions());
   described.keep(own);
   assertEquals(described.of(undefined)?.name, "own");
@@ -70,7 +70,7 @@ Deno.test("a description of its own that this server takes no more counts as non
   }
 });
 
-Deno.test("that an application describes its channels is told once, however often it is begun", async () => {
+Deno.test("an application's description is reported once, however often the application starts", async () => {
   const { scene } = await begin({ description: called("a") });
   await using _ = scene;
   assertEquals(scene.log.filter((it) => it.startsWith("described")), ["described 1"]);
@@ -79,7 +79,7 @@ Deno.test("that an application describes its channels is told once, however ofte
   assertEquals([a, a, b, a].map((it) => described.add(it)), [true, false, true, false]);
 });
 
-Deno.test("a wrong description is refused with the place in it; the application is noted all the same", async () => {
+Deno.test("a wrong description is refused, with the place of the error; the application's name is stored all the same", async () => {
   const { scene, board, thing, warnings } = await begin();
   await using _ = scene;
   await board.says(`@kitchen 2 ${own}`);
@@ -96,7 +96,7 @@ Deno.test("a wrong description is refused with the place in it; the application 
   ]);
 });
 
-Deno.test("a device that takes short lines only is told without the place", async () => {
+Deno.test("a device that accepts only short lines gets the fault without the place", async () => {
   await using scene = await ManualServer.start({ app: channels({}) });
   const board = new StreamBoard(scene, "1", 0);
   board.line = 30;
@@ -122,7 +122,7 @@ Deno.test("a setting that the description does not allow is refused, also in a t
   assertEquals(board.news(), ["=temp.1 30"]);
 });
 
-Deno.test("a report that cannot be is answered, not kept, not handed out, and warned of", async () => {
+Deno.test("an impossible report is answered with a fault, neither stored nor handed out, and causes a warning", async () => {
   const { scene, board, thing, seen, warnings } = await begin();
   await using _ = scene;
   await board.says(`@kitchen 3 ${own}`);
@@ -138,7 +138,7 @@ Deno.test("a report that cannot be is answered, not kept, not handed out, and wa
   ]);
 });
 
-Deno.test("an answer to a setting that cannot be is a fault of it", async () => {
+Deno.test("an impossible answer to a setting counts as its fault", async () => {
   const { scene, board, thing, warnings } = await begin();
   await using _ = scene;
   await board.says(`@kitchen 3 ${own}`);
@@ -152,7 +152,7 @@ Deno.test("an answer to a setting that cannot be is a fault of it", async () => 
   assertEquals(board.news(), ["=temp.1 20"], "an answer is not answered");
 });
 
-Deno.test("the server's description counts first, then that of its application, then the device's own", async () => {
+Deno.test("the operator's description applies first, then the application's, then the device's own", async () => {
   const { scene, board, thing } = await begin({ description: called("app") }, {
     descriptions: { "kitchen@3": called("third"), kitchen: called("any") },
   });
@@ -172,7 +172,7 @@ Deno.test("the server's description counts first, then that of its application, 
   assertEquals(name(), "app");
 });
 
-Deno.test("a wrong description stops a server, and an application, from beginning", async () => {
+Deno.test("with a wrong description neither a server nor an application starts", async () => {
   const descriptions = { kitchen: { channels: { temp: { kind: "lamp" } } } } as never;
   await assertRejects(
     () => ManualServer.start({ descriptions }),
@@ -186,7 +186,7 @@ Deno.test("a wrong description stops a server, and an application, from beginnin
   );
 });
 
-Deno.test("a desired value stays, though a new description would not allow it", async () => {
+Deno.test("a desired value stays even if a new description does not allow it", async () => {
   const { scene, board, thing } = await begin({}, {});
   await using _ = scene;
   await board.says(`@kitchen 3 ${own}`);
@@ -202,7 +202,7 @@ Deno.test("a desired value stays, though a new description would not allow it", 
   await refused(scene, thing.set("temp", 20), "temp takes 10 or less, not 20");
 });
 
-Deno.test("watchers are told when descriptions may have changed: after a start, or with new descriptions", async () => {
+Deno.test("an event reports that descriptions may have changed: after a start, or with new descriptions", async () => {
   const described: (string | undefined)[] = [];
   const { scene, board } = await begin();
   await using _ = scene;

@@ -1,4 +1,4 @@
-/** Descriptions: what is one, where another is wrong, and which values they allow. */
+/** Descriptions: which are valid, where others are wrong, and which values they allow. */
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";
 import {
@@ -25,7 +25,7 @@ const kitchen = {
   },
 } as const satisfies Description;
 
-/** @returns what is said of it */
+/** @returns the error's message */
 function refused(text: string): string {
   const error = assertThrows(() => parseDescription(text), LocalError);
   assertEquals(error.code, "BAD_ARGUMENT");
@@ -37,7 +37,7 @@ function channel(members: string): string {
   return `{"channels":{"temp":{${members}}}}`;
 }
 
-Deno.test("a description is what it says", () => {
+Deno.test("a valid description is accepted as it is", () => {
   const parsed = parseDescription(JSON.stringify(kitchen));
   assertEquals(JSON.stringify(parsed), JSON.stringify(kitchen));
   assertEquals(JSON.stringify(checkDescription(kitchen)), JSON.stringify(kitchen));
@@ -114,7 +114,7 @@ Deno.test("a wrong description is refused with the place in it", () => {
   ) assertStringIncludes(refused(text), words, text);
 });
 
-Deno.test("a hostile description is refused at once, by name", () => {
+Deno.test("a hostile description is refused at once, with the channel's name", () => {
   const many = Array.from({ length: 257 }, (_, i) => `"c${i}":{"kind":"text"}`).join();
   const million = Array.from({ length: 1_000_000 }, (_, i) => `"c${i}":{"kind":"text"}`).join();
   const deep = "[".repeat(30_000) + "]".repeat(30_000);
@@ -141,14 +141,14 @@ Deno.test("a hostile description is refused at once, by name", () => {
   }
 });
 
-Deno.test("a channel may be called __proto__, and none is described that is not", () => {
+Deno.test("a channel may be called __proto__, and inherited names describe no channel", () => {
   const described = parseDescription('{"channels":{"__proto__":{"kind":"number","max":3}}}');
   assertEquals(wrongSetting(described, "__proto__", 4), "__proto__ takes 3 or less, not 4");
   assertEquals(wrongSetting(described, "constructor", 4), undefined);
   assertEquals(({} as { max?: number }).max, undefined);
 });
 
-Deno.test("values from a program are checked by the same rules", () => {
+Deno.test("a description from a program is checked by the same rules", () => {
   const cyclic: Record<string, unknown> = { channels: {} };
   cyclic.name = cyclic;
   for (
@@ -167,7 +167,7 @@ Deno.test("values from a program are checked by the same rules", () => {
   }
 });
 
-Deno.test("a setting is of the kind, and within the range", () => {
+Deno.test("a setting must fit the kind and the range", () => {
   for (
     const [name, value, wrong] of [
       ["temp", 20, "temp is a sensor: it cannot be set"],
@@ -196,7 +196,7 @@ Deno.test("a setting is of the kind, and within the range", () => {
   ) assertEquals(wrongSetting(kitchen, name, value), wrong, `${name} ${value}`);
 });
 
-Deno.test("so is a report; a text may be any scalar, a sensor without unit and range anything", () => {
+Deno.test("so must a report; a text may be any scalar, and a sensor without unit and range anything", () => {
   for (
     const [name, value, wrong] of [
       ["temp", 20, undefined],
@@ -229,7 +229,7 @@ Deno.test("a sensor with a unit, or with one end of a range, is a number", () =>
   ]);
 });
 
-Deno.test("ranges are said as they are", () => {
+Deno.test("an error states the range", () => {
   const said = (members: string) =>
     wrongSetting(parseDescription(channel(`"kind":"number"${members}`)), "temp", "x");
   assertEquals(said(""), 'temp takes a number, not "x"');
@@ -238,7 +238,7 @@ Deno.test("ranges are said as they are", () => {
   assertEquals(said(',"max":9'), 'temp takes 9 or less, not "x"');
 });
 
-Deno.test("a server's descriptions: that of the version, else that of the application", () => {
+Deno.test("the operator's descriptions: the version's, otherwise the application's", () => {
   const [any, third] = [{ name: "any", channels: {} }, { name: "third", channels: {} }];
   const descriptions = new Descriptions({ "kitchen": any, "kitchen@3": third, "a@1 @2": any });
   const find = (name: string, version: string) => descriptions.find({ name, version })?.name;

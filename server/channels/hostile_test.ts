@@ -1,4 +1,4 @@
-/** Devices that say whatever they like about channels: named errors, bounded memory, and others are untouched. */
+/** Devices that send anything about channels: named errors, bounded memory, and no effect on others. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
@@ -22,12 +22,12 @@ async function begin(
   const told: ServerEvent[] = [];
   scene.server.events.subscribe((event) => told.push(event));
   const count = (event: ServerEvent["event"]) => told.filter((it) => it.event === event).length;
-  /** What is kept of the device, in UTF-16 units. */
+  /** The size of the device's memos, in UTF-16 units. */
   const kept = async () => {
     const { session } = await scene.server.device("bad") as DeviceDriver;
     return JSON.stringify([...session.record.memos]).length;
   };
-  /** The good board is served. */
+  /** The good board is still served. */
   const isWell = async () => {
     await good.says("=temp 20");
     await good.says("?time.1");
@@ -37,7 +37,7 @@ async function begin(
   return { scene, board, thing, count, told, kept, isWell };
 }
 
-Deno.test("answers for which nobody waits are told, and change nothing", async () => {
+Deno.test("answers for which nobody waits are reported, and change nothing", async () => {
   const { scene, board, thing, count, isWell, kept } = await begin();
   await using _ = scene;
   const set = thing.set("led", 1);
@@ -121,7 +121,7 @@ for (
     ["of an application that takes all", { temp: {} }, { others: {} }, "unsupported", 256],
   ] satisfies [string, Channels, ChannelsOptions, string, number][]
 ) {
-  Deno.test(`ever more distinct channels ${name}: answered by name, and few are kept`, async () => {
+  Deno.test(`more and more distinct channels ${name}: each is answered by name, and few are kept`, async () => {
     const { scene, board, thing, kept, count, isWell } = await begin(definitions, options);
     await using _ = scene;
     for (let i = 0; i < 3000; i++) await board.says(`=c${i} ${i}`);
@@ -130,13 +130,13 @@ for (
     assertEquals([news.length, news.at(-1)], [3000 - most, `~c2999 ${fault}`]);
     assertEquals(count("app_failed"), 0);
     assert(await kept() < 256 * 100);
-    await board.says("=c1 7"); // what is known goes on
+    await board.says("=c1 7"); // known channels still work
     assertEquals(thing.reported("c1")?.value, most === 0 ? undefined : 7);
     await isWell();
   });
 }
 
-Deno.test("a device that asks for answers and takes none is slowed down, and served again when it does", async () => {
+Deno.test("a device that sends requests and reads no answers is slowed down, and served again when it reads them", async () => {
   const limits = { inbox: 20, outbox: 30 };
   const { scene, board, isWell } = await begin({ temp: {} }, {}, { limits });
   await using _ = scene;
@@ -154,7 +154,7 @@ Deno.test("a device that asks for answers and takes none is slowed down, and ser
   assertEquals([news.length, news.at(-1)], [60, "~what.59 unknown"]);
 });
 
-Deno.test("a start in every line makes all settings due: few are on their way, and the work is bounded", async () => {
+Deno.test("a boot message in every line makes all settings due: few are on their way, and the work is bounded", async () => {
   const { scene, board, thing, isWell } = await begin();
   await using _ = scene;
   board.takes = false;

@@ -1,4 +1,4 @@
-/** Links between devices: what a channel of one tells is what a channel of another should be. */
+/** Links between devices: what a channel of one reports is set on a channel of another. */
 import { assertEquals, assertNotEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
@@ -21,7 +21,7 @@ async function begin(options: ServerOptions = {}, ids = ["tx", "rx"]) {
   const boards = ids.map((id) => new LineBoard(scene, id));
   for (const board of boards) await board.connect();
   const act = async <T>(what: Promise<T>): Promise<T> => {
-    what.catch(() => {}); // it is looked at afterwards
+    what.catch(() => {}); // it is checked afterwards
     await scene.platform.turn();
     for (const board of boards) await board.settle();
     return await what;
@@ -29,7 +29,7 @@ async function begin(options: ServerOptions = {}, ids = ["tx", "rx"]) {
   return { scene, boards, server: scene.server, act };
 }
 
-Deno.test("the remote control is one line: no application, and boards that only know their channels", async () => {
+Deno.test("the remote control is one line: it needs no application, and its boards know only their own channels", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/button", "rx/led"));
@@ -75,7 +75,7 @@ Deno.test("devices need not have connected, and links survive the server", async
       { from: "tx/button", to: "rx/led", map: { pressed: 1, "*": 0 } },
     ]);
   }
-  // A store that has no trace of the second device, as nothing has happened there.
+  // A store without a trace of the second device, where nothing has happened yet.
   const other = new MemoryStore();
   {
     const { scene, server, act } = await begin({ store: other }, []);
@@ -98,16 +98,16 @@ Deno.test("earlier reports count at once, and an existing link changes nothing",
   await act(server.connect("tx/button", "rx/led"));
   assertEquals(rx!.news(), ["=led.1 1"]);
   await rx!.says(":led.1 1");
-  await rx!.says("=led 0"); // somebody has switched it off there
+  await rx!.says("=led 0"); // a user has switched it off there
   await act(server.connect("tx/button", "rx/led"));
-  await tx!.says("=button 1"); // and this is no news
+  await tx!.says("=button 1"); // and this value is not new
   await rx!.settle();
   assertEquals(rx!.news(), []);
   const thing = await server.thing("rx");
   assertEquals(thing.desired("led")!.by, "device");
 });
 
-Deno.test("a map says what becomes of values, and others go nowhere", async () => {
+Deno.test("a map translates values, and others are not passed on", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   const map = { open: "red", "[1,2]": { pair: true }, "": "nothing", __proto__: 5 };
@@ -122,7 +122,7 @@ Deno.test("a map says what becomes of values, and others go nowhere", async () =
   assertEquals(scene.log.filter((it) => it.startsWith("warning")), []);
 });
 
-Deno.test("each link has its channel, and others of the same devices go on", async () => {
+Deno.test("a link can be replaced or removed, and others between the same devices continue", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/button", "rx/led"));
@@ -137,7 +137,7 @@ Deno.test("each link has its channel, and others of the same devices go on", asy
   await tx!.says("=button 1");
   await rx!.settle();
   assertEquals(rx!.news(), ["=led.1 1", "=lamp.1 1"]);
-  await act(server.connect("tx/knob", "rx/led", { map: { 1: 6 } })); // in place of the one before
+  await act(server.connect("tx/knob", "rx/led", { map: { 1: 6 } })); // replaces the one before
   assertEquals(server.links.map(({ to, map }) => [to, map]), [
     ["rx/led", undefined],
     ["rx/lamp", undefined],
@@ -150,7 +150,7 @@ Deno.test("each link has its channel, and others of the same devices go on", asy
   ]);
 });
 
-Deno.test("an invalid map is refused by name", async () => {
+Deno.test("an invalid map is refused, with its fault named", async () => {
   const { scene, server, act } = await begin();
   await using _ = scene;
   const many = (count: number) =>
@@ -163,7 +163,7 @@ Deno.test("an invalid map is refused by name", async () => {
   await act(server.connect("tx/a", "rx/b", { map: many(64) }));
 });
 
-Deno.test("links in a circle: nothing runs round it, and both ends agree", async () => {
+Deno.test("links in a circle: no value runs round for ever, and both ends agree", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/led", "rx/led"));
@@ -173,7 +173,7 @@ Deno.test("links in a circle: nothing runs round it, and both ends agree", async
     for (const line of lines) {
       const [, tag, value] = /^=led\.(\d+) (.*)$/.exec(line)!;
       await board.says(`:led.${tag} ${value}`);
-      await board.says(`=led ${value}`); // it tells all its changes, also those that it was told
+      await board.says(`=led ${value}`); // it reports all its changes, also those that it was set to
     }
     return lines.length;
   };
@@ -270,7 +270,7 @@ Deno.test("an id with a slash has %2F in its place", async () => {
   assertEquals((await server.thing("50%2Fa/%25")).desired("led")?.by, "link hall%2Ftx/button");
 });
 
-Deno.test("the reason of a linked setting has the beginning of a long id", async () => {
+Deno.test("a linked setting's `by` has the beginning of a long id", async () => {
   const id = "x".repeat(64);
   const { scene, boards: [tx, rx], server, act } = await begin({}, [id, "rx"]);
   await using _ = scene;
@@ -280,7 +280,7 @@ Deno.test("the reason of a linked setting has the beginning of a long id", async
   assertEquals((await server.thing("rx")).desired("led")?.by, `link ${"x".repeat(59)}`);
 });
 
-Deno.test("a second device that was forgotten is told as a warning, and the first goes on", async () => {
+Deno.test("if the second device was forgotten, that is a warning, and the first continues", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   const warnings: string[] = [];
@@ -301,7 +301,7 @@ Deno.test("a second device that was forgotten is told as a warning, and the firs
   assertEquals(server.links, []);
 });
 
-Deno.test("a value that the second device cannot have is told, and the first goes on", async () => {
+Deno.test("a value that the second device cannot have is a warning, and the first continues", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/text", "full/text"));
@@ -330,7 +330,7 @@ Deno.test("a device that is linked is not forgotten to make room", async () => {
   await scene.platform.advance(5000);
   await new LineBoard(scene, "new").connect();
   assertEquals(server.devices.map(({ id }) => id), ["tx", "rx"]);
-  // When it is not linked any more, it is as any other.
+  // When it is no longer linked, it is like any other.
   await act(server.disconnect("tx/button", "rx/led"));
   await new LineBoard(scene, "new").connect();
   assertEquals(server.devices.map(({ id }) => id), ["rx", "new"]);
@@ -338,7 +338,7 @@ Deno.test("a device that is linked is not forgotten to make room", async () => {
   assertEquals(server.devices.map(({ id }) => id), ["new", "newer"]);
 });
 
-Deno.test("an application that takes all lines itself hears of no links: that is refused, or told at the start", async () => {
+Deno.test("an application that takes all lines itself excludes links: connect is refused, or a warning comes at the start", async () => {
   const store = new MemoryStore();
   const echo = async (device: Device) => {
     for await (const line of device) await device.write(`echo ${line}`);
@@ -364,7 +364,7 @@ Deno.test("an application that takes all lines itself hears of no links: that is
   );
 });
 
-Deno.test("links are told to be idle only where there are some, and somebody else takes all lines", async () => {
+Deno.test("links are reported as idle only if there are some, and an application takes all lines", async () => {
   const store = new MemoryStore();
   const idle: (string | undefined)[] = [];
   const begun = async (options: ServerOptions) => {
@@ -383,7 +383,7 @@ Deno.test("links are told to be idle only where there are some, and somebody els
   }
 });
 
-Deno.test("a link that cannot be made safe is not made", async () => {
+Deno.test("a link that cannot be committed is not made", async () => {
   const { scene, server } = await begin();
   await using _ = scene;
   const source = await server.device("tx") as DeviceDriver;

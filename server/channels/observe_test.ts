@@ -1,4 +1,4 @@
-/** An observer of all devices is told what they tell, in the transaction in which that is processed. */
+/** An observer of all devices receives what they report, in the transaction in which that is processed. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
@@ -13,7 +13,7 @@ import {
   share,
 } from "../mod.ts";
 
-/** A server with a board; `told` is what its observer was told, `safe` what became safe of that. */
+/** A server with a board; `told` has what its observer received, `safe` what became safe of that. */
 async function begin(options: ServerOptions = {}) {
   const told: string[] = [];
   const safe: string[] = [];
@@ -43,7 +43,7 @@ Deno.test("without an application all reports and events are observed, and no ch
   assertEquals(board.news(), []);
 });
 
-Deno.test("beside an application that has the channel, and after it", async () => {
+Deno.test("the observer is called in addition to an application that has the channel, and after it", async () => {
   const order: string[] = [];
   const app = channels({ temp: () => void order.push("app") });
   const { scene, board, told } = await begin({ app });
@@ -64,16 +64,16 @@ Deno.test("the answer to a setting is observed, with or without a value, and a f
     await board.says(answer);
   }
   assertEquals(told, ["1 report led 8", "1 report led 8"]);
-  await board.says(":led.2 5"); // of no setting that is awaited, but it says what the channel is
+  await board.says(":led.2 5"); // it answers no setting that waits, but shows the channel's value
   await board.says(":lamp 5"); // nobody has set it
   assertEquals(told.slice(2), ["1 report led 5"]);
-  await board.says(`:led ${"x".repeat(1025)}`); // and that it cannot be
+  await board.says(`:led ${"x".repeat(1025)}`); // and this value is too long
   await board.says(":led");
   assertEquals(told.length, 3);
   assertEquals(scene.log.filter((it) => it.startsWith("app_failed")), []);
 });
 
-Deno.test("an answer that is not as described is not observed", async () => {
+Deno.test("an answer that contradicts the description is not observed", async () => {
   const channel = { kind: "number", min: 0, max: 10 } as const;
   const app = channels({ led: {} }, {
     description: { name: "lamp", channels: { led: channel } },
@@ -86,7 +86,7 @@ Deno.test("an answer that is not as described is not observed", async () => {
   assertEquals(told, []);
 });
 
-Deno.test("an answer confirms the value that it names, also if another is set before it is safe", async () => {
+Deno.test("an answer confirms the value that it names, even if another is set before it is safe", async () => {
   const { scene, board, told, gate } = await begin();
   await using _ = scene;
   const thing = await scene.server.thing("1");
@@ -103,7 +103,7 @@ Deno.test("an answer confirms the value that it names, also if another is set be
   assertEquals(thing.reported("led")?.value, 1);
 });
 
-Deno.test("as long as the observer waits the message waits, and what is behind it", async () => {
+Deno.test("as long as the observer waits, the message and those behind it wait", async () => {
   const { scene, board, told, safe, gate } = await begin();
   await using _ = scene;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -119,7 +119,7 @@ Deno.test("as long as the observer waits the message waits, and what is behind i
   assertEquals(thing.reported("temp")?.value, 2);
 });
 
-Deno.test("a message with which the observer fails comes again, and nothing of it has happened", async () => {
+Deno.test("a message with which the observer fails is rolled back, and comes again", async () => {
   const { scene, board, told, safe, gate } = await begin({ app: channels({ temp: {} }) });
   await using _ = scene;
   gate.fails = true;
@@ -134,7 +134,7 @@ Deno.test("a message with which the observer fails comes again, and nothing of i
   assertEquals(scene.log.filter((entry) => entry.startsWith("app_failed")), ["app_failed 1"]);
 });
 
-/** A server that was given messages of one device at once; `told` is what its observer was told, in transactions. */
+/** A server that got several messages of one device at once; `told` has what its observer received, by transaction. */
 async function atOnce(
   texts: readonly string[],
   options: ServerOptions = {},
@@ -159,7 +159,7 @@ async function atOnce(
   return { scene, board, told };
 }
 
-Deno.test("an observer who has it so is told what a device has sent at once in one transaction", async () => {
+Deno.test("with `shares`, an observer receives what a device has sent at once in one transaction", async () => {
   const texts = [
     "=temp 1",
     "=temp 2",
@@ -173,14 +173,14 @@ Deno.test("an observer who has it so is told what a device has sent at once in o
   const { scene, told } = await atOnce(texts);
   await using _ = scene;
   assertEquals(told, [
-    ["report temp 1 undefined"], // behind it comes a channel that nobody knows yet
+    ["report temp 1 undefined"], // followed by a channel that nobody knows yet
     ["report temp 2 1", "event button 3 1", "report temp 4 1"],
-    ["report new 5 4", "event button 6 4"], // behind it comes a question
+    ["report new 5 4", "event button 6 4"], // followed by a request
     ["event button 7 4"],
   ]);
 });
 
-Deno.test("while it has no room for that, or an application takes them, each has one of its own", async () => {
+Deno.test("if `shares` says no, or an application takes the messages, each has a transaction of its own", async () => {
   for (
     const options of [
       { observe: { shares: () => false } },
@@ -193,7 +193,7 @@ Deno.test("while it has no room for that, or an application takes them, each has
   }
 });
 
-Deno.test("a message with which the observer fails is left to a transaction of its own, and fails alone", async () => {
+Deno.test("a message with which the observer fails is moved to a transaction of its own, and fails alone", async () => {
   let failures = 0;
   const texts = ["!button 1", "!button 2", "!button 3", "!button 4"];
   const options = { deadLetters: true, limits: { attempts: 2 } };
@@ -223,7 +223,7 @@ Deno.test("actions due after a commit are dropped if the answer is a fault", asy
   assertEquals([board.news(), calls], [["~adc.1 busy", ":adc.2 2"], ["2"]]);
 });
 
-Deno.test("an application that takes all lines itself would hide everything: it is refused by name", async () => {
+Deno.test("an application that takes all lines itself would hide everything from an observer: it is refused by name", async () => {
   const app: ServerOptions["app"] = async (device) => {
     for await (const _ of device);
   };

@@ -44,7 +44,7 @@ Deno.test("channels that the server answers itself cannot belong to an applicati
   }
 });
 
-Deno.test("a setting that is on its way when the server is started again is not overtaken by the next", async () => {
+Deno.test("a setting that is on its way when the server restarts is not overtaken by the next", async () => {
   const store = new MemoryStore();
   const app = channels({ led: {} });
   {
@@ -124,7 +124,7 @@ Deno.test("a setting of a transaction that is refused is not sent", async () => 
   await waits;
 });
 
-Deno.test("an application that is alone is given its message again, until it takes it", async () => {
+Deno.test("an application that is alone gets its message again until it takes it", async () => {
   let tries = 0;
   const { scene, board, told } = await begin({
     temp(value) {
@@ -161,7 +161,7 @@ Deno.test("a setting waits for room in the outbox", async () => {
   assertEquals(board.news(), ["first", "=led.1 1"]);
 });
 
-Deno.test("a setting that is longer than what the device takes has a fault, and is not sent", async () => {
+Deno.test("a setting longer than the device accepts gets a fault, and is not sent", async () => {
   const app = channels({ text: {} });
   await using scene = await ManualServer.start({ app });
   const board = new StreamBoard(scene, "1", scene.platform.date());
@@ -179,7 +179,7 @@ Deno.test("a setting that is longer than what the device takes has a fault, and 
   ]);
 });
 
-Deno.test("a start that cannot be made safe has not happened", async () => {
+Deno.test("a boot message that cannot be committed has no effect", async () => {
   const store = new SlowStore();
   const { scene, board, thing } = await begin({ led: {} }, {}, store);
   await using _ = scene;
@@ -188,7 +188,7 @@ Deno.test("a start that cannot be made safe has not happened", async () => {
   await board.says(":led.1 1");
   assertEquals(board.news(), ["=led.1 1"]);
   const commit = store.commit.bind(store);
-  store.commit = (batch) => { // the message is safe, and what follows from it is not
+  store.commit = (batch) => { // the message becomes safe, its effects do not
     store.works = batch.works.length === 0;
     return commit(batch);
   };
@@ -202,7 +202,7 @@ Deno.test("a start that cannot be made safe has not happened", async () => {
   assertEquals(board.news(), ["=led.2 1"]);
 });
 
-Deno.test("the answer to a request of a channel that was set says nothing of its setting", async () => {
+Deno.test("the answer to a request does not confirm a setting of the same channel", async () => {
   const { scene, board, thing, told } = await begin({ pump: {} });
   await using _ = scene;
   void thing.set("pump", 1);
@@ -222,7 +222,7 @@ Deno.test("the answer to a request of a channel that was set says nothing of its
   assertEquals(told.filter(({ event }) => event === "reported").length, reported);
 });
 
-Deno.test("settings made before a restart are sent though no application asks", async () => {
+Deno.test("settings made before a restart are sent without an application asking", async () => {
   const store = new MemoryStore();
   {
     await using scene = await ManualServer.start({ store });

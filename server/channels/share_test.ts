@@ -20,7 +20,7 @@ async function begin(apps: Record<string, App>, options: ServerOptions = {}) {
   return { scene, board, thing, told, failures };
 }
 
-/** Lets time go by until what waits for it is done. */
+/** Advances the clock until this has happened. */
 async function pass(scene: ManualServer, board: LineBoard, ms: number): Promise<void> {
   for (let at = 0; at < ms; at += 500) {
     await scene.platform.advance(500);
@@ -28,7 +28,7 @@ async function pass(scene: ManualServer, board: LineBoard, ms: number): Promise<
   }
 }
 
-Deno.test("each application has its channels, and a channel of two goes to both", async () => {
+Deno.test("each application gets its channels, and a channel of two goes to both", async () => {
   const seen: unknown[] = [];
   const { scene, board } = await begin({
     thermostat: channels({ temp: (value) => void seen.push(["thermostat", value]), door: {} }),
@@ -45,7 +45,7 @@ Deno.test("each application has its channels, and a channel of two goes to both"
   assertEquals(board.news(), ["~what unknown"]);
 });
 
-Deno.test("a request has one who answers it", async () => {
+Deno.test("a request is answered by one application", async () => {
   const ask = channels({ config: { ask: () => 1 } });
   const both = "one and two both answer a request: channel config";
   assertThrows(() => share({ one: ask, two: ask }), LocalError, both);
@@ -76,7 +76,7 @@ Deno.test("applications that cannot share a device are named", () => {
   ) assertThrows(() => share(apps), LocalError, message);
 });
 
-Deno.test("a message with which one of them fails holds up the others for a while, and is set aside", async () => {
+Deno.test("a message with which one application fails holds up the others for a while, then becomes a dead letter", async () => {
   const seen: unknown[] = [];
   const { scene, board, failures } = await begin({
     good: channels({ temp: (value) => void seen.push(value), fan() {} }),
@@ -99,7 +99,7 @@ Deno.test("a message with which one of them fails holds up the others for a whil
   assertEquals(thing.reported("fan")?.value, 1);
 });
 
-Deno.test("an application of plain lines beside channels gets its lines, and only these", async () => {
+Deno.test("an application of plain lines beside channels gets the plain lines only", async () => {
   const seen: unknown[] = [];
   const echo = async (device: Device) => {
     for await (const line of device) await device.write(`echo ${line}`);
@@ -122,7 +122,7 @@ Deno.test("an application of plain lines beside channels gets its lines, and onl
   assertEquals(seen, ["line one", 20, "line two", 21, "closed"]);
 });
 
-Deno.test("an error that no handler has thrown names all applications that had the message", async () => {
+Deno.test("an error that no handler has thrown names all applications that received the message", async () => {
   const { scene, board, failures } = await begin({
     one: channels({ temp() {} }),
     two: channels({ temp: (_, { tx }) => tx.set("2", "one-more", 1) }),
@@ -134,7 +134,7 @@ Deno.test("an error that no handler has thrown names all applications that had t
   for (let i = 0; i < 256; i++) void full.set(`c${i}`, i);
   await scene.platform.turn();
   await board.says("=temp 20");
-  await scene.platform.advance(100); // refusals are told at a pace
+  await scene.platform.advance(100); // refusals are delayed
   assertEquals(failures().length, 1);
   assertStringIncludes(
     failures()[0]!,
@@ -188,11 +188,11 @@ Deno.test("consume of plain lines has failed if its transaction has", async () =
   await board.says("line");
   assertEquals(codes, ["OUTBOX_FULL"]);
   await scene.server.close();
-  await scene.platform.advance(100); // refusals are told at a pace
+  await scene.platform.advance(100); // refusals are delayed
   await waits;
 });
 
-Deno.test("for an application of plain lines the device is what it is, in all but its lines", async () => {
+Deno.test("an application of plain lines sees the device as it is, except for its lines", async () => {
   let plain: Device | undefined;
   const { scene, board } = await begin({
     plain: async (device) => {
@@ -271,7 +271,7 @@ Deno.test("consume of plain lines is one transaction with the others", async () 
   assertEquals([...new Set(failures())], ["plain: Error: not yet"]);
 });
 
-Deno.test("an application of plain lines that fails at its start, or returns, stops no channel for ever", async () => {
+Deno.test("an application of plain lines that fails at its start, or returns, does not stop the channels for ever", async () => {
   for (const kind of ["fails", "returns"]) {
     const { scene, board, thing, told } = await begin({
       plain: () => kind === "fails" ? Promise.reject(new Error("boom")) : Promise.resolve(),
@@ -314,7 +314,7 @@ Deno.test("a failed run of plain lines gets no more messages", async () => {
   assertEquals(seen, ["1 ends", "2 line"]);
 });
 
-Deno.test("a run of plain lines that has failed is told so, whatever it goes on asking for", async () => {
+Deno.test("a failed run of plain lines gets that error from every further call", async () => {
   const seen: string[] = [];
   let left: Device | undefined;
   const { scene, board } = await begin({
@@ -375,12 +375,12 @@ Deno.test("a server is closed while a line waits for an application to be restar
     },
     temp: channels({ temp() {} }),
   });
-  await using _ = scene; // it looks whether a timer is left
+  await using _ = scene; // it checks that no timer is left
   await board.says("line");
   assertEquals(scene.server.devices.map(({ inbox }) => inbox), [1]);
 });
 
-Deno.test("a function that calls an application of channels is not one: that is told", async () => {
+Deno.test("a function that calls an application of channels is not one: it is refused with the remedy", async () => {
   const temp = channels({ temp() {} });
   const { scene, failures } = await begin({ temp: (device, server) => temp(device, server) });
   await using _ = scene;

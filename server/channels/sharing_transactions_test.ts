@@ -1,4 +1,4 @@
-/** Messages that no application looks at are processed several at a time. */
+/** Messages that no application handles are processed several at a time. */
 import { assertEquals } from "@std/assert";
 import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
 import { MemoryStore } from "../store/memory.ts";
@@ -15,7 +15,7 @@ class CountingStore extends MemoryStore {
   }
 }
 
-Deno.test("reports that no application looks at share a transaction, and it sees what is safe", async () => {
+Deno.test("reports that no application handles share a transaction, and handlers see what is safe", async () => {
   const seen: unknown[] = [];
   const store = new CountingStore();
   const target: Handler = (value, { thing }) => {
@@ -41,7 +41,7 @@ Deno.test("reports that no application looks at share a transaction, and it sees
   assertEquals(store.works, 3); // up to the handled one, from there to the unknown one, and the rest
 });
 
-Deno.test("of messages that share a transaction which fails, one after the other comes again alone", async () => {
+Deno.test("after a shared transaction has failed, its messages come again one at a time", async () => {
   /** Refuses two transactions. */
   class RefusingStore extends CountingStore {
     override async commit(batch: Batch) {
@@ -64,7 +64,7 @@ Deno.test("of messages that share a transaction which fails, one after the other
   assertEquals(store.works, 4); // all, the first, the first, the others
 });
 
-Deno.test("the channels in a boot message apply to the reports after it, however they come", async () => {
+Deno.test("the description in a boot message applies to the reports after it, however they are grouped", async () => {
   const { scene, board, thing } = await begin({ temp: {} });
   await using _ = scene;
   const own = (max: number) => `{"channels":{"temp":{"kind":"number","min":5,"max":${max}}}}`;

@@ -1,4 +1,4 @@
-/** What the channels of a device should be and are, without a server. */
+/** The desired and reported state of a device's channels, without a server. */
 import { assertEquals } from "@std/assert";
 import { Records } from "../../tests/support/records.ts";
 import { hasChannels, isMet, nextTag, States } from "./states.ts";
@@ -6,7 +6,7 @@ import { hasChannels, isMet, nextTag, States } from "./states.ts";
 function begin() {
   const record = new Records().create("1");
   const states = new States(record);
-  /** Somebody wants it so, it is sent, and answered. */
+  /** A value is set, sent and answered. */
   const settle = (name: string, text: string, answer?: string) => {
     states.set(name, { text, at: 1, by: "server" });
     const tag = nextTag(states.get(name));
@@ -17,7 +17,7 @@ function begin() {
   return { record, states, settle };
 }
 
-Deno.test("a value is the same in other words, and not in other values", () => {
+Deno.test("values are compared by meaning, not by their text", () => {
   const cases: [string, string, boolean][] = [
     ["20", "20", true],
     ["20", "20.0", true],
@@ -41,7 +41,7 @@ Deno.test("a value is the same in other words, and not in other values", () => {
   }
 });
 
-Deno.test("whether a device has channels is seen among all that is kept of it", () => {
+Deno.test("channels are recognised among all memos of a device", () => {
   const { record, states, settle } = begin();
   assertEquals(hasChannels(record), false);
   record.setMemo("clock", "1");
@@ -79,14 +79,14 @@ Deno.test("a repeated setting is sent again only if the device differs by now", 
   settle("led", "1");
   states.set("led", { text: "1.0", at: 5, by: "somebody" });
   assertEquals([states.get("led").isDue, states.get("led").desired?.by], [undefined, "server"]);
-  states.answered("led", 6, "1", "0"); // it has answered once more, and otherwise
+  states.answered("led", 6, "1", "0"); // it has answered once more, with another value
   states.sent("led", "2");
   states.answered("led", 7, "2", "0");
   states.set("led", { text: "1", at: 8, by: "somebody" });
   assertEquals(states.get("led").isDue, true);
 });
 
-Deno.test("an answer without a value, where something newer is due, only ends the waiting", () => {
+Deno.test("an answer without a value, if something newer is due, only ends the waiting", () => {
   const { states } = begin();
   states.set("led", { text: "1", at: 1, by: "server" });
   states.sent("led", "1");
@@ -96,7 +96,7 @@ Deno.test("an answer without a value, where something newer is due, only ends th
   assertEquals([isAwaited, isDue, reported], [undefined, true, undefined]);
 });
 
-Deno.test("a change at the device is from when it was taken, if that is known", () => {
+Deno.test("a change at the device has the time when it was taken, if that is known", () => {
   const { states, settle } = begin();
   settle("led", "1");
   states.reported("led", { text: "0", at: 9, taken: 5 }, "wins");
@@ -105,7 +105,7 @@ Deno.test("a change at the device is from when it was taken, if that is known", 
   assertEquals(states.get("led").desired?.at, 10);
 });
 
-Deno.test("news is what differs from the last report, and from what is set back", () => {
+Deno.test("a report is news if it differs from the last one, and will not be set back", () => {
   const { states, settle } = begin();
   assertEquals(states.isNews("led", "1", "loses"), true, "nobody wants it otherwise");
   settle("led", "1");
@@ -116,10 +116,10 @@ Deno.test("news is what differs from the last report, and from what is set back"
   assertEquals(states.isNews("led", "1.0", "wins"), false);
 });
 
-Deno.test("a channel without values is not kept, nor a due one that was never set", () => {
+Deno.test("neither a channel without values is kept, nor a due one that was never set", () => {
   const { record, states } = begin();
   states.set("led", { text: "1", at: 1, by: "server" });
-  states.put("led", {}); // that never was
+  states.put("led", {}); // that was never known
   assertEquals([record.memos.size, [...states.due]], [0, []]);
   states.reported("temp", { text: "20", at: 1 }, "wins");
   assertEquals([states.forgotten(), [...states.due]], [[], []]);

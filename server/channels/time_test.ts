@@ -11,10 +11,10 @@ import type { Handler } from "./channel.ts";
 const DATE = 1_700_000_000_000;
 const DAY = 86_400_000;
 
-/** What was told of each reading: its value, and when it was taken, in ms from the start of the test. */
+/** Each reading that was reported: its value, and when it was taken, in ms from the start of the test. */
 type Reading = [value: unknown, at: number | undefined, isStamped: boolean];
 
-/** An application that notes readings, as soon as it may. */
+/** An application that notes readings, once it may run. */
 function gated({ looks = true } = {}) {
   const readings: Reading[] = [];
   const { promise, resolve: open } = Promise.withResolvers<void>();
@@ -45,7 +45,7 @@ class TimeScene implements AsyncDisposable {
     await this.server.platform.advance(ms);
   }
 
-  /** What was told since the last call. */
+  /** What was reported since the last call. */
   news(): Reading[] {
     return this.readings.splice(0);
   }
@@ -75,7 +75,7 @@ Deno.test("a reading that waited through an outage has the time at which it was 
   assertEquals([at?.getTime(), isStamped], [DATE + 3 * DAY + 5000, false]);
 });
 
-Deno.test("the device's counter comes round while a reading waits", async () => {
+Deno.test("the device's counter wraps around while a reading waits", async () => {
   await using scene = await TimeScene.start(2 ** 32 - 1000);
   await scene.board.reads(21);
   await scene.passes(1500);
@@ -84,7 +84,7 @@ Deno.test("the device's counter comes round while a reading waits", async () => 
   assertEquals(scene.news(), [[21, 0, true], [22, 1500, true]]);
 });
 
-Deno.test("a reading waits in the server, which is started again: it has its time all the same", async () => {
+Deno.test("a reading that waits in the server keeps its time through a restart", async () => {
   const store = new MemoryStore();
   {
     await using scene = await TimeScene.start(70_000, { store, app: async () => {} });
@@ -157,7 +157,7 @@ Deno.test("readings of several boots without a handler, which share a transactio
   assertEquals(told, [0, 1200]);
 });
 
-Deno.test("a hello counts from when it came, however long its device takes to confirm it", async () => {
+Deno.test("a hello's milliseconds count from its arrival, however long the device takes to confirm it", async () => {
   await using scene = await TimeScene.start(5000);
   const { board } = scene;
   await board.reads(21);
@@ -168,7 +168,7 @@ Deno.test("a hello counts from when it came, however long its device takes to co
   assertEquals(scene.news(), [[21, 0, true], [22, 1500, true]]);
 });
 
-Deno.test("a reading without a known time is told as such, everywhere", async () => {
+Deno.test("a reading without a known time is reported as such, everywhere", async () => {
   await using scene = await TimeScene.start();
   const told: unknown[] = [];
   scene.server.server.events.subscribe((event) => event.event === "reported" && told.push(event));
@@ -182,7 +182,7 @@ Deno.test("a reading without a known time is told as such, everywhere", async ()
   assertEquals(told, [{ ...reported, at: undefined, isStamped: true }]);
 });
 
-Deno.test("nonsense in place of milliseconds is a warning, and the device is served", async () => {
+Deno.test("invalid milliseconds are a warning, and the device is served", async () => {
   await using scene = await TimeScene.start();
   scene.board.metadata = "ms=4294967296";
   await scene.board.connect();
@@ -216,7 +216,7 @@ Deno.test("a dead letter that is revived after a reboot has the time at which it
   assertEquals(readings, [[2, 5000, true], [1, 0, true]]);
 });
 
-Deno.test("devices that do not say their milliseconds have no memo", async () => {
+Deno.test("devices that do not send their milliseconds have no memo", async () => {
   const store = new MemoryStore();
   await using scene = await TimeScene.start(0, { store });
   scene.board.metadata = "";

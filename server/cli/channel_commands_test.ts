@@ -1,4 +1,4 @@
-/** Commands about channels, with a real server: what they are, setting them, asking, links between them. */
+/** Commands about channels, with a real server: state, set, request and links. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, says, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
@@ -26,7 +26,7 @@ function hears(peer: RawPeer, text: string): Promise<unknown> {
   return until(() => peer.heard.includes(`${text}\n`), { what: () => `${text} in ${peer.heard}` });
 }
 
-Deno.test("the remote control without any code: --connect, and boards that only know their channels", async () => {
+Deno.test("the remote control without any code: --connect, and boards that know only their own channels", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   {
@@ -46,7 +46,7 @@ Deno.test("the remote control without any code: --connect, and boards that only 
     process.kill("SIGTERM");
     await process.ended;
   }
-  // Links are in the store, whether or not they are said again, and whether or not a server runs.
+  // Links are in the store, whether or not --connect is given again, and whether or not a server runs.
   await says("connect", "tx/button", "rx/lamp", '{"1": "on", "*": "off"}', "--store", store);
   const [process, port] = await reachable(store);
   await using _ = process;
@@ -110,7 +110,7 @@ Deno.test("state and set, while the server runs and not", async () => {
   await hears(kitchen, "=offset.1 -3");
 });
 
-Deno.test("a request prints its answer; its exit code says what became of it", async () => {
+Deno.test("a request prints its answer; its exit code tells the outcome", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store, "--connect", "door/bell=hall/lamp");

@@ -5,7 +5,7 @@ import type { Reach } from "./reach.ts";
 
 const NOBODY: Reach = { ask: () => Promise.reject(new Error("nobody is to be asked")) };
 
-/** What `run` is given; an error, what is said of the words. */
+/** What `run` gets; or the error about the words. */
 async function given(usage: string[], ...words: string[]): Promise<readonly string[] | string> {
   let taken: readonly string[] | undefined;
   const it: Command = command({
@@ -26,7 +26,7 @@ async function given(usage: string[], ...words: string[]): Promise<readonly stri
 
 const HELP = "(see it --help)";
 
-Deno.test("words are held to how a command is called", async () => {
+Deno.test("words are checked against a command's usage", async () => {
   const quotes = ": put arguments with spaces in quotes";
   for (
     const [usage, words, wrong] of [
@@ -57,7 +57,7 @@ Deno.test("words are held to how a command is called", async () => {
   ) assertEquals(await given(usage, ...words), wrong || words, `${usage}: ${words}`);
 });
 
-Deno.test("the first words that shells complete are read from the usage", () => {
+Deno.test("the first words for shell completion come from the usage", () => {
   assertEquals(firstWords(["add ID", "remove ID", "list"]), ["add", "remove", "list"]);
   assertEquals(firstWords(["[ID]…"]), []);
   assertEquals(firstWords([""]), []);

@@ -1,4 +1,4 @@
-/** Completions, asked of the shells that they are for. */
+/** Completions, tested in the shells that they are for. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process } from "../../tests/support/main_process.ts";
 import { toolTest } from "../../tests/support/tools.ts";
@@ -50,11 +50,11 @@ toolTest(
   },
 );
 
-toolTest("zsh takes its completions", { zsh: "zsh" }, async ({ zsh }) => {
+toolTest("zsh completes", { zsh: "zsh" }, async ({ zsh }) => {
   using place = folder();
   const text = await script("zsh");
   Deno.writeTextFileSync(`${place.path}/_holdfast`, text);
-  // Only a terminal completes: so each function that it would call says what it was given.
+  // Zsh completes only in a terminal: so the functions that it would call print their arguments.
   const ask = `
     compdef() {}
     _describe() { print -r -- "commands: \${(j: :)\${(@)commands%%:*}}" }

@@ -1,4 +1,4 @@
-/** The server's configuration in a file: every option has its key, its schema is published, what is wrong is named. */
+/** The server's configuration in a file: every option has its key, its schema is published, errors name the key. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Validator } from "@cfworker/json-schema";
 import { fails, folder, Process } from "../../tests/support/main_process.ts";
@@ -10,7 +10,7 @@ import { HELP, OPTIONS } from "./serve_options.ts";
 
 const PUBLISHED = new URL("./config.schema.json", import.meta.url);
 
-/** A file with this in it, and the arguments that it comes to. */
+/** The arguments that a file with this content gives. */
 function read(config: unknown): { args: string[]; folder: string } {
   using place = folder();
   const path = `${place.path}/holdfast.jsonc`;
@@ -44,7 +44,7 @@ Deno.test("each option has its key, its line in the help, and its place in the p
   );
 });
 
-Deno.test("each key comes to what its option comes to, and the schema allows it", () => {
+Deno.test("each key has the effect of its option, and the schema allows it", () => {
   for (const [name, { type, multiple, takes, complete }] of Object.entries(KEYS)) {
     const isNumber = ["N", "MS", "PORT"].includes(takes ?? "");
     const value = type === "boolean"
@@ -73,7 +73,7 @@ Deno.test("each key comes to what its option comes to, and the schema allows it"
   }
 });
 
-Deno.test("files are meant from the folder of the file; the command line counts more", () => {
+Deno.test("paths are relative to the configuration's folder; the command line overrides it", () => {
   const { args, folder: from } = read({
     store: "data/holdfast.db",
     app: ["echo", "./my.ts"],
@@ -87,7 +87,7 @@ Deno.test("files are meant from the folder of the file; the command line counts 
   assertEquals(read({ store: ":memory:", open: false }).args, ["--store=:memory:"]);
 });
 
-Deno.test("faults in a configuration are named, by the schema as well", () => {
+Deno.test("errors in a configuration are named; the schema finds them, too", () => {
   for (
     const [config, text] of [
       [{ prot: 1 }, 'there is no key "prot"'],
@@ -121,13 +121,13 @@ Deno.test("faults in a configuration are named, by the schema as well", () => {
   }
 });
 
-Deno.test("a server is started with it, and says which file is wrong", async () => {
+Deno.test("a server starts with it, and names a file that is wrong", async () => {
   using place = folder();
   const path = `${place.path}/holdfast.jsonc`;
   Deno.writeTextFileSync(
     path,
     `{
-    // Every device may come.
+    // Every device may connect.
     "open": true,
     "host": "127.0.0.1", "port": 0, "log": "json",
     "app": ["echo"],

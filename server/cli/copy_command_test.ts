@@ -38,7 +38,7 @@ async function fill(store: Store): Promise<void> {
   await driver.commit();
 }
 
-/** All that a store has, but for the times, which are exact to a ms only. */
+/** All that a store has, except for the times, which are exact to 1 ms only. */
 async function all(store: Store): Promise<unknown> {
   const driver = await StoreDriver.on(store);
   return Object.fromEntries(
@@ -58,7 +58,7 @@ async function contents(store: Store): Promise<unknown> {
   }
 }
 
-Deno.test("a store is copied as it is, and not into one that has something", async () => {
+Deno.test("a store is copied as it is, and only into an empty one", async () => {
   const [from, to] = [new MemoryStore(), new MemoryStore()];
   const driver = await stepping(from);
   for (let i = 1; i <= 50; i++) step(driver, i, 20);
@@ -95,7 +95,7 @@ withPostgres("store copy, to PostgreSQL and back", (server) => {
     }
   });
 
-  Deno.test("store copy: refused where a server runs, where something is, and where nothing is", async () => {
+  Deno.test("store copy: refused if a server runs, if the target is not empty, and if the source is missing", async () => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     const url = server().url(server().schema());
     const file = `${folder}/a.db`;

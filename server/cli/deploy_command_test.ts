@@ -24,7 +24,7 @@ async function begin(boards: Readonly<Record<string, BoardOptions>>) {
   return { store, port, boards: all, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("a group is given another application, in steps, and what each runs is listed", async () => {
+Deno.test("a group gets another application, in steps, and a list shows what each device runs", async () => {
   await using place = await begin({ "hall/1": {}, "hall/2": {}, "hall/3": {}, roof: {} });
   const { store, boards } = place;
   const args = ["--version", "7", "--store", store];
@@ -44,7 +44,7 @@ Deno.test("a group is given another application, in steps, and what each runs is
   assertEquals(boards[0]!.firmware.trials.length, 1, "it runs it already");
 });
 
-Deno.test("a group gets no more of an application that one device fell back from", async () => {
+Deno.test("a rollout stops when one device has fallen back", async () => {
   await using place = await begin({
     a: {},
     b: { falls: () => "hang" },
@@ -66,7 +66,7 @@ Deno.test("a group gets no more of an application that one device fell back from
   assertStringIncludes(why, "use `again` to try them once more");
 });
 
-Deno.test("a server that is killed amid a group goes on with it, and the same command shows it", async () => {
+Deno.test("a server that is killed during a rollout continues it, and the same command shows it", async () => {
   using files = folder();
   const store = `${files.path}/holdfast.db`;
   const serve = (port: string) =>
@@ -92,13 +92,13 @@ Deno.test("a server that is killed amid a group goes on with it, and the same co
   assertStringIncludes(command.stderr, "the deploy continues when the server is back");
   await using _second = serve(`${port}`);
   await until(() => isListening(controlPath(store)));
-  await until(() => all.every(({ up }) => up)); // those that are away would be left queued
+  await until(() => all.every(({ up }) => up)); // devices that are away would stay queued
   const said = await says(...args);
   assertMatch(said, /^([abcd] kept main\/\S+\n){4}$/);
   assertEquals(all.map(({ firmware }) => firmware.trials.length), [1, 1, 1, 1]);
 });
 
-Deno.test("how far it is can be watched; a device that is away gets it when it comes", async () => {
+Deno.test("progress can be watched; a device that is away gets the application when it connects", async () => {
   await using place = await begin({ roof: {} });
   const { store, port } = place;
   {
