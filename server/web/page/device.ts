@@ -52,7 +52,7 @@ function take(told: DeviceTold, isAll: boolean): void {
   // After an outage of the server the log's last entries come again.
   if (!isAll || byId("tail").childElementCount === 0) tail.add(told.lines, told.missed, told.now);
   byId("device").hidden = false;
-  byId("send").hidden = byId("deeds").hidden = !mayAct;
+  byId("send").hidden = byId("actions").hidden = !mayAct;
 }
 
 function show(now: number): void {
