@@ -24,9 +24,9 @@ export type {
   Channels,
   ChannelsOptions,
   Handler,
+  HandlerContext,
   Observer,
   ThingSource,
-  Told,
 } from "./channels/channel.ts";
 export type { ChannelLink, LinkMap, LinkOptions } from "./channels/links.ts";
 export type {

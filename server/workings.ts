@@ -29,7 +29,7 @@ import { Places } from "./runtime/places.ts";
 import { Reception, type ReceptionHost } from "./runtime/reception.ts";
 import { Roster } from "./runtime/roster.ts";
 import { paceOf } from "./runtime/run.ts";
-import { deedOf, transact, type TransactionHost } from "./runtime/transactions.ts";
+import { operationOf, transact, type TransactionHost } from "./runtime/transactions.ts";
 import { Turn } from "./runtime/turn.ts";
 import type { ServerSettings } from "./server_options.ts";
 import { viewOf } from "./web/fleet.ts";
@@ -227,8 +227,8 @@ export class Workings {
       database: this.#means.store.database,
       closed: () => this.closed,
       find: (id) => this.devices.find(id),
-      post: (id, errand) => {
-        return this.devices.get(id) ? undefined : this.member?.posting(id, errand);
+      post: (id, order) => {
+        return this.devices.get(id) ? undefined : this.member?.posting(id, order);
       },
       isElsewhere: (id) => this.member?.overview.get(id) !== undefined,
       set: (device, ...setting) => this.things.of(device).setting(...setting),
@@ -307,15 +307,15 @@ export class Workings {
         const message = `the other servers may think that this one is dead: ${why}`;
         this.#reports.warn("LEASE_FAILED", message);
       },
-      checkDeploy: (errand) => void wasmOf(errand),
+      checkDeploy: (order) => void wasmOf(order),
       act: (...args) => act(this.deploys, ...args),
-      deed: (...args) =>
-        deedOf({
+      operation: (...args) =>
+        operationOf({
           set: this.transactions.set,
           asking: (device, ...asking) => this.things.of(device).asking(...asking),
         }, ...args),
-      refused: (device, errand, error) => {
-        const text = errand && "write" in errand ? errand.write : undefined;
+      refused: (device, order, error) => {
+        const text = order && "write" in order ? order.write : undefined;
         this.#reports.mailRefused(device, text, error);
       },
     });

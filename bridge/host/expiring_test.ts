@@ -1,7 +1,7 @@
 /** What a client writes that is of use for a time only. */
 import { assertEquals } from "@std/assert";
 import { ClientDisk } from "../../tests/sim/client_disk.ts";
-import { Desk, fate } from "../../tests/support/client_desk.ts";
+import { ClientRig, fate } from "../../tests/support/client_rig.ts";
 import { ClientMachine, ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import type { ClientOptions } from "./mod.ts";
 
@@ -12,12 +12,12 @@ function listening(): { told: string[]; onExpired: NonNullable<ClientOptions["on
 }
 
 /** The server is heard, and acknowledges nothing, until the client ends the link. @returns after how many ms */
-async function lasts(desk: Desk): Promise<number> {
+async function lasts(rig: ClientRig): Promise<number> {
   let passed = 0;
-  for (; desk.states.seen.at(-1) === "up"; passed += TIMEOUT / 20) {
-    desk.says("\n");
-    desk.machine.passes(TIMEOUT / 20);
-    await desk.machine.turn();
+  for (; rig.states.seen.at(-1) === "up"; passed += TIMEOUT / 20) {
+    rig.says("\n");
+    rig.machine.passes(TIMEOUT / 20);
+    await rig.machine.turn();
   }
   return passed;
 }
@@ -34,66 +34,66 @@ for (const disk of [undefined, new ClientDisk()]) {
 
   Deno.test(`a message that was not sent in time is given up, and is never sent, ${name}`, async () => {
     const { told, onExpired } = listening();
-    await using desk = new Desk(disk, { onExpired });
+    await using rig = new ClientRig(disk, { onExpired });
     const fates = [1000, 60_000].map((expires) =>
-      fate(desk.client.write(`${expires}`, { expires }))
+      fate(rig.client.write(`${expires}`, { expires }))
     );
-    await desk.machine.turn();
-    desk.machine.passes(995);
-    await desk.machine.turn();
+    await rig.machine.turn();
+    rig.machine.passes(995);
+    await rig.machine.turn();
     assertEquals(told, []);
-    desk.machine.passes(5);
-    await desk.machine.turn();
+    rig.machine.passes(5);
+    await rig.machine.turn();
     assertEquals([await fates[0], told], ["EXPIRED", ["1000 EXPIRED"]]);
-    await desk.welcome();
-    assertEquals(desk.lines, disk ? ["00\0", "0160000"] : ["0060000"]);
-    desk.says(disk ? "01\n" : "00\n");
-    await desk.machine.turn();
-    assertEquals([await fates[1], told.length, desk.client.outbox], ["true", 1, 0]);
+    await rig.welcome();
+    assertEquals(rig.lines, disk ? ["00\0", "0160000"] : ["0060000"]);
+    rig.says(disk ? "01\n" : "00\n");
+    await rig.machine.turn();
+    assertEquals([await fates[1], told.length, rig.client.outbox], ["true", 1, 0]);
   });
 }
 
 Deno.test("a message on its way is decided by its ack", async () => {
   const { told, onExpired } = listening();
-  await using desk = new Desk(undefined, { onExpired });
-  await desk.welcome();
-  const arrives = fate(desk.client.write("a", { expires: 100 }));
-  await desk.machine.turn();
-  desk.machine.passes(200);
-  assertEquals(desk.lines, ["00a"]);
-  desk.says("00\n");
-  await desk.machine.turn();
+  await using rig = new ClientRig(undefined, { onExpired });
+  await rig.welcome();
+  const arrives = fate(rig.client.write("a", { expires: 100 }));
+  await rig.machine.turn();
+  rig.machine.passes(200);
+  assertEquals(rig.lines, ["00a"]);
+  rig.says("00\n");
+  await rig.machine.turn();
   assertEquals([await arrives, told], ["true", []]);
 });
 
 Deno.test("without an ack, it is decided by a new connection, when the server was heard behind its welcome", async () => {
   const { told, onExpired } = listening();
-  await using desk = new Desk(undefined, { onExpired });
-  await desk.welcome();
-  const fates = ["a", "b"].map((text) => fate(desk.client.write(text, { expires: 100 })));
-  assertEquals(await lasts(desk), TIMEOUT + 100);
-  assertEquals(desk.states.seen, ["up", "LATE"]);
-  await desk.welcome(1);
-  assertEquals([await fates[0], told, desk.lines], ["true", [], []]);
-  desk.says("\n");
-  await desk.machine.turn();
-  assertEquals([await fates[1], told, desk.lines], ["EXPIRED", ["b EXPIRED"], ["01\0"]]);
+  await using rig = new ClientRig(undefined, { onExpired });
+  await rig.welcome();
+  const fates = ["a", "b"].map((text) => fate(rig.client.write(text, { expires: 100 })));
+  assertEquals(await lasts(rig), TIMEOUT + 100);
+  assertEquals(rig.states.seen, ["up", "LATE"]);
+  await rig.welcome(1);
+  assertEquals([await fates[0], told, rig.lines], ["true", [], []]);
+  rig.says("\n");
+  await rig.machine.turn();
+  assertEquals([await fates[1], told, rig.lines], ["EXPIRED", ["b EXPIRED"], ["01\0"]]);
 });
 
 Deno.test("a writer learns that a message has expired only when that is safe in the memory", async () => {
   const { told, onExpired } = listening();
   const disk = new ClientDisk();
-  await using desk = new Desk(disk, { onExpired });
-  const given = fate(desk.client.write("a", { expires: 100 }));
-  await desk.machine.turn();
+  await using rig = new ClientRig(disk, { onExpired });
+  const given = fate(rig.client.write("a", { expires: 100 }));
+  await rig.machine.turn();
   assertEquals(disk.state!.outbox.messages.length, 1);
   disk.full = true;
-  desk.machine.passes(200);
-  await desk.machine.turn();
+  rig.machine.passes(200);
+  await rig.machine.turn();
   assertEquals([told, disk.state!.outbox.messages.length], [[], 1]);
   disk.full = false;
-  desk.machine.passes(TIMEOUT);
-  await desk.machine.turn();
+  rig.machine.passes(TIMEOUT);
+  await rig.machine.turn();
   assertEquals([await given, disk.state!.outbox.messages], ["EXPIRED", []]);
 });
 
@@ -101,7 +101,7 @@ Deno.test("a deadline outlives the process, and goes on while nobody is here; a 
   for (const [away, sent] of [[1000, "00\0"], [400, "00a"], [-1e9, "00a"]] as const) {
     const { told, onExpired } = listening();
     const disk = new ClientDisk();
-    const first = new Desk(disk);
+    const first = new ClientRig(disk);
     await first.welcome();
     void fate(first.client.write("a", { expires: 1000 }));
     await first.machine.turn();
@@ -110,7 +110,7 @@ Deno.test("a deadline outlives the process, and goes on while nobody is here; a 
     first.kill();
     const machine = new ClientMachine();
     machine.date = () => date + away + machine.now();
-    await using second = new Desk(disk, { onExpired }, machine);
+    await using second = new ClientRig(disk, { onExpired }, machine);
     await second.welcome(0);
     second.says("\n");
     await machine.turn();
@@ -121,15 +121,15 @@ Deno.test("a deadline outlives the process, and goes on while nobody is here; a 
 
 Deno.test("a server that has lost its store cannot say whether a message was there", async () => {
   const { told, onExpired } = listening();
-  await using desk = new Desk(undefined, { onExpired });
-  await desk.welcome();
-  const given = fate(desk.client.write("a", { expires: 100 }));
-  await lasts(desk);
-  const [epoch] = await desk.hello();
-  await desk.answer([epoch!, 0], 0, 500, 10);
-  desk.says("\n");
-  await desk.machine.turn();
-  assertEquals([await given, told, desk.lines], ["UNDECIDED", ["a UNDECIDED"], ["00\0"]]);
+  await using rig = new ClientRig(undefined, { onExpired });
+  await rig.welcome();
+  const given = fate(rig.client.write("a", { expires: 100 }));
+  await lasts(rig);
+  const [epoch] = await rig.hello();
+  await rig.answer([epoch!, 0], 0, 500, 10);
+  rig.says("\n");
+  await rig.machine.turn();
+  assertEquals([await given, told, rig.lines], ["UNDECIDED", ["a UNDECIDED"], ["00\0"]]);
 });
 
 Deno.test("dialect 1: what was sent is undecided at its deadline, and not sent again; what was not expires", async () => {
@@ -166,17 +166,17 @@ Deno.test("dialect 1: what waits for a link expires, and takes no id", async () 
 });
 
 Deno.test("an invalid time is refused by name, and so is one without qos", async () => {
-  await using desk = new Desk();
+  await using rig = new ClientRig();
   for (const expires of [0, -1, 0.5, NaN, Infinity, 365 * 24 * 3_600_000 + 1]) {
-    assertEquals(await fate(desk.client.write("a", { expires })), "BAD_ARGUMENT");
+    assertEquals(await fate(rig.client.write("a", { expires })), "BAD_ARGUMENT");
   }
-  assertEquals(await fate(desk.client.write("a", { expires: 1, qos: false })), "BAD_ARGUMENT");
+  assertEquals(await fate(rig.client.write("a", { expires: 1, qos: false })), "BAD_ARGUMENT");
 });
 
 Deno.test("a year is not too long to wait", async () => {
   const { told, onExpired } = listening();
-  await using desk = new Desk(undefined, { onExpired });
-  void fate(desk.client.write("a", { expires: 365 * 24 * 3_600_000 }));
-  desk.machine.passes(2 * TIMEOUT);
+  await using rig = new ClientRig(undefined, { onExpired });
+  void fate(rig.client.write("a", { expires: 365 * 24 * 3_600_000 }));
+  rig.machine.passes(2 * TIMEOUT);
   assertEquals(told, []);
 });

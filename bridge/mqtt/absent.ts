@@ -5,12 +5,12 @@
  * (`Transaction.fence`). A row says which server did so last. A server that has lost the device may mark it as gone if
  * it is still the one in the row, because the new server may not have met it yet. For devices of a dead server, and for
  * those that no server has and nobody has announced, the server with the connection to the broker marks them as gone.
- * It also tells again what they are, in a round: who has such a device by then has missed that round, and tells what is
- * newer.
+ * It also publishes their states again, in a round: a server that has taken such a device by then has missed that
+ * round, and publishes the newer state.
  */
 import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
-import { type Message, publishOfOwn, type StateMessage, TOLD_BY_ANOTHER } from "./rows.ts";
+import { ANNOUNCED_BY_ANOTHER, type Message, publishOfOwn, type StateMessage } from "./rows.ts";
 
 /** What is published about a device. */
 export interface Gone {
@@ -21,7 +21,7 @@ export interface Gone {
 }
 
 /** Marks a device as gone, if this is still the server that announced it last. @param since In ms since 1970. */
-export function tellGone(
+export function markGone(
   tx: Transaction,
   message: Message,
   { device, state, sleep }: Gone,
@@ -42,10 +42,10 @@ export function tellGone(
  * The same for a device of a dead server. If that server was only paused, the device has missed the round, and is
  * announced again.
  */
-export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeof tellGone>): void {
-  tellGone(tx, message, gone, server, since);
+export function markLeft(...[tx, message, gone, server, since]: Parameters<typeof markGone>): void {
+  markGone(tx, message, gone, server, since);
   tx.run(
-    `UPDATE mqtt_devices SET round = ${TOLD_BY_ANOTHER}
+    `UPDATE mqtt_devices SET round = ${ANNOUNCED_BY_ANOTHER}
       WHERE device = ? AND server = ? AND round = (SELECT round FROM mqtt_session)`,
     gone.device,
     server,
@@ -53,8 +53,8 @@ export function tellLeft(...[tx, message, gone, server, since]: Parameters<typeo
 }
 
 /** The same for a device that no server has, if nobody has announced it. @param server This server */
-export function tellUntold(
-  ...[tx, message, gone, server, since]: Parameters<typeof tellGone>
+export function markUnannounced(
+  ...[tx, message, gone, server, since]: Parameters<typeof markGone>
 ): void {
   // First, so that a concurrent announcement waits for this one, or wins.
   tx.run(
@@ -63,7 +63,7 @@ export function tellUntold(
     gone.state,
     server,
   );
-  tellGone(tx, message, gone, server, since);
+  markGone(tx, message, gone, server, since);
 }
 
 /** Devices that no server has, and since when, in ms. */
@@ -84,18 +84,18 @@ export class Unattended {
 }
 
 /** A device that nobody has announced in this round. */
-export interface Untold {
+export interface Unannounced {
   readonly device: string;
   /** The server that announced it last. */
   readonly server: string;
 }
 
 /** Devices that nobody has announced in this round, and that a dead server or this one announced last. */
-export async function untoldInRound(tx: Transaction, own: string): Promise<Untold[]> {
+export async function unannouncedInRound(tx: Transaction, own: string): Promise<Unannounced[]> {
   const rows = await tx.all(
     `SELECT d.device, d.server FROM mqtt_session AS n, mqtt_devices AS d
         LEFT JOIN mqtt_servers AS s ON s.server = d.server
-      WHERE d.round <> n.round AND d.round <> ${TOLD_BY_ANOTHER}
+      WHERE d.round <> n.round AND d.round <> ${ANNOUNCED_BY_ANOTHER}
         AND (d.server = ? OR s.server IS NULL OR s.alive_until < clock_timestamp())
         AND d.server IS NOT NULL LIMIT ${MOST}`,
     own,
@@ -104,15 +104,15 @@ export async function untoldInRound(tx: Transaction, own: string): Promise<Untol
 }
 
 /** Publishes the states of such a device, if nobody else has announced it when the transaction becomes safe. */
-export function tellAgain(
+export function publishAgain(
   tx: Transaction,
   states: readonly StateMessage[],
-  { device, server }: Untold,
+  { device, server }: Unannounced,
   since: number,
 ): void {
   for (const state of states) publishOfOwn(tx, state, { device, server, since });
   tx.run(
-    `UPDATE mqtt_devices SET round = ${TOLD_BY_ANOTHER} WHERE device = ? AND server = ?`,
+    `UPDATE mqtt_devices SET round = ${ANNOUNCED_BY_ANOTHER} WHERE device = ? AND server = ?`,
     device,
     server,
   );

@@ -6,7 +6,7 @@ import { type Clock, LONGEST_TIMER } from "../../server/transport/platform.ts";
 export type AvailabilityState = "online" | "offline" | "sleeping";
 
 /** The last announcement of a device. */
-export interface LastTold {
+export interface LastAnnouncement {
   readonly state: AvailabilityState;
   /** How long it may sleep, in ms. */
   readonly sleep: number;
@@ -25,7 +25,7 @@ export interface AvailabilityOptions {
   /** How long a device may sleep, in ms. Default: `sleep=` seconds in its metadata, otherwise not at all. */
   readonly sleeping?: PerDevice | undefined;
   /** The last announcement of a device, also by an earlier process. */
-  last?(id: string): LastTold | undefined;
+  last?(id: string): LastAnnouncement | undefined;
 }
 
 /** @param sleep How long the device may sleep, in ms. */

@@ -3,7 +3,14 @@
  *
  * Long because all parts meet here.
  */
-import type { Observer, Server, ServerEvent, Told, Transaction, Value } from "../../server/mod.ts";
+import type {
+  HandlerContext,
+  Observer,
+  Server,
+  ServerEvent,
+  Transaction,
+  Value,
+} from "../../server/mod.ts";
 import { textOf } from "../../server/protocol/channel_lines.ts";
 import { type HoldfastError, LocalError } from "../../server/protocol/errors.ts";
 import { joinAddress } from "../../server/transport/address.ts";
@@ -193,8 +200,8 @@ export class MqttBridge {
       added: (...args) => this.#adds(...args),
     });
     this.observe = {
-      report: (value, told) => this.#report(value!, told),
-      event: (value, told) => this.#event(value, told),
+      report: (value, context) => this.#report(value!, context),
+      event: (value, context) => this.#event(value, context),
       shares: () => this.#room.isHalfEmpty,
     };
   }
@@ -337,8 +344,8 @@ export class MqttBridge {
       this.#room.moves();
       this.#room.settle(await count(tx));
     }).catch(() => {}); // it was closed
-    if (this.#broker) this.#states!.tellLeft();
-    this.#states!.tellMissed();
+    if (this.#broker) this.#states!.markLeft();
+    this.#states!.announceMissed();
   }
 
   /**
@@ -388,20 +395,20 @@ export class MqttBridge {
     return this.#lease ? [this.#lease.server] : [];
   }
 
-  async #report(value: Value, told: Told): Promise<void> {
-    const { thing, channel, tx } = told;
+  async #report(value: Value, context: HandlerContext): Promise<void> {
+    const { thing, channel, tx } = context;
     await this.#started();
-    if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, told);
+    if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, context);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
-    this.#wills.report(value, told);
+    this.#wills.report(value, context);
   }
 
-  async #event(value: Value | undefined, told: Told): Promise<void> {
-    const { thing, channel, tx } = told;
+  async #event(value: Value | undefined, context: HandlerContext): Promise<void> {
+    const { thing, channel, tx } = context;
     await this.#started();
     if (this.#own.isOn && channel === OWN_CHANNEL) {
-      const message = this.#own.message(value, told);
+      const message = this.#own.message(value, context);
       return message && await this.#add(tx, message);
     }
     const payload = value === undefined ? "" : textOf(value);

@@ -249,7 +249,7 @@ Deno.test("a message for several devices comes to all but those that are forgott
     transaction: (use) =>
       server.transaction(async (tx) => {
         await use(tx);
-        if ((tx as Collector).deeds.length > 0 && forgets.length > 0) {
+        if ((tx as Collector).operations.length > 0 && forgets.length > 0) {
           void server.forget(forgets.shift()!);
         }
       }),
@@ -279,7 +279,7 @@ Deno.test("a command for a device whose queue is full, and that moves to another
     transaction: (use) =>
       server.transaction(async (tx) => {
         await use(tx);
-        const error = (tx as Collector).deeds.length > 0 && errors.shift();
+        const error = (tx as Collector).operations.length > 0 && errors.shift();
         if (error) throw error;
       }),
   });

@@ -4,7 +4,7 @@ import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { PostgresStore, Server } from "../../server/mod.ts";
 import { Client } from "../host/mod.ts";
-import { tellAgain, tellUntold, Unattended } from "./absent.ts";
+import { markUnannounced, publishAgain, Unattended } from "./absent.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
 
 /** A lease that nobody loses by being slow, in ms. */
@@ -260,28 +260,28 @@ withPostgres("availability at several servers", (server) => {
     await one.transaction((tx) => {
       const stale = { device: "a", server: "a dead one" };
       const topic = "holdfast/a/availability";
-      tellAgain(tx, [{ topic, payload: "offline", retain: true }], stale, 1);
+      publishAgain(tx, [{ topic, payload: "offline", retain: true }], stale, 1);
     });
     await rig.tells("a", "online");
     assertEquals(rig.sql(round), before);
   });
 
-  Deno.test("PostgreSQL: a device that no server has is told to be offline only if nothing was told of it", async () => {
+  Deno.test("PostgreSQL: a device that no server has is announced as offline only if nobody has announced it", async () => {
     await using rig = new Rig(server());
     const { server: one } = await rig.server({});
-    await rig.device("told", one);
-    await rig.tells("told", "online");
+    await rig.device("announced", one);
+    await rig.tells("announced", "online");
     await one.transaction((tx) => {
-      for (const device of ["told", "untold"]) {
+      for (const device of ["announced", "unannounced"]) {
         const topic = `holdfast/${device}/availability`;
         const gone = { device, state: "offline", sleep: 0 } as const;
-        tellUntold(tx, { topic, payload: "offline", retain: true }, gone, "other", 1);
+        markUnannounced(tx, { topic, payload: "offline", retain: true }, gone, "other", 1);
       }
     });
     const rows =
       "SELECT string_agg(device || ' ' || state, ', ' ORDER BY device) FROM mqtt_devices";
-    assertEquals(rig.sql(rows), "told online, untold offline");
-    await rig.tells("untold", "offline");
-    await rig.tells("told", "online");
+    assertEquals(rig.sql(rows), "announced online, unannounced offline");
+    await rig.tells("unannounced", "offline");
+    await rig.tells("announced", "online");
   });
 });

@@ -4,7 +4,7 @@ import { LocalError, PostgresStore, Server, type Transaction } from "../../serve
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
-import { leftBehind, tellGone, tellLeft } from "./absent.ts";
+import { leftBehind, markGone, markLeft } from "./absent.ts";
 import { Lease } from "./lease.ts";
 import {
   beginRound,
@@ -214,7 +214,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     const gone = (device: string, who: string) => {
       const message = { topic: device, payload: "offline", retain: true };
       return tables.run((tx) => {
-        tellGone(tx, message, { device, state: "offline", sleep: 0 }, who, 1);
+        markGone(tx, message, { device, state: "offline", sleep: 0 }, who, 1);
       });
     };
     const left = async () => {
@@ -321,7 +321,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals([await missed("one"), await missed("other")], [[], ["moved online"]]);
     const message = { topic: "paused", payload: "offline", retain: true };
     await tables.run((tx) => {
-      tellLeft(tx, message, { device: "paused", state: "offline", sleep: 0 }, "one", 1);
+      markLeft(tx, message, { device: "paused", state: "offline", sleep: 0 }, "one", 1);
     });
     assertEquals(await missed("one"), ["paused offline"]);
   });

@@ -6,7 +6,7 @@
  * different filters with a topic in common are not allowed: a broker may send a message once for each of them, which
  * looks like two messages.
  */
-import type { Server, ServerEvent, Told, Transaction } from "../../server/mod.ts";
+import type { HandlerContext, Server, ServerEvent, Transaction } from "../../server/mod.ts";
 import { formatMarked, type Value } from "../../server/protocol/channel_lines.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import { sayFault } from "../../server/protocol/fault.ts";
@@ -129,17 +129,17 @@ export class OwnTopics {
   }
 
   /** A device reports its subscriptions, in its transaction. */
-  report(value: Value, told: Told): void {
-    const { thing: { id }, tx } = told;
+  report(value: Value, context: HandlerContext): void {
+    const { thing: { id }, tx } = context;
     const listed = filtersIn(value);
     const isList = Array.isArray(value) && listed.length === value.length || value === null;
     const rule = `it must be a list of at most ${MOST_FILTERS} filters`;
-    if (!isList) this.#refuse(told, "BAD_VALUE", rule);
+    if (!isList) this.#refuse(context, "BAD_VALUE", rule);
     // Other devices' subscriptions may change before this is safe: it is checked now, and takes effect then.
     const before = this.#wants.get(id) ?? [];
     const refused = this.#assign(id, listed);
     this.#assign(id, before);
-    for (const why of refused) this.#refuse(told, "NOT_ALLOWED", why);
+    for (const why of refused) this.#refuse(context, "NOT_ALLOWED", why);
     tx.afterCommit(() => {
       this.#assign(id, listed);
       this.#host.wantsOthers();
@@ -147,14 +147,14 @@ export class OwnTopics {
   }
 
   /** The message that a device wants published; undefined: it was refused, in its transaction. */
-  message(value: Value | undefined, told: Told): Message | undefined {
+  message(value: Value | undefined, context: HandlerContext): Message | undefined {
     const message = messageIn(value);
     if (typeof message === "string") {
-      this.#refuse(told, "BAD_VALUE", message);
+      this.#refuse(context, "BAD_VALUE", message);
       return undefined;
     }
-    if (this.#allows(told.thing.id, message.topic)) return message;
-    this.#refuse(told, "NOT_ALLOWED", notAllowed(message.topic));
+    if (this.#allows(context.thing.id, message.topic)) return message;
+    this.#refuse(context, "NOT_ALLOWED", notAllowed(message.topic));
     return undefined;
   }
 
@@ -203,7 +203,7 @@ export class OwnTopics {
 
   /** Tells a refusal to the device and the log. */
   #refuse(
-    { thing: { id }, channel: name, tx }: Told,
+    { thing: { id }, channel: name, tx }: HandlerContext,
     code: "BAD_VALUE" | "NOT_ALLOWED",
     why: string,
   ): void {

@@ -100,10 +100,10 @@ export function endRound(tx: Transaction, device: string): void {
   );
 }
 
-/** A round in which a device was told of, though not by its server: that one has missed it. */
-export const TOLD_BY_ANOTHER = `-1 - (SELECT round FROM mqtt_session)`;
+/** SQL for a round in which another server has announced a device: the device's own server has missed that round. */
+export const ANNOUNCED_BY_ANOTHER = `-1 - (SELECT round FROM mqtt_session)`;
 
-/** Whichever server has a device is to tell of it again, as if it had missed the round. */
+/** Makes the server that has a device announce it again, as if it had missed the round. */
 export function missRound(tx: Transaction, device: string): void {
   tx.run(`UPDATE mqtt_devices SET round = -1 WHERE device = ?`, device);
 }
@@ -117,7 +117,7 @@ export interface Missed {
 
 /**
  * Devices of a server that were not announced in this round, because they have come from another server meanwhile, or
- * because another one has marked them as gone: see `tellLeft`.
+ * because another one has marked them as gone: see `markLeft`.
  */
 export async function missedRound(tx: Transaction, server: string): Promise<Missed[]> {
   const rows = await tx.all(

@@ -7,12 +7,12 @@ import { textOf } from "../../server/protocol/channel_lines.ts";
 import type { Platform } from "../../server/transport/platform.ts";
 import {
   leftBehind,
-  tellAgain,
-  tellGone,
-  tellLeft,
-  tellUntold,
+  markGone,
+  markLeft,
+  markUnannounced,
+  publishAgain,
+  unannouncedInRound,
   Unattended,
-  untoldInRound,
 } from "./absent.ts";
 import { Availability, type AvailabilityOptions, type AvailabilityState } from "./availability.ts";
 import { isNothing } from "./discovery.ts";
@@ -57,7 +57,7 @@ export class States {
       hereOf(host.server),
       host.platform,
       options,
-      (...told) => void this.#tell(...told),
+      (...change) => void this.#publish(...change),
     );
   }
 
@@ -97,17 +97,17 @@ export class States {
   }
 
   /** Announces devices that were moving to this server when all were announced, or that another one marked as gone. */
-  tellMissed(): void {
-    this.#again((tx) => this.#tellMissed(tx));
+  announceMissed(): void {
+    this.#again((tx) => this.#announceMissed(tx));
   }
 
   /** Marks devices of a dead server that have not come to another one as gone, and those that nobody has announced. */
-  tellLeft(): void {
-    this.#again((tx) => this.#tellLeft(tx));
+  markLeft(): void {
+    this.#again((tx) => this.#markLeft(tx));
   }
 
   /** Publishes the availability of a device. */
-  async #tell(id: string, state: AvailabilityState, sleep: number): Promise<void> {
+  async #publish(id: string, state: AvailabilityState, sleep: number): Promise<void> {
     const { server, platform, wills, own } = this.#host;
     const message = this.#availabilityOf(id, state);
     try {
@@ -120,7 +120,7 @@ export class States {
       if (own === undefined || state === "online") return;
       if (this.#availability.get(id) === "online") return;
       const gone = { device: id, state, sleep };
-      this.#again((tx) => tellGone(tx, message, gone, own, platform.date()));
+      this.#again((tx) => markGone(tx, message, gone, own, platform.date()));
     }
   }
 
@@ -128,7 +128,7 @@ export class States {
     return { topic: this.#host.topics.availability(device), payload: state, retain: true };
   }
 
-  async #tellMissed(tx: Transaction): Promise<void> {
+  async #announceMissed(tx: Transaction): Promise<void> {
     const { server, own, again } = this.#host;
     const missed = await missedRound(tx, own!);
     const here = new Set(hereOf(server).devices.map(({ id }) => id));
@@ -136,37 +136,37 @@ export class States {
       if (!here.has(device)) continue;
       const now = this.#availability.get(device);
       if (now !== undefined && now !== state) {
-        void this.#tell(device, now, this.#availability.sleep(device));
+        void this.#publish(device, now, this.#availability.sleep(device));
       }
       again(device);
     }
   }
 
-  async #tellLeft(tx: Transaction): Promise<void> {
+  async #markLeft(tx: Transaction): Promise<void> {
     const { server, platform, own } = this.#host;
     const patience = (id: string) => this.#availability.patience(id);
     const date = platform.date();
     for (const { device, server, sleep, age } of await leftBehind(tx)) {
       if (age < patience(device) + sleep) continue;
       const gone = { device, state: "offline", sleep } as const;
-      tellLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
+      markLeft(tx, this.#availabilityOf(device, "offline"), gone, server, date);
     }
     const nobodys = server.devices.filter((it) => it.server === undefined).map(({ id }) => id);
-    await this.#tellAgain(tx, new Set(nobodys));
+    await this.#publishAgain(tx, new Set(nobodys));
     for (const device of this.#unattended.look(nobodys, platform.now(), patience)) {
       const gone = { device, state: "offline", sleep: 0 } as const;
-      tellUntold(tx, this.#availabilityOf(device, "offline"), gone, own!, date);
+      markUnannounced(tx, this.#availabilityOf(device, "offline"), gone, own!, date);
     }
   }
 
   /** Publishes the states of devices that no server has, if nobody has done so in this round. */
-  async #tellAgain(tx: Transaction, nobodys: ReadonlySet<string>): Promise<void> {
+  async #publishAgain(tx: Transaction, nobodys: ReadonlySet<string>): Promise<void> {
     const { server, topics, own, platform } = this.#host;
-    const rows = await untoldInRound(tx, own!);
-    const untold = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
+    const rows = await unannouncedInRound(tx, own!);
+    const unannounced = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
     // All at once: it would wait for a device that is forgotten meanwhile.
-    const things = await Promise.all(untold.map(({ device }) => server.thing(device)));
-    for (const [i, it] of untold.entries()) {
+    const things = await Promise.all(unannounced.map(({ device }) => server.thing(device)));
+    for (const [i, it] of unannounced.entries()) {
       const { device } = it;
       const thing = things[i]!;
       const states: StateMessage[] = [{ topic: topics.availability(device) }];
@@ -180,7 +180,7 @@ export class States {
           states.push({ topic, payload: kept });
         }
       }
-      tellAgain(tx, states, it, platform.date());
+      publishAgain(tx, states, it, platform.date());
     }
   }
 

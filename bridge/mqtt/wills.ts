@@ -6,9 +6,9 @@
  * row, in the order in which they become safe, because a device may go while its report waits for its commit. So each
  * change has its message once, even if the server restarts in between.
  */
-import type { Server, Told, Transaction } from "../../server/mod.ts";
+import type { HandlerContext, Server, Transaction } from "../../server/mod.ts";
 import type { Value } from "../../server/protocol/channel_lines.ts";
-import type { AvailabilityState, LastTold } from "./availability.ts";
+import type { AvailabilityState, LastAnnouncement } from "./availability.ts";
 import type { OwnTopics } from "./own_topics.ts";
 import { type Message, publishOf } from "./rows.ts";
 
@@ -34,7 +34,7 @@ export interface WillsHost {
 
 export class Wills {
   readonly #host: WillsHost;
-  readonly #last = new Map<string, LastTold>();
+  readonly #last = new Map<string, LastAnnouncement>();
   /** Wills and welcomes that devices may have: publications that may be added count as added. */
   readonly #said = new Map<string, { will?: Message; welcome?: Message }>();
 
@@ -61,17 +61,17 @@ export class Wills {
   }
 
   /** The last announcement of a device, also by an earlier process. */
-  last(id: string): LastTold | undefined {
+  last(id: string): LastAnnouncement | undefined {
     return this.#last.get(id);
   }
 
   /** A device reports its will or welcome, in its transaction. */
-  report(value: Value, told: Told): void {
-    const { thing: { id }, channel, tx } = told;
+  report(value: Value, context: HandlerContext): void {
+    const { thing: { id }, channel, tx } = context;
     const { own } = this.#host;
     const occasion = channel === CHANNELS.will ? "will" : "welcome";
     if (channel !== CHANNELS[occasion] || !own.isOn) return;
-    this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, told));
+    this.#keep(tx, id, occasion, value === null ? undefined : own.message(value, context));
     if (occasion === "welcome") this.#welcome(tx, id); // it may already be connected
   }
 

@@ -1,6 +1,6 @@
 /** What is published for a device when it comes and when it is gone, at a real broker. */
 import { assertEquals } from "@std/assert";
-import { Server, type Told, type Transaction } from "../../server/mod.ts";
+import { type HandlerContext, Server, type Transaction } from "../../server/mod.ts";
 import { Bridged } from "../../tests/support/bridged.ts";
 import { folder } from "../../tests/support/main_process.ts";
 import { toolTest } from "../../tests/support/tools.ts";
@@ -128,7 +128,7 @@ Deno.test("a device's metadata counts once its message is safe, not before", asy
   const says = async (channel: string, value: string, ...meanwhile: ("online" | "offline")[]) => {
     const changed = Promise.withResolvers<void>();
     const report = commit(async (tx) => {
-      wills.report(value, { thing: { id: "kitchen" }, channel, tx } as Told);
+      wills.report(value, { thing: { id: "kitchen" }, channel, tx } as HandlerContext);
       await changed.promise;
     });
     for (const state of meanwhile) await commit((tx) => wills.changed(tx, "kitchen", state, 0));

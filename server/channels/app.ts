@@ -17,7 +17,7 @@ import { DistantThing } from "./distant_thing.ts";
 import { PlainDevice, type PlainLines, runPlain } from "./plain_lines.ts";
 import { FaultError, sayFault } from "../protocol/fault.ts";
 import { LONGEST_VALUE } from "./states.ts";
-import type { Channel, Channels, ChannelsOptions, ThingSource, Told } from "./channel.ts";
+import type { Channel, Channels, ChannelsOptions, HandlerContext, ThingSource } from "./channel.ts";
 import { declareParts, type Holder, type Holding, Table } from "./table.ts";
 import { ThingDriver } from "./thing_driver.ts";
 import { momentOf, type Times } from "./thing_record.ts";
@@ -174,117 +174,130 @@ class Dispatcher {
     this.#called = [];
     const stamp = marked && "stamp" in marked ? marked.stamp : undefined;
     const times = this.#thing.timesOf(stamp, tx.taken);
-    const told: Told = { thing: this.#thing, channel: marked?.name ?? "", tx, ...momentOf(times) };
+    const context: HandlerContext = {
+      thing: this.#thing,
+      channel: marked?.name ?? "",
+      tx,
+      ...momentOf(times),
+    };
     switch (marked?.mark) {
       case undefined:
-        return await this.#takePlain(line, told);
+        return await this.#takePlain(line, context);
       case "boot":
-        return this.#boot(marked, told, tx);
+        return this.#boot(marked, context, tx);
       case "set":
-        return await this.#report(marked, times, told);
+        return await this.#report(marked, times, context);
       case "event":
-        return await this.#event(marked, told);
+        return await this.#event(marked, context);
       case "ask":
-        return await this.#ask(marked, told, tx);
+        return await this.#ask(marked, context, tx);
       case "answer":
       case "fault":
-        return await this.#answered(marked, times.at, told);
+        return await this.#answered(marked, times.at, context);
     }
   }
 
-  async #takePlain(line: string, told: Told): Promise<void> {
+  async #takePlain(line: string, context: HandlerContext): Promise<void> {
     let isTaken = false;
     for (const { name, options, plain } of this.#table.parts) {
       const { line: take } = options;
-      if (take) await this.#call(name, () => take(line, told));
+      if (take) await this.#call(name, () => take(line, context));
       isTaken ||= take !== undefined;
       if (!plain) continue;
-      isTaken = await this.#call(name, () => this.#plain!.process(line, told.tx)) || isTaken;
+      isTaken = await this.#call(name, () => this.#plain!.process(line, context.tx)) || isTaken;
     }
     if (isTaken) return;
     const thing = this.#thing;
-    collector(told.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
+    collector(context.tx).add(thing.afterwards(() => thing.tell("plain_line", line)));
   }
 
-  #boot(marked: Of<"boot">, told: Told, tx: Collector): void {
+  #boot(marked: Of<"boot">, context: HandlerContext, tx: Collector): void {
     const { name, version, description } = marked;
     const wrong = description === undefined ? undefined : wrongOwn(description);
     tx.add(this.#thing.started(name, version, wrong === undefined ? description : undefined));
-    if (wrong !== undefined) this.#refuse(marked, "BAD_DESCRIPTION", wrong, told);
+    if (wrong !== undefined) this.#refuse(marked, "BAD_DESCRIPTION", wrong, context);
   }
 
-  async #report(marked: Of<"set">, times: Times, told: Told): Promise<void> {
+  async #report(marked: Of<"set">, times: Times, context: HandlerContext): Promise<void> {
     const holding = this.#find(marked.name);
-    if (!holding) return this.#fault(marked, "unknown", told);
+    if (!holding) return this.#fault(marked, "unknown", context);
     const wrong = this.#whyBad(marked);
-    if (wrong === "") return this.#fault(marked, "bad_value", told);
-    if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, told);
-    if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", told);
+    if (wrong === "") return this.#fault(marked, "bad_value", context);
+    if (wrong !== undefined) return this.#refuse(marked, "BAD_VALUE", wrong, context);
+    if (!this.#thing.hasRoom(marked.name)) return this.#fault(marked, "unsupported", context);
     const report = { text: marked.value, ...times };
     const isNews = this.#isFollowed(marked.name) &&
       this.#thing.isNews(marked.name, marked.value, holding.local);
     // Added before the handler runs: what it sets is newer than what the device has reported.
-    collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));
+    collector(context.tx).add(this.#thing.reporting(marked.name, report, holding.local));
     for (const { app, channel } of holding.holders) {
       if (!channel.report) continue;
-      await this.#call(app, () => channel.report!(valueOf(marked.value), told));
+      await this.#call(app, () => channel.report!(valueOf(marked.value), context));
     }
-    await this.#observe("report", marked.value, told);
-    if (isNews) this.#follow(marked, told);
+    await this.#observe("report", marked.value, context);
+    if (isNews) this.#follow(marked, context);
   }
 
-  async #answered(marked: Of<"answer" | "fault">, at: number, told: Told): Promise<void> {
+  async #answered(
+    marked: Of<"answer" | "fault">,
+    at: number,
+    context: HandlerContext,
+  ): Promise<void> {
     const text = this.#thing.toldBy(marked);
     // Without a value it confirms the present setting, which may change before this is safe.
     const said = text === undefined ? marked : { ...marked, value: text };
-    collector(told.tx).add(this.#thing.answered(said, at));
-    if (text !== undefined) await this.#observe("report", text, told);
+    collector(context.tx).add(this.#thing.answered(said, at));
+    if (text !== undefined) await this.#observe("report", text, context);
   }
 
   /** Calls the observer of all devices. */
-  async #observe(what: "report" | "event", text: string | undefined, told: Told): Promise<void> {
+  async #observe(
+    what: "report" | "event",
+    text: string | undefined,
+    context: HandlerContext,
+  ): Promise<void> {
     const { observer } = this.#thing;
     if (!observer?.[what]) return;
     const value = text === undefined ? undefined : valueOf(text);
-    await this.#call("observe", () => observer[what]!(value, told));
+    await this.#call("observe", () => observer[what]!(value, context));
   }
 
-  async #event(marked: Of<"event">, told: Told): Promise<void> {
+  async #event(marked: Of<"event">, context: HandlerContext): Promise<void> {
     const thing = this.#thing;
     if (marked.name === "log") {
       const log = () => thing.tell("log", marked.value ?? "");
-      return collector(told.tx).add(thing.afterwards(log));
+      return collector(context.tx).add(thing.afterwards(log));
     }
     const holders = this.#having(marked.name, "event");
     if (holders.length === 0 && !this.#isWatched(marked.name)) {
-      return this.#fault(marked, "unknown", told);
+      return this.#fault(marked, "unknown", context);
     }
     for (const { app, channel } of holders) {
-      await this.#call(app, () => channel.event!(valueOf(marked.value), told));
+      await this.#call(app, () => channel.event!(valueOf(marked.value), context));
     }
-    await this.#observe("event", marked.value, told);
-    this.#follow(marked, told);
+    await this.#observe("event", marked.value, context);
+    this.#follow(marked, context);
   }
 
-  async #ask(marked: Of<"ask">, told: Told, tx: Collector): Promise<void> {
+  async #ask(marked: Of<"ask">, context: HandlerContext, tx: Collector): Promise<void> {
     const { name } = marked;
-    if (name === "time") return void this.#answer(marked, this.#thing.now, told);
+    if (name === "time") return void this.#answer(marked, this.#thing.now, context);
     const [holder] = this.#having(name, "ask");
-    if (!holder) return this.#fault(marked, "unknown", told);
+    if (!holder) return this.#fault(marked, "unknown", context);
     const { app, channel } = holder;
     const forget = tx.mark();
     try {
-      const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), told));
-      const unsayable = this.#answer(marked, value, told);
+      const value = await this.#call(app, () => channel.ask!(valueOf(marked.value), context));
+      const unsayable = this.#answer(marked, value, context);
       if (unsayable === undefined) return;
       forget();
-      this.#fault(marked, "failed", told);
-      this.#warn("BAD_VALUE", `the answer to ?${name}: ${unsayable}`, told);
+      this.#fault(marked, "failed", context);
+      this.#warn("BAD_VALUE", `the answer to ?${name}: ${unsayable}`, context);
     } catch (error) {
       if (!(error instanceof FaultError)) throw error;
       forget();
       const words = error.words === "" ? undefined : error.words;
-      this.#fault(marked, error.fault, told, words);
+      this.#fault(marked, error.fault, context, words);
     }
   }
 
@@ -307,7 +320,7 @@ class Dispatcher {
   }
 
   /** Sets the channels of other devices that are linked to this one. */
-  #follow({ name, value }: Of<"set" | "event">, { tx }: Told): void {
+  #follow({ name, value }: Of<"set" | "event">, { tx }: HandlerContext): void {
     this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
@@ -334,7 +347,7 @@ class Dispatcher {
   }
 
   /** @returns why the answer cannot be sent, if it cannot: not JSON, or longer than the device takes */
-  #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: Told): string | undefined {
+  #answer({ name, tag }: Of<"ask">, value: unknown, { tx }: HandlerContext): string | undefined {
     try {
       const text = value === undefined ? {} : { value: textOf(value) };
       tx.write(this.#thing.id, formatMarked({ mark: "answer", name, tag, ...text }));
@@ -350,14 +363,14 @@ class Dispatcher {
     marked: Of<"set" | "boot">,
     code: "BAD_VALUE" | "BAD_DESCRIPTION",
     wrong: string,
-    told: Told,
+    context: HandlerContext,
   ): void {
-    this.#fault(marked, "bad_value", told, marked.mark === "boot" ? wrong : undefined);
-    this.#warn(code, wrong, told);
+    this.#fault(marked, "bad_value", context, marked.mark === "boot" ? wrong : undefined);
+    this.#warn(code, wrong, context);
   }
 
   /** Emits a warning once the transaction is safe. */
-  #warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string, { tx }: Told): void {
+  #warn(code: "BAD_VALUE" | "BAD_DESCRIPTION", message: string, { tx }: HandlerContext): void {
     const thing = this.#thing;
     collector(tx).add(thing.afterwards(() => thing.warn(code, message)));
   }
@@ -365,13 +378,13 @@ class Dispatcher {
   #fault(
     marked: Of<"set" | "event" | "ask" | "boot">,
     code: FaultCode,
-    told: Told,
+    context: HandlerContext,
     words?: string,
   ): void {
     const { name } = marked;
     const tag = marked.mark === "ask" ? { tag: marked.tag } : {};
     const why = words === undefined ? {} : { words };
-    const write = (line: string) => told.tx.write(this.#thing.id, line);
+    const write = (line: string) => context.tx.write(this.#thing.id, line);
     sayFault(write, { mark: "fault", name, ...tag, code, ...why });
   }
 }

@@ -6,7 +6,7 @@ import type { LocalRule } from "./states.ts";
 import type { Moment, Thing } from "./thing.ts";
 
 /** What a handler receives besides the value. */
-export interface Told extends Moment {
+export interface HandlerContext extends Moment {
   /** The device. */
   readonly thing: Thing;
   /** Name of the channel; "" for a plain line. */
@@ -19,7 +19,7 @@ export interface Told extends Moment {
  * Handles a value from a device. If it throws, the message fails: its transaction is rolled back, and it comes
  * again, as with `Device.consume`.
  */
-export type Handler = (value: Value | undefined, told: Told) => Promise<void> | void;
+export type Handler = (value: Value | undefined, context: HandlerContext) => Promise<void> | void;
 
 /** One channel. */
 export interface Channel {
@@ -31,7 +31,7 @@ export interface Channel {
    * Answers a request of the device with what it returns. If it throws a `FaultError`, that is the answer, and
    * nothing else of its transaction happens.
    */
-  ask?: (value: Value | undefined, told: Told) => Promise<unknown> | unknown;
+  ask?: (value: Value | undefined, context: HandlerContext) => Promise<unknown> | unknown;
   /** Whether a change at the device itself "wins" over the desired value (default) or "loses". */
   local?: LocalRule;
 }
@@ -60,7 +60,7 @@ export type Channels = Record<string, Channel | Handler>;
 /** Further options of an application of channels. */
 export interface ChannelsOptions {
   /** Takes plain lines. Default: each is processed and reported as an event, "plain_line". */
-  line?: (text: string, told: Told) => Promise<void> | void;
+  line?: (text: string, context: HandlerContext) => Promise<void> | void;
   /** All channels that no application of the device names. Default: they are answered with "unknown". */
   others?: Channel;
   /** Describes the channels, unless the server has a description of the application that runs on the device. */

@@ -134,10 +134,10 @@ Deno.test("a dead letter that comes again counts by the clock of its boot", () =
   const record = device();
   boots(record, 1, "ms=1000", DATE);
   says(record, "a", "b");
-  record.bury("why", DATE);
+  record.addDeadLetter("why", DATE);
   boots(record, 2, "ms=0", DATE + 60_000);
   says(record, "c");
-  record.exhume(record.state.deadLetters![0]!, true);
+  record.removeDeadLetter(record.state.deadLetters![0]!, true);
   renumbered(record, 0);
   says(record, "d");
   const now = DATE + 100_000;

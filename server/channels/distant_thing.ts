@@ -108,8 +108,8 @@ export class DistantThing implements Thing {
             const marked = parseMarked(outcome.line);
             if (marked?.mark === "answer" || marked?.mark === "fault") requests.answered(marked);
           };
-          const errand = { write: line, options: { expires: Math.ceil(expires) }, asks: tag };
-          forget = this.#device.begin(errand, { told, failed: reject });
+          const order = { write: line, options: { expires: Math.ceil(expires) }, asks: tag };
+          forget = this.#device.begin(order, { told, failed: reject });
         }),
       after: (ms, run) => this.#host.after(ms, run),
     });

@@ -7,7 +7,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { formatMarked } from "../protocol/channel_lines.ts";
 import type { Answer } from "../protocol/requests.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
-import type { Deed } from "../store/transaction.ts";
+import type { Operation } from "../store/transaction.ts";
 
 /**
  * Prefix of a memo's key; the tag follows. Its text: until when an answer is wanted, in ms since 1970, and where it
@@ -38,7 +38,7 @@ export class ForeignRequests {
    * @param deadline In ms from now.
    * @param writing The request's message.
    */
-  asking(tag: string, from: string, deadline: number, writing: Deed): Deed {
+  asking(tag: string, from: string, deadline: number, writing: Operation): Operation {
     const { record } = this.#device.session;
     const key = ASKED + tag;
     let over: [string, string][] = [];
@@ -65,7 +65,7 @@ export class ForeignRequests {
   }
 
   /** The device has answered a request; undefined: it is not one of these, or no server waits for it any more. */
-  answered(answer: Answer): Deed | undefined {
+  answered(answer: Answer): Operation | undefined {
     const { record } = this.#device.session;
     const key = ASKED + answer.tag;
     const text = record.memos.get(key);

@@ -10,7 +10,7 @@ import { isName, textOf, type Value, valueOf } from "../protocol/channel_lines.t
 import { LocalError } from "../protocol/errors.ts";
 import { wrongName } from "../protocol/name.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
-import type { Collector, Deed, SetOptions } from "../store/transaction.ts";
+import type { Collector, Operation, SetOptions } from "../store/transaction.ts";
 
 /** The memo's key. */
 const LINKS = "link";
@@ -97,7 +97,7 @@ export interface Linked {
   /** Whether a channel is known, or there is room for it. */
   hasRoom(channel: string): boolean;
   /** Sets a channel, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
-  setting(channel: string, value: unknown, options: SetOptions): Deed;
+  setting(channel: string, value: unknown, options: SetOptions): Operation;
 }
 
 /** A link as it is stored in a memo of its device. */
@@ -190,7 +190,7 @@ export class Links {
   }
 
   /** Makes a link, as a part of a transaction. An existing link gets this map. */
-  connecting(source: Linked, link: Kept): Deed {
+  connecting(source: Linked, link: Kept): Operation {
     return this.#changing(source, (links) => {
       const others = links.filter((other) => !leads(other, link));
       if (others.length >= MOST_LINKS) {
@@ -201,7 +201,7 @@ export class Links {
   }
 
   /** Removes a link, as a part of a transaction. */
-  disconnecting(source: Linked, link: Kept): Deed {
+  disconnecting(source: Linked, link: Kept): Operation {
     return this.#changing(source, (links) => links.filter((other) => !leads(other, link)));
   }
 
@@ -210,7 +210,7 @@ export class Links {
     return this.#from.get(device)?.find((other) => leads(other, link));
   }
 
-  #changing({ device }: Linked, change: (links: readonly Kept[]) => readonly Kept[]): Deed {
+  #changing({ device }: Linked, change: (links: readonly Kept[]) => readonly Kept[]): Operation {
     const { record } = device.session;
     let before: string | undefined;
     return {

@@ -391,13 +391,13 @@ Deno.test("a link that cannot be made safe is not made", async () => {
   const links = new Links(events, () => undefined);
   const linked = { id: "tx", device: source, hasRoom: () => true, setting: () => fail() };
   const one = { channel: "button", to: { device: "rx", channel: "led" } };
-  for (const deed of [links.connecting(linked, one), links.disconnecting(linked, one)]) {
+  for (const operation of [links.connecting(linked, one), links.disconnecting(linked, one)]) {
     const before = [...source.session.record.memos];
-    deed.apply();
+    operation.apply();
     assertNotEquals([...source.session.record.memos], before);
-    deed.undo();
+    operation.undo();
     assertEquals([...source.session.record.memos], before);
-    deed.apply();
+    operation.apply();
   }
 });
 

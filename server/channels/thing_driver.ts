@@ -3,7 +3,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { formatMarked, parseMarked, type Value, valueOf } from "../protocol/channel_lines.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
 import type { Above } from "../runtime/device_host.ts";
-import type { Deed, SetOptions } from "../store/transaction.ts";
+import type { Operation, SetOptions } from "../store/transaction.ts";
 import type { Events } from "../observe/events.ts";
 import {
   type ChannelState,
@@ -44,7 +44,7 @@ export interface ThingHost {
   readonly observer: Observer | undefined;
 }
 
-/** Implements `Thing`: turns desired values into messages, and what the device reports into deeds. */
+/** Implements `Thing`: turns desired values into messages, and what the device reports into operations. */
 export class ThingDriver implements Thing, Above {
   readonly id: string;
   readonly #device: DeviceDriver;
@@ -129,16 +129,16 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** What `set` does, as a part of a transaction. @throws {LocalError} BAD_ARGUMENT */
-  setting(channel: string, value: unknown, { by = "server" }: SetOptions): Deed {
+  setting(channel: string, value: unknown, { by = "server" }: SetOptions): Operation {
     const text = checkSetting(channel, value, by, this.description);
     const at = this.now;
-    const deed = this.#deed(channel, () => this.#states.set(channel, { text, at, by }));
+    const operation = this.#operation(channel, () => this.#states.set(channel, { text, at, by }));
     const done = () => {
-      deed.done();
+      operation.done();
       const about = { device: this.id, channel, value: valueOf(text), by };
       this.#host.events.emit({ event: "set", ...about });
     };
-    return { ...deed, done };
+    return { ...operation, done };
   }
 
   /**
@@ -146,7 +146,7 @@ export class ThingDriver implements Thing, Above {
    *
    * @param change Returns the report that it makes, if any.
    */
-  #deed(channel: string, change: (states: States) => Report | void): Deed {
+  #operation(channel: string, change: (states: States) => Report | void): Operation {
     let report: Report | void;
     let before: ChannelState;
     let sent = false;
@@ -219,7 +219,7 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** Its application has started, and knows nothing of earlier settings. */
-  started(name: string, version: string, description: string | undefined): Deed {
+  started(name: string, version: string, description: string | undefined): Operation {
     const { record } = this.#device.session;
     let before: [string, string | undefined][];
     let met: string[] = [];
@@ -245,8 +245,8 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** The device has reported a channel unasked. */
-  reporting(channel: string, report: Report, rule: LocalRule): Deed {
-    return this.#deed(channel, (states) => {
+  reporting(channel: string, report: Report, rule: LocalRule): Operation {
+    return this.#operation(channel, (states) => {
       states.reported(channel, report, rule);
       return report;
     });
@@ -261,12 +261,12 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** See `ForeignRequests.asking`. */
-  asking(tag: string, from: string, deadline: number, writing: Deed): Deed {
+  asking(tag: string, from: string, deadline: number, writing: Operation): Operation {
     return this.#foreign.asking(tag, from, deadline, writing);
   }
 
   /** The device has answered a request or a setting. */
-  answered(answer: Answer, at: number): Deed {
+  answered(answer: Answer, at: number): Operation {
     const returning = this.#foreign.answered(answer);
     if (returning) return returning;
     if (isOfRequest(answer)) return this.afterwards(() => this.#settle(answer));
@@ -274,18 +274,21 @@ export class ThingDriver implements Thing, Above {
     const { desired } = this.#states.get(channel);
     if (!desired) return this.afterwards(() => this.#settle(answer)); // it answers no setting
     if (answer.mark === "fault") {
-      return this.#deed(channel, (states) => states.refused(channel, tag, answer.code));
+      return this.#operation(channel, (states) => states.refused(channel, tag, answer.code));
     }
     const { value: text } = answer;
     if (text !== undefined && text.length > LONGEST_VALUE) {
-      return this.#deed(channel, (states) => states.refused(channel, tag, "too_long"));
+      return this.#operation(channel, (states) => states.refused(channel, tag, "too_long"));
     }
     const wrong = text === undefined ? undefined : this.wrongReport(channel, text);
     if (wrong !== undefined) {
-      const deed = this.#deed(channel, (states) => states.refused(channel, tag, "bad_value"));
-      return { ...deed, done: () => (deed.done(), this.warn("BAD_VALUE", wrong)) };
+      const operation = this.#operation(
+        channel,
+        (states) => states.refused(channel, tag, "bad_value"),
+      );
+      return { ...operation, done: () => (operation.done(), this.warn("BAD_VALUE", wrong)) };
     }
-    return this.#deed(channel, (states) => states.answered(channel, at, tag, text));
+    return this.#operation(channel, (states) => states.answered(channel, at, tag, text));
   }
 
   /** The channel's value according to an answer; undefined: the answer has none. */
@@ -304,8 +307,8 @@ export class ThingDriver implements Thing, Above {
     return description && wrongReport(description, channel, valueOf(text));
   }
 
-  /** A deed that runs a function when the transaction is safe. */
-  afterwards(done: () => void): Deed {
+  /** An operation that runs a function when the transaction is safe. */
+  afterwards(done: () => void): Operation {
     return { device: this.#device, apply() {}, undo() {}, done };
   }
 

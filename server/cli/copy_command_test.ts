@@ -33,7 +33,7 @@ async function fill(store: Store): Promise<void> {
   const record = driver.record("a");
   record.receive("\0bad");
   await driver.commit();
-  record.bury("Error: no", 1_700_000_000_000);
+  record.addDeadLetter("Error: no", 1_700_000_000_000);
   driver.transact([{ sql: "CREATE TABLE log (line TEXT)", params: [] }]);
   await driver.commit();
 }

@@ -1,6 +1,6 @@
 /** The live view of all devices in a terminal; through a pipe, one picture. */
 import type { DeviceView } from "../device_view.ts";
-import type { Told } from "../web/seen.ts";
+import type { DevicesUpdate } from "../web/seen.ts";
 import { command } from "./command.ts";
 import { print } from "./print.ts";
 import { type Api, REACH } from "./reach.ts";
@@ -65,7 +65,7 @@ class Live {
   }
 
   async #watch(api: Api): Promise<void> {
-    for await (const { now, devices, gone } of api.stream<Told>("/api/events")) {
+    for await (const { now, devices, gone } of api.stream<DevicesUpdate>("/api/events")) {
       const ahead = now - Date.now();
       this.#now = () => Date.now() + ahead;
       if (gone === undefined) this.#views.clear(); // a snapshot of all devices

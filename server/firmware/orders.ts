@@ -2,7 +2,7 @@
 import { LocalError } from "../protocol/errors.ts";
 import { bytesOf } from "../protocol/firmware_lines.ts";
 import type { DeviceDriver } from "../runtime/device_driver.ts";
-import type { Act, Deploying } from "../runtime/errands.ts";
+import type { Act, Deploying } from "../runtime/orders.ts";
 import type { Deploys } from "./deploys.ts";
 import { offerOf } from "./device_deploy.ts";
 
@@ -31,13 +31,13 @@ function decoded(text: string): Uint8Array {
 export function act(
   deploys: Deploys,
   device: DeviceDriver,
-  errand: Act,
+  order: Act,
   from: string | undefined,
 ): void {
-  if ("deploy" in errand) {
-    const { options, follows, rollout } = errand;
-    deploys.order(device, wasmOf(errand), options, { from: follows && from, rollout });
-  } else if ("giveUp" in errand) deploys.giveUpNow(device);
-  else if ("revive" in errand) device.exhume(errand.revive, true);
-  else device.exhume(errand.discard, false);
+  if ("deploy" in order) {
+    const { options, follows, rollout } = order;
+    deploys.order(device, wasmOf(order), options, { from: follows && from, rollout });
+  } else if ("giveUp" in order) deploys.giveUpNow(device);
+  else if ("revive" in order) device.removeDeadLetter(order.revive, true);
+  else device.removeDeadLetter(order.discard, false);
 }

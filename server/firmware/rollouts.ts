@@ -29,7 +29,7 @@ export interface DeployElsewhere {
 }
 
 /** What is known of a device's deploy on any server. */
-type Told = Pick<Deploy, "name" | "version" | "hash" | "phase" | "reason" | "detail">;
+type KnownDeploy = Pick<Deploy, "name" | "version" | "hash" | "phase" | "reason" | "detail">;
 
 /** Phases in which a deploy has failed. */
 const FAILURES: readonly DeployPhase[] = ["refused", "fell_back", "unsupported"];
@@ -42,7 +42,7 @@ function isQueued(member: Member): boolean {
   return stateOf(member).phase === "queued";
 }
 
-function hasFailed({ phase }: Told): boolean {
+function hasFailed({ phase }: KnownDeploy): boolean {
   return FAILURES.includes(phase);
 }
 
@@ -101,23 +101,23 @@ export class Rollouts {
 
   /** The rollout with this id; undefined: no device has a deploy of it. */
   find(id: number): Rollout | undefined {
-    const told = new Map<string, Told & Pick<Rollout, "step" | "begun">>();
+    const known = new Map<string, KnownDeploy & Pick<Rollout, "step" | "begun">>();
     for (const [device, member] of this.#groups.get(id) ?? []) {
       const { rollout, begun, ...state } = stateOf(member);
-      told.set(device, { ...state, step: rollout!.step, begun: new Date(begun) });
+      known.set(device, { ...state, step: rollout!.step, begun: new Date(begun) });
     }
     for (const { id: device, deploy } of this.elsewhere(id)) {
-      told.set(device, { ...deploy, step: deploy.step ?? 1 });
+      known.set(device, { ...deploy, step: deploy.step ?? 1 });
     }
-    const devices = inOrder(told.keys());
+    const devices = inOrder(known.keys());
     if (devices.length === 0) return undefined;
-    const { name, version, hash, begun, step } = told.get(devices[0]!)!;
-    const failed = devices.find((device) => hasFailed(told.get(device)!));
-    const isOver = [...told.values()].every(isDecided);
+    const { name, version, hash, begun, step } = known.get(devices[0]!)!;
+    const failed = devices.find((device) => hasFailed(known.get(device)!));
+    const isOver = [...known.values()].every(isDecided);
     return {
       ...{ id, name, version, hash: shortHash(hash), step, begun },
       ...{ state: failed !== undefined ? "stopped" : isOver ? "done" : "runs", devices },
-      ...(failed !== undefined && { why: whyOf(failed, told.get(failed)!) }),
+      ...(failed !== undefined && { why: whyOf(failed, known.get(failed)!) }),
     };
   }
 
@@ -249,6 +249,6 @@ export class Rollouts {
   }
 }
 
-function whyOf(id: string, told: Told): string {
-  return `${JSON.stringify(id)}: ${whyNot(told)}`;
+function whyOf(id: string, known: KnownDeploy): string {
+  return `${JSON.stringify(id)}: ${whyNot(known)}`;
 }

@@ -13,13 +13,13 @@ const ERROR = 200;
  * @returns false: there are too many dead letters, or the queues of all devices are full; nothing
  * has changed
  */
-export function bury(session: Session, error: string, date: number): boolean {
+export function addDeadLetter(session: Session, error: string, date: number): boolean {
   const { record, limits } = session;
   const letters = record.state.deadLetters ?? [];
   const held = letters.reduce((sum, { text }) => sum + text.length, 0);
   if (letters.length >= limits.deadLetters || held >= limits.queueText) return false;
   if (!session.share.mayKeep(record.inbox[0]!)) return false;
-  session.gaveUp(record.bury(error.slice(0, ERROR), date));
+  session.gaveUp(record.addDeadLetter(error.slice(0, ERROR), date));
   return true;
 }
 
@@ -30,7 +30,7 @@ export function bury(session: Session, error: string, date: number): boolean {
  * @param revives Whether it goes to the end of the inbox.
  * @throws {LocalError} BAD_ARGUMENT: there is no such letter; INBOX_FULL
  */
-export function exhume(session: Session, number: number, revives: boolean): void {
+export function removeDeadLetter(session: Session, number: number, revives: boolean): void {
   const { record } = session;
   const letter = record.state.deadLetters?.find((letter) => letter.number === number);
   if (!letter) throw noLetter(number);
@@ -40,8 +40,8 @@ export function exhume(session: Session, number: number, revives: boolean): void
       "the inbox is full: try again when its application has processed some messages",
     );
   }
-  record.exhume(letter, revives);
-  session.exhumed(letter.text, revives);
+  record.removeDeadLetter(letter, revives);
+  session.deadLetterRemoved(letter.text, revives);
 }
 
 /** The error if the device has no dead letter with this number. */

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { SessionRig } from "../../tests/support/session_rig.ts";
 import { LocalError } from "../protocol/errors.ts";
-import { bury, exhume } from "./dead_letters.ts";
+import { addDeadLetter, removeDeadLetter } from "./dead_letters.ts";
 
 function textsOf({ record }: SessionRig): string[] {
   return (record.state.deadLetters ?? []).map(({ text }) => text);
@@ -11,20 +11,20 @@ Deno.test("dead letters: their number and their text are limited", () => {
   const many = SessionRig.up({ deadLetters: 2 });
   many.hears("00a\n01b\n02c\n");
   many.session.transmit(0);
-  const buries = (link: SessionRig) => bury(link.session, "", 0);
-  assertEquals([buries(many), buries(many), buries(many)], [true, true, false]);
+  const adds = (link: SessionRig) => addDeadLetter(link.session, "", 0);
+  assertEquals([adds(many), adds(many), adds(many)], [true, true, false]);
   assertEquals([textsOf(many), many.record.inbox], [["a", "b"], ["c"]]);
   const long = SessionRig.up({ queueText: 10 });
   long.hears("00aaaa\n01bbbbbb\n");
-  assertEquals([buries(long), buries(long)], [true, true], "up to the bound, and one beyond it");
+  assertEquals([adds(long), adds(long)], [true, true], "up to the bound, and one beyond it");
   long.hears("02c\n");
-  assertEquals([buries(long), textsOf(long)], [false, ["aaaa", "bbbbbb"]]);
+  assertEquals([adds(long), textsOf(long)], [false, ["aaaa", "bbbbbb"]]);
 });
 
 Deno.test("dead letters: what is kept of an error is short", () => {
   const link = SessionRig.up();
   link.hears("00a\n");
-  bury(link.session, "e".repeat(201), 77);
+  addDeadLetter(link.session, "e".repeat(201), 77);
   const [letter] = link.record.state.deadLetters!;
   assertEquals(letter, { number: 0, text: "a", error: "e".repeat(200), date: 77 });
 });
@@ -32,16 +32,16 @@ Deno.test("dead letters: what is kept of an error is short", () => {
 Deno.test("dead letters: the one that is meant comes again, if there is room, and no other", () => {
   const link = SessionRig.up({ inbox: 2 });
   const codeOf = (number: number, revives: boolean) =>
-    assertThrows(() => exhume(link.session, number, revives), LocalError).code;
+    assertThrows(() => removeDeadLetter(link.session, number, revives), LocalError).code;
   assertEquals(codeOf(0, true), "BAD_ARGUMENT", "there was none ever");
   link.hears("00a\n01b\n");
-  bury(link.session, "", 0);
-  bury(link.session, "", 0);
+  addDeadLetter(link.session, "", 0);
+  addDeadLetter(link.session, "", 0);
   link.hears("02c\n03d\n");
   assertEquals([codeOf(1, true), codeOf(2, false)], ["INBOX_FULL", "BAD_ARGUMENT"]);
-  exhume(link.session, 1, false);
+  removeDeadLetter(link.session, 1, false);
   assertEquals([textsOf(link), link.record.inbox], [["a"], ["c", "d"]]);
   link.session.shift();
-  exhume(link.session, 0, true);
+  removeDeadLetter(link.session, 0, true);
   assertEquals([textsOf(link), link.record.inbox], [[], ["d", "a"]]);
 });

@@ -3,7 +3,7 @@ import { Records } from "../../tests/support/records.ts";
 import { TIMEOUT } from "../../tests/support/session_rig.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { type Lines } from "../protocol/lines.ts";
-import { bury, exhume } from "./dead_letters.ts";
+import { addDeadLetter, removeDeadLetter } from "./dead_letters.ts";
 import { Dialect1 } from "./dialect1.ts";
 import { defaultLimits } from "./limits.ts";
 import { MESSAGE, Pool, PoolShare } from "./pool.ts";
@@ -97,21 +97,21 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   const [failing, other] = [devices.add(), devices.add()];
   hears(failing, "00bad", "01worse", "02worst");
   const { taken } = devices.pool;
-  assertEquals([bury(failing, "", 0), bury(failing, "", 0), devices.pool.taken], [
+  assertEquals([addDeadLetter(failing, "", 0), addDeadLetter(failing, "", 0), devices.pool.taken], [
     true,
     true,
     taken,
   ]);
   other.write("x", {}, nobody, 0);
-  assertEquals(bury(failing, "", 0), false);
+  assertEquals(addDeadLetter(failing, "", 0), false);
   // The messages in a store are counted when its server starts.
   const again = new Pool(1000);
   new Session(failing.record, TIMEOUT, defaultLimits, undefined, new PoolShare(again));
   assertEquals(again.taken, taken);
-  exhume(failing, 0, false);
+  removeDeadLetter(failing, 0, false);
   assertEquals(devices.pool.taken, taken + 1 - "bad".length);
   failing.shift();
-  exhume(failing, 1, true);
+  removeDeadLetter(failing, 1, true);
   assertEquals(failing.record.inbox, ["worse"]);
   failing.shift();
   assertEquals(devices.pool.taken, 1 + MESSAGE);
@@ -122,13 +122,13 @@ Deno.test("what devices with a key take leaves strangers their half, dead letter
   const [stranger, other, keyed] = [devices.add(true), devices.add(true), devices.add()];
   for (let n = 0; n < 3; n++) keyed.write("x", {}, nobody, 0);
   hears(stranger, "00bad", "01worse", "02worst");
-  assertEquals([bury(stranger, "", 0), bury(stranger, "", 0)], [true, true]);
+  assertEquals([addDeadLetter(stranger, "", 0), addDeadLetter(stranger, "", 0)], [true, true]);
   other.write("x", {}, nobody, 0);
-  assertEquals(bury(stranger, "", 0), true, "it takes no more than it did");
+  assertEquals(addDeadLetter(stranger, "", 0), true, "it takes no more than it did");
   refused(other);
   keyed.write("x", {}, nobody, 0);
   hears(stranger, "03evil");
-  assertEquals(bury(stranger, "", 0), false);
+  assertEquals(addDeadLetter(stranger, "", 0), false);
 });
 
 Deno.test("a device that has left memory accepts nothing, whatever still happens to it", () => {

@@ -277,7 +277,7 @@ export class DeviceRecord {
   }
 
   /** The oldest message of the inbox becomes a dead letter. Returns its text. */
-  bury(error: string, date: number): string {
+  addDeadLetter(error: string, date: number): string {
     const number = this.positions.processed;
     const text = this.process();
     (this.#state.deadLetters ??= []).push({ number, text, error, date });
@@ -285,7 +285,7 @@ export class DeviceRecord {
   }
 
   /** Removes a dead letter. @param revives Whether it goes to the end of the inbox. */
-  exhume(letter: DeadLetter, revives: boolean): void {
+  removeDeadLetter(letter: DeadLetter, revives: boolean): void {
     this.#state.deadLetters = this.#state.deadLetters!.filter((other) => other !== letter);
     if (revives) this.inbox.push(letter.text);
     this.#journal.moved();

@@ -314,7 +314,7 @@ export class Session {
   }
 
   /** A dead letter was removed. @param revives Whether it is in the inbox again. */
-  exhumed(text: string, revives: boolean): void {
+  deadLetterRemoved(text: string, revives: boolean): void {
     this.share.remove(text);
     if (revives) this.#inboxText.add(text);
   }

@@ -119,9 +119,9 @@ export class Reports {
   }
 
   /** A message has become a dead letter, or cannot because there are too many. */
-  gaveUp({ id: device }: Reported, text: string, error: unknown, isBuried: boolean): void {
+  gaveUp({ id: device }: Reported, text: string, error: unknown, isDeadLetter: boolean): void {
     const message = `${quote(text)}: ${error}`;
-    if (isBuried) this.#events.emit({ event: "dead_letter", device, message });
+    if (isDeadLetter) this.#events.emit({ event: "dead_letter", device, message });
     else this.#events.emit({ event: "warning", device, code: "DEAD_LETTERS_FULL", message });
   }
 

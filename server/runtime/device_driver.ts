@@ -1,7 +1,7 @@
 import type { Admitted } from "../admission/admission.ts";
 import type { Deploy, DeployOptions } from "../firmware/deploy.ts";
 import type { DeadLetter } from "../link/record.ts";
-import { exhume } from "../link/dead_letters.ts";
+import { removeDeadLetter } from "../link/dead_letters.ts";
 import type { MessageCounts } from "../link/counts.ts";
 import { asleepUntil } from "../link/nap.ts";
 import type { WriteOptions } from "../link/outbox.ts";
@@ -393,8 +393,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     return this.session.record.state.deadLetters ?? [];
   }
 
-  gaveUp(text: string, error: unknown, isBuried: boolean): void {
-    this.#host.reports.gaveUp(this, text, error, isBuried);
+  gaveUp(text: string, error: unknown, isDeadLetter: boolean): void {
+    this.#host.reports.gaveUp(this, text, error, isDeadLetter);
   }
 
   revive(number: number): Promise<void> {
@@ -411,7 +411,7 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
     this.turn.enter(() => {
       try {
         if (this.#closed) throw this.#closed;
-        this.exhume(number, revives);
+        this.removeDeadLetter(number, revives);
         const disposals = this.#disposals ??= new Set();
         disposals.add(disposal);
         this.turn.whenSafe(() => disposals.delete(disposal) && resolve());
@@ -423,8 +423,8 @@ export class DeviceDriver implements AsyncIterable<string>, ServingOwner, Reader
   }
 
   /** The same; called when records may be changed. @throws {LocalError} BAD_ARGUMENT; INBOX_FULL */
-  exhume(number: number, revives: boolean): void {
-    exhume(this.session, number, revives);
+  removeDeadLetter(number: number, revives: boolean): void {
+    removeDeadLetter(this.session, number, revives);
     if (revives) this.#host.revived(this, number);
     this.touch();
   }

@@ -6,7 +6,7 @@ import type { RunningApp } from "../protocol/firmware_lines.ts";
 import type { Transaction } from "../store/transaction.ts";
 import type { Clock } from "../transport/platform.ts";
 import type { Pace } from "./pace.ts";
-import type { Asker } from "./errands.ts";
+import type { Asker } from "./orders.ts";
 import type { Turn } from "./turn.ts";
 
 /** What the drivers of all devices of a server share. */
@@ -63,7 +63,7 @@ export interface DeviceReports<Device> {
   /** A watcher of messages has thrown this error, and was removed. */
   watchFailed(device: Device, error: unknown): void;
   /** A message has become a dead letter, or cannot because there are too many. */
-  gaveUp(device: Device, text: string, error: unknown, isBuried: boolean): void;
+  gaveUp(device: Device, text: string, error: unknown, isDeadLetter: boolean): void;
 }
 
 /** The layer built on the messages of a device. */

@@ -11,7 +11,7 @@ import { base64 } from "../protocol/firmware_lines.ts";
 import type { Kept } from "../store/fleet.ts";
 import type { DeviceView } from "../device_view.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Asker, Deploying, Errand } from "./errands.ts";
+import type { Asker, Deploying, Order } from "./orders.ts";
 import type { Pace } from "./pace.ts";
 import { caller, paceOf } from "./run.ts";
 
@@ -40,11 +40,11 @@ export interface DistantHost {
   /** Set when nothing is accepted: the error for callers. */
   refusal(): LocalError | undefined;
   /** @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
-  check(errand: Errand): void;
+  check(order: Order): void;
   /** See `DistantReads`. */
   read(id: string): Promise<Kept | undefined>;
   /** See `PostOffice`. */
-  ask(id: string, errand: Errand, asker: Asker): () => void;
+  ask(id: string, order: Order, asker: Asker): () => void;
   after(ms: number, run: () => void): () => void;
 }
 
@@ -213,9 +213,9 @@ export class DistantDevice implements Device {
    * @returns the outcome
    * @throws {LocalError} and nothing was accepted; @throws the reason of `signal`
    */
-  async ask(errand: Errand, signal?: AbortSignal, decides = false): Promise<Outcome> {
+  async ask(order: Order, signal?: AbortSignal, decides = false): Promise<Outcome> {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-    const forget = this.begin(errand, { told: resolve, failed: reject });
+    const forget = this.begin(order, { told: resolve, failed: reject });
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
     const undecided = () =>
@@ -233,11 +233,11 @@ export class DistantDevice implements Device {
   /**
    * The same, with several outcomes. @returns a function that stops waiting @throws {LocalError} nothing was accepted
    */
-  begin(errand: Errand, asker: Asker): () => void {
+  begin(order: Order, asker: Asker): () => void {
     const refusal = caller()?.over ?? this.#host.refusal();
     if (refusal) throw refusal;
-    this.#host.check(errand);
-    return this.#host.ask(this.id, errand, asker);
+    this.#host.check(order);
+    return this.#host.ask(this.id, order, asker);
   }
 
   ready(): Promise<void> {
@@ -286,12 +286,12 @@ export class DistantDevice implements Device {
       this.#progress();
       if (!follows) resolve();
     };
-    const errand = {
+    const order = {
       deploy: base64(wasm),
       options: { name, version, older, again },
       ...(follows && { follows }),
     };
-    const forget = this.begin(errand, { told, failed: reject });
+    const forget = this.begin(order, { told, failed: reject });
     const abort = () => reject(signal!.reason);
     signal?.addEventListener("abort", abort);
     try {
@@ -335,11 +335,11 @@ export class DistantDevice implements Device {
     return this.#act((here) => here.discard(number), { discard: number });
   }
 
-  /** @param errand The order with the same effect, if it is not here. */
-  async #act(act: (here: DeviceDriver) => Promise<void>, errand: Errand): Promise<void> {
+  /** @param order The order with the same effect, if it is not here. */
+  async #act(act: (here: DeviceDriver) => Promise<void>, order: Order): Promise<void> {
     const here = this.#here;
     if (here) return await act(here);
-    this.#takes(await paceOf(this.#host.pace).keep(this.#ask(errand)));
+    this.#takes(await paceOf(this.#host.pace).keep(this.#ask(order)));
   }
 
   /** Updates the view from an outcome, as the published view comes later. */
@@ -348,8 +348,8 @@ export class DistantDevice implements Device {
   }
 
   /** @throws {LocalError} the outcome, if it is an error */
-  async #ask(errand: Errand): Promise<Outcome> {
-    const outcome = await this.ask(errand);
+  async #ask(order: Order): Promise<Outcome> {
+    const outcome = await this.ask(order);
     const error = errorOf(outcome);
     if (error) throw error;
     return outcome;
@@ -366,8 +366,8 @@ export class DistantDevice implements Device {
     return await paceOf(this.#host.pace).keep(this.#drop({ forget: true }));
   }
 
-  async #drop(errand: Errand): Promise<Cleared> {
-    const outcome = await this.#ask(errand);
+  async #drop(order: Order): Promise<Cleared> {
+    const outcome = await this.#ask(order);
     if ("inbox" in outcome) return outcome;
     throw new LocalError("UNDECIDED", "the outcome was not reported");
   }

@@ -6,7 +6,7 @@ import { type Acquired, type DeviceState, FencedError } from "../store/store.ts"
 import type { Clock } from "../transport/platform.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import { FleetCallers } from "./fleet_callers.ts";
-import { type Asker, checkErrand, type Deploying, type Errand, type Posting } from "./errands.ts";
+import { type Asker, checkOrder, type Deploying, type Order, type Posting } from "./orders.ts";
 import type { DistantHost } from "./distant_device.ts";
 import { DistantReads } from "./distant_reads.ts";
 import { Membership } from "./membership.ts";
@@ -18,7 +18,7 @@ import type { Turn } from "./turn.ts";
 /** What it needs from the server. */
 export interface FleetMemberHost
   extends
-    Pick<PostOfficeHost, "act" | "deed" | "refused">,
+    Pick<PostOfficeHost, "act" | "operation" | "refused">,
     Pick<OverviewHost, "name" | "view" | "seen" | "forgotten">,
     Pick<DistantHost, "pace"> {
   readonly fleet: Fleet;
@@ -30,7 +30,7 @@ export interface FleetMemberHost
   /** Longest text of a message, in bytes. */
   readonly lineBytes: number;
   /** @throws {LocalError} BAD_ARGUMENT: it is not an application */
-  checkDeploy(errand: Deploying): void;
+  checkDeploy(order: Deploying): void;
   /** Set when nothing is accepted any more: the error for callers. */
   closed(): LocalError | undefined;
   /** Takes charge of a device, whoever has it. */
@@ -86,9 +86,9 @@ export class FleetMember {
       distant: {
         pace: host.pace,
         refusal: () => host.closed() ?? host.turn.failure,
-        check: (errand) => {
-          if ("deploy" in errand) host.checkDeploy(errand);
-          else checkErrand(errand, host.lineBytes);
+        check: (order) => {
+          if ("deploy" in order) host.checkDeploy(order);
+          else checkOrder(order, host.lineBytes);
         },
         read: (id) => reads.read(id),
         ask: (...args) => this.#office.ask(...args),
@@ -101,9 +101,9 @@ export class FleetMember {
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
-  posting(id: string, errand: Errand): Posting {
-    checkErrand(errand, this.#host.lineBytes);
-    return this.#office.posting(id, errand);
+  posting(id: string, order: Order): Posting {
+    checkOrder(order, this.#host.lineBytes);
+    return this.#office.posting(id, order);
   }
 
   /**

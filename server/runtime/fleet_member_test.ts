@@ -94,8 +94,8 @@ class Rig implements AsyncDisposable {
   }
 }
 
-const mail = (number: number, errand: object): Mail => (
-  { number, device: "1", text: JSON.stringify(errand), age: 0, from: `7 ${number}` }
+const mail = (number: number, order: object): Mail => (
+  { number, device: "1", text: JSON.stringify(order), age: 0, from: `7 ${number}` }
 );
 
 Deno.test("a message that another server has posted goes to the device, and the other one hears of the ack", async () => {

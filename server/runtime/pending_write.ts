@@ -3,7 +3,7 @@ import { errorOf } from "../link/outcome.ts";
 import type { Outgoing } from "../link/record.ts";
 import type { LocalError } from "../protocol/errors.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { Asker } from "./errands.ts";
+import type { Asker } from "./orders.ts";
 import type { Turn } from "./turn.ts";
 
 /** A message with qos on its way to the device, and its caller. */

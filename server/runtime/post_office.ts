@@ -16,23 +16,23 @@ import { explainFate } from "../protocol/expiry.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Answer, Mail } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { Deed } from "../store/transaction.ts";
+import type { Operation } from "../store/transaction.ts";
 import type { Cleared } from "../link/session.ts";
 import type { DeviceDriver } from "./device_driver.ts";
 import {
   type Act,
   type Asker,
-  type Errand,
-  ErrandTransfer,
   isAct,
   isFinal,
-  parseErrand,
+  type Order,
+  OrderTransfer,
+  parseOrder,
   Posting,
   PostTransfer,
   type Setting,
   type Taken,
   type Writing,
-} from "./errands.ts";
+} from "./orders.ts";
 import type { AlsoForgotten } from "./forgetting.ts";
 import type { Turn } from "./turn.ts";
 
@@ -41,19 +41,19 @@ export interface PostOfficeHost {
   readonly turn: Turn;
   /** A device in memory. */
   find(id: string): DeviceDriver | undefined;
-  /** Makes a deed of an order for a device here. @param from Who waits for the outcome */
-  deed(device: DeviceDriver, errand: Writing | Setting, from: string | undefined): Deed;
+  /** Makes an operation of an order for a device here. @param from Who waits for the outcome */
+  operation(device: DeviceDriver, order: Writing | Setting, from: string | undefined): Operation;
   /**
    * Carries out an order for a device here; called when records may be changed. @throws {LocalError} and nothing has
    * changed
    */
-  act(device: DeviceDriver, errand: Act, from: string | undefined): void;
+  act(device: DeviceDriver, order: Act, from: string | undefined): void;
   /** The view of a device here. */
   view(device: DeviceDriver): DeviceView;
   /** Makes the store forget a device here. */
   forget(device: DeviceDriver, also: AlsoForgotten): Promise<Cleared>;
   /** Mail for a device can never be carried out. */
-  refused(device: DeviceDriver, errand: Errand | undefined, error: LocalError): void;
+  refused(device: DeviceDriver, order: Order | undefined, error: LocalError): void;
 }
 
 /** A message without qos that has waited longer than this, in ms, is not sent: it was meant for an earlier link. */
@@ -88,8 +88,8 @@ export class PostOffice {
   }
 
   /** A part of a transaction that posts an order. */
-  posting(id: string, errand: Errand): Posting {
-    return new Posting(id, errand, ++this.#posts);
+  posting(id: string, order: Order): Posting {
+    return new Posting(id, order, ++this.#posts);
   }
 
   /**
@@ -102,8 +102,8 @@ export class PostOffice {
   }
 
   /** Posts an order, and reports its outcome. @returns a function that stops waiting */
-  ask(id: string, errand: Errand, asker: Asker): () => void {
-    const posting = this.posting(id, { ...errand, answers: true });
+  ask(id: string, order: Order, asker: Asker): () => void {
+    const posting = this.posting(id, { ...order, answers: true });
     const { number } = posting.post;
     const forget = () => void this.#askers.delete(number);
     this.#askers.set(number, asker);
@@ -168,32 +168,32 @@ export class PostOffice {
   #takeOne(device: DeviceDriver, mail: Mail): void {
     const { number } = mail;
     const { ledger } = device;
-    const errand = parseErrand(mail.text);
-    const to = errand?.answers && mail.from;
+    const order = parseOrder(mail.text);
+    const to = order?.answers && mail.from;
     const entry: Entry = { ledger, to, isApplied: false, waits: false, isSafe: false };
     this.#taken.set(number, entry);
-    if (errand && "clear" in errand) return this.#clear(device, entry, number);
-    if (errand && "forget" in errand) return this.#forget(device, entry, number);
-    if (errand && isAct(errand)) return this.#act(device, errand, entry, number);
+    if (order && "clear" in order) return this.#clear(device, entry, number);
+    if (order && "forget" in order) return this.#forget(device, entry, number);
+    if (order && isAct(order)) return this.#act(device, order, entry, number);
     const taken: Taken = {
       number,
       to,
-      what: this.#deed(device, errand, mail, to),
-      isDone: errand !== undefined && "set" in errand,
-      check: () => this.#checkOrder(number, entry),
+      what: this.#operation(device, order, mail, to),
+      isDone: order !== undefined && "set" in order,
+      check: () => this.#checkEarlier(number, entry),
       applied: (isApplied) => void (entry.isApplied = isApplied),
       over: (error) => {
         entry.isSafe = true;
         // Its outcome goes to the caller that waits; if there is none, to the log.
-        const isExpired = error?.code === "EXPIRED" && !isOnce(errand);
-        if (error && (!to || isExpired)) this.#host.refused(device, errand, error);
+        const isExpired = error?.code === "EXPIRED" && !isOnce(order);
+        if (error && (!to || isExpired)) this.#host.refused(device, order, error);
       },
       failed: (error) => {
         if (!(error instanceof LocalError)) throw error;
         entry.waits = !entry.isDropped; // a later beat brings it again, if the device is still known
       },
     };
-    this.#host.turn.transfer(new ErrandTransfer(ledger, taken));
+    this.#host.turn.transfer(new OrderTransfer(ledger, taken));
   }
 
   /** Drops everything that waits for a device, including earlier mail that waits for room. */
@@ -234,18 +234,18 @@ export class PostOffice {
   }
 
   /** Carries out an order at once, in one commit with the end of its mail. */
-  #act(device: DeviceDriver, errand: Act, entry: Entry, number: number): void {
+  #act(device: DeviceDriver, order: Act, entry: Entry, number: number): void {
     const { turn } = this.#host;
     const { ledger, to } = entry;
     turn.enter(() => {
       if (device.closed || ledger.removed) return void (entry.waits = true); // the process that then has the device carries it out
       let outcome: Outcome;
       try {
-        this.#host.act(device, errand, to);
+        this.#host.act(device, order, to);
         outcome = { view: this.#host.view(device) };
       } catch (error) {
         if (!(error instanceof LocalError)) throw error;
-        if (to === undefined) this.#host.refused(device, errand, error);
+        if (to === undefined) this.#host.refused(device, order, error);
         outcome = failure(error);
       }
       ledger.takeMail(number);
@@ -267,15 +267,15 @@ export class PostOffice {
     });
   }
 
-  #deed(
+  #operation(
     device: DeviceDriver,
-    errand: Writing | Setting | undefined,
+    order: Writing | Setting | undefined,
     { age }: Mail,
     from: string | undefined,
-  ): Deed | LocalError {
-    if (!errand) return new LocalError("BAD_ARGUMENT", "this server does not understand the order");
+  ): Operation | LocalError {
+    if (!order) return new LocalError("BAD_ARGUMENT", "this server does not understand the order");
     try {
-      return this.#host.deed(device, aged(errand, age), from);
+      return this.#host.operation(device, aged(order, age), from);
     } catch (error) {
       if (isFinal(error)) return error;
       throw error;
@@ -283,7 +283,7 @@ export class PostOffice {
   }
 
   /** @throws {LocalError} OUTBOX_FULL: earlier mail waits for room; FENCED: it was dropped */
-  #checkOrder(number: number, { ledger, isDropped }: Entry): void {
+  #checkEarlier(number: number, { ledger, isDropped }: Entry): void {
     if (isDropped) throw new LocalError("FENCED", "it was dropped with all queued messages");
     for (const [other, entry] of this.#taken) {
       if (other >= number || entry.ledger !== ledger || entry.isApplied) continue;
@@ -293,17 +293,17 @@ export class PostOffice {
 }
 
 /** Whether it is a message without qos: only its writer learns that it was not sent. */
-function isOnce(errand: Errand | undefined): boolean {
-  return errand !== undefined && "write" in errand && errand.options.qos === false;
+function isOnce(order: Order | undefined): boolean {
+  return order !== undefined && "write" in order && order.options.qos === false;
 }
 
-/** The same errand, `age` ms later. @throws {LocalError} EXPIRED */
-function aged(errand: Writing | Setting, age: number): Writing | Setting {
-  if (!("write" in errand)) return errand;
-  const { expires } = errand.options;
-  if (isOnce(errand) && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");
-  if (expires === undefined) return errand;
+/** The same order, `age` ms later. @throws {LocalError} EXPIRED */
+function aged(order: Writing | Setting, age: number): Writing | Setting {
+  if (!("write" in order)) return order;
+  const { expires } = order.options;
+  if (isOnce(order) && age > STALE) throw new LocalError("EXPIRED", "there was no link in time");
+  if (expires === undefined) return order;
   const left = Math.floor(expires - age);
   if (left < 1) throw explainFate("EXPIRED", "device");
-  return { ...errand, options: { ...errand.options, expires: left } };
+  return { ...order, options: { ...order.options, expires: left } };
 }

@@ -7,9 +7,9 @@ import type { Cleared } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Mail } from "../store/fleet.ts";
 import { Ledger } from "../store/ledger.ts";
-import type { Deed } from "../store/transaction.ts";
+import type { Operation } from "../store/transaction.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import type { Errand, Setting, Writing } from "./errands.ts";
+import type { Order, Setting, Writing } from "./orders.ts";
 import { forgetting } from "./forgetting.ts";
 import { PostOffice } from "./post_office.ts";
 import type { Transfer } from "./transfer.ts";
@@ -31,7 +31,7 @@ class Scene {
     const enter = (change: () => void) => change();
     const whenSafe = (run: () => void) => void this.#whenSafe.push(run);
     this.office = new PostOffice({
-      act: (_, errand, from) => this.#act(JSON.stringify(errand), from),
+      act: (_, order, from) => this.#act(JSON.stringify(order), from),
       view: ({ id }) => ({ id }) as DeviceView,
       forget: (device, also) => {
         transfer(forgetting(device, { done: () => this.did.push("forgot"), failed() {}, also }));
@@ -39,7 +39,7 @@ class Scene {
       },
       turn: { transfer, enter, whenSafe } as unknown as Turn,
       find: (id) => id === "a" ? this.device : undefined,
-      deed: (_, errand, from) => this.#deed(errand, from),
+      operation: (_, order, from) => this.#operation(order, from),
       refused: (device, _, { code }) => void this.did.push(`refused ${device.id} ${code}`),
     });
   }
@@ -56,10 +56,10 @@ class Scene {
     return about as unknown as DeviceDriver;
   }
 
-  #act(errand: string, from: string | undefined): void {
+  #act(order: string, from: string | undefined): void {
     const error = this.failing.get("act");
     if (error) throw error;
-    this.did.push(from === undefined ? errand : `${errand} for ${from}`);
+    this.did.push(from === undefined ? order : `${order} for ${from}`);
   }
 
   /** Another process has the device from now on. */
@@ -73,9 +73,9 @@ class Scene {
     this.office.acquired(this.device.ledger);
   }
 
-  #deed(errand: Writing | Setting, from: string | undefined): Deed {
-    const text = "write" in errand ? errand.write : `${errand.set}=${errand.value}`;
-    const left = "write" in errand ? errand.options.expires : undefined;
+  #operation(order: Writing | Setting, from: string | undefined): Operation {
+    const text = "write" in order ? order.write : `${order.set}=${order.value}`;
+    const left = "write" in order ? order.options.expires : undefined;
     const about = [text, from && `for ${from}`, left && `in ${left}`].filter(Boolean).join(" ");
     return {
       device: { id: "a", isForgotten: false, closed: undefined },
@@ -89,8 +89,8 @@ class Scene {
     };
   }
 
-  mail(number: number, errand: Errand | string, age = 0): Mail {
-    const text = typeof errand === "string" ? errand : JSON.stringify(errand);
+  mail(number: number, order: Order | string, age = 0): Mail {
+    const text = typeof order === "string" ? order : JSON.stringify(order);
     return { number, device: "a", text, age, from: `7 ${number}` };
   }
 
@@ -212,7 +212,7 @@ Deno.test("an impossible order ends, and the one who waits for it is told in the
     scene.write(1, "x"),
     scene.write(2, "x", { answers: true }),
     scene.mail(3, { ...set, answers: true }),
-    scene.mail(4, "no errand at all"),
+    scene.mail(4, "no order at all"),
     scene.mail(5, { ...set, value: 2, answers: true }),
   );
   scene.commit();
@@ -310,7 +310,7 @@ Deno.test("what needs no room is done at once, also behind mail that waits for s
   const scene = new Scene();
   scene.failing.set("x", full);
   const options = { name: "a", version: 1 };
-  const deploy: Errand = { deploy: "AA", options, answers: true };
+  const deploy: Order = { deploy: "AA", options, answers: true };
   scene.beat(scene.write(1, "x"), scene.mail(2, deploy), scene.mail(3, { giveUp: true }));
   scene.commit();
   const { taken, replies } = scene.tells();
@@ -346,7 +346,7 @@ Deno.test("mail that is no order is not done: words of other types, and those th
     deploy: 5,
     options: {},
   }];
-  scene.beat(...wrong.map((errand, i) => scene.mail(i + 1, JSON.stringify(errand))));
+  scene.beat(...wrong.map((order, i) => scene.mail(i + 1, JSON.stringify(order))));
   scene.commit();
   assertEquals(scene.did, wrong.map(() => "refused a BAD_ARGUMENT"));
   assertEquals(scene.tells().taken, [1, 2, 3, 4, 5]);

@@ -1,4 +1,4 @@
-import { bury } from "../link/dead_letters.ts";
+import { addDeadLetter } from "../link/dead_letters.ts";
 import type { Session } from "../link/session.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Transaction } from "../store/transaction.ts";
@@ -63,7 +63,7 @@ export interface ReadersOwner {
   /** Called before messages are handed out: runs what waited for the end of `consume`. */
   beforeDelivery(): void;
   /** The oldest message has become a dead letter, or cannot because there are too many. */
-  gaveUp(text: string, error: unknown, isBuried: boolean): void;
+  gaveUp(text: string, error: unknown, isDeadLetter: boolean): void;
 }
 
 /** Hands one device's messages to its readers: in order, each to one reader at a time. */
@@ -190,21 +190,23 @@ export class Readers implements Reading {
     }
     if (passes) return;
     trouble.attempts++;
-    turn.enter(() => this.#bury(trouble, error));
+    turn.enter(() => this.#addDeadLetter(trouble, error));
   }
 
   /** The oldest message becomes a dead letter if it has failed often enough and no reader has it now. */
-  #bury(trouble: Trouble, error: unknown): void {
+  #addDeadLetter(trouble: Trouble, error: unknown): void {
     const { session, clock, closed, attempts, touch } = this.#owner;
     const isFree = this.#trouble === trouble && !this.#handedOut && !this.#consumption;
     const text = session.peek();
     if (!isFree || closed || trouble.attempts < attempts || text === undefined) return;
-    const isBuried = bury(session, String(error), clock.date());
-    if (isBuried) {
+    const isDeadLetter = addDeadLetter(session, String(error), clock.date());
+    if (isDeadLetter) {
       this.#calm();
       touch();
     }
-    if (isBuried || trouble.attempts === attempts) this.#owner.gaveUp(text, error, isBuried);
+    if (isDeadLetter || trouble.attempts === attempts) {
+      this.#owner.gaveUp(text, error, isDeadLetter);
+    }
   }
 
   /** The oldest message has changed: forgets its failures. */

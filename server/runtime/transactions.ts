@@ -5,15 +5,15 @@ import { LocalError } from "../protocol/errors.ts";
 import { type Database, FencedError, type Statement } from "../store/store.ts";
 import {
   Collector,
-  type Deed,
-  type DeedMaker,
+  type Operation,
+  type OperationMaker,
   type SetOptions,
   type Transaction,
   type TransactionWriteOptions,
 } from "../store/transaction.ts";
 import type { Post } from "../store/fleet.ts";
 import type { DeviceDriver } from "./device_driver.ts";
-import { type Errand, Posting, type Setting, type Writing as WritingErrand } from "./errands.ts";
+import { type Order, Posting, type Setting, type Writing as WritingOrder } from "./orders.ts";
 import { forgottenError } from "./forgetting.ts";
 import { caller } from "./run.ts";
 import type { Transfer } from "./transfer.ts";
@@ -26,34 +26,34 @@ export interface TransactionHost {
   /** A device that the server knows. @throws {LocalError} UNKNOWN_DEVICE */
   find(id: string): DeviceDriver;
   /**
-   * Makes a deed that posts an order for a device of another process; undefined: the device is here, or there are no
-   * others.
+   * Makes an operation that posts an order for a device of another process; undefined: the device is here, or there are
+   * no others.
    *
    * @throws {LocalError} BAD_TEXT; BAD_ARGUMENT
    */
-  post(id: string, errand: Errand): Posting | undefined;
+  post(id: string, order: Order): Posting | undefined;
   /** Whether another server has a device, or none at present; false: it is here, or unknown. */
   isElsewhere(id: string): boolean;
-  /** Makes a deed that sets a channel of a device. @throws {LocalError} BAD_ARGUMENT */
-  set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Deed;
+  /** Makes an operation that sets a channel of a device. @throws {LocalError} BAD_ARGUMENT */
+  set(device: DeviceDriver, channel: string, value: unknown, options: SetOptions): Operation;
   /** Set when nothing is accepted any more: the error for callers. */
   closed(): LocalError | undefined;
 }
 
 /**
- * Makes a deed of a piece of mail.
+ * Makes an operation of a piece of mail.
  *
  * @param from Who waits for the outcome; undefined: nobody.
  * @throws {LocalError}
  */
-export function deedOf(
-  host: Pick<TransactionHost, "set"> & ErrandHost,
+export function operationOf(
+  host: Pick<TransactionHost, "set"> & OrderHost,
   device: DeviceDriver,
-  errand: WritingErrand | Setting,
+  order: WritingOrder | Setting,
   from: string | undefined,
-): Deed {
-  if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);
-  const { write, options, asks } = errand;
+): Operation {
+  if ("set" in order) return host.set(device, order.set, order.value, order.options);
+  const { write, options, asks } = order;
   if (options.qos === false) return new Sending(device, write, from);
   const writing = new Writing(device, write, options, from);
   if (asks === undefined || from === undefined || options.expires === undefined) return writing;
@@ -61,13 +61,19 @@ export function deedOf(
 }
 
 /** What mail also needs. */
-export interface ErrandHost {
+export interface OrderHost {
   /** A request of another process. @param writing Its message @param deadline In ms from now */
-  asking(device: DeviceDriver, tag: string, from: string, deadline: number, writing: Deed): Deed;
+  asking(
+    device: DeviceDriver,
+    tag: string,
+    from: string,
+    deadline: number,
+    writing: Operation,
+  ): Operation;
 }
 
 /** A message to a device. */
-class Writing implements Deed {
+class Writing implements Operation {
   readonly #line: string;
   readonly #manner: Manner;
 
@@ -106,7 +112,7 @@ class Writing implements Deed {
 /**
  * A message without qos that another process has posted: it is sent when the end of its mail is safe, so at most once.
  */
-class Sending implements Deed {
+class Sending implements Operation {
   readonly #line: string;
 
   constructor(
@@ -141,7 +147,7 @@ class Sending implements Deed {
 }
 
 /** Changes nothing, but makes the commit check that this server still has a device. */
-class Fence implements Deed {
+class Fence implements Operation {
   constructor(readonly device: DeviceDriver) {}
 
   apply(): void {
@@ -178,9 +184,9 @@ export async function transact(
 ): Promise<void> {
   const run = caller();
   const maker = {
-    write: (...[id, text, options]: Parameters<DeedMaker["write"]>) =>
+    write: (...[id, text, options]: Parameters<OperationMaker["write"]>) =>
       host.post(id, { write: text, options }) ?? new Writing(host.find(id), text, options),
-    set: (...[id, set, value, options]: Parameters<DeedMaker["set"]>) =>
+    set: (...[id, set, value, options]: Parameters<OperationMaker["set"]>) =>
       host.post(id, { set, value, options }) ?? host.set(host.find(id), set, value, options),
     fence: (id: string) => {
       if (host.isElsewhere(id)) throw new FencedError(id);
@@ -192,7 +198,10 @@ export async function transact(
     return record && n + 1 < record.safe ? record.inbox[n + 1] : undefined;
   });
   const checkOpen = () => {
-    const devices = [...collector.deeds.map(({ device }) => device), ...consumer ? [consumer] : []];
+    const devices = [
+      ...collector.operations.map(({ device }) => device),
+      ...consumer ? [consumer] : [],
+    ];
     const closed = host.closed() ?? run?.over ?? devices.find(({ closed }) => closed)?.closed;
     if (closed) throw closed;
   };
@@ -205,14 +214,16 @@ export async function transact(
   checkOpen();
   await new Promise<void>((resolve, reject) => {
     const { statements } = collector.end();
-    const { deeds, taken } = collector;
+    const { operations, taken } = collector;
     const consumed = consumer && { device: consumer, count: 1 + taken };
     const done = () => {
       collector.committed();
       resolve();
     };
     const lane = run ?? consumer ?? NOBODYS;
-    host.turn.transfer(new ApplicationTransfer(statements, deeds, lane, consumed, done, reject));
+    host.turn.transfer(
+      new ApplicationTransfer(statements, operations, lane, consumed, done, reject),
+    );
   });
 }
 
@@ -229,23 +240,25 @@ interface Consumed {
 /** The changes of an application's transaction to the records. */
 class ApplicationTransfer implements Transfer {
   readonly posts: readonly Post[];
-  #applied = 0; // number of applied deeds
+  #applied = 0; // number of applied operations
   #texts: string[] = []; // texts of the messages removed from the inbox
 
   constructor(
     readonly statements: readonly Statement[],
-    readonly deeds: readonly Deed[],
+    readonly operations: readonly Operation[],
     readonly lane: object,
     readonly consumed: Consumed | undefined,
     readonly resolve: () => void,
     readonly failed: (error: unknown) => void,
   ) {
-    this.posts = deeds.flatMap((deed) => deed instanceof Posting ? [deed.post] : []);
+    this.posts = operations.flatMap((operation) =>
+      operation instanceof Posting ? [operation.post] : []
+    );
   }
 
   changes(device: string): boolean {
     return this.consumed?.device.id === device ||
-      this.deeds.some((deed) => deed.device.id === device);
+      this.operations.some((operation) => operation.device.id === device);
   }
 
   apply(): void {
@@ -253,10 +266,10 @@ class ApplicationTransfer implements Transfer {
     try {
       const gone = consumer?.isForgotten
         ? consumer
-        : this.deeds.find(({ device }) => device.isForgotten)?.device;
+        : this.operations.find(({ device }) => device.isForgotten)?.device;
       if (gone) throw forgottenError(gone.id, `device ${JSON.stringify(gone.id)} was forgotten`);
-      for (const deed of this.deeds) {
-        deed.apply();
+      for (const operation of this.operations) {
+        operation.apply();
         this.#applied++;
       }
     } catch (error) {
@@ -270,11 +283,11 @@ class ApplicationTransfer implements Transfer {
     for (let text; (text = this.#texts.pop()) !== undefined;) {
       this.consumed!.device.session.record.unprocess(text);
     }
-    while (this.#applied > 0) this.deeds[--this.#applied]!.undo();
+    while (this.#applied > 0) this.operations[--this.#applied]!.undo();
   }
 
   done(): void {
-    for (const deed of this.deeds) deed.done();
+    for (const operation of this.operations) operation.done();
     for (const text of this.#texts) this.consumed!.device.session.processed(text);
     this.consumed?.device.touch();
     this.resolve();

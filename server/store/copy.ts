@@ -14,7 +14,7 @@ class WholeDevice implements Change {
     for (const [i, text] of inbox.entries()) rows.received(positions.processed + i, text);
     for (const [i, it] of outbox.entries()) rows.written(sent - outbox.length + i, it);
     for (const [id, noted] of heard) rows.heard(id, noted);
-    for (const letter of deadLetters) rows.buried(letter);
+    for (const letter of deadLetters) rows.deadLetterAdded(letter);
     for (const [key, text] of memos) rows.memo(key, text);
   }
 }

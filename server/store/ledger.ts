@@ -302,8 +302,8 @@ export class Ledger implements Change, Journal {
   #writeLetters(rows: RowWriter): void {
     const now = new Set(this.#lettersNow);
     const before = new Set(this.#letters);
-    for (const letter of before) if (!now.has(letter)) rows.exhumed(letter.number);
-    for (const letter of now) if (!before.has(letter)) rows.buried(letter);
+    for (const letter of before) if (!now.has(letter)) rows.deadLetterRemoved(letter.number);
+    for (const letter of now) if (!before.has(letter)) rows.deadLetterAdded(letter);
   }
 
   #writeMemos(rows: RowWriter): void {

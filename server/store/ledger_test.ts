@@ -35,12 +35,12 @@ class Noting implements RowWriter {
     this.rows.push(`heard ${id}`);
   }
 
-  buried({ number, text, error }: { number: number; text: string; error: string }): void {
-    this.rows.push(`buried ${number} ${text}: ${error}`);
+  deadLetterAdded({ number, text, error }: { number: number; text: string; error: string }): void {
+    this.rows.push(`dead letter ${number} ${text}: ${error}`);
   }
 
-  exhumed(number: number): void {
-    this.rows.push(`exhumed ${number}`);
+  deadLetterRemoved(number: number): void {
+    this.rows.push(`no dead letter ${number}`);
   }
 
   memo(key: string, text: string | undefined): void {
@@ -213,26 +213,26 @@ Deno.test("ledger: dead letters are told as they come and go, each once", () => 
   for (const text of ["a", "b", "c"]) record.receive(text);
   ledger.committed();
   changed.clear();
-  record.bury("no", 0);
-  assertEquals([ledger.differs, told().filter((row) => /buried/.test(row))], [
+  record.addDeadLetter("no", 0);
+  assertEquals([ledger.differs, told().filter((row) => /dead letter/.test(row))], [
     true,
-    ["buried 0 a: no"],
+    ["dead letter 0 a: no"],
   ]);
   ledger.committed();
   changed.clear();
   assertEquals([ledger.differs, told()], [false, []]);
   // One goes and another one comes: there are as many as before.
-  record.exhume(record.state.deadLetters![0]!, false);
-  record.bury("nor this", 0);
+  record.removeDeadLetter(record.state.deadLetters![0]!, false);
+  record.addDeadLetter("nor this", 0);
   assertEquals(changed.has(ledger), true);
-  assertEquals(told().filter((row) => /buried|exhumed/.test(row)), [
-    "exhumed 0",
-    "buried 1 b: nor this",
+  assertEquals(told().filter((row) => /dead letter/.test(row)), [
+    "no dead letter 0",
+    "dead letter 1 b: nor this",
   ]);
   ledger.committed();
   changed.clear();
-  record.exhume(record.state.deadLetters![0]!, false);
-  assertEquals([ledger.differs, told()], [true, ["exhumed 1"]]);
+  record.removeDeadLetter(record.state.deadLetters![0]!, false);
+  assertEquals([ledger.differs, told()], [true, ["no dead letter 1"]]);
 });
 
 Deno.test("ledger: memos are told as they come, change and go, each once", () => {

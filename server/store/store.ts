@@ -37,9 +37,9 @@ export interface RowWriter {
   /** The record of an id of dialect 1; replaces a row with the same id. */
   heard(id: number, noted: Noted): void;
   /** A message from the device has become a dead letter. */
-  buried(letter: DeadLetter): void;
+  deadLetterAdded(letter: DeadLetter): void;
   /** The dead letter with this number was removed. */
-  exhumed(number: number): void;
+  deadLetterRemoved(number: number): void;
   /** A small value that is kept for the device; replaces a row with the same key. undefined: removes it. */
   memo(key: string, text: string | undefined): void;
 }

@@ -76,7 +76,7 @@ export interface Transaction {
 }
 
 /** A change of one device's record that becomes safe with its transaction, or is undone. */
-export interface Deed {
+export interface Operation {
   /** The device of the record. */
   readonly device: {
     readonly id: string;
@@ -91,14 +91,14 @@ export interface Deed {
   done(): void;
 }
 
-/** Turns a transaction's calls about devices into deeds. */
-export interface DeedMaker {
+/** Turns a transaction's calls about devices into operations. */
+export interface OperationMaker {
   /** @throws {LocalError} BAD_TEXT; UNKNOWN_DEVICE; BAD_ARGUMENT */
-  write(deviceId: string, text: string, options: TransactionWriteOptions): Deed;
+  write(deviceId: string, text: string, options: TransactionWriteOptions): Operation;
   /** @throws {LocalError} UNKNOWN_DEVICE; BAD_ARGUMENT */
-  set(deviceId: string, channel: string, value: unknown, options: SetOptions): Deed;
+  set(deviceId: string, channel: string, value: unknown, options: SetOptions): Operation;
   /** @throws {LocalError} FENCED; UNKNOWN_DEVICE */
-  fence(deviceId: string): Deed;
+  fence(deviceId: string): Operation;
 }
 
 /** Returns the n-th message behind the one that a transaction processes, if there is one. */
@@ -107,11 +107,11 @@ export type Further = (n: number) => string | undefined;
 /** Collects what a function adds to its transaction. */
 export class Collector implements Transaction {
   #statements: Statement[] = [];
-  #deeds: Deed[] = [];
+  #operations: Operation[] = [];
   #afterwards: (() => void)[] = [];
   #over = false;
   #database: Database | undefined;
-  #maker: DeedMaker;
+  #maker: OperationMaker;
   #further: Further;
   /** How many further messages it processes. */
   taken = 0;
@@ -119,7 +119,7 @@ export class Collector implements Transaction {
   /** @param database undefined if the store has none. */
   constructor(
     database: Database | undefined,
-    maker: DeedMaker,
+    maker: OperationMaker,
     further: Further = () => undefined,
   ) {
     this.#database = database;
@@ -144,17 +144,17 @@ export class Collector implements Transaction {
 
   write(deviceId: string, text: string, options: TransactionWriteOptions = {}): void {
     this.#checkOpen();
-    this.#deeds.push(this.#maker.write(deviceId, text, options));
+    this.#operations.push(this.#maker.write(deviceId, text, options));
   }
 
   set(deviceId: string, channel: string, value: unknown, options: SetOptions = {}): void {
     this.#checkOpen();
-    this.#deeds.push(this.#maker.set(deviceId, channel, value, options));
+    this.#operations.push(this.#maker.set(deviceId, channel, value, options));
   }
 
   fence(deviceId: string): void {
     this.#checkOpen();
-    this.#deeds.push(this.#maker.fence(deviceId));
+    this.#operations.push(this.#maker.fence(deviceId));
   }
 
   afterCommit(run: () => void): void {
@@ -162,10 +162,10 @@ export class Collector implements Transaction {
     this.#afterwards.push(run);
   }
 
-  /** Adds a deed that only the layers above the link can make. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
-  add(deed: Deed): void {
+  /** Adds an operation of the layers above the link. @throws {LocalError} BAD_ARGUMENT: see `Transaction` */
+  add(operation: Operation): void {
     this.#checkOpen();
-    this.#deeds.push(deed);
+    this.#operations.push(operation);
   }
 
   /** The message after those that it processes, if there is one. */
@@ -181,20 +181,20 @@ export class Collector implements Transaction {
 
   /** Marks what was collected so far. @returns a function that drops what was added since, further messages included */
   mark(): () => void {
-    const [statements, deeds] = [this.#statements.length, this.#deeds.length];
+    const [statements, operations] = [this.#statements.length, this.#operations.length];
     const afterwards = this.#afterwards.length;
     const { taken } = this;
     return () => {
       this.taken = taken;
       this.#statements.length = statements;
-      this.#deeds.length = deeds;
+      this.#operations.length = operations;
       this.#afterwards.length = afterwards;
     };
   }
 
   /** In the order in which they were added. */
-  get deeds(): readonly Deed[] {
-    return this.#deeds;
+  get operations(): readonly Operation[] {
+    return this.#operations;
   }
 
   /** The transaction is safe: calls the callbacks. An error in one affects only that. */

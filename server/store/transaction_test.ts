@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";
 import type { Database } from "./store.ts";
-import { Collector, type Deed } from "./transaction.ts";
+import { Collector, type Operation } from "./transaction.ts";
 
 /** Answers each query with itself, and refuses some statements. */
 const database: Database = {
@@ -13,7 +13,7 @@ const database: Database = {
 
 function collecting(database?: Database) {
   const written: unknown[] = [];
-  const collect = (...message: unknown[]): Deed => {
+  const collect = (...message: unknown[]): Operation => {
     const [id] = message;
     if (id === "nobody") throw new LocalError("UNKNOWN_DEVICE", "who?");
     written.push(message);

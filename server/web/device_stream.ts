@@ -29,7 +29,7 @@ export interface ThingView {
 }
 
 /** An event of a device's stream. */
-export interface DeviceTold {
+export interface DeviceUpdate {
   /** ms since 1970, by the server's clock. */
   readonly now: number;
   /** What the viewer may do. */
@@ -74,7 +74,7 @@ class DeviceShown {
   #missed = 0;
   #hasChanged = false;
   /** The channels that were sent last, in JSON. */
-  #told = "";
+  #sent = "";
   #isGone = false;
   #looked = 0;
 
@@ -132,23 +132,23 @@ class DeviceShown {
     this.#changed();
   }
 
-  #look(): DeviceTold {
+  #look(): DeviceUpdate {
     const { seen, device, thing, may } = this.#around;
     const view = this.#isGone ? undefined : viewOf(thing, device.metadata);
     const text = JSON.stringify(view);
-    const told = {
+    const update = {
       may,
       ...(!this.#isGone && { device: seen.of(device, this.#looked) }),
       served: seen.served(this.#looked),
-      ...(view && text !== this.#told && { thing: view }),
+      ...(view && text !== this.#sent && { thing: view }),
       lines: this.#lines,
       missed: this.#missed,
     };
     this.#lines = [];
     this.#missed = 0;
-    this.#told = text;
+    this.#sent = text;
     this.#hasChanged = false;
-    return { now: this.#looked = Date.now(), ...told };
+    return { now: this.#looked = Date.now(), ...update };
   }
 }
 

@@ -13,7 +13,7 @@ export interface SeenDevice extends DeviceView {
 }
 
 /** An event of the stream. */
-export interface Told {
+export interface DevicesUpdate {
   /** ms since 1970, by the server's clock. */
   readonly now: number;
   /** When the server ran, oldest first; in a change, only what has changed. */
@@ -74,7 +74,7 @@ export class Seen {
         looked = 0;
         changes.all();
       };
-      const look = (devices: readonly Device[]): Told => {
+      const look = (devices: readonly Device[]): DevicesUpdate => {
         const seen = devices.map((device) => this.of(device, looked));
         const served = this.served(looked);
         return { now: looked = Date.now(), served, devices: seen };

@@ -9,8 +9,8 @@ import { until } from "../../tests/support/wait.ts";
 import { type Batch, channels, type ServerOptions, SqliteStore } from "../mod.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Credentials, hashPassword } from "./credentials.ts";
-import type { DeviceTold } from "./device_stream.ts";
-import type { SeenDevice, Told } from "./seen.ts";
+import type { DeviceUpdate } from "./device_stream.ts";
+import type { DevicesUpdate, SeenDevice } from "./seen.ts";
 import { Web, type WebOptions } from "./web.ts";
 
 /** A server, and the page of it. */
@@ -24,7 +24,7 @@ async function begin(options: Partial<WebOptions> = {}, server: ServerOptions = 
 }
 
 /** What a stream tells: all at first, then changes. */
-async function* listen<T = Told>(
+async function* listen<T = DevicesUpdate>(
   web: Web,
   signal: AbortSignal,
   path = "/api/events",
@@ -75,7 +75,7 @@ Deno.test("a stream tells everything, and then what changes", async () => {
   await scene.device("b");
   const stop = new AbortController();
   const stream = listen(web, stop.signal);
-  const next = async (): Promise<Told> => (await stream.next()).value;
+  const next = async (): Promise<DevicesUpdate> => (await stream.next()).value;
   const all = await next();
   assertEquals(all.devices.map(({ id }) => id), ["a", "b"]);
   assertEquals(all.served.length, 1);
@@ -88,7 +88,7 @@ Deno.test("a stream tells everything, and then what changes", async () => {
   assert(away.devices[0]!.links.at(-1)!.to !== undefined);
 
   await scene.server.forget("b");
-  for (let told = await next(); !told.gone!.includes("b");) told = await next();
+  for (let update = await next(); !update.gone!.includes("b");) update = await next();
   stop.abort();
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
@@ -99,11 +99,11 @@ Deno.test("a device's stream tells of its messages, its channels and its log, an
   const [device, peer] = await scene.device("a");
   await scene.device("b");
   const stop = new AbortController();
-  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
-  const told: DeviceTold[] = [];
+  const stream = listen<DeviceUpdate>(web, stop.signal, "/api/devices/a/events");
+  const updates: DeviceUpdate[] = [];
   const next = async () => {
-    told.push((await stream.next()).value);
-    return told.at(-1)!;
+    updates.push((await stream.next()).value);
+    return updates.at(-1)!;
   };
   const first = await next();
   assertEquals([first.may, first.device!.id, first.thing], ["look", "a", {
@@ -116,12 +116,12 @@ Deno.test("a device's stream tells of its messages, its channels and its log, an
   await (await scene.server.thing("a")).set("lamp", 1);
   await scene.server.transaction((tx) => tx.write("b", "for another one"));
   const lines = () =>
-    told.slice(1).flatMap((it) => it.lines).flatMap((line) =>
+    updates.slice(1).flatMap((it) => it.lines).flatMap((line) =>
       line.way === "log" ? [] : `${line.way} ${line.text}`
     ).sort();
   while (lines().length < 3) await next();
   assertEquals(lines(), ["in hello", "out =lamp.1 1", "out welcome"]);
-  const thing = told.findLast((it) => it.thing)!.thing!;
+  const thing = updates.findLast((it) => it.thing)!.thing!;
   assertEquals(thing.channels.map(({ channel, desired }) => [channel, desired]), [["lamp", 1]]);
   await scene.server.forget("a");
   while ((await next()).device);
@@ -134,15 +134,15 @@ Deno.test("of a device that says more than is read the last is told, and how muc
   const { scene, web } = place;
   const [device] = await scene.device("a");
   const stop = new AbortController();
-  const stream = listen<DeviceTold>(web, stop.signal, "/api/devices/a/events");
+  const stream = listen<DeviceUpdate>(web, stop.signal, "/api/devices/a/events");
   await stream.next();
   for (let n = 0; n < 400; n++) device.write(`line ${n}`).catch(() => {}); // it is closed
   const seen: string[] = [];
   let missed = 0;
   while (!seen.includes("line 399")) {
-    const told: DeviceTold = (await stream.next()).value;
-    missed += told.missed;
-    for (const line of told.lines) if (line.way === "out") seen.push(line.text);
+    const update: DeviceUpdate = (await stream.next()).value;
+    missed += update.missed;
+    for (const line of update.lines) if (line.way === "out") seen.push(line.text);
   }
   assertEquals([seen.length, missed], [300, 100]);
   stop.abort();
@@ -403,12 +403,15 @@ Deno.test("while the store fails the page is there and can be closed; its past f
   await using scene = await Scene.start({ store });
   const web = await patiently(Web.start(scene.server, { port: 0 }, clock));
   const stop = new AbortController();
-  const told = [
+  const streams = [
     listen(web, stop.signal),
-    listen<DeviceTold>(web, stop.signal, "/api/devices/a/events"),
+    listen<DeviceUpdate>(web, stop.signal, "/api/devices/a/events"),
   ] as const;
   const linksNow = async () => {
-    const [{ value: all }, { value: one }] = await Promise.all([told[0].next(), told[1].next()]);
+    const [{ value: all }, { value: one }] = await Promise.all([
+      streams[0].next(),
+      streams[1].next(),
+    ]);
     return [all!.devices![0]!.links.length, one!.device!.links.length];
   };
   assertEquals(await linksNow(), [0, 0]);

@@ -14,14 +14,14 @@ const GPP = { "g++": "g++" };
 const here = (path: string) => new URL(path, import.meta.url).pathname;
 
 /** A device, and a server whose lines the test writes. */
-interface Desk {
+interface Rig {
   sketch: Sketch;
   device: Device;
   /** Sends these lines, and returns the device's answers in order. */
   says(lines: readonly string[], answers: number): Promise<string[]>;
 }
 
-async function byHand(program: string, fn: (desk: Desk) => Promise<void>): Promise<void> {
+async function byHand(program: string, fn: (rig: Rig) => Promise<void>): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await Server.listen({ hostname: "127.0.0.1", port: 0, open: true }));
   const sketch = stack.use(new Sketch(program, { HOLDFAST_AT: `${server.port}` }));
@@ -49,7 +49,7 @@ async function byHand(program: string, fn: (desk: Desk) => Promise<void>): Promi
 }
 
 /** What a device answers to marked lines written by hand. */
-const conversations: Record<string, (desk: Desk) => Promise<void>> = {
+const conversations: Record<string, (rig: Rig) => Promise<void>> = {
   "settings and requests are answered once each, in order, by name and tag": async (
     { sketch, says },
   ) => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Told } from "../../server/web/seen.ts";
+import type { DevicesUpdate } from "../../server/web/seen.ts";
 import { Contestant, freePort } from "./processes.ts";
 import { median, progress, type Section } from "./report.ts";
 
@@ -129,7 +129,7 @@ class Page implements AsyncDisposable {
     for (const event of events) {
       const [, data] = event.match(/^data: (.*)$/m) ?? [];
       if (data === undefined) continue;
-      const { devices }: Told = JSON.parse(data);
+      const { devices }: DevicesUpdate = JSON.parse(data);
       for (const { id, counts } of devices) this.#received.set(id, counts.received);
     }
   }

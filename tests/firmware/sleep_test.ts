@@ -16,16 +16,16 @@ const TEN_MINUTES = 600_000;
 const AWAKE = 60_000;
 
 /** A chip's sleeps, whose length the test controls. */
-class Nights {
+class Sleeps {
   /** The requested length of each, in ms. */
   readonly ms: number[] = [];
-  #morning: (() => void) | undefined;
+  #end: (() => void) | undefined;
 
   /** For the emulator. */
   readonly sleep = (ms: number): Promise<void> => {
     this.ms.push(ms);
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#morning = resolve;
+    this.#end = resolve;
     return promise;
   };
 
@@ -42,7 +42,7 @@ class Nights {
 
   /** Ends the sleep. */
   wake(): void {
-    this.#morning?.();
+    this.#end?.();
   }
 }
 
@@ -50,8 +50,8 @@ class Nights {
 async function sleeper(
   port: number,
   { source, ...options }: Partial<EmulatorOptions> & { source?: string } = {},
-): Promise<{ board: Emulator; nights: Nights } & AsyncDisposable> {
-  const nights = new Nights();
+): Promise<{ board: Emulator; sleeps: Sleeps } & AsyncDisposable> {
+  const sleeps = new Sleeps();
   const program = source === undefined
     ? application("battery")
     : { name: "sleeper", wasm: await compile(source) };
@@ -59,10 +59,10 @@ async function sleeper(
     port,
     id: "chip",
     application: program,
-    sleep: nights.sleep,
+    sleep: sleeps.sleep,
     ...options,
   });
-  return { board, nights, [Symbol.asyncDispose]: () => board[Symbol.asyncDispose]() };
+  return { board, sleeps, [Symbol.asyncDispose]: () => board[Symbol.asyncDispose]() };
 }
 
 /** A server, its events, and the chip's messages. */
@@ -115,15 +115,15 @@ chipTest(
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
-    const { board, nights } = chip;
+    const { board, sleeps } = chip;
     for (let n = 1; n <= 3; n++) {
-      await nights.asleep(board, n);
-      assertEquals(nights.ms, Array(n).fill(TEN_MINUTES));
+      await sleeps.asleep(board, n);
+      assertEquals(sleeps.ms, Array(n).fill(TEN_MINUTES));
       assertMatch(board.lines.at(-1)!, /^holdfast: sleep ms=600000 waiting=0$/);
       board.setAnalogue(20 + n);
-      nights.wake();
+      sleeps.wake();
     }
-    await nights.asleep(board, 4);
+    await sleeps.asleep(board, 4);
     const lines = all.lines();
     assertEquals(lines[0], "@battery 1");
     const told = readings(lines.slice(1));
@@ -144,23 +144,23 @@ chipTest(
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
-    const { board, nights } = chip;
+    const { board, sleeps } = chip;
     board.setAnalogue(100);
-    await nights.asleep(board, 1);
+    await sleeps.asleep(board, 1);
     assertEquals(all.lines().length, 2);
     const since = Date.now();
     board.wifi = "not-found";
     for (let n = 1; n <= 10; n++) {
       board.setAnalogue(100 + n);
-      nights.wake();
-      await nights.asleep(board, 1 + n);
+      sleeps.wake();
+      await sleeps.asleep(board, 1 + n);
       assertEquals(board.lines.at(-1), `holdfast: sleep ms=600000 waiting=${n}`);
     }
     assertEquals(all.lines(), []);
     board.wifi = "up";
     board.setAnalogue(111);
-    nights.wake();
-    await nights.asleep(board, 12);
+    sleeps.wake();
+    await sleeps.asleep(board, 12);
     const lines = all.lines();
     const told = readings(lines);
     assertEquals(told.map(({ value }) => value), Array.from({ length: 11 }, (_, n) => 101 + n));
@@ -181,18 +181,18 @@ chipTest("the README's server is told of each reading with its time", async () =
   const note = channels({ temp: (value, { at }) => void told.push({ value, at }) });
   await using server = await Server.listen({ port: 0, open: true, app: note });
   await using chip = await sleeper(server.port);
-  const { board, nights } = chip;
-  await nights.asleep(board, 1);
+  const { board, sleeps } = chip;
+  await sleeps.asleep(board, 1);
   board.wifi = "not-found";
   for (const n of [1, 2]) {
     board.setAnalogue(n);
-    nights.wake();
-    await nights.asleep(board, 1 + n);
+    sleeps.wake();
+    await sleeps.asleep(board, 1 + n);
   }
   board.wifi = "up";
   board.setAnalogue(3);
-  nights.wake();
-  await nights.asleep(board, 4);
+  sleeps.wake();
+  await sleeps.asleep(board, 4);
   await until(() => told.length === 4, { what: "four readings" });
   assertEquals(told.map(({ value }) => value), [0, 1, 2, 3]);
   // By the chip's clock ten minutes lie between them, though they came at once.
@@ -209,23 +209,23 @@ chipTest(
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
-    const { board, nights } = chip;
-    await nights.asleep(board, 1);
+    const { board, sleeps } = chip;
+    await sleeps.asleep(board, 1);
     board.wifi = "not-found";
-    nights.wake();
-    await nights.asleep(board, 2);
+    sleeps.wake();
+    await sleeps.asleep(board, 2);
     assertEquals(all.lines().length, 2);
     board.wifi = "up";
     board.setAnalogue(7);
     board.reset("power-on"); // a battery that was empty for a moment
-    await nights.asleep(board, 3);
+    await sleeps.asleep(board, 3);
     const lines = all.lines();
     assertEquals(lines[0], "@battery 1");
     assertEquals(readings(lines).map(({ value }) => value), [7], "what waited is gone");
     assertEquals(all.count("booted"), 2);
     board.setAnalogue(8);
-    nights.wake();
-    await nights.asleep(board, 4);
+    sleeps.wake();
+    await sleeps.asleep(board, 4);
     assertEquals(readings(all.lines()).map(({ value }) => value), [8]);
   },
 );
@@ -235,24 +235,24 @@ chipTest(
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
-    const { board, nights } = chip;
-    await nights.asleep(board, 1);
+    const { board, sleeps } = chip;
+    await sleeps.asleep(board, 1);
     assertEquals(board.join!.known, undefined);
-    nights.wake();
-    await nights.asleep(board, 2);
+    sleeps.wake();
+    await sleeps.asleep(board, 2);
     assertEquals(board.joins, 2);
     assertEquals(board.join!.known?.channel, 6);
     assertEquals(board.join!.known?.bssid, "02005e1031a7");
     assertEquals(board.join!.known?.ip?.address, "192.168.1.31");
     board.wifiKnown = "silent"; // the access point is another one now
-    nights.wake();
-    await nights.asleep(board, 3);
+    sleeps.wake();
+    await sleeps.asleep(board, 3);
     assertEquals(board.joins, 4);
     assertEquals(board.join!.known, undefined);
     assert(board.lines.includes("holdfast: wifi down reason=no-answer"));
     board.wifiKnown = undefined;
-    nights.wake();
-    await nights.asleep(board, 4);
+    sleeps.wake();
+    await sleeps.asleep(board, 4);
     assertEquals([board.joins, board.join!.known?.channel], [5, 6]);
     assertEquals(readings(all.lines()).length, 4);
   },
@@ -263,14 +263,14 @@ chipTest(
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);
-    const { board, nights } = chip;
+    const { board, sleeps } = chip;
     board.lease = 1500; // seconds: the second wake is at 600, the third at 1200
-    await nights.asleep(board, 1);
-    nights.wake();
-    await nights.asleep(board, 2);
+    await sleeps.asleep(board, 1);
+    sleeps.wake();
+    await sleeps.asleep(board, 2);
     assertEquals(board.join!.known?.ip?.address, "192.168.1.31");
-    nights.wake();
-    await nights.asleep(board, 3);
+    sleeps.wake();
+    await sleeps.asleep(board, 3);
     assertEquals([board.join!.known?.channel, board.join!.known?.ip], [6, undefined]);
   },
 );
@@ -290,17 +290,17 @@ chipTest("what is set while the chip sleeps arrives when it wakes", async () => 
       export function onMessage(ptr: usize, length: i32): void { log(ptr, length); }
     `,
   });
-  const { board, nights } = chip;
-  await nights.asleep(board, 1);
+  const { board, sleeps } = chip;
+  await sleeps.asleep(board, 1);
   const device = await all.server.device("chip");
   await until(() => device.asleepUntil, { what: "the server to know that it sleeps" });
   const [early, late] = [device.write("for a second", { expires: 50 }), device.write("hello")];
   assertEquals(await early.catch(({ code }) => code), "EXPIRED");
   const awake = device.ready();
-  nights.wake();
+  sleeps.wake();
   await awake;
   assert(await late);
-  await nights.asleep(board, 2);
+  await sleeps.asleep(board, 2);
   assertEquals(board.lines.filter((line) => line.startsWith("app: ")), ["app: hello"]);
 });
 
@@ -316,13 +316,13 @@ chipTest("a sleep that is too long for the chip is divided into several", async 
       }
     `,
   });
-  const { board, nights } = chip;
+  const { board, sleeps } = chip;
   for (let n = 1; n <= 4; n++) {
-    await nights.asleep(board, n);
-    nights.wake();
+    await sleeps.asleep(board, n);
+    sleeps.wake();
   }
-  await nights.asleep(board, 5);
-  assertEquals(nights.ms.slice(0, 3), [9_000_000, 9_000_000, 2_000_000]);
+  await sleeps.asleep(board, 5);
+  assertEquals(sleeps.ms.slice(0, 3), [9_000_000, 9_000_000, 2_000_000]);
   assertEquals(board.joins, 2, "between them it does not look for its WiFi");
   assertEquals(all.lines(), ["@new 1", "@awake 1"]);
   const [first] = all.events.filter((event) => event.event === "asleep");
@@ -335,24 +335,24 @@ chipTest(
   async () => {
     const speed = 20; // a trial takes 30 s on the chip's clock
     await using all = await listen();
-    const nights = new Nights();
+    const sleeps = new Sleeps();
     await using board = await plugIn({
       port: all.port,
       id: "chip",
       application: application("main"),
-      sleep: nights.sleep,
+      sleep: sleeps.sleep,
       speed,
       settings: { timeout: 2000 * speed },
     });
     const device = await all.server.device("chip");
     await device.deploy(application("battery").wasm, { name: "battery", version: 2 });
-    await nights.asleep(board, 1);
+    await sleeps.asleep(board, 1);
     const lines = all.lines();
     assertEquals(lines.filter((line) => line === "@battery 1").length, 1, "it has started once");
     assertEquals(board.boots, 2);
     assertMatch(device.metadata, /reset=software .*app=battery\/2\//);
-    nights.wake();
-    await nights.asleep(board, 2);
+    sleeps.wake();
+    await sleeps.asleep(board, 2);
     assertEquals(readings(all.lines()).length, 1);
     assertMatch(device.metadata, /reset=wake .*app=battery\/2\//);
     // A deploy that waits for a sleeping chip keeps it awake after it wakes, as long as pieces arrive: half a second at
@@ -363,7 +363,7 @@ chipTest(
     deployed.then(() => isKept = true);
     await until(() => {
       board.check();
-      if (board.asleep) nights.wake();
+      if (board.asleep) sleeps.wake();
       return isKept;
     }, {
       timeout: 120_000,
@@ -383,18 +383,18 @@ toolTest(
       await using all = await listen();
       const watch = await Watch.prepare(gcc, folder, await firmware());
       await using chip = await sleeper(all.port, { arguments: watch.arguments });
-      const { board, nights } = chip;
+      const { board, sleeps } = chip;
       const look = () => {
         const { stores, illegal, where } = watch.counters; // of this run of the chip
         assert(stores > 100, `only ${stores} stores to memory for words were seen`);
         assertEquals(illegal, 0, `${illegal} accesses that the chip cannot do, the last ${where}`);
       };
-      await nights.asleep(board, 1);
+      await sleeps.asleep(board, 1);
       look();
       for (const wifi of ["not-found", "up"] as const) {
         board.wifi = wifi;
-        nights.wake();
-        await nights.asleep(board, nights.ms.length + 1);
+        sleeps.wake();
+        await sleeps.asleep(board, sleeps.ms.length + 1);
         look();
       }
       assertEquals(readings(all.lines()).length, 3);

@@ -94,7 +94,7 @@ class ClockWorld {
     this.check(this.record.positions.processed, reading);
     if (!this.random.once(4)) return void this.record.process();
     this.letters.set(this.record.positions.processed, reading);
-    this.record.bury("why", this.now);
+    this.record.addDeadLetter("why", this.now);
   }
 
   revive(): void {
@@ -102,7 +102,10 @@ class ClockWorld {
     if (!first) return;
     const [number, reading] = first;
     this.letters.delete(number);
-    this.record.exhume(this.record.state.deadLetters!.find((it) => it.number === number)!, true);
+    this.record.removeDeadLetter(
+      this.record.state.deadLetters!.find((it) => it.number === number)!,
+      true,
+    );
     renumbered(this.record, number);
     this.inbox.push(reading);
   }

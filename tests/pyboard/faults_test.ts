@@ -2,19 +2,19 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../support/random.ts";
 import { I2c, Kept } from "../../bridge/host/mod.ts";
-import { assertSound, configuration, configured, GaveUp, Steppable } from "./desk.ts";
+import { assertSound, configuration, configured, GaveUp, Steppable } from "./rig.ts";
 
 const RESET = /^initiator link reset: /;
 
 /** The number of waits in an exchange with bytes both ways. */
 function waits(): number {
-  const { desk, initiator } = configured();
-  desk.pass(3000); // a keepalive is due
+  const { rig, initiator } = configured();
+  rig.pass(3000); // a keepalive is due
   const steps = initiator.exchange("3text\n");
   let count = 0;
   for (let step = steps.next(); !step.done; count++) {
     const { until, ms } = step.value;
-    desk.pass(ms, until);
+    rig.pass(ms, until);
     step = steps.next(until());
     if (step.done) assertEquals(step.value.text, "k\n");
   }
@@ -27,16 +27,16 @@ Deno.test("if an initiator vanishes in any phase, the responder gives up on it a
   for (let phase = 0; phase < all; phase++) {
     for (const level of [undefined, 0, 1]) {
       const why = `phase ${phase}, syn then ${level}`;
-      const { desk, initiator } = configured();
-      desk.pass(3000);
-      desk.run(initiator.exchange("3text\n"), phase);
-      desk.slave = undefined;
-      desk.syn = level ?? desk.syn;
-      desk.pass(5000);
-      const said = desk.said().filter((line) => !/^(no server|initiator link up)$/.test(line));
+      const { rig, initiator } = configured();
+      rig.pass(3000);
+      rig.run(initiator.exchange("3text\n"), phase);
+      rig.slave = undefined;
+      rig.syn = level ?? rig.syn;
+      rig.pass(5000);
+      const said = rig.said().filter((line) => !/^(no server|initiator link up)$/.test(line));
       assert(said.length <= 2 && said.every((line) => RESET.test(line)), `${why}: ${said}`);
-      if (desk.syn) assertEquals(said.length, 1, why);
-      assertSound(desk, why);
+      if (rig.syn) assertEquals(said.length, 1, why);
+      assertSound(rig, why);
     }
   }
 });
@@ -45,30 +45,30 @@ Deno.test("a glitch of SYN in any phase costs at most one exchange", () => {
   const all = waits();
   for (let phase = 0; phase < all; phase++) {
     for (const ms of [2, 40, 1500]) {
-      const { desk, initiator } = configured();
-      desk.pass(3000);
+      const { rig, initiator } = configured();
+      rig.pass(3000);
       const steps = initiator.exchange("3text\n");
       let at = 0;
       const glitched = (function* () {
         let step = steps.next();
         while (!step.done) {
           if (at++ === phase) {
-            desk.syn ^= 1;
+            rig.syn ^= 1;
             yield { until: () => false, ms };
-            desk.syn ^= 1;
+            rig.syn ^= 1;
           }
           step = steps.next(yield step.value);
         }
       })();
       try {
-        desk.run(glitched);
+        rig.run(glitched);
       } catch (error) {
         if (!(error instanceof GaveUp)) throw error;
       }
-      desk.syn = 0;
-      desk.pass(2500);
-      desk.said();
-      assertSound(desk, `phase ${phase}, ${ms} ms`);
+      rig.syn = 0;
+      rig.pass(2500);
+      rig.said();
+      assertSound(rig, `phase ${phase}, ${ms} ms`);
     }
   }
 });
@@ -78,16 +78,16 @@ Deno.test("an I2C line that is held low in any transfer resets the link, and the
   const seen = new Set<string>();
   for (const fault of [I2c.stuck, I2c.bad, 0, 1]) {
     for (let phase = 0; phase < all; phase++) {
-      const { desk, initiator } = configured();
-      desk.pass(3000);
+      const { rig, initiator } = configured();
+      rig.pass(3000);
       const steps = initiator.exchange("3text\n");
-      desk.run(steps, phase);
-      desk.fault = fault;
-      desk.pass(1500);
-      desk.syn = 0;
-      desk.pass(10);
-      for (const line of desk.said()) seen.add(line);
-      assertSound(desk, `fault ${fault}, phase ${phase}`);
+      rig.run(steps, phase);
+      rig.fault = fault;
+      rig.pass(1500);
+      rig.syn = 0;
+      rig.pass(10);
+      for (const line of rig.said()) seen.add(line);
+      assertSound(rig, `fault ${fault}, phase ${phase}`);
     }
   }
   assert(seen.has("initiator link reset: I2C line held low"));
@@ -98,30 +98,30 @@ Deno.test("the time of a transfer counts neither for a deadline nor for how long
   for (
     const [ms, reaction] of [[0, 0], [5, 0], [150, 0], [0, 10], [150, 10], [1500, 10]] as const
   ) {
-    const { desk, initiator } = configured();
-    desk.transfer = ms;
-    if (reaction === 0) desk.quick = 0;
+    const { rig, initiator } = configured();
+    rig.transfer = ms;
+    if (reaction === 0) rig.quick = 0;
     initiator.reaction = reaction;
     for (let n = 0; n < 3; n++) {
-      desk.lows.length = 0;
-      assert(desk.run(initiator.exchange(`3line ${n}\n`))?.gone, `${ms} ms: ${desk.said()}`);
+      rig.lows.length = 0;
+      assert(rig.run(initiator.exchange(`3line ${n}\n`))?.gone, `${ms} ms: ${rig.said()}`);
       // Before its answer ACK is low for a while: a Pyboard that is interrupted would miss a short pulse.
-      const [, , low = 0] = desk.lows;
+      const [, , low = 0] = rig.lows;
       assert(low >= 1, `${ms} ms: low for ${low} ms`);
     }
-    assertEquals(desk.said(), [], `${ms} ms`);
+    assertEquals(rig.said(), [], `${ms} ms`);
   }
 });
 
 Deno.test("however long reads of SYN take, ACK is low long enough to be seen", () => {
   for (const quick of [1, 10, 30, 63]) {
-    const { desk, initiator } = configured();
-    desk.look = 0.1;
-    desk.quick = quick;
+    const { rig, initiator } = configured();
+    rig.look = 0.1;
+    rig.quick = quick;
     for (let n = 0; n < 3; n++) {
-      desk.lows.length = 0;
-      assert(desk.run(initiator.exchange(`3line ${n}\n`))?.gone, `${quick}: ${desk.said()}`);
-      const [, , low = 0] = desk.lows;
+      rig.lows.length = 0;
+      assert(rig.run(initiator.exchange(`3line ${n}\n`))?.gone, `${quick}: ${rig.said()}`);
+      const [, , low = 0] = rig.lows;
       assert(low >= 1, `${quick} looks: low for ${low} ms`);
     }
   }
@@ -129,45 +129,45 @@ Deno.test("however long reads of SYN take, ACK is low long enough to be seen", (
 
 Deno.test("if SYN is stuck at either level, the board does not hang, nor flood the console", () => {
   for (const level of [0, 1]) {
-    const { desk } = configured();
-    desk.syn = level;
-    desk.pass(600_000);
+    const { rig } = configured();
+    rig.syn = level;
+    rig.pass(600_000);
     const said = level ? ["initiator link reset: no answer from the initiator"] : [];
-    assertEquals(desk.said(), [...said, "no server"]);
-    assertSound(desk, `stuck at ${level}`);
+    assertEquals(rig.said(), [...said, "no server"]);
+    assertSound(rig, `stuck at ${level}`);
   }
 });
 
 Deno.test("a size above the buffer's is refused before a byte is read", () => {
   for (const size of [201, 255, 256, 0x1234, 0x7fff]) {
-    const { desk, initiator } = configured();
-    assertThrows(() => desk.run(initiator.exchange("3text\n", size)), GaveUp);
-    assertEquals(desk.said()[0], "initiator link reset: more bytes than fit");
-    assertSound(desk, `size ${size}`);
+    const { rig, initiator } = configured();
+    assertThrows(() => rig.run(initiator.exchange("3text\n", size)), GaveUp);
+    assertEquals(rig.said()[0], "initiator link reset: more bytes than fit");
+    assertSound(rig, `size ${size}`);
   }
-  const { desk, initiator } = configured();
-  assert(desk.run(initiator.exchange(`3${"x".repeat(198)}\n`))!.gone); // 200 just fit
-  assertEquals(desk.said(), []);
+  const { rig, initiator } = configured();
+  assert(rig.run(initiator.exchange(`3${"x".repeat(198)}\n`))!.gone); // 200 just fit
+  assertEquals(rig.said(), []);
 });
 
 Deno.test("the board survives noise on all wires for minutes", () => {
   const random = new Random(11);
-  const { desk } = configured();
+  const { rig } = configured();
   for (let i = 0; i < 30_000; i++) {
-    if (random.int(0, 3) === 0) desk.syn ^= 1;
+    if (random.int(0, 3) === 0) rig.syn ^= 1;
     const bytes = Array.from({ length: random.int(1, 200) }, () => random.int(0, 255));
     if (random.int(0, 1)) bytes.fill(0, 1, 2);
-    desk.slave = [undefined, { send: bytes }, { receive: random.int(1, 200) }][random.int(0, 2)];
-    desk.fault = random.int(0, 9) ? undefined : random.int(-3, 3);
-    desk.pass(random.int(0, 4) ? 2 : 50);
+    rig.slave = [undefined, { send: bytes }, { receive: random.int(1, 200) }][random.int(0, 2)];
+    rig.fault = random.int(0, 9) ? undefined : random.int(-3, 3);
+    rig.pass(random.int(0, 4) ? 2 : 50);
   }
-  desk.syn = 0;
-  desk.fault = undefined;
-  desk.pass(3000);
-  desk.said();
+  rig.syn = 0;
+  rig.fault = undefined;
+  rig.pass(3000);
+  rig.said();
   const fresh = configured(new Kept());
-  assertSound(fresh.desk, "fresh");
-  const initiator = new Steppable(desk);
-  desk.run(initiator.synchronise());
-  assert(desk.run(initiator.exchange(configuration()))!.gone || !initiator.mayWrite);
+  assertSound(fresh.rig, "fresh");
+  const initiator = new Steppable(rig);
+  rig.run(initiator.synchronise());
+  assert(rig.run(initiator.exchange(configuration()))!.gone || !initiator.mayWrite);
 });

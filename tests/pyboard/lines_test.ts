@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Random } from "../support/random.ts";
 import { Kept } from "../../bridge/host/mod.ts";
-import { assertSound, configuration, configured, Desk, GaveUp, Steppable } from "./desk.ts";
+import { assertSound, configuration, configured, GaveUp, Rig, Steppable } from "./rig.ts";
 
 Deno.test("a malformed configuration is refused, and the next one accepted", () => {
   const good: unknown[] = ["1", 8123, "10.0.0.1", 1500, 10, "net", "password", "cfg"];
@@ -33,40 +33,40 @@ Deno.test("a malformed configuration is refused, and the next one accepted", () 
     changed(7, "CFG"),
   ];
   for (const line of bad) {
-    const desk = new Desk();
-    const initiator = new Steppable(desk);
-    desk.run(initiator.synchronise());
-    desk.said();
+    const rig = new Rig();
+    const initiator = new Steppable(rig);
+    rig.run(initiator.synchronise());
+    rig.said();
     const size = new TextEncoder().encode(line).length + 1;
     if (size > 200) throw new Error(`too long for this test: ${line}`);
-    assertThrows(() => desk.run(initiator.exchange(`${line}\n`)), GaveUp, "no answer", line);
-    const said = desk.said();
+    assertThrows(() => rig.run(initiator.exchange(`${line}\n`)), GaveUp, "no answer", line);
+    const said = rig.said();
     assert(
       /^initiator link reset: configuration (not understood|refused)$/.test(said[0]!),
       `${line}: ${said}`,
     );
-    assertEquals(desk.fields, undefined, line);
-    assertSound(desk, line);
+    assertEquals(rig.fields, undefined, line);
+    assertSound(rig, line);
   }
 });
 
 Deno.test("lines before the configuration wait for it, but not for long", () => {
-  const desk = new Desk();
-  const initiator = new Steppable(desk);
-  desk.run(initiator.synchronise());
-  desk.said();
-  assert(desk.run(initiator.exchange("3early\n"))!.gone);
+  const rig = new Rig();
+  const initiator = new Steppable(rig);
+  rig.run(initiator.synchronise());
+  rig.said();
+  assert(rig.run(initiator.exchange("3early\n"))!.gone);
   assertThrows(() => {
-    for (let i = 0; i < 30; i++) desk.run(initiator.exchange());
+    for (let i = 0; i < 30; i++) rig.run(initiator.exchange());
   }, GaveUp);
-  assertEquals(desk.said()[0], "initiator link reset: no configuration");
-  const again = configured(desk.kept).desk;
+  assertEquals(rig.said()[0], "initiator link reset: no configuration");
+  const again = configured(rig.kept).rig;
   again.pass(10);
   assertEquals(again.messages, 1);
 });
 
 Deno.test("the board gets the fields that the configuration contains", () => {
-  const cases: [string, Desk["fields"]][] = [
+  const cases: [string, Rig["fields"]][] = [
     [configuration(), { id: "1", port: 8123, host: "10.0.0.1", timeout: 1500, line: 198 }],
     [configuration(1), {
       id: "1",
@@ -102,7 +102,7 @@ Deno.test("the board gets the fields that the configuration contains", () => {
       },
     ],
   ];
-  for (const [line, fields] of cases) assertEquals(configured(undefined, line).desk.fields, fields);
+  for (const [line, fields] of cases) assertEquals(configured(undefined, line).rig.fields, fields);
 });
 
 Deno.test("malformed lines reset the link, lines that cannot be sent are dropped, and both are logged", () => {
@@ -116,12 +116,12 @@ Deno.test("malformed lines reset the link, lines that cannot be sent are dropped
     ["3good\nbad\n", "unknown line"],
   ];
   for (const [line, why] of refused) {
-    const { desk, initiator } = configured();
-    assertThrows(() => desk.run(initiator.exchange(line)), GaveUp);
-    assertEquals(desk.said()[0], `initiator link reset: ${why}`);
-    desk.pass(10);
-    assertEquals(desk.messages, 0, `${line}`);
-    assertSound(desk, `${line}`);
+    const { rig, initiator } = configured();
+    assertThrows(() => rig.run(initiator.exchange(line)), GaveUp);
+    assertEquals(rig.said()[0], `initiator link reset: ${why}`);
+    rig.pass(10);
+    assertEquals(rig.messages, 0, `${line}`);
+    assertSound(rig, `${line}`);
   }
   const dropped: (string | Uint8Array)[] = [
     "3\n",
@@ -136,40 +136,40 @@ Deno.test("malformed lines reset the link, lines that cannot be sent are dropped
     bytes(0x33, 0xc3, 0x28, 10),
   ];
   for (const line of dropped) {
-    const { desk, initiator } = configured();
-    assert(desk.run(initiator.exchange(line))!.gone);
-    assertEquals(desk.said().length, 1, `${line}`);
-    assertEquals(desk.messages, 0);
+    const { rig, initiator } = configured();
+    assert(rig.run(initiator.exchange(line))!.gone);
+    assertEquals(rig.said().length, 1, `${line}`);
+    assertEquals(rig.messages, 0);
   }
-  const { desk, initiator } = configured();
-  desk.run(initiator.exchange("3äö€😀\n3two\n0three\n"));
-  desk.pass(10);
-  assertEquals([desk.messages, desk.said()], [3, []]);
+  const { rig, initiator } = configured();
+  rig.run(initiator.exchange("3äö€😀\n3two\n0three\n"));
+  rig.pass(10);
+  assertEquals([rig.messages, rig.said()], [3, []]);
 });
 
 Deno.test("an initiator is held back while there is no room, and none of its lines is lost", () => {
-  const { desk, initiator } = configured();
+  const { rig, initiator } = configured();
   let sent = 0;
   for (let i = 0; i < 60; i++) {
-    if (desk.run(initiator.exchange(`3message ${i} ${"x".repeat(i)}\n`))!.gone) sent++;
+    if (rig.run(initiator.exchange(`3message ${i} ${"x".repeat(i)}\n`))!.gone) sent++;
   }
   assert(!initiator.mayWrite && sent >= 3 && sent < 10, `${sent}`);
-  assertEquals(desk.messages, sent);
-  const again = configured(desk.kept); // after a reset
-  again.desk.pass(100);
-  assertEquals(again.desk.messages, sent);
-  assertEquals(again.desk.said(), []);
+  assertEquals(rig.messages, sent);
+  const again = configured(rig.kept); // after a reset
+  again.rig.pass(100);
+  assertEquals(again.rig.messages, sent);
+  assertEquals(again.rig.said(), []);
 });
 
 Deno.test("after a reset one more line of up to 100 bytes fits before the configuration, however many wait", () => {
   const line = (length: number) => `3${"x".repeat(length - 2)}\n`;
   for (const [length, fits] of [[3, true], [60, true], [100, true], [101, false]] as const) {
-    const { desk, initiator } = configured();
+    const { rig, initiator } = configured();
     // Fills the memory: the initiator is held back once the next line might not fit.
-    for (let i = 0; i < 8; i++) assert(desk.run(initiator.exchange(line(11)))!.gone);
-    assert(desk.run(initiator.exchange(line(100)))!.gone);
+    for (let i = 0; i < 8; i++) assert(rig.run(initiator.exchange(line(11)))!.gone);
+    assert(rig.run(initiator.exchange(line(100)))!.gone);
     assert(!initiator.mayWrite);
-    const again = new Desk(desk.kept);
+    const again = new Rig(rig.kept);
     const next = new Steppable(again);
     again.run(next.synchronise());
     again.said();
@@ -191,12 +191,12 @@ Deno.test("after a reset at any moment the lines before it remain, and perhaps o
   const line = (n: number) => `3line ${n}\n`;
   for (const done of [0, 0.3, 0.6, 1]) {
     for (let call = 0;; call++) {
-      const { desk, initiator } = configured();
-      desk.resetAt = { call: desk.keeps + call, done };
+      const { rig, initiator } = configured();
+      rig.resetAt = { call: rig.keeps + call, done };
       let sent = 0;
-      while (sent < 3 && desk.run(initiator.exchange(line(sent)))) sent++;
+      while (sent < 3 && rig.run(initiator.exchange(line(sent)))) sent++;
       if (sent === 3) break;
-      const again = configured(desk.kept).desk;
+      const again = configured(rig.kept).rig;
       again.pass(10);
       assert(
         again.messages === sent || again.messages === sent + 1,
@@ -208,29 +208,29 @@ Deno.test("after a reset at any moment the lines before it remain, and perhaps o
 
 Deno.test("the lines from before a reset are in the core before it connects, because a server may have them", () => {
   const kept = new Kept();
-  const { desk, initiator } = configured(kept);
-  for (const line of ["3one\n", "3two\n"]) desk.run(initiator.exchange(line));
-  assertEquals([desk.messages, desk.atBoot], [2, 0]);
-  assertEquals(configured(kept).desk.atBoot, 2);
+  const { rig, initiator } = configured(kept);
+  for (const line of ["3one\n", "3two\n"]) rig.run(initiator.exchange(line));
+  assertEquals([rig.messages, rig.atBoot], [2, 0]);
+  assertEquals(configured(kept).rig.atBoot, 2);
 });
 
 Deno.test("a message whose handover a reset interrupts is repeated only if its end was not seen, and then unchanged", () => {
   for (const [letter, config] of [["n", configuration()], ["m", configuration(0, 42)]] as const) {
     let twice = 0;
     for (let wait = 0;; wait++) {
-      const { desk, initiator } = configured(undefined, config);
-      assertEquals(desk.offer("text"), false);
-      const end = desk.run(initiator.exchange(), wait);
-      const got = new TextDecoder().decode(new Uint8Array(desk.received));
+      const { rig, initiator } = configured(undefined, config);
+      assertEquals(rig.offer("text"), false);
+      const end = rig.run(initiator.exchange(), wait);
+      const got = new TextDecoder().decode(new Uint8Array(rig.received));
       // The initiator has the line once it lowers SYN.
-      const has = got.startsWith(letter) && desk.syn === 0;
-      const again = configured(desk.kept, config);
-      const seen = again.desk.offer("text");
+      const has = got.startsWith(letter) && rig.syn === 0;
+      const again = configured(rig.kept, config);
+      const seen = again.rig.offer("text");
       assert(has || !seen, `lost in ${wait}`);
       if (!seen) {
-        const { text } = again.desk.run(again.initiator.exchange())!;
+        const { text } = again.rig.run(again.initiator.exchange())!;
         assertEquals(text, letter === "n" ? "ntext\n" : "m0701text\n");
-        assertEquals(again.desk.offer("text"), true);
+        assertEquals(again.rig.offer("text"), true);
       }
       if (has && !seen) twice++;
       if (!end) continue;
@@ -248,48 +248,48 @@ Deno.test("memory with arbitrary content counts as empty", () => {
     kept.bytes.forEach((_, at) => kept.bytes[at] = random.int(0, 255));
     if (round % 2) { // a header that is almost valid
       const sound = configured();
-      sound.desk.run(sound.initiator.exchange("3text\n"));
-      kept.bytes.set(sound.desk.kept.bytes);
+      sound.rig.run(sound.initiator.exchange("3text\n"));
+      kept.bytes.set(sound.rig.kept.bytes);
       for (const at of [0, 48]) kept.bytes[at + random.int(0, 47)]! ^= 1 << random.int(0, 7);
     }
-    const { desk } = configured(kept);
-    desk.pass(10);
-    assertEquals([desk.messages, desk.said()], [0, []]);
+    const { rig } = configured(kept);
+    rig.pass(10);
+    assertEquals([rig.messages, rig.said()], [0, []]);
   }
 });
 
 Deno.test("lines for another server are dropped, and the log says so", () => {
-  const { desk, initiator } = configured();
-  desk.run(initiator.exchange("3for the first\n"));
+  const { rig, initiator } = configured();
+  rig.run(initiator.exchange("3for the first\n"));
   const other = configuration().replace("10.0.0.1", "10.0.0.2");
-  desk.run(initiator.exchange(other));
-  desk.pass(10);
-  assertEquals(desk.messages, 0);
-  assertEquals(desk.said(), ["lines for another server or id, dropped", "initiator configured"]);
+  rig.run(initiator.exchange(other));
+  rig.pass(10);
+  assertEquals(rig.messages, 0);
+  assertEquals(rig.said(), ["lines for another server or id, dropped", "initiator configured"]);
 });
 
 Deno.test("a numbered line that an initiator sends twice counts once, even after a reset", () => {
   const config = configuration(0, 42);
-  const { desk, initiator } = configured(undefined, config);
-  desk.run(initiator.exchange("7aone\n"));
-  desk.run(initiator.exchange("7aone\n"));
-  const again = configured(desk.kept, config);
-  again.desk.run(again.initiator.exchange("7aone\n"));
-  again.desk.run(again.initiator.exchange("7btwo\n"));
-  again.desk.pass(10);
-  assertEquals(again.desk.messages, 2);
-  const another = configured(again.desk.kept, configuration(0, 43)); // a new program, with new numbers
-  another.desk.run(another.initiator.exchange("7btwo\n"));
-  another.desk.pass(10);
-  assertEquals(another.desk.messages, 3);
+  const { rig, initiator } = configured(undefined, config);
+  rig.run(initiator.exchange("7aone\n"));
+  rig.run(initiator.exchange("7aone\n"));
+  const again = configured(rig.kept, config);
+  again.rig.run(again.initiator.exchange("7aone\n"));
+  again.rig.run(again.initiator.exchange("7btwo\n"));
+  again.rig.pass(10);
+  assertEquals(again.rig.messages, 2);
+  const another = configured(again.rig.kept, configuration(0, 43)); // a new program, with new numbers
+  another.rig.run(another.initiator.exchange("7btwo\n"));
+  another.rig.pass(10);
+  assertEquals(another.rig.messages, 3);
 });
 
 Deno.test("the initiator is told once that there is no WiFi, or no server", () => {
   for (const [wifi, letter] of [[1, "b"], [2, "s"]] as const) {
-    const { desk, initiator } = configured();
-    desk.wifi = wifi;
+    const { rig, initiator } = configured();
+    rig.wifi = wifi;
     let told = "";
-    for (let i = 0; i < 500; i++) told += desk.run(initiator.exchange())!.text;
+    for (let i = 0; i < 500; i++) told += rig.run(initiator.exchange())!.text;
     assertEquals(told.replaceAll("k\n", ""), `${letter}\n`);
     assert(told.split("k").length > 20);
   }

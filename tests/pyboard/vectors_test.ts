@@ -10,7 +10,7 @@
  * Timing decides in which exchange an answer comes: so the answers are compared as lines.
  */
 import { assert, assertEquals } from "@std/assert";
-import { Desk } from "./desk.ts";
+import { Rig } from "./rig.ts";
 
 interface Vector {
   name: string;
@@ -38,31 +38,31 @@ function events({ steps }: Vector): { ms: number; what: "send" | "size" | "bytes
 }
 
 /** Acts as the initiator. Returns the answers in the order of arrival. */
-function replay(desk: Desk, vector: Vector): string {
+function replay(rig: Rig, vector: Vector): string {
   let came = "";
   const pass = (until: () => boolean, what: string) => {
-    desk.pass(MOST, until);
-    assert(until(), `${what} at ${desk.now} ms: ${desk.lines}`);
+    rig.pass(MOST, until);
+    assert(until(), `${what} at ${rig.now} ms: ${rig.lines}`);
   };
   const receive = (length: number) => {
-    pass(() => desk.ack === 1, "a request to send");
-    desk.syn = 1;
-    desk.slave = { receive: length };
-    pass(() => desk.slave === undefined, "bytes");
-    pass(() => desk.ack === 0, "the end of them");
-    desk.syn = 0;
-    return desk.received;
+    pass(() => rig.ack === 1, "a request to send");
+    rig.syn = 1;
+    rig.slave = { receive: length };
+    pass(() => rig.slave === undefined, "bytes");
+    pass(() => rig.ack === 0, "the end of them");
+    rig.syn = 0;
+    return rig.received;
   };
-  desk.syn = 0;
+  rig.syn = 0;
   for (const { ms, what, hex } of events(vector)) {
     if (what === "send") {
-      if (desk.now < ms) desk.pass(ms - desk.now);
-      desk.syn = 1;
-      desk.slave = { send: [...fromHex(hex)] };
-      pass(() => desk.slave === undefined, `${hex} to be read`);
-      pass(() => desk.ack === 1, "an acknowledgement");
-      desk.syn = 0;
-      pass(() => desk.ack === 0, "its end");
+      if (rig.now < ms) rig.pass(ms - rig.now);
+      rig.syn = 1;
+      rig.slave = { send: [...fromHex(hex)] };
+      pass(() => rig.slave === undefined, `${hex} to be read`);
+      pass(() => rig.ack === 1, "an acknowledgement");
+      rig.syn = 0;
+      pass(() => rig.ack === 0, "its end");
     } else if (what === "size") {
       const [low = 0, high = 0] = receive(2);
       const length = low + (high & 127) * 256;
@@ -75,8 +75,8 @@ function replay(desk: Desk, vector: Vector): string {
 for (const { name: file } of Deno.readDirSync(FOLDER)) {
   const vector: Vector = JSON.parse(Deno.readTextFileSync(new URL(file, FOLDER)));
   Deno.test(`replay: ${vector.name}`, () => {
-    const desk = new Desk();
-    const came = replay(desk, vector);
+    const rig = new Rig();
+    const came = replay(rig, vector);
     const of = (wanted: string) =>
       events(vector).filter(({ what }) => what === wanted).map(({ hex }) => hex);
     const told = (text: string) => text.split("\n").filter((line) => !/^[kr]/.test(line));
@@ -84,7 +84,7 @@ for (const { name: file } of Deno.readDirSync(FOLDER)) {
     assert(came.includes("k\n") && came.includes("r["), came);
     // The first line sent was the configuration.
     const lines = of("send").filter((hex) => hex.length > 4);
-    assertEquals(desk.messages, lines.length - 1);
-    assertEquals(desk.lines.filter((line) => line.includes("reset")), []);
+    assertEquals(rig.messages, lines.length - 1);
+    assertEquals(rig.lines.filter((line) => line.includes("reset")), []);
   });
 }

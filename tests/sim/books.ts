@@ -33,7 +33,7 @@ export class Books {
   /** Messages that an application was processing when it failed: they must come again. */
   #owed = new Set<string>();
   /** Dead letters of the commit under way. */
-  #buried = new Set<string>();
+  #deadLetters = new Set<string>();
   /** How often the server's store was lost. */
   stores = 0;
   #boot = 0;
@@ -230,7 +230,7 @@ export class Books {
     const message = this.fromDevice.find(text);
     if (!message) throw new Violation(`${this.id}: ${JSON.stringify(text)} was never written`);
     if (!message.safe) throw this.#violation("", message, "was offered before it was safe");
-    const end = message.isBuried ? "was given up" : message.dropped && "was dropped";
+    const end = message.isDeadLetter ? "was given up" : message.dropped && "was dropped";
     if (end && !mayBePast) throw this.#violation("", message, `${end}, and is offered again`);
     this.#attempted(text);
   }
@@ -273,7 +273,7 @@ export class Books {
   }
 
   /** The store has a message as a dead letter. No application will get it, or get it again. */
-  buried(text: string): void {
+  deadLetterAdded(text: string): void {
     const message = this.fromDevice.find(text);
     if (!message) return;
     const attempts = this.#attempts.get(text) ?? 0;
@@ -282,18 +282,18 @@ export class Books {
     }
     message.repeats = 0;
     message.excused = true;
-    message.isBuried = true;
-    this.#buried.add(text);
+    message.isDeadLetter = true;
+    this.#deadLetters.add(text);
   }
 
   /** A message is processed, according to the store. */
   processed(text: string): void {
-    if (this.#owed.has(text) && !this.#buried.has(text) && this.dropped.orders.size === 0) {
+    if (this.#owed.has(text) && !this.#deadLetters.has(text) && this.dropped.orders.size === 0) {
       throw new Violation(
         `${this.id}: the application has failed with ${text}, and it is done with`,
       );
     }
-    const isKnown = this.#effects.delete(text) || this.#buried.delete(text);
+    const isKnown = this.#effects.delete(text) || this.#deadLetters.delete(text);
     const isNext = this.#handedOut[0]?.text === text;
     // Consumed, or given up, although an earlier run of the application had received it.
     if (!isNext && (isKnown || this.dropped.leaves(this.fromDevice.find(text)!))) return;
@@ -419,7 +419,7 @@ export class Books {
     for (const message of [...fromDevice.messages, ...log.messages]) {
       const held = inbox.has(message.text);
       message.copied ||= held;
-      if (held) message.isBuried = false;
+      if (held) message.isDeadLetter = false;
       const comesAgain = message.kept
         ? message.held
         : message.epoch === this.#boot && !message.told;

@@ -67,14 +67,14 @@ export class ChannelBooks implements Owner {
   }
 
   /** Somebody at a broker sends something to the device. @returns its deadline */
-  errand(id: string, line: string): number {
+  downlink(id: string, line: string): number {
     if (!this.mqtt) throw new Violation(`${id}: who has written ${JSON.stringify(line)}?`);
-    return this.mqtt.errands.written(id, line);
+    return this.mqtt.downlinks.written(id, line);
   }
 
-  errandPosted(id: string, line: string): void {
+  downlinkPosted(id: string, line: string): void {
     if (!this.mqtt) throw new Violation(`${id}: who has posted ${JSON.stringify(line)}?`);
-    this.mqtt.errands.posted(id, line);
+    this.mqtt.downlinks.posted(id, line);
   }
 
   /** The device is forgotten in the current commit, together with the answer that waited for it. */

@@ -10,7 +10,7 @@ import {
   valueOf,
 } from "../../server/protocol/channel_lines.ts";
 import { ASKED, READING, RULES, takes, valueFrom, verdictOf } from "./channel_plan.ts";
-import { DEED, OWN } from "./mqtt_plan.ts";
+import { DOOR, OWN } from "./mqtt_plan.ts";
 import { ownMessage, ownStart } from "./mqtt_device.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";
@@ -137,7 +137,7 @@ export class ChannelDevice {
       case "ask":
         return this.#answer(marked);
       case "event":
-        if (marked.name === DEED || marked.name === OWN) return;
+        if (marked.name === DOOR || marked.name === OWN) return;
         break;
       case "answer":
       case "fault":

@@ -1,6 +1,6 @@
 /** An application of channels on the server: its work with one device, in one run of the server. */
 import { channels } from "../../server/channels/app.ts";
-import type { Told } from "../../server/channels/channel.ts";
+import type { HandlerContext } from "../../server/channels/channel.ts";
 import { FaultError } from "../../server/protocol/fault.ts";
 import type { Thing } from "../../server/channels/thing.ts";
 import type { Device } from "../../server/device.ts";
@@ -54,9 +54,9 @@ export class ChannelTalk {
   async hold(): Promise<void> {
     const thing = await this.server.thing(this.device.id);
     if (this.#isCurrent) this.#books.thing = thing;
-    const report = (value: unknown, told: Told) => {
-      this.#checkTime(told);
-      return this.#handle(value, told.tx);
+    const report = (value: unknown, context: HandlerContext) => {
+      this.#checkTime(context);
+      return this.#handle(value, context.tx);
     };
     const app = channels({
       ...Object.fromEntries(NAMES.map((name) => [name, { report, local: RULES[name]! }])),
@@ -175,9 +175,9 @@ export class ChannelTalk {
   }
 
   /** Checks that a reading has the time at which it was taken. */
-  #checkTime(told: Told): void {
+  #checkTime(context: HandlerContext): void {
     const device = this.world.devices.find(({ id }) => id === this.device.id)!;
-    this.#books.readings.told(this.#offered, told, this.platform.date(), device);
+    this.#books.readings.told(this.#offered, context, this.platform.date(), device);
   }
 
   /** Handles a report or an event. */

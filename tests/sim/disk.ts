@@ -29,7 +29,7 @@ export interface DiskWatcher {
   received(id: string, text: string): void;
   processed(id: string, text: string): void;
   /** A message is a dead letter. Called before everything else of its commit. */
-  buried(id: string, text: string): void;
+  deadLetterAdded(id: string, text: string): void;
   written(id: string, text: string): void;
   withdrawn(id: string, text: string): void;
   settled(id: string, text: string): void;
@@ -258,10 +258,10 @@ function writeRow(rows: Rows, id: string, row: Row, watcher: DiskWatcher): void 
     case "heard":
       rows.heard[row[1]] = row[2];
       return;
-    case "buried":
+    case "deadLetterAdded":
       rows.letters.push(row[1]);
       return;
-    case "exhumed":
+    case "deadLetterRemoved":
       rows.letters = rows.letters.filter(({ number }) => number !== row[1]);
       return;
     case "memo": {

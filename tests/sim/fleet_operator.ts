@@ -1,5 +1,5 @@
 /** The operator of a fleet: asks any server to drop what waits for a device, or to forget it, whichever server has it. */
-import type { Clearing, Errand, Forgetting } from "../../server/runtime/errands.ts";
+import type { Clearing, Forgetting, Order } from "../../server/runtime/orders.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -10,7 +10,7 @@ import type { World } from "./world.ts";
 type Kind = "clear" | "forget";
 
 /** An order of the operator without a reported outcome. */
-interface Order {
+interface OpenOrder {
   readonly id: string;
   readonly kind: Kind;
   readonly process: FleetServer["process"];
@@ -30,12 +30,12 @@ const REFUSALS: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether something that was posted is an order of the operator. */
-export function isOrder(errand: Errand): errand is Extract<Errand, Clearing | Forgetting> {
-  return "clear" in errand || "forget" in errand;
+export function isOperators(order: Order): order is Extract<Order, Clearing | Forgetting> {
+  return "clear" in order || "forget" in order;
 }
 
 export class FleetOperator extends Operator {
-  readonly #orders = new Set<Order>();
+  readonly #orders = new Set<OpenOrder>();
   /** Mail that still has to be carried out, by device. */
   readonly #mail: Record<Kind, Map<string, number>> = { clear: new Map(), forget: new Map() };
   #endings: Ending[] = [];
@@ -116,17 +116,17 @@ export class FleetOperator extends Operator {
     }
   }
 
-  posted(id: string, errand: Extract<Errand, Clearing | Forgetting>): void {
-    const mail = this.#mail["clear" in errand ? "clear" : "forget"];
+  posted(id: string, order: Extract<Order, Clearing | Forgetting>): void {
+    const mail = this.#mail["clear" in order ? "clear" : "forget"];
     mail.set(id, (mail.get(id) ?? 0) + 1);
     this.look(id);
   }
 
-  mailEnds(id: string, errand: Extract<Errand, Clearing | Forgetting>): void {
+  mailEnds(id: string, order: Extract<Order, Clearing | Forgetting>): void {
     const rows = this.world.fleet.disk.devices.get(id)!;
     this.#endings.push({
       id,
-      kind: "clear" in errand ? "clear" : "forget",
+      kind: "clear" in order ? "clear" : "forget",
       inboxEnd: rows.inboxFirst + rows.inbox.length,
       outboxEnd: rows.outboxFirst + rows.outbox.length,
     });

@@ -358,7 +358,9 @@ export class FleetStore implements Store {
     const rows = this.#collect(changes);
     if (this.#random.chance(ASKS_AGAIN)) this.#askAgain(batch, refused, rows);
     for (const [id, written] of rows) {
-      for (const row of written) if (row[0] === "buried") world.buried(id, row[1].text);
+      for (const row of written) {
+        if (row[0] === "deadLetterAdded") world.deadLetterAdded(id, row[1].text);
+      }
     }
     for (const work of works) {
       if (refused.has(work)) continue;

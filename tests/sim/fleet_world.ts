@@ -1,11 +1,11 @@
 /** A world with several servers on one database. The devices, the network, the books and the promises are the same. */
-import type { Errand, Writing } from "../../server/runtime/errands.ts";
+import type { Order, Writing } from "../../server/runtime/orders.ts";
 import type { Post } from "../../server/store/fleet.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { cause } from "./faults.ts";
 import { FleetDisk } from "./fleet_disk.ts";
 import { ADDRESSES, type FleetFault } from "./fleet_kinds.ts";
-import { FleetOperator, isOrder } from "./fleet_operator.ts";
+import { FleetOperator, isOperators } from "./fleet_operator.ts";
 import { type FleetServer, FleetServers } from "./fleet_servers.ts";
 import type { FleetStoreWorld } from "./fleet_store.ts";
 import type { SimDevice } from "./device.ts";
@@ -244,12 +244,12 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   /** Nobody withdraws it any more. It goes to the outbox later, and only if there is room. */
   posted({ device: id, text }: Post): void {
-    const errand: Errand = JSON.parse(text);
+    const order: Order = JSON.parse(text);
     this.count("mail");
     this.log?.(`posted for ${id}: ${text}`);
-    if (isOrder(errand)) return this.operator.posted(id, errand);
-    if (this.channels) return this.channels.things.get(id)!.posted(errand, ++this.#posts);
-    const { write, options } = errand as Writing;
+    if (isOperators(order)) return this.operator.posted(id, order);
+    if (this.channels) return this.channels.things.get(id)!.posted(order, ++this.#posts);
+    const { write, options } = order as Writing;
     this.transfers.safe(`${id}\0${write}`);
     const { stores: epoch, toDevice } = this.books.get(id)!;
     const message = toDevice.find(write)!;
@@ -260,11 +260,11 @@ export class FleetWorld extends World implements FleetStoreWorld {
   }
 
   mailEnds(id: string, text: string): void {
-    const errand: Errand = JSON.parse(text);
+    const order: Order = JSON.parse(text);
     this.log?.(`mail of ${id} ends: ${text}`);
-    if (isOrder(errand)) return this.operator.mailEnds(id, errand);
-    if (this.channels) return this.channels.things.get(id)!.mailEnds(errand);
-    const { write } = errand as Writing;
+    if (isOperators(order)) return this.operator.mailEnds(id, order);
+    if (this.channels) return this.channels.things.get(id)!.mailEnds(order);
+    const { write } = order as Writing;
     if (this.operator.clears(id)) this.#excuse(id, write); // it may have been dropped
     const { expiring, toDevice } = this.books.get(id)!;
     if (expiring.isOfUse(toDevice.find(write)!)) return;

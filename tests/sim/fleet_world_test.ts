@@ -10,8 +10,8 @@ Deno.test("a device is forgotten with its mail; what is posted only then is for 
   using world = new FleetWorld(random, drawFleetScenario(random));
   const [id, books] = [...world.books][0]!;
   const manner = { qos: true, waits: true };
-  const post = (errand: object) =>
-    world.posted({ device: id, text: JSON.stringify(errand), number: 1 });
+  const post = (order: object) =>
+    world.posted({ device: id, text: JSON.stringify(order), number: 1 });
   const arrives = (text: string) => {
     books.written(text);
     books.seenByDevice(text, 2);

@@ -28,9 +28,9 @@ import type { Message } from "./broker_session.ts";
 import { type Asked, AskedBooks } from "./mqtt_asked.ts";
 import type { Setting } from "./channel_settings.ts";
 import { DiscoveryBooks, HOME, STARTED } from "./mqtt_discovery.ts";
-import { type Errand, ErrandBooks } from "./mqtt_errands.ts";
+import { type Downlink, DownlinkBooks } from "./mqtt_downlinks.ts";
 import { type MqttPlan, OWN, PREFIX, ROOM_FOR_ALL } from "./mqtt_plan.ts";
-import { ToldBooks } from "./mqtt_told.ts";
+import { UplinkBooks } from "./mqtt_uplinks.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { Tables } from "./tables.ts";
 import type { ThingBooks } from "./thing_books.ts";
@@ -42,7 +42,7 @@ export interface Publication extends Message {
   /** Set when it was sent. */
   setting?: Setting;
   /** Or it is a message or request to devices. */
-  readonly errand?: Errand;
+  readonly downlink?: Downlink;
   readonly asked?: Asked;
 }
 
@@ -72,10 +72,10 @@ export interface ServerView {
 }
 
 export class MqttBooks {
-  readonly told = new ToldBooks();
+  readonly uplinks = new UplinkBooks();
   readonly discovery = new DiscoveryBooks();
   readonly asked: AskedBooks;
-  readonly errands: ErrandBooks;
+  readonly downlinks: DownlinkBooks;
   /** Called when a device's answer to a published request is safe. */
   answered: (() => void) | undefined;
   /** Settings that were sent, and that the bridge has not acknowledged. */
@@ -113,15 +113,15 @@ export class MqttBooks {
     const isShared = plan.lease !== undefined;
     this.asked = new AskedBooks(plan.version === 5, plan.mostRows < ROOM_FOR_ALL, isShared);
     const isTight = Math.min(limits.outbox, limits.queueText, limits.totalText) < ROOM_FOR_MESSAGES;
-    this.errands = new ErrandBooks(now, isTight);
+    this.downlinks = new DownlinkBooks(now, isTight);
   }
 
   // Messages of the devices.
 
   /** A message was processed. */
   processed(id: string, text: string): void {
-    this.told.processed(id, text);
-    this.errands.processed(id, text);
+    this.uplinks.processed(id, text);
+    this.downlinks.processed(id, text);
     const marked = parseMarked(text);
     const isAnswer = marked?.mark === "answer" || marked?.mark === "fault";
     if (isAnswer && this.things.get(id)!.requests.isPublished(marked.tag)) this.answered?.();
@@ -136,10 +136,10 @@ export class MqttBooks {
     if (root === HOME) return this.discovery.comes(message);
     const books = this.things.get(id);
     if (rest[0] === "response" || root === ANSWERS) {
-      const isAgain = () => this.told.isAgain(`${topic} ${text}`);
+      const isAgain = () => this.uplinks.isAgain(`${topic} ${text}`);
       return books && this.asked.comes(books, { text, correlation, isAgain });
     }
-    if (rest[0] === "event" || root === OWN) return this.told.comes(id, message);
+    if (rest[0] === "event" || root === OWN) return this.uplinks.comes(id, message);
     if (rest.length !== 1 || rest[0] === "availability") return;
     if (text === "" && this.#absent.has(id)) return;
     if (rest[0] === "diagnostics") return void JSON.parse(text);
@@ -150,13 +150,13 @@ export class MqttBooks {
 
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
-    const { target, qos, errand, asked } = publication;
+    const { target, qos, downlink, asked } = publication;
     if (publication.topic === STARTED) this.discovery.goes(publication);
     const { server, disk } = this.view;
     // A server that is not running yet will know the devices in its store.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
     const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
-    if (errand) return this.errands.goes(errand, qos, packet, isKnown);
+    if (downlink) return this.downlinks.goes(downlink, qos, packet, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;
     const { id, channel, value } = target;
@@ -168,9 +168,9 @@ export class MqttBooks {
 
   /** The bridge acknowledges it. */
   taken(publication: Publication): void {
-    const { topic, setting, errand, asked } = publication;
+    const { topic, setting, downlink, asked } = publication;
     if (topic === STARTED) return this.discovery.starts(publication);
-    if (errand) return this.errands.taken(errand);
+    if (downlink) return this.downlinks.taken(downlink);
     if (asked) asked.isTaken = true;
     if (!setting || !this.#outstanding.delete(setting)) return;
     if (!setting.isForgotten) setting.books.safe(setting);
@@ -227,14 +227,14 @@ export class MqttBooks {
     for (const setting of this.#outstanding) {
       if (setting.books.id === id) setting.isForgotten = true;
     }
-    this.errands.excuse(({ due }) => due.delete(id));
+    this.downlinks.excuse(({ due }) => due.delete(id));
   }
 
   /** The operator has the server forget a device: its retained values are removed. */
   forgets(id: string): void {
     this.#absent.add(id);
-    this.told.forgets(id);
-    this.errands.forgets(id);
+    this.uplinks.forgets(id);
+    this.downlinks.forgets(id);
   }
 
   /** An id is no longer in use, on either side. */
@@ -256,8 +256,8 @@ export class MqttBooks {
     if (topic?.split("/")[2] === "request") this.asked.excuse(); // there is not even room for an answer
     if (code === "FORGOTTEN") return this.#absent.has(device ?? topic?.split("/")[1] ?? "");
     if (code === "OUTBOX_FULL") {
-      this.errands.excuse((errand) => {
-        if (errand.topic === topic) errand.due.delete(device ?? errand.to ?? "");
+      this.downlinks.excuse((downlink) => {
+        if (downlink.topic === topic) downlink.due.delete(device ?? downlink.to ?? "");
       });
       return true;
     }
@@ -270,7 +270,7 @@ export class MqttBooks {
     this.asked.serverDied();
     const isKept = (packet: number) =>
       this.view.tables.count("mqtt_in", `WHERE packet = ${packet}`) > 0;
-    if (this.#hasRows) this.errands.serverDied(isKept);
+    if (this.#hasRows) this.downlinks.serverDied(isKept);
   }
 
   // Events of the broker.
@@ -281,8 +281,8 @@ export class MqttBooks {
     else this.#mayWarn = true;
     this.#forgottenIds = [...this.#forgottenIds, ...ids];
     this.#outstanding.clear();
-    this.errands.forgot();
-    this.told.forgot(this.#underWay(), false);
+    this.downlinks.forgot();
+    this.uplinks.forgot(this.#underWay(), false);
   }
 
   /** The bridge connects to a broker that has lost its session. */
@@ -306,15 +306,15 @@ export class MqttBooks {
 
   /** It has gone back to an earlier state, with these messages under way. @param ids Those in use just before */
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
-    this.told.forgot(this.#underWay(), true);
+    this.uplinks.forgot(this.#underWay(), true);
     this.discovery.wentBack();
     this.asked.wentBack();
     for (const setting of this.#outstanding) setting.isForgotten = true;
     this.#outstanding.clear();
-    this.errands.forgot();
-    for (const { setting, errand } of flights) {
+    this.downlinks.forgot();
+    for (const { setting, downlink } of flights) {
       if (setting) setting.mayRepeat = true;
-      if (errand) errand.mayRepeat = true;
+      if (downlink) downlink.mayRepeat = true;
     }
     // What it forgot before, the bridge may not know either.
     for (const id of [...ids, ...this.#forgottenIds]) this.#haunted.add(id);
@@ -344,14 +344,14 @@ export class MqttBooks {
     const ids = tables.count("mqtt_in");
     if (ids > this.#haunted.size) return `${ids} ids of messages are left`;
     const isFresh = (topic: string) => this.#fresh?.has(topic) !== false;
-    const left = this.told.unfinished(retained, isFresh) ?? this.asked.unfinished() ??
+    const left = this.uplinks.unfinished(retained, isFresh) ?? this.asked.unfinished() ??
       (this.plan.isDescribed
         ? this.discovery.unfinished(retained, this.things, isFresh)
         : undefined);
     if (left) return left;
     const isBridges = (filter: string) => filter.startsWith(`${PREFIX}/`) || filter === STARTED;
     const hears = [...filters].filter((filter) => !isBridges(filter)).sort();
-    const wanted = [...this.errands.filters].sort();
+    const wanted = [...this.downlinks.filters].sort();
     if (!this.#fresh && hears.join() !== wanted.join()) {
       return `the bridge hears ${hears}, not ${wanted}`;
     }

@@ -17,8 +17,8 @@ function forgotten(id: number) {
 /** The broker sends a command, and the bridge acknowledges it and does nothing else. */
 function isIgnored(books: MqttBooks, id: number): void {
   const topic = "holdfast/A/do/door";
-  const errand = books.errands.begins("!door 1", topic, "A", 1000);
-  const publication: Publication = { topic, payload: "1", qos: 2, retain: false, errand };
+  const downlink = books.downlinks.begins("!door 1", topic, "A", 1000);
+  const publication: Publication = { topic, payload: "1", qos: 2, retain: false, downlink };
   books.goes(publication, id);
   books.taken(publication);
 }

@@ -22,8 +22,8 @@ export function inboxOf(id: string): string {
   return `${OWN}/${id}/in`;
 }
 
-/** The channel for orders to a device. */
-export const DEED = "door";
+/** The channel for commands to a device. */
+export const DOOR = "door";
 
 /** The faults of a broker and of the path to it; `broker_faults.ts` causes them. */
 export const BROKER_FAULTS = [

@@ -4,7 +4,7 @@ import { ASKED, RULES, valueFrom } from "./channel_plan.ts";
 import { ANSWERS, type MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
 import {
-  DEED,
+  DOOR,
   type FleetBrokerFault,
   inboxOf,
   type MqttPlan,
@@ -136,7 +136,7 @@ export class People {
   #do(id: string, qos: 0 | 1 | 2): void {
     const { plan: { deadline } } = this.broker;
     const payload = `${id}${this.broker.books.things.get(id)!.count()}`;
-    this.#send(`!${DEED} ${payload}`, `${PREFIX}/${id}/do/${DEED}`, {
+    this.#send(`!${DOOR} ${payload}`, `${PREFIX}/${id}/do/${DOOR}`, {
       qos,
       payload,
       deadline,
@@ -172,9 +172,9 @@ export class People {
     const { broker, broker: { books, world: { clock, log } } } = this;
     const patience = this.#patience();
     log?.(`somebody publishes ${topic} ${payload}, QoS ${qos}, for ${patience ?? "long"}`);
-    const errand = books.errands.begins(line, topic, to, clock.now + (patience ?? deadline));
+    const downlink = books.downlinks.begins(line, topic, to, clock.now + (patience ?? deadline));
     const expires = patience === undefined ? {} : { expiresAt: clock.now + patience };
-    broker.offer({ topic, payload, qos, retain: false, errand, ...expires });
+    broker.offer({ topic, payload, qos, retain: false, downlink, ...expires });
   }
 
   /** Sends a request to a device. */

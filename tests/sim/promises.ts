@@ -89,7 +89,7 @@ export interface Message {
   /** It must not arrive any more. */
   gone: boolean;
   /** It is a dead letter. */
-  isBuried: boolean;
+  isDeadLetter: boolean;
   /** The operator had it dropped, and it is not on its way. */
   dropped: boolean;
   /** It may be one of several that the operator had dropped: see `Dropped`. */
@@ -173,7 +173,7 @@ export class Stream {
       lost: false,
       excused: false,
       gone: false,
-      isBuried: false,
+      isDeadLetter: false,
       dropped: false,
       doubtful: false,
       safe: false,

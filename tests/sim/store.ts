@@ -203,7 +203,9 @@ export class SimStore implements Store {
     const { works, refused, changes } = this.#pending!;
     this.disk.isCommitting = false;
     for (const [id, { rows }] of changes) {
-      for (const row of rows) if (row[0] === "buried") this.world.buried(id, row[1].text);
+      for (const row of rows) {
+        if (row[0] === "deadLetterAdded") this.world.deadLetterAdded(id, row[1].text);
+      }
     }
     for (const work of works) {
       if (refused.has(work)) continue;
@@ -295,12 +297,12 @@ export class Recorder implements RowWriter {
     this.rows.push(["heard", id, { ...noted }]);
   }
 
-  buried(letter: DeadLetter): void {
-    this.rows.push(["buried", letter]);
+  deadLetterAdded(letter: DeadLetter): void {
+    this.rows.push(["deadLetterAdded", letter]);
   }
 
-  exhumed(number: number): void {
-    this.rows.push(["exhumed", number]);
+  deadLetterRemoved(number: number): void {
+    this.rows.push(["deadLetterRemoved", number]);
   }
 
   memo(key: string, text: string | undefined): void {

@@ -8,7 +8,7 @@ import {
 } from "../../server/protocol/channel_lines.ts";
 import type { ChannelState } from "../../server/channels/states.ts";
 import type { Thing } from "../../server/channels/thing.ts";
-import type { Errand } from "../../server/runtime/errands.ts";
+import type { Order } from "../../server/runtime/orders.ts";
 import type { Books } from "./books.ts";
 import { plain, READING, RULES, verdictOf } from "./channel_plan.ts";
 import { RequestBooks } from "./channel_requests.ts";
@@ -36,9 +36,9 @@ export interface Owner {
   /** The device is forgotten in the current commit. */
   forgive(id: string): void;
   /** Somebody at a broker sends something to it. @returns its deadline */
-  errand(id: string, line: string): number;
+  downlink(id: string, line: string): number;
   /** The same, for a device at another server. */
-  errandPosted(id: string, line: string): void;
+  downlinkPosted(id: string, line: string): void;
 }
 
 export class ThingBooks {
@@ -174,10 +174,10 @@ export class ThingBooks {
   }
 
   /** A process has posted something for the one that has the device. @param number Number of the mail, which grows */
-  posted(errand: Errand, number: number): void {
-    if ("write" in errand) return this.#messagePosted(errand.write);
-    if (!("set" in errand)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
-    const { set: channel, value } = errand;
+  posted(order: Order, number: number): void {
+    if ("write" in order) return this.#messagePosted(order.write);
+    if (!("set" in order)) throw new Violation(`${this.id}: who has it cleared, or forgotten?`);
+    const { set: channel, value } = order;
     const setting = this.#find(channel, value);
     if (!setting || setting.hasFailed) {
       throw this.#violation(channel, value, "is posted, and not set");
@@ -188,14 +188,14 @@ export class ThingBooks {
 
   #messagePosted(line: string): void {
     const marked = parseMarked(line);
-    if (marked?.mark === "event") return this.all.errandPosted(this.id, line);
+    if (marked?.mark === "event") return this.all.downlinkPosted(this.id, line);
     if (marked?.mark !== "ask") throw new Violation(`${this.id}: who has posted ${line}?`);
     this.requests.posted(valueOf(marked.value));
   }
 
   /** Mail has ended in the current commit. */
-  mailEnds(errand: Errand): void {
-    if ("set" in errand) this.all.mailEnds(this.#find(errand.set, errand.value)!);
+  mailEnds(order: Order): void {
+    if ("set" in order) this.all.mailEnds(this.#find(order.set, order.value)!);
   }
 
   #find(channel: string, value: unknown): Setting | undefined {
@@ -350,7 +350,7 @@ export class ThingBooks {
         expires = this.requests.written(marked, text);
         break;
       case "event":
-        expires = this.all.errand(this.id, text);
+        expires = this.all.downlink(this.id, text);
         break;
       case "answer":
       case "fault":

@@ -451,8 +451,8 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.books.get(id)?.processed(text);
   }
 
-  buried(id: string, text: string): void {
-    this.books.get(id)?.buried(text);
+  deadLetterAdded(id: string, text: string): void {
+    this.books.get(id)?.deadLetterAdded(text);
   }
 
   written(id: string, text: string): void {

@@ -146,7 +146,7 @@ withPostgres("postgres store: several processes", (server) => {
     await a.begin("1", "2", "3\0");
     a.driver.record("1").setMemo("key", "text\0");
     a.driver.record("3\0").setMemo("x", "y");
-    a.driver.record("2").bury("why", 5);
+    a.driver.record("2").addDeadLetter("why", 5);
     await a.driver.commit();
     const kept = await b.fleet.read(["3\0", "1", "2", "none"]);
     assertEquals([...kept.keys()].sort(), ["1", "2", "3\0"]);

@@ -169,11 +169,11 @@ export class Rows implements RowWriter {
   readonly #written = new Bulk(insert("outbox", WRITTEN, 2), WRITTEN);
   readonly #forgotten = new Bulk(remove("heard", { device: N }, "true"), { device: N });
   readonly #heard = new Bulk(insert("heard", HEARD, 2), HEARD);
-  readonly #exhumed = new Bulk(
+  readonly #deadLetterRemoved = new Bulk(
     remove("dead_letters", { device: N, number: N }, "t.number = r.number"),
     { device: N, number: N },
   );
-  readonly #buried = new Bulk(insert("dead_letters", LETTER), LETTER);
+  readonly #deadLetterAdded = new Bulk(insert("dead_letters", LETTER), LETTER);
   readonly #dropped = new Bulk(remove("memos", { device: N, key: T }, "t.key = r.key"), {
     device: N,
     key: T,
@@ -183,7 +183,14 @@ export class Rows implements RowWriter {
   readonly #replied = new Bulk(REPLIED, REPLY);
   /** Bulks that are separate statements, in their order. */
   readonly #bulks = [this.#made, this.#processed, this.#received, this.#settled, this.#written]
-    .concat(this.#forgotten, this.#heard, this.#exhumed, this.#buried, this.#dropped, this.#memos)
+    .concat(
+      this.#forgotten,
+      this.#heard,
+      this.#deadLetterRemoved,
+      this.#deadLetterAdded,
+      this.#dropped,
+      this.#memos,
+    )
     .concat(this.#replied);
   readonly #offset: number;
   readonly #process: number;
@@ -295,12 +302,12 @@ export class Rows implements RowWriter {
     this.#heard.add(this.#device, id, hash, position, connection);
   }
 
-  buried({ number, text, error, date }: DeadLetter): void {
-    this.#buried.add(this.#device, number, text, error, Math.round(date));
+  deadLetterAdded({ number, text, error, date }: DeadLetter): void {
+    this.#deadLetterAdded.add(this.#device, number, text, error, Math.round(date));
   }
 
-  exhumed(number: number): void {
-    this.#exhumed.add(this.#device, number);
+  deadLetterRemoved(number: number): void {
+    this.#deadLetterRemoved.add(this.#device, number);
   }
 
   memo(key: string, text: string | undefined): void {

@@ -54,8 +54,8 @@ export class Tables implements RowWriter {
   readonly #processed: StatementSync;
   readonly #settled: StatementSync;
   readonly #forgotten: StatementSync;
-  readonly #buried: StatementSync;
-  readonly #exhumed: StatementSync;
+  readonly #deadLetterAdded: StatementSync;
+  readonly #deadLetterRemoved: StatementSync;
   readonly #dropped: StatementSync;
   readonly #removals: readonly StatementSync[];
 
@@ -77,8 +77,8 @@ export class Tables implements RowWriter {
     this.#processed = db.prepare("DELETE FROM holdfast_inbox WHERE device = ? AND number < ?");
     this.#settled = db.prepare("DELETE FROM holdfast_outbox WHERE device = ? AND number < ?");
     this.#forgotten = db.prepare("DELETE FROM holdfast_heard WHERE device = ?");
-    this.#buried = db.prepare("INSERT INTO holdfast_dead_letters VALUES (?, ?, ?, ?, ?)");
-    this.#exhumed = db.prepare(
+    this.#deadLetterAdded = db.prepare("INSERT INTO holdfast_dead_letters VALUES (?, ?, ?, ?, ?)");
+    this.#deadLetterRemoved = db.prepare(
       "DELETE FROM holdfast_dead_letters WHERE device = ? AND number = ?",
     );
     this.#dropped = db.prepare("DELETE FROM holdfast_memos WHERE device = ? AND key = ?");
@@ -156,12 +156,12 @@ export class Tables implements RowWriter {
     this.#heard.add(this.#device, id, hash, position, connection);
   }
 
-  buried({ number, text, error, date }: DeadLetter): void {
-    this.#buried.run(this.#device, number, text, error, Math.round(date));
+  deadLetterAdded({ number, text, error, date }: DeadLetter): void {
+    this.#deadLetterAdded.run(this.#device, number, text, error, Math.round(date));
   }
 
-  exhumed(number: number): void {
-    this.#exhumed.run(this.#device, number);
+  deadLetterRemoved(number: number): void {
+    this.#deadLetterRemoved.run(this.#device, number);
   }
 
   memo(key: string, text: string | undefined): void {

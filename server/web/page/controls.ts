@@ -6,7 +6,7 @@ import type { ChannelDescription } from "../../channels/description.ts";
 import type { ChannelView } from "../channel_view.ts";
 
 /** The actions of a control. */
-export interface Deeds {
+export interface Actions {
   set(value: unknown): void;
   request(value?: unknown): void;
 }
@@ -25,18 +25,18 @@ const wanted = ({ desired, reported }: ChannelView): unknown => desired ?? repor
 export function controlOf(
   name: string,
   description: ChannelDescription | undefined,
-  deeds: Deeds,
+  actions: Actions,
 ): Control | undefined {
   switch (description?.kind) {
     case "switch":
-      return switchControl(name, deeds);
+      return switchControl(name, actions);
     case "button": {
       const button = make("button", {
         type: "button",
         textContent: "Do it",
         ariaLabel: `${name}: do it`,
       });
-      button.addEventListener("click", () => deeds.request(description.value));
+      button.addEventListener("click", () => actions.request(description.value));
       return { element: button, show() {} };
     }
     case "enum": {
@@ -44,7 +44,7 @@ export function controlOf(
         make("option", { value, textContent: value })
       );
       const select = make("select", { ariaLabel: name }, ...options);
-      select.addEventListener("change", () => deeds.set(select.value));
+      select.addEventListener("change", () => actions.set(select.value));
       return {
         element: select,
         show: (channel) => void (select.value = String(wanted(channel) ?? "")),
@@ -58,23 +58,23 @@ export function controlOf(
         step: String(step),
       };
       const input = make("input", { type: "number", required: true, ariaLabel: name, ...limits });
-      return typed(name, input, () => deeds.set(input.valueAsNumber));
+      return typed(name, input, () => actions.set(input.valueAsNumber));
     }
     case "text": {
       const input = make("input", { ariaLabel: name, autocomplete: "off" });
-      return typed(name, input, () => deeds.set(input.value));
+      return typed(name, input, () => actions.set(input.value));
     }
   }
   return undefined;
 }
 
-function switchControl(name: string, deeds: Deeds): Control {
+function switchControl(name: string, actions: Actions): Control {
   let isNumber = true;
   const button = make("button", { type: "button", role: "switch", className: "switch" });
   button.ariaLabel = name;
   button.addEventListener("click", () => {
     const on = button.ariaChecked !== "true";
-    deeds.set(isNumber ? Number(on) : on); // in the form that the device uses
+    actions.set(isNumber ? Number(on) : on); // in the form that the device uses
   });
   return {
     element: button,

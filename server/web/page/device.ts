@@ -4,7 +4,7 @@
 import { button, byId, input } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
 import type { SeenDevice } from "../seen.ts";
-import type { DeviceTold, ThingView } from "../device_stream.ts";
+import type { DeviceUpdate, ThingView } from "../device_stream.ts";
 import { act, ask, isSure } from "./acts.ts";
 import { Channels } from "./channels.ts";
 import { Deploys } from "./deploys.ts";
@@ -34,9 +34,9 @@ const channels = new Channels(path);
 const deploys = new Deploys(path);
 const tail = new Tail();
 
-function take(told: DeviceTold, isAll: boolean): void {
-  const mayAct = told.may === "act" || told.may === "own";
-  device = told.device;
+function take(update: DeviceUpdate, isAll: boolean): void {
+  const mayAct = update.may === "act" || update.may === "own";
+  device = update.device;
   if (!device) {
     byId("obstacle").textContent =
       "The server has forgotten this device. If it comes back, it is a new one.";
@@ -45,14 +45,16 @@ function take(told: DeviceTold, isAll: boolean): void {
     return stream.end();
   }
   links = isAll ? device.links : merged(links, device.links);
-  served = isAll ? told.served : merged(served, told.served);
-  thing = told.thing ?? thing;
-  if (told.thing) channels.take(told.thing, mayAct);
+  served = isAll ? update.served : merged(served, update.served);
+  thing = update.thing ?? thing;
+  if (update.thing) channels.take(update.thing, mayAct);
   deploys.take(device, mayAct);
   // After an outage of the server the log's last entries come again.
-  if (!isAll || byId("tail").childElementCount === 0) tail.add(told.lines, told.missed, told.now);
+  if (!isAll || byId("tail").childElementCount === 0) {
+    tail.add(update.lines, update.missed, update.now);
+  }
   byId("device").hidden = false;
-  byId("send").hidden = byId("deeds").hidden = !mayAct;
+  byId("send").hidden = byId("actions").hidden = !mayAct;
 }
 
 function show(now: number): void {
@@ -81,4 +83,4 @@ button("forget").addEventListener("click", async () => {
 });
 
 const ranges = new Ranges(() => stream.show());
-const stream = listen<DeviceTold>(`${path}/events`, { take, show });
+const stream = listen<DeviceUpdate>(`${path}/events`, { take, show });

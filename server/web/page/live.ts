@@ -12,9 +12,9 @@ const PAUSE = 3000;
 const GONE = "The server does not answer. This page shows the last known state and keeps trying.";
 
 /** What a page does with the events of its stream. */
-export interface Live<Told> {
+export interface Live<Update> {
   /** @param isAll Whether it is everything, not only changes. */
-  take(told: Told, isAll: boolean): void;
+  take(update: Update, isAll: boolean): void;
   /**
    * Shows the present state.
    *
@@ -34,14 +34,14 @@ export interface Stream {
 }
 
 /** Starts to listen; reconnects after an outage. */
-export function listen<Told extends { now: number }>(url: string, live: Live<Told>): Stream {
+export function listen<Update extends { now: number }>(url: string, live: Live<Update>): Stream {
   /** By how much the server's clock is ahead of the browser's, in ms. */
   let ahead = 0;
   const show = (isTick = true) => live.show(Date.now() + ahead, isTick);
   const take = (data: string, isAll: boolean) => {
-    const told: Told = JSON.parse(data);
-    ahead = told.now - Date.now();
-    live.take(told, isAll);
+    const update: Update = JSON.parse(data);
+    ahead = update.now - Date.now();
+    live.take(update, isAll);
     show(isAll);
   };
   const obstacle = byId("obstacle");

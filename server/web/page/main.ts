@@ -4,7 +4,7 @@
 import { compareNames } from "../../protocol/name_order.ts";
 import { button, byId, make, setText } from "../parts/dom.ts";
 import type { LinkTime } from "../history.ts";
-import type { Told } from "../seen.ts";
+import type { DevicesUpdate } from "../seen.ts";
 import { ask } from "./acts.ts";
 import { Groups } from "./groups.ts";
 import { merged } from "./lanes.ts";
@@ -39,7 +39,7 @@ function placeOf(id: string): number {
   return low;
 }
 
-function take({ served: ran, devices, gone = [] }: Told, isAll: boolean): void {
+function take({ served: ran, devices, gone = [] }: DevicesUpdate, isAll: boolean): void {
   served = isAll ? ran : merged(served, ran);
   const ids = new Set(devices.map(({ id }) => id));
   const lost = isAll ? rows.map(({ id }) => id).filter((id) => !ids.has(id)) : gone;

@@ -91,9 +91,9 @@ export const CHANNEL_BUGS: Bugs = {
   ),
   "what a device reports is not in the transaction of its message": edit(
     APP,
-    "    collector(told.tx).add(this.#thing.reporting(marked.name, report, holding.local));\n",
-    "    const deed = this.#thing.reporting(marked.name, report, holding.local);\n" +
-      "    this.#thing.device.turn.enter(() => (deed.apply(), deed.done()));\n",
+    "    collector(context.tx).add(this.#thing.reporting(marked.name, report, holding.local));\n",
+    "    const operation = this.#thing.reporting(marked.name, report, holding.local);\n" +
+      "    this.#thing.device.turn.enter(() => (operation.apply(), operation.done()));\n",
   ),
   "the answer to a request is told before it is safe": edit(
     THING,

@@ -3,7 +3,7 @@ import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
 const DISTANT = "server/runtime/distant_device.ts";
-const ERRANDS = "server/runtime/errands.ts";
+const ORDERS = "server/runtime/orders.ts";
 const EXECUTIONS = "server/runtime/executions.ts";
 const GREETING = "server/runtime/greeting.ts";
 const LEDGER = "server/store/ledger.ts";
@@ -162,11 +162,11 @@ const EXECUTION_BUGS: Bugs = {
 const MAIL_BUGS: Bugs = {
   "fleet: what a transaction posts is left out": edit(
     TRANSACTIONS,
-    "deed instanceof Posting ? [deed.post] : []",
-    "deed instanceof Posting ? [] : []",
+    "operation instanceof Posting ? [operation.post] : []",
+    "operation instanceof Posting ? [] : []",
   ),
   "fleet: mail does not end in the commit that does what it says": edit(
-    ERRANDS,
+    ORDERS,
     "    ledger.takeMail(number);\n",
     "",
   ),
@@ -177,12 +177,12 @@ const MAIL_BUGS: Bugs = {
   ),
   "fleet: mail overtakes mail for which there is no room": edit(
     OFFICE,
-    "      check: () => this.#checkOrder(number, entry),\n",
+    "      check: () => this.#checkEarlier(number, entry),\n",
     "      check: () => {},\n",
   ),
   "fleet: who has posted a message is told that it has arrived when it is in the outbox": edit(
     OFFICE,
-    'isDone: errand !== undefined && "set" in errand,',
+    'isDone: order !== undefined && "set" in order,',
     "isDone: true,",
   ),
   "fleet: the process that has a device keeps to itself what becomes of another one's message":
@@ -223,7 +223,7 @@ const MAIL_BUGS: Bugs = {
     "        entry.isApplied = true;\n      },\n",
   ),
   "fleet: mail for which there is no room is lost": edit(
-    ERRANDS,
+    ORDERS,
     'new Set(["CLOSED", "FENCED", "OUTBOX_FULL", "STORE_FAILED"])',
     'new Set(["CLOSED", "FENCED", "STORE_FAILED"])',
   ),

@@ -25,10 +25,10 @@ export const FLEET_CHANNEL_BUGS: Bugs = {
   ),
   "fleet: a setting that is posted ends with its mail, and is not done": edit(
     TRANSACTIONS,
-    '  if ("set" in errand) return host.set(device, errand.set, errand.value, errand.options);\n',
-    '  if ("set" in errand) {\n' +
-      "    const deed = host.set(device, errand.set, errand.value, errand.options);\n" +
-      "    return device.connected ? deed : { ...deed, apply() {}, undo() {}, done() {} };\n  }\n",
+    '  if ("set" in order) return host.set(device, order.set, order.value, order.options);\n',
+    '  if ("set" in order) {\n' +
+      "    const operation = host.set(device, order.set, order.value, order.options);\n" +
+      "    return device.connected ? operation : { ...operation, apply() {}, undo() {}, done() {} };\n  }\n",
   ),
   "fleet: a request of another server is over when its message has arrived": edit(
     OFFICE,

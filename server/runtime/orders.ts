@@ -11,11 +11,11 @@ import { DONE, failure, type Outcome } from "../link/outcome.ts";
 import type { Post } from "../store/fleet.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { Statement } from "../store/store.ts";
-import type { Deed, SetOptions } from "../store/transaction.ts";
+import type { Operation, SetOptions } from "../store/transaction.ts";
 import type { Transfer } from "./transfer.ts";
 
-/** The contents of mail, as JSON. Times are relative to when it was posted. */
-export type Errand = (Writing | Setting | Clearing | Forgetting | Act) & {
+/** An order: the contents of mail, as JSON. Times are relative to when it was posted. */
+export type Order = (Writing | Setting | Clearing | Forgetting | Act) & {
   /** Set if the process that posted it waits for the outcome. */
   readonly answers?: true;
 };
@@ -81,52 +81,52 @@ export interface Asker {
 }
 
 /** @param lineBytes Longest text that a device is known here to accept. @throws {LocalError} BAD_TEXT; BAD_ARGUMENT */
-export function checkErrand(errand: Errand, lineBytes: number): void {
-  if ("write" in errand) {
-    const { qos = true, expires } = errand.options;
-    checkText(errand.write, lineBytes);
+export function checkOrder(order: Order, lineBytes: number): void {
+  if ("write" in order) {
+    const { qos = true, expires } = order.options;
+    checkText(order.write, lineBytes);
     checkExpiry(expires, qos);
-  } else if ("set" in errand) {
-    checkChannel(errand.set);
-    textOf(errand.value);
-  } else if ("revive" in errand || "discard" in errand) {
-    const number = "revive" in errand ? errand.revive : errand.discard;
+  } else if ("set" in order) {
+    checkChannel(order.set);
+    textOf(order.value);
+  } else if ("revive" in order || "discard" in order) {
+    const number = "revive" in order ? order.revive : order.discard;
     if (!Number.isSafeInteger(number)) throw noLetter(number);
   }
 }
 
 /** Parses mail. undefined: a newer version wrote it, or something else. */
-export function parseErrand(text: string): Errand | undefined {
-  let errand: unknown;
+export function parseOrder(text: string): Order | undefined {
+  let order: unknown;
   try {
-    errand = JSON.parse(text);
+    order = JSON.parse(text);
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
-  if (typeof errand !== "object" || errand === null) return undefined;
-  const { options, ...words } = errand as Record<string, unknown>;
-  if ([words.clear, words.forget, words.giveUp].includes(true)) return errand as Errand;
-  if ([words.revive, words.discard].some(Number.isSafeInteger)) return errand as Errand;
+  if (typeof order !== "object" || order === null) return undefined;
+  const { options, ...words } = order as Record<string, unknown>;
+  if ([words.clear, words.forget, words.giveUp].includes(true)) return order as Order;
+  if ([words.revive, words.discard].some(Number.isSafeInteger)) return order as Order;
   if (typeof options !== "object" || options === null) return undefined;
   const isKnown = [words.write, words.set, words.deploy].some((it) => typeof it === "string");
-  return isKnown ? errand as Errand : undefined;
+  return isKnown ? order as Order : undefined;
 }
 
 /** Whether an order is carried out at once. */
-export function isAct(errand: Errand): errand is Extract<Errand, Act> {
-  return ["deploy", "giveUp", "revive", "discard"].some((word) => word in errand);
+export function isAct(order: Order): order is Extract<Order, Act> {
+  return ["deploy", "giveUp", "revive", "discard"].some((word) => word in order);
 }
 
 /** A part of a transaction that posts mail. It changes nothing in this process. */
-export class Posting implements Deed {
-  readonly device: Deed["device"];
+export class Posting implements Operation {
+  readonly device: Operation["device"];
   readonly post: Post;
 
   /** @param number See `Post`. */
-  constructor(id: string, errand: Errand, number: number) {
+  constructor(id: string, order: Order, number: number) {
     this.device = { id, isForgotten: false, closed: undefined };
-    this.post = { device: id, text: JSON.stringify(errand), number };
+    this.post = { device: id, text: JSON.stringify(order), number };
   }
 
   apply(): void {}
@@ -165,8 +165,8 @@ export function isFinal(error: unknown): error is LocalError {
 export interface Taken {
   /** Number of the mail. */
   readonly number: number;
-  /** Its deed, or why it can never be carried out. */
-  readonly what: Deed | LocalError;
+  /** Its operation, or why it can never be carried out. */
+  readonly what: Operation | LocalError;
   /** Who waits for the outcome; undefined: nobody. */
   readonly to: string | undefined;
   /** Whether it is complete when that is safe, so the outcome is sent then. If not, what waits of it reports later. */
@@ -182,7 +182,7 @@ export interface Taken {
 }
 
 /** Carries out mail, and deletes it in the same commit; if it can never be carried out, only deletes it. */
-export class ErrandTransfer implements Transfer {
+export class OrderTransfer implements Transfer {
   readonly statements: readonly Statement[] = [];
   #error: LocalError | undefined;
   #isTold = false;
@@ -222,11 +222,11 @@ export class ErrandTransfer implements Transfer {
     this.taken.applied(false);
     if (this.#isTold) ledger.unreplied();
     ledger.leaveMail(number);
-    if (!this.#error) (what as Deed).undo();
+    if (!this.#error) (what as Operation).undo();
   }
 
   done(): void {
-    if (!this.#error) (this.taken.what as Deed).done();
+    if (!this.#error) (this.taken.what as Operation).done();
     this.taken.over(this.#error);
   }
 

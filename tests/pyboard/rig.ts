@@ -28,7 +28,7 @@ interface Application extends CoreExports {
 /** The board was reset in the middle of a call. */
 class Reset extends Error {}
 
-export class Desk {
+export class Rig {
   now = 0;
   syn = 1;
   ack = 1;
@@ -217,13 +217,13 @@ export class Steppable {
   /** Time that it needs to lower SYN, in ms. */
   reaction = 0;
 
-  constructor(readonly desk: Desk) {}
+  constructor(readonly rig: Rig) {}
 
   *synchronise(): Steps<void> {
-    this.desk.syn = 1;
+    this.rig.syn = 1;
     yield { until: () => false, ms: 200 };
-    this.desk.syn = 0;
-    if (!(yield { until: () => this.desk.ack === 0, ms: 10_000 })) throw new GaveUp("no responder");
+    this.rig.syn = 0;
+    if (!(yield { until: () => this.rig.ack === 0, ms: 10_000 })) throw new GaveUp("no responder");
     yield { until: () => false, ms: 1000 };
   }
 
@@ -244,32 +244,32 @@ export class Steppable {
   }
 
   *send(bytes: number[]): Steps<void> {
-    const { desk } = this;
-    desk.syn = 1;
+    const { rig } = this;
+    rig.syn = 1;
     yield { until: () => false, ms: 4 }; // what it needs to start its I2C
-    desk.slave = { send: bytes };
-    yield* this.#must(() => desk.slave === undefined, 5000);
-    yield* this.#must(() => desk.ack === 1 || desk.syn === 0, 1000);
+    rig.slave = { send: bytes };
+    yield* this.#must(() => rig.slave === undefined, 5000);
+    yield* this.#must(() => rig.ack === 1 || rig.syn === 0, 1000);
     if (this.reaction) yield { until: () => false, ms: this.reaction };
-    desk.syn = 0;
-    yield* this.#must(() => desk.ack === 0, 1000);
+    rig.syn = 0;
+    yield* this.#must(() => rig.ack === 0, 1000);
   }
 
   *receive(length: number): Steps<number[]> {
-    const { desk } = this;
-    yield* this.#must(() => desk.ack === 1, 1000);
-    desk.syn = 1;
+    const { rig } = this;
+    yield* this.#must(() => rig.ack === 1, 1000);
+    rig.syn = 1;
     yield { until: () => false, ms: 4 };
-    desk.slave = { receive: length };
-    yield* this.#must(() => desk.slave === undefined, 5000);
-    yield* this.#must(() => desk.ack === 0, 1000);
-    desk.syn = 0;
-    return desk.received;
+    rig.slave = { receive: length };
+    yield* this.#must(() => rig.slave === undefined, 5000);
+    yield* this.#must(() => rig.ack === 0, 1000);
+    rig.syn = 0;
+    return rig.received;
   }
 
   *#must(until: () => boolean, ms: number): Steps<void> {
     if (yield { until, ms }) return;
-    this.desk.slave = undefined;
+    this.rig.slave = undefined;
     throw new GaveUp("no answer");
   }
 }
@@ -283,29 +283,29 @@ export function configuration(...more: unknown[]): string {
 export function configured(
   kept?: Kept,
   config = configuration(),
-): { desk: Desk; initiator: Steppable } {
-  const desk = new Desk(kept);
-  const initiator = new Steppable(desk);
-  desk.run(initiator.synchronise());
-  desk.run(initiator.exchange()); // as `pb_link` does
-  desk.run(initiator.exchange(config));
-  assert(desk.lines.includes("initiator configured"), `${desk.lines}`);
-  desk.said();
-  return { desk, initiator };
+): { rig: Rig; initiator: Steppable } {
+  const rig = new Rig(kept);
+  const initiator = new Steppable(rig);
+  rig.run(initiator.synchronise());
+  rig.run(initiator.exchange()); // as `pb_link` does
+  rig.run(initiator.exchange(config));
+  assert(rig.lines.includes("initiator configured"), `${rig.lines}`);
+  rig.said();
+  return { rig, initiator };
 }
 
 /** Checks that the board works with a new initiator. */
-export function assertSound(desk: Desk, why: string): void {
-  desk.fault = undefined;
-  desk.slave = undefined;
-  const initiator = new Steppable(desk);
-  desk.run(initiator.synchronise());
-  const first = desk.run(initiator.exchange(configuration()));
+export function assertSound(rig: Rig, why: string): void {
+  rig.fault = undefined;
+  rig.slave = undefined;
+  const initiator = new Steppable(rig);
+  rig.run(initiator.synchronise());
+  const first = rig.run(initiator.exchange(configuration()));
   assert(first?.gone, why);
-  assert(desk.said().includes("initiator configured"), why);
-  const before = desk.messages;
-  desk.run(initiator.exchange("3sound\n"));
-  desk.pass(10);
-  assertEquals(desk.messages, before + 1, why);
-  assertEquals(desk.said(), [], why);
+  assert(rig.said().includes("initiator configured"), why);
+  const before = rig.messages;
+  rig.run(initiator.exchange("3sound\n"));
+  rig.pass(10);
+  assertEquals(rig.messages, before + 1, why);
+  assertEquals(rig.said(), [], why);
 }

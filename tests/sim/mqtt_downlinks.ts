@@ -1,13 +1,13 @@
 /**
- * The books of messages from a broker to devices: orders, and topics that devices listen to. See
+ * The books of downlinks, messages from a broker to devices: commands, and topics that devices listen to. See
  * `mqtt_books.ts`.
  */
 import { OWN } from "./mqtt_plan.ts";
 import { parseMarked, valueOf } from "../../server/protocol/channel_lines.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** A message for a device. */
-export interface Errand {
+/** A message from the broker to a device, or to all that listen to its topic. */
+export interface Downlink {
   /** The line that the device gets. */
   readonly line: string;
   readonly topic: string;
@@ -33,13 +33,13 @@ interface Hearing {
   /** How often it has changed them. */
   times: number;
   readonly ever: Set<string>;
-  /** The newest errand that it got. */
+  /** The newest downlink that it got. */
   newest: number;
 }
 
-export class ErrandBooks {
-  readonly #errands = new Map<string, Errand>(); // by line
-  readonly #outstanding = new Set<Errand>();
+export class DownlinkBooks {
+  readonly #downlinks = new Map<string, Downlink>(); // by line
+  readonly #outstanding = new Set<Downlink>();
   readonly #hearing = new Map<string, Hearing>();
   #count = 0;
 
@@ -67,7 +67,7 @@ export class ErrandBooks {
 
   forgets(id: string): void {
     this.#hears(id, []);
-    this.excuse((errand) => errand.due.delete(id));
+    this.excuse((downlink) => downlink.due.delete(id));
   }
 
   #hears(id: string, filters: readonly string[]): void {
@@ -83,8 +83,8 @@ export class ErrandBooks {
   }
 
   /** Somebody publishes one. */
-  begins(line: string, topic: string, to: string | undefined, expires: number): Errand {
-    const errand = {
+  begins(line: string, topic: string, to: string | undefined, expires: number): Downlink {
+    const downlink = {
       line,
       topic,
       to,
@@ -96,61 +96,65 @@ export class ErrandBooks {
       posted: new Set<string>(),
       mayRepeat: false,
     };
-    this.#errands.set(line, errand);
-    return errand;
+    this.#downlinks.set(line, downlink);
+    return downlink;
   }
 
   /** It goes to the bridge, for the first time as far as the broker knows. @param isDue Whether a device can get it */
-  goes(errand: Errand, qos: number, packet: number, isDue: (id: string) => boolean): void {
-    errand.order = ++this.#count;
-    errand.packet = qos === 2 ? packet : 0;
-    errand.mayRepeat ||= qos === 1; // a broker that went back may not know that it was sent already
+  goes(downlink: Downlink, qos: number, packet: number, isDue: (id: string) => boolean): void {
+    downlink.order = ++this.#count;
+    downlink.packet = qos === 2 ? packet : 0;
+    downlink.mayRepeat ||= qos === 1; // a broker that went back may not know that it was sent already
     if (qos === 0) return;
-    this.#outstanding.add(errand);
-    const all = errand.to === undefined
-      ? [...this.#hearing].filter(([, { filters }]) => filters.includes(errand.topic))
+    this.#outstanding.add(downlink);
+    const all = downlink.to === undefined
+      ? [...this.#hearing].filter(([, { filters }]) => filters.includes(downlink.topic))
         .map(([id]) => id)
-      : [errand.to];
-    for (const id of all) if (isDue(id)) errand.due.set(id, this.#of(id).times);
+      : [downlink.to];
+    for (const id of all) if (isDue(id)) downlink.due.set(id, this.#of(id).times);
   }
 
   /** The bridge acknowledges it. */
-  taken(errand: Errand): void {
-    if (!this.#outstanding.delete(errand) || errand.expires - 2 <= this.now()) return;
-    for (const [id, times] of errand.due) {
+  taken(downlink: Downlink): void {
+    if (!this.#outstanding.delete(downlink) || downlink.expires - 2 <= this.now()) return;
+    for (const [id, times] of downlink.due) {
       // A device that has changed its topics since may get it or not.
-      if (errand.told.has(id) || errand.posted.has(id)) continue;
-      if (errand.to === undefined && this.#of(id).times !== times) continue;
-      throw new Violation(`${id}: ${errand.line} is taken, and is not safe`);
+      if (downlink.told.has(id) || downlink.posted.has(id)) continue;
+      if (downlink.to === undefined && this.#of(id).times !== times) continue;
+      throw new Violation(`${id}: ${downlink.line} is taken, and is not safe`);
     }
   }
 
   /** It is posted for a device at another server. */
   posted(id: string, line: string): void {
-    const errand = this.#errands.get(line);
-    if (errand?.to !== id) throw new Violation(`${id}: who has posted ${line}?`);
-    if (errand.posted.has(id) && !errand.mayRepeat) {
+    const downlink = this.#downlinks.get(line);
+    if (downlink?.to !== id) throw new Violation(`${id}: who has posted ${line}?`);
+    if (downlink.posted.has(id) && !downlink.mayRepeat) {
       throw new Violation(`${id}: ${line} is posted again`);
     }
-    errand.posted.add(id);
+    downlink.posted.add(id);
   }
 
   /** A device gets it. @returns its deadline */
   written(id: string, line: string): number {
-    const errand = this.#errands.get(line);
+    const downlink = this.#downlinks.get(line);
     const hearing = this.#of(id);
-    if (!errand || (errand.to ?? id) !== id) throw new Violation(`${id}: who has written ${line}?`);
-    if (errand.to === undefined && !hearing.ever.has(errand.topic)) {
+    if (!downlink || (downlink.to ?? id) !== id) {
+      throw new Violation(`${id}: who has written ${line}?`);
+    }
+    if (downlink.to === undefined && !hearing.ever.has(downlink.topic)) {
       throw new Violation(`${id} is told ${line}, and does not want that`);
     }
-    if (errand.told.has(id) && !errand.mayRepeat) throw new Violation(`${id}: ${line} comes again`);
-    const comesLate = errand.mayRepeat || errand.posted.has(id);
-    if (errand.order < hearing.newest && !comesLate) {
+    if (downlink.told.has(id) && !downlink.mayRepeat) {
+      throw new Violation(`${id}: ${line} comes again`);
+    }
+    const comesLate = downlink.mayRepeat || downlink.posted.has(id);
+    if (downlink.order < hearing.newest && !comesLate) {
       throw new Violation(`${id} is told ${line} behind something newer`);
     }
-    errand.told.add(id);
-    hearing.newest = Math.max(hearing.newest, errand.order);
-    return errand.expires;
+    downlink.told.add(id);
+    hearing.newest = Math.max(hearing.newest, downlink.order);
+    return downlink.expires;
   }
 
   /**
@@ -167,7 +171,7 @@ export class ErrandBooks {
   }
 
   /** What is under way need not reach a device, or any. */
-  excuse(which: (errand: Errand) => void): void {
+  excuse(which: (downlink: Downlink) => void): void {
     this.#outstanding.forEach(which);
   }
 

@@ -14,7 +14,7 @@ import { ClientMachine, TIMEOUT } from "./manual_client.ts";
 const STEP = 5;
 
 /** The client, on a machine of its own. */
-export class Desk implements AsyncDisposable {
+export class ClientRig implements AsyncDisposable {
   readonly states = new States();
   readonly client: Client;
   /** What was sent on the last connection. */

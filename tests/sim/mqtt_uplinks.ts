@@ -1,6 +1,6 @@
 /**
- * The books of devices' messages that reach subscribers: events, messages to topics of their own, wills and welcomes.
- * See `mqtt_books.ts`.
+ * The books of uplinks, messages from devices that reach subscribers: events, messages to topics of their own, wills
+ * and welcomes. See `mqtt_books.ts`.
  */
 import { parseMarked, textOf, valueOf } from "../../server/protocol/channel_lines.ts";
 import type { Message } from "./broker_session.ts";
@@ -8,7 +8,7 @@ import { KEPT, LIFE, OWN, PREFIX } from "./mqtt_plan.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
 /** Messages of one device. */
-interface Told {
+interface Uplinks {
   /** In the order of processing. */
   readonly safe: string[];
   /** How many of them have arrived. */
@@ -27,17 +27,17 @@ interface Told {
   isForgotten: boolean;
 }
 
-export class ToldBooks {
-  readonly #devices = new Map<string, Told>();
+export class UplinkBooks {
+  readonly #devices = new Map<string, Uplinks>();
   /** What was under way when the broker forgot it, and may come again. */
   readonly #again: string[] = [];
   /** The same when it went back, which may also be lost. */
   readonly #lost = new Set<string>();
 
-  #of(id: string): Told {
-    let told = this.#devices.get(id);
-    if (told) return told;
-    told = {
+  #of(id: string): Uplinks {
+    let uplinks = this.#devices.get(id);
+    if (uplinks) return uplinks;
+    uplinks = {
       safe: [],
       came: 0,
       kept: new Set(),
@@ -48,31 +48,32 @@ export class ToldBooks {
       life: undefined,
       isForgotten: false,
     };
-    this.#devices.set(id, told);
-    return told;
+    this.#devices.set(id, uplinks);
+    return uplinks;
   }
 
   /** A message was processed. */
   processed(id: string, line: string): void {
     const marked = parseMarked(line);
-    const told = this.#of(id);
+    const uplinks = this.#of(id);
     if (marked?.mark === "event") {
       const text = textOf(valueOf(marked.value));
-      if (marked.name !== OWN) told.safe.push(`${PREFIX}/${id}/event/${marked.name} ${text}`);
-      else if (text.startsWith("{")) told.kept.add(told.newest = String(JSON.parse(text).value));
-      else told.safe.push(text);
+      if (marked.name !== OWN) uplinks.safe.push(`${PREFIX}/${id}/event/${marked.name} ${text}`);
+      else if (text.startsWith("{")) {
+        uplinks.kept.add(uplinks.newest = String(JSON.parse(text).value));
+      } else uplinks.safe.push(text);
     }
     if (marked?.mark !== "set" || !marked.name.startsWith(`${OWN}/`)) return;
-    if (marked.name === `${OWN}/will`) return void told.will.add(marked.value);
-    if (told.welcome.size === 0) told.isOrdered = told.will.size > 0;
-    told.welcome.add(marked.value);
+    if (marked.name === `${OWN}/will`) return void uplinks.will.add(marked.value);
+    if (uplinks.welcome.size === 0) uplinks.isOrdered = uplinks.will.size > 0;
+    uplinks.welcome.add(marked.value);
   }
 
   forgets(id: string): void {
-    const told = this.#of(id);
-    told.isForgotten = true;
-    told.will.clear();
-    told.welcome.clear();
+    const uplinks = this.#of(id);
+    uplinks.isForgotten = true;
+    uplinks.will.clear();
+    uplinks.welcome.clear();
   }
 
   /** A device's message reaches subscribers. */
@@ -102,22 +103,22 @@ export class ToldBooks {
 
   /** A will or a welcome. After the first welcome they alternate. */
   #lives(id: string, message: string): void {
-    const told = this.#of(id);
+    const uplinks = this.#of(id);
     const life = message.includes("gone") ? "will" : "welcome";
-    if (!told[life].has(message) && !told.isForgotten) {
+    if (!uplinks[life].has(message) && !uplinks.isForgotten) {
       throw new Violation(`${message} is told, and ${id} has not said so`);
     }
-    const isKnown = told.isOrdered && !told.isForgotten && this.#lost.size === 0;
-    if (told.life === life && isKnown && !this.isAgain(message)) {
+    const isKnown = uplinks.isOrdered && !uplinks.isForgotten && this.#lost.size === 0;
+    if (uplinks.life === life && isKnown && !this.isAgain(message)) {
       throw new Violation(`${id}: a ${life} comes a second time`);
     }
-    if (told.life !== undefined || life === "welcome") told.life = life;
+    if (uplinks.life !== undefined || life === "welcome") uplinks.life = life;
   }
 
   /** The broker has forgotten what was under way. @param isLost Whether the bridge cannot know that */
   forgot(underWay: readonly string[], isLost: boolean): void {
     this.#again.push(...underWay);
-    for (const told of this.#devices.values()) told.newest = undefined; // it is not sent again
+    for (const uplinks of this.#devices.values()) uplinks.newest = undefined; // it is not sent again
     if (isLost) { for (const message of underWay) this.#lost.add(message); }
   }
 

@@ -3,32 +3,25 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { newState } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
-import {
-  checkErrand,
-  type Errand,
-  ErrandTransfer,
-  isFinal,
-  parseErrand,
-  Posting,
-} from "./errands.ts";
+import { checkOrder, isFinal, type Order, OrderTransfer, parseOrder, Posting } from "./orders.ts";
 
 Deno.test("what another process has posted is read again, and rubbish is nothing", () => {
-  const errands: Errand[] = [
+  const orders: Order[] = [
     { write: "x\0", options: { wait: false, expires: 5 }, answers: true, asks: "5000000001" },
     { set: "led", value: { on: true }, options: { by: "somebody" } },
   ];
-  for (const errand of errands) {
-    const { post } = new Posting("a", errand, 3);
-    assertEquals([post.device, post.number, parseErrand(post.text)], ["a", 3, errand]);
+  for (const order of orders) {
+    const { post } = new Posting("a", order, 3);
+    assertEquals([post.device, post.number, parseOrder(post.text)], ["a", 3, order]);
   }
   const wrong = ["", "x", "null", "[]", "7", '{"write":"x"}', '{"write":7,"options":{}}'];
   for (const text of [...wrong, '{"options":{}}', '{"write":"x","options":null}']) {
-    assertEquals([text, parseErrand(text)], [text, undefined]);
+    assertEquals([text, parseOrder(text)], [text, undefined]);
   }
 });
 
 Deno.test("what cannot be is refused before it is posted", () => {
-  const wrong: [Errand, string][] = [
+  const wrong: [Order, string][] = [
     [{ write: "", options: {} }, "BAD_TEXT"],
     [{ write: "12345678", options: {} }, "BAD_TEXT"],
     [{ write: "x", options: { expires: 0 } }, "BAD_ARGUMENT"],
@@ -36,16 +29,16 @@ Deno.test("what cannot be is refused before it is posted", () => {
     [{ set: "LED", value: 1, options: {} }, "BAD_ARGUMENT"],
     [{ set: "led", value: () => {}, options: {} }, "BAD_ARGUMENT"],
   ];
-  for (const [errand, code] of wrong) {
-    assertEquals(assertThrows(() => checkErrand(errand, 7), LocalError).code, code);
+  for (const [order, code] of wrong) {
+    assertEquals(assertThrows(() => checkOrder(order, 7), LocalError).code, code);
   }
-  checkErrand({ write: "1234567", options: { expires: 5 } }, 7);
+  checkOrder({ write: "1234567", options: { expires: 5 } }, 7);
 });
 
 Deno.test("mail ends and is answered with what it says, or nothing of that has happened", () => {
   const ledger = new Ledger("a", { state: newState(), token: 1 }, new Set());
   const did: string[] = [];
-  const deed = {
+  const operation = {
     device: { id: "a", isForgotten: false, closed: undefined },
     apply: () => void did.push("does"),
     undo: () => void did.push("undoes"),
@@ -54,7 +47,7 @@ Deno.test("mail ends and is answered with what it says, or nothing of that has h
   const over: unknown[] = [];
   const taken = {
     number: 5,
-    what: deed,
+    what: operation,
     to: "7 1",
     isDone: true,
     check() {},
@@ -62,14 +55,14 @@ Deno.test("mail ends and is answered with what it says, or nothing of that has h
     over: (error: unknown) => void over.push(error),
     failed() {},
   };
-  const transfer = new ErrandTransfer(ledger, taken);
+  const transfer = new OrderTransfer(ledger, taken);
   assertEquals([transfer.changes("a"), transfer.changes("b")], [true, false]);
   transfer.apply();
   assertEquals(ledger.mail, { taken: [5], replies: [{ to: "7 1", text: "{}" }] });
   transfer.undo();
   assertEquals([ledger.differs, did], [false, ["does", "undoes"]]);
   const why = new LocalError("BAD_ARGUMENT", "no");
-  const never = new ErrandTransfer(ledger, { ...taken, what: why, isDone: false });
+  const never = new OrderTransfer(ledger, { ...taken, what: why, isDone: false });
   never.apply();
   const text = JSON.stringify({ code: "BAD_ARGUMENT", message: "no" });
   assertEquals(ledger.mail, { taken: [5], replies: [{ to: "7 1", text }] });
