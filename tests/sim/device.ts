@@ -255,6 +255,7 @@ export class SimDevice implements Wiring {
         throw new Violation(`${this.id} takes an impostor for its server`);
       }
       this.books.linkUp(this.#socket!.end.connection, this.#isStored);
+      this.channels?.books.readings.linkUp(this.world.clock.now - this.#socket!.madeAt);
       return;
     }
     this.world.log?.(`${this.id} has no link: ${reason}`);

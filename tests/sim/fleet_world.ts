@@ -40,6 +40,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
   /** Faults for the next device that greets, and for the next one that is taken. */
   #atGreeting: Strike | undefined;
   #atTaking: Strike | undefined;
+  /** Messages whose mail has ended after their deadline, by device: if its server lives, it reports what has expired. */
+  readonly #late = new Map<string, string[]>();
   #posts = 0;
   /** Devices that have greeted and were unknown. */
   readonly #strangers = new Set<string>();
@@ -121,6 +123,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
   leaves(id: string): void {
     this.server.conversations.delete(id);
     this.books.get(id)?.serverDied();
+    for (const text of this.#late.get(id) ?? []) this.#excuse(id, text);
+    this.#late.delete(id);
     if (this.books.has(id)) this.operator.look(id);
     this.channels?.things.get(id)?.left();
   }
@@ -259,8 +263,12 @@ export class FleetWorld extends World implements FleetStoreWorld {
     const order: Order = JSON.parse(text);
     this.log?.(`mail of ${id} ends: ${text}`);
     if (isOperators(order)) return this.operator.mailEnds(id, order);
-    if (this.channels) this.channels.things.get(id)!.mailEnds(order);
-    else if (this.operator.clears(id)) this.#excuse(id, (order as Writing).write); // it may have been dropped
+    if (this.channels) return this.channels.things.get(id)!.mailEnds(order);
+    const { write } = order as Writing;
+    if (this.operator.clears(id)) this.#excuse(id, write); // it may have been dropped
+    const { expiring, toDevice } = this.books.get(id)!;
+    if (expiring.isOfUse(toDevice.find(write)!)) return;
+    this.#late.set(id, [...this.#late.get(id) ?? [], write]);
   }
 
   #excuse(id: string, text: string): void {

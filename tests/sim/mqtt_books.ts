@@ -90,7 +90,7 @@ export class MqttBooks {
   #isKnown = false;
   /** Retained topics that were published since it went back. */
   #fresh: Set<string> | undefined;
-  /** Ids that were in use when it forgot the session. */
+  /** Ids that were in use when it forgot the session, until the bridge knows that. */
   #forgottenIds: readonly number[] = [];
   /** The bridge may warn or not: the connection on which it was told was lost. */
   #mayWarn = false;
@@ -301,7 +301,7 @@ export class MqttBooks {
   mistaken(): void {
     this.#mayWarn = true;
     this.#owesWarning = false;
-    this.wentBack([], this.#forgottenIds);
+    this.wentBack([], []);
   }
 
   /** It has gone back to an earlier state, with these messages under way. @param ids Those in use just before */
@@ -316,7 +316,8 @@ export class MqttBooks {
       if (setting) setting.mayRepeat = true;
       if (downlink) downlink.mayRepeat = true;
     }
-    for (const id of ids) this.#haunted.add(id);
+    // What it forgot before, the bridge may not know either.
+    for (const id of [...ids, ...this.#forgottenIds]) this.#haunted.add(id);
     this.#fresh = new Set();
   }
 

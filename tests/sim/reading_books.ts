@@ -13,7 +13,6 @@ export interface Stamping {
   readonly world: {
     readonly clock: { readonly now: number };
     readonly server: { readonly isDateSet: boolean };
-    readonly scenario: { readonly timeout: number };
   };
 }
 
@@ -22,13 +21,19 @@ interface Taken {
   /** When, by the world's clock. */
   readonly at: number;
   readonly dialect: 1 | 2;
+  /** How many links the device had had by then. */
+  readonly links: number;
 }
 
 /** After this many boots the server may have forgotten a boot's clock. */
 const MANY_BOOTS = 8;
 
+/** Times are rounded, in ms. */
+const ROUNDING = 2;
+
 export class ReadingBooks {
   readonly #taken = new Map<string, Taken>(); // by line
+  readonly #greetings: number[] = []; // how long they took, by link
   #count = 0;
 
   constructor(readonly id: string) {}
@@ -40,7 +45,17 @@ export class ReadingBooks {
 
   /** It reports the reading in this line. */
   says(line: string, { world, dialect }: Stamping): void {
-    this.#taken.set(line, { at: world.clock.now, dialect });
+    this.#taken.set(line, { at: world.clock.now, dialect, links: this.#greetings.length });
+  }
+
+  /**
+   * The device has a link.
+   *
+   * @param took How long that took from when it began to connect, in ms. Its hello was on its way for at most as long,
+   * and the server counts from when the hello came.
+   */
+  linkUp(took: number): void {
+    this.#greetings.push(took);
   }
 
   /** The server's application gets a reading. @param date The server's date, in ms since 1970. */
@@ -59,8 +74,10 @@ export class ReadingBooks {
     const late = at.getTime() - (date - world.clock.now) - taken.at;
     if (at.getTime() > date) throw this.#violation(line, "was taken in the future");
     if (world.server.isDateSet || device.isDateSet) return;
-    if (late < -2) throw this.#violation(line, `was taken ${-late} ms before it was`);
-    if (late > LATEST * world.scenario.timeout) {
+    if (late < -ROUNDING) throw this.#violation(line, `was taken ${-late} ms before it was`);
+    // It is dated by the hello of the link on which it came, or by a later one.
+    const latest = Math.max(...this.#greetings.slice(Math.max(0, taken.links - 1)));
+    if (late > latest + ROUNDING) {
       throw this.#violation(line, `was taken ${late} ms after it was`);
     }
   }
@@ -69,7 +86,3 @@ export class ReadingBooks {
     return new Violation(`${this.id}: ${JSON.stringify(line)} ${what}`);
   }
 }
-
-/** A hello has the time at which it was written; the server notes its arrival when it has identified the device. In
- * timeouts. */
-const LATEST = 1;

@@ -146,6 +146,11 @@ export const CHANNEL_BUGS: Bugs = {
     "if (last?.epoch === epoch) keep(",
     "if (last?.epoch !== epoch) keep(",
   ),
+  "a hello counts from when its connection is confirmed": edit(
+    "server/channels/clock.ts",
+    "Math.round(this.#clock.now() - ago)",
+    "Math.round(this.#clock.now())",
+  ),
   "of several messages that share a transaction the first one is processed": edit(
     TRANSACTIONS,
     "{ device: consumer, count: 1 + taken }",
