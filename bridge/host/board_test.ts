@@ -131,13 +131,13 @@ Deno.test("a pin is high until it is pulled down, or written", async () => {
   assertEquals(it.board.pin(0), 1);
 });
 
-Deno.test("a change of an output is told once", async () => {
+Deno.test("a change of an output is reported once", async () => {
   await using it = await setUp();
   for (const level of [0, 0, 1, 1, 0]) await it.device.write(`["write",2,${level}]`);
   assertEquals(it.pins, ["2=0", "2=1", "2=0"]);
 });
 
-Deno.test("PWM is told, with its duty as far as there is one, until the pin is written", async () => {
+Deno.test("PWM is reported, with its duty if there is one, until the pin is written", async () => {
   await using it = await setUp();
   for (const [duty, hz] of [[512, 100], [-5, 1], [5000, 1000]]) {
     await it.device.write(`["pwm",2,${duty},${hz}]`);
@@ -180,7 +180,7 @@ Deno.test("the analogue input has ten bits", async () => {
   }
 });
 
-Deno.test("memory, time and chance are there", async () => {
+Deno.test("memory, time and random numbers work", async () => {
   await using it = await setUp();
   assert(await ask(it.device, "free") > 0);
   const before = await ask(it.device, "millis");
@@ -214,7 +214,7 @@ Deno.test("an application that traps ends its board", async () => {
   assert(!it.board.connected);
 });
 
-Deno.test("an outage is told once, however many attempts it takes to end it", async () => {
+Deno.test("an outage is reported once, however many attempts it takes to end it", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   await using proxy = await FaultProxy.start({ target: { port: server.port } });
   const lines: string[] = [];

@@ -36,7 +36,7 @@ function plugIn(
   return { client, channels, errors, [Symbol.asyncDispose]: close };
 }
 
-/** A conversation by hand: what is said to the device, and what it says then. */
+/** A conversation by hand: lines to the device, and its lines in reply. */
 async function says(device: Device, lines: readonly string[], answers: number): Promise<string[]> {
   for (const line of lines) await device.write(line);
   const heard: string[] = [];
@@ -161,7 +161,7 @@ Deno.test("reports and events, with the time of the device's clock", async () =>
   ]);
 });
 
-Deno.test("the server is asked: its answer, its fault, or that there is none", async () => {
+Deno.test("a request to the server: its answer, its fault, or no answer", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const device = await byHand(server);
@@ -209,7 +209,7 @@ Deno.test("a request whose time is up before it is sent expires without being se
   assertEquals(part.errors, []);
 });
 
-Deno.test("the program is told what the server refuses", async () => {
+Deno.test("the program learns what the server refuses", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const device = await byHand(server);
@@ -222,7 +222,7 @@ Deno.test("the program is told what the server refuses", async () => {
   ]);
 });
 
-Deno.test("an answer that is too long for the server has failed", async () => {
+Deno.test("an answer that is too long for the server fails", async () => {
   await using server = await listen({ limits: { lineBytes: 150 } });
   await using part = plugIn(server.port, {
     channels: { long: { ask: () => "x".repeat(200) }, short: { ask: () => 1 } },
@@ -277,7 +277,7 @@ Deno.test("a device may bring the description of its channels", async () => {
   await thing.set("heater", 1);
 });
 
-Deno.test("with a memory, the next process says what the last one has told before that it has started", async () => {
+Deno.test("with a memory, the next process sends the last one's messages before its own boot message", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await using server = await listen();
@@ -321,7 +321,7 @@ Deno.test("with a memory, a message is processed and answered in one commit", as
   await channels.ended;
 });
 
-Deno.test("a server with channels: what it wishes is met, through an outage and a new start", async () => {
+Deno.test("a server with channels: its settings are met, through an outage and a restart", async () => {
   const reports: unknown[] = [];
   await using server = await listen({
     timeout: 400,

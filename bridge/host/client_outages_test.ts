@@ -136,7 +136,7 @@ inBothDialects(
   },
 );
 
-Deno.test("a server that is started again on what it remembers: nothing is lost or doubled", async () => {
+Deno.test("a server that restarts on its store: nothing is lost or doubled", async () => {
   const store = new MemoryStore();
   const listen = () =>
     Server.listen({ hostname: "127.0.0.1", port: 0, open: true, store, timeout: 1000 });

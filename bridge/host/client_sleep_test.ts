@@ -1,4 +1,4 @@
-/** A client that sleeps as a board does: what its server makes of it. */
+/** A client that sleeps as a board does, and how its server treats it. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { Scene } from "../../tests/support/scene.ts";
@@ -47,7 +47,7 @@ Deno.test("messages that a client with a memory has left when it sleeps are sent
   assertEquals(await device.readline(), "one");
 });
 
-Deno.test("a sleep that cannot be is refused; a server of dialect 1 is not told", async () => {
+Deno.test("an invalid sleep is refused; a server of dialect 1 does not get it", async () => {
   await using scene = await Scene.start();
   const { port, timeout } = scene.server;
   const client = new Client({ id: "1", port, timeout });

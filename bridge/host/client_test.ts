@@ -1,4 +1,4 @@
-/** A client and its server: what can be told, messages both ways, and whoever reads and writes. */
+/** A client and its server: options, messages both ways, readers and writers. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   booted,
@@ -15,7 +15,7 @@ import {
 import { until } from "../../tests/support/wait.ts";
 import { Client, type ClientOptions, LocalError } from "./mod.ts";
 
-// What a client can be told.
+// Options of a client.
 
 Deno.test("arguments out of range are refused by name", () => {
   const wrong: [Partial<ClientOptions>, string][] = [
@@ -268,7 +268,7 @@ Deno.test("without qos a message goes out at once, once, or is refused", async (
   assertEquals(messages(back), ["01waits for its ack", "03waits for its turn"]);
 });
 
-Deno.test("more writes wait than the core's outbox holds, and the rest are refused", async () => {
+Deno.test("more writes can wait than the core's outbox holds, and the rest are refused", async () => {
   await using server = quietServer();
   const [client] = dial(server, { size: { window: 4 } });
   const peer = await booted(server, client);
@@ -393,7 +393,7 @@ Deno.test("a loop over the messages may be left, and reading goes on behind it",
   await written;
 });
 
-Deno.test("each end writes and nobody reads until the acks are there: both get theirs", async () => {
+Deno.test("both ends write, and read only after their acks: both get them", async () => {
   const size = { line: 100, inbox: 206 };
   await using scene = await Scene.start({ timeout: 1000, dialect: 1, size });
   const device = await scene.device();

@@ -105,7 +105,7 @@ const here = (port: number) => [
   ...field(4, [port & 255, port >> 8]),
 ];
 
-Deno.test("an application that configures itself is who and where it says", async () => {
+Deno.test("an application that configures itself has the id and server that it gives", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   const said: unknown[] = [];
   const fields = [...here(server.port), ...field(1, "net"), ...field(10, [198, 0])];
@@ -177,7 +177,7 @@ Deno.test("a message that the application does not take is not acknowledged, and
   await written;
 });
 
-Deno.test("kept memory outlives the board, and I2C without devices fails as told", async () => {
+Deno.test("kept memory outlives the board, and I2C without devices fails as documented", async () => {
   const kept = memory([]);
   for (const times of [1, 2, 3]) {
     await using it = await start([], { kept });
@@ -211,7 +211,7 @@ Deno.test("a board ends when its application restarts it, and its position is ke
   written.catch(() => {}); // for ever
 });
 
-Deno.test("fields that are malformed or out of range are none", () => {
+Deno.test("fields that are malformed or out of range are ignored", () => {
   const good = [...here(8123), ...field(6, Array(32).fill(7)), ...field(2, ""), ...field(9, [1])];
   assertEquals(readFields(new Uint8Array(good)), {
     id: "probe",

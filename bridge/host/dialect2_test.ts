@@ -1,4 +1,4 @@
-/** What a client of dialect 2 says and does when a server is not what it should be. */
+/** What a client of dialect 2 reports and does when a server misbehaves. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Server, type ServerOptions } from "../../server/mod.ts";
 import { FaultProxy } from "../../tests/support/proxy.ts";
@@ -212,7 +212,7 @@ Deno.test("a client that is refused pauses for twice the timeout at least; one t
   }
 });
 
-Deno.test("a refusal that this version does not know is a refusal all the same", async () => {
+Deno.test("an unknown refusal code is a refusal like any other", async () => {
   await using server = new RawServer((peer) => void peer.sayIfHeard("\x042a\n"));
   const [client, reasons] = dial(server.port);
   await using _ = client;

@@ -1,4 +1,4 @@
-/** A client on a machine that the test is master of: what it does when its event loop is late, or its server slow. */
+/** A client on a machine that the test controls: what it does when its event loop is late, or its server slow. */
 import { assert, assertEquals } from "@std/assert";
 import { ClientMachine, ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import { PeerError } from "../../server/protocol/errors.ts";
@@ -128,7 +128,7 @@ Deno.test("a busy client sees what was taken meanwhile, also when it has just he
   assertEquals(told, ["up"]);
 });
 
-Deno.test("half a greeting is none, but a busy client looks whether the rest has come", async () => {
+Deno.test("half a greeting does not count, but a busy client checks whether the rest has arrived", async () => {
   await using scene = new ManualClient({ dialect: 2 });
   const { machine, told } = scene;
   machine.socket.events.opened();
@@ -196,7 +196,7 @@ Deno.test("on a real machine: a client whose program was busy for longer than th
 
 // A server that is slow, or fast.
 
-Deno.test("a slow server is not taken for a stalled one, and is when it stops", async () => {
+Deno.test("a slow server does not count as stalled until it stops", async () => {
   await using scene = ManualClient.up();
   const { machine, told, client } = scene;
   machine.socket.takes = false;
@@ -214,7 +214,7 @@ Deno.test("a slow server is not taken for a stalled one, and is when it stops", 
   assertEquals(told, ["up", "STALLED"]);
 });
 
-Deno.test("a server that takes at last what waited for its turn is not stalled since before that", async () => {
+Deno.test("a server that finally reads what waited counts as stalled only from then on", async () => {
   await using scene = ManualClient.up();
   const { machine, machine: { socket }, told, client } = scene;
   const passes = (ms: number) => {

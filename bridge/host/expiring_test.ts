@@ -1,11 +1,11 @@
-/** What a client writes that is of use for a time only. */
+/** Messages of a client that have a deadline. */
 import { assertEquals } from "@std/assert";
 import { ClientDisk } from "../../tests/sim/client_disk.ts";
 import { ClientRig, fate } from "../../tests/support/client_rig.ts";
 import { ClientMachine, ManualClient, TIMEOUT } from "../../tests/support/manual_client.ts";
 import type { ClientOptions } from "./mod.ts";
 
-/** Notes what the application is told of messages that expire. */
+/** Notes the expiries that the application gets. */
 function listening(): { told: string[]; onExpired: NonNullable<ClientOptions["onExpired"]> } {
   const told: string[] = [];
   return { told, onExpired: (text, { code }) => void told.push(`${text} ${code}`) };
@@ -97,7 +97,7 @@ Deno.test("a writer learns that a message has expired only when that is safe in 
   assertEquals([await given, disk.state!.outbox.messages], ["EXPIRED", []]);
 });
 
-Deno.test("a deadline outlives the process, and goes on while nobody is here; a date that was set back says nothing", async () => {
+Deno.test("a deadline outlives the process, and continues while none runs; a date that was set back is ignored", async () => {
   for (const [away, sent] of [[1000, "00\0"], [400, "00a"], [-1e9, "00a"]] as const) {
     const { told, onExpired } = listening();
     const disk = new ClientDisk();
@@ -173,7 +173,7 @@ Deno.test("an invalid time is refused by name, and so is one without qos", async
   assertEquals(await fate(rig.client.write("a", { expires: 1, qos: false })), "BAD_ARGUMENT");
 });
 
-Deno.test("a year is not too long to wait", async () => {
+Deno.test("a deadline may be a year away", async () => {
   const { told, onExpired } = listening();
   await using rig = new ClientRig(undefined, { onExpired });
   void fate(rig.client.write("a", { expires: 365 * 24 * 3_600_000 }));

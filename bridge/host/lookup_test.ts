@@ -15,7 +15,7 @@ Deno.test("an address needs no lookup", async () => {
   assertEquals([scene.machine.lookups.length, scene.machine.sockets.length], [0, 1]);
 });
 
-Deno.test("a name that resolves slowly is not a server that does not answer", async () => {
+Deno.test("a name that resolves slowly does not count as a server that does not answer", async () => {
   await using scene = client();
   const { machine, told } = scene;
   machine.passes(TIMEOUT - 5);

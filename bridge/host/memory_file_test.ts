@@ -103,7 +103,7 @@ fileTest("files of the previous version are read, too", (path) => {
   assertEquals([progress.held, clock], ["a NUL \0 inside", { time: 3, date: 4 }]);
 });
 
-fileTest("one that is closed twice gives nobody else's place away", (path) => {
+fileTest("closing a memory twice does not unlock another process's", (path) => {
   const first = new MemoryFile(path, "1");
   first.close();
   using _ = new MemoryFile(path, "1");

@@ -1,4 +1,4 @@
-/** What of a client's memory must be on the disk before something else happens: a real process on a real file. */
+/** What must be on the disk of a client's memory before other calls: a real process on a real file. */
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { prepare } from "./memory_file.ts";
@@ -10,7 +10,7 @@ const WORKER = new URL("../../tests/support/syncing_client.ts", import.meta.url)
 /** Enough for some checkpoints. */
 const STEPS = 1500;
 
-Deno.test("client memory: a disk is asked to write, too, where a sync does not say so by itself", () => {
+Deno.test("client memory: a sync also asks the disk to write, where the system would not do so by itself", () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   try {
     const path = `${folder}/memory`;

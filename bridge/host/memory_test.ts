@@ -121,7 +121,7 @@ class Reader implements AsyncDisposable {
   }
 }
 
-/** A client takes ten messages, none of its acks arrives, and it ends. What does the next one read? */
+/** A client takes ten messages, and ends before any of its acks arrives. What does the next one read? */
 async function readByTwo(scene: Scene, options: Partial<ClientOptions>): Promise<string[]> {
   const first = scene.client(options);
   const device = await scene.device();
@@ -194,7 +194,7 @@ Deno.test("a process that is killed before it acts on a message: the next one ge
   await second.kill();
 });
 
-Deno.test("a process that asks for the next message is done with the last, link or no link, and may die", async () => {
+Deno.test("a process that asks for the next message has processed the last one, with or without a link, and may die", async () => {
   await using scene = await Scene.start();
   await using first = new Reader(scene);
   const device = await scene.device();

@@ -30,7 +30,7 @@ async function run(...args: string[]) {
   return { code, stdout, stderr };
 }
 
-Deno.test("an application runs, its inputs can be worked, and a signal ends it well", async () => {
+Deno.test("an application runs, its inputs can be set, and a signal ends it cleanly", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   const address = ["--server", "127.0.0.1", "--port", `${server.port}`];
   const tx = start("client-as/build/remote_tx.wasm", "--id", "tx", ...address);
@@ -104,7 +104,7 @@ async function said({ child }: ReturnType<typeof start>, beginning: string): Pro
   return found;
 }
 
-Deno.test("an application that fails is told of, and ends with code 1", async () => {
+Deno.test("an application that fails is reported, and ends with code 1", async () => {
   const file = await Deno.makeTempFile({ suffix: ".wasm" });
   const wasm = await compile(`
     export * from "../assembly/core";
@@ -128,7 +128,7 @@ Deno.test("--help explains", async () => {
   assertStringIncludes(stdout, "Usage: deno run -A bridge/host/run.ts");
 });
 
-Deno.test("wrong arguments are told, and end with code 2", async () => {
+Deno.test("wrong arguments are reported, and end with code 2", async () => {
   const main = "client-as/build/main.wasm";
   const cases: [string[], string][] = [
     [[], "give exactly one .wasm file"],

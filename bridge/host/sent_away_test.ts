@@ -110,7 +110,7 @@ Deno.test("a client served for the timeout may be sent away again", async () => 
   }
 });
 
-Deno.test("a hello that is answered so goes to the next address, too", async () => {
+Deno.test("a client that is sent away in answer to its hello goes to the next address, too", async () => {
   await using scene = new Scene([FIRST, SECOND]);
   scene.machine.socket.events.opened();
   await scene.machine.turn();

@@ -72,7 +72,7 @@ Deno.test("a message withdrawn before a sleep stays withdrawn after the next one
   assertEquals(core.outbox, [undefined, new TextEncoder().encode("21.5")]);
 });
 
-Deno.test("a board that wants to sleep no more says so, and stays", async () => {
+Deno.test("a board that no longer wants to sleep says so, and stays connected", async () => {
   const wasm = await compile(`
     export * from "../assembly/core";
     import { begin, every, QOS, send, sleep, text } from "../assembly/app";

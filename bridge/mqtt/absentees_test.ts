@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { Absentees, MOST_ABSENT } from "./absentees.ts";
 
-Deno.test("a device that was absent is told of again once, others are not", () => {
+Deno.test("a device that was absent is announced again once, others are not", () => {
   const absentees = new Absentees();
   absentees.add("kitchen");
   assertEquals(["kitchen", "kitchen", "hall"].map((id) => absentees.comes(id)), [

@@ -1,4 +1,4 @@
-/** What the bridge proves itself with at a broker, and what becomes of it when that is replaced. */
+/** The bridge's credentials at a broker, and what happens when they are replaced. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { AtBroker } from "../../tests/support/at_broker.ts";
 import { makeCertificate } from "../../tests/support/certificate.ts";

@@ -1,4 +1,4 @@
-/** Events that wait for the broker for too long are given up; states are not; and how the bridge is, is said. */
+/** Events that wait too long for the broker are given up; states are not; and the bridge reports its condition. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AtBroker } from "../../tests/support/at_broker.ts";
 import { folder } from "../../tests/support/main_process.ts";
@@ -80,7 +80,7 @@ toolTest("events of a week ago are given up, states and newer events are not", {
   assertEquals(all.warned("NOT_PUBLISHED").slice(1), ["4 events were dropped in all"]);
 });
 
-Deno.test("without a bound of age a broker may be away for ever", async () => {
+Deno.test("without an age limit a broker may be away for ever", async () => {
   const calendar = new Calendar();
   await using all = await AtBroker.start({ port: 1 }, calendar.platform);
   const { client, device } = deviceAt(all);
@@ -110,7 +110,7 @@ Deno.test("messages that became too old while the server was down are given up w
   assertEquals(await all.rows("SELECT topic FROM mqtt_out WHERE retain = 0"), []);
 });
 
-Deno.test("rows of a store that knew no age are as old as the bridge's start", async () => {
+Deno.test("rows of an older store, which has no ages, count from the bridge's start", async () => {
   using dir = folder();
   const calendar = new Calendar();
   const path = `${dir.path}/s.db`;
@@ -175,7 +175,7 @@ Deno.test("messages after many given-up ones are sent, though their ids come aga
   await isDone(await published());
 });
 
-toolTest("how the bridge is, is said without a question to the store", {
+toolTest("the bridge's condition is reported without a query to the store", {
   mosquitto: "mosquitto",
 }, async ({ mosquitto }) => {
   await using broker = await Mosquitto.start(mosquitto);

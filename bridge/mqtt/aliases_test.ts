@@ -1,4 +1,4 @@
-/** Numbers in place of topics: what they save, and that the broker always knows what a number stands for. */
+/** Topic aliases: what they save, and that the broker can always resolve them. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MqttRig } from "../../tests/support/mqtt_rig.ts";
 import { TopicAliases } from "./aliases.ts";
@@ -44,7 +44,7 @@ Deno.test("a topic of 60 bytes costs three when it comes again", () => {
   assertEquals(bytes - second![2], 61 - 3);
 });
 
-Deno.test("a number counts for its connection: what is sent again carries its topic", () => {
+Deno.test("an alias is valid for its connection: a repeat carries its topic", () => {
   const rig = new MqttRig(5);
   rig.connect({ properties: { topicAliasMaximum: 10 } });
   rig.session.publish([row(1), row(2)]);
@@ -119,7 +119,7 @@ Deno.test("the broker can resolve the topic of every publication", () => {
   }
 });
 
-Deno.test("topics that come once leave the numbers to those that come again and again", () => {
+Deno.test("topics that are used once leave the aliases to those that are used often", () => {
   const states = Array.from({ length: 100 }, (_, n) => `state${n}`);
   const named = follow(2, [...states, "busy", "busy", "busy", ...states, "busy"]);
   assertEquals(named.filter((topic) => topic === "busy").length, 2);

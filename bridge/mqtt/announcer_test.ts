@@ -1,4 +1,4 @@
-/** What the bridge says of devices, and takes back, without a broker. */
+/** What the bridge announces of devices, and removes, without a broker. */
 import { assertEquals } from "@std/assert";
 import {
   type Description,
@@ -126,7 +126,7 @@ Deno.test("a device forgotten just before the server was killed is back before t
   });
 });
 
-Deno.test("what is to be told just when all has been told is told, too", async () => {
+Deno.test("a device that must be announced just when all have been is announced, too", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
@@ -158,7 +158,7 @@ Deno.test("what is to be told just when all has been told is told, too", async (
   }
 });
 
-Deno.test("a device that is lost, or forgotten, while it is told of is left out, and nothing has failed", async () => {
+Deno.test("a device that is lost, or forgotten, while it is announced is left out, and nothing fails", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
@@ -190,7 +190,7 @@ Deno.test("a device that is lost, or forgotten, while it is told of is left out,
   announcer.close();
 });
 
-Deno.test("a device that was forgotten comes back with less, before the broker has that: what is lacking is removed", async () => {
+Deno.test("a forgotten device comes back with fewer channels, before the broker knows that: the missing ones are removed", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });

@@ -34,7 +34,7 @@ class Stage {
     this.events.emit({ event: "connected", device, address: "", dialect: 2, connects: 1, ...more });
   }
 
-  /** It has said until when it sleeps, and has gone. */
+  /** It has announced how long it sleeps, and has disconnected. */
   sleeps(device: string, until: number): void {
     const message = "it sleeps";
     const address = "";
@@ -73,7 +73,7 @@ class Stage {
     return this.#availability.get(device);
   }
 
-  /** Time goes on until then. */
+  /** Advances the clock to this time. */
   until(end: number): void {
     for (;;) {
       const [next] = [...this.#timers].filter(([, { at }]) => at <= end)
@@ -92,7 +92,7 @@ class Stage {
   }
 }
 
-Deno.test("each device has a patience of its own", () => {
+Deno.test("each device has an `offlineAfter` of its own", () => {
   const stage = new Stage({ offlineAfter: { slow: 500, quick: 0 } });
   for (const id of ["slow", "quick", "other"]) stage.comes(id);
   for (const id of ["slow", "quick", "other"]) stage.leaves(id);
@@ -188,7 +188,7 @@ Deno.test("the operator's sleep setting counts, and so does one reported to an e
   ]);
 });
 
-Deno.test("a device that an earlier process has missed does not sleep once more", () => {
+Deno.test("a device that an earlier process has reported as missing does not count as sleeping again", () => {
   const devices = [{ id: "gone", connected: false }, { id: "asleep", connected: false }];
   const last = (id: string) =>
     ({ state: id === "gone" ? "offline" : "sleeping", sleep: 1000 }) as const;
@@ -229,7 +229,7 @@ Deno.test("a device's sleep report is dropped while another server has it", () =
   stage.close();
 });
 
-Deno.test("a device that has moved and was forgotten there is not told to be gone", () => {
+Deno.test("a device that has moved and was forgotten there is not announced as gone", () => {
   const stage = new Stage({ offlineAfter: 100 });
   stage.comes("old");
   stage.moves("old");

@@ -1,4 +1,4 @@
-/** The bridge at a broker that says what no test can have a real one say. */
+/** The bridge at a made-up broker, which does what a real one cannot be made to do. */
 import type { Buffer } from "node:buffer";
 import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
@@ -216,7 +216,7 @@ Deno.test("the topics of a device that is forgotten while the bridge starts, and
   }, { what: "nothing for the topic" });
 });
 
-Deno.test("of messages that come at once the one that cannot be harms no other", async () => {
+Deno.test("of messages that come at once, an impossible one harms no other", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   await using all = await serve(broker, dir.path);

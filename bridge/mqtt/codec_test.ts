@@ -1,4 +1,4 @@
-/** Packets are cut from what comes in any pieces, and none takes more room than it may. */
+/** Packets are parsed from any pieces, and none takes more memory than allowed. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { Decoder, encode, MOST_BYTES, type Packet } from "./codec.ts";
 import { BrokerError } from "./errors.ts";
@@ -28,7 +28,7 @@ Deno.test("a message that is too long comes without its end, and the next one is
   assertEquals(came.map(({ packet, isCut }) => [packet.messageId, isCut]), [[7, true], [8, false]]);
 });
 
-Deno.test("no other packet may be so long, and no length has five bytes", () => {
+Deno.test("no other packet may be that long, and no length has five bytes", () => {
   const suback = Uint8Array.of(0x90, 0xff, 0xff, 0xff, 0x7f);
   const codes = [suback, Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0xff)].map((bytes) =>
     assertThrows(() => [...new Decoder(5).take(bytes)], BrokerError).code

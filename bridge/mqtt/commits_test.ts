@@ -1,4 +1,4 @@
-/** How many commits it takes to bring what devices tell to the broker: with each of them synced, they are what it costs. */
+/** How many commits a publication takes: each is synced, so they are the main cost. */
 import { assert, assertEquals } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";

@@ -15,7 +15,7 @@ Deno.test("metadata as they are, numbers as numbers, and when the device was sta
   });
 });
 
-Deno.test("metadata that are odd, or say what is the bridge's to say", () => {
+Deno.test("odd metadata, and keys that only the bridge may set", () => {
   assertEquals(diagnosticsOf("", NOW), {});
   assertEquals(diagnosticsOf("a=b=c x= ms=soon ms=1", NOW), { a: "b=c", x: "" });
   assertEquals(diagnosticsOf("ms=4294967296 booted=yesterday", NOW), {});
@@ -23,7 +23,7 @@ Deno.test("metadata that are odd, or say what is the bridge's to say", () => {
   assertEquals(Object.keys(own), ["__proto__"]);
 });
 
-Deno.test("of one boot the same time is told, for as long as it lasts; of another one another", () => {
+Deno.test("within a boot the same start time is published; after another boot, another one", () => {
   const first = diagnosticsOf("ms=1000", NOW);
   const day = 86_400_000;
   for (const days of [1, 10, 49, 50, 60, 100]) {

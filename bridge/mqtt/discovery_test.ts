@@ -207,7 +207,7 @@ Deno.test("a device's metadata, and channels of such names, are diagnostics", ()
   assertEquals(Object.keys(strange.cmps), ["sensor__heap"]);
 });
 
-Deno.test("the availability that counts: the bridge's for all, the device's where it is wanted", () => {
+Deno.test("availability topics: the bridge's for all, the device's too if enabled", () => {
   const description: Description = {
     channels: { temp: { kind: "sensor" }, led: { kind: "switch" }, ring: { kind: "button" } },
   };
@@ -250,7 +250,7 @@ Deno.test("channels gone from a description are removed, once", () => {
   assertEquals(withRemoved(next, ""), next);
 });
 
-Deno.test("where nothing is described, nothing is shown", () => {
+Deno.test("a device without a description is not shown", () => {
   assertEquals(payloadOf({ channels: {} }), undefined);
   assertNotEquals(payloadOf({ channels: {} }, { diagnostics: { rssi: -60 } }), undefined);
 });

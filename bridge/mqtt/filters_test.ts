@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { covers, Filters, wrongFilter, wrongTopic } from "./filters.ts";
 
-/** As MQTT says it, in the plainest way. */
+/** MQTT's rule, as a regular expression. */
 function has(filter: string, topic: string): boolean {
   const expression = filter.replaceAll("+", "[^/]*").replace(
     /(^|\/)#$/,
@@ -20,7 +20,7 @@ function texts(levels: readonly string[], depth: number): string[] {
 const TOPICS = texts(["a", "b", ""], 4);
 const FILTERS = texts(["a", "b", "+", "#"], 3).filter((text) => wrongFilter(text) === undefined);
 
-Deno.test("a filter meets those that have a topic in common with it, and covers what has no other", () => {
+Deno.test("a filter overlaps with those that share a topic with it, and covers those whose topics it all has", () => {
   const of = new Map(FILTERS.map((filter) => [
     filter,
     new Set(TOPICS.filter((topic) => has(filter, topic))),

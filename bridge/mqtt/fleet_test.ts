@@ -1,4 +1,4 @@
-/** Several servers with a bridge on one PostgreSQL: who says whether a device is there. Nobody is at the broker's address. */
+/** Several servers with a bridge on one PostgreSQL: which one announces a device's availability. No broker runs. */
 import { assert, assertEquals } from "@std/assert";
 import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -7,7 +7,7 @@ import { Client } from "../host/mod.ts";
 import { markUnannounced, publishAgain, Unattended } from "./absent.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
 
-/** A lease that nobody loses by being slow, in ms. */
+/** A lease so long that nobody loses it by being slow, in ms. */
 const LONG = 60_000;
 
 /** Transactions that wait until they are let go. */
@@ -125,7 +125,7 @@ function gated(server: Server, gate: Gate): Server {
   });
 }
 
-Deno.test("devices that no server has are said to be gone when their time is up, once, and again when they were somewhere", () => {
+Deno.test("devices without a server are announced as gone once, when their time is up, and again after they had a server", () => {
   const unattended = new Unattended();
   const patience = (id: string) => id === "quick" ? 0 : 100;
   const look = (now: number, ...ids: string[]) => unattended.look(ids, now, patience);
@@ -137,7 +137,7 @@ Deno.test("devices that no server has are said to be gone when their time is up,
 });
 
 withPostgres("availability at several servers", (server) => {
-  Deno.test("PostgreSQL: what a server says late of a device that it has lost changes nothing, and the device's server says that it is gone", async () => {
+  Deno.test("PostgreSQL: a late announcement of a device that a server has lost changes nothing; the device's server announces that it is gone", async () => {
     await using rig = new Rig(server());
     const gate = new Gate();
     const { server: former } = await rig.server({}, gate);
@@ -156,7 +156,7 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "offline");
   });
 
-  Deno.test("PostgreSQL: what a server takes back late of a device that was forgotten, the server to which it came back tells again", async () => {
+  Deno.test("PostgreSQL: what a server removes late of a forgotten device is announced again by the server to which it came back", async () => {
     await using rig = new Rig(server());
     const gate = new Gate();
     const { server: former } = await rig.server({}, gate);
@@ -191,7 +191,7 @@ withPostgres("availability at several servers", (server) => {
     assertEquals(rig.row("state", "a"), "");
   });
 
-  Deno.test("PostgreSQL: a server that others took for dead says again that its devices are there", async () => {
+  Deno.test("PostgreSQL: a server that others took for dead announces its devices again", async () => {
     await using rig = new Rig(server());
     await rig.server({});
     const { server: paused } = await rig.server({});
@@ -205,7 +205,7 @@ withPostgres("availability at several servers", (server) => {
     assertEquals([rig.row("server", "a"), rig.row("state", "a")], [name, "online"]);
   });
 
-  Deno.test("PostgreSQL: a device that is away when the first bridge starts is told to be offline, and online when it comes", async () => {
+  Deno.test("PostgreSQL: a device that is away when the first bridge starts is announced as offline, and as online when it connects", async () => {
     await using rig = new Rig(server());
     const before = await rig.server();
     await (await rig.device("a", before.server)).close();
@@ -219,7 +219,7 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "offline");
   });
 
-  Deno.test("PostgreSQL: a broker that has forgotten is told again of a device that no server has, and by its next server", async () => {
+  Deno.test("PostgreSQL: after a broker has lost its state, a device without a server is announced again, also by its next server", async () => {
     await using rig = new Rig(server());
     const { server: other } = await rig.server({}); // it has the connection
     const first = await rig.server({});
@@ -250,7 +250,7 @@ withPostgres("availability at several servers", (server) => {
     await until(() => rig.sql(round) === "0", { what: "its server to have told of it" });
   });
 
-  Deno.test("PostgreSQL: what a device was is not told again when another server has told of it meanwhile", async () => {
+  Deno.test("PostgreSQL: an old state of a device is not published again if another server has published a newer one", async () => {
     await using rig = new Rig(server());
     const { server: one } = await rig.server({});
     await rig.device("a", one);

@@ -1,4 +1,4 @@
-/** Devices in Home Assistant, at a real broker: they appear, change, and are gone with all that was published of them. */
+/** Devices in Home Assistant, at a real broker: they appear, change, and disappear with all that was published of them. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { wrongDiscovery } from "../../tests/support/home_assistant.ts";
 import { folder } from "../../tests/support/main_process.ts";

@@ -19,7 +19,7 @@ import {
 } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
 
-/** A lease that nobody loses by being slow, in ms. */
+/** A lease so long that nobody loses it by being slow, in ms. */
 const LONG = 60_000;
 
 /** A server's transactions on a database that others use, too. */
@@ -183,7 +183,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     first.lease.close();
   });
 
-  Deno.test("PostgreSQL: nobody gets the lease amid a transaction that counts on it", async () => {
+  Deno.test("PostgreSQL: nobody gets the lease during a transaction that relies on it", async () => {
     const name = freshSchema();
     await using one = await Tables.start(server().url(name));
     await using other = await Tables.start(server().url(name));
@@ -206,7 +206,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     second.lease.close();
   });
 
-  Deno.test("PostgreSQL: that a device is gone says the server that has told of it last; of a dead one's, another one", async () => {
+  Deno.test("PostgreSQL: the server that announced a device last announces that it is gone; for a dead server, another one does", async () => {
     const name = freshSchema();
     await using tables = await Tables.start(server().url(name));
     const there = (device: string, who: string) =>
@@ -299,7 +299,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await tables.run(() => {});
   });
 
-  Deno.test("PostgreSQL: devices of a server that were not announced in a round are told of again, and those that were said to be gone while it was paused", async () => {
+  Deno.test("PostgreSQL: devices that a server missed in a round are announced again, as are those that were announced as gone while it was paused", async () => {
     const name = freshSchema();
     await using tables = await Tables.start(server().url(name));
     const there = (device: string, who: string) =>

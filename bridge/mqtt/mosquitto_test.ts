@@ -1,4 +1,4 @@
-/** Devices at a real broker: what they tell comes out there, and what is said there reaches them. */
+/** Devices at a real broker: their messages arrive there, and messages from there reach them. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { type Arrived, Mosquitto, MqttPeer } from "../../tests/support/mosquitto.ts";
@@ -273,7 +273,7 @@ toolTest(
   },
 );
 
-toolTest("a broker that forgets is told everything again", TOOLS, async ({ mosquitto }) => {
+toolTest("a broker that lost its state gets everything again", TOOLS, async ({ mosquitto }) => {
   await using all = await begin(mosquitto);
   const { peer, server, broker, events } = all;
   const { client, device } = ledDevice(server.port);

@@ -1,4 +1,4 @@
-/** The session with a broker, without any: what it says when, and what it lets nobody do to it. */
+/** The session without a broker: what it sends when, and what it refuses. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { MqttRig, NONE, row } from "../../tests/support/mqtt_rig.ts";
 import type { Packet, Version } from "./codec.ts";
@@ -216,7 +216,7 @@ Deno.test("a publication that the broker refuses is given up by name", () => {
   assertEquals(rig.settle(), ["complete 1 (not authorized (0x87))"]);
 });
 
-Deno.test("it asks whether the broker is there, and is not patient for ever", () => {
+Deno.test("it pings the broker, and disconnects when no answer comes", () => {
   const rig = new MqttRig();
   rig.connect();
   rig.sent();
@@ -244,7 +244,7 @@ Deno.test("pauses between connections grow to a minute, and are short again afte
   assertEquals(rig.session.deadline! - rig.now, 1000);
 });
 
-Deno.test("a broker that accepts and says nothing is left", () => {
+Deno.test("a broker that accepts and says nothing is disconnected", () => {
   const rig = new MqttRig();
   rig.session.connecting(0);
   fails("SILENT", () => rig.session.timeout(10_000));
@@ -348,7 +348,7 @@ both("what a broker cannot say now ends the connection by name", (version) => {
   }
 });
 
-Deno.test("a broker that sends more at once than it was told is borne: mosquitto is one", () => {
+Deno.test("a broker that exceeds the receive maximum is tolerated: mosquitto does", () => {
   const rig = new MqttRig(5);
   rig.connect();
   for (let id = 1; id <= 9; id++) rig.delivers(id);
@@ -423,7 +423,7 @@ both("a broker that answers PINGREQ and nothing else is left", (version) => {
   }
 });
 
-Deno.test("a broker cannot have it that nobody sees when it is gone", () => {
+Deno.test("a broker can neither lengthen the keepalive nor switch it off", () => {
   for (const serverKeepAlive of [0, 65_535]) {
     const rig = new MqttRig(5);
     rig.connect({ properties: { serverKeepAlive } });

@@ -157,7 +157,7 @@ toolTest(
   },
 );
 
-toolTest("a device is told what it may not do, and so is the log", TOOLS, async (tools) => {
+toolTest("a device learns what it may not do, and the log has it, too", TOOLS, async (tools) => {
   const ownTopics = ["home/{id}/#", "+/shared", "holdfast/open/x"];
   await using all = await Bridged.begin(tools.mosquitto, { ownTopics });
   const { client, device, faults } = hearing(all.server.port, "a/b");
@@ -204,7 +204,7 @@ toolTest("a device is told what it may not do, and so is the log", TOOLS, async 
   await hears(all, "holdfast/open/x", "home/a%2Fb/#");
 });
 
-toolTest("where no topics are allowed the channel is one as any other", TOOLS, async (tools) => {
+toolTest("if no topics are allowed, the channel is like any other", TOOLS, async (tools) => {
   await using all = await Bridged.begin(tools.mosquitto);
   const { client, device } = hearing(all.server.port);
   await using _ = client;

@@ -1,4 +1,4 @@
-/** What a broker refuses with is said in words, with what to do about it. */
+/** A broker's refusals are reported in words, with the remedy. */
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { PeerError } from "../../server/protocol/errors.ts";
 import { MqttRig } from "../../tests/support/mqtt_rig.ts";

@@ -1,4 +1,4 @@
-/** Requests and what is to be done once, at a real broker. */
+/** Requests, and commands that are done once, at a real broker. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { Bridged } from "../../tests/support/bridged.ts";
@@ -171,59 +171,66 @@ async function owed({ server }: Bridged): Promise<number> {
   return rows;
 }
 
-toolTest("an answer goes where the request says, with what it says", TOOLS, async (tools) => {
-  await using all = await Bridged.begin(tools.mosquitto);
-  const { peer, server } = all;
-  const { client } = adc(server.port);
-  await using _ = client;
-  await peer.shows("holdfast/kitchen/availability", "online");
-  const ask = (responseTopic?: string, correlation?: string | number, channel = "echo") => {
-    const correlationData = typeof correlation === "number"
-      ? Buffer.alloc(correlation)
-      : correlation === undefined
-      ? undefined
-      : Buffer.from(correlation);
-    peer.publish(
-      `holdfast/kitchen/request/${channel}`,
-      correlation === undefined ? "" : "1",
-      false,
-      {
-        ...(responseTopic !== undefined && { responseTopic }),
-        ...(correlationData && { correlationData }),
-      },
-    );
-  };
-  ask("me/answers", "a");
-  ask("me/answers", "b", "fan");
-  ask(undefined, "c");
-  const [one, two] = [await answer(peer, "me/answers"), await answer(peer, "me/answers", 1)];
-  assertEquals([one.payload, error(two)], ["1", "busy"]);
-  assertEquals([one, two].map(({ properties }) => String(properties?.correlationData)), ["a", "b"]);
-  const [plain, failed] = [one, two].map(({ properties }) => properties?.userProperties?.error);
-  assertEquals([plain, failed], [undefined, "busy"]);
-  const third = await answer(peer, "holdfast/kitchen/response/echo");
-  assertEquals(String(third.properties?.correlationData), "c");
-  const wrong = [
-    "holdfast/kitchen/echo/set",
-    "holdfast/kitchen/request/echo",
-    "holdfast/kitchen/adc",
-  ]
-    .concat("$SYS/broker", "x".repeat(1025));
-  for (const topic of wrong) ask(topic, "d");
-  for (const [n, topic] of wrong.entries()) {
-    const told = await answer(peer, "holdfast/kitchen/response/echo", n + 1);
-    assertEquals([error(told), String(told.properties?.correlationData)], [
-      "BAD_RESPONSE_TOPIC",
-      "d",
-    ], topic);
-  }
-  ask("me/answers", 1025);
-  const long = await answer(peer, "me/answers", 2);
-  assertEquals([error(long), long.properties?.correlationData], ["BAD_VALUE", undefined]);
-  assertEquals(peer.at("holdfast/kitchen/adc"), []);
-});
+toolTest(
+  "an answer goes to the request's response topic, with its correlation data",
+  TOOLS,
+  async (tools) => {
+    await using all = await Bridged.begin(tools.mosquitto);
+    const { peer, server } = all;
+    const { client } = adc(server.port);
+    await using _ = client;
+    await peer.shows("holdfast/kitchen/availability", "online");
+    const ask = (responseTopic?: string, correlation?: string | number, channel = "echo") => {
+      const correlationData = typeof correlation === "number"
+        ? Buffer.alloc(correlation)
+        : correlation === undefined
+        ? undefined
+        : Buffer.from(correlation);
+      peer.publish(
+        `holdfast/kitchen/request/${channel}`,
+        correlation === undefined ? "" : "1",
+        false,
+        {
+          ...(responseTopic !== undefined && { responseTopic }),
+          ...(correlationData && { correlationData }),
+        },
+      );
+    };
+    ask("me/answers", "a");
+    ask("me/answers", "b", "fan");
+    ask(undefined, "c");
+    const [one, two] = [await answer(peer, "me/answers"), await answer(peer, "me/answers", 1)];
+    assertEquals([one.payload, error(two)], ["1", "busy"]);
+    assertEquals([one, two].map(({ properties }) => String(properties?.correlationData)), [
+      "a",
+      "b",
+    ]);
+    const [plain, failed] = [one, two].map(({ properties }) => properties?.userProperties?.error);
+    assertEquals([plain, failed], [undefined, "busy"]);
+    const third = await answer(peer, "holdfast/kitchen/response/echo");
+    assertEquals(String(third.properties?.correlationData), "c");
+    const wrong = [
+      "holdfast/kitchen/echo/set",
+      "holdfast/kitchen/request/echo",
+      "holdfast/kitchen/adc",
+    ]
+      .concat("$SYS/broker", "x".repeat(1025));
+    for (const topic of wrong) ask(topic, "d");
+    for (const [n, topic] of wrong.entries()) {
+      const told = await answer(peer, "holdfast/kitchen/response/echo", n + 1);
+      assertEquals([error(told), String(told.properties?.correlationData)], [
+        "BAD_RESPONSE_TOPIC",
+        "d",
+      ], topic);
+    }
+    ask("me/answers", 1025);
+    const long = await answer(peer, "me/answers", 2);
+    assertEquals([error(long), long.properties?.correlationData], ["BAD_VALUE", undefined]);
+    assertEquals(peer.at("holdfast/kitchen/adc"), []);
+  },
+);
 
-toolTest("the expiry of a message is the deadline of what it asks", TOOLS, async (tools) => {
+toolTest("a message's expiry is the deadline of its request", TOOLS, async (tools) => {
   await using all = await Bridged.begin(tools.mosquitto, { deadline: 60_000 });
   const { peer, server } = all;
   {
@@ -245,7 +252,7 @@ toolTest("the expiry of a message is the deadline of what it asks", TOOLS, async
   assertEquals([done, asked], [["in time"], []]);
 });
 
-toolTest("requests beyond the bound are told so", TOOLS, async (tools) => {
+toolTest("requests beyond the limit are refused", TOOLS, async (tools) => {
   const options: Partial<MqttOptions> = { mostRequests: 2, deadline: 60_000 };
   await using all = await Bridged.begin(tools.mosquitto, options);
   const { peer, server } = all;

@@ -1,4 +1,4 @@
-/** What a session makes of answers between CONNACK and the commit with which it goes on. */
+/** How a session handles answers between CONNACK and the commit after which it continues. */
 import { assertEquals } from "@std/assert";
 import { MqttRig, row } from "../../tests/support/mqtt_rig.ts";
 

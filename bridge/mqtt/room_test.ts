@@ -23,7 +23,7 @@ async function takes(taking: Promise<unknown>): Promise<boolean> {
   return isDone;
 }
 
-Deno.test("where it seems full the store says how much there really is", async () => {
+Deno.test("when it seems full, the store is asked how much there really is", async () => {
   const { room, has, told, counts } = begin();
   for (let i = 0; i < 9; i++) { // the same state again and again: one row
     await room.take(10);
@@ -81,7 +81,7 @@ Deno.test("no writer waits for room taken by a transaction: if it fails, no row 
   for (const taking of all) assertEquals(await takes(taking), true);
 });
 
-Deno.test("a state that does not wait for the broker takes nobody's place, nor is its place taken", async () => {
+Deno.test("a state that does not wait for the broker takes no room from others, and loses none to them", async () => {
   let window = 2;
   const { room } = begin(() => window);
   assertEquals([await room.take(10, "a"), room.add(10, "a")], [2, 2]);

@@ -1,4 +1,4 @@
-/** The tables of the bridge: in which order what waits goes out, whatever comes in between. */
+/** The tables of the bridge: the order in which rows go out, whatever comes in between. */
 import { assertEquals } from "@std/assert";
 import { Server, type Transaction } from "../../server/mod.ts";
 import { folder } from "../../tests/support/main_process.ts";
@@ -8,7 +8,7 @@ import type { InFlight } from "./tasks.ts";
 
 const shown = ({ topic, payload }: { topic: string; payload: string }) => `${topic} ${payload}`;
 
-Deno.test("a store in which a bridge was before gets what it lacks", async () => {
+Deno.test("the tables of an earlier bridge are migrated", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, open: true, store });

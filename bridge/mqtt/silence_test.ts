@@ -1,4 +1,4 @@
-/** Brokers that are slow, or do not answer: they are left by name, and asked for nothing that must be kept in memory. */
+/** Brokers that are slow, or do not answer: they are disconnected with a named error, and memory stays bounded. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { AtBroker } from "../../tests/support/at_broker.ts";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
@@ -48,7 +48,7 @@ async function begin(
   };
 }
 
-Deno.test("a broker that accepts and does not answer CONNECT is left, and tried again", async () => {
+Deno.test("a broker that accepts and does not answer CONNECT is disconnected, and tried again", async () => {
   await using broker = new ScriptBroker();
   await using all = await begin(broker);
   await broker.hears("connect");
@@ -57,7 +57,7 @@ Deno.test("a broker that accepts and does not answer CONNECT is left, and tried 
   await broker.welcomes(false);
 });
 
-Deno.test("a broker that does not answer PINGREQ is left, and tried again", async () => {
+Deno.test("a broker that does not answer PINGREQ is disconnected, and tried again", async () => {
   await using broker = new ScriptBroker();
   await using all = await begin(broker);
   await broker.welcomes(false);
@@ -66,7 +66,7 @@ Deno.test("a broker that does not answer PINGREQ is left, and tried again", asyn
   await broker.welcomes(true);
 });
 
-Deno.test("a broker that does not answer PUBLISH is left, and sent it again", async () => {
+Deno.test("a broker that does not answer PUBLISH is disconnected, and gets it again", async () => {
   await using broker = new ScriptBroker();
   await using all = await begin(broker);
   await broker.welcomes(false);

@@ -90,7 +90,7 @@ both("a filter that is refused ends nothing, and is tried with the next connecti
   assertEquals(rig.settle(), ["subscribe b c"]);
 });
 
-Deno.test("a filter that the broker does not let go is tried with the next connection", () => {
+Deno.test("a filter that cannot be unsubscribed is tried again with the next connection", () => {
   const filters = [{ filter: "old", isGranted: true }];
   const rig = connected(new MqttRig(5, { filters }));
   assertEquals(rig.settle(), ["unsubscribe old"]);

@@ -83,7 +83,7 @@ Deno.test("other topics set nothing", () => {
   }
 });
 
-Deno.test("whose a topic is", () => {
+Deno.test("the device of a topic", () => {
   const topics = new Topics("home/holdfast");
   for (const id of ["1", "a/b", "event", "#", "%"]) {
     const all = [topics.state(id, "led/1"), topics.event(id, "x"), topics.availability(id)];
@@ -101,7 +101,7 @@ Deno.test("a prefix that is not a topic is refused by name", () => {
   }
 });
 
-Deno.test("an answer goes to nobody's command, and to no state of the bridge", () => {
+Deno.test("an answer may not go to a command topic, nor to a state of the bridge", () => {
   const topics = new Topics("home/holdfast");
   const good = [
     "me/answers",

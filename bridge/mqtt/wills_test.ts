@@ -1,4 +1,4 @@
-/** What is published for a device when it comes and when it is gone, at a real broker. */
+/** A device's welcome and will, at a real broker. */
 import { assertEquals } from "@std/assert";
 import { type HandlerContext, Server, type Transaction } from "../../server/mod.ts";
 import { Bridged } from "../../tests/support/bridged.ts";

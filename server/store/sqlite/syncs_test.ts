@@ -12,7 +12,7 @@ const STEPS = 250;
 const strace = tool("strace", "strace");
 const forbidden = strace !== undefined && !mayTrace(strace);
 
-Deno.test("sqlite store: a disk is asked to write, too, where a sync does not say so by itself", () => {
+Deno.test("sqlite store: a sync also asks the disk to write, where the system would not do so by itself", () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   try {
     for (const durability of ["full", "normal"] as const) {
