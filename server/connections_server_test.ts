@@ -80,7 +80,7 @@ Deno.test("the longest id, and one that looks strange, are ids", async () => {
   }
 });
 
-Deno.test("one that says no hello is dropped after the timeout, and holds nobody up", async () => {
+Deno.test("a peer that sends no hello is dropped after the timeout, and holds nobody up", async () => {
   await using scene = await Scene.start({ timeout: 300 });
   const mute = await scene.dial();
   const halting = await scene.dial("half a hel");
@@ -212,7 +212,7 @@ Deno.test("connections that replace one another in quick succession leave the la
   assertEquals(device.connected, true);
 });
 
-Deno.test("a device that leaves is noticed, and told from one that is dropped", async () => {
+Deno.test("a device that leaves is noticed, and reported differently from one that is dropped", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   peer.close();
@@ -249,7 +249,7 @@ Deno.test("a peer that never reads is dropped by name, and its messages are kept
   assertEquals(await kept, true);
 });
 
-Deno.test("connections over the limit are refused, and there is room when others leave", async () => {
+Deno.test("connections over the limit are refused, until others leave", async () => {
   await using scene = await Scene.start({ limits: { connections: 3 } });
   const [, first] = await scene.device("1");
   await scene.device("2");
@@ -329,7 +329,7 @@ Deno.test("a peer that does the same again and again is logged for a while, then
   assertEquals(about + unsaid, 400);
 });
 
-Deno.test("the log says under which id somebody was refused", async () => {
+Deno.test("the log has the id under which a peer was refused", async () => {
   await using scene = await Scene.start({ open: false, stock: ["1"] });
   await (await scene.dial("kitchen\n")).end();
   await (await scene.dial(`${helloLine({ id: "hall" })}\n`)).end();

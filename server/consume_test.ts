@@ -70,7 +70,7 @@ class Rig {
     return this.scene.server.devices.find((device) => device.id === id)!.inbox;
   }
 
-  /** What the store said of itself. */
+  /** The store's warnings. */
   get failures(): string[] {
     return this.scene.log.filter((entry) => entry.startsWith("store"));
   }
@@ -113,7 +113,7 @@ async function reopened(path: string, id: string): Promise<{ inbox: string[]; ro
   return { inbox: state!.inbox, rows };
 }
 
-/** An application that writes down what it gets. */
+/** An application that stores what it gets. */
 function note(line: string, tx: Transaction): void {
   tx.run("INSERT INTO log VALUES (?)", line);
 }
@@ -321,7 +321,7 @@ consumeTest("several statements in one call are refused, not ignored", async (ri
   assertEquals(await store.rows(), [`it's; ";`]);
 });
 
-consumeTest("after the function has ended, tx is over", async (rig, store) => {
+consumeTest("after the function has ended, tx refuses every call", async (rig, store) => {
   const device = await rig.device("1", "a");
   let kept: Transaction | undefined;
   await rig.consume(device, (_, tx) => void (kept = tx));

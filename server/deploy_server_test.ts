@@ -22,7 +22,7 @@ async function codeOf(promise: Promise<unknown>): Promise<[string, string]> {
   return [error.code, error.message];
 }
 
-Deno.test("a device is given another application, tries it, and keeps it; messages go on meanwhile", async () => {
+Deno.test("a device gets another application, tries it, and keeps it; messages continue meanwhile", async () => {
   await using scene = await Scene.start(KEYED);
   using board = new ModelBoard(scene.server.port, "roof", { key: Uint8Array.fromHex(KEY) });
   const device = await scene.server.device("roof");
@@ -98,7 +98,7 @@ Deno.test("invalid deploys are refused at once: not a module, a bad name, an old
   assertEquals(stock.deployment, undefined);
 });
 
-Deno.test("the same bytes are deployed once, on the terms that were asked for last", async () => {
+Deno.test("the same bytes are deployed once, with the options of the last call", async () => {
   await using scene = await Scene.start();
   const device = await (async () => {
     using _ = new ModelBoard(scene.server.port, "roof");
@@ -121,7 +121,7 @@ Deno.test("the same bytes are deployed once, on the terms that were asked for la
   assertEquals([board.firmware.runs.hash, device.runs?.version], [hashOf(wasm), 2]);
 });
 
-Deno.test("imports that the firmware lacks are refused by name before anything is sent; older firmware finds out later", async () => {
+Deno.test("imports that the firmware lacks are refused by name before anything is sent; for older firmware, by the device", async () => {
   await using scene = await Scene.start();
   const sleeps = Deno.readFileSync(new URL("../client-as/build/battery.wasm", import.meta.url));
   using board = new ModelBoard(scene.server.port, "roof", { imports: 18 }); // none that sleeps
@@ -140,7 +140,7 @@ Deno.test("imports that the firmware lacks are refused by name before anything i
   assertEquals([old.firmware.erased, shed.deployment?.detail], [1, "board.sleep"]);
 });
 
-Deno.test("a deploy outlives the server, and one that waits for a device is told if that knows nothing of deploys", async () => {
+Deno.test("a deploy survives a restart of the server; one that waits fails if the device turns out to have no deploys", async () => {
   await using place = await folder();
   const store = `${place.path}/holdfast.db`;
   let port: number;
@@ -171,7 +171,7 @@ Deno.test("a deploy outlives the server, and one that waits for a device is told
   assertEquals(stock!.deployment?.phase, "unsupported");
 });
 
-Deno.test("another deploy takes the place of the first, the same again joins it, and one can be given up", async () => {
+Deno.test("another deploy replaces the first, the same one joins it, and one can be given up", async () => {
   await using scene = await Scene.start();
   { // it was here once
     using _ = new ModelBoard(scene.server.port, "roof");
@@ -207,7 +207,7 @@ Deno.test("another deploy takes the place of the first, the same again joins it,
   assertEquals((await third)[0], "FORGOTTEN");
 });
 
-Deno.test("a device that was flashed over its cable runs what it has, and that is said once", async () => {
+Deno.test("a device that was flashed over its cable runs that application, and this is reported once", async () => {
   await using scene = await Scene.start();
   {
     using _ = new ModelBoard(scene.server.port, "roof");

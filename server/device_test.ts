@@ -4,7 +4,7 @@ import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
 import { LocalError } from "./mod.ts";
 
-Deno.test("a device is awaited until it comes, by as many as like", async () => {
+Deno.test("any number of callers can wait for a device to connect", async () => {
   await using scene = await Scene.start();
   const awaited = [scene.server.device("1"), scene.server.device("1")];
   const all = scene.server.waitAll(["1", "2"]);

@@ -14,7 +14,7 @@ import { helloLine, parseWelcome } from "../tests/support/greeting.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
 
-// What a device says of itself.
+// What a device reports about itself.
 
 Deno.test("a device's metadata can be read from the server, and is in its log", async () => {
   for (const options of [{}, locked]) {
@@ -103,7 +103,7 @@ Deno.test("the newest proven connection wins over the live one", async () => {
   assertEquals([device.connects, scene.codes("replaced").length], [2, 1]);
 });
 
-Deno.test("one of two that greet at the same time finds its welcome stale, and may come again", async () => {
+Deno.test("of two that greet at the same time, one has a stale welcome, and may connect again", async () => {
   await using scene = await Scene.start();
   const peers = [];
   for (let n = 0; n < 2; n++) {

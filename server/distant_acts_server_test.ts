@@ -17,7 +17,7 @@ const APP = { name: "kitchen", version: 4 };
 withPostgres("acts for devices of another server", (server) => {
   const url = () => server().url(server().schema());
 
-  Deno.test("fleet: any server gives a device another application, and is told how far that is and its end", async () => {
+  Deno.test("fleet: any server deploys an application to a device, and gets its progress and outcome", async () => {
     await using rig = await TwoServers.start(url());
     using board = new ModelBoard(rig.near.server.port, "roof");
     await rig.sees("roof");
@@ -35,7 +35,7 @@ withPostgres("acts for devices of another server", (server) => {
     assertEquals(rig.near.codes("deploy").at(-1), "KEPT");
   });
 
-  Deno.test("fleet: a deploy that cannot be has the error that it has where the device is", async () => {
+  Deno.test("fleet: an impossible deploy fails with the same error as at the device's server", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     let falls: string | undefined = "trap";
@@ -88,7 +88,7 @@ withPostgres("acts for devices of another server", (server) => {
     assertEquals(board.firmware.runs.hash, hashOf(other));
   });
 
-  Deno.test("fleet: who waits for a deploy to a device that is forgotten is told so", async () => {
+  Deno.test("fleet: a deploy to a device that is forgotten rejects", async () => {
     await using rig = await TwoServers.start(url());
     {
       using _board = new ModelBoard(rig.near.server.port, "roof");
@@ -137,7 +137,7 @@ withPostgres("acts for devices of another server", (server) => {
     assertEquals(await codeOf(device.discard(first!.number)), "BAD_ARGUMENT");
   });
 
-  Deno.test("fleet: any server shows the channels of a device, what they should be, and how they are described", async () => {
+  Deno.test("fleet: any server shows a device's channels, with desired values and descriptions", async () => {
     const description = { channels: { led: { kind: "number", min: 0, max: 9 } } } as const;
     const app = channels({ led: {}, temp: {} }, { description });
     await using rig = await TwoServers.start(url(), { app });

@@ -53,7 +53,7 @@ withPostgres("groups at several servers", (server) => {
     });
   };
 
-  Deno.test("fleet: a group whose devices are at two servers is given it, and both show how far it is", async () => {
+  Deno.test("fleet: a group at two servers gets an application, and both show the progress", async () => {
     await using rig = await TwoServers.start(url());
     using boards = new Boards(rig);
     for (const id of ["a", "b"]) await boards.plugIn(rig.near, id);
@@ -72,7 +72,7 @@ withPostgres("groups at several servers", (server) => {
     for (const { firmware } of boards.all) assertEquals(firmware.runs.hash, hashOf(wasm));
   });
 
-  Deno.test("fleet: when a device at one server falls back, those that wait at another one are not begun", async () => {
+  Deno.test("fleet: when a device at one server falls back, those that wait at another one do not start", async () => {
     await using rig = await TwoServers.start(url());
     using boards = new Boards(rig);
     const { near, far } = rig;
@@ -90,7 +90,7 @@ withPostgres("groups at several servers", (server) => {
     assertEquals(b.firmware.trials, []);
   });
 
-  Deno.test("fleet: the same group asked for again is that one, and any server gives it up", async () => {
+  Deno.test("fleet: the same rollout asked for again joins the first, and any server can give it up", async () => {
     await using rig = await TwoServers.start(url());
     using boards = new Boards(rig);
     const { near, far } = rig;
@@ -107,7 +107,7 @@ withPostgres("groups at several servers", (server) => {
     assert(other.id > id);
   });
 
-  Deno.test("fleet: a group of which another server's device cannot be given it is not begun", async () => {
+  Deno.test("fleet: a rollout does not start if another server's device cannot get the application", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin(); // "1" knows nothing of deploys
     using boards = new Boards(rig);

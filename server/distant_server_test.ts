@@ -10,7 +10,7 @@ import { channels } from "./mod.ts";
 withPostgres("devices of another server", (server) => {
   const url = () => server().url(server().schema());
 
-  Deno.test("fleet: what is written by another server arrives, and its writer is told when", async () => {
+  Deno.test("fleet: a message that another server has written arrives, and its writer learns when", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const device = await rig.far.server.device("1");
@@ -22,7 +22,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await codeOf(device.write("x", { expires: 0 })), "BAD_ARGUMENT");
   });
 
-  Deno.test("fleet: a message in a transaction arrives, and is not there if that fails", async () => {
+  Deno.test("fleet: a message in a transaction arrives, but not if the transaction fails", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, client } = rig;
@@ -66,7 +66,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await written, true);
   });
 
-  Deno.test("fleet: who waits for a message when its device moves is told what becomes of it there", async () => {
+  Deno.test("fleet: a writer whose device moves meanwhile learns the outcome at the new server", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
@@ -82,7 +82,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await codeOf(device.write("x")), "FENCED", "it is here no more");
   });
 
-  Deno.test("fleet: who has posted a message for a device that is forgotten is told so", async () => {
+  Deno.test("fleet: a message posted for a device that is forgotten rejects", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
@@ -96,7 +96,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(far.server.devices, []);
   });
 
-  Deno.test("fleet: any server has a device forgotten, and is told what was dropped", async () => {
+  Deno.test("fleet: any server can forget a device, and gets the number of dropped messages", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
@@ -115,7 +115,7 @@ withPostgres("devices of another server", (server) => {
     await until(() => near.server.known("1")?.connects === 1, { what: "a new device" });
   });
 
-  Deno.test("fleet: any server has dropped what waits for a device, also what waits for room there", async () => {
+  Deno.test("fleet: any server can clear a device, including mail that waits for room there", async () => {
     await using rig = await TwoServers.start(url(), { limits: { outbox: 2 } });
     await rig.begin();
     const { far, near, client } = rig;
@@ -135,7 +135,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await kept, true);
   });
 
-  Deno.test("fleet: what a server has asked for of a device that no server has is done by one that looks after it", async () => {
+  Deno.test("fleet: an order for a device without a server is carried out by the server that adopts it", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;
@@ -148,7 +148,7 @@ withPostgres("devices of another server", (server) => {
     await until(() => !far.server.known("1"), { what: "it to be gone" });
   });
 
-  Deno.test("fleet: a message without qos goes out by the link that another server has", async () => {
+  Deno.test("fleet: a message without qos goes out on another server's link", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const device = await rig.far.server.device("1");
@@ -157,7 +157,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await codeOf(device.write("x", { qos: false, expires: 5 })), "BAD_ARGUMENT");
   });
 
-  Deno.test("fleet: settings and requests have the outcome that they have where the device is", async () => {
+  Deno.test("fleet: settings and requests have the same outcome as at the device's server", async () => {
     const app = channels({ led: {}, adc: {} }, {
       description: { channels: { led: { kind: "number", min: 0, max: 9 } } },
     });
@@ -191,7 +191,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await codeOf(thing.request("adc", 6, { deadline: 100 })), "EXPIRED");
   });
 
-  Deno.test("fleet: every server shows all devices, who has them, and how they are", async () => {
+  Deno.test("fleet: every server shows all devices, with their server and their state", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin();
     const { far, near, client } = rig;

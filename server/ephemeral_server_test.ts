@@ -31,8 +31,8 @@ function recorded(relay: Relay, way: Way): { lines: string[]; rest: Uint8Array }
   return { lines, rest: Uint8Array.from(text.slice(start), (c) => c.charCodeAt(0)) };
 }
 
-for (const suite of [3, 4] as const) {
-  Deno.test(`whoever has recorded a link of suite 0${suite}, and has the device's key later`, async () => {
+for (const [suite, reads] of [[3, "everything"], [4, "nothing"]] as const) {
+  Deno.test(`an attacker who has recorded a link of suite 0${suite}, and gets the device's key later, reads ${reads}`, async () => {
     await using scene = await Scene.start(suite === 4 ? forward : locked);
     await using relay = new Relay(scene.server.port);
     const [client] = dial(relay, { key: KEY, suite });

@@ -1,4 +1,4 @@
-/** Messages that are of use for a time only, from `write` to what its writer and the operator are told. */
+/** Messages with a deadline, from `write` to the reports to its writer and the operator. */
 import { assertEquals, assertRejects } from "@std/assert";
 import type { ManualSocket } from "../tests/support/manual_platform.ts";
 import { helloLine } from "../tests/support/greeting.ts";
@@ -9,7 +9,7 @@ import { LocalError } from "./protocol/errors.ts";
 import { MemoryStore } from "./store/memory.ts";
 import type { Acquired, Batch } from "./store/store.ts";
 
-/** What becomes of a write: undefined as long as that is open. */
+/** The outcome of a write; undefined: none yet. */
 function fateOf(write: Promise<boolean>): { of?: string } {
   const fate: { of?: string } = {};
   write.then(() => fate.of = "arrived", ({ code }) => fate.of = code);
@@ -43,7 +43,7 @@ Deno.test("a message to a device that is away is given up at its deadline, and i
   assertEquals(texts(back), []);
 });
 
-Deno.test("no writer is told that a message has expired before that is safe", async () => {
+Deno.test("no writer learns that a message has expired before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");
@@ -58,7 +58,7 @@ Deno.test("no writer is told that a message has expired before that is safe", as
   assertEquals([fate.of, told], ["EXPIRED", ["1 a EXPIRED"]]);
 });
 
-Deno.test("a deadline in a transaction counts from there; the operator is told", async () => {
+Deno.test("a deadline in a transaction counts from that call; an expiry is reported by an event", async () => {
   await using scene = await ManualServer.start();
   await scene.away("1");
   const told = expiries(scene);

@@ -26,7 +26,7 @@ async function isAdvised(scene: Scene, come: () => Promise<unknown>, words: stri
   await scene.isWell();
 }
 
-Deno.test("a browser is told from a device", async () => {
+Deno.test("a browser is recognised as no device", async () => {
   await using scene = await Scene.start();
   const url = `http://127.0.0.1:${scene.server.port}/`;
   await isAdvised(scene, () => fetch(url).catch(() => {}), "another HTTP client has connected");
@@ -53,7 +53,7 @@ Deno.test("HTTP is known from its first line, however long that is", async () =>
   }
 });
 
-Deno.test("a client that speaks TLS to a port that does not is told from a device, at once", async () => {
+Deno.test("a client that speaks TLS to a port without it is recognised at once", async () => {
   await using scene = await Scene.start();
   const { port } = scene.server;
   const come = async () => {
@@ -71,7 +71,7 @@ for (
     ["5, with a long packet", "\x10\xac\x02\0\x04MQTT\x05\x02\0\x3c\0\0\x04test"],
   ] as const
 ) {
-  Deno.test(`an MQTT client is told from a device, at once: version ${version}`, async () => {
+  Deno.test(`an MQTT client is recognised at once: version ${version}`, async () => {
     await using scene = await Scene.start();
     const bytes = Uint8Array.from(connect, (character) => character.charCodeAt(0));
     const come = async () => {
@@ -83,7 +83,7 @@ for (
   });
 }
 
-Deno.test("a board with kevinkk525's fork is let in by its name, as before, and told of once", async () => {
+Deno.test("a board with kevinkk525's fork is admitted by its name, as before, and reported once", async () => {
   await using scene = await Scene.start();
   for (const _ of [1, 2]) {
     await using peer = await RawPeer.dial(scene.server.port);
@@ -116,7 +116,7 @@ Deno.test("a client of version 0.1, whose messages have no ids, is reported once
   assertStringIncludes(advice(scene)[0]!, "micropython-iot 0.1, from 2018");
 });
 
-Deno.test("a device that is ours and says one wrong line is not taken for something else", async () => {
+Deno.test("one of our devices that sends one wrong line is not mistaken for another program", async () => {
   await using scene = await Scene.start();
   await (await scene.dial("1\n00an honest message\nno id\n")).end();
   const second = await scene.dial(`${helloLine({ id: "2" })}\n`);

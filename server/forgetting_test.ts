@@ -107,7 +107,7 @@ Deno.test("a client whose device was forgotten goes on, and its messages arrive"
   await written;
 });
 
-Deno.test("what waits can be dropped, and both ends go on behind it", async () => {
+Deno.test("waiting messages can be dropped, and both ends continue after them", async () => {
   const path = `${Deno.makeTempDirSync()}/holdfast.db`;
   {
     await using scene = await Scene.start({ store: path });
@@ -200,7 +200,7 @@ Deno.test("a transaction for a device that is forgotten before it is committed i
   peer.close();
 });
 
-Deno.test("no writer is told that a message was dropped before that is safe", async () => {
+Deno.test("no writer learns that a message was dropped before that is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");

@@ -1,4 +1,4 @@
-/** Applications that do what they should not, in a real server: they harm nobody but their own device. */
+/** Applications that misbehave, in a real server: they harm only their own device. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { folder, Process } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";
@@ -247,7 +247,7 @@ Deno.test("what is left of an application that has failed is served no more", as
   await rig.isWell();
 });
 
-Deno.test("an application that returns: its messages are kept, and that is said, also when the inbox is full", async () => {
+Deno.test("an application that returns: its messages are kept, and that is logged, also when the inbox is full", async () => {
   using place = folder();
   const app = "await device.readline();";
   await using rig = Rig.start(place, app, "--limit", "inbox=2");
@@ -261,7 +261,7 @@ Deno.test("an application that returns: its messages are kept, and that is said,
   await rig.isWell();
 });
 
-Deno.test("without an application it is said what becomes of messages, once, and when an inbox is full", async () => {
+Deno.test("without an application the log says once what happens to messages, and when an inbox is full", async () => {
   const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
   await using process = new Process([...own, "--limit", "inbox=3"]);
   await using peer = await RawPeer.dial(await process.port());

@@ -60,7 +60,7 @@ Deno.test("a socket that a killed server has left is nobody's: the store is open
   assertEquals(process.log.filter(({ event }) => event === "warning"), []);
 });
 
-Deno.test("who talks nonsense to the socket is answered or left, and the server goes on", async () => {
+Deno.test("nonsense on the socket is answered or ignored, and the server continues", async () => {
   using dir = folder();
   const store = `${dir.path}/holdfast.db`;
   await using process = start("--open", "--store", store, "--app", "echo");

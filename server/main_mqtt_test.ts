@@ -234,7 +234,7 @@ toolTest(
   },
 );
 
-Deno.test("a broker that is not there is told, and the server serves devices", async () => {
+Deno.test("a missing broker is reported, and the server serves devices", async () => {
   using dir = folder();
   await using server = start(
     "--open",

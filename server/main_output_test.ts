@@ -1,4 +1,4 @@
-/** Whatever happens to what the process prints: the server goes on, and ends when it is told to. */
+/** Whatever happens to the process's output: the server continues, and ends on a signal. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { listeningPort } from "../tests/support/listening_port.ts";
 import { folder, MAIN } from "../tests/support/main_process.ts";
@@ -182,7 +182,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "stdout that takes nothing is told in the log, with the reason",
+  name: "stdout that takes nothing is reported in the log, with the reason",
   ignore,
   async fn() {
     await using talker = new Talker(sh(">/dev/full"));

@@ -95,7 +95,7 @@ Deno.test("a wrong option is named, with exit code 2", async () => {
   }
 });
 
-Deno.test("a port in use is said clearly, with exit code 1", async () => {
+Deno.test("a port in use is reported clearly, with exit code 1", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   const [code, text] = await fails("--open", "--host", "127.0.0.1", "--port", `${port}`);
@@ -105,7 +105,7 @@ Deno.test("a port in use is said clearly, with exit code 1", async () => {
   assertEquals(text, expected);
 });
 
-Deno.test("an address that is not this machine's is said clearly, with exit code 1", async () => {
+Deno.test("an address that is not this machine's is reported clearly, with exit code 1", async () => {
   const [code, text] = await fails("--open", "--host", "192.0.2.1", "--port", "0");
   assertEquals(code, 1);
   assertStringIncludes(text, "holdfast: cannot listen on 192.0.2.1:0: ");

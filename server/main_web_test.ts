@@ -49,7 +49,7 @@ Deno.test("the server does not start if others can reach the page and there is n
   assertStringIncludes(message, "needs a password");
 });
 
-Deno.test("what is wrong with the page's options is said", async () => {
+Deno.test("wrong options of the page are reported", async () => {
   using place = folder();
   const file = `${place.path}/web.json`;
   Deno.writeTextFileSync(file, '{"password": "plain"}');

@@ -9,7 +9,7 @@ import { imageOf, runningOf } from "./deployment.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 
-Deno.test("an application travels, is tried and kept, and then its bytes are here no more", () => {
+Deno.test("an application is sent, tried and kept, and then its bytes are deleted here", () => {
   for (const key of [undefined, KEY]) {
     const rig = new Rig(key ? { key } : {});
     rig.connect();
@@ -69,7 +69,7 @@ Deno.test("a transfer interrupted by outages or restarts of either end continues
   }
 });
 
-Deno.test("what fell back is not tried again unless somebody says so, and then once", () => {
+Deno.test("an application that fell back is tried again only on request, once", () => {
   const rig = new Rig();
   rig.connect();
   const bytes = image(100);
@@ -317,7 +317,7 @@ Deno.test("a device that comes back without app= knows nothing of deploys", () =
   assertEquals(rig.link.said().filter((line) => line.includes("\x02")), []);
 });
 
-Deno.test("a deploy that is given up is told so, and nothing more is sent", () => {
+Deno.test("a deploy that is given up is reported, and nothing more is sent", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(5000));
@@ -360,7 +360,7 @@ Deno.test("bytes that were damaged in flash are sent again, and a device that lo
   assert(lost.said.length < 40, `${lost.said.length} messages`);
 });
 
-Deno.test("a device that forgets that it fell back does not try it for ever", () => {
+Deno.test("an application is not tried for ever on a device that forgets that it fell back", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(100));

@@ -4,7 +4,7 @@ import { Reports } from "../observe/reports.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { Firmware } from "./firmware.ts";
 
-Deno.test("each kind of message has its handler, and what nobody understands is in the log", () => {
+Deno.test("each kind of message has its handler, and unknown ones are logged", () => {
   const events = new Events();
   const log: string[] = [];
   events.subscribe((event) => {

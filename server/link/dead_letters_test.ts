@@ -29,7 +29,7 @@ Deno.test("dead letters: what is kept of an error is short", () => {
   assertEquals(letter, { number: 0, text: "a", error: "e".repeat(200), date: 77 });
 });
 
-Deno.test("dead letters: the one that is meant comes again, if there is room, and no other", () => {
+Deno.test("dead letters: the chosen one is revived if there is room, and no other", () => {
   const link = SessionRig.up({ inbox: 2 });
   const codeOf = (number: number, revives: boolean) =>
     assertThrows(() => removeDeadLetter(link.session, number, revives), LocalError).code;

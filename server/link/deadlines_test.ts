@@ -25,7 +25,7 @@ function restart(link: Dialect2Rig): void {
   link.session = new Session(link.record, TIMEOUT, defaultLimits);
 }
 
-/** What is told of those that have expired, whether anybody waits for them or not. */
+/** The expired messages that were reported, whether or not anybody waits for them. */
 function told({ session }: Dialect2Rig): string[] {
   return session.takeExpired().map(({ text, error }) => `${text}: ${error.code}`);
 }
@@ -80,7 +80,7 @@ Deno.test("what was sent without an ack is decided by the next greeting", () => 
   }
 });
 
-Deno.test("what no connection has carried yet is not in doubt, though it was meant for one", () => {
+Deno.test("a message that was never sent is not in doubt, although a connection was up", () => {
   const link = Dialect2Rig.up({ window: 1 });
   const [sent, behind] = ["a", "b"].map((text) => link.write(text, { expires: 100 }));
   link.lose();
@@ -88,7 +88,7 @@ Deno.test("what no connection has carried yet is not in doubt, though it was mea
   assertEquals([fate(sent!), fate(behind!)], ["waits", "EXPIRED"]);
 });
 
-Deno.test("a message that is still of use after an outage is sent again, until its time is up", () => {
+Deno.test("a message whose deadline is after the outage is sent again until then", () => {
   const link = Dialect2Rig.up();
   const written = link.write("a", { expires: 100 });
   link.lose();
@@ -206,7 +206,7 @@ Deno.test("a device that has lost its memory leaves nothing in doubt that it was
   assertEquals(link.record.outbox[0]!.isDoubtful, false, "nobody asks about it");
 });
 
-Deno.test("dialect 1 never tells what a device has: what was sent is UNDECIDED, and not sent again", () => {
+Deno.test("dialect 1 never shows what a device has: a sent message is UNDECIDED, and not sent again", () => {
   const link = SessionRig.booted();
   const codes: string[] = [];
   const writer = { arrived: () => {}, failed: ({ code }: LocalError) => codes.push(code) };

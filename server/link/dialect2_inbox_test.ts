@@ -6,7 +6,7 @@ import { LineSplitter } from "../protocol/lines.ts";
 
 const encoder = new TextEncoder();
 
-Deno.test("messages that came together have one ack, that of the last one", () => {
+Deno.test("messages that arrive together get one ack, for the last one", () => {
   const link = Dialect2Rig.up();
   link.hears("00one\n01two\n\n02three\n");
   assertEquals(link.said(), ["02"]);
@@ -22,7 +22,7 @@ Deno.test("nothing is acknowledged, and nothing is shown, before it is safe", ()
   assertEquals(link.session.transmit(link.now), "00\n");
 });
 
-Deno.test("numbers go on over 255 and over 2^32", () => {
+Deno.test("numbers continue across 255 and 2^32", () => {
   for (const first of [0, 2 ** 32 - 300]) {
     const link = new Dialect2Rig();
     link.connect({ txFirst: first });
@@ -96,7 +96,7 @@ Deno.test("a line longer than the server takes is LINE_TOO_LONG, the longest one
   assertEquals(link.readAll(), ["five", "five!"]);
 });
 
-Deno.test("a full inbox stops acks, and the device is read on as far as its credit", () => {
+Deno.test("a full inbox stops acks, and the device is read up to its credit", () => {
   const link = Dialect2Rig.up({}, { inbox: 2 });
   link.hears("00a\n01b\n02c\n03d\n");
   assertEquals(link.said(), ["01"]);

@@ -74,7 +74,7 @@ Deno.test("to a device with little room no more bytes go out without an ack, a l
   assertEquals(link.said(), ["03x"]);
 });
 
-Deno.test("bytes are those of UTF-8", () => {
+Deno.test("bytes are counted in UTF-8", () => {
   const link = Dialect2Rig.up({ bytes: 20, line: 17 });
   link.write("ééé");
   link.write("ééé");
@@ -176,7 +176,7 @@ Deno.test("without qos a message is withdrawn when its connection ends, and the 
   assertEquals(link.record.outbox, []);
 });
 
-Deno.test("a device that comes back with shorter lines: who wrote a longer one is told, others go on", () => {
+Deno.test("a device that comes back with shorter lines: longer messages are rejected, others are sent", () => {
   const link = Dialect2Rig.up();
   const [long, short] = [link.write("longer than ten bytes"), link.write("short")];
   link.lose();

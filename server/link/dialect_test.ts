@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { quote } from "./dialect.ts";
 
-Deno.test("a line is quoted as far as a log needs it, and no part of a greeting is", () => {
+Deno.test("a line is quoted in short, and no part of a greeting is", () => {
   const forty = "x".repeat(40);
   for (
     const [line, quoted] of [

@@ -100,7 +100,7 @@ Deno.test("a boot forgets what the ids carried before it", () => {
   assertEquals(device.arrives(1, "another 1, 1"), "new");
 });
 
-Deno.test("texts that differ in little are told apart", () => {
+Deno.test("texts that differ only a little are distinguished", () => {
   const device = new Arrivals();
   const texts = [
     "",

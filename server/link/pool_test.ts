@@ -117,7 +117,7 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   assertEquals(devices.pool.taken, 1 + MESSAGE);
 });
 
-Deno.test("what devices with a key take leaves strangers their half, dead letters among it", () => {
+Deno.test("what devices with a key use leaves strangers their half, dead letters included", () => {
   const devices = new Devices(8 * MESSAGE, true);
   const [stranger, other, keyed] = [devices.add(true), devices.add(true), devices.add()];
   for (let n = 0; n < 3; n++) keyed.write("x", {}, nobody, 0);

@@ -76,7 +76,7 @@ Deno.test("record: what was written is taken back, over the wrap, and with nothi
   }
 });
 
-Deno.test("record: undoing is a change, as what it undoes may have been told already", () => {
+Deno.test("record: undoing is a change, because the store may already have the undone change", () => {
   const journal = new CountingJournal();
   const record = new DeviceRecord("1", journal);
   record.receive("a");
@@ -86,7 +86,7 @@ Deno.test("record: undoing is a change, as what it undoes may have been told alr
   assertEquals(journal.counts, { moved: 5, changed: 0, altered: 0, heard: 0, kept: 0 });
 });
 
-Deno.test("record: its state is live, and the one who keeps it can copy it", () => {
+Deno.test("record: its state is a live object that its keeper can copy", () => {
   const record = full();
   const { state } = record;
   const before = structuredClone(state);
@@ -115,7 +115,7 @@ Deno.test("record: a state makes the same record again", () => {
   assertEquals(again.memos, new Map([["m", "1"]]));
 });
 
-Deno.test("record: memos are replaced and dropped, and the same again is no change", () => {
+Deno.test("record: memos are replaced and removed, and setting the same again is no change", () => {
   const journal = new CountingJournal();
   const record = new DeviceRecord("1", journal);
   record.setMemo("a", undefined);

@@ -50,7 +50,7 @@ Deno.test("a device comes back with less room: what just fits stays, and nobody 
   assertEquals(link.record.outbox.map(({ text }) => text), ["\0", "\0"]);
 });
 
-Deno.test("cleared: what waits is counted, and who is gone is told nothing", () => {
+Deno.test("cleared: waiting messages are counted, and writers that have gone are not called", () => {
   const link = Dialect2Rig.up();
   link.write("too long");
   link.lose();

@@ -1,4 +1,4 @@
-/** Messages between server and firmware: numbered as all are, and in nobody's way. */
+/** Messages between server and firmware: numbered like all others, and not in their way. */
 import { assertEquals } from "@std/assert";
 import { TIMEOUT } from "../../tests/support/session_rig.ts";
 import { defaultLimits } from "./limits.ts";
@@ -31,7 +31,7 @@ Deno.test("a message to the firmware is sent among other messages, and its write
   assertEquals([written, delivered], [2, 2], "nobody counts it");
 });
 
-Deno.test("only a device whose hello has app= is told anything, and none that is away", () => {
+Deno.test("only a device whose hello has app=, and that has a link, gets messages to its firmware", () => {
   const link = Dialect2Rig.up();
   assertEquals(link.session.takesFirmware, false);
   link.connect(APP);

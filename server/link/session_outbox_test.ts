@@ -186,7 +186,7 @@ Deno.test("an ack that was on its way when the connection died does not count on
   assertEquals(link.said(), ["00one"]);
 });
 
-Deno.test("what an old connection did not take is not said on the next one", () => {
+Deno.test("what an old connection did not accept is not sent on the next one", () => {
   const link = SessionRig.up();
   link.takes = false;
   link.hears("00one\n");
@@ -210,7 +210,7 @@ Deno.test("what a stopped server had not delivered, the next one delivers under 
   assertEquals(written.acked, 1);
 });
 
-Deno.test("ids come round, and 00 does not come again", () => {
+Deno.test("ids wrap around, and skip 00", () => {
   const link = SessionRig.up();
   const ids: string[] = [];
   for (let n = 0; n < 600; n++) {

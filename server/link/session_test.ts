@@ -48,7 +48,7 @@ Deno.test("a device that is silent for the timeout is given up", () => {
   breaks("SILENT", () => link.pass(1));
 });
 
-Deno.test("a single byte is a sign of life", () => {
+Deno.test("a single byte counts as a sign of life", () => {
   const link = SessionRig.up();
   for (const byte of "00slow") {
     link.pass(TIMEOUT - 1);

@@ -25,7 +25,7 @@ class Book {
   }
 }
 
-Deno.test("what is said now and then is said as it is", async () => {
+Deno.test("entries that come rarely are logged as they are", async () => {
   const book = new Book();
   const entries: LogEntry[] = [
     { event: "listening", address: "[::]:8123" },
@@ -134,7 +134,7 @@ Deno.test("a peer under many addresses of its IPv6 network is one", () => {
   assertEquals(book.entries.at(-1), other);
 });
 
-Deno.test("how many went unsaid is told with the next one, or soon by itself, or at the end", async () => {
+Deno.test("the number of suppressed entries is logged with the next one, or soon by itself, or at the end", async () => {
   const flood = (book: Book) => {
     for (let n = 0; n < 1000; n++) book.say({ event: "log", device: "1", message: "here" });
     const unsaid = 1000 - book.entries.length;

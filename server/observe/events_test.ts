@@ -1,4 +1,4 @@
-/** Listeners that fail: they are told of nothing more, and whatever caused the event goes on. */
+/** Listeners that fail: they get no more events, and whatever caused the event continues. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -17,7 +17,7 @@ function scene(): { events: Events; told: ServerEvent[] } {
 const messages = (told: ServerEvent[]) =>
   told.flatMap((it) => it.event === "warning" ? [it.message.split("\n")[0]!] : []);
 
-Deno.test("a listener that throws is told of no more events, and the others are told of it", () => {
+Deno.test("a listener that throws gets no more events, and the others get an event about it", () => {
   const { events, told } = scene();
   let times = 0;
   events.subscribe(() => {
@@ -30,7 +30,7 @@ Deno.test("a listener that throws is told of no more events, and the others are 
   assertEquals(messages(told), [what]);
 });
 
-Deno.test("a listener whose promise is rejected is told of no more events", async () => {
+Deno.test("a listener whose promise is rejected gets no more events", async () => {
   for (
     const listener of [
       () => Promise.reject(new Error("returned")),
@@ -97,7 +97,7 @@ Deno.test("an application that listens, and drops a rejected promise when it fai
   assertEquals(times, 1);
 });
 
-Deno.test("what a listener asks for is not the affair of the application of which it is told", async () => {
+Deno.test("a listener's calls do not belong to the application that the event is about", async () => {
   const asked: Promise<void>[] = [];
   await using scene = await ManualServer.start({
     app: () => Promise.reject(new Error("it has ended")),

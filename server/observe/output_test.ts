@@ -76,7 +76,7 @@ Deno.test("a sink that takes nothing costs bounded memory; what was lost is coun
   assertEquals(tap.taken, `${line.repeat(256)}46 lost\ngoes on\n`);
 });
 
-Deno.test("what is lost to an error is told with the error", async () => {
+Deno.test("lines that are lost to an error are reported with the error", async () => {
   const tap = new Tap();
   tap.next = [new Error("no space left")];
   tap.output.write("x\n");

@@ -31,7 +31,7 @@ class Scene {
   }
 }
 
-Deno.test("callers: all who ask for a device meanwhile get one answer, and the last to go leaves nothing", async () => {
+Deno.test("callers: all who ask for a device meanwhile share one answer, and the last to leave cleans up", async () => {
   const scene = new Scene();
   const forgets = [scene.ask("a", "first"), scene.ask("a", "second")];
   await scene.answer(0, "a");
@@ -43,7 +43,7 @@ Deno.test("callers: all who ask for a device meanwhile get one answer, and the l
   assertEquals(scene.callers.size, 0);
 });
 
-Deno.test("callers: who has gone is told nothing, and the answer is there for the next until it comes", async () => {
+Deno.test("callers: one that has left is not called, and the pending answer serves the next", async () => {
   const scene = new Scene();
   scene.ask("a", "gone")();
   const forget = scene.ask("a", "next");

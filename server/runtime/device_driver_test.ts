@@ -177,7 +177,7 @@ Deno.test("a device that is known is there at once, with its state, before it co
   assertEquals([id, connected, connects, inbox, outbox], ["1", false, 1, 1, 1]);
 });
 
-Deno.test("what a device's messages come to is told once a second while they move", async () => {
+Deno.test("a device's message counts are reported once a second while they change", async () => {
   await using scene = await ManualServer.start();
   const told: unknown[] = [];
   scene.server.events.subscribe((event) => event.event === "messages" && told.push(event));
@@ -249,14 +249,14 @@ Deno.test("forgetting a device rejects if the store fails to the end", async () 
   assertEquals(code, "STORE_FAILED");
 });
 
-Deno.test("that a device has booted is told in dialect 1, too", async () => {
+Deno.test("a boot is reported in dialect 1, too", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   await scene.says(socket, "00a\n01b\n00a\n");
   assertEquals(scene.log.filter((entry) => entry === "booted 1").length, 1);
 });
 
-Deno.test("since when a device is here, or away, is told in the time of day", async () => {
+Deno.test("the time since which a device is here, or away, is given as a date", async () => {
   await using scene = await ManualServer.start();
   const begun = scene.platform.date();
   const { server, platform } = scene;
@@ -290,7 +290,7 @@ Deno.test("what is ready waits for nothing, what is not waits for the next conne
   assertEquals(told, 2);
 });
 
-Deno.test("that an inbox is full is said once, and again when it was empty", async () => {
+Deno.test("a full inbox is reported once, and again after it was empty", async () => {
   await using scene = await ManualServer.start({ limits: { inbox: 2 } });
   const socket = await scene.knock("1\n\n");
   const device = await scene.server.device("1");

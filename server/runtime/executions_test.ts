@@ -195,7 +195,7 @@ Deno.test("a commit that fails with what was executed is made without it; that i
   ]);
 });
 
-Deno.test("a store that executes nothing is said to fail, once; the link goes on, and nobody is refused", async () => {
+Deno.test("a store that executes nothing is reported as failing once; links continue, and nobody is refused", async () => {
   const scene = new Scene(false);
   scene.store.ahead.fails = new Error("no connections left");
   const transfer = scene.adds("w");

@@ -27,14 +27,14 @@ class Rush {
   }
 }
 
-Deno.test("as long as the server is on time more begin together each time, up to a bound", async () => {
+Deno.test("while the server is on time more greetings start together each time, up to a limit", async () => {
   const rush = new Rush();
   const begun = [rush.begun];
   for (let i = 0; i < 5; i++) begun.push(await rush.after(TIMEOUT / 16));
   assertEquals(begun, [64, 128, 256, 512, 1024, 1024]);
 });
 
-Deno.test("when it is late fewer begin, and when it is very late nobody, until it is on time", async () => {
+Deno.test("when the server is late fewer start, and when it is very late none, until it is on time", async () => {
   const rush = new Rush();
   const late = [100, 125, 126, 250, 251, 2000, 200, 100, 100, 62, 62, 0];
   const begun = [];

@@ -178,7 +178,7 @@ Deno.test("after an adoption it asks at once for more devices without a server, 
   await scene.end();
 });
 
-Deno.test("where mail has waited it is asked for again soon", async () => {
+Deno.test("a beat follows soon if mail has waited", async () => {
   const mail = [{ number: 1, device: "a", text: "{}", age: 0, from: "" }];
   const scene = await Scene.start([{ mail }, { mail }]);
   await scene.clock.advance(LEASE / 20);

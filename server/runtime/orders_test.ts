@@ -1,11 +1,11 @@
-/** What mail says. */
+/** Orders as mail. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { newState } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
 import { checkOrder, isFinal, type Order, OrderTransfer, parseOrder, Posting } from "./orders.ts";
 
-Deno.test("what another process has posted is read again, and rubbish is nothing", () => {
+Deno.test("an order is read back as it was posted, and anything else is undefined", () => {
   const orders: Order[] = [
     { write: "x\0", options: { wait: false, expires: 5 }, answers: true, asks: "5000000001" },
     { set: "led", value: { on: true }, options: { by: "somebody" } },
@@ -20,7 +20,7 @@ Deno.test("what another process has posted is read again, and rubbish is nothing
   }
 });
 
-Deno.test("what cannot be is refused before it is posted", () => {
+Deno.test("an impossible order is refused before it is posted", () => {
   const wrong: [Order, string][] = [
     [{ write: "", options: {} }, "BAD_TEXT"],
     [{ write: "12345678", options: {} }, "BAD_TEXT"],

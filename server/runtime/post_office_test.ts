@@ -137,7 +137,7 @@ class Scene {
 const full = new LocalError("OUTBOX_FULL", "full");
 const bad = new LocalError("BAD_ARGUMENT", "no");
 
-Deno.test("mail is done once, in the commit that ends it, and a beat that was under way brings nothing again", () => {
+Deno.test("mail is carried out once, in the commit that deletes it, and a beat under way does not bring it again", () => {
   const scene = new Scene();
   scene.beat(scene.write(1, "x"), scene.write(2, "y"));
   scene.office.asks(); // the next beat begins
@@ -165,7 +165,7 @@ Deno.test("mail for which there is no room holds up what was posted after it", (
   assertEquals([scene.did, scene.tells().taken], [["x", "y"], [1, 2]]);
 });
 
-Deno.test("mail in a commit that fails waits, and is done in its order", () => {
+Deno.test("mail in a commit that fails waits, and is carried out in its order", () => {
   const scene = new Scene();
   const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
   scene.beat(x, y);
@@ -203,7 +203,7 @@ Deno.test("a beat that began before a device came back brings nothing for it: th
   assertEquals(scene.did, ["y", "z"]);
 });
 
-Deno.test("an impossible order ends, and the one who waits for it is told in the same commit", () => {
+Deno.test("an impossible order ends, and its sender gets the error in the same commit", () => {
   const scene = new Scene();
   scene.failing.set("x", bad);
   scene.failing.set("led=1", bad);
@@ -306,7 +306,7 @@ Deno.test("a posted forget ends its mail and is told in the commit that forgets 
   assertEquals(scene.tells(), { taken: [1], replies: [`7 1 ${dropped}`] });
 });
 
-Deno.test("what needs no room is done at once, also behind mail that waits for some, and is told with its mail's end", () => {
+Deno.test("an order that needs no room is carried out at once, also behind mail that waits for some, and answered in the commit that deletes its mail", () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   const options = { name: "a", version: 1 };
@@ -340,7 +340,7 @@ Deno.test("what cannot be done has its error told, or logged; what another proce
   assertEquals([scene.did.slice(1), scene.tells().taken], [['{"giveUp":true}'], [3]]);
 });
 
-Deno.test("mail that is no order is not done: words of other types, and those that need more", () => {
+Deno.test("mail that is no order is not carried out: fields of other types, or without others that they need", () => {
   const scene = new Scene();
   const wrong = [{ revive: "5" }, { discard: 0.5 }, { giveUp: 1 }, { deploy: "AA" }, {
     deploy: 5,

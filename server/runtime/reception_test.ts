@@ -245,7 +245,7 @@ Deno.test("a welcome that is out of date when it is answered is not taken", asyn
   ]);
 });
 
-Deno.test("who is refused late hears it after a quarter of the timeout, and what it says meanwhile is not read", async () => {
+Deno.test("a late refusal comes after a quarter of the timeout, and nothing is read meanwhile", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
   await scene.says(socket, `\x03${"0".repeat(32)}\n`);
@@ -266,7 +266,7 @@ Deno.test("who leaves before it is told why it is refused was refused for that",
   assertEquals(scene.log, ["refused BAD_PROOF"]);
 });
 
-Deno.test("a farewell that nobody takes does not keep its connection", async () => {
+Deno.test("a refusal that the peer does not read does not keep the connection open", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const socket = await scene.knock();
   socket.takesNothing();

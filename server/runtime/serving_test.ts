@@ -18,7 +18,7 @@ Deno.test("whatever the network fails with, it ends the one connection and nothi
   }
 });
 
-Deno.test("bytes that came behind the greeting are the first that the session gets", async () => {
+Deno.test("bytes behind the greeting are the first that the session gets", async () => {
   const scene = new ServingRig({}, "00first\n01sec");
   scene.socket.gives("ond\n");
   await scene.clock.turn();

@@ -180,7 +180,7 @@ Deno.test("while a failing store is tried again, newcomers are told when that at
   await scene.turn.close();
 });
 
-Deno.test("a store that fails for long is tried again and again, and said once", async () => {
+Deno.test("a store that fails for long is tried again and again, and reported once", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -250,7 +250,7 @@ Deno.test("what came while the last commit was under way is committed too", asyn
   assertEquals(scene.events.filter((event) => event.startsWith("1")), ["1: a |", "1: a b |"]);
 });
 
-Deno.test("a store that fails in the end is said, and leaves no timer", async () => {
+Deno.test("a store that fails at the end is reported, and leaves no timer", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
