@@ -137,7 +137,7 @@ browserTest(
     await visitor.press("Send");
     await until(async () => (await visitor.fact("Waiting").innerText()) === "0 from it, 1 to it");
     await visitor.press("Drop all messages that wait");
-    await visitor.press("Leave it");
+    await visitor.press("Cancel");
     assertEquals(fleet.server.devices[0]!.outbox, 1);
     await visitor.press("Drop all messages that wait");
     await visitor.press("Drop them");
@@ -169,7 +169,7 @@ browserTest("a device's page in every appearance: axe finds nothing", async () =
   await look("device");
   await visitor.press("Forget the device");
   await look("sure");
-  await visitor.press("Leave it");
+  await visitor.press("Cancel");
   assertEquals(found, []);
 });
 
@@ -187,7 +187,7 @@ browserTest(
     const words = (text: string | RegExp) => visitor.awaits(visitor.page.getByText(text).first());
     await words("It runs kitchen 3.");
     const file = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
-    await visitor.field("Another one").setInputFiles(file);
+    await visitor.field("New application").setInputFiles(file);
     await visitor.page.getByRole("button", { name: "Deploy" }).click();
     await words(/main \d+ (travels|has arrived|runs on trial)/);
     await words(/main \d+ was tried, and the old one is back: trap\./);

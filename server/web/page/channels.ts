@@ -72,7 +72,7 @@ class ChannelRow {
     this.#value.textContent = reported === undefined ? "–" : worded(reported) + unit;
     const words: string[] = [];
     if (reported !== undefined) {
-      words.push(reportedAt ? `told ${ago(reportedAt)}` : "reported, time unknown");
+      words.push(reportedAt ? `reported ${ago(reportedAt)}` : "reported, time unknown");
     }
     if (desired !== undefined) {
       const who = `${by}, ${ago(desiredAt!)}`;
