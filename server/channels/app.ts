@@ -243,7 +243,7 @@ class Dispatcher {
     at: number,
     context: HandlerContext,
   ): Promise<void> {
-    const text = this.#thing.toldBy(marked);
+    const text = this.#thing.reportedBy(marked);
     // Without a value it confirms the present setting, which may change before this is safe.
     const said = text === undefined ? marked : { ...marked, value: text };
     collector(context.tx).add(this.#thing.answered(said, at));

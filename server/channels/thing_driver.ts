@@ -292,7 +292,7 @@ export class ThingDriver implements Thing, Above {
   }
 
   /** The channel's value according to an answer; undefined: the answer has none. */
-  toldBy(answer: Answer): string | undefined {
+  reportedBy(answer: Answer): string | undefined {
     const { name: channel, tag } = answer;
     const isOfSetting = !isOfRequest(answer) && this.#states.get(channel).desired;
     if (!isOfSetting || answer.mark !== "answer") return undefined;
