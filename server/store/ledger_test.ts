@@ -3,7 +3,7 @@ import { newState } from "../link/record.ts";
 import { Ledger } from "./ledger.ts";
 import type { RowWriter } from "./store.ts";
 
-/** Notes what it is told, one text a call. */
+/** Notes its calls, one text each. */
 class Noting implements RowWriter {
   rows: string[] = [];
 
@@ -58,7 +58,7 @@ function started(sent = 0) {
     changed,
     record,
     write: (text: string) => record.write(text, { overtakes: false, qos: true }, 0),
-    /** What a store is told now. */
+    /** What is written to a store now. */
     told(): string[] {
       const noting = new Noting();
       ledger.write(noting);
@@ -79,7 +79,7 @@ Deno.test("ledger: an unknown device is entered by its first change, and its row
   assertEquals(told(), ["positions, 0 sent", "received 0 a"]);
 });
 
-Deno.test("ledger: what is told twice is the same, until it is committed", () => {
+Deno.test("ledger: until it is committed, the same difference is written again", () => {
   const { record, changed, write, told, commit } = started(2 ** 32 - 1);
   record.receive("a");
   write("x");
@@ -94,7 +94,7 @@ Deno.test("ledger: what is told twice is the same, until it is committed", () =>
   assertEquals([changed.size, told()], [1, ["received 1 b"]]);
 });
 
-Deno.test("ledger: after a failed commit the next one is told what is missing by then", () => {
+Deno.test("ledger: after a failed commit the next one writes what is missing by then", () => {
   const { record, write, told, commit } = started();
   record.receive("a");
   write("x");
@@ -110,7 +110,7 @@ Deno.test("ledger: after a failed commit the next one is told what is missing by
   assertEquals(told(), ["positions, 2 sent", "processed 2", "settled 2"]);
 });
 
-Deno.test("ledger: what was undone is not told", () => {
+Deno.test("ledger: an undone change is not written", () => {
   const { ledger, record, write, told, commit } = started();
   record.receive("a");
   write("x");
@@ -136,7 +136,7 @@ Deno.test("ledger: a device whose changes were all undone is still unknown", () 
   assertEquals(told(), ["positions, 0 sent", "received 0 a"]);
 });
 
-Deno.test("ledger: a message that is given an id or withdrawn is told again, unless it has left", () => {
+Deno.test("ledger: a message that gets an id or is withdrawn is written again, unless it has left", () => {
   const { record, write, told, commit } = started(2 ** 32 - 2);
   for (const text of ["a", "b", "c", "d"]) write(text);
   commit();
@@ -157,7 +157,7 @@ Deno.test("ledger: a message that is given an id or withdrawn is told again, unl
   assertEquals(told(), ["positions, 4294967299 sent", "written 4294967298 1 e"]);
 });
 
-Deno.test("ledger: what was heard is told by ids, and after id 00 again", () => {
+Deno.test("ledger: received ids are written one by one, and again after id 00", () => {
   const { record, told, commit } = started();
   record.change({ connects: 1 });
   for (const id of [0, 1, 2]) record.hear(id, `${id}`);
@@ -174,7 +174,7 @@ Deno.test("ledger: what was heard is told by ids, and after id 00 again", () => 
   assertEquals(told(), ["positions, 0 sent", "forgotten", "heard 0", "heard 7"]);
 });
 
-Deno.test("ledger: a check of the token alone is a part of one commit, and tells the store nothing", () => {
+Deno.test("ledger: a check of the token alone is a part of one commit, and writes nothing", () => {
   const { ledger, changed, told, record, commit } = started();
   const differs = () => [[...changed], ledger.differs];
   ledger.check();
@@ -193,7 +193,7 @@ Deno.test("ledger: a check of the token alone is a part of one commit, and tells
   assertEquals(ledger.differs, false, "undone");
 });
 
-Deno.test("ledger: what a store had, it is not told", () => {
+Deno.test("ledger: what the store already has is not written", () => {
   const { record, write } = started();
   record.receive("a");
   write("x");
@@ -208,7 +208,7 @@ Deno.test("ledger: what a store had, it is not told", () => {
   assertEquals(structuredClone(ledger.state), structuredClone(record.state));
 });
 
-Deno.test("ledger: dead letters are told as they come and go, each once", () => {
+Deno.test("ledger: dead letters are written as they come and go, each once", () => {
   const { ledger, record, changed, told } = started();
   for (const text of ["a", "b", "c"]) record.receive(text);
   ledger.committed();
@@ -235,7 +235,7 @@ Deno.test("ledger: dead letters are told as they come and go, each once", () => 
   assertEquals([ledger.differs, told()], [true, ["no dead letter 1"]]);
 });
 
-Deno.test("ledger: memos are told as they come, change and go, each once", () => {
+Deno.test("ledger: memos are written as they come, change and go, each once", () => {
   const { ledger, record, changed, told, commit } = started();
   record.setMemo("a", "1");
   record.setMemo("a", "2");
@@ -256,7 +256,7 @@ Deno.test("ledger: memos are told as they come, change and go, each once", () =>
   assertEquals([ledger.differs, told()], [false, []]);
 });
 
-Deno.test("ledger: a memo that is again what the store has is not told", () => {
+Deno.test("ledger: a memo that is again as the store has it is not written", () => {
   const { ledger, record, told, commit } = started();
   record.setMemo("new", "1");
   record.setMemo("new", undefined);
@@ -271,14 +271,14 @@ Deno.test("ledger: a memo that is again what the store has is not told", () => {
     record.setMemo("a", "1");
     assertEquals([ledger.differs, told()], [false, []]);
   }
-  // As told while a commit was under way that has failed since.
+  // As written in a commit that has failed since.
   record.setMemo("a", "2");
   told();
   record.setMemo("a", "1");
   assertEquals([ledger.differs, told()], [false, []]);
 });
 
-Deno.test("ledger: a message that was given an id, or withdrawn, is told again, if the store has it", () => {
+Deno.test("ledger: a message that got an id, or was withdrawn, is written again, if the store has it", () => {
   const { ledger, record, changed, write, told } = started();
   write("a");
   write("b");

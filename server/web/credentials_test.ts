@@ -77,7 +77,7 @@ Deno.test("tokens are 64 at most, each with its name, its hash and its right", (
   ) assertThrows(() => Credentials.parse(wrong), LocalError, message, wrong);
 });
 
-Deno.test("a token is good for what it was made for, and for nothing when it was taken away", () => {
+Deno.test("a token has the right that it was made with, and none once it was removed", () => {
   const [one, look] = Credentials.none.withToken("one", "look");
   const [both, act] = one.withToken("two", "act");
   assertEquals([look, act].map((token) => both.rightOf(token)), ["look", "act"]);

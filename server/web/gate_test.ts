@@ -1,4 +1,4 @@
-/** Who is let in, and what is tried to come in all the same. */
+/** Who is admitted to the page, and attempts to get in otherwise. */
 import { createHmac } from "node:crypto";
 import {
   assert,

@@ -1,4 +1,4 @@
-/** Whether a server says rightly that it works, or why it does not. */
+/** Whether a server reports correctly that it works, or why it does not. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { folder } from "../../tests/support/main_process.ts";

@@ -1,4 +1,4 @@
-/** What is known of links: through outages, restarts of the server, and its sudden end. */
+/** The history of links: through outages, restarts of the server, and its sudden end. */
 import { assertEquals } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";

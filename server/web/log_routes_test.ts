@@ -61,7 +61,7 @@ Deno.test("the log of one device has no messages of another", async () => {
   assertEquals(await messages(), ["b in this"]);
 });
 
-Deno.test("of messages nothing is told unless it is asked for", async () => {
+Deno.test("messages are streamed only if asked for", async () => {
   await using place = await begin();
   const { scene, messages } = place;
   await scene.says(await scene.knock("a\n\n"), "00one\n");
@@ -86,7 +86,7 @@ Deno.test("who reads nothing for a minute is cut off, and who reads is not", asy
   assertEquals([ends(), await next()], [1, undefined]);
 });
 
-Deno.test("while nothing happens a comment is told, and the end of the server is one", async () => {
+Deno.test("while nothing happens the stream sends comments, and the end of the server ends it", async () => {
   await using place = await begin(["event", "keys"]);
   const { scene, reader, stop } = place;
   assertEquals(new TextDecoder().decode((await reader.read()).value), ":\n\n");

@@ -1,4 +1,4 @@
-/** What Prometheus is told: names, numbers, bounded labels, whatever devices are called; and what promtool says of it. */
+/** Metrics for Prometheus: names, numbers, bounded labels, whatever devices are called; and promtool's verdict. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Scene } from "../../tests/support/scene.ts";
 import { toolTest } from "../../tests/support/tools.ts";

@@ -54,7 +54,7 @@ Deno.test("a path finds its route, with what is in it decoded", async () => {
   assertEquals((await ask("HEAD", "/file.css")).slice(0, 2), [200, ""]);
 });
 
-Deno.test("other paths and methods are told so", async () => {
+Deno.test("other paths and methods get the error that fits", async () => {
   assertEquals(await code("GET", "/api/devices/a/b/c"), [404, "NOT_FOUND"]);
   assertEquals(await code("GET", "/api/devices/%ff"), [400, "BAD_ARGUMENT"]);
   const [status, , headers] = await ask("PUT", "/api/devices/a");

@@ -29,7 +29,7 @@ function begin() {
   return { clock, stop, seen, reader, read, change: () => changed() };
 }
 
-Deno.test("of many changes between two looks the last is told, and silence is filled with comments", async () => {
+Deno.test("of many changes between two looks the last is sent, and silence is filled with comments", async () => {
   const { clock, seen, read, reader, change } = begin();
   assertEquals(await read(), 'event: all\ndata: "all"\n\n');
   change();

@@ -67,7 +67,7 @@ withPostgres("postgres store: several processes", (server) => {
       }
     });
 
-  test("who loses a device is told at once, and in each beat until it has said that it knows", async (join) => {
+  test("a process that loses a device learns it at once, and in each beat until it confirms that", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1", "2");
     const { hints } = a;
@@ -111,7 +111,7 @@ withPostgres("postgres store: several processes", (server) => {
     },
   );
 
-  test("who leaves says so, and others have its devices at once", async (join) => {
+  test("a process that leaves gives up its lease, and others get its devices at once", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     const { hints } = b;
@@ -121,7 +121,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await b.fleet.adopt("1"))!.state!.inbox, ["from 1"]);
   });
 
-  test("a look at another process's device is counted, and changes nothing", async (join) => {
+  test("a look at another process's device is counted, and changes nothing else", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     const token = a.driver.ledgers.get("1")!.token;
