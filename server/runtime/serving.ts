@@ -129,19 +129,37 @@ export class Serving implements Stage {
 
   wake(now: number): void {
     const { session, turn } = this.#owner;
-    const reads = !this.#connection.isPaused;
-    const isGone = session.isSilent(now, reads) || session.isLate(now, reads) ||
-      this.#connection.isStalled(session.timeout, now);
-    // Later: a busy server may not have read its sockets. Also while a commit is under way: with one commit after
-    // another, that is nearly always.
-    if (isGone) this.#connection.lookAgain(() => turn.enter(this.#judge));
+    const isGone = this.#isGone(now);
+    // A busy server may not have read its sockets.
+    if (isGone) this.#connection.lookAgain(this.#look);
     if (turn.busy) this.#keepAlive(now);
     else if (!isGone) {
-      session.tick(now, reads);
+      session.tick(now, !this.#connection.isPaused);
       this.#flushSoon(now);
     }
     this.#wakeLater(now);
   }
+
+  /** Whether the device seems to be gone, going by what was read so far. */
+  #isGone(now: number): boolean {
+    const { session } = this.#owner;
+    const reads = !this.#connection.isPaused;
+    return session.isSilent(now, reads) || session.isLate(now, reads) ||
+      this.#connection.isStalled(session.timeout, now);
+  }
+
+  /**
+   * Everything that had arrived was read, so now it is clear whether the device is gone. It would not be clear when the
+   * commit under way has ended: by then more may have arrived that was not read.
+   */
+  readonly #look = (): void => {
+    if (this.#over) return;
+    const { turn, clock } = this.#owner;
+    const now = clock.now();
+    // Also while a commit is under way: with one commit after another, that is nearly always.
+    if (this.#isGone(now)) turn.enter(this.#judge);
+    else this.wake(now);
+  };
 
   #keepAlive(now: number): void {
     if (this.#connection.isWriting) return;

@@ -65,6 +65,20 @@ Deno.test("a connection that is dropped during a commit brings nothing, and is n
   assertEquals([scene.session.record.inbox, scene.codes], [[], []]);
 });
 
+Deno.test("a connection that has parted before the look at its socket ends is closed in time", async () => {
+  const scene = new ServingRig();
+  scene.farewell = "farewell\n";
+  await scene.clock.turn();
+  scene.clock.stall(2 * TIMEOUT);
+  arrive(scene, "\n");
+  scene.serving.part(new PeerError("LOST", "sent away"));
+  await scene.clock.turn();
+  assertEquals([scene.codes, scene.socket.finished, scene.socket.closed], [["LOST"], true, false]);
+  await scene.clock.caughtUpNow();
+  await scene.clock.advance(TIMEOUT / 2);
+  assertEquals([scene.codes, scene.socket.closed], [["LOST"], true]);
+});
+
 Deno.test("a connection ends once, for the first reason", () => {
   const scene = new ServingRig();
   for (const code of ["NOT_ADMITTED", "LOST"] as const) scene.serving.cut(new PeerError(code, ""));

@@ -230,6 +230,41 @@ Deno.test("nor because one commit follows the other, and reading goes on only af
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
+Deno.test("nor because a long commit begins before the look at its socket ends, and it is not read meanwhile", async () => {
+  const scene = new ServingRig({ inbox: 1 });
+  await scene.clock.turn();
+  scene.clock.stall(2 * TIMEOUT);
+  scene.socket.gives("00fits\n01does not\n"); // it lay there
+  scene.session.shift();
+  const release = scene.store.hold();
+  await scene.clock.turn();
+  assert(scene.turn.busy && scene.session.wantsInput && scene.socket.paused);
+  await scene.clock.caughtUpNow();
+  await scene.clock.advance(2 * TIMEOUT);
+  release();
+  await scene.clock.turn();
+  assertEquals([scene.socket.paused, scene.codes], [false, []]);
+});
+
+Deno.test("nor because a long commit begins before the look ends, and the sockets are read late after it", async () => {
+  const scene = new ServingRig();
+  scene.socket.gives("\n");
+  await scene.clock.turn();
+  scene.clock.stall(2 * TIMEOUT);
+  scene.socket.gives("\n"); // it lay there
+  const release = scene.store.hold();
+  scene.changeAnother();
+  await scene.clock.turn();
+  assert(scene.turn.busy);
+  await scene.clock.caughtUpNow();
+  scene.clock.stall(2 * TIMEOUT);
+  release();
+  await scene.clock.turn();
+  assertEquals(scene.codes, []);
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+});
+
 Deno.test("a peer that takes nothing is stalled after the timeout, whatever it says", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();

@@ -25,6 +25,8 @@ export class ServingRig {
   readonly session: Session;
   readonly serving: Serving;
   readonly ended: PeerError[] = [];
+  /** What sends the device away; "": nothing. */
+  farewell = "";
   readonly #ledger: Ledger;
 
   /**
@@ -46,12 +48,15 @@ export class ServingRig {
     const out = (safe: boolean, now: number) => this.serving.flush(safe, now);
     const { session } = this;
     const ledger = this.#ledger;
+    const farewell = () => this.farewell;
     this.serving = new Serving(connection, {
       session,
       turn,
       clock,
       touch: () => turn.touch(out),
-      farewell: "",
+      get farewell() {
+        return farewell();
+      },
       get isSafe() {
         return !turn.awaits(out) && !turn.changed.has(ledger);
       },

@@ -191,7 +191,7 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a device is silent at the first look": edit(
     SERVING,
-    "this.#connection.lookAgain(() => turn.enter(this.#judge));",
+    "this.#connection.lookAgain(this.#look);",
     "turn.enter(this.#judge);",
   ),
   "a hello is missing at the first look": edit(
