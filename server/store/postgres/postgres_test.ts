@@ -54,6 +54,16 @@ withPostgres("postgres store: opening, refusing", (server) => {
     },
   );
 
+  test("a connection is closed when all statements have their answer, also those that the driver holds back", async (url) => {
+    const wire = await Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
+    const sum = async (y: number) =>
+      (await wire.ask(`SELECT $1::int + ${y} AS sum`, [1])).rows[0]!.sum;
+    const sums = Promise.all([1, 2, 3].map((y) => sum(y).catch(String)));
+    await wire.close();
+    assertEquals([wire.waiting, await sums], [0, [2, 3, 4]]);
+    await assertRejects(() => wire.ask("SELECT 4"), Error, "the connection was closed");
+  });
+
   test("an older one is migrated, by one of those who come", async (url, schema) => {
     const open = () => Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
     const wires = await Promise.all([open(), open(), open()]);

@@ -58,7 +58,7 @@ export class Wire {
   readonly #sql: postgres.Sql;
   readonly #socket: Socket;
   readonly #seen = new Set<string>();
-  readonly #waiting = new Set<(error: Error) => void>();
+  readonly #waiting = new Set<PromiseWithResolvers<Answer>>();
   readonly #silence: number;
   readonly #over: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -81,7 +81,7 @@ export class Wire {
       this.#end ??= new Error("the connection to the database was lost");
       resolve(this.#end);
       clearTimeout(this.#timer);
-      for (const reject of this.#waiting) reject(this.#end);
+      for (const { reject } of this.#waiting) reject(this.#end);
     };
     const options = {
       host: at.host.startsWith("/") ? "localhost" : at.host,
@@ -107,7 +107,7 @@ export class Wire {
       onclose: this.#over,
       // The driver would reconnect by itself, and continue in the middle of a transaction.
       socket: () => {
-        if (isTaken) throw this.#end ?? new Error("the connection was closed");
+        if (isTaken) throw this.#end ?? new Error(CLOSED);
         isTaken = true;
         return socket;
       },
@@ -184,7 +184,7 @@ export class Wire {
    * is unknown
    */
   ask(sql: string, params?: readonly SqlInput[]): Promise<Answer> {
-    if (this.#end) return Promise.reject(this.#end);
+    if (!this.isOpen) return Promise.reject(this.#end ?? new Error(CLOSED));
     if (params && (params.length > MOST_PARAMS || !params.every(isInput))) {
       const message = "parameters must be null, numbers, bigints, texts or bytes, at most 65,533";
       return Promise.reject(new LocalError("BAD_ARGUMENT", message));
@@ -192,21 +192,21 @@ export class Wire {
     if (params && this.#seen.size < PREPARED) this.#seen.add(sql);
     const options = { prepare: this.#seen.has(sql), simple: !params };
     const query = this.#sql.unsafe(sql, [...params ?? []] as never[], options);
-    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    this.#waiting.add(reject);
+    const answer = Promise.withResolvers<Answer>();
+    this.#waiting.add(answer);
     if (this.#waiting.size === 1) this.#listen();
     const settle = () => {
-      this.#waiting.delete(reject);
+      this.#waiting.delete(answer);
       this.#listen();
     };
     query.then((result) => {
       settle();
-      resolve({ rows: result as unknown as SqlRow[], command: result.command });
+      answer.resolve({ rows: result as unknown as SqlRow[], command: result.command });
     }, (error) => {
       settle();
-      reject(error);
+      answer.reject(error);
     });
-    return promise; // statements that wait when it breaks are never answered, so they are rejected
+    return answer.promise; // statements that wait when it breaks are never answered, so they are rejected
   }
 
   /** Restarts the timer for silence: something was heard, or is expected from now on. */
@@ -225,19 +225,23 @@ export class Wire {
     this.#over();
   }
 
-  /** Closes the connection when all statements are answered. */
+  /** Closes the connection when all statements are answered; it refuses further ones. */
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.#closing = true;
-    const closed = new Error("the connection was closed");
+    const closed = new Error(CLOSED);
     const timer = setTimeout(() => this.cut(closed), LAST_WORDS);
+    // The driver waits only for those that it has sent: it holds some back until it has the plan of an earlier one.
+    await Promise.allSettled([...this.#waiting].map(({ promise }) => promise));
+    this.#end ??= closed;
     await Promise.race([this.#sql.end(), this.closed]);
     clearTimeout(timer);
-    this.#end ??= closed;
   }
 }
 
 const MOST_PARAMS = 65_533;
+
+const CLOSED = "the connection was closed";
 
 /** How long the database may take to end a connection, in ms; then it is cut. */
 const LAST_WORDS = 1000;
