@@ -5,7 +5,7 @@ import { withPostgres } from "../tests/support/postgres.ts";
 import { codeOf, TwoServers } from "../tests/support/two_servers.ts";
 import { until } from "../tests/support/wait.ts";
 import { Tallies } from "./web/tallies.ts";
-import { channels } from "./mod.ts";
+import { type App, channels } from "./mod.ts";
 
 withPostgres("devices of another server", (server) => {
   const url = () => server().url(server().schema());
@@ -80,6 +80,18 @@ withPostgres("devices of another server", (server) => {
     void rig.client.readline().catch(() => {});
     assertEquals(await written, true);
     assertEquals(await codeOf(device.write("x")), "FENCED", "it is here no more");
+  });
+
+  Deno.test("fleet: an application that still waits when its device has moved ends with its server, and has not failed", async () => {
+    const app: App = async (_, server) => void await server.device("never");
+    await using rig = await TwoServers.start(url(), { app });
+    await rig.begin();
+    await rig.client.close();
+    rig.client = new Client({ id: "1", port: rig.far.server.port });
+    await until(() => rig.near.codes("moved").length === 1, { what: "the move" });
+    await rig.near.server.close();
+    await until(() => rig.near.codes("closed").length === 1, { what: "the end" });
+    assertEquals(rig.near.codes("app_failed"), []);
   });
 
   Deno.test("fleet: a message posted for a device that is forgotten rejects", async () => {

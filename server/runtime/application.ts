@@ -104,9 +104,10 @@ export class Application<Device extends Served> {
     return this.#device.closed !== undefined;
   }
 
-  /** Whether an error only says that the device is no longer served. */
+  /** Whether an error only says that the device is no longer served, or after that, that the server is closed. */
   #isExpected(error: unknown): boolean {
-    return error === this.#device.closed;
+    if (error === this.#device.closed) return true;
+    return this.#isClosed && error instanceof LocalError && error.code === "CLOSED";
   }
 
   /** Stops restarting it. */
