@@ -1,4 +1,4 @@
-/** The API that changes something: real requests to a server, whose devices are played by the test. */
+/** API routes that change something: real requests to a server; the test plays the devices. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import type { RawPeer } from "../../tests/support/raw.ts";
@@ -9,7 +9,7 @@ import { apiRouter } from "./api_routes.ts";
 import type { LogEvent } from "./log_routes.ts";
 import type { Right } from "./routes.ts";
 
-/** What is answered: the status, and the body. */
+/** Status and body of a response. */
 // deno-lint-ignore no-explicit-any
 type Answer = [number, any];
 
@@ -19,7 +19,7 @@ interface Place extends AsyncDisposable {
   open(path: string): Promise<Response>;
 }
 
-/** A server in whose store channels are heard, and its API. */
+/** A server with an application that takes reports and events of channels, and its API. */
 async function begin(store = ":memory:"): Promise<Place> {
   const app = channels({}, { others: { report() {}, event() {} } });
   const scene = await Scene.start({ store, app });
@@ -52,7 +52,7 @@ function hears(peer: RawPeer, text: string): Promise<unknown> {
   return until(() => peer.heard.includes(text), { what: () => `${text} in ${peer.heard}` });
 }
 
-Deno.test("a line is sent: it is accepted, delivered, sent or not sent", async () => {
+Deno.test("the response to a line says whether it was accepted, delivered, sent or not sent", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   const [device, peer] = await scene.device("hall/lamp");
@@ -86,7 +86,7 @@ Deno.test("a line is sent: it is accepted, delivered, sent or not sent", async (
   ]);
 });
 
-Deno.test("a channel is set, and a device asked; what it answers is told, a fault with its name", async () => {
+Deno.test("a channel is set; a request returns the device's answer, its fault, or an expired deadline", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   const [, peer] = await scene.device("door");
@@ -136,7 +136,7 @@ Deno.test("a channel is set, and a device asked; what it answers is told, a faul
   assertEquals([status, ["EXPIRED", "UNANSWERED", "UNDECIDED"].includes(code)], [504, true], code);
 });
 
-Deno.test("a device is forgotten, and then it is unknown", async () => {
+Deno.test("after a device is forgotten, every route reports it as unknown", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   await scene.device("1");
@@ -158,7 +158,7 @@ Deno.test("a device is forgotten, and then it is unknown", async () => {
   }
 });
 
-Deno.test("channels are linked and parted", async () => {
+Deno.test("channels are linked and unlinked", async () => {
   await using place = await begin();
   const { ask } = place;
   const link = { from: "tx/button", to: "rx/led" };
@@ -171,7 +171,7 @@ Deno.test("channels are linked and parted", async () => {
   assertStringIncludes(message, "there is no link");
 });
 
-Deno.test("a backup is for the owner of the server's files", async () => {
+Deno.test("only the owner of the server's files can make a backup", async () => {
   using dir = folder();
   await using place = await begin(`${dir.path}/holdfast.db`);
   const body = { path: `${dir.path}/backup.db` };
@@ -181,7 +181,7 @@ Deno.test("a backup is for the owner of the server's files", async () => {
   assert(Deno.statSync(body.path).size > 0);
 });
 
-Deno.test("who may only look changes nothing, and who may not even look sees nothing", async () => {
+Deno.test("a client with the right to look cannot change anything, and one without rights sees nothing", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   await scene.device("1");
@@ -221,7 +221,7 @@ Deno.test("who may only look changes nothing, and who may not even look sees not
   assertEquals(scene.server.devices.length, 1);
 });
 
-Deno.test("what is wrong in a body is named, and nothing has happened", async () => {
+Deno.test("an invalid body is refused with the reason, and has no effect", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   const [device] = await scene.device("1");
@@ -258,7 +258,7 @@ Deno.test("what is wrong in a body is named, and nothing has happened", async ()
   assertEquals((await ask("DELETE", "/api/links?from=a"))[0], 400);
 });
 
-/** Reads what a log tells. */
+/** The events of a log stream. */
 async function* listen(response: Response): AsyncGenerator<LogEvent> {
   const text = response.body!.pipeThrough(new TextDecoderStream());
   for await (const piece of text) {
@@ -266,7 +266,7 @@ async function* listen(response: Response): AsyncGenerator<LogEvent> {
   }
 }
 
-Deno.test("the log is told as it happens, of the devices and events that are wanted", async () => {
+Deno.test("a log stream sends events as they happen, filtered by device and event", async () => {
   await using place = await begin();
   const { scene } = place;
   const log = listen(await place.open("/api/log?device=1&event=reported&event=connected"));
@@ -281,7 +281,7 @@ Deno.test("the log is told as it happens, of the devices and events that are wan
   await log.return(undefined);
 });
 
-Deno.test("a log that nobody reads is bounded, and its reader is told how much was left out", async () => {
+Deno.test("a log stream that nobody reads is bounded, and tells its reader later that events are missing", async () => {
   await using place = await begin();
   const { scene } = place;
   const response = await place.open("/api/log?event=keys");
@@ -292,14 +292,14 @@ Deno.test("a log that nobody reads is bounded, and its reader is told how much w
   for (let next; (next = await log.next()).value.event === "keys";) {
     if (++heard === 900) emit("the last one");
     if (next.value.message === "the last one") {
-      throw new Error("nothing was said of what is missing");
+      throw new Error("no notice about the missing events");
     }
   }
   assert(heard >= 900 && heard <= 1001, `${heard} events`);
   await log.return(undefined);
 });
 
-Deno.test("a log too many is refused, and there is room again when one is closed", async () => {
+Deno.test("log streams over the limit are refused, until others are closed", async () => {
   await using place = await begin();
   const logs = await Promise.all(Array.from({ length: 64 }, () => place.open("/api/log")));
   const refused = await place.open("/api/log");

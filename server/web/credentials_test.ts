@@ -21,7 +21,7 @@ Deno.test("a password has 8 to 256 characters, and a longer one is not even hash
     assertEquals(await credentials.isPassword(password), true);
     assertEquals(await credentials.isPassword(`${password}€`), false);
   }
-  assertEquals(await Credentials.none.isPassword("x".repeat(8)), false, "there is none");
+  assertEquals(await Credentials.none.isPassword("x".repeat(8)), false, "there is no password");
   const [longer, salt] = ["x".repeat(257), randomBytes(16)];
   const hash = scryptSync(longer, salt, 32, { N: 1024, r: 8, p: 1 }).toString("base64url");
   const file = fileOf("10 8 1", salt.toString("base64url"), hash);
@@ -29,7 +29,7 @@ Deno.test("a password has 8 to 256 characters, and a longer one is not even hash
   assertEquals(await Credentials.parse(file.replace(hash, HASH)).isPassword("x"), false);
 });
 
-Deno.test("a password is the same however a keyboard composes its letters, and every hash has its salt", async () => {
+Deno.test("a password matches however a keyboard composes its letters, and every hash has its own salt", async () => {
   const [hash, other] = [await hashPassword("passwörter"), await hashPassword("passwörter")];
   assertEquals(hash === other, false);
   const credentials = Credentials.none.withPassword(hash);
@@ -37,7 +37,7 @@ Deno.test("a password is the same however a keyboard composes its letters, and e
   assertEquals(await credentials.isPassword("passworter"), false);
 });
 
-Deno.test("a hash that would cost too much, or too little, is refused", () => {
+Deno.test("a hash whose cost is too high or too low is refused", () => {
   for (const cost of ["10 1 1", "17 8 4", "15 8 1"]) {
     assertEquals(Credentials.parse(fileOf(cost)).tokens.size, 0);
   }
@@ -50,7 +50,7 @@ Deno.test("a hash that would cost too much, or too little, is refused", () => {
   assertThrows(() => Credentials.parse(fileOf("15 8 1", SALT, "A")), LocalError, "must be a hash");
 });
 
-Deno.test("tokens are 64 at most, each with its name, its hash and its right", () => {
+Deno.test("there are at most 64 tokens, and each needs a name, a hash and a right", () => {
   let credentials = Credentials.none;
   for (let n = 0; n < 64; n++) [credentials] = credentials.withToken(`t${n}`, "look");
   assertThrows(() => credentials.withToken("one-more", "look"), LocalError, "already 64 tokens");
@@ -77,7 +77,7 @@ Deno.test("tokens are 64 at most, each with its name, its hash and its right", (
   ) assertThrows(() => Credentials.parse(wrong), LocalError, message, wrong);
 });
 
-Deno.test("a token has the right that it was made with, and none once it was removed", () => {
+Deno.test("a token has the right that it was created with, and none after it was removed", () => {
   const [one, look] = Credentials.none.withToken("one", "look");
   const [both, act] = one.withToken("two", "act");
   assertEquals([look, act].map((token) => both.rightOf(token)), ["look", "act"]);

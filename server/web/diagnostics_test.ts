@@ -5,7 +5,7 @@ import { diagnosticsOf } from "./diagnostics.ts";
 
 const AT = new Date("2026-11-29T12:00:00Z");
 
-/** A device with channels, of which one is described. */
+/** A device with these channels; the channel heap has a description. */
 function thing(values: Record<string, Value>, at: Date | "unknown" = AT): Thing {
   const reported = (channel: string) =>
     Object.hasOwn(values, channel)
@@ -15,7 +15,7 @@ function thing(values: Record<string, Value>, at: Date | "unknown" = AT): Thing 
   return { reported, description } as unknown as Thing;
 }
 
-Deno.test("what a device says of itself is in its hello, or newer in a channel", () => {
+Deno.test("diagnostics come from the device's hello, or from a channel, which is newer", () => {
   assertEquals(diagnosticsOf(thing({}), ""), []);
   assertEquals(diagnosticsOf(thing({}), "reset=watchdog rssi=-61 heap=17448 ms=3"), [
     { name: "Signal", value: "-61", unit: "dBm" },
@@ -32,6 +32,6 @@ Deno.test("what a device says of itself is in its hello, or newer in a channel",
   ]);
 });
 
-Deno.test("names that every object has are no diagnostics", () => {
+Deno.test("names of built-in object properties are not diagnostics", () => {
   assertEquals(diagnosticsOf(thing({}), "__proto__=1 constructor=2 =3 nothing"), []);
 });

@@ -1,4 +1,4 @@
-/** Who is admitted to the page, and attempts to get in otherwise. */
+/** Who is admitted to the page, and attempts to get in without permission. */
 import { createHmac } from "node:crypto";
 import {
   assert,
@@ -55,13 +55,13 @@ class Door {
     return await this.#router.answer(request, { may: "nothing", address });
   }
 
-  /** How things are with its session. */
+  /** The response to a request about the session. */
   async asks(method: string, may: "nothing" | "look" = "nothing"): Promise<Response> {
     const request = new Request("http://localhost/api/session", { method });
     return await this.#router.answer(request, { may, address: "10.0.0.1" });
   }
 
-  /** As a browser has it. */
+  /** The session's cookie, as a browser sends it. */
   async cookie(): Promise<string> {
     const response = await this.logIn(PASSWORD);
     return response.headers.get("set-cookie")!.split(";")[0]!;
@@ -72,12 +72,12 @@ async function codeOf(response: Response): Promise<[number, string]> {
   return [response.status, (await response.json()).code];
 }
 
-Deno.test("without a password everybody who can reach the page is let in", () => {
+Deno.test("without a password anybody who can reach the page may use it", () => {
   assertEquals(new Door({ credentials: undefined }).may({}), "act");
   assertEquals(new Door({ credentials: undefined, most: "look" }).may({}), "look");
 });
 
-Deno.test("with one, a session is needed; it lasts, through restarts and for 30 days, and ends with the password", async () => {
+Deno.test("with a password a session is needed; it survives restarts, and ends after 30 days or with the password", async () => {
   const door = new Door();
   assertEquals(door.may({}), "nothing");
   const response = await door.logIn(PASSWORD);
@@ -112,7 +112,7 @@ Deno.test("logging out removes the cookie", async () => {
   assertEquals(await (await open.asks("GET", "look")).json(), { may: "look", login: false });
 });
 
-Deno.test("without a login, a correctly signed session does not count", () => {
+Deno.test("if no password is set, even a correctly signed session gives no access", () => {
   const secret = new Uint8Array(32);
   const until = 1_700_000_000 + 1000;
   const key = createHmac("sha256", secret).update("").digest();
@@ -122,7 +122,7 @@ Deno.test("without a login, a correctly signed session does not count", () => {
   assertEquals(new Door({ secret, credentials: tokens }).may({ cookie }), "nothing");
 });
 
-Deno.test("the secret that signs sessions is kept in the store, and made again where there is no database", async () => {
+Deno.test("the secret that signs sessions is kept in the store; without a database each start makes a new one", async () => {
   const anywhere = { open: true, port: 0, hostname: "127.0.0.1" };
   const folder = await Deno.makeTempDir();
   try {
@@ -145,7 +145,7 @@ Deno.test("the secret that signs sessions is kept in the store, and made again w
   }
 });
 
-Deno.test("a failing store is not one without a database: no new secret is made", async () => {
+Deno.test("a failing store is not mistaken for one without a database: no new secret is made", async () => {
   const failures = [
     new LocalError("STORE_FAILED", "no room left"),
     new TypeError("a bug"),
@@ -157,12 +157,12 @@ Deno.test("a failing store is not one without a database: no new secret is made"
   }
 });
 
-Deno.test("over TLS a session's cookie never travels without", async () => {
+Deno.test("over TLS the session's cookie is marked Secure", async () => {
   const header = (await new Door({ isSecure: true }).logIn(PASSWORD)).headers.get("set-cookie")!;
   assertMatch(header, /^__Host-holdfast=.*; Secure$/);
 });
 
-Deno.test("no cookie that was made up, changed or prolonged is a session", async () => {
+Deno.test("a forged, changed or prolonged cookie is not a session", async () => {
   const door = new Door();
   const cookie = await door.cookie();
   const [until, signature] = cookie.replace("holdfast=", "").split(".");
@@ -184,7 +184,7 @@ Deno.test("no cookie that was made up, changed or prolonged is a session", async
   }
 });
 
-Deno.test("tokens are for programs, look or act, and never more than the page may", () => {
+Deno.test("a token grants look or act, but never more than the page allows", () => {
   const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   assertEquals(new Door().may(bearer(lookToken)), "look");
   assertEquals(new Door().may(bearer(actToken)), "act");
@@ -194,7 +194,7 @@ Deno.test("tokens are for programs, look or act, and never more than the page ma
   }
 });
 
-Deno.test("guesses are slowed down for the one who makes them, and for no other", async () => {
+Deno.test("wrong guesses delay only the address that makes them", async () => {
   const door = new Door();
   for (let n = 0; n < 5; n++) {
     assertEquals(await codeOf(await door.logIn("a wrong one")), [403, "BAD_PASSWORD"]);
@@ -203,14 +203,18 @@ Deno.test("guesses are slowed down for the one who makes them, and for no other"
   assertEquals([late.headers.get("retry-after"), ...await codeOf(late)], ["1", 429, "TOO_OFTEN"]);
   assertEquals((await door.logIn(PASSWORD, "10.0.0.2")).status, 200);
   await door.clock.advance(700);
-  assertEquals((await door.logIn(PASSWORD)).headers.get("retry-after"), "1", "a second has begun");
+  assertEquals(
+    (await door.logIn(PASSWORD)).headers.get("retry-after"),
+    "1",
+    "the rest of the second is rounded up",
+  );
   await door.clock.advance(1000);
-  assertEquals((await door.logIn(PASSWORD)).status, 200, "and then it is let in");
+  assertEquals((await door.logIn(PASSWORD)).status, 200, "after the pause it may log in");
   const wrong = await door.logIn("wrong again");
-  assertEquals(await codeOf(wrong), [403, "BAD_PASSWORD"], "what went wrong before is forgotten");
+  assertEquals(await codeOf(wrong), [403, "BAD_PASSWORD"], "a login clears earlier failures");
 });
 
-Deno.test("passwords that are checked at once are bounded: each takes memory and a core", async () => {
+Deno.test("only two passwords are checked at a time, because each check takes memory and a core", async () => {
   const door = new Door();
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, n) => door.logIn("a wrong one", `10.0.1.${n}`)),
@@ -220,7 +224,7 @@ Deno.test("passwords that are checked at once are bounded: each takes memory and
   assertEquals(statuses.filter((status) => status === 429).length, 18);
 });
 
-Deno.test("what is no password is refused without being checked", async () => {
+Deno.test("a value that cannot be the password is refused without hashing it", async () => {
   const door = new Door();
   assertEquals(await codeOf(await door.logIn(7)), [400, "BAD_ARGUMENT"]);
   assertEquals(await codeOf(await door.logIn("x".repeat(5000))), [413, "TOO_LARGE"]);
@@ -232,7 +236,7 @@ Deno.test("what is no password is refused without being checked", async () => {
   }
 });
 
-Deno.test("pauses grow to a minute; networks of version 6 count as one; memory is bounded", () => {
+Deno.test("pauses grow to a minute; an IPv6 network counts as one address; memory is bounded", () => {
   let now = 0;
   const attempts = new Attempts(() => now);
   const pauses: number[] = [];
@@ -250,7 +254,7 @@ Deno.test("pauses grow to a minute; networks of version 6 count as one; memory i
   assertEquals(attempts.begin("2001:db8::1"), 0, "it was forgotten for others");
 });
 
-Deno.test("wrong guesses are forgotten after a quarter of an hour without one, and not before", () => {
+Deno.test("wrong guesses are forgotten after more than 15 minutes without a guess", () => {
   let now = 0;
   const attempts = new Attempts(() => now);
   const guesses = (count: number) =>
@@ -262,7 +266,7 @@ Deno.test("wrong guesses are forgotten after a quarter of an hour without one, a
   assertEquals(guesses(6), [0, 0, 0, 0, 0, 1000]);
 });
 
-Deno.test("of very many addresses those that have not guessed for longest are forgotten", () => {
+Deno.test("when the table of addresses is full, the one whose last guess is oldest is forgotten", () => {
   const attempts = new Attempts(() => 0);
   const guess = (n: number) => attempts.begin(`10.2.${n >> 8}.${n & 255}`);
   for (let n = 0; n < 1024; n++) for (let times = 0; times < 4; times++) guess(n);
@@ -272,7 +276,7 @@ Deno.test("of very many addresses those that have not guessed for longest are fo
   assertEquals([guess(1), guess(1)], [0, 0]);
 });
 
-Deno.test("the file has no password and no token in it, and nothing in it may be dear", async () => {
+Deno.test("the file of credentials contains no password and no token, and a malformed one is refused", async () => {
   const text = credentials.format();
   assert(![PASSWORD, lookToken, actToken].some((secret) => text.includes(secret)));
   const read = Credentials.parse(text);
@@ -300,7 +304,7 @@ Deno.test("the file has no password and no token in it, and nothing in it may be
   assertThrows(() => credentials.withoutToken("nobody"), LocalError, "no token");
 });
 
-Deno.test("with another password the sessions of the old one end, and with the same one they go on", async () => {
+Deno.test("a changed password ends all sessions; other changes of the file do not", async () => {
   const door = new Door();
   const cookie = await door.cookie();
   assertEquals(door.may({ cookie }), "act");

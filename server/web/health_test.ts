@@ -7,7 +7,7 @@ import { LocalError } from "../mod.ts";
 import { Health, type Healthy } from "./health.ts";
 
 for (const kind of ["file", "memory"] as const) {
-  Deno.test(`a server that works says so, with its store in ${kind}`, async () => {
+  Deno.test(`a working server reports ok, with its store in ${kind}`, async () => {
     using place = folder();
     const store = kind === "file" ? `${place.path}/holdfast.db` : ":memory:";
     await using scene = await Scene.start({ store });
@@ -21,7 +21,7 @@ for (const kind of ["file", "memory"] as const) {
   });
 }
 
-/** A server of which the test says what becomes of its transactions. */
+/** A server whose transactions end as the test says. */
 function scripted(transaction: Healthy["transaction"]) {
   const clock = new ManualClock();
   const stop = new AbortController();
@@ -29,7 +29,7 @@ function scripted(transaction: Healthy["transaction"]) {
   return { clock, health, [Symbol.dispose]: () => stop.abort() };
 }
 
-Deno.test("a store that takes nothing makes it fail; however often it is asked, one commit waits", async () => {
+Deno.test("while the store commits nothing the check fails, and all checks share one waiting commit", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   let commits = 0;
   using it = scripted(() => (commits++, promise));
@@ -41,19 +41,19 @@ Deno.test("a store that takes nothing makes it fail; however often it is asked, 
   }
   resolve();
   assertEquals((await it.health.look()).status, "ok");
-  assertEquals(commits, 1, "the same commit has answered, late");
+  assertEquals(commits, 1, "the waiting commit ended late and was reused");
   await it.clock.advance(1000);
   await it.health.look();
   assertEquals(commits, 2);
 });
 
-Deno.test("a server that is closed fails, and says why", async () => {
+Deno.test("the check of a closed server fails with the reason", async () => {
   using it = scripted(() => Promise.reject(new LocalError("CLOSED", "the server was closed")));
   const { status, store } = await it.health.look();
   assertEquals([status, store], ["failing", { ok: false, message: "the server was closed" }]);
 });
 
-Deno.test("an event loop that is late makes it fail for ten seconds", async () => {
+Deno.test("a blocked event loop makes the check fail for ten seconds", async () => {
   let stuck = 0;
   const clock = new ManualClock();
   const stop = new AbortController();

@@ -1,4 +1,4 @@
-/** The history of links: through outages, restarts of the server, and its sudden end. */
+/** The history of links: through outages, restarts of the server, and kills. */
 import { assertEquals } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
@@ -12,7 +12,7 @@ import { History, type LinkTime } from "./history.ts";
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-/** A server that notes its devices' links, `after` ms after the first one began. */
+/** A server that records its devices' links; it starts `after` ms after the first such server. */
 class Noted {
   private constructor(readonly scene: ManualServer, readonly history: History) {}
 
@@ -26,7 +26,7 @@ class Noted {
     return new Noted(scene, history);
   }
 
-  /** A device has a link for so long. */
+  /** A device has a link for this many ms. */
   async link(id: string, ms: number): Promise<void> {
     const socket = await this.scene.knock(`${id}\n\n`);
     await this.scene.platform.caughtUpNow();
@@ -35,7 +35,7 @@ class Noted {
     await this.scene.platform.turn();
   }
 
-  /** Its links, or when the server ran: `0-250 LOST` in ms since the first one began. */
+  /** A device's links, or when the server ran: `0-250 LOST`, in ms since the first server started. */
   links(id?: string): string[] {
     const begin = new ManualPlatform().date();
     const links: readonly LinkTime[] = id === undefined ? this.history.served : this.history.of(id);
@@ -51,7 +51,7 @@ class Noted {
     await this.scene[Symbol.asyncDispose]();
   }
 
-  /** As if it was killed: nothing more is noted. */
+  /** As if it was killed: nothing more is recorded. */
   async kill(): Promise<void> {
     const transaction = () => Promise.reject(new Error("it was killed"));
     Object.assign(this.scene.server, { transaction });
@@ -60,7 +60,7 @@ class Noted {
   }
 }
 
-/** A server whose store takes its time for what the page asks, and for nothing else. */
+/** A history whose transactions wait until the test lets them go on; the server's others do not wait. */
 class SlowPast {
   #held: (() => void)[] = [];
   readonly #history: History;
@@ -89,7 +89,7 @@ class SlowPast {
     return this.#history;
   }
 
-  /** All that was asked is done. */
+  /** Lets all waiting transactions finish. */
   async goOn(): Promise<void> {
     while (this.#held.length > 0) await this.#step();
   }
@@ -102,7 +102,7 @@ class SlowPast {
 }
 
 for (const Store of [MemoryStore, SqliteStore]) {
-  Deno.test(`links come and go, ${Store.name}`, async () => {
+  Deno.test(`links that begin and end are recorded, ${Store.name}`, async () => {
     using place = folder();
     const store = new Store(`${place.path}/server.db`);
     const noted = await Noted.start(store);
@@ -116,7 +116,7 @@ for (const Store of [MemoryStore, SqliteStore]) {
   });
 }
 
-Deno.test("a link that ends as the device sleeps says so, until that has become an outage", async () => {
+Deno.test("a link that ends with a sleep is ASLEEP, and OVERDUE once the device is late", async () => {
   const noted = await Noted.start(new MemoryStore());
   const { scene } = noted;
   const board = new StreamBoard(scene, "b", scene.platform.date());
@@ -133,7 +133,7 @@ Deno.test("a link that ends as the device sleeps says so, until that has become 
   await noted.close();
 });
 
-Deno.test("they survive the server, and its sudden end costs a minute at most", async () => {
+Deno.test("links survive restarts of the server, and a kill loses at most the last minute", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -156,7 +156,7 @@ Deno.test("they survive the server, and its sudden end costs a minute at most", 
   store.close();
 });
 
-Deno.test("what a killed server has not noted of a sleep, the next one knows from the store", async () => {
+Deno.test("a sleep that a killed server has not recorded is known to the next one from the store", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -171,7 +171,7 @@ Deno.test("what a killed server has not noted of a sleep, the next one knows fro
   };
   for (const board of boards) await board.connect();
   await sleep(comes);
-  await both.leave(); // an outage, at first
+  await both.leave(); // without a sleep: an outage
   await platform.advance(MINUTE + 5000);
   await comes.connect();
   await both.connect();
@@ -194,7 +194,7 @@ Deno.test("what a killed server has not noted of a sleep, the next one knows fro
   store.close();
 });
 
-Deno.test("it is noted when a device was started, and why, through restarts", async () => {
+Deno.test("boots of a device are recorded with their reason, and survive restarts of the server", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -218,7 +218,7 @@ Deno.test("it is noted when a device was started, and why, through restarts", as
   await platform.advance(1000);
   come(false);
   await platform.advance(1000);
-  await first.link("old", 1000); // of dialect 1: it says so with its first message
+  await first.link("old", 1000); // of dialect 1: its first message shows that it booted
   const boots = ({ history }: Noted) =>
     ["a", "old"].map((id) => history.of(id).map(({ boot }) => boot));
   const old = await first.scene.knock("old\n\n");
@@ -232,7 +232,7 @@ Deno.test("it is noted when a device was started, and why, through restarts", as
   store.close();
 });
 
-Deno.test("a device that was forgotten has no past", async () => {
+Deno.test("a forgotten device has no history", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -248,7 +248,7 @@ Deno.test("a device that was forgotten has no past", async () => {
   store.close();
 });
 
-Deno.test("links that come and go while the past is read are noted as well, behind it", async () => {
+Deno.test("links that begin and end while the history is read are added after it", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -271,7 +271,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   await platform.turn();
   await forgotten;
   await scene.knock("b\n\n");
-  await platform.advance(3000); // what is noted meanwhile waits
+  await platform.advance(3000); // what is recorded meanwhile waits
   const history = await slow.read();
   const begin = new ManualPlatform().date();
   const links = (of: { of(id: string): readonly LinkTime[] }, id: string) =>
@@ -284,7 +284,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   for (const [id, it] of Object.entries(expected)) assertEquals(links(history, id), it, id);
   await platform.advance(3000);
   await slow.goOn();
-  void history.close(); // as if it was killed: nothing more is noted
+  void history.close(); // as if it was killed: nothing more is recorded
   await scene[Symbol.asyncDispose]();
   const third = await Noted.start(store, 2 * MINUTE);
   assertEquals(links(third.history, "a"), expected.a);
@@ -294,7 +294,7 @@ Deno.test("links that come and go while the past is read are noted as well, behi
   store.close();
 });
 
-Deno.test("a device that another server takes while the past is read was not forgotten", async () => {
+Deno.test("a device that another server takes while the history is read keeps its history", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -307,7 +307,7 @@ Deno.test("a device that another server takes while the past is read was not for
   await store.acquire("a");
   await scene.knock("a\n\n");
   await platform.advance(10);
-  assertEquals(scene.server.known("a"), undefined); // until it comes back
+  assertEquals(scene.server.known("a"), undefined); // unknown here until it comes back
   const history = await slow.read();
   assertEquals(history.of("a")[0]!.from, new ManualPlatform().date());
   await slow.goOn();
@@ -316,7 +316,7 @@ Deno.test("a device that another server takes while the past is read was not for
   store.close();
 });
 
-Deno.test("a device is overdue while the past is read: it was no sleep", async () => {
+Deno.test("a device that becomes overdue while the history is read is recorded as overdue", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -338,7 +338,7 @@ Deno.test("a device is overdue while the past is read: it was no sleep", async (
   store.close();
 });
 
-Deno.test("a device that takes its own place in the same moment was not away", async () => {
+Deno.test("a connection that replaces the device's old one leaves no outage between them", async () => {
   const noted = await Noted.start(new MemoryStore());
   await noted.scene.knock("a\n\n");
   await noted.scene.knock("a\n\n");
@@ -346,7 +346,7 @@ Deno.test("a device that takes its own place in the same moment was not away", a
   await noted.close();
 });
 
-Deno.test("a device that flaps, and a long time, leave a bounded table", async () => {
+Deno.test("the table is bounded by the number of links of a device and by their age", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const first = await Noted.start(store);
@@ -364,7 +364,7 @@ Deno.test("a device that flaps, and a long time, leave a bounded table", async (
   store.close();
 });
 
-Deno.test("somebody sets the date back: each link has a beginning of its own, and none ends before it", async () => {
+Deno.test("after the clock is set back, each link has its own start and does not end before it", async () => {
   using place = folder();
   const store = new SqliteStore(`${place.path}/server.db`);
   const noted = await Noted.start(store);

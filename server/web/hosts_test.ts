@@ -1,4 +1,4 @@
-/** Which requests were meant for the page: by their Host, their Origin, and what a browser says of where they come from. */
+/** Which requests are meant for the page: by their Host, their Origin, and their Sec-Fetch headers. */
 import { assertEquals } from "@std/assert";
 import { isForUs } from "./hosts.ts";
 
@@ -6,12 +6,12 @@ const AT_HOME = { scheme: "http" };
 const BEHIND_A_PROXY = { scheme: "http", url: new URL("https://holdfast.example/") };
 
 function asks(headers: Record<string, string>, names = AT_HOME, method = "GET"): boolean {
-  // A `Request` takes no Host from a program; the server's have it.
+  // A program cannot set the Host of a `Request`; requests that a server gets have one.
   const request = { method, headers: new Headers(headers) } as Request;
   return isForUs(request, names);
 }
 
-Deno.test("a host is an address, this machine, or the name that was told; nothing else leads here", () => {
+Deno.test("the host must be an IP address, localhost or the configured name", () => {
   for (const host of ["localhost", "localhost:8080", "LOCALHOST", "192.0.2.1:80", "[::1]:80"]) {
     assertEquals(asks({ host }), true, host);
   }
@@ -31,7 +31,7 @@ Deno.test("a host is an address, this machine, or the name that was told; nothin
   assertEquals(asks({ host: "192.0.2.1" }, BEHIND_A_PROXY), true);
 });
 
-Deno.test("an origin is the page's own, by its address or by the name that was told", () => {
+Deno.test("the origin must be the page's own address or the configured name", () => {
   const host = "localhost:8080";
   assertEquals(asks({ host, origin: "http://localhost:8080" }, AT_HOME, "POST"), true);
   for (
@@ -39,13 +39,13 @@ Deno.test("an origin is the page's own, by its address or by the name that was t
   ) assertEquals(asks({ host, origin }, AT_HOME, "POST"), false, origin);
   const named = { host: "holdfast.example", origin: "https://holdfast.example" };
   assertEquals(asks(named, BEHIND_A_PROXY, "POST"), true);
-  // Whoever reaches it by its address, behind the proxy, and the browser that came by the name.
+  // The proxy uses the server's address, but the browser's origin is the configured name.
   assertEquals(asks({ ...named, host: "192.0.2.1" }, BEHIND_A_PROXY, "POST"), true);
   assertEquals(asks({ ...named, origin: "https://other.example" }, BEHIND_A_PROXY, "POST"), false);
   assertEquals(asks(named, AT_HOME, "POST"), false);
 });
 
-Deno.test("from elsewhere a link may open the page, and nothing else comes in", () => {
+Deno.test("another site may link to the page, but every other request from there is refused", () => {
   const host = "localhost";
   const visit = { host, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
   for (const site of ["same-origin", "none"]) {

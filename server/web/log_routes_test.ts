@@ -1,9 +1,9 @@
-/** The stream of events: to whom it goes, and what becomes of one who does not read. */
+/** The stream of events: what it sends, and what happens if its reader does not read. */
 import { assertEquals } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { type LogEvent, stream } from "./log_routes.ts";
 
-/** A server, and somebody who is told what happens at it. */
+/** A server, and a reader of its stream of events. */
 async function begin(...query: [string, string][]) {
   const scene = await ManualServer.start();
   const stop = new AbortController();
@@ -37,14 +37,14 @@ async function begin(...query: [string, string][]) {
   };
 }
 
-Deno.test("messages are told once they are safe, from devices that are known and from those that come", async () => {
+Deno.test("messages are streamed as soon as they are safe, also those of devices that connect later", async () => {
   await using place = await begin(["messages", ""], ["event", "warning"]);
   const { scene, messages } = place;
   const socket = await scene.knock("a\n\n");
   await scene.says(socket, "00one\n");
   assertEquals(await messages(), ["a in one"]);
   const device = await scene.server.device("a");
-  device.write("two").catch(() => {}); // it is closed
+  device.write("two").catch(() => {}); // rejects when the device is forgotten
   await scene.platform.turn();
   assertEquals(await messages(), ["a out two"]);
   await scene.forgets("a");
@@ -53,7 +53,7 @@ Deno.test("messages are told once they are safe, from devices that are known and
   assertEquals((await messages()).at(-1), "a in new", "it is another device now");
 });
 
-Deno.test("the log of one device has no messages of another", async () => {
+Deno.test("the log of one device does not contain another device's messages", async () => {
   await using place = await begin(["messages", ""], ["device", "b"], ["event", "warning"]);
   const { scene, messages } = place;
   await scene.says(await scene.knock("a\n\n"), "00not this\n");
@@ -68,7 +68,7 @@ Deno.test("messages are streamed only if asked for", async () => {
   assertEquals((await messages()).includes("a in one"), false);
 });
 
-Deno.test("who reads nothing for a minute is cut off, and who reads is not", async () => {
+Deno.test("a reader that reads nothing for a minute is disconnected, and one that reads is not", async () => {
   await using place = await begin(["event", "keys"]);
   const { scene, next, ends } = place;
   const emit = () => scene.server.events.emit({ event: "keys", message: "" });
@@ -86,7 +86,7 @@ Deno.test("who reads nothing for a minute is cut off, and who reads is not", asy
   assertEquals([ends(), await next()], [1, undefined]);
 });
 
-Deno.test("while nothing happens the stream sends comments, and the end of the server ends it", async () => {
+Deno.test("while nothing happens the stream sends comments, and it ends with the server", async () => {
   await using place = await begin(["event", "keys"]);
   const { scene, reader, stop } = place;
   assertEquals(new TextDecoder().decode((await reader.read()).value), ":\n\n");

@@ -1,4 +1,4 @@
-/** Metrics for Prometheus: names, numbers, bounded labels, whatever devices are called; and promtool's verdict. */
+/** Metrics for Prometheus: names, numbers, bounded labels, escaped ids; and promtool's verdict. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Scene } from "../../tests/support/scene.ts";
 import { toolTest } from "../../tests/support/tools.ts";
@@ -15,7 +15,7 @@ const BRIDGE = {
   givenUp: 6,
 };
 
-/** A server, and its metrics by their names and labels. */
+/** A server, and its metrics by name and labels. */
 async function begin(options: ApiOptions = {}) {
   const scene = await Scene.start();
   const stop = new AbortController();
@@ -40,7 +40,7 @@ async function begin(options: ApiOptions = {}) {
   };
 }
 
-Deno.test("what happens is counted, and is not less when a device is forgotten", async () => {
+Deno.test("events are counted, and forgetting a device does not lower the totals", async () => {
   await using place = await begin();
   const { scene, values } = place;
   const [device, peer] = await scene.device("1");
@@ -75,7 +75,7 @@ Deno.test("what happens is counted, and is not less when a device is forgotten",
   assert(Math.abs(now.get("start_time_seconds")! - Date.now() / 1000) < 3600);
 });
 
-Deno.test("labels are bounded: devices have none unless that is wanted, and codes are not without end", async () => {
+Deno.test("labels are bounded: devices have none by default, and surplus codes are counted as OTHER", async () => {
   await using place = await begin();
   const { scene, text } = place;
   await scene.device("secret");
@@ -89,7 +89,7 @@ Deno.test("labels are bounded: devices have none unless that is wanted, and code
   assertMatch(said, /holdfast_warnings_total\{code="OTHER"\} 9\d\d/);
 });
 
-Deno.test("a device's name is a label as it is, and nothing else of the line", async () => {
+Deno.test("a device's id is escaped in its label and cannot change the rest of the line", async () => {
   await using place = await begin({ eachDevice: true });
   const id = '"} 1 \\n # HELP é';
   await place.scene.device(id);
@@ -98,7 +98,7 @@ Deno.test("a device's name is a label as it is, and nothing else of the line", a
   assertEquals(line, [`holdfast_device_connected{device="\\"} 1 \\\\n # HELP é"} 1`]);
 });
 
-Deno.test("a bridge is in the metrics if there is one", async () => {
+Deno.test("metrics include the bridge only if there is one", async () => {
   await using none = await begin();
   assert(!(await none.text()).includes("mqtt"));
   await using place = await begin({ bridge: () => BRIDGE });
@@ -109,20 +109,24 @@ Deno.test("a bridge is in the metrics if there is one", async () => {
   assert(Math.abs(now.get("mqtt_waiting_age_seconds")! - 60) < 30);
 });
 
-toolTest("promtool finds nothing wrong", { promtool: "prometheus" }, async ({ promtool }) => {
-  await using place = await begin({ eachDevice: true, bridge: () => BRIDGE });
-  await place.scene.device("1");
-  place.scene.server.events.emit({ event: "warning", code: "CODE", message: "" });
-  const child = new Deno.Command(promtool, {
-    args: ["check", "metrics"],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(await place.text()));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  assertEquals([code, said], [0, ""]);
-});
+toolTest(
+  "promtool accepts the metrics without a complaint",
+  { promtool: "prometheus" },
+  async ({ promtool }) => {
+    await using place = await begin({ eachDevice: true, bridge: () => BRIDGE });
+    await place.scene.device("1");
+    place.scene.server.events.emit({ event: "warning", code: "CODE", message: "" });
+    const child = new Deno.Command(promtool, {
+      args: ["check", "metrics"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(await place.text()));
+    await writer.close();
+    const { code, stdout, stderr } = await child.output();
+    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assertEquals([code, said], [0, ""]);
+  },
+);

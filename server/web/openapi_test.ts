@@ -1,4 +1,4 @@
-/** The description of the API is held against the code: every route, its right, its body, and what it answers. */
+/** The API's description is compared with the code: routes, rights, bodies and responses. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { operationOf, OPERATIONS, wrongAnswer, wrongValue } from "../../tests/support/open_api.ts";
@@ -10,7 +10,7 @@ import { apiRoutes } from "./api_routes.ts";
 import { Router } from "./routes.ts";
 import { NO_HISTORY, Seen } from "./seen.ts";
 
-/** A server with the API, whose application has failed with one message for good. */
+/** A server with the API; its application fails with every plain line, so that line becomes a dead letter. */
 async function begin() {
   const stack = new AsyncDisposableStack();
   const { path } = stack.use(folder());
@@ -40,7 +40,7 @@ async function begin() {
   return { scene, path, routes, ask, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("what is described is what there is, with the same rights", async () => {
+Deno.test("the description has exactly the routes of the code, with the same rights", async () => {
   await using place = await begin();
   const described = OPERATIONS.map(({ method, path, operation }) =>
     `${method} ${path} ${operation["x-right"]}`
@@ -49,7 +49,7 @@ Deno.test("what is described is what there is, with the same rights", async () =
   assertEquals(described.sort(), there.sort());
 });
 
-Deno.test("what a body may have is what is described", async () => {
+Deno.test("the description of each body has exactly the fields that the code accepts", async () => {
   await using place = await begin();
   await place.scene.device("1");
   for (const { method, path, operation } of OPERATIONS) {
@@ -66,7 +66,7 @@ Deno.test("what a body may have is what is described", async () => {
       ", ",
     );
     for (const name of names) {
-      // Whatever the code asks for is required there, too.
+      // The described schema must refuse these, too.
       const wrong = wrongValue(schema, { [name]: 1, nothing: 1 });
       assert(wrong !== undefined, where);
     }
@@ -77,7 +77,7 @@ Deno.test("what a body may have is what is described", async () => {
   }
 });
 
-/** A schema to which a reference leads. */
+/** A schema, or the one that its reference points to. */
 function componentOf(schema: object): { properties: object; required: string[] } {
   const { $ref } = schema as { $ref?: string };
   if ($ref === undefined) return schema as ReturnType<typeof componentOf>;
@@ -85,7 +85,7 @@ function componentOf(schema: object): { properties: object; required: string[] }
   return JSON.parse(text).components.schemas[$ref.split("/").pop()!];
 }
 
-Deno.test("real answers are as they are described, of every route", async () => {
+Deno.test("the real responses of every route match the description", async () => {
   await using place = await begin();
   const { scene, ask } = place;
   const [device, peer] = await scene.device("a/b");
@@ -159,7 +159,7 @@ Deno.test("real answers are as they are described, of every route", async () => 
   assertEquals([...seen].sort(), OPERATIONS.map(({ operation }) => operation.operationId).sort());
 });
 
-/** The device answers the request that it is sent, whatever comes before that. */
+/** The device acknowledges all messages up to the request, and answers that. */
 async function answer(
   device: Device,
   peer: { heard: string; say(text: string): Promise<unknown> },

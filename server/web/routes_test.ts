@@ -1,4 +1,4 @@
-/** The table of routes: who finds what, with which right, and what is said otherwise. */
+/** The table of routes: paths, rights and errors. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { LocalError } from "../protocol/errors.ts";
 import { readJson } from "./body.ts";
@@ -47,28 +47,28 @@ const code = async (...args: Parameters<typeof ask>) => {
   return [status, (body as { code: string }).code];
 };
 
-Deno.test("a path finds its route, with what is in it decoded", async () => {
+Deno.test("a path finds its route, and its parameters are decoded", async () => {
   assertEquals((await ask("GET", "/api/devices?x=1")).slice(0, 2), [200, ["a"]]);
   assertEquals((await ask("GET", "/api/devices/hall%2Flamp")).slice(0, 2), [200, "hall/lamp"]);
   assertEquals((await ask("DELETE", "/api/devices/%C3%A4")).slice(0, 2), [200, "ä"]);
   assertEquals((await ask("HEAD", "/file.css")).slice(0, 2), [200, ""]);
 });
 
-Deno.test("other paths and methods get the error that fits", async () => {
+Deno.test("unknown paths and methods get the matching error", async () => {
   assertEquals(await code("GET", "/api/devices/a/b/c"), [404, "NOT_FOUND"]);
   assertEquals(await code("GET", "/api/devices/%ff"), [400, "BAD_ARGUMENT"]);
   const [status, , headers] = await ask("PUT", "/api/devices/a");
   assertEquals([status, headers.get("allow")], [405, "GET, HEAD, DELETE"]);
 });
 
-Deno.test("a route takes its right", async () => {
+Deno.test("a route requires its right", async () => {
   assertEquals(await code("GET", "/api/devices", "nothing"), [401, "NOT_LOGGED_IN"]);
   assertEquals(await code("DELETE", "/api/devices/a", "nothing"), [401, "NOT_LOGGED_IN"]);
   assertEquals(await code("DELETE", "/api/devices/a", "look"), [403, "READ_ONLY"]);
   assertEquals((await ask("GET", "/file.css", "nothing"))[0], 200);
 });
 
-Deno.test("errors of the server become answers, faults of ours do not hide", async () => {
+Deno.test("errors of the server become responses, and our own bugs are thrown", async () => {
   assertEquals((await ask("GET", "/fails")).slice(0, 2), [503, {
     code: "OUTBOX_FULL",
     message: "no room",
@@ -77,11 +77,11 @@ Deno.test("errors of the server become answers, faults of ours do not hide", asy
   await assertRejects(() => ask("GET", "/breaks"), TypeError);
 });
 
-Deno.test("a body is an object in JSON, and bounded in size and time", async () => {
+Deno.test("a body must be a JSON object, and is bounded in size and time", async () => {
   const send = (body: BodyInit, type?: string) =>
     code("POST", "/api/devices/a/send", "act", body, type);
   assertEquals((await ask("POST", "/api/devices/a/send", "act", '{"line":"x"}'))[1], { line: "x" });
-  assertEquals(await send("{}", "text/plain"), [415, "BAD_TYPE"], "what a form can send");
+  assertEquals(await send("{}", "text/plain"), [415, "BAD_TYPE"], "a type that a form can send");
   assertEquals(await send("{}", "application/json-seq"), [415, "BAD_TYPE"]);
   assertEquals(await send("[1]"), [400, "BAD_ARGUMENT"]);
   for (const other of ["null", "1", '"x"', "true", ""]) {

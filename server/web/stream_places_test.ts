@@ -4,7 +4,7 @@ import { MOST_OF_ONE, MOST_STREAMS, Places } from "./stream_places.ts";
 
 const begun = new Response();
 
-/** Streams that were begun, and what ends each. */
+/** Streams that have begun, and a function that ends each. */
 class Streams {
   readonly places = new Places();
   readonly ends: (() => void)[] = [];
@@ -24,7 +24,7 @@ class Streams {
   }
 }
 
-Deno.test("streams are bounded for each address, and there is room again when one ends", () => {
+Deno.test("streams of one address over the limit are refused, until others end", () => {
   const streams = new Streams();
   streams.begin("10.0.0.1", MOST_OF_ONE);
   streams.refuses("10.0.0.1", "10.0.0.1 already has 16 open streams");
@@ -37,13 +37,13 @@ Deno.test("streams are bounded for each address, and there is room again when on
   streams.begin("10.0.0.1", MOST_OF_ONE);
 });
 
-Deno.test("a network of IPv6 counts as one address", () => {
+Deno.test("an IPv6 network counts as one address", () => {
   const streams = new Streams();
   for (let n = 0; n < MOST_OF_ONE; n++) streams.begin(`2001:db8::${n}`);
   streams.refuses("2001:db8::ffff", "2001:db8:0:0::/64 already has");
 });
 
-Deno.test("they are bounded in all, also for this machine, where a proxy may be", () => {
+Deno.test("the total number of streams is limited; this machine, where a proxy may run, has no other limit", () => {
   const streams = new Streams();
   for (const address of ["127.0.0.1", "::1", "::ffff:127.0.0.1", undefined]) {
     streams.begin(address, MOST_STREAMS / 4);
@@ -55,7 +55,7 @@ Deno.test("they are bounded in all, also for this machine, where a proxy may be"
   streams.begin("10.0.0.1");
 });
 
-Deno.test("one that cannot begin takes no place", () => {
+Deno.test("a stream that fails to begin takes no place", () => {
   const streams = new Streams();
   const fails = () => {
     throw new Error("no");

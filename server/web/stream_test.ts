@@ -1,9 +1,9 @@
-/** A stream of changes whose reader is slow, or reads no more. */
+/** A stream of changes whose reader is slow or stops reading. */
 import { assertEquals } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { streamOf } from "./stream.ts";
 
-/** A stream of numbers: how many changes there were by then. */
+/** A stream that sends the number of changes so far. */
 function begin() {
   const clock = new ManualClock();
   const stop = new AbortController();
@@ -29,7 +29,7 @@ function begin() {
   return { clock, stop, seen, reader, read, change: () => changed() };
 }
 
-Deno.test("of many changes between two looks the last is sent, and silence is filled with comments", async () => {
+Deno.test("changes within one interval are sent once, and the stream is kept alive while nothing changes", async () => {
   const { clock, seen, read, reader, change } = begin();
   assertEquals(await read(), 'event: all\ndata: "all"\n\n');
   change();
@@ -44,7 +44,7 @@ Deno.test("of many changes between two looks the last is sent, and silence is fi
   assertEquals([seen.closed, clock.timers], [1, 0]);
 });
 
-Deno.test("one who reads nothing costs nothing, and is cut off after a minute", async () => {
+Deno.test("a reader that reads nothing causes no work, and is disconnected after a minute", async () => {
   const { clock, seen, change } = begin();
   for (let seconds = 0; seconds < 50; seconds++) {
     change();
@@ -55,7 +55,7 @@ Deno.test("one who reads nothing costs nothing, and is cut off after a minute", 
   assertEquals([seen.closed, clock.timers], [1, 0]);
 });
 
-Deno.test("the end of the server ends it", async () => {
+Deno.test("a stream ends with the server", async () => {
   const { clock, stop, seen, read } = begin();
   await read();
   stop.abort();

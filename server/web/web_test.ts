@@ -1,4 +1,4 @@
-/** The page's server: what it shows, to whom, and that it goes on. */
+/** The page's server: what it shows and to whom, and that it survives failures. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import { TextLineStream } from "@std/streams";
@@ -13,7 +13,7 @@ import type { DeviceUpdate } from "./device_stream.ts";
 import type { DevicesUpdate, SeenDevice } from "./seen.ts";
 import { Web, type WebOptions } from "./web.ts";
 
-/** A server, and the page of it. */
+/** A server and its page. */
 async function begin(options: Partial<WebOptions> = {}, server: ServerOptions = {}) {
   const stack = new AsyncDisposableStack();
   const scene = stack.use(await Scene.start(server));
@@ -23,7 +23,7 @@ async function begin(options: Partial<WebOptions> = {}, server: ServerOptions = 
   return { webPort, scene, web, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-/** What a stream tells: all at first, then changes. */
+/** The updates of a stream: first everything, then changes. */
 async function* listen<T = DevicesUpdate>(
   web: Web,
   signal: AbortSignal,
@@ -37,7 +37,7 @@ async function* listen<T = DevicesUpdate>(
   }
 }
 
-Deno.test("devices are listed, and each is shown", async () => {
+Deno.test("devices are listed, and each can be read by its id", async () => {
   await using place = await begin();
   const { scene, web } = place;
   const [, peer] = await scene.device("hall/lamp");
@@ -68,7 +68,7 @@ Deno.test("devices are listed, and each is shown", async () => {
   }]);
 });
 
-Deno.test("a stream tells everything, and then what changes", async () => {
+Deno.test("a stream sends all devices, and then the changes", async () => {
   await using place = await begin();
   const { scene, web } = place;
   const [, peer] = await scene.device("a");
@@ -93,7 +93,7 @@ Deno.test("a stream tells everything, and then what changes", async () => {
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
 
-Deno.test("a device's stream tells of its messages, its channels and its log, and that it was forgotten", async () => {
+Deno.test("a device's stream sends its messages, channels and log, and reports that it was forgotten", async () => {
   await using place = await begin();
   const { scene, web } = place;
   const [device, peer] = await scene.device("a");
@@ -112,7 +112,7 @@ Deno.test("a device's stream tells of its messages, its channels and its log, an
   }]);
   assertEquals(first.lines.map((line) => line.way === "log" && line.entry.event), ["connected"]);
   await peer.say("00hello\n");
-  device.write("welcome").catch(() => {}); // it is forgotten
+  device.write("welcome").catch(() => {}); // rejects when the device is forgotten
   await (await scene.server.thing("a")).set("lamp", 1);
   await scene.server.transaction((tx) => tx.write("b", "for another one"));
   const lines = () =>
@@ -129,14 +129,14 @@ Deno.test("a device's stream tells of its messages, its channels and its log, an
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
 
-Deno.test("of a device that says more than is read the last is told, and how much was left out", async () => {
+Deno.test("of more messages than are read the last ones are sent, and the number left out", async () => {
   await using place = await begin({}, { limits: { outbox: 500 } });
   const { scene, web } = place;
   const [device] = await scene.device("a");
   const stop = new AbortController();
   const stream = listen<DeviceUpdate>(web, stop.signal, "/api/devices/a/events");
   await stream.next();
-  for (let n = 0; n < 400; n++) device.write(`line ${n}`).catch(() => {}); // it is closed
+  for (let n = 0; n < 400; n++) device.write(`line ${n}`).catch(() => {}); // rejects when the server closes
   const seen: string[] = [];
   let missed = 0;
   while (!seen.includes("line 399")) {
@@ -149,7 +149,7 @@ Deno.test("of a device that says more than is read the last is told, and how muc
   await stream.return(undefined).catch(() => {}); // the stream was aborted
 });
 
-/** Asks with any headers, as a browser could be made to. @returns status and body */
+/** Sends a request with any headers, also those that `fetch` refuses. @returns status and body */
 async function ask(
   web: Web,
   method: string,
@@ -166,7 +166,7 @@ async function ask(
 
 const portOf = (web: Web) => Number(new URL(web.url).port);
 
-Deno.test("only what was meant for it is answered", async () => {
+Deno.test("requests for another host and from other sites are refused", async () => {
   await using place = await begin({ admin: true });
   const { web } = place;
   await place.scene.device("a");
@@ -178,13 +178,13 @@ Deno.test("only what was meant for it is answered", async () => {
   assertEquals(await status("GET", "/", `host: [::1]:${port}`), 200);
   const ours = `origin: http://localhost:${port}`;
   assertEquals(await status("POST", "/api/devices/a/clear", host, ours), 200);
-  // A name that was made to point here.
+  // Another name that resolves to this address (DNS rebinding).
   for (
     const name of ["elsewhere.test", "localhost.elsewhere.test", "127.0.0.1.elsewhere.test", ""]
   ) {
     assertEquals(await status("GET", "/api/devices", `host: ${name}`), 403, name);
   }
-  // What a page from elsewhere has a browser send.
+  // Requests that another site makes a browser send.
   const navigates = ["sec-fetch-mode: navigate", "sec-fetch-dest: document"];
   const crossSite = "sec-fetch-site: cross-site";
   const theirs = "origin: http://elsewhere.test";
@@ -209,7 +209,7 @@ Deno.test("only what was meant for it is answered", async () => {
   assertEquals(place.scene.server.devices.length, 1);
 });
 
-Deno.test("paths lead to files of the page alone, and to no more than it may", async () => {
+Deno.test("only the page's own files are served, and without admin nothing can be changed", async () => {
   await using place = await begin();
   const { web } = place;
   const host = `host: localhost:${portOf(web)}`;
@@ -226,7 +226,7 @@ Deno.test("paths lead to files of the page alone, and to no more than it may", a
   assertEquals(await status("POST", "/api/devices/a/send"), 403);
 });
 
-Deno.test("where others reach it there must be a password", async () => {
+Deno.test("without a password the page does not start where others can reach it", async () => {
   await using scene = await Scene.start();
   const elsewhere = new URL("http://holdfast.example/");
   for (const options of [{ hostname: "0.0.0.0" }, { hostname: "::" }, { url: elsewhere }]) {
@@ -238,7 +238,7 @@ Deno.test("where others reach it there must be a password", async () => {
   }
 });
 
-Deno.test("with a password nothing of the devices is told before one is logged in", async () => {
+Deno.test("with a password nothing about the devices is shown before the login", async () => {
   const hash = await hashPassword("correct horse");
   const credentials = Credentials.none.withPassword(hash);
   const url = new URL("http://holdfast.example/");
@@ -270,13 +270,13 @@ Deno.test("with a password nothing of the devices is told before one is logged i
   await session.body!.cancel();
   const cookie = `cookie: ${session.headers.get("set-cookie")!.split(";")[0]}`;
   assertEquals((await ask(at, "GET", "/api/devices", host, cookie)).status, 200);
-  // The cookie is no help to a page from elsewhere, whatever its browser thinks of SameSite.
+  // The cookie does not help another site, even in a browser that ignores SameSite.
   const theirs = "origin: http://elsewhere.test";
   assertEquals((await ask(at, "DELETE", routes[7]![1], host, cookie, theirs)).status, 403);
   assertEquals(web.url, "http://holdfast.example/");
 });
 
-Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are told so", async () => {
+Deno.test("the page loads only its own files and has no inline scripts, and its policy says so", async () => {
   await using place = await begin();
   const { web } = place;
   const page = await fetch(web.url);
@@ -292,12 +292,12 @@ Deno.test("the page loads nothing from elsewhere, runs no text, and browsers are
   }
 });
 
-/** All files that are loaded with a page, by their paths: what its html names, and what modules import. */
+/** All files that a page loads, by path: those that its HTML names and that modules import. */
 async function loaded(web: Web, path: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   const load = async (path: string): Promise<void> => {
     if (files.has(path)) return;
-    files.set(path, ""); // before it names itself
+    files.set(path, ""); // first, because modules may import each other
     const response = await fetch(new URL(path, web.url));
     const text = await response.text();
     assertEquals([path, response.status], [path, 200]);
@@ -312,7 +312,7 @@ async function loaded(web: Web, path: string): Promise<Map<string, string>> {
   return files;
 }
 
-Deno.test("the page weighs less than 40 KB compressed, the library for curves left out until it is wanted", async () => {
+Deno.test("the page is smaller than 40 KB compressed, and loads the library for curves only when needed", async () => {
   await using place = await begin();
   for (const path of ["/", "/devices/a", "/login"]) {
     const files = await loaded(place.web, path);
@@ -330,7 +330,7 @@ Deno.test("the page weighs less than 40 KB compressed, the library for curves le
   assertEquals(await length("accept-encoding: gzip;q=0"), plain);
 });
 
-Deno.test("what a channel was is remembered as a curve", async () => {
+Deno.test("the values of a channel are kept for its curve", async () => {
   await using place = await begin({}, { app: channels({ temp: {} }) });
   const { scene, web } = place;
   const [, peer] = await scene.device("a");
@@ -343,16 +343,16 @@ Deno.test("what a channel was is remembered as a curve", async () => {
   assertEquals(await get(), [20, 21.5]);
 });
 
-Deno.test("the page's server ends while pages are open", async () => {
+Deno.test("the page's server can close while pages are open", async () => {
   const place = await begin();
   const stop = new AbortController();
   const streams = Array.from({ length: 3 }, () => listen(place.web, stop.signal));
   for (const stream of streams) await stream.next();
   await place[Symbol.asyncDispose]();
-  for (const stream of streams) await stream.next().catch(() => {}); // it was cut
+  for (const stream of streams) await stream.next().catch(() => {}); // it was cut off
 });
 
-Deno.test("a page too many is refused, and there is room again when one is closed", async () => {
+Deno.test("pages over the limit are refused, until others are closed", async () => {
   await using place = await begin();
   const { web } = place;
   const url = new URL("/api/events", web.url);
@@ -370,7 +370,7 @@ Deno.test("a page too many is refused, and there is room again when one is close
   });
 });
 
-/** A store on disk that takes nothing as long as the test says so. */
+/** A store on disk whose commits fail while the test wants it. */
 class FailingStore extends SqliteStore {
   fails = false;
 
@@ -380,7 +380,7 @@ class FailingStore extends SqliteStore {
   }
 }
 
-Deno.test("while the store fails the page is there and can be closed; its past follows when the store works", async () => {
+Deno.test("while the store fails the page works and can be closed; the history follows when the store works", async () => {
   using place = folder();
   const store = new FailingStore(`${place.path}/server.db`);
   {

@@ -7,7 +7,7 @@ function part(id: string, phase: DeployView["phase"], more: Partial<DeployView> 
   return { id, deploy: { ...app, begun: "", since: "", phase, rollout: 1, ...more } };
 }
 
-Deno.test("a group is shown until all have it, or one has not taken it", () => {
+Deno.test("a rollout is shown while devices wait for it, and when it has stopped", () => {
   assertEquals(wordsOfRollouts([{ id: "1" }, part("2", "waits", { rollout: 2 })]), [
     "main 7: 0 of 1 device run it, and 0 wait for their turn.",
   ]);
