@@ -5,14 +5,14 @@ import { RawPeer } from "../tests/support/raw.ts";
 import { until } from "../tests/support/wait.ts";
 import type { LogEntry } from "./mod.ts";
 
-/** A server with an application, and a device that is served like any other. */
+/** A server with an application; its device `healthy` gets every line back. */
 class Rig implements AsyncDisposable {
   #port: number | undefined;
   readonly #peers: RawPeer[] = [];
 
   constructor(readonly process: Process) {}
 
-  /** @param app What stands in the function that is the application, but for a device that says what it hears. */
+  /** @param app The body of the application's function, for every device but `healthy`. */
   static start(place: ReturnType<typeof folder>, app: string, ...args: string[]): Rig {
     const path = `${place.path}/app.js`;
     Deno.writeTextFileSync(
@@ -42,7 +42,7 @@ class Rig implements AsyncDisposable {
     return this.process.log.filter((entry) => entry.event === event);
   }
 
-  /** Others are served, and a signal ends the server in good order. */
+  /** Other devices are served, and a signal stops the server cleanly. */
   async isWell(): Promise<void> {
     const peer = await this.device("healthy");
     await peer.say("00text\n");
@@ -71,7 +71,7 @@ const POISONED = `
     } catch {}
   }`;
 
-Deno.test("a message that fails again and again holds up its own device only, after a restart, too", async () => {
+Deno.test("a message that always fails blocks only its own device, also after a restart", async () => {
   using place = folder();
   const store = ["--store", `${place.path}/holdfast.db`];
   {
@@ -100,14 +100,14 @@ for (
     "writes without qos": "await device.write('x', { qos: false });",
     "writes without qos to nobody":
       "await (await server.device('gone')).write('x', { qos: false })",
-    "writes what is no text": "try { await device.write(''); } catch {}",
+    "writes an empty line": "try { await device.write(''); } catch {}",
     "has a transaction fail": "try { await server.transaction(() => { throw 1; }); } catch {}",
     "has transactions that do nothing": "await server.transaction(() => {});",
     "gives up before it begins":
       "try { await device.write('x', { signal: AbortSignal.abort() }); } catch {}",
   })
 ) {
-  Deno.test(`an application that ${what}, for ever: others are served`, async () => {
+  Deno.test(`an application that ${what} in an endless loop: other devices are served`, async () => {
     using place = folder();
     const app = `await server.device("gone");
       device.write("begins"); ${what.includes("full") ? "device.write('x');" : ""}
@@ -120,7 +120,7 @@ for (
   });
 }
 
-Deno.test("an application that goes on asking when the server is closed does not hold up its end", async () => {
+Deno.test("an application that keeps calling the closed server does not delay its exit", async () => {
   using place = folder();
   const app = `
     device.write("begins");
@@ -141,7 +141,7 @@ Deno.test("an application that goes on asking when the server is closed does not
   assertEquals(rig.entries("app_failed"), []);
 });
 
-Deno.test("what an application drops is its own failure: the server lives on", async () => {
+Deno.test("errors that an application does not catch are logged as its own, and the server continues", async () => {
   using place = folder();
   const app = `
     await device.readline();
@@ -178,11 +178,11 @@ Deno.test("what an application drops is its own failure: the server lives on", a
   assertEquals(
     rig.entries("app_failed").length,
     failures.length,
-    "a write pending at the end is none",
+    "a write that is pending at the end is not a failure",
   );
 });
 
-Deno.test("a failure that belongs to no device is reported as the application's, and the server goes on", async () => {
+Deno.test("an uncaught error of no device is logged as the application's, and the server continues", async () => {
   using place = folder();
   const path = `${place.path}/app.js`;
   Deno.writeTextFileSync(
@@ -210,7 +210,7 @@ Deno.test("a failure that belongs to no device is reported as the application's,
   assertEquals((await process.ended).code, 0);
 });
 
-Deno.test("an application that has failed is begun again, with the message that it failed with", async () => {
+Deno.test("an application that has failed is restarted, and gets the failed message again", async () => {
   using place = folder();
   const app = `
     globalThis.begun = (globalThis.begun ?? 0) + 1;
@@ -230,7 +230,7 @@ Deno.test("an application that has failed is begun again, with the message that 
   await rig.isWell();
 });
 
-Deno.test("what is left of an application that has failed is served no more", async () => {
+Deno.test("a loop that a failed application has left behind gets no more messages", async () => {
   using place = folder();
   const app = `
     const run = globalThis.runs = (globalThis.runs ?? 0) + 1;
@@ -247,7 +247,7 @@ Deno.test("what is left of an application that has failed is served no more", as
   await rig.isWell();
 });
 
-Deno.test("an application that returns: its messages are kept, and that is logged, also when the inbox is full", async () => {
+Deno.test("after an application returns its messages are kept; this is logged, and again when the inbox is full", async () => {
   using place = folder();
   const app = "await device.readline();";
   await using rig = Rig.start(place, app, "--limit", "inbox=2");
@@ -261,7 +261,7 @@ Deno.test("an application that returns: its messages are kept, and that is logge
   await rig.isWell();
 });
 
-Deno.test("without an application the log says once what happens to messages, and when an inbox is full", async () => {
+Deno.test("without an application the log says once that messages are kept, and when an inbox is full", async () => {
   const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
   await using process = new Process([...own, "--limit", "inbox=3"]);
   await using peer = await RawPeer.dial(await process.port());

@@ -11,7 +11,7 @@ async function backup(...args: string[]): Promise<[number, string]> {
   return [code, process.stdout + process.stderr];
 }
 
-Deno.test("a backup of a server that runs has what was acknowledged, and says what it is", async () => {
+Deno.test("a backup of a running server has all acknowledged messages, and a server that starts with it warns", async () => {
   using dir = folder();
   const [store, file] = [`${dir.path}/holdfast.db`, `${dir.path}/backup.db`];
   {
@@ -33,7 +33,7 @@ Deno.test("a backup of a server that runs has what was acknowledged, and says wh
     process.kill("SIGTERM");
     assertEquals((await process.ended).code, 0);
   }
-  assert(!exists(`${store}.sock`), "it goes with its server");
+  assert(!exists(`${store}.sock`), "the socket is removed with its server");
   await using restored = start("--open", "--store", file, "--app", "echo");
   const { code, message } = await restored.logs("warning");
   assertEquals(code, "STORE_IS_OLD");
@@ -43,7 +43,7 @@ Deno.test("a backup of a server that runs has what was acknowledged, and says wh
   await peer.hears("00echo one");
 });
 
-Deno.test("a socket that a killed server has left is nobody's: the store is opened, or taken over", async () => {
+Deno.test("the socket of a killed server stops neither a backup nor the next server", async () => {
   using dir = folder();
   const [store, file] = [`${dir.path}/holdfast.db`, `${dir.path}/backup.db`];
   {
@@ -60,7 +60,7 @@ Deno.test("a socket that a killed server has left is nobody's: the store is open
   assertEquals(process.log.filter(({ event }) => event === "warning"), []);
 });
 
-Deno.test("nonsense on the socket is answered or ignored, and the server continues", async () => {
+Deno.test("invalid requests on the socket are refused or ignored, and the server continues", async () => {
   using dir = folder();
   const store = `${dir.path}/holdfast.db`;
   await using process = start("--open", "--store", store, "--app", "echo");
@@ -92,7 +92,7 @@ Deno.test("nonsense on the socket is answered or ignored, and the server continu
   assertEquals(await backup(`${dir.path}/backup.db`, "--store", store), [0, ""]);
 });
 
-Deno.test("wrong arguments of backup are named, with exit code 2", async () => {
+Deno.test("wrong arguments of backup are reported, with exit code 2", async () => {
   for (
     const [args, text] of [
       [[], "backup takes FILE"],

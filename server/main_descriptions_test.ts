@@ -5,7 +5,7 @@ import { until } from "../tests/support/wait.ts";
 
 const kitchen = '{"channels":{"temp":{"kind":"sensor","unit":"°C"}}}';
 
-Deno.test("a folder of descriptions is read at the start and at SIGHUP; a wrong one changes nothing", async () => {
+Deno.test("a folder of descriptions is read at the start and on SIGHUP; an invalid one changes nothing", async () => {
   using place = folder();
   const write = (name: string, text: string) =>
     Deno.writeTextFileSync(`${place.path}/${name}`, text);
@@ -28,7 +28,7 @@ Deno.test("a folder of descriptions is read at the start and at SIGHUP; a wrong 
   assertEquals((await process.logs("descriptions")).message, `3 from ${place.path}`);
 });
 
-Deno.test("a folder with a wrong description, or none, keeps a server from starting", async () => {
+Deno.test("a server does not start if a description is invalid or the folder is missing", async () => {
   using place = folder();
   const path = `${place.path}/kitchen.json`;
   const named = `the description ${JSON.stringify(path)}: `;

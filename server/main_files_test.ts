@@ -1,4 +1,4 @@
-/** A server that the system allows fewer files than it would need. */
+/** A server that may open fewer files than it needs. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Process } from "../tests/support/main_process.ts";
 import { RawPeer } from "../tests/support/raw.ts";
@@ -6,7 +6,7 @@ import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
 
 const ARGS = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
-/** Silence costs nobody its connection. */
+/** No connection is dropped because it is silent. */
 const PATIENT = ["--timeout", "600000"];
 
 /** Peers that connect and say nothing, for as long as the test lasts. */
@@ -29,7 +29,7 @@ async function isServed(port: number, id: string): Promise<RawPeer> {
   return peer;
 }
 
-Deno.test("a server with fewer files than connections says so at the start, and makes do with them", async () => {
+Deno.test("a server with fewer files than connections warns at the start, and works with as many as it has", async () => {
   await using process = new Process([...ARGS, ...PATIENT], { files: 90 });
   const port = await process.port();
   const { code, message = "" } = await process.logs("warning");
@@ -40,21 +40,21 @@ Deno.test("a server with fewer files than connections says so at the start, and 
   );
   await using silent = new Silent();
   await silent.come(port, 200);
-  await using peer = await isServed(port, "1"); // while they are there
+  await using peer = await isServed(port, "1"); // while the silent peers are connected
   assert(silent.peers.some(({ ended }) => ended === undefined));
   assertEquals(process.log.filter(({ code }) => code === "NOT_ACCEPTED"), []);
   assertEquals((await process.logs("refused")).code, "TOO_MANY_CONNECTIONS");
   peer.close();
 });
 
-Deno.test("a server with files enough for its connections says nothing of them", async () => {
+Deno.test("a server with enough files for its connections does not warn", async () => {
   const args = [...ARGS, "--app", "echo", "--limit", "connections=20"];
   await using process = new Process(args, { files: 200 });
   await using _ = await isServed(await process.port(), "1");
   assertEquals(process.log.map(({ event }) => event), ["listening", "connected"]);
 });
 
-toolTest("when the system has no file left, those who say nothing make room", {
+toolTest("when no file is left, connections without a hello are closed to make room", {
   prlimit: "util-linux",
 }, async ({ prlimit }) => {
   await using process = new Process([...ARGS, ...PATIENT]);
@@ -65,7 +65,7 @@ toolTest("when the system has no file left, those who say nothing make room", {
   await using silent = new Silent();
   await silent.come(port, 100);
   await until(() => process.log.some(({ code }) => code === "NOT_ACCEPTED"));
-  await using peer = await isServed(port, "1"); // while they are there
+  await using peer = await isServed(port, "1"); // while the silent peers are connected
   assert(silent.peers.some(({ ended }) => ended === undefined));
   await until(() => process.log.some(({ code }) => code === "TOO_MANY_CONNECTIONS"));
   assertEquals([served.ended, peer.ended], [undefined, undefined]);

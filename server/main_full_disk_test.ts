@@ -4,7 +4,7 @@ import { start } from "../tests/support/main_process.ts";
 import { smallDiskTest } from "../tests/support/small_disk.ts";
 import { until } from "../tests/support/wait.ts";
 
-/** What must be there before anybody has connected: a link, tables of the bridge and of the page. */
+/** With all that needs the store before a device connects: a link, and the tables of bridge and page. */
 function serve(folder: string) {
   return start(
     ...["--open", "--store", `${folder}/server.db`, "--web", "0"],
@@ -13,7 +13,7 @@ function serve(folder: string) {
 }
 
 smallDiskTest(
-  "a server that starts on a full disk has its page, can be stopped, and is whole when there is room",
+  "a server that starts on a full disk shows its page, can be stopped, and recovers when there is room",
   async ({ folder, fill, empty }) => {
     {
       await using first = start("--open", "--store", `${folder}/server.db`);

@@ -19,7 +19,7 @@ function dial(port: number, key: string): Client {
   return new Client({ id: "1", port, key });
 }
 
-Deno.test("keys: add prints a fresh key once, list prints ids alone, remove forgets", async () => {
+Deno.test("keys: add prints a new key once, list prints only ids, remove deletes a key", async () => {
   using place = folder();
   const [code, out, err] = await keys(place.path, "add", "küche 🐙");
   assertEquals([code, err], [0, ""]);
@@ -39,7 +39,7 @@ Deno.test("keys: add prints a fresh key once, list prints ids alone, remove forg
   assertEquals(await keys(place.path, "list"), [0, "2\n", ""]);
 });
 
-Deno.test("keys: a file that everybody may read is a warning, also from the server, and goes on", async () => {
+Deno.test("keys: a file that every user may read is used with a warning, also by the server", async () => {
   using place = folder();
   const file = `${place.path}/keys.json`;
   await keys(place.path, "add", "1", "--keys", file);
@@ -54,7 +54,7 @@ Deno.test("keys: a file that everybody may read is a warning, also from the serv
   assertStringIncludes(message!, "chmod 600");
 });
 
-Deno.test("a file of keys that is broken keeps a server from starting, and its content stays in it", async () => {
+Deno.test("a server does not start with a malformed file of keys, and its content is not printed", async () => {
   using place = folder();
   const secret = "badc0ffee".repeat(8).slice(0, 64);
   const file = `${place.path}/keys.json`;
@@ -68,7 +68,7 @@ Deno.test("a file of keys that is broken keeps a server from starting, and its c
   }
 });
 
-Deno.test("a file without a key keeps a server from starting that admits nobody else", async () => {
+Deno.test("a server that admits devices only by key does not start with a file without keys", async () => {
   using place = folder();
   const file = `${place.path}/keys.json`;
   Deno.writeTextFileSync(file, "{}", { mode: 0o600 });
@@ -77,7 +77,7 @@ Deno.test("a file without a key keeps a server from starting that admits nobody 
   assertStringIncludes(said, `there is no key in ${file}: keys add ID`);
 });
 
-Deno.test("with --keys a device with the key comes in, without it nobody, and no secret is said", async () => {
+Deno.test("with --keys a device with its key is admitted, one without is refused, and no key is logged", async () => {
   using place = folder();
   const file = `${place.path}/keys.json`;
   const key = (await keys(place.path, "add", "1"))[1].trim();
@@ -95,7 +95,7 @@ Deno.test("with --keys a device with the key comes in, without it nobody, and no
   assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
 });
 
-Deno.test("SIGHUP makes a server take over its file of keys, and a broken one changes nothing", async () => {
+Deno.test("on SIGHUP a server reads its file of keys again, and a malformed one changes nothing", async () => {
   using place = folder();
   const file = `${place.path}/keys.json`;
   const key = (await keys(place.path, "add", "1"))[1].trim();
@@ -126,7 +126,7 @@ Deno.test("SIGHUP makes a server take over its file of keys, and a broken one ch
   assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
 });
 
-Deno.test("a file of keys that is empty, cut off, gone or ambiguous leaves the keys as they are", async () => {
+Deno.test("a file of keys that is empty, truncated, missing or ambiguous does not change the keys", async () => {
   using place = folder();
   const file = `${place.path}/keys.json`;
   const key = (await keys(place.path, "add", "1"))[1].trim();
@@ -167,7 +167,7 @@ Deno.test("a file of keys that is empty, cut off, gone or ambiguous leaves the k
   assert(!process.stderr.includes(key.slice(0, 12)), process.stderr);
 });
 
-Deno.test("SIGHUP does not end a server that has no keys", async () => {
+Deno.test("SIGHUP does not stop a server without keys", async () => {
   await using process = start("--open");
   const port = await process.port();
   process.kill("SIGHUP");
@@ -176,7 +176,7 @@ Deno.test("SIGHUP does not end a server that has no keys", async () => {
   await peer.hears("00");
 });
 
-Deno.test("--stock admits named boards alone, and only they", async () => {
+Deno.test("--stock admits only the boards that it names", async () => {
   await using process = start("--stock", "1,old board", "--stock", "3", "--app", "echo");
   const port = await process.port();
   for (const id of ["1", "old board", "3"]) {

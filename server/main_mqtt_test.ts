@@ -10,7 +10,7 @@ import { until } from "../tests/support/wait.ts";
 const SECRET = "a secret that nobody sees";
 
 toolTest(
-  "user and password, over TLS: the password is neither in the log nor in the list of processes",
+  "with user and password over TLS, the password is neither in the log nor in the process list",
   { mosquitto: "mosquitto", mosquitto_passwd: "mosquitto", openssl: "openssl" },
   async ({ mosquitto, mosquitto_passwd, openssl }) => {
     using dir = folder();
@@ -50,7 +50,7 @@ toolTest(
 );
 
 toolTest(
-  "a password from the environment is neither in the log nor in the list of processes; a file goes first",
+  "a password from the environment is neither in the log nor in the process list; a file overrides it",
   { mosquitto: "mosquitto", mosquitto_passwd: "mosquitto" },
   async ({ mosquitto, mosquitto_passwd }) => {
     using dir = folder();
@@ -105,7 +105,7 @@ toolTest(
 );
 
 toolTest(
-  "a certificate of the bridge, which a SIGHUP reads again; a bad one is named, and the old one stays",
+  "on SIGHUP the bridge's certificate is read again; an invalid one is reported, and the old one stays",
   { mosquitto: "mosquitto", openssl: "openssl" },
   async ({ mosquitto, openssl }) => {
     using dir = folder();
@@ -169,7 +169,7 @@ toolTest(
 );
 
 toolTest(
-  "the will says offline when the server is killed, and an application of plain lines goes on",
+  "the will says offline when the server is killed, also with an application of plain lines",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     using dir = folder();
@@ -186,7 +186,7 @@ toolTest(
 );
 
 toolTest(
-  "a server that is stopped in good order says so to the broker",
+  "a server that is stopped cleanly publishes offline",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     using dir = folder();
@@ -204,7 +204,7 @@ toolTest(
 );
 
 toolTest(
-  "of a device that is forgotten by a command while no server runs nothing stays at the broker",
+  "a device that a command forgets while no server runs is removed from the broker at the next start",
   { mosquitto: "mosquitto" },
   async ({ mosquitto }) => {
     using dir = folder();
@@ -254,32 +254,40 @@ const WRONG: [string, string[], string][] = [
   ["without a store", ["--mqtt", "mqtt://localhost"], "--store FILE"],
   ["another protocol", ["--mqtt", "http://localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
   ["no URL", ["--mqtt", "localhost"], "--mqtt takes mqtt://USER@HOST:PORT"],
-  ["something behind it", ["--mqtt", "mqtt://localhost/topic"], "nothing after it"],
+  ["a path after the host", ["--mqtt", "mqtt://localhost/topic"], "nothing after it"],
   ["a bad prefix", ["--mqtt", "mqtt://localhost", "--mqtt-prefix", "a/#"], "a prefix must have"],
   [
     "another version",
     ["--mqtt", "mqtt://localhost", "--mqtt-version", "4"],
     "--mqtt-version takes",
   ],
-  ["no time", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "1s"], "--mqtt-deadline takes ms"],
   [
-    "no time for a device",
+    "a deadline that is not in ms",
+    ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "1s"],
+    "--mqtt-deadline takes ms",
+  ],
+  [
+    "a malformed time for a device",
     ["--mqtt", "mqtt://localhost", "--mqtt-offline-after", "a=b=1s"],
     "--mqtt-offline-after takes ms",
   ],
-  ["no time for sleep", ["--mqtt", "mqtt://localhost", "--mqtt-sleeping", "x="], "--mqtt-sleeping"],
-  ["no time at all", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
+  [
+    "a sleep without a time",
+    ["--mqtt", "mqtt://localhost", "--mqtt-sleeping", "x="],
+    "--mqtt-sleeping",
+  ],
+  ["a deadline of 0", ["--mqtt", "mqtt://localhost", "--mqtt-deadline", "0"], "1 to 2147483647"],
   [
     "a malformed topic of devices",
     ["--mqtt", "mqtt://localhost", "--mqtt-own-topics", "a", "--mqtt-own-topics", "$SYS/#"],
     "topics of devices",
   ],
   ...["7", "0d", "-1s", "1w", "1.5h"].map((age): [string, string[], string] => [
-    `no age: ${age}`,
+    `a malformed age: ${age}`,
     ["--mqtt", "mqtt://localhost", `--mqtt-max-age=${age}`],
     "--mqtt-max-age takes a duration such as",
   ]),
-  ["a prefix alone", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
+  ["a prefix without a broker", ["--mqtt-prefix", "home"], "--mqtt-prefix needs a broker"],
   [
     "Home Assistant without a broker",
     ["--mqtt-home-assistant"],
@@ -306,17 +314,29 @@ const WRONG: [string, string[], string][] = [
     ["--mqtt", "mqtt://h", "--mqtt-cert", "x", "--mqtt-key", "y"],
     "--mqtt-cert is for TLS",
   ],
-  ["a certificate alone", ["--mqtt", "mqtts://h", "--mqtt-cert", "x"], "needs --mqtt-key"],
-  ["a private key alone", ["--mqtt", "mqtts://h", "--mqtt-key", "x"], "needs --mqtt-cert"],
   [
-    "no such certificate",
+    "a certificate without its key",
+    ["--mqtt", "mqtts://h", "--mqtt-cert", "x"],
+    "needs --mqtt-key",
+  ],
+  [
+    "a private key without its certificate",
+    ["--mqtt", "mqtts://h", "--mqtt-key", "x"],
+    "needs --mqtt-cert",
+  ],
+  [
+    "a missing certificate",
     ["--mqtt", "mqtts://h", "--mqtt-cert", "/no/file", "--mqtt-key", "/no/file"],
     "--mqtt-cert: ",
   ],
   ["a malformed CA", ["--mqtt", "mqtts://h", "--mqtt-ca", "/dev/null"], "--mqtt-ca /dev/null: "],
-  ["a password for nobody", ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"], "needs a user"],
   [
-    "no such file",
+    "a password without a user",
+    ["--mqtt", "mqtt://h", "--mqtt-password-file", "x"],
+    "needs a user",
+  ],
+  [
+    "a missing password file",
     ["--mqtt", "mqtt://u@h", "--mqtt-password-file", "/no/file"],
     "--mqtt-password-file",
   ],

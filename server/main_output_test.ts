@@ -46,7 +46,7 @@ class Talker implements AsyncDisposable {
     }).spawn();
   }
 
-  /** A device says this many messages, and hears all of them: the server is well. */
+  /** A device sends this many messages and gets all of them back: the server works. */
   async isWell(messages = MESSAGES): Promise<void> {
     const peer = this.#peer ??= await this.#dial();
     for (let n = 0; n < messages; n++) {
@@ -66,7 +66,7 @@ class Talker implements AsyncDisposable {
     return peer;
   }
 
-  /** It ends in good order when it is told to. */
+  /** It exits cleanly on SIGTERM. */
   async ends(): Promise<void> {
     this.child.kill("SIGTERM");
     let code: number | undefined;
@@ -80,7 +80,7 @@ class Talker implements AsyncDisposable {
     try {
       this.child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has already ended.
     }
     await this.child.status;
     await this.child.stdin.abort().catch(() => {});
@@ -88,14 +88,14 @@ class Talker implements AsyncDisposable {
       try {
         await this.child[name].cancel();
       } catch {
-        // It is not there, or was read.
+        // There is no such stream, or it was read.
       }
     }
     this.#place[Symbol.dispose]();
   }
 }
 
-/** Everything that comes, until it ends. */
+/** All text of a stream until its end. */
 class Reader {
   text = "";
   readonly done: Promise<void>;
@@ -117,12 +117,12 @@ const ignore = Deno.build.os !== "linux";
 for (
   const [what, redirection] of [
     ["a full disk", ">/dev/full 2>/dev/full"],
-    ["a full disk for stdout, stderr nowhere", ">/dev/full 2>&-"],
-    ["nowhere at all", ">&- 2>&-"],
+    ["a full disk, with stderr closed", ">/dev/full 2>&-"],
+    ["closed streams", ">&- 2>&-"],
   ] as const
 ) {
   Deno.test({
-    name: `a server that prints to ${what} goes on, and ends in good order`,
+    name: `a server that prints to ${what} continues, and exits cleanly`,
     ignore,
     async fn() {
       await using talker = new Talker(sh(redirection), "null");
@@ -133,7 +133,7 @@ for (
 }
 
 Deno.test({
-  name: "a server whose readers have gone goes on, and ends in good order",
+  name: "a server whose output pipes are closed continues, and exits cleanly",
   ignore,
   async fn() {
     await using talker = new Talker();
@@ -146,7 +146,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a server whose log nobody reads goes on, and ends in good order",
+  name: "a server whose output nobody reads continues, and exits cleanly",
   ignore,
   async fn() {
     await using talker = new Talker();
@@ -156,7 +156,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a reader who comes back is told how much is missing, in the log and for stdout",
+  name: "when output is read again, the log says how many lines of stdout and of the log were lost",
   ignore,
   async fn() {
     await using talker = new Talker();
@@ -174,15 +174,15 @@ Deno.test({
     const said = (text: string, word: string) => text.match(RegExp(`^${word} m\\d+`, "gm"))!.length;
     assertEquals(said(out.text, "out") + count("stdout"), MESSAGES + 10);
     assertStringIncludes(out.text, `out m${MESSAGES + 10} `);
-    // Of the log itself, the notice about stdout may be among what is lost.
+    // The notice about stdout may be among the lost lines of the log.
     const missing = MESSAGES + 10 - said(err.text, "err") - count("stderr");
     assert(missing === 0 || missing === -1, `${missing}`);
-    assertEquals(err.log.at(-1)?.event, "closed", "all was printed before the end");
+    assertEquals(err.log.at(-1)?.event, "closed", "everything was printed before the exit");
   },
 });
 
 Deno.test({
-  name: "stdout that takes nothing is reported in the log, with the reason",
+  name: "if stdout cannot be written, the log says so with the reason",
   ignore,
   async fn() {
     await using talker = new Talker(sh(">/dev/full"));
@@ -201,7 +201,7 @@ for (
     ["nonblocking", "a pipe that refuses instead of waiting"],
   ] as const
 ) {
-  toolTest(`a server that prints to ${what} goes on, and says what is missing`, {
+  toolTest(`a server that prints to ${what} continues, and says how many lines were lost`, {
     python3: "python3",
   }, async ({ python3 }) => {
     await using talker = new Talker([python3, HELPER, how]);
@@ -221,7 +221,7 @@ for (
   });
 }
 
-toolTest("a server whose terminal has gone goes on, and ends in good order", {
+toolTest("a server whose terminal is closed continues, and exits cleanly", {
   python3: "python3",
 }, async ({ python3 }) => {
   await using talker = new Talker([python3, HELPER, "gone"]);
@@ -237,7 +237,7 @@ toolTest("a server whose terminal has gone goes on, and ends in good order", {
   stdin.releaseLock();
 });
 
-/** Whether this user may mount something where nobody else sees it. */
+/** Whether this user may mount something in a namespace of its own. */
 function mayMount(): boolean {
   try {
     const args = ["-m", "mount", "-t", "tmpfs", "none", "/mnt"];

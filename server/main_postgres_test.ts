@@ -4,7 +4,7 @@ import { Client } from "../bridge/host/mod.ts";
 import { fails, folder, type Process, start } from "../tests/support/main_process.ts";
 import { withPostgres } from "../tests/support/postgres.ts";
 
-Deno.test("options that a PostgreSQL store cannot have are named, with exit code 2, and never the password", async () => {
+Deno.test("options that a PostgreSQL store cannot have are reported with exit code 2, without the password", async () => {
   const store = "postgres://u:secret@h.invalid/d";
   const wrong: [string[], string][] = [
     [["--open", "--store", `${store}?sslmode=some`], "sslmode must be one of"],
@@ -25,14 +25,14 @@ withPostgres("a server's process on PostgreSQL", (server) => {
 
   const exposed = ({ log }: Process) => log.some(({ code }) => code === "PASSWORD_EXPOSED");
 
-  Deno.test("topics of a device's own are refused by name: they need a store in SQLite", async () => {
+  Deno.test("a device's own topics are refused with the reason: they need a store in SQLite", async () => {
     const mqtt = ["--mqtt", "mqtt://127.0.0.1:1", "--mqtt-own-topics", "a/#"];
     const [code, text] = await fails("--open", "--store", url(""), ...mqtt);
     assertEquals(code, 2, text);
     assertStringIncludes(text, "topics of a device's own need a store in SQLite");
   });
 
-  Deno.test("a password on the command line is warned of, and in no line of the log", async () => {
+  Deno.test("a password on the command line causes a warning, and is in no line of the log", async () => {
     {
       await using process = start("--open", "--app", "echo", "--store", url(":secret"));
       const port = await process.port();
@@ -49,7 +49,7 @@ withPostgres("a server's process on PostgreSQL", (server) => {
     assert(!exposed(process), process.stderr);
   });
 
-  Deno.test("a configuration may have the URL, and its password is not exposed", async () => {
+  Deno.test("the URL may be in a configuration, and its password is not exposed", async () => {
     using place = folder();
     const file = `${place.path}/holdfast.jsonc`;
     Deno.writeTextFileSync(
@@ -62,7 +62,7 @@ withPostgres("a server's process on PostgreSQL", (server) => {
     assert(!process.stderr.includes("secret"), process.stderr);
   });
 
-  Deno.test("a server whose database is away does not start, and says why, with exit code 1", async () => {
+  Deno.test("a server that cannot reach its database does not start; it says why and exits with code 1", async () => {
     const [code, text] = await fails("--open", "--store", "postgres://u:secret@127.0.0.1:1/d");
     assertEquals([code, text.includes("secret")], [1, false], text);
     assertStringIncludes(text, "ECONNREFUSED");

@@ -19,7 +19,7 @@ async function certificates(openssl: string) {
   return { file, write, [Symbol.dispose]: () => place[Symbol.dispose]() };
 }
 
-toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are refused", {
+toolTest("with --tls-cert and --tls-key the server uses TLS; files that do not match are refused", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   using files = await certificates(openssl);
@@ -44,40 +44,44 @@ toolTest("--tls-cert and --tls-key serve over TLS; files that do not fit are ref
   assertEquals(await client.readline(), "echo hello");
 });
 
-toolTest("SIGHUP takes over another certificate; a bad one is named, and the old one stays", {
-  openssl: "openssl",
-}, async ({ openssl }) => {
-  using files = await certificates(openssl);
-  const { file, write } = files;
-  const old = Deno.readTextFileSync(file("a.pem"));
-  const tls = ["--tls-cert", file("a.pem"), "--tls-key", file("a.key")];
-  await using process = start("--open", "--app", "echo", ...tls);
-  const port = await process.port();
-  const isServed = async (id: string, caCert: string) => {
-    await using client = new Client({ id, port, tls: { caCert } });
-    await client.write("hello");
-    assertEquals(await client.readline(), "echo hello");
-  };
-  await using stays = new Client({ id: "stays", port, tls: { caCert: old } });
-  await stays.write("before");
-  Deno.copyFileSync(file("b.key"), file("a.key"));
-  process.kill("SIGHUP");
-  const { code, message } = await process.logs("warning");
-  assertEquals(code, "BAD_ARGUMENT");
-  assertMatch(
-    message!,
-    /private key does not belong to the certificate; the old certificate and its key stay/,
-  );
-  await isServed("1", old);
-  await write("a");
-  process.kill("SIGHUP");
-  await process.logs("certificate");
-  await isServed("2", Deno.readTextFileSync(file("a.pem")));
-  await stays.write("after");
-  assertEquals(stays.connects, 1, "who is connected already is not disturbed");
-});
+toolTest(
+  "on SIGHUP a new certificate is used; one with the wrong key is reported, and the old one stays",
+  {
+    openssl: "openssl",
+  },
+  async ({ openssl }) => {
+    using files = await certificates(openssl);
+    const { file, write } = files;
+    const old = Deno.readTextFileSync(file("a.pem"));
+    const tls = ["--tls-cert", file("a.pem"), "--tls-key", file("a.key")];
+    await using process = start("--open", "--app", "echo", ...tls);
+    const port = await process.port();
+    const isServed = async (id: string, caCert: string) => {
+      await using client = new Client({ id, port, tls: { caCert } });
+      await client.write("hello");
+      assertEquals(await client.readline(), "echo hello");
+    };
+    await using stays = new Client({ id: "stays", port, tls: { caCert: old } });
+    await stays.write("before");
+    Deno.copyFileSync(file("b.key"), file("a.key"));
+    process.kill("SIGHUP");
+    const { code, message } = await process.logs("warning");
+    assertEquals(code, "BAD_ARGUMENT");
+    assertMatch(
+      message!,
+      /private key does not belong to the certificate; the old certificate and its key stay/,
+    );
+    await isServed("1", old);
+    await write("a");
+    process.kill("SIGHUP");
+    await process.logs("certificate");
+    await isServed("2", Deno.readTextFileSync(file("a.pem")));
+    await stays.write("after");
+    assertEquals(stays.connects, 1, "a connected client is not disturbed");
+  },
+);
 
-toolTest("a certificate that is empty, cut off or expired is named, and the old one stays", {
+toolTest("a certificate that is empty, truncated or expired is reported, and the old one stays", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   using files = await certificates(openssl);
@@ -115,14 +119,14 @@ toolTest("a certificate that is empty, cut off or expired is named, and the old 
   Deno.writeTextFileSync(key, `\ufeff${secret}`);
   process.kill("SIGHUP");
   await process.logs("certificate");
-  // One that has expired by the time of the start is better than no server.
+  // A server starts even with an expired certificate, and warns.
   Deno.writeTextFileSync(cert, expired);
   await using late = start("--open", ...tls);
   await until(() => late.log.some(({ code }) => code === "CERTIFICATE_EXPIRED"));
 });
 
 toolTest(
-  "a private key that others may read is warned of",
+  "a private key that others may read causes a warning",
   { openssl: "openssl" },
   async ({ openssl }) => {
     using files = await certificates(openssl);

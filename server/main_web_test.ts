@@ -1,4 +1,4 @@
-/** The page's part of the command line: who may open it, and what is refused. */
+/** The page's options and commands: who may open it, and what is refused. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { makeCertificate } from "../tests/support/certificate.ts";
 import { fails, folder, MAIN, start } from "../tests/support/main_process.ts";
@@ -19,7 +19,7 @@ async function run(args: string[], stdin = ""): Promise<[number, string, string]
   return [code, decoder.decode(stdout), decoder.decode(stderr)];
 }
 
-Deno.test("a password and a token are made, and open the page", async () => {
+Deno.test("a password and a token are created, and the token gives access", async () => {
   using place = folder();
   const file = `${place.path}/web.json`;
   assertEquals(await run(["web", "password", "--file", file], "correct horse\n"), [0, "", ""]);
@@ -77,7 +77,7 @@ Deno.test("wrong options of the page are reported", async () => {
 });
 
 toolTest(
-  "SIGHUP takes over the page's certificate, password and tokens; bad ones are named, and the old ones stay",
+  "on SIGHUP the page's certificate, password and tokens are read again; invalid ones are reported, and the old ones stay",
   {
     openssl: "openssl",
   },
