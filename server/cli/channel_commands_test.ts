@@ -5,7 +5,7 @@ import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { controlPath, isListening } from "./control.ts";
 
-/** A server on a store that commands can reach. */
+/** A server on a store, listening for commands. */
 async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {
   const process = start("--open", "--timeout", "60000", "--store", store, ...args);
   const port = await process.port();
@@ -21,12 +21,12 @@ async function board(port: number, id: string): Promise<RawPeer> {
   return peer;
 }
 
-/** Waits until a board was sent this. */
+/** Waits until a board got this line. */
 function hears(peer: RawPeer, text: string): Promise<unknown> {
   return until(() => peer.heard.includes(`${text}\n`), { what: () => `${text} in ${peer.heard}` });
 }
 
-Deno.test("the remote control without any code: --connect, and boards that know only their own channels", async () => {
+Deno.test("--connect links a button to a lamp without code; both boards know only their own channels", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   {
@@ -46,13 +46,13 @@ Deno.test("the remote control without any code: --connect, and boards that know 
     process.kill("SIGTERM");
     await process.ended;
   }
-  // Links are in the store, whether or not --connect is given again, and whether or not a server runs.
+  // The store keeps links without --connect, and without a server.
   await says("connect", "tx/button", "rx/lamp", '{"1": "on", "*": "off"}', "--store", store);
   const [process, port] = await reachable(store);
   await using _ = process;
   await using rx = await board(port, "rx");
   await using tx = await board(port, "tx");
-  await hears(rx, "=lamp.1 on"); // what was reported before
+  await hears(rx, "=lamp.1 on"); // the value reported before the link was made
   await says("disconnect", "tx/button", "rx/led", "--store", store);
   await tx.say("01=button 0\n");
   await rx.say("00\n01\n");
@@ -64,10 +64,10 @@ Deno.test("the remote control without any code: --connect, and boards that know 
   );
 });
 
-Deno.test("state and set, while the server runs and not", async () => {
+Deno.test("state and set work while the server runs and while it is stopped", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
-  const app = ["--app", "echo", "--connect", "kitchen/temp=hall/temp"]; // so that channels are heard
+  const app = ["--app", "echo", "--connect", "kitchen/temp=hall/temp"]; // makes the server read lines about channels
   {
     const [process, port] = await reachable(store, ...app);
     await using _ = process;
@@ -110,7 +110,7 @@ Deno.test("state and set, while the server runs and not", async () => {
   await hears(kitchen, "=offset.1 -3");
 });
 
-Deno.test("a request prints its answer; its exit code tells the outcome", async () => {
+Deno.test("request prints the answer; its exit code shows the outcome", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store, "--connect", "door/bell=hall/lamp");
@@ -151,7 +151,7 @@ Deno.test("a request prints its answer; its exit code tells the outcome", async 
   assertEquals([code, said.includes("no server runs on")], [6, true], said);
 });
 
-Deno.test("wrong arguments are named", async () => {
+Deno.test("wrong arguments are reported", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process] = await reachable(store, "--app", "echo");

@@ -3,9 +3,9 @@ import { LocalError } from "../protocol/errors.ts";
 import { type Command, command, firstWords, runCommand } from "./command.ts";
 import type { Reach } from "./reach.ts";
 
-const NOBODY: Reach = { ask: () => Promise.reject(new Error("nobody is to be asked")) };
+const NOBODY: Reach = { ask: () => Promise.reject(new Error("no server may be asked")) };
 
-/** What `run` gets; or the error about the words. */
+/** The words that `run` gets, or the error about them. */
 async function given(usage: string[], ...words: string[]): Promise<readonly string[] | string> {
   let taken: readonly string[] | undefined;
   const it: Command = command({
@@ -26,7 +26,7 @@ async function given(usage: string[], ...words: string[]): Promise<readonly stri
 
 const HELP = "(see it --help)";
 
-Deno.test("words are checked against a command's usage", async () => {
+Deno.test("arguments are checked against a command's usage", async () => {
   const quotes = ": put arguments with spaces in quotes";
   for (
     const [usage, words, wrong] of [
@@ -63,7 +63,7 @@ Deno.test("the first words for shell completion come from the usage", () => {
   assertEquals(firstWords([""]), []);
 });
 
-Deno.test("an unknown option is not taken for a word", async () => {
+Deno.test("an unknown option is not taken for an argument", async () => {
   const error = await assertRejects(() => given(["ID"], "a", "--of"), TypeError);
   assertStringIncludes(error.message, "--of");
 });

@@ -1,4 +1,4 @@
-/** Completions, tested in the shells that they are for. */
+/** Completions, each tested in its shell. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process } from "../../tests/support/main_process.ts";
 import { toolTest } from "../../tests/support/tools.ts";
@@ -12,7 +12,7 @@ async function script(shell: string): Promise<string> {
   return process.stdout;
 }
 
-/** What a program prints. */
+/** The output of a program. */
 async function output(program: string, args: string[], cwd: string): Promise<string> {
   const { stdout, stderr } = await new Deno.Command(program, { args, cwd, env: { HOME: cwd } })
     .output();
@@ -50,11 +50,11 @@ toolTest(
   },
 );
 
-toolTest("zsh completes", { zsh: "zsh" }, async ({ zsh }) => {
+toolTest("zsh completes commands and options", { zsh: "zsh" }, async ({ zsh }) => {
   using place = folder();
   const text = await script("zsh");
   Deno.writeTextFileSync(`${place.path}/_holdfast`, text);
-  // Zsh completes only in a terminal: so the functions that it would call print their arguments.
+  // Zsh completes only in a terminal, so stubs print the arguments of the functions it would call.
   const ask = `
     compdef() {}
     _describe() { print -r -- "commands: \${(j: :)\${(@)commands%%:*}}" }
@@ -86,7 +86,7 @@ toolTest("fish completes commands, options and words", { fish: "fish" }, async (
   assertEquals(await complete("holdfast serve --durability "), ["full", "normal"]);
 });
 
-Deno.test("another shell is named", async () => {
+Deno.test("an unsupported shell is refused, and the supported ones are listed", async () => {
   for (const args of [[], ["tcsh"], ["bash", "zsh"]]) {
     const [code, said] = await fails("completions", ...args);
     assertEquals([code, said.includes("completions takes bash, zsh or fish")], [2, true], said);

@@ -10,7 +10,7 @@ import { HELP, OPTIONS } from "./serve_options.ts";
 
 const PUBLISHED = new URL("./config.schema.json", import.meta.url);
 
-/** The arguments that a file with this content gives. */
+/** The arguments that a configuration with this content stands for. */
 function read(config: unknown): { args: string[]; folder: string } {
   using place = folder();
   const path = `${place.path}/holdfast.jsonc`;
@@ -31,7 +31,7 @@ const isAllowed = (config: unknown) => {
   return new Validator(configSchema(), "2020-12").validate(config).valid;
 };
 
-Deno.test("each option has its key, its line in the help, and its place in the published schema", () => {
+Deno.test("each option has a key, a line in the help and an entry in the published schema", () => {
   const names = Object.keys(OPTIONS).filter((name) => name !== "config" && name !== "help");
   assertEquals(Object.keys(KEYS).sort(), names.sort());
   for (const name of names) assertStringIncludes(HELP, `\n  --${name}`);
@@ -39,12 +39,12 @@ Deno.test("each option has its key, its line in the help, and its place in the p
   assertEquals(
     published,
     JSON.parse(JSON.stringify(configSchema())),
-    'write it again: deno eval \'import { configSchema } from "./server/cli/config.ts"; ' +
+    'generate it again: deno eval \'import { configSchema } from "./server/cli/config.ts"; ' +
       "console.log(JSON.stringify(configSchema()))' > server/cli/config.schema.json; deno fmt",
   );
 });
 
-Deno.test("each key has the effect of its option, and the schema allows it", () => {
+Deno.test("each key works like its option, and the schema allows it", () => {
   for (const [name, { type, multiple, takes, complete }] of Object.entries(KEYS)) {
     const isNumber = ["N", "MS", "PORT"].includes(takes ?? "");
     const value = type === "boolean"
@@ -87,7 +87,7 @@ Deno.test("paths are relative to the configuration's folder; the command line ov
   assertEquals(read({ store: ":memory:", open: false }).args, ["--store=:memory:"]);
 });
 
-Deno.test("errors in a configuration are named; the schema finds them, too", () => {
+Deno.test("errors in a configuration are reported by key, and the schema finds them too", () => {
   for (
     const [config, text] of [
       [{ prot: 1 }, 'there is no key "prot"'],
@@ -121,7 +121,7 @@ Deno.test("errors in a configuration are named; the schema finds them, too", () 
   }
 });
 
-Deno.test("a server starts with it, and names a file that is wrong", async () => {
+Deno.test("a server starts with a configuration, and reports one that is invalid", async () => {
   using place = folder();
   const path = `${place.path}/holdfast.jsonc`;
   Deno.writeTextFileSync(

@@ -23,7 +23,7 @@ async function copy(...words: string[]): Promise<Ended> {
   return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
 }
 
-/** Fills a store with all kinds of things. */
+/** Fills a store with every kind of state. */
 async function fill(store: Store): Promise<void> {
   const driver = await stepping(store);
   for (let i = 1; i <= 120; i++) {
@@ -38,7 +38,7 @@ async function fill(store: Store): Promise<void> {
   await driver.commit();
 }
 
-/** All that a store has, except for the times, which are exact to 1 ms only. */
+/** Everything in a store except when messages were written: a store keeps that only to 1 ms. */
 async function all(store: Store): Promise<unknown> {
   const driver = await StoreDriver.on(store);
   return Object.fromEntries(
@@ -49,7 +49,7 @@ async function all(store: Store): Promise<unknown> {
   );
 }
 
-/** The same, of a store that is opened for it. */
+/** The same, and closes the store. */
 async function contents(store: Store): Promise<unknown> {
   try {
     return await all(store);
@@ -58,7 +58,7 @@ async function contents(store: Store): Promise<unknown> {
   }
 }
 
-Deno.test("a store is copied as it is, and only into an empty one", async () => {
+Deno.test("a store is copied unchanged, and only into an empty one", async () => {
   const [from, to] = [new MemoryStore(), new MemoryStore()];
   const driver = await stepping(from);
   for (let i = 1; i <= 50; i++) step(driver, i, 20);
@@ -71,7 +71,7 @@ Deno.test("a store is copied as it is, and only into an empty one", async () => 
 });
 
 withPostgres("store copy, to PostgreSQL and back", (server) => {
-  Deno.test("store copy: from SQLite to PostgreSQL and back, everything is as it was", async () => {
+  Deno.test("store copy: everything is unchanged after a copy from SQLite to PostgreSQL and back", async () => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     try {
       const [file, back] = [`${folder}/a.db`, `${folder}/b.db`];
@@ -95,7 +95,7 @@ withPostgres("store copy, to PostgreSQL and back", (server) => {
     }
   });
 
-  Deno.test("store copy: refused if a server runs, if the target is not empty, and if the source is missing", async () => {
+  Deno.test("store copy: refused if a server uses a store, the target is not empty or the source is missing", async () => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     const url = server().url(server().schema());
     const file = `${folder}/a.db`;

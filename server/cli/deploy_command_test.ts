@@ -1,4 +1,4 @@
-/** holdfast deploy and apps, with a real server and boards whose firmware is a model. */
+/** `holdfast deploy` and `apps`, with a real server and boards with simulated firmware. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fails, folder, Process, says, start } from "../../tests/support/main_process.ts";
 import { type BoardOptions, ModelBoard } from "../../tests/support/model_board.ts";
@@ -9,7 +9,7 @@ import { barOf } from "./deploy_view.ts";
 
 const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
 
-/** A server, and boards that it knows. */
+/** A server with boards that have connected. */
 async function begin(boards: Readonly<Record<string, BoardOptions>>) {
   const stack = new AsyncDisposableStack();
   const { path } = stack.use(folder());
@@ -24,7 +24,7 @@ async function begin(boards: Readonly<Record<string, BoardOptions>>) {
   return { store, port, boards: all, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("a group gets another application, in steps, and a list shows what each device runs", async () => {
+Deno.test("a group gets another application in steps, and `apps` lists what each device runs", async () => {
   await using place = await begin({ "hall/1": {}, "hall/2": {}, "hall/3": {}, roof: {} });
   const { store, boards } = place;
   const args = ["--version", "7", "--store", store];
@@ -41,7 +41,7 @@ Deno.test("a group gets another application, in steps, and a list shows what eac
   const again = await says("deploy", "hall/?", FILE, "--json", ...args);
   const phases = again.trim().split("\n").map((line) => JSON.parse(line).deploy.phase);
   assertEquals(phases, ["kept", "kept", "kept"]);
-  assertEquals(boards[0]!.firmware.trials.length, 1, "it runs it already");
+  assertEquals(boards[0]!.firmware.trials.length, 1, "it already runs this application");
 });
 
 Deno.test("a rollout stops when one device has fallen back", async () => {
@@ -66,7 +66,7 @@ Deno.test("a rollout stops when one device has fallen back", async () => {
   assertStringIncludes(why, "use `again` to try them once more");
 });
 
-Deno.test("a server that is killed during a rollout continues it, and the same command shows it", async () => {
+Deno.test("a rollout continues after its server is killed and restarted, and the same command follows it", async () => {
   using files = folder();
   const store = `${files.path}/holdfast.db`;
   const serve = (port: string) =>
@@ -115,7 +115,7 @@ Deno.test("progress can be watched; a device that is away gets the application w
   await until(() => shed.firmware.runs.version === 9 && !shed.firmware.onTrial);
 });
 
-Deno.test("undecided deploys of a group can be given up", async () => {
+Deno.test("unfinished deploys of a group can be given up", async () => {
   await using place = await begin({ a: { trial: 1e6 }, b: {}, c: {} });
   const { store, boards } = place;
   await using command = new Process(["deploy", "*", FILE, "--store", store]);
@@ -124,10 +124,14 @@ Deno.test("undecided deploys of a group can be given up", async () => {
   assertMatch(said, /^([abc] given up main\/\S+\n){3}$/);
   assertEquals((await command.ended).code, 0, command.stderr);
   assertEquals(boards.map(({ firmware }) => firmware.trials.length), [1, 0, 0]);
-  assertEquals(await says("deploy", "?", "--give-up", "--store", store), "", "there is nothing");
+  assertEquals(
+    await says("deploy", "?", "--give-up", "--store", store),
+    "",
+    "there is nothing to give up",
+  );
 });
 
-Deno.test("a file that cannot be deployed is reported, with its exit code", async () => {
+Deno.test("a deploy that is impossible is reported, with its exit code", async () => {
   await using place = await begin({ roof: {} });
   const { store, port } = place;
   await using peer = await RawPeer.dial(port);
@@ -157,7 +161,7 @@ Deno.test("a file that cannot be deployed is reported, with its exit code", asyn
   }
 });
 
-Deno.test("a bar is as long as what has arrived", () => {
+Deno.test("the length of a progress bar shows how much has arrived", () => {
   const deploy = {
     name: "new",
     version: 9,

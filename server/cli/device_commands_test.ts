@@ -16,7 +16,7 @@ async function list(path: string) {
   }
 }
 
-/** A server on a store that commands can reach. */
+/** A server on a store, listening for commands. */
 async function reachable(store: string, ...args: string[]): Promise<[Process, number]> {
   const process = start("--open", "--timeout", "60000", "--store", store, ...args);
   const port = await process.port();
@@ -24,7 +24,7 @@ async function reachable(store: string, ...args: string[]): Promise<[Process, nu
   return [process, port];
 }
 
-/** A device of dialect 2 that has greeted. */
+/** A device of dialect 2 that has sent its hello and got its welcome. */
 async function greet(port: number, said: Partial<Said>): Promise<RawPeer> {
   const peer = await RawPeer.dial(port);
   await peer.say(`${helloLine(said)}\n\n`);
@@ -32,7 +32,7 @@ async function greet(port: number, said: Partial<Said>): Promise<RawPeer> {
   return peer;
 }
 
-Deno.test("clear drops what waits while the server runs: both ends go on behind it", async () => {
+Deno.test("clear drops waiting messages while the server runs, and both ends continue after them", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store);
@@ -61,7 +61,7 @@ Deno.test("clear drops what waits while the server runs: both ends go on behind 
   );
 });
 
-Deno.test("forget cuts a device off that is connected, and it comes back as a new one", async () => {
+Deno.test("forget disconnects a device, which comes back as a new one", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process, port] = await reachable(store, "--app", "echo");
@@ -70,7 +70,7 @@ Deno.test("forget cuts a device off that is connected, and it comes back as a ne
   await peer.say("00one\n");
   await peer.hears("00echo one");
   const { txEpoch } = parseWelcome(peer.lines[0]!);
-  // It has heard the echo, and the server does not know. The application waits for that, with the message in hand.
+  // The device has the echo but has not acknowledged it; the application still holds the message.
   assertEquals(
     await says("forget", "1", "--store", store),
     "forgot 1: 1 messages from it and 1 to it dropped\n",
@@ -79,14 +79,14 @@ Deno.test("forget cuts a device off that is connected, and it comes back as a ne
   assertEquals((await process.logs("forgotten")).device, "1");
   await using back = await greet(port, { txEpoch: 7, txFirst: 1, rxEpoch: txEpoch, rxNext: 1 });
   const welcome = parseWelcome(back.lines[0]!);
-  // It is told of no position that the store does not have any more.
+  // The welcome contains no position from before.
   assertEquals([welcome.txFirst, welcome.txEpoch === txEpoch, welcome.rxNext], [0, false, 1]);
   await back.say("01two\n");
   await back.hears("00echo two");
   assertEquals(process.log.filter(({ event }) => event === "warning"), []);
 });
 
-Deno.test("forget and clear change a store that no server has", async () => {
+Deno.test("forget and clear change a store that no server uses", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   {
@@ -124,7 +124,7 @@ Deno.test("forget and clear change a store that no server has", async () => {
   await two.hears("00echo c");
 });
 
-Deno.test("a store in use whose server cannot be reached is not touched, and a device that is unknown is named", async () => {
+Deno.test("a store whose server is unreachable is left alone, and an unknown device is reported", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const [process] = await reachable(store);
@@ -144,7 +144,7 @@ Deno.test("a store in use whose server cannot be reached is not touched, and a d
   assertEquals([code, text.includes('connected as "3"')], [2, true], text);
 });
 
-Deno.test("wrong arguments of forget and clear are named, and --help tells both", async () => {
+Deno.test("wrong arguments of forget and clear are reported, and --help describes both", async () => {
   for (const command of ["forget", "clear"]) {
     for (
       const [args, text] of [
@@ -166,7 +166,7 @@ Deno.test("wrong arguments of forget and clear are named, and --help tells both"
 });
 
 Deno.test({
-  name: "a server that is killed before it has answered is named",
+  name: "if the server is killed before it answers, the command says that the outcome is unknown",
   ignore: Deno.build.os !== "linux",
   fn: killedMeanwhile,
 });
@@ -184,9 +184,9 @@ async function killedMeanwhile() {
   await using peer = await RawPeer.dial(port);
   await peer.say("1\n00held\n");
   await peer.hears("00");
-  // The system names the socket once as long as nobody is connected.
+  // The system lists the socket once while nobody is connected.
   const sockets = () => Deno.readTextFileSync("/proc/net/unix").split(`${store}.sock`).length - 1;
-  await until(() => sockets() === 1); // the server has seen the end of our own look at it
+  await until(() => sockets() === 1); // the server has closed the connection of our check
   await using command = new Process(["clear", "1", "--store", store]);
   await until(() => sockets() > 1); // the command waits for the application
   process.kill("SIGKILL");

@@ -1,4 +1,4 @@
-/** Commands at one server of a fleet, about devices of another one. */
+/** Commands at one server of a fleet, for devices of another. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { folder, Process, run, says } from "../../tests/support/main_process.ts";
 import { ModelBoard } from "../../tests/support/model_board.ts";
@@ -10,7 +10,7 @@ import { isListening } from "./control.ts";
 const FILE = new URL("../../client-as/build/main.wasm", import.meta.url).pathname;
 
 withPostgres("commands in a fleet", (server) => {
-  Deno.test("fleet: commands do at any server what they do where the device is", async () => {
+  Deno.test("fleet: commands work at any server as they do at the device's own", async () => {
     using place = folder();
     const store = server().url(server().schema());
     const serve = (name: string) =>

@@ -1,10 +1,10 @@
-/** A server that ends lets out the acks of what has arrived, and is not kept by a store that fails. */
+/** A server that stops first sends the acks of arrived messages, but does not wait for a failing store. */
 import { assert, assertEquals } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
 import { drain } from "./drain.ts";
 
-/** A device has said something, and the store has it not. */
+/** A device has sent a message, and the store has not committed it. */
 async function begin() {
   const store = new SlowStore();
   const scene = await ManualServer.start({ store });
@@ -20,7 +20,11 @@ Deno.test("arrived messages are acknowledged before the server is closed", async
   let isDone = false;
   const done = drain(scene.server, scene.platform).then(() => isDone = true);
   await scene.platform.turn();
-  assertEquals([isDone, scene.platform.isListening], [false, false], "nobody new is let in");
+  assertEquals(
+    [isDone, scene.platform.isListening],
+    [false, false],
+    "new connections are not accepted",
+  );
   release();
   await scene.platform.turn();
   await done;
@@ -29,7 +33,7 @@ Deno.test("arrived messages are acknowledged before the server is closed", async
   assert(socket.closed);
 });
 
-Deno.test("a store that takes nothing is not waited for without end", async () => {
+Deno.test("a store that commits nothing delays the stop for at most 2 s", async () => {
   const { scene, release } = await begin();
   const done = drain(scene.server, scene.platform);
   await scene.platform.advance(2000);
@@ -38,7 +42,7 @@ Deno.test("a store that takes nothing is not waited for without end", async () =
   await scene[Symbol.asyncDispose]();
 });
 
-Deno.test("a server that is closed already has nothing to wait for", async () => {
+Deno.test("a server that is already closed has nothing to wait for", async () => {
   const scene = await ManualServer.start();
   await scene.server.close();
   const done = drain(scene.server, scene.platform);

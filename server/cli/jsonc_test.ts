@@ -1,8 +1,8 @@
-/** JSON with comments: what it takes, and how it says what is wrong. */
+/** JSON with comments: valid texts and errors. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseJsonc } from "./jsonc.ts";
 
-Deno.test("comments and commas at the end are left out, and nothing of a text", () => {
+Deno.test("comments and trailing commas are ignored, but not inside strings", () => {
   for (
     const [text, value] of [
       ['{"a": 1, // one\n "b": [1, 2,], /* two\n */}', { a: 1, b: [1, 2] }],

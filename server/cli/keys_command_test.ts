@@ -12,7 +12,7 @@ interface Ended {
   err: string;
 }
 
-/** Runs a command with this on its stdin. */
+/** Runs a command with `input` on its stdin. */
 async function run(program: string, args: string[], cwd: string, input: string): Promise<Ended> {
   const child = new Deno.Command(program, {
     args,
@@ -23,7 +23,7 @@ async function run(program: string, args: string[], cwd: string, input: string):
     stderr: "piped",
   }).spawn();
   const writer = child.stdin.getWriter();
-  // It may end before it has read.
+  // It may exit before it reads its stdin.
   await writer.write(new TextEncoder().encode(input)).catch(() => {});
   await writer.close().catch(() => {});
   const { code, stdout, stderr } = await child.output();
@@ -35,7 +35,7 @@ function keys(cwd: string, args: string[], input: string): Promise<Ended> {
   return run(Deno.execPath(), ["run", "-q", "-A", "--no-check", MAIN, "keys", ...args], cwd, input);
 }
 
-/** A folder that is gone when the test is over. */
+/** A folder that is removed after the test. */
 function folder(): Disposable & { path: string; key(id: string): string } {
   const path = Deno.makeTempDirSync();
   return {
@@ -45,7 +45,7 @@ function folder(): Disposable & { path: string; key(id: string): string } {
   };
 }
 
-Deno.test("a key that was made elsewhere comes on stdin, and is said nowhere", async () => {
+Deno.test("a key that was made elsewhere is read from stdin, and is never printed", async () => {
   using place = folder();
   for (
     const input of [`${KEY}\n`, KEY, `  ${KEY.toUpperCase()}\r\nmore`, `\x1b[200~${KEY}\x1b[201~\n`]
@@ -60,7 +60,7 @@ Deno.test("a key that was made elsewhere comes on stdin, and is said nowhere", a
   }
 });
 
-Deno.test("a given key replaces another only if that is wanted", async () => {
+Deno.test("a given key replaces another only with --replace", async () => {
   using place = folder();
   await keys(place.path, ["add", "hall", "--key", "-"], KEY);
   const { code, err } = await keys(place.path, ["add", "hall", "--key", "-"], OTHER);
@@ -71,14 +71,14 @@ Deno.test("a given key replaces another only if that is wanted", async () => {
   assertEquals(place.key("hall"), OTHER);
 });
 
-Deno.test("an id that starts with a hyphen gets its key behind --", async () => {
+Deno.test("an id that starts with a hyphen is given after --", async () => {
   using place = folder();
   const { code, err } = await keys(place.path, ["add", "--key", "-", "--", "-x"], KEY);
   assertEquals([code, err], [0, ""]);
   assertEquals(place.key("-x"), KEY);
 });
 
-Deno.test("an invalid key is refused, and not repeated", async () => {
+Deno.test("an invalid key is refused, and not printed", async () => {
   using place = folder();
   const wrong: [string, string][] = [
     ["", "no key came on stdin"],
@@ -96,7 +96,7 @@ Deno.test("an invalid key is refused, and not repeated", async () => {
   }
 });
 
-Deno.test("a key on the command line is refused, because others would see it there", async () => {
+Deno.test("a key on the command line is refused, because other users could see it", async () => {
   using place = folder();
   const { code, err } = await keys(place.path, ["add", "hall", "--key", KEY], "");
   assertEquals(code, 2);
@@ -108,7 +108,7 @@ Deno.test("a key on the command line is refused, because others would see it the
 });
 
 Deno.test({
-  name: "a key that could not be printed is not taken for one that was",
+  name: "a new key that could not be printed is an error",
   ignore: Deno.build.os !== "linux",
   async fn() {
     using place = folder();
@@ -125,13 +125,13 @@ Deno.test({
 });
 
 toolTest(
-  "a terminal asks for the key, and does not show it",
+  "in a terminal the command asks for the key, and does not show it",
   { script: "bsdutils" },
   async (tools) => {
     using place = folder();
     const command = `"${Deno.execPath()}" run -A --no-check "${MAIN}" keys add hall --key -`;
     const typed = async (input: string) => {
-      // The terminal echoes what is typed before it is told not to: so first wait for the question.
+      // Until the question appears the terminal echoes what is typed, so wait for it.
       const child = new Deno.Command(tools.script, {
         args: ["-qec", command, "/dev/null"],
         cwd: place.path,

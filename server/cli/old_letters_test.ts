@@ -1,4 +1,4 @@
-/** Dead letters do not grow old without end. */
+/** Dead letters that are too old are deleted. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { fails, folder, start } from "../../tests/support/main_process.ts";
@@ -8,7 +8,7 @@ import { forgetOldLetters } from "./old_letters.ts";
 
 const HOUR = 3_600_000;
 
-Deno.test("a letter that is too old is forgotten within the hour, the others stay", async () => {
+Deno.test("a dead letter that is too old is deleted within an hour, and the others stay", async () => {
   const clock = new ManualClock();
   const now = clock.date();
   const events: ServerEvent[] = [];
@@ -46,7 +46,7 @@ Deno.test("a letter that is too old is forgotten within the hour, the others sta
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("the server forgets them when it starts, and says how many", async () => {
+Deno.test("the server deletes old dead letters when it starts, and logs how many", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const app = `${place.path}/app.js`;
@@ -74,14 +74,14 @@ Deno.test("the server forgets them when it starts, and says how many", async () 
     process.kill("SIGTERM");
     assertEquals((await process.ended).code, 0);
   }
-  // It looks again after this time, so it is found however fast the server has started.
+  // The server checks again after this time, so it finds the letter even if it has started within 1 s.
   await using process = start(...options, "--dead-letters-max-age", "1s");
   const { code, message } = await process.logs("warning");
   assertEquals(code, "DEAD_LETTERS_OLD");
   assertStringIncludes(message!, "1 dead letters were too old");
 });
 
-Deno.test("a malformed age is named", async () => {
+Deno.test("a malformed age is reported", async () => {
   for (const age of ["0d", "7", "soon"]) {
     const [code, said] = await fails("--open", "--dead-letters", "--dead-letters-max-age", age);
     assertEquals([code, said.includes("--dead-letters-max-age takes a duration such as 90s")], [

@@ -1,4 +1,4 @@
-/** Commands against a real server: over its socket, by URL, without one; what they print, and their exit codes. */
+/** Commands with a real server, over its socket or by URL, and without one: output and exit codes. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { folder, MAIN, Process, run, says, start } from "../../tests/support/main_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
@@ -14,11 +14,11 @@ async function board(port: number, id: string): Promise<RawPeer> {
   return peer;
 }
 
-Deno.test("one server, reached by its socket: devices, send, tail, in words and as JSON", async () => {
+Deno.test("devices, send and tail reach a server by its socket, and print text or JSON", async () => {
   using place = folder();
   const control = `${place.path}/control.sock`;
   const at = ["--control", control];
-  // A store in memory: there is nothing beside which the socket could lie.
+  // A store in memory has no folder for the socket, so --control names one.
   await using server = new Process([
     ...["serve", "--host", "127.0.0.1", "--port", "0", "--log", "json"],
     ...["--open", "--timeout", "60000", "--connect", "hall%2Flamp/temp=c/d", ...at],
@@ -46,10 +46,14 @@ Deno.test("one server, reached by its socket: devices, send, tail, in words and 
   assertMatch(words.stdout, /^\d{4}-\S+Z reported "hall\/lamp" \{"channel":"temp","value":\d+,/);
   server.kill("SIGTERM");
   assertEquals((await server.ended).code, 0);
-  assertEquals([...Deno.readDirSync(place.path)].length, 0, "the socket goes with its server");
+  assertEquals(
+    [...Deno.readDirSync(place.path)].length,
+    0,
+    "the socket is removed with its server",
+  );
 });
 
-Deno.test("tail shows messages, those that match, and goes on when the server is back", async () => {
+Deno.test("tail shows matching messages, and continues when the server is back", async () => {
   using place = folder();
   const at = ["--control", `${place.path}/control.sock`];
   const serve = async () => {
@@ -64,7 +68,7 @@ Deno.test("tail shows messages, those that match, and goes on when the server is
   const first = await serve();
   await using tail = new Process(["tail", "--messages", "--match", "HALLO", ...at]);
   await using json = new Process(["tail", "1", "--event", "message", "--json", ...at]);
-  /** Until both have heard of it. */
+  /** Sends a message again and again until both tails show one. */
   const say = async (server: Process, words: string) => {
     await using peer = await board(await server.port(), "1");
     let n = 0;
@@ -73,7 +77,7 @@ Deno.test("tail shows messages, those that match, and goes on when the server is
       const id = (n % 256).toString(16).padStart(2, "0");
       await peer.say(`${id}Hallo ${words} ${n}\n`);
       await peer.hears(id);
-      // The echoes have no acks: any faster, and the queues are full before somebody listens.
+      // The echoes get no acks: faster messages would fill the queues before the tails listen.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   };
@@ -99,7 +103,7 @@ Deno.test("tail shows messages, those that match, and goes on when the server is
   assertEquals(notes, ["CLOSED", "BACK"]);
 });
 
-Deno.test("messages that wait for a device that is away, and for a server that is down", async () => {
+Deno.test("send accepts messages while the device is away or the server is down; commands that need a server say so", async () => {
   using place = folder();
   const store = `${place.path}/holdfast.db`;
   const at = ["--store", store];
@@ -128,7 +132,7 @@ Deno.test("messages that wait for a device that is away, and for a server that i
   assert(!one.heard.includes("never"));
 });
 
-Deno.test("by URL it is the same API, with what the page may do", async () => {
+Deno.test("by URL commands use the same API, with the page's rights", async () => {
   await using server = start("--open", "--timeout", "60000", "--web", "0");
   await using _ = await board(await server.port(), "1");
   const { address } = await server.logs("page");
@@ -141,7 +145,7 @@ Deno.test("by URL it is the same API, with what the page may do", async () => {
   assertEquals(owns, 6);
 });
 
-Deno.test("which server is meant is said, and what is wrong with that is named", async () => {
+Deno.test("options that name a server wrongly are reported, with their exit code", async () => {
   using place = folder();
   const file = `${place.path}/file`;
   const none = `${place.path}/none.sock`;
@@ -203,7 +207,7 @@ Deno.test("which server is meant is said, and what is wrong with that is named",
   assertEquals(Deno.readTextFileSync(file), "a b\n");
 });
 
-Deno.test("a socket at which another server listens is left to it", async () => {
+Deno.test("a server does not take the socket of another that listens", async () => {
   using place = folder();
   const control = `${place.path}/control.sock`;
   await using server = start("--open", "--control", control);
@@ -216,7 +220,7 @@ Deno.test("a socket at which another server listens is left to it", async () => 
   ]);
 });
 
-Deno.test("every command has a help that names its options", async () => {
+Deno.test("the help of every command names its options", async () => {
   const { COMMANDS } = await import("./commands.ts");
   const { helpOf } = await import("./command.ts");
   for (const command of COMMANDS) {
@@ -233,7 +237,7 @@ Deno.test("every command has a help that names its options", async () => {
   );
 });
 
-Deno.test("the server is started by its folder's name, too: deno run server", async () => {
+Deno.test("`deno run server` starts the server too", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "server", "--open", "--port", "65536"],
     cwd: new URL("../../", import.meta.url),
@@ -243,7 +247,7 @@ Deno.test("the server is started by its folder's name, too: deno run server", as
   assertEquals([code, said.includes("port must be 0 to 65535")], [2, true], said);
 });
 
-Deno.test("a token lets a command in by URL, for what the token may do", async () => {
+Deno.test("a token admits a command by URL, with the token's rights", async () => {
   using place = folder();
   const file = `${place.path}/web.json`;
   const tokenFile = (name: string) => `${place.path}/${name}`;
@@ -272,7 +276,7 @@ Deno.test("a token lets a command in by URL, for what the token may do", async (
   assertEquals(await ask("devices", ...acts!), [6, "BAD_TOKEN"]);
 });
 
-toolTest("a reader that has seen enough ends tail", { bash: "bash" }, async ({ bash }) => {
+toolTest("tail exits when its reader closes the pipe", { bash: "bash" }, async ({ bash }) => {
   using place = folder();
   const at = ["--store", `${place.path}/holdfast.db`];
   await using server = start("--open", "--timeout", "60000", ...at);
@@ -290,7 +294,7 @@ toolTest("a reader that has seen enough ends tail", { bash: "bash" }, async ({ b
   await using visitor = await RawPeer.dial(port);
   await visitor.say("visitor\n\n");
   await until(async () => {
-    await using other = await RawPeer.dial(port); // something happens again and again
+    await using other = await RawPeer.dial(port); // causes new events until tail notices
     await other.say("other\n\n");
     await until(() => other.heard.startsWith("\n"));
     return isDone;
@@ -300,7 +304,7 @@ toolTest("a reader that has seen enough ends tail", { bash: "bash" }, async ({ b
   assertEquals(new TextDecoder().decode(stdout).trim().split("\n").length, 1);
 });
 
-Deno.test("a server that is told to end does not wait for a command that waits for a device", async () => {
+Deno.test("a server that is stopped does not wait for a command that waits for a device", async () => {
   using place = folder();
   const at = ["--store", `${place.path}/holdfast.db`];
   await using server = start("--open", "--timeout", "60000", ...at);

@@ -5,7 +5,7 @@ function on(name: string, address: string, family = "IPv4") {
   return { name, family, address };
 }
 
-Deno.test("a board is told the address in the home's network, not those inside of the machine", () => {
+Deno.test("boards get addresses in the local network, not those of virtual networks and tunnels", () => {
   assertEquals(
     boardAddresses([
       on("lo", "127.0.0.1"),
@@ -22,7 +22,7 @@ Deno.test("a board is told the address in the home's network, not those inside o
   );
 });
 
-Deno.test("without a network there is no address, and of many the likeliest are printed", () => {
+Deno.test("without a network there is no address, and of many the three likeliest are listed", () => {
   assertEquals(boardAddresses([on("lo", "127.0.0.1")]), []);
   assertEquals(boardAddresses([]), []);
   const many = ["8.8.8.8", "172.16.0.1", "10.0.0.1", "192.168.0.1"];

@@ -5,7 +5,7 @@ import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 import { controlPath, isListening } from "./control.ts";
 
-/** Fails with all messages but "good" until a file is there. */
+/** Fails with every message except "good" until a file exists. */
 const APP = `
   export default async function app(device) {
     for (;;) {
@@ -87,7 +87,7 @@ for (const runs of [true, false]) {
   });
 }
 
-Deno.test("wrong arguments of dead-letters are named, with exit code 2", async () => {
+Deno.test("wrong arguments of dead-letters are reported, with exit code 2", async () => {
   for (
     const [args, text] of [
       [[], "dead-letters takes list, revive ID NUMBER or discard ID NUMBER"],

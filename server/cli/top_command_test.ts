@@ -8,7 +8,7 @@ import { isListening } from "./control.ts";
 
 const HELPER = new URL("../../tests/support/terminal.py", import.meta.url).pathname;
 
-/** A server with devices, and where its socket is. */
+/** A server with devices, and the path of its socket. */
 async function begin(...ids: string[]) {
   const stack = new AsyncDisposableStack();
   const control = `${stack.use(folder()).path}/control.sock`;
@@ -25,7 +25,7 @@ async function begin(...ids: string[]) {
   return { server, control, peers, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("through a pipe it is one picture, or JSON", async () => {
+Deno.test("through a pipe top prints one screen, or JSON", async () => {
   await using place = await begin("lamp");
   const at = ["--control", place.control];
   for (const more of [[], ["--json"]]) {
@@ -37,7 +37,7 @@ Deno.test("through a pipe it is one picture, or JSON", async () => {
   }
 });
 
-/** Somebody at a terminal in which `top` runs. */
+/** A user at a terminal in which `top` runs. */
 function sit(python: string, control: string) {
   const child = new Deno.Command(python, {
     args: [
@@ -67,7 +67,7 @@ function sit(python: string, control: string) {
       return shown;
     },
     say: (line: string) => writer.write(new TextEncoder().encode(`${line}\n`)),
-    /** The last picture that is complete, in lines. */
+    /** The lines of the last complete screen. */
     get picture(): string[] {
       const pictures = shown.split("\x1b[H").filter((text) => text.includes("\x1b[J"));
       return (pictures.at(-1) ?? "").split("\x1b[J")[0]!.split("\r\n").map((line) =>
@@ -82,7 +82,7 @@ function sit(python: string, control: string) {
   };
 }
 
-toolTest("in a terminal it is live, has the room that there is, and q quits", {
+toolTest("in a terminal top updates itself, fits the window, scrolls, and quits with q", {
   python3: "python3",
 }, async ({ python3 }) => {
   await using place = await begin(...Array.from({ length: 9 }, (_, n) => `device ${n}`));
@@ -106,11 +106,11 @@ toolTest("in a terminal it is live, has the room that there is, and q quits", {
   await sees((lines) => lines.length === 20 && lines[0]!.includes("dead letters 0"));
   await person.say(`keys "q"`);
   assertEquals(await person.ended(), 0);
-  assert(person.shown.endsWith("\x1b[?1049l"), "the terminal is as it was");
+  assert(person.shown.endsWith("\x1b[?1049l"), "the terminal is restored");
 });
 
 toolTest(
-  "when the server ends the terminal is as it was, and it is said",
+  "when the server ends top restores the terminal and says why",
   { python3: "python3" },
   async ({ python3 }) => {
     await using place = await begin("1");

@@ -1,4 +1,4 @@
-/** What `top` shows: sums, order, room, names of any kind. */
+/** What `top` shows: totals, order, size, and any ids. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { DeviceView } from "../device_view.ts";
 import { footer, ordered, picture, span } from "./top_view.ts";
@@ -24,7 +24,7 @@ function view(id: string, connected = true, inbox = 0): DeviceView {
   };
 }
 
-Deno.test("the sums come first, then who has no link, each by its name", () => {
+Deno.test("totals come first, then devices without a link, then the others, each sorted by id", () => {
   const lines = picture(ordered([view("b"), view("c", false, 7), view("a")]), NOW, WIDE, PLAIN);
   assertEquals(lines[0], "3 devices, 2 up, 1 down, inbox 7, outbox 3, dead letters 0");
   assertMatch(lines[1]!, /^DEVICE {2}LINK +FOR +CONNECTS/);
@@ -35,7 +35,7 @@ Deno.test("the sums come first, then who has no link, each by its name", () => {
   ]);
 });
 
-Deno.test("a device that sleeps is not missed: it stands among those that are well", () => {
+Deno.test("a sleeping device does not count as down, and is listed with the connected ones", () => {
   const asleep = { ...view("a", false), asleepUntil: new Date(NOW + 1000).toISOString() };
   const lines = picture(ordered([asleep, view("b", false), view("c")]), NOW, WIDE, PLAIN);
   assertEquals(lines[0]!.split(", inbox")[0], "3 devices, 1 up, 1 asleep, 1 down");
@@ -46,7 +46,7 @@ Deno.test("a device that sleeps is not missed: it stands among those that are we
   ]);
 });
 
-Deno.test("a picture is never larger than its room, and the last row can be reached", () => {
+Deno.test("the output never exceeds the terminal, and the last row can be reached", () => {
   const views = ordered(
     Array.from({ length: 30 }, (_, n) => view(`device ${String(n).padStart(2, "0")}`)),
   );
@@ -69,7 +69,7 @@ Deno.test("a picture is never larger than its room, and the last row can be reac
   assertEquals(footer(3, room, PLAIN), "q quits");
 });
 
-Deno.test("a name cannot act upon the terminal, and a long one leaves the others their room", () => {
+Deno.test("an id cannot control the terminal, and a long one leaves room for the other columns", () => {
   const lines = picture(
     [view("\x1b[2J\nroot"), view("x".repeat(200)), view("ö".repeat(8))],
     NOW,
@@ -85,7 +85,7 @@ Deno.test("a name cannot act upon the terminal, and a long one leaves the others
   assertEquals(picture([], NOW, WIDE, PLAIN).length, 2);
 });
 
-Deno.test("on a narrow terminal names and links are the last columns to go", () => {
+Deno.test("on a narrow terminal the columns of ids and links are the last to be dropped", () => {
   const views = [view("kitchen/lamp")];
   const names = (columns: number) => {
     return picture(views, NOW, { columns, rows: 20 }, PLAIN)[1]!.trim().split(/ +/).join(" ");
@@ -95,7 +95,7 @@ Deno.test("on a narrow terminal names and links are the last columns to go", () 
   assertEquals(names(22), "DEVICE LINK");
 });
 
-Deno.test("times are said in the unit that fits", () => {
+Deno.test("times are shown in a fitting unit", () => {
   const units = [[-5, "0 s"], [59_999, "59 s"], [60_000, "1 min"], [3_600_000, "1 h"], [
     172_800_000,
     "2 d",
@@ -103,7 +103,7 @@ Deno.test("times are said in the unit that fits", () => {
   for (const [ms, text] of units) assertEquals(span(ms), text);
 });
 
-Deno.test("where several servers share a store, it is shown which one has a device, if there is room", () => {
+Deno.test("if servers share a store, a column shows the device's server when there is room", () => {
   const views = [
     { ...view("a"), server: "east:8123" },
     { ...view("b"), server: "we\u202est:1" },

@@ -1,11 +1,11 @@
-/** Traces, as a collector is sent them by a real server. */
+/** Traces that a real server sends to a collector. */
 import { assert, assertEquals } from "@std/assert";
 import { MAIN } from "../../tests/support/main_process.ts";
 import { listeningPort } from "../../tests/support/listening_port.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import { until } from "../../tests/support/wait.ts";
 
-/** As much of what a collector is sent as matters here. */
+/** The part of the exported traces that matters here. */
 interface Traces {
   readonly resourceSpans: readonly {
     readonly scopeSpans: readonly {
@@ -21,7 +21,7 @@ interface Traces {
 }
 
 Deno.test({
-  name: "each message of a device is a span, from when it was safe until it was processed",
+  name: "each message of a device has a span from when it is safe until it is processed",
   ignore: Deno.build.os !== "linux", // the port is found in /proc
   fn: traced,
 });
@@ -69,7 +69,7 @@ async function traced() {
     await until(() => peer.heard.startsWith("\n"));
     await peer.say("00one\n01two\n");
     await until(() => peer.heard.includes("echo one"));
-    await peer.say("00\n"); // the application waits for that, and then it takes the next
+    await peer.say("00\n"); // the application waits for this ack, and then takes the next message
     await until(() => peer.heard.includes("echo two"));
     await peer.say("01\n");
     const spans = await until(() => {
@@ -88,7 +88,7 @@ async function traced() {
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has already ended.
     }
     await child.status;
     await collector.shutdown();
