@@ -247,7 +247,7 @@ Deno.test("a loop that a failed application has left behind gets no more message
   await rig.isWell();
 });
 
-Deno.test("after an application returns its messages are kept; this is logged, and again when the inbox is full", async () => {
+Deno.test("after an application returns, its messages are kept; this is logged, and again when the inbox is full", async () => {
   using place = folder();
   const app = "await device.readline();";
   await using rig = Rig.start(place, app, "--limit", "inbox=2");
@@ -261,7 +261,7 @@ Deno.test("after an application returns its messages are kept; this is logged, a
   await rig.isWell();
 });
 
-Deno.test("without an application the log says once that messages are kept, and when an inbox is full", async () => {
+Deno.test("without an application, the log says once that messages are kept, and when an inbox is full", async () => {
   const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--log", "json"];
   await using process = new Process([...own, "--limit", "inbox=3"]);
   await using peer = await RawPeer.dial(await process.port());

@@ -132,7 +132,7 @@ Deno.test("send accepts messages while the device is away or the server is down;
   assert(!one.heard.includes("never"));
 });
 
-Deno.test("by URL commands use the same API, with the page's rights", async () => {
+Deno.test("commands by URL use the same API, with the page's rights", async () => {
   await using server = start("--open", "--timeout", "60000", "--web", "0");
   await using _ = await board(await server.port(), "1");
   const { address } = await server.logs("page");
@@ -145,7 +145,7 @@ Deno.test("by URL commands use the same API, with the page's rights", async () =
   assertEquals(owns, 6);
 });
 
-Deno.test("options that name a server wrongly are reported, with their exit code", async () => {
+Deno.test("wrong arguments and unreachable servers are reported, with their exit code", async () => {
   using place = folder();
   const file = `${place.path}/file`;
   const none = `${place.path}/none.sock`;

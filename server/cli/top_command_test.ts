@@ -25,7 +25,7 @@ async function begin(...ids: string[]) {
   return { server, control, peers, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
 
-Deno.test("through a pipe top prints one screen, or JSON", async () => {
+Deno.test("through a pipe, top prints one screen, or JSON", async () => {
   await using place = await begin("lamp");
   const at = ["--control", place.control];
   for (const more of [[], ["--json"]]) {
@@ -82,7 +82,7 @@ function sit(python: string, control: string) {
   };
 }
 
-toolTest("in a terminal top updates itself, fits the window, scrolls, and quits with q", {
+toolTest("in a terminal, top updates itself, fits the window, scrolls, and quits with q", {
   python3: "python3",
 }, async ({ python3 }) => {
   await using place = await begin(...Array.from({ length: 9 }, (_, n) => `device ${n}`));
@@ -110,7 +110,7 @@ toolTest("in a terminal top updates itself, fits the window, scrolls, and quits 
 });
 
 toolTest(
-  "when the server ends top restores the terminal and says why",
+  "when the server ends, top restores the terminal and says why",
   { python3: "python3" },
   async ({ python3 }) => {
     await using place = await begin("1");

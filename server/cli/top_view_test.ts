@@ -85,7 +85,7 @@ Deno.test("an id cannot control the terminal, and a long one leaves room for the
   assertEquals(picture([], NOW, WIDE, PLAIN).length, 2);
 });
 
-Deno.test("on a narrow terminal the columns of ids and links are the last to be dropped", () => {
+Deno.test("on a narrow terminal, the columns of ids and links are the last to be dropped", () => {
   const views = [view("kitchen/lamp")];
   const names = (columns: number) => {
     return picture(views, NOW, { columns, rows: 20 }, PLAIN)[1]!.trim().split(/ +/).join(" ");

@@ -15,7 +15,7 @@ function thing(values: Record<string, Value>, at: Date | "unknown" = AT): Thing 
   return { reported, description } as unknown as Thing;
 }
 
-Deno.test("diagnostics come from the device's hello, or from a channel, which is newer", () => {
+Deno.test("diagnostics come from the device's hello, unless a channel has a newer value", () => {
   assertEquals(diagnosticsOf(thing({}), ""), []);
   assertEquals(diagnosticsOf(thing({}), "reset=watchdog rssi=-61 heap=17448 ms=3"), [
     { name: "Signal", value: "-61", unit: "dBm" },

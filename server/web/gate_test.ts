@@ -72,12 +72,12 @@ async function codeOf(response: Response): Promise<[number, string]> {
   return [response.status, (await response.json()).code];
 }
 
-Deno.test("without a password anybody who can reach the page may use it", () => {
+Deno.test("without a password, anybody who can reach the page may use it", () => {
   assertEquals(new Door({ credentials: undefined }).may({}), "act");
   assertEquals(new Door({ credentials: undefined, most: "look" }).may({}), "look");
 });
 
-Deno.test("with a password a session is needed; it survives restarts, and ends after 30 days or with the password", async () => {
+Deno.test("with a password, a session is needed; it survives restarts, and ends after 30 days or with the password", async () => {
   const door = new Door();
   assertEquals(door.may({}), "nothing");
   const response = await door.logIn(PASSWORD);
@@ -122,7 +122,7 @@ Deno.test("if no password is set, even a correctly signed session gives no acces
   assertEquals(new Door({ secret, credentials: tokens }).may({ cookie }), "nothing");
 });
 
-Deno.test("the secret that signs sessions is kept in the store; without a database each start makes a new one", async () => {
+Deno.test("the secret that signs sessions is kept in the store; without a database, a new one is made each time", async () => {
   const anywhere = { open: true, port: 0, hostname: "127.0.0.1" };
   const folder = await Deno.makeTempDir();
   try {
@@ -157,7 +157,7 @@ Deno.test("a failing store is not mistaken for one without a database: no new se
   }
 });
 
-Deno.test("over TLS the session's cookie is marked Secure", async () => {
+Deno.test("over TLS, the session's cookie is marked Secure", async () => {
   const header = (await new Door({ isSecure: true }).logIn(PASSWORD)).headers.get("set-cookie")!;
   assertMatch(header, /^__Host-holdfast=.*; Secure$/);
 });

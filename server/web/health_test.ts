@@ -29,7 +29,7 @@ function scripted(transaction: Healthy["transaction"]) {
   return { clock, health, [Symbol.dispose]: () => stop.abort() };
 }
 
-Deno.test("while the store commits nothing the check fails, and all checks share one waiting commit", async () => {
+Deno.test("while the store commits nothing, the check fails, and all checks share one waiting commit", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   let commits = 0;
   using it = scripted(() => (commits++, promise));

@@ -86,7 +86,7 @@ Deno.test("a reader that reads nothing for a minute is disconnected, and one tha
   assertEquals([ends(), await next()], [1, undefined]);
 });
 
-Deno.test("while nothing happens the stream sends comments, and it ends with the server", async () => {
+Deno.test("while nothing happens, the stream sends comments, and it ends with the server", async () => {
   await using place = await begin(["event", "keys"]);
   const { scene, reader, stop } = place;
   assertEquals(new TextDecoder().decode((await reader.read()).value), ":\n\n");

@@ -209,7 +209,7 @@ Deno.test("requests for another host and from other sites are refused", async ()
   assertEquals(place.scene.server.devices.length, 1);
 });
 
-Deno.test("only the page's own files are served, and without admin nothing can be changed", async () => {
+Deno.test("only the page's own files are served, and without admin, nothing can be changed", async () => {
   await using place = await begin();
   const { web } = place;
   const host = `host: localhost:${portOf(web)}`;
@@ -226,7 +226,7 @@ Deno.test("only the page's own files are served, and without admin nothing can b
   assertEquals(await status("POST", "/api/devices/a/send"), 403);
 });
 
-Deno.test("without a password the page does not start where others can reach it", async () => {
+Deno.test("without a password, the page does not start where others can reach it", async () => {
   await using scene = await Scene.start();
   const elsewhere = new URL("http://holdfast.example/");
   for (const options of [{ hostname: "0.0.0.0" }, { hostname: "::" }, { url: elsewhere }]) {
@@ -238,7 +238,7 @@ Deno.test("without a password the page does not start where others can reach it"
   }
 });
 
-Deno.test("with a password nothing about the devices is shown before the login", async () => {
+Deno.test("with a password, nothing about the devices is shown before the login", async () => {
   const hash = await hashPassword("correct horse");
   const credentials = Credentials.none.withPassword(hash);
   const url = new URL("http://holdfast.example/");
@@ -380,7 +380,7 @@ class FailingStore extends SqliteStore {
   }
 }
 
-Deno.test("while the store fails the page works and can be closed; the history follows when the store works", async () => {
+Deno.test("while the store fails, the page works and can be closed; the history follows when the store works", async () => {
   using place = folder();
   const store = new FailingStore(`${place.path}/server.db`);
   {

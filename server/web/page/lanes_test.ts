@@ -36,7 +36,7 @@ Deno.test("links that end before the range or begin after it are left out", () =
   assertEquals(lane([{ from: 0, to: 900 }, { from: 2100 }]), "away 1000-2000");
 });
 
-Deno.test("while the server did not run the device is unseen", () => {
+Deno.test("while the server does not run, the device is unseen", () => {
   const served = [{ from: 0, to: 1100 }, { from: 1400 }];
   const links = [{ from: 0, to: 1100, code: "CLOSED" }, { from: 1500 }];
   assertEquals(lane(links, served), "up 1000-1100 unseen 1100-1400 away 1400-1500 up 1500-2000");
@@ -56,7 +56,7 @@ Deno.test("changed links replace their old versions, and new ones are added", ()
   ]);
 });
 
-Deno.test("by default the timeline fits the server's age, up to one hour", () => {
+Deno.test("by default, the timeline fits the server's age, up to one hour", () => {
   const names = [0, 59_999, 60_001, 600_000, 600_001, 1e9].map((known) =>
     RANGES.find(([ms]) => ms === rangeFor(known))![1]
   );
