@@ -249,7 +249,7 @@ Deno.test("a message that another reader is processing is not delivered again wh
   });
   await using _ = scene;
   await scene.says(socket, "00a\n01b\n02c\n");
-  const b = device.readline(); // a is done
+  const b = device.readline(); // a is processed
   await scene.platform.turn();
   assertEquals(await b, "b");
   fails.reject(new Error("too late"));

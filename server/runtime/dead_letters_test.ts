@@ -142,7 +142,7 @@ Deno.test("dead letters: a message that another reader takes meanwhile does not 
   await scene.platform.turn();
   const release = store.hold();
   await scene.says(other, "00x\n");
-  const read = device.readline(); // during the commit: its turn comes first
+  const read = device.readline(); // during the commit: it is handled first after it
   work.reject(new Error("no"));
   await scene.platform.turn();
   release();

@@ -21,7 +21,7 @@ Deno.test("an ack for a message that found room during a commit waits for the ne
   store.commit = (batch) => {
     store.commit = commit;
     const first = commit(batch);
-    release = store.hold(); // the next one, with b, takes until then
+    release = store.hold(); // the next commit, with b, waits for this
     return first;
   };
   await scene.platform.turn();
@@ -102,7 +102,7 @@ Deno.test("a message that finds room later is acknowledged when it is safe", asy
   assertEquals(socket.lines, ["00"], "there is no room for b");
   const reader = await scene.server.device("2");
   for (const text of ["x", "y"]) assertEquals(await reader.readline(), text);
-  const last = reader.readline().catch(() => {}); // all are done
+  const last = reader.readline().catch(() => {}); // all are processed
   await scene.platform.turn();
   const release = store.hold();
   await scene.platform.advance(TIMEOUT / 2);
@@ -300,12 +300,12 @@ Deno.test("a full inbox is reported once, and again only after it has been empty
   await scene.says(socket, "01b\n");
   assertEquals(said(), 1);
   await device.readline();
-  const b = device.readline(); // a is done
+  const b = device.readline(); // a is processed
   await scene.platform.turn();
   await scene.says(socket, "02c\n");
   assertEquals([await b, device.inbox, said()], ["b", 2, 1]);
   const c = device.readline();
-  const next = device.readline(); // all are done
+  const next = device.readline(); // all are processed
   await scene.platform.turn();
   assertEquals([await c, device.inbox], ["c", 0]);
   await scene.says(socket, "03d\n");
@@ -324,7 +324,7 @@ Deno.test("messages of the turn in which their device is forgotten are neither a
   socket.gives("00a\n");
   await Promise.all([scene.server.forget("1"), scene.platform.turn()]);
   assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
-  assertEquals(socket.lines, [], "the store has neither");
+  assertEquals(socket.lines, [], "the store has neither message");
 });
 
 Deno.test("operations on other devices succeed in the commit that loses one device", async () => {
@@ -351,7 +351,7 @@ Deno.test("messages that arrive while the server closes obey the same limits as 
   const scene = await ManualServer.start({ store, limits: { totalText: 1000 } });
   const socket = await scene.knock("1\n\n");
   const release = store.hold();
-  await scene.says(socket, "00first\n"); // its commit takes its time
+  await scene.says(socket, "00first\n"); // its commit is held
   const many = Array.from({ length: 50 }, (_, n) => `${(n + 1).toString(16).padStart(2, "0")}x\n`);
   await scene.says(socket, many.join(""));
   const closing = scene.server.close();

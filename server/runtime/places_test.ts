@@ -250,7 +250,7 @@ Deno.test("a stranger that comes back before it is forgotten stays, but needs a 
   await leave(scene, await comes(scene, "old"));
   await scene.platform.advance(10);
   store.works = false;
-  const fresh = await comes(scene, "new"); // the store fails: nobody is forgotten yet
+  const fresh = await comes(scene, "new"); // the store fails: no device is forgotten yet
   assertEquals([fresh.closed, known(scene)], [false, ["old", "new"]]);
   const back = await comes(scene, "old");
   assertEquals([back.closed, scene.log.at(-1)], [true, "refused TOO_MANY_DEVICES"]);
@@ -281,12 +281,12 @@ Deno.test("a device that is forgotten is read from the store again when it conne
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const hello = `${helloLine()}\n`;
-  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both know it from the store
+  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both have its state from the store
   await scene.says(first!, "\n");
   const go = store.hold();
   const forgotten = scene.server.forget("1");
   await scene.platform.turn();
-  const third = await scene.knock(hello); // its turn comes with the end of the commit
+  const third = await scene.knock(hello); // it is handled after the commit
   go();
   await scene.platform.turn();
   await forgotten;

@@ -205,13 +205,13 @@ Deno.test("a peer is not SILENT because the server did not read in time", async 
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.clock.stall(10 * TIMEOUT);
-  scene.socket.gives("\n"); // it lay there
+  scene.socket.gives("\n"); // it arrived meanwhile
   await scene.clock.caughtUpNow();
   await scene.clock.advance(TIMEOUT / 2);
   assertEquals(scene.codes, []);
   scene.clock.stall(10 * TIMEOUT);
   await scene.clock.caughtUpNow();
-  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+  assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
 Deno.test("a peer is not SILENT because reading resumes only after a second commit", async () => {
@@ -234,7 +234,7 @@ Deno.test("a peer is not SILENT because a long commit begins before the look at 
   const scene = new ServingRig({ inbox: 1 });
   await scene.clock.turn();
   scene.clock.stall(2 * TIMEOUT);
-  scene.socket.gives("00fits\n01does not\n"); // it lay there
+  scene.socket.gives("00fits\n01does not\n"); // it arrived meanwhile
   scene.session.shift();
   const release = scene.store.hold();
   await scene.clock.turn();
@@ -251,7 +251,7 @@ Deno.test("a peer is not SILENT because a long commit begins before the look end
   scene.socket.gives("\n");
   await scene.clock.turn();
   scene.clock.stall(2 * TIMEOUT);
-  scene.socket.gives("\n"); // it lay there
+  scene.socket.gives("\n"); // it arrived meanwhile
   const release = scene.store.hold();
   scene.changeAnother();
   await scene.clock.turn();
@@ -262,7 +262,7 @@ Deno.test("a peer is not SILENT because a long commit begins before the look end
   await scene.clock.turn();
   assertEquals(scene.codes, []);
   await scene.clock.caughtUpNow();
-  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+  assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
 Deno.test("a peer that takes nothing ends as STALLED after the timeout, whatever it sends", async () => {

@@ -50,7 +50,7 @@ Deno.test("changes that nobody waits for are in the commit at the turn's end, or
 
 Deno.test("a failing store is tried every 250 ms, even if a commit was also scheduled for the turn's end", async () => {
   const clock = new ManualClock();
-  clock.soon = queueMicrotask; // as with the real one, that is before the turn's end
+  clock.soon = queueMicrotask; // like the real clock's, it runs before the turn's end
   const scene = new TurnScene(false, false, clock);
   scene.fail();
   scene.ledger.record.receive("a");

@@ -139,7 +139,7 @@ async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
     for (let n; (n = await from.read(buffer)) !== null;) await to.write(buffer.subarray(0, n));
     await to.closeWrite();
   } catch {
-    // Closed.
+    // One of them was closed.
   }
 }
 

@@ -57,10 +57,10 @@ for (
     ["zeros", new Uint8Array(8192), 0],
     ["a few zeros", new Uint8Array(10), 0],
     ["the beginning of a store", new TextEncoder().encode("SQLite format 3\0"), 0],
-    ["nothing, beside its log", new Uint8Array(0), 100],
+    ["no bytes, with a log", new Uint8Array(0), 100],
   ] as const
 ) {
-  markTest(`a file of ${what} is damaged, and left as it is`, async (path) => {
+  markTest(`a file of ${what} counts as damaged, and is not changed`, async (path) => {
     await Deno.writeFile(path, file);
     if (log > 0) await Deno.writeFile(`${path}-wal`, new Uint8Array(log));
     const { code, message } = assertThrows(() => new SqliteStore(path), LocalError);
