@@ -73,7 +73,7 @@ Deno.test("a transaction that fails takes nothing out of the inbox, and makes no
   assertEquals({ ...device.counts }, counts);
 });
 
-Deno.test("messages of a transaction are sent when it is safe, to devices that are away when they connect", async () => {
+Deno.test("messages of a transaction are sent when it is safe, or, to devices that are away, when they connect", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   const away = await scene.knock("2\n\n");

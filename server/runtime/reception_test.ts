@@ -53,7 +53,7 @@ Deno.test("lines that arrive during a commit, before the welcome, do not confirm
   assertEquals(scene.server.devices.map(({ id }) => id), ["1"]);
 });
 
-Deno.test("a hello is not late because the server did not read it in time", async () => {
+Deno.test("a hello is not late just because the server did not read it in time", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock();
   scene.platform.stall(10 * TIMEOUT);

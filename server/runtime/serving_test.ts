@@ -201,7 +201,7 @@ Deno.test("a peer that sends nothing ends as SILENT after the timeout", async ()
   assertEquals([scene.codes, scene.socket.closed, scene.clock.timers], [["SILENT"], true, 0]);
 });
 
-Deno.test("a peer is not SILENT because the server did not read in time", async () => {
+Deno.test("a peer is not SILENT just because the server did not read in time", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.clock.stall(10 * TIMEOUT);
@@ -214,7 +214,7 @@ Deno.test("a peer is not SILENT because the server did not read in time", async 
   assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
-Deno.test("a peer is not SILENT because reading resumes only after a second commit", async () => {
+Deno.test("a peer is not SILENT just because reading resumes only after a second commit", async () => {
   const scene = new ServingRig({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");
   await scene.clock.turn();
@@ -230,7 +230,7 @@ Deno.test("a peer is not SILENT because reading resumes only after a second comm
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
-Deno.test("a peer is not SILENT because a long commit begins before the look at its socket ends, while its inbox is full", async () => {
+Deno.test("a peer is not SILENT just because a long commit begins before the look at its socket ends, while its inbox is full", async () => {
   const scene = new ServingRig({ inbox: 1 });
   await scene.clock.turn();
   scene.clock.stall(2 * TIMEOUT);
@@ -246,7 +246,7 @@ Deno.test("a peer is not SILENT because a long commit begins before the look at 
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
-Deno.test("a peer is not SILENT because a long commit begins before the look ends, and its socket is read late after it", async () => {
+Deno.test("a peer is not SILENT just because a long commit begins before the look ends, and its socket is read late after it", async () => {
   const scene = new ServingRig();
   scene.socket.gives("\n");
   await scene.clock.turn();
@@ -311,7 +311,7 @@ Deno.test("a peer that takes bytes little by little is not STALLED", async () =>
   assertEquals(scene.codes, []);
 });
 
-Deno.test("a peer is not STALLED because the server notices late that it has taken everything", async () => {
+Deno.test("a peer is not STALLED just because the server notices late that it has taken everything", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.socket.gives("\n");

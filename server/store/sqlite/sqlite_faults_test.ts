@@ -281,12 +281,12 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
   await again.close();
 }
 
-faultTest("while the file is full nothing is safe or lost; later it works", async (folder) => {
+faultTest("while the file is full commits fail, but nothing is lost", async (folder) => {
   await checkFullDisk(`${folder}/db`, (store) => store.allow(0), (store) => store.allow(100_000));
 });
 
 smallDiskTest(
-  "sqlite store: while the disk is full nothing is safe or lost; later it works",
+  "sqlite store: while the disk is full commits fail, but nothing is lost",
   ({ folder, fill, empty }) => checkFullDisk(`${folder}/db`, fill, empty),
 );
 
