@@ -1,11 +1,11 @@
-/** Applications that fail: when they are begun again, what they are given, and what is left of them. */
+/** Applications that fail: when they start again, with which messages, and what their old calls get. */
 import { assertEquals, assertRejects } from "@std/assert";
 import type { ManualSocket } from "../../tests/support/manual_platform.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
 import { type App, LocalError, type ServerOptions } from "../mod.ts";
 
-/** A server whose clock the test has, and a device of it. */
+/** A server whose clock the test controls, and a connected device. */
 async function meet(app: App, options: ServerOptions = {}) {
   const scene = await ManualServer.start({ app, ...options });
   const socket = await scene.knock("1\n\n");
@@ -21,7 +21,7 @@ async function pass(scene: ManualServer, socket: ManualSocket, ms: number): Prom
   }
 }
 
-Deno.test("an application that fails is begun again after 1 s, then after twice as long, up to 60 s", async () => {
+Deno.test("an application that fails restarts after 1 s, then after twice as long each time, up to 60 s", async () => {
   let begun = 0;
   const { scene, socket, device } = await meet(() => {
     begun++;
@@ -38,7 +38,7 @@ Deno.test("an application that fails is begun again after 1 s, then after twice 
   }
 });
 
-Deno.test("an application that has processed something is begun again after 1 s", async () => {
+Deno.test("an application that fails after it has processed a message restarts after 1 s", async () => {
   let begun = 0;
   const { scene, socket, device } = await meet(async (device) => {
     begun++;
@@ -56,7 +56,7 @@ Deno.test("an application that has processed something is begun again after 1 s"
   assertEquals([begun, device.inbox], [4, 1]);
 });
 
-Deno.test("an application that has run for a minute is begun again after 1 s", async () => {
+Deno.test("an application that fails after it has run for a minute restarts after 1 s", async () => {
   let begun = 0;
   let fail = () => {};
   const { scene, socket, device } = await meet(() => {
@@ -86,7 +86,7 @@ Deno.test("a failed application is reported with the place where it failed", asy
   assertEquals(messages.map((it) => /^Error: no\n +at .*application_test/.test(it)), [true]);
 });
 
-Deno.test("an application that returns because the server is closed has not ended by itself", async () => {
+Deno.test("an application that returns because the server is closed is not reported as ended", async () => {
   const { scene } = await meet(async (device) => {
     for await (const line of device) void line;
   });
@@ -95,7 +95,7 @@ Deno.test("an application that returns because the server is closed has not ende
   assertEquals(scene.log.filter((entry) => entry.startsWith("app_")), ["app_started 1"]);
 });
 
-Deno.test("while the store fails an application is not begun again, and is at once when it works", async () => {
+Deno.test("an application does not restart while the store fails, and restarts soon after the store works again", async () => {
   const store = new SlowStore();
   let begun = 0;
   const app: App = async (device) => {
@@ -115,7 +115,7 @@ Deno.test("while the store fails an application is not begun again, and is at on
   assertEquals(begun, 2);
 });
 
-Deno.test("what an application writes when it is begun again goes out when it is safe", async () => {
+Deno.test("what an application writes when it restarts is sent only when it is safe", async () => {
   const store = new SlowStore();
   let begun = 0;
   const app: App = async (device) => {
@@ -147,7 +147,7 @@ Deno.test("what an application writes when it is begun again goes out when it is
   assertEquals(socket.written.includes("text"), true);
 });
 
-Deno.test("a message that may yet be committed is nobody else's when its application has failed", async () => {
+Deno.test("a message whose commit is still being tried goes to no other reader when its application fails", async () => {
   const store = new SlowStore();
   const fails = Promise.withResolvers<never>();
   const app: App = async (device) => {
@@ -167,7 +167,7 @@ Deno.test("a message that may yet be committed is nobody else's when its applica
   assertEquals([await read, device.counts.processed], ["b", 1]);
 });
 
-Deno.test("a message that consume was at work on comes again when its application has failed", async () => {
+Deno.test("a message that consume was processing is delivered again after its application has failed", async () => {
   const fails = Promise.withResolvers<never>();
   const seen: string[] = [];
   let begun = 0;
@@ -185,7 +185,7 @@ Deno.test("a message that consume was at work on comes again when its applicatio
   assertEquals(seen, ["a", "b"]);
 });
 
-Deno.test("what is left of an application that has failed is told CLOSED by everything", async () => {
+Deno.test("every call that an application makes after it has failed rejects with CLOSED", async () => {
   const codes: string[] = [];
   const later = Promise.withResolvers<void>();
   let begun = 0;
@@ -221,7 +221,7 @@ Deno.test("what is left of an application that has failed is told CLOSED by ever
   ]);
 });
 
-Deno.test("when an application has failed its own readers are told, and others go on where they are", async () => {
+Deno.test("when an application fails its own readers reject, and other readers keep waiting", async () => {
   const fails = Promise.withResolvers<never>();
   let told = "";
   let begun = 0;
@@ -231,7 +231,7 @@ Deno.test("when an application has failed its own readers are told, and others g
     await fails.promise;
   });
   await using _ = scene;
-  const first = device.readline(); // behind the application's
+  const first = device.readline(); // after the application's own
   fails.reject(new Error("beside it"));
   await scene.platform.turn();
   assertEquals(told, "CLOSED");
@@ -239,7 +239,7 @@ Deno.test("when an application has failed its own readers are told, and others g
   assertEquals(await first, "a");
 });
 
-Deno.test("a message that somebody else has in hand does not come again when an application fails", async () => {
+Deno.test("a message that another reader is processing is not delivered again when an application fails", async () => {
   const fails = Promise.withResolvers<never>();
   let begun = 0;
   const { scene, socket, device } = await meet(async (device) => {
@@ -249,7 +249,7 @@ Deno.test("a message that somebody else has in hand does not come again when an 
   });
   await using _ = scene;
   await scene.says(socket, "00a\n01b\n02c\n");
-  const b = device.readline(); // a is done
+  const b = device.readline(); // a is processed
   await scene.platform.turn();
   assertEquals(await b, "b");
   fails.reject(new Error("too late"));

@@ -3,7 +3,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { Ledger } from "../store/ledger.ts";
 import { Callers } from "./callers.ts";
 
-/** A store that answers when the test says so, and what those who ask were told. */
+/** A store that answers when the test says so, and the answers that the callers got. */
 class Scene {
   readonly asked: PromiseWithResolvers<Ledger>[] = [];
   readonly told: string[] = [];
@@ -31,7 +31,7 @@ class Scene {
   }
 }
 
-Deno.test("callers: all who ask for a device meanwhile share one answer, and the last to leave cleans up", async () => {
+Deno.test("callers: all callers that ask for a device at one time share one answer, and the last to leave cleans up", async () => {
   const scene = new Scene();
   const forgets = [scene.ask("a", "first"), scene.ask("a", "second")];
   await scene.answer(0, "a");
@@ -43,7 +43,7 @@ Deno.test("callers: all who ask for a device meanwhile share one answer, and the
   assertEquals(scene.callers.size, 0);
 });
 
-Deno.test("callers: one that has left is not called, and the pending answer serves the next", async () => {
+Deno.test("callers: a caller that has left is not called back, and the next one gets the pending answer", async () => {
   const scene = new Scene();
   scene.ask("a", "gone")();
   const forget = scene.ask("a", "next");
@@ -56,7 +56,7 @@ Deno.test("callers: one that has left is not called, and the pending answer serv
   assertEquals([scene.told.length, scene.callers.size], [1, 0]);
 });
 
-Deno.test("callers: a store that does not answer is asked for a limited number of devices, and the others are told", async () => {
+Deno.test("callers: a store that does not answer is asked for a limited number of devices, and further callers get an error", async () => {
   const scene = new Scene();
   for (let i = 0; i < 1000; i++) scene.ask(`device ${i}`)();
   await scene.settled();

@@ -5,7 +5,7 @@ import { SlowStore } from "../../tests/support/slow_store.ts";
 import type { Device } from "../device.ts";
 import { LocalError } from "../protocol/errors.ts";
 
-/** A server that gives a message up after two failures, and an application that cannot process some. */
+/** A server that gives up a message after two failures, and an application that cannot process some messages. */
 async function start(...texts: string[]) {
   const processed: string[] = [];
   const app = async (device: Device) => {
@@ -32,7 +32,7 @@ async function start(...texts: string[]) {
   };
   await pass();
   const device = await scene.server.device("1");
-  /** Of a dead letter, in the turn in which it is safe. */
+  /** Revives or discards the first dead letter, and waits until that is safe. */
   const does = async (what: "revive" | "discard") => {
     const [{ number } = { number: -1 }] = device.deadLetters;
     const done = device[what](number);
@@ -45,7 +45,7 @@ async function start(...texts: string[]) {
 
 const textsOf = ({ deadLetters }: Device) => deadLetters.map(({ text }) => text);
 
-Deno.test("dead letters: what fails twice makes way, is counted, and can be put back", async () => {
+Deno.test("dead letters: a message that fails twice lets the next one through, is counted, and can be put back", async () => {
   const { scene, processed, pass, device, does } = await start("bad", "a");
   await using _ = scene;
   assertEquals([textsOf(device), processed], [["bad"], ["a"]]);
@@ -60,13 +60,13 @@ Deno.test("dead letters: what fails twice makes way, is counted, and can be put 
   assertEquals(error.code, "BAD_ARGUMENT");
 });
 
-Deno.test("dead letters: a message is given up, too, if the application writes what may not be", async () => {
+Deno.test("dead letters: a message is also given up if the application writes an invalid text", async () => {
   const { scene, processed, device } = await start("long", "a");
   await using _ = scene;
   assertEquals([textsOf(device), processed], [["long"], ["a"]]);
 });
 
-Deno.test("dead letters: where there are too many, the message waits, and goes when one is gone", async () => {
+Deno.test("dead letters: when there are too many, the failing message waits until one has been removed", async () => {
   const { scene, processed, pass, device, does } = await start("bad 1", "bad 2", "bad 3", "a");
   await using _ = scene;
   assertEquals([textsOf(device), processed, device.inbox], [["bad 1", "bad 2"], [], 2]);
@@ -75,7 +75,7 @@ Deno.test("dead letters: where there are too many, the message waits, and goes w
   assertEquals([textsOf(device), processed], [["bad 2", "bad 3"], ["a"]]);
 });
 
-Deno.test("dead letters: to put one back takes until that is safe, or the server is closed", async () => {
+Deno.test("dead letters: revive resolves when the change is safe, and rejects if the server is closed before", async () => {
   const { scene, device } = await start("bad", "a");
   await using _ = scene;
   const [{ number } = { number: -1 }] = device.deadLetters;
@@ -88,14 +88,14 @@ Deno.test("dead letters: to put one back takes until that is safe, or the server
   assertEquals((await rejected).code, "CLOSED");
 });
 
-Deno.test("dead letters: each is reported once, and once that there are too many", async () => {
+Deno.test("dead letters: each one is reported once, and a full list once", async () => {
   const { scene } = await start("bad 1", "bad 2", "bad 3", "a");
   await using _ = scene;
   const said = scene.log.filter((entry) => /dead_letter|DEAD/.test(entry));
   assertEquals(said, ["dead_letter 1", "dead_letter 1", "warning 1 DEAD_LETTERS_FULL"]);
 });
 
-Deno.test("dead letters: a failure that passes by itself is no attempt, and is soon over", async () => {
+Deno.test("dead letters: a failure for lack of room does not count as an attempt, and is retried at least every second", async () => {
   let tries = 0;
   const app = async (device: Device) => {
     for (;;) {
@@ -123,11 +123,11 @@ Deno.test("dead letters: a failure that passes by itself is no attempt, and is s
     await scene.platform.advance(100);
   }
   assertEquals([device.deadLetters, device.inbox], [[], 1]);
-  // At once, then after 10, 100 and 1000 ms, and each second from there on.
+  // At once, then after 10, 100 and 1000 ms, and every second after that.
   assertEquals(tries >= 11 && tries <= 13, true, `${tries}`);
 });
 
-Deno.test("dead letters: a message that was read meanwhile does not become one", async () => {
+Deno.test("dead letters: a message that another reader takes meanwhile does not become one", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({
     deadLetters: true,
@@ -142,7 +142,7 @@ Deno.test("dead letters: a message that was read meanwhile does not become one",
   await scene.platform.turn();
   const release = store.hold();
   await scene.says(other, "00x\n");
-  const read = device.readline(); // during the commit: its turn comes first
+  const read = device.readline(); // during the commit: it is handled first after it
   work.reject(new Error("no"));
   await scene.platform.turn();
   release();

@@ -9,7 +9,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { MemoryStore } from "../store/memory.ts";
 import type { Batch } from "../store/store.ts";
 
-Deno.test("what delivering a message changes does not go out with what is safe", async () => {
+Deno.test("an ack for a message that found room during a commit waits for the next commit", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store, limits: { inbox: 1 } });
   const socket = await scene.knock("1\n");
@@ -21,7 +21,7 @@ Deno.test("what delivering a message changes does not go out with what is safe",
   store.commit = (batch) => {
     store.commit = commit;
     const first = commit(batch);
-    release = store.hold(); // the next one, with b, takes until then
+    release = store.hold(); // the next commit, with b, waits for this
     return first;
   };
   await scene.platform.turn();
@@ -29,14 +29,14 @@ Deno.test("what delivering a message changes does not go out with what is safe",
   assertEquals(
     socket.lines,
     ["00"],
-    "b was accepted when a had been read, but it is not safe yet",
+    "b was accepted when a had been read, but is not safe yet",
   );
   release();
   await scene.platform.turn();
   assertEquals([await read[1], socket.lines], ["b", ["00", "01"]]);
 });
 
-Deno.test("what an old connection left half done is not the new one's", async () => {
+Deno.test("a message that waited for room on an old connection is received once, on the new one", async () => {
   await using scene = await ManualServer.start({ limits: { inbox: 1 } });
   const hello = (rxEpoch: number) => `${helloLine({ id: "1", txEpoch: 7, rxEpoch })}\n`;
   const old = await scene.knock(hello(0));
@@ -53,10 +53,10 @@ Deno.test("what an old connection left half done is not the new one's", async ()
     await scene.platform.turn();
   }
   assertEquals(read, ["a", "b", "c"]);
-  assert(device.connected, "the new connection brought what it was asked for, and nothing twice");
+  assert(device.connected, "the new connection sent what the welcome asked for, and nothing twice");
 });
 
-Deno.test("a message without qos belongs to its connection", async () => {
+Deno.test("a message without qos is not sent again on the next connection", async () => {
   await using scene = await ManualServer.start();
   const old = await scene.knock(`${helloLine({ id: "1", txEpoch: 7 })}\n`);
   await scene.says(old, "\n");
@@ -68,7 +68,7 @@ Deno.test("a message without qos belongs to its connection", async () => {
   const hello = helloLine({ id: "1", txEpoch: 7, rxEpoch: txEpoch, rxNext: 0 });
   const socket = await scene.knock(`${hello}\n`);
   await scene.says(socket, "\n");
-  assertEquals(socket.lines.slice(1), ["00\0"], "its number is filled");
+  assertEquals(socket.lines.slice(1), ["00\0"], "an empty message takes its number");
 });
 
 Deno.test("while a commit is under way a newer connection, a write and a reader wait", async () => {
@@ -93,7 +93,7 @@ Deno.test("while a commit is under way a newer connection, a write and a reader 
   assertEquals([await written, device.counts.delivered], [true, 1]);
 });
 
-Deno.test("a message that finds room as time passes is acknowledged when it is safe", async () => {
+Deno.test("a message that finds room later is acknowledged when it is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store, limits: { totalText: 250 } });
   const [other, socket] = [await scene.knock("2\n\n"), await scene.knock("1\n\n")];
@@ -102,7 +102,7 @@ Deno.test("a message that finds room as time passes is acknowledged when it is s
   assertEquals(socket.lines, ["00"], "there is no room for b");
   const reader = await scene.server.device("2");
   for (const text of ["x", "y"]) assertEquals(await reader.readline(), text);
-  const last = reader.readline().catch(() => {}); // all are done
+  const last = reader.readline().catch(() => {}); // all are processed
   await scene.platform.turn();
   const release = store.hold();
   await scene.platform.advance(TIMEOUT / 2);
@@ -114,7 +114,7 @@ Deno.test("a message that finds room as time passes is acknowledged when it is s
   await last;
 });
 
-Deno.test("a device with messages waiting both ways is cut off when they are dropped", async () => {
+Deno.test("a device is disconnected when messages that wait in both directions are dropped", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   await scene.says(socket, "00a\n");
@@ -127,7 +127,7 @@ Deno.test("a device with messages waiting both ways is cut off when they are dro
   assertEquals([(await lost).code, socket.closed], ["CLEARED", true], "an ack may be on its way");
 });
 
-Deno.test("consume goes on to the next message once the previous one is safe", async () => {
+Deno.test("consume continues with the next message when the previous one is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const socket = await scene.knock("1\n");
@@ -161,7 +161,7 @@ Deno.test("a write that is given up before it was accepted is not sent", async (
   assertEquals([device.outbox, socket.lines], [0, ["00"]]);
 });
 
-Deno.test("a device that is known is there at once, with its state, before it connects", async () => {
+Deno.test("a device in the store is available at once, with its state, before it connects", async () => {
   const store = new SlowStore();
   {
     await using scene = await ManualServer.start({ store });
@@ -188,10 +188,10 @@ Deno.test("a device's message counts are reported once a second while they chang
   assertEquals(told, [{ event: "messages", device: "1", ...counts }]);
   await scene.says(socket, "\n");
   await scene.platform.advance(TIMEOUT / 2);
-  assertEquals(told.length, 1, "nothing has moved");
+  assertEquals(told.length, 1, "no count has changed");
 });
 
-Deno.test("a device that another server has taken over leaves, alone, and may come back", async () => {
+Deno.test("a device that another server has taken over is dropped, no other is, and it may come back", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const [first, second] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
@@ -212,7 +212,7 @@ Deno.test("a device that another server has taken over leaves, alone, and may co
   assertEquals(await (await scene.server.device("1")).readline(), "a");
 });
 
-Deno.test("in the commit in which a device is found to be another server's all that is for it is refused", async () => {
+Deno.test("a commit that finds that another server has the device refuses every operation on it", async () => {
   const doings: [string, (scene: ManualServer, device: Device) => Promise<unknown>][] = [
     ["consume", (_, device) => device.consume(() => {})],
     [
@@ -236,7 +236,7 @@ Deno.test("in the commit in which a device is found to be another server's all t
   }
 });
 
-Deno.test("forgetting a device rejects if the store fails to the end", async () => {
+Deno.test("forgetting a device rejects if the store still fails when the server closes", async () => {
   const store = new SlowStore();
   const scene = await ManualServer.start({ store });
   await scene.knock("1\n\n");
@@ -249,14 +249,14 @@ Deno.test("forgetting a device rejects if the store fails to the end", async () 
   assertEquals(code, "STORE_FAILED");
 });
 
-Deno.test("a boot is reported in dialect 1, too", async () => {
+Deno.test("a boot is reported in dialect 1 too", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   await scene.says(socket, "00a\n01b\n00a\n");
   assertEquals(scene.log.filter((entry) => entry === "booted 1").length, 1);
 });
 
-Deno.test("the time since which a device is here, or away, is given as a date", async () => {
+Deno.test("since is the time at which a device connected or disconnected", async () => {
   await using scene = await ManualServer.start();
   const begun = scene.platform.date();
   const { server, platform } = scene;
@@ -274,7 +274,7 @@ Deno.test("the time since which a device is here, or away, is given as a date", 
   assertEquals([since(), device.connected], [1200, true]);
 });
 
-Deno.test("what is ready waits for nothing, what is not waits for the next connection, and all who do are told", async () => {
+Deno.test("ready resolves at once for a connected device, and for all callers when the device next connects", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   const device = await scene.server.device("1");
@@ -290,7 +290,7 @@ Deno.test("what is ready waits for nothing, what is not waits for the next conne
   assertEquals(told, 2);
 });
 
-Deno.test("a full inbox is reported once, and again after it was empty", async () => {
+Deno.test("a full inbox is reported once, and again only after it has been empty", async () => {
   await using scene = await ManualServer.start({ limits: { inbox: 2 } });
   const socket = await scene.knock("1\n\n");
   const device = await scene.server.device("1");
@@ -300,12 +300,12 @@ Deno.test("a full inbox is reported once, and again after it was empty", async (
   await scene.says(socket, "01b\n");
   assertEquals(said(), 1);
   await device.readline();
-  const b = device.readline(); // a is done
+  const b = device.readline(); // a is processed
   await scene.platform.turn();
   await scene.says(socket, "02c\n");
   assertEquals([await b, device.inbox, said()], ["b", 2, 1]);
   const c = device.readline();
-  const next = device.readline(); // all are done
+  const next = device.readline(); // all are processed
   await scene.platform.turn();
   assertEquals([await c, device.inbox], ["c", 0]);
   await scene.says(socket, "03d\n");
@@ -314,7 +314,7 @@ Deno.test("a full inbox is reported once, and again after it was empty", async (
   assertEquals([device.inbox, said()], [2, 2]);
 });
 
-Deno.test("nothing goes out that came in the turn in which its device was forgotten", async () => {
+Deno.test("messages of the turn in which their device is forgotten are neither acknowledged nor sent", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   const device = await scene.server.device("1");
@@ -324,34 +324,34 @@ Deno.test("nothing goes out that came in the turn in which its device was forgot
   socket.gives("00a\n");
   await Promise.all([scene.server.forget("1"), scene.platform.turn()]);
   assertEquals(await codes, ["FORGOTTEN", "FORGOTTEN"]);
-  assertEquals(socket.lines, [], "the store has neither");
+  assertEquals(socket.lines, [], "the store has neither message");
 });
 
-Deno.test("what concerns other devices than the one that was lost goes on", async () => {
+Deno.test("operations on other devices succeed in the commit that loses one device", async () => {
   const store = new MemoryStore();
   await using scene = await ManualServer.start({ store });
   for (const id of ["1", "2", "3"]) await scene.knock(`${id}\n\n`);
   const { server } = scene;
   const kept = await server.device("2");
-  await store.acquire("1"); // another server has it now
+  await store.acquire("1"); // another server has taken it
   const codes = ["1", "2"].map(async (id) => {
     const written = server.transaction((tx) => tx.write(id, "x"));
     return await written.then(() => "safe", ({ code }) => code);
   });
   const forgotten = server.forget("3");
-  await new Promise((resolve) => setImmediate(resolve)); // all of it is on its way into the commit
+  await new Promise((resolve) => setImmediate(resolve)); // all of it is queued for the commit
   await scene.platform.turn();
   assertEquals([await Promise.all(codes), kept.outbox], [["FENCED", "safe"], 1]);
   assertEquals(await forgotten, { inbox: 0, outbox: 0 });
   assertEquals(server.devices, [kept]);
 });
 
-Deno.test("what comes while the server is closed finds no more room than before", async () => {
+Deno.test("messages that arrive while the server closes obey the same limits as before", async () => {
   const store = new SlowStore();
   const scene = await ManualServer.start({ store, limits: { totalText: 1000 } });
   const socket = await scene.knock("1\n\n");
   const release = store.hold();
-  await scene.says(socket, "00first\n"); // its commit takes its time
+  await scene.says(socket, "00first\n"); // its commit is held
   const many = Array.from({ length: 50 }, (_, n) => `${(n + 1).toString(16).padStart(2, "0")}x\n`);
   await scene.says(socket, many.join(""));
   const closing = scene.server.close();
@@ -362,7 +362,7 @@ Deno.test("what comes while the server is closed finds no more room than before"
   assert(inbox > 5 && inbox < 15, `${inbox} messages of 101 units each`);
 });
 
-Deno.test("messages that wait and are read one after the other share a commit, in memory too", async () => {
+Deno.test("waiting messages that are read one after the other share a commit, also in the memory store", async () => {
   let commits = 0;
   class CountingStore extends MemoryStore {
     override commit(batch: Batch) {

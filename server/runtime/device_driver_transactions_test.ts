@@ -5,7 +5,7 @@ import { SlowStore } from "../../tests/support/slow_store.ts";
 import { LocalError } from "../protocol/errors.ts";
 import type { Collector, Transaction } from "../store/transaction.ts";
 
-Deno.test("a message that is not safe yet cannot be read in a transaction, either", async () => {
+Deno.test("a message that is not safe yet cannot be read in a transaction either", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const socket = await scene.knock("1\n\n");
@@ -35,7 +35,7 @@ Deno.test("a message that is not safe yet cannot be read in a transaction, eithe
   assertEquals(seen, [undefined, "b", undefined]);
 });
 
-Deno.test("a transaction whose function has failed takes nothing more", async () => {
+Deno.test("a transaction whose function has failed refuses further writes", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");
   let kept: Transaction | undefined;
@@ -73,7 +73,7 @@ Deno.test("a transaction that fails takes nothing out of the inbox, and makes no
   assertEquals({ ...device.counts }, counts);
 });
 
-Deno.test("messages of a transaction go out when it is safe, to connected devices and to others later", async () => {
+Deno.test("messages of a transaction are sent when it is safe, or, to devices that are away, when they connect", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
   const away = await scene.knock("2\n\n");
@@ -102,7 +102,7 @@ Deno.test("a transaction with an unknown device, or with a malformed text, is re
   assertEquals(await refusal("1", "two\nlines"), "BAD_TEXT");
 });
 
-Deno.test("a device that comes back with shorter lines meanwhile: the transaction is refused", async () => {
+Deno.test("a transaction is refused if its device meanwhile reconnects with a line limit that its text exceeds", async () => {
   await using scene = await ManualServer.start();
   const hello = (line: number) => `${helloLine({ id: "1", line })}\n`;
   await scene.says(await scene.knock(hello(512)), "\n");
@@ -121,7 +121,7 @@ Deno.test("a device that comes back with shorter lines meanwhile: the transactio
   assertEquals(device.outbox, 0);
 });
 
-Deno.test("a transaction for a device that another server takes over meanwhile is refused", async () => {
+Deno.test("a transaction is refused if another server takes over its device meanwhile", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const [socket] = [await scene.knock("1\n\n"), await scene.knock("2\n\n")];
@@ -146,26 +146,26 @@ Deno.test("a transaction for a device that another server takes over meanwhile i
   assertEquals(await Promise.all(late), ["FENCED", "FENCED"]);
 });
 
-Deno.test("a transaction that is fenced by a device fails when another server takes that, and changes nothing of it", async () => {
+Deno.test("a transaction that is fenced by a device fails if another server has taken the device", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   await scene.knock("1\n\n");
   const { server } = scene;
   const done = async (use: (tx: Transaction) => void) => {
     const result = server.transaction(use).then(() => "safe", ({ code }: LocalError) => code);
-    await scene.platform.advance(100); // refusals take their time
+    await scene.platform.advance(100); // refusals are delayed
     return await result;
   };
   assertEquals(await done((tx) => tx.fence("2")), "UNKNOWN_DEVICE");
   assertEquals(await done((tx) => tx.fence("1")), "safe");
   await store.acquire("1");
-  assertEquals(await done(() => {}), "safe", "nobody has asked for the device");
+  assertEquals(await done(() => {}), "safe", "it is not fenced by the device");
   assertEquals(await done((tx) => tx.fence("1")), "FENCED");
   assert(scene.log.includes("warning 1 FENCED"));
   assertEquals(await done((tx) => tx.fence("1")), "UNKNOWN_DEVICE");
 });
 
-Deno.test("a transaction in the commit in which its device is forgotten is refused as a whole, and says which it is", async () => {
+Deno.test("a transaction in the commit that forgets one of its devices is refused as a whole, and its error names the device", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");
   await scene.knock("2\n\n");
@@ -176,13 +176,13 @@ Deno.test("a transaction in the commit in which its device is forgotten is refus
     tx.write("1", "x");
   });
   const refused = assertRejects(() => written, LocalError);
-  await new Promise((resolve) => setImmediate(resolve)); // it is on its way into the commit
+  await new Promise((resolve) => setImmediate(resolve)); // it is queued for the commit
   await Promise.all([forgotten, scene.platform.turn()]);
   const { code, device } = await refused;
   assertEquals([code, device, other.outbox], ["FORGOTTEN", "1", 0]);
 });
 
-Deno.test("a transaction whose device is forgotten while its function runs says which it is", async () => {
+Deno.test("a transaction whose device is forgotten while its function runs is refused, and its error names the device", async () => {
   await using scene = await ManualServer.start();
   await scene.knock("1\n\n");
   const gate = Promise.withResolvers<void>();

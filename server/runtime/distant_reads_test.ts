@@ -20,7 +20,7 @@ class Scene {
 
 const kept = (text: string) => ({ memos: [["key", text]] as [string, string][] });
 
-Deno.test("who asks in one turn asks one question, and who asks meanwhile the next one", async () => {
+Deno.test("reads of one turn share one query, and reads that come while it runs share the next one", async () => {
   const scene = new Scene();
   const first = ["a", "b", "a"].map((id) => scene.reads.read(id));
   await null;
@@ -33,7 +33,7 @@ Deno.test("who asks in one turn asks one question, and who asks meanwhile the ne
   assertEquals(await second, undefined);
 });
 
-Deno.test("a question that fails fails for those who have asked it, and the next ones are asked", async () => {
+Deno.test("a query that fails rejects only its own reads, and the next query is sent", async () => {
   const scene = new Scene();
   const failing = scene.reads.read("a");
   await null;
@@ -45,7 +45,7 @@ Deno.test("a question that fails fails for those who have asked it, and the next
   assertEquals(await next, kept("2"));
 });
 
-Deno.test("of very many devices some are read at a time; where the store does not answer, more are refused", async () => {
+Deno.test("reads of very many devices are split into queries of 500; when too many wait, further reads are refused", async () => {
   const scene = new Scene();
   const read = (count: number) => Array.from({ length: count }, (_, i) => scene.reads.read(`${i}`));
   const all = read(10_000);

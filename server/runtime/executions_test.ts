@@ -24,17 +24,17 @@ class Scene extends TurnScene {
     return this.store.ahead.held;
   }
 
-  /** So many executions are under way. */
+  /** Waits until this many executions are under way. */
   async begun(count: number): Promise<void> {
     await until(() => this.held.length === count, { what: `${count} executions` });
   }
 
-  /** Lets one go on. */
+  /** Lets one continue. */
   goesOn(index = 0): void {
     this.held.splice(index, 1)[0]!.resolve();
   }
 
-  /** What has happened since it was asked last. */
+  /** The events since the last call. */
   get told(): string[] {
     return this.events.splice(0);
   }
@@ -43,7 +43,7 @@ class Scene extends TurnScene {
 const ended = (transfer: Transfer & { ended: string | undefined }) =>
   until(() => transfer.ended, { what: "its end" });
 
-Deno.test("while statements are executed commits go on, and nothing of their transaction has happened", async () => {
+Deno.test("while statements are executed commits continue, without anything of their transaction", async () => {
   const scene = new Scene();
   const slow = scene.adds("slow");
   await scene.begun(1);
@@ -55,7 +55,7 @@ Deno.test("while statements are executed commits go on, and nothing of their tra
   assertEquals(scene.told, ["commit slow", "1: a | slow", "slow is done"]);
 });
 
-Deno.test("what one turn of the event loop brings is executed together, and those that are refused are told", async () => {
+Deno.test("transactions of one turn of the event loop are executed together, and one that the store refuses is rejected alone", async () => {
   const scene = new Scene(false);
   const [a, bad] = [scene.writing("a", scene.ledger, {}), scene.writing("bad", scene.ledger, {})];
   scene.store.refuses.set(bad, new Error("no such table"));
@@ -65,7 +65,7 @@ Deno.test("what one turn of the event loop brings is executed together, and thos
   assertEquals(bad.ended, "no such table");
 });
 
-Deno.test("in one lane none overtakes another, also without a statement; other lanes do", async () => {
+Deno.test("transactions in one lane keep their order, even one without statements; those in other lanes may overtake", async () => {
   const scene = new Scene();
   const lane = {};
   const first = scene.adds("first", lane);
@@ -92,12 +92,12 @@ Deno.test("in one lane none overtakes another, also without a statement; other l
   ]);
 });
 
-Deno.test("one that is slow holds up others once: then it is executed alone, and leaves a place to them", async () => {
+Deno.test("a slow lane holds up others once: then it is executed alone, and one execution is kept free for the others", async () => {
   const scene = new Scene();
   const lanes = Array.from({ length: MOST_EXECUTIONS + 1 }, () => ({}));
   const all = lanes.map((lane, i) => scene.adds(`${i}`, lane));
   await scene.begun(1);
-  await new Promise((resolve) => setTimeout(resolve, 300)); // it counts as slow from some time on
+  await new Promise((resolve) => setTimeout(resolve, 300)); // long enough to count as slow
   scene.goesOn();
   for (const transfer of all) await ended(transfer);
   assertEquals(scene.told[0], "execute 0 1 2 3 4");
@@ -115,7 +115,7 @@ Deno.test("one that is slow holds up others once: then it is executed alone, and
   for (const transfer of again) await ended(transfer);
 });
 
-Deno.test("a device that is lost while statements are executed takes its transaction with it, and no other", async () => {
+Deno.test("when a device is lost while statements are executed, only its own transaction fails", async () => {
   const scene = new Scene();
   const [lost, other] = [scene.adds("lost"), scene.adds("other", {}, scene.device("2"))];
   await scene.begun(1);
@@ -131,7 +131,7 @@ Deno.test("a device that is lost while statements are executed takes its transac
   ]);
 });
 
-Deno.test("a device that is lost when statements are executed takes its transaction with it, and no other", async () => {
+Deno.test("when a device is lost in a commit after statements were executed, only its own transaction fails", async () => {
   const scene = new Scene();
   const [lost, other] = [scene.adds("lost"), scene.adds("other", {}, scene.device("2"))];
   await scene.begun(1);
@@ -154,7 +154,7 @@ Deno.test("a device that is lost when statements are executed takes its transact
   ]);
 });
 
-Deno.test("one that the records refuse when it is executed undoes its group, and the others are executed again", async () => {
+Deno.test("when a transaction cannot be applied after it was executed, its group is undone, and the others are executed again", async () => {
   const scene = new Scene(false);
   const full = {
     ...scene.writing("full", scene.ledger, {}),
@@ -172,7 +172,7 @@ Deno.test("one that the records refuse when it is executed undoes its group, and
   ]);
 });
 
-Deno.test("a commit that fails with what was executed is made without it; that is executed again", async () => {
+Deno.test("a commit that fails with executed statements is made without them, and they are executed again", async () => {
   const scene = new Scene();
   const { store } = scene;
   const transfer = scene.adds("w");
@@ -195,7 +195,7 @@ Deno.test("a commit that fails with what was executed is made without it; that i
   ]);
 });
 
-Deno.test("a store that executes nothing is reported as failing once; links continue, and nobody is refused", async () => {
+Deno.test("a store that cannot execute statements is reported as failing once; links continue, and nothing is refused", async () => {
   const scene = new Scene(false);
   scene.store.ahead.fails = new Error("no connections left");
   const transfer = scene.adds("w");
@@ -209,7 +209,7 @@ Deno.test("a store that executes nothing is reported as failing once; links cont
   assertEquals(said, ["failed STORE_FAILED", "works"]);
 });
 
-Deno.test("whoever closes commits what is executed; the rest is told so, and is given up", async () => {
+Deno.test("close commits executed transactions; the others are rejected, and given up", async () => {
   const scene = new Scene();
   const ready = scene.adds("ready");
   await scene.begun(1);

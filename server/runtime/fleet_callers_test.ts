@@ -62,7 +62,7 @@ function ledger(token: number): Ledger {
   return new Ledger("a", { state: newState(), token, looks: 0 }, new Set());
 }
 
-Deno.test("a device of another process is looked at, and nothing is kept of that", async () => {
+Deno.test("a device of another process is only looked at, and no ledger of it is kept", async () => {
   const scene = new Scene();
   scene.ask();
   assertEquals([scene.looks[0]!.token, scene.told], [undefined, []]);
@@ -70,7 +70,7 @@ Deno.test("a device of another process is looked at, and nothing is kept of that
   assertEquals([scene.told, scene.callers.ledger("a")], [["a: another one's, 7"], undefined]);
 });
 
-Deno.test("a device that is here is asked for with its token; whether others have looked shows", async () => {
+Deno.test("a look at a device that is here sends its token, and its record is not sure if others have looked", async () => {
   const scene = new Scene();
   scene.here = ledger(5);
   scene.here.record.mayHaveForgotten = false;
@@ -82,22 +82,22 @@ Deno.test("a device that is here is asked for with its token; whether others hav
   assertEquals(scene.told, ["a: its own, 0, sure", "a: its own, 0"]);
 });
 
-Deno.test("a device that is adopted while it greets: the look for that greeting was no other process's", async () => {
+Deno.test("when a device is adopted while it greets, this process's own look for that greeting does not count as another's", async () => {
   for (const [looks, sure] of [[1, ", sure"], [2, ""]] as const) {
     const scene = new Scene();
     let known!: DeviceRecord;
     scene.callers.ask("a", (record) => known = record, () => {});
     await scene.answers(0, { looks });
-    scene.here = ledger(5); // before that look: it knows of none
+    scene.here = ledger(5); // acquired before that look, which it does not count
     scene.callers.take("a", known, () => {}, () => {});
-    scene.here.record.mayHaveForgotten = false; // that greeting has told what the device has
+    scene.here.record.mayHaveForgotten = false; // that greeting has shown what the device has
     scene.ask();
     await scene.answers(1, { isOurs: true, looks });
     assertEquals(scene.told, [`a: its own, 0${sure}`], `${looks} looks`);
   }
 });
 
-Deno.test("a device that was here, and is another process's by what the store says, is lost first", async () => {
+Deno.test("a device that is here, but belongs to another process in the store, is dropped before its caller gets an answer", async () => {
   const scene = new Scene();
   scene.here = ledger(5);
   scene.ask();
@@ -105,7 +105,7 @@ Deno.test("a device that was here, and is another process's by what the store sa
   assertEquals(scene.told, ["lost 5", "a: another one's, 3"]);
 });
 
-Deno.test("one that was lost while the store was asked greets again", async () => {
+Deno.test("a device that is lost during the look must greet again", async () => {
   const scene = new Scene();
   scene.here = ledger(5);
   scene.ask();
@@ -114,7 +114,7 @@ Deno.test("one that was lost while the store was asked greets again", async () =
   assertEquals(scene.told, ["a: FENCED"]);
 });
 
-Deno.test("a caller that has gone is told nothing, and a store that does not answer is asked for a limited number", async () => {
+Deno.test("a caller that has left is not called back, and a store that does not answer is asked a limited number of times", async () => {
   const scene = new Scene();
   const forget = scene.ask("gone");
   scene.ask("first");
@@ -131,7 +131,7 @@ Deno.test("a caller that has gone is told nothing, and a store that does not ans
   assertEquals(scene.told.slice(2), ["next: another one's, 0"]);
 });
 
-Deno.test("a device whose greeting was confirmed is taken, unless it is here", async () => {
+Deno.test("a device with a confirmed greeting is acquired, unless it is here already", async () => {
   const scene = new Scene();
   scene.here = ledger(5);
   scene.take();
@@ -143,7 +143,7 @@ Deno.test("a device whose greeting was confirmed is taken, unless it is here", a
   assertEquals(scene.told, ["taken", "taken"]);
 });
 
-Deno.test("what was taken of a device that the store does not know is kept as long as its greeting", async () => {
+Deno.test("the ledger of a device that the store does not know is kept as long as its greeting", async () => {
   const scene = new Scene();
   const forget = scene.take();
   const fresh = ledger(9);

@@ -1,4 +1,4 @@
-/** A server of a fleet, whose store says what the others do. */
+/** A server of a fleet; the test plays the other servers through its store. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { channels, LocalError, type ServerOptions } from "../mod.ts";
@@ -7,21 +7,21 @@ import { MemoryStore } from "../store/memory.ts";
 import { type DeviceState, newState } from "../link/record.ts";
 import type { Batch } from "../store/store.ts";
 
-/** A store with a fleet in the hands of the test. */
+/** A store with a fleet that the test controls. */
 class FleetStore extends MemoryStore {
   readonly tokens = new Map<string, number>();
   heard = () => {};
   next: Partial<Beat>[] = [];
   around: Partial<Around> = {};
   orphan: string | undefined;
-  /** What a look shows of a device that another server has. */
+  /** The state that a look shows of another server's device. */
   looked: DeviceState | undefined;
-  /** Until then a beat and an adoption are on their way, a device is taken, and a commit is under way. */
+  /** Beats, adoptions, acquisitions and commits wait for these. */
   beating: Promise<void> | undefined;
   adopting: Promise<void> | undefined;
   acquiring: Promise<void> | undefined;
   committing: Promise<void> | undefined;
-  /** What became of mail and posts with the commits, in words. */
+  /** The mail and posts in commits, in words. */
   readonly committed: string[] = [];
 
   readonly fleet: Fleet = {
@@ -98,7 +98,7 @@ const mail = (number: number, order: object): Mail => (
   { number, device: "1", text: JSON.stringify(order), age: 0, from: `7 ${number}` }
 );
 
-Deno.test("a message that another server has posted goes to the device, and the other one hears of the ack", async () => {
+Deno.test("a message that another server has posted is sent to the device, and that server learns of the ack", async () => {
   await using rig = await Rig.start();
   const socket = await rig.scene.knock("1\n\n");
   await rig.beat({ mail: [mail(5, { write: "hello", options: {}, answers: true })] });
@@ -108,7 +108,7 @@ Deno.test("a message that another server has posted goes to the device, and the 
   assertEquals(rig.store.committed, ["taken 5", "7 5 {}"]);
 });
 
-Deno.test("mail of a device that is forgotten while a beat brings it does not go to a new device with its id", async () => {
+Deno.test("mail for a device that is forgotten while a beat fetches it does not go to a new device with its id", async () => {
   await using rig = await Rig.start();
   const { scene, store } = rig;
   await scene.knock("1\n\n");
@@ -127,7 +127,7 @@ Deno.test("mail of a device that is forgotten while a beat brings it does not go
   assertEquals([socket.lines, store.committed], [["00to the new one"], ["taken 6"]]);
 });
 
-Deno.test("a note of an older loss changes nothing; one of a newer drops the device, which is no warning", async () => {
+Deno.test("a note of an old loss changes nothing; a note of a new one drops the device, without a warning", async () => {
   await using rig = await Rig.start();
   const socket = await rig.scene.knock("1\n\n");
   const token = rig.store.tokens.get("1")!;
@@ -137,10 +137,10 @@ Deno.test("a note of an older loss changes nothing; one of a newer drops the dev
   assertEquals(socket.closed, true);
   const said = rig.scene.log.filter((it) => /^(moved|warning)/.test(it));
   assertEquals(said, ["moved 1"]);
-  assertEquals(rig.scene.server.known("1")!.server, undefined, "which one has it is not known yet");
+  assertEquals(rig.scene.server.known("1")!.server, undefined, "its new server is not known yet");
 });
 
-Deno.test("what is to be dropped of a device that is lost just before stays for the server that has it; the others go on", async () => {
+Deno.test("a clear for a device that has just been lost is refused with FENCED, and other devices continue", async () => {
   await using rig = await Rig.start();
   const { scene, store } = rig;
   await scene.says(await scene.knock("1\n\n"), "00a\n");
@@ -160,7 +160,7 @@ Deno.test("what is to be dropped of a device that is lost just before stays for 
   assertEquals(socket.lines, ["00", "01"]);
 });
 
-Deno.test("a device that was forgotten after its greeting was looked at must greet again, and is a new one", async () => {
+Deno.test("a device that was forgotten after the look for its greeting must greet again, and is then a new device", async () => {
   await using rig = await Rig.start();
   const { scene, store } = rig;
   store.looked = newState(3, { connects: 5 });
@@ -173,7 +173,7 @@ Deno.test("a device that was forgotten after its greeting was looked at must gre
   assertEquals([again.closed, scene.server.known("1")?.connects], [false, 1]);
 });
 
-Deno.test("a device without a server is adopted with its waiting messages, and its application begins", async () => {
+Deno.test("a device without a server is adopted with its waiting messages, and its application starts", async () => {
   const store = new FleetStore();
   {
     await using rig = await Rig.start({}, store);
@@ -192,7 +192,7 @@ Deno.test("a device without a server is adopted with its waiting messages, and i
   assertEquals(read, ["left behind"]);
 });
 
-Deno.test("a device that is adopted while it is admitted for the first time is here once, and each message is processed once", async () => {
+Deno.test("a device that is adopted while it is admitted for the first time exists once, and each message is processed once", async () => {
   const store = new FleetStore();
   const processed: string[] = [];
   await using rig = await Rig.start({
@@ -213,7 +213,7 @@ Deno.test("a device that is adopted while it is admitted for the first time is h
   store.committing = committing!.promise;
   const busy = server.transaction((tx) => tx.write("other", "x"));
   await platform.turn();
-  acquiring!.resolve(); // the device is taken, and waits for the commit; its adoption begins
+  acquiring!.resolve(); // the device is acquired, and waits for the commit; its adoption begins
   await platform.turn();
   assertEquals(server.known("1"), undefined);
   committing!.resolve();
@@ -221,7 +221,7 @@ Deno.test("a device that is adopted while it is admitted for the first time is h
   await busy;
   assertEquals(server.known("1")?.connected, true);
   await rig.scene.says(socket, "00a\n");
-  adopting!.resolve(); // only now the store does it
+  adopting!.resolve(); // only now the store adopts it
   await platform.turn();
   await rig.scene.says(await rig.scene.knock("1\n\n"), "00a\n01b\n");
   await platform.advance(100);
@@ -229,7 +229,7 @@ Deno.test("a device that is adopted while it is admitted for the first time is h
   assertEquals(server.known("1")!.inbox, 0);
 });
 
-Deno.test("an application that begins as its device is lost is told so, and has not failed", async () => {
+Deno.test("an application that starts as its device is lost gets FENCED, and is not reported as failed", async () => {
   const gate = Promise.withResolvers<void>();
   const told: string[] = [];
   const app = channels({});
@@ -261,7 +261,7 @@ Deno.test("an application that begins as its device is lost is told so, and has 
   assertEquals(rig.scene.log.filter((it) => it.startsWith("app_failed")), []);
 });
 
-Deno.test("what is written to a device of another server is posted, and its writer is told the answer", async () => {
+Deno.test("a message to another server's device is posted, and its writer gets the outcome", async () => {
   const store = new FleetStore();
   const about = { id: "2", connected: true, since: "2026-01-01T00:00:00Z", counts: {} };
   store.around = { shown: [{ device: "2", process: 2, token: 1, text: JSON.stringify(about) }] };

@@ -9,15 +9,15 @@ const LEASE = 1000;
 const NOTHING: Beat = { lost: [], mail: [], answers: [], orphans: [] };
 const LOST = { note: 7, device: "a", token: 5 };
 
-/** A fleet in the hands of a test, and what the process does. */
+/** A fleet that the test controls, and what the process does. */
 class Scene {
   readonly clock = new ManualClock();
   readonly did: string[] = [];
-  /** What the beats have named as seen, one entry each. */
+  /** The notes that each beat confirmed. */
   readonly beats: string[] = [];
-  /** What the next beats bring, or fail with; then nothing. */
+  /** The results or errors of the next beats; later beats are empty. */
   next: (Partial<Beat> | Error)[] = [];
-  /** Beats are answered when the test says so. */
+  /** Beats wait for this. */
   held: PromiseWithResolvers<void> | undefined;
   adopts: (id: string) => Promise<boolean> = () => Promise.resolve(true);
   heard = () => {};
@@ -77,7 +77,7 @@ class Scene {
   }
 }
 
-Deno.test("a process beats several times in a lease, and sooner after a hint", async () => {
+Deno.test("a process beats several times in a lease, and at once after a hint", async () => {
   const scene = await Scene.start();
   assertEquals(scene.beats.length, 1);
   await scene.clock.advance(LEASE);
@@ -89,7 +89,7 @@ Deno.test("a process beats several times in a lease, and sooner after a hint", a
   await scene.end();
 });
 
-Deno.test("what is lost and answered is done once, and said to be seen with the next beat, at once", async () => {
+Deno.test("losses and answers are handled once, and confirmed at once with another beat", async () => {
   const answers = [{ note: 8, number: 3, text: "{}" }];
   const scene = await Scene.start([{ lost: [LOST], answers }]);
   assertEquals(scene.did, ["loses a 5", "answer 3"]);
@@ -99,17 +99,17 @@ Deno.test("what is lost and answered is done once, and said to be seen with the 
   await scene.end();
 });
 
-Deno.test("notes are said to be seen again if the beat that has said so fails", async () => {
+Deno.test("notes are confirmed again if the beat that confirmed them fails", async () => {
   const scene = await Scene.start([{ lost: [LOST] }, new LocalError("STORE_FAILED", "no")]);
   await scene.clock.advance(LEASE / 20);
   assertEquals(scene.beats, ["", "7", "7"]);
   await scene.end();
 });
 
-Deno.test("its lease counts from the question of a beat, and what was lost goes before it counts", async () => {
+Deno.test("a lease counts from when its beat was sent, and losses are handled before it is held again", async () => {
   const scene = await Scene.start();
   scene.held = Promise.withResolvers();
-  await scene.clock.advance(LEASE / 5); // the question
+  await scene.clock.advance(LEASE / 5); // the beat is sent
   await scene.clock.advance(LEASE * 0.7);
   assertEquals(scene.membership.isHeld, false);
   scene.next = [{ lost: [LOST] }];
@@ -123,7 +123,7 @@ Deno.test("its lease counts from the question of a beat, and what was lost goes 
   await scene.end();
 });
 
-Deno.test("a store that fails, with whatever it is, is asked again, and said once; the lease runs out meanwhile", async () => {
+Deno.test("a store that fails with any error is asked again, and reported once; the lease runs out meanwhile", async () => {
   const scene = await Scene.start();
   scene.next = Array.from({ length: 30 }, () => new TypeError("no"));
   await scene.clock.advance(LEASE);
@@ -135,7 +135,7 @@ Deno.test("a store that fails, with whatever it is, is asked again, and said onc
   await scene.end();
 });
 
-Deno.test("devices without a server are adopted while beats go on, each device once at a time", async () => {
+Deno.test("devices without a server are adopted while beats continue, each with one attempt at a time", async () => {
   const scene = new Scene();
   const adopted = Promise.withResolvers<boolean>();
   scene.adopts = () => adopted.promise;
@@ -148,7 +148,7 @@ Deno.test("devices without a server are adopted while beats go on, each device o
   await scene.end();
 });
 
-Deno.test("a process that does not know whether it has a device adopts it", async () => {
+Deno.test("a process that does not know whether it has a device tries to adopt it until it gets an answer", async () => {
   const scene = await Scene.start();
   scene.membership.doubt("a");
   let fails = true;
@@ -163,7 +163,7 @@ Deno.test("a process that does not know whether it has a device adopts it", asyn
   await scene.end();
 });
 
-Deno.test("after an adoption it asks at once for more devices without a server, and not while adoptions fail", async () => {
+Deno.test("after an adoption a process beats at once for more devices without a server, but not if the adoption failed", async () => {
   const scene = new Scene();
   let isOurs = false;
   scene.adopts = () => Promise.resolve(isOurs);
@@ -178,7 +178,7 @@ Deno.test("after an adoption it asks at once for more devices without a server, 
   await scene.end();
 });
 
-Deno.test("a beat follows soon if mail has waited", async () => {
+Deno.test("after a beat with mail another one follows soon", async () => {
   const mail = [{ number: 1, device: "a", text: "{}", age: 0, from: "" }];
   const scene = await Scene.start([{ mail }, { mail }]);
   await scene.clock.advance(LEASE / 20);
@@ -186,7 +186,7 @@ Deno.test("a beat follows soon if mail has waited", async () => {
   await scene.end();
 });
 
-Deno.test("one that is closed leaves when its last beat is answered, and does nothing any more", async () => {
+Deno.test("a process that closes leaves when its last beat is answered, and ignores that answer", async () => {
   const scene = await Scene.start();
   scene.held = Promise.withResolvers();
   await scene.clock.advance(LEASE / 5);

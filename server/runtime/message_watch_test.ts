@@ -1,10 +1,10 @@
-/** What somebody sees who watches a device's messages: each once, when it is safe, and none that was before. */
+/** What a listener of a device's messages gets: each message once, when it is safe, and none from before. */
 import { assertEquals } from "@std/assert";
 import { helloLine } from "../../tests/support/greeting.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
 import { SlowStore } from "../../tests/support/slow_store.ts";
 
-Deno.test("messages are shown both ways, each once, from when one begins to watch", async () => {
+Deno.test("messages are shown in both directions, each once, from the call of watch on", async () => {
   await using scene = await ManualServer.start();
   const { server, platform } = scene;
   const socket = await scene.knock("a\n\n");
@@ -19,7 +19,7 @@ Deno.test("messages are shown both ways, each once, from when one begins to watc
   assertEquals(await read, "before");
   const written = device.write("hello").catch((error) => error.code);
   await platform.turn();
-  assertEquals(seen, ["in one", "in two", "out hello"], "what came before is not told of as done");
+  assertEquals(seen, ["in one", "in two", "out hello"], "no done for an earlier message");
   const cleared = device.clear();
   await platform.turn();
   await cleared;
@@ -39,7 +39,7 @@ Deno.test("messages are shown both ways, each once, from when one begins to watc
   assertEquals(seen.length, 7);
 });
 
-Deno.test("of messages to the device those are shown that were not withdrawn, however many came before", async () => {
+Deno.test("messages to the device are shown unless they were withdrawn, however many came before", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock(`${helloLine({ id: "a" })}\n`);
   await scene.says(socket, "\n");
@@ -76,7 +76,7 @@ Deno.test("nothing is shown before it is safe", async () => {
   written.catch(() => {}); // the server is closed
 });
 
-Deno.test("a message that is not safe yet when one begins to watch is shown when it is", async () => {
+Deno.test("a message that is not safe yet at the call of watch is shown when it is", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const { server, platform } = scene;
@@ -92,7 +92,7 @@ Deno.test("a message that is not safe yet when one begins to watch is shown when
   assertEquals(seen, ["in one"]);
 });
 
-Deno.test("one that throws is told no more, and the server goes on", async () => {
+Deno.test("a listener that throws is not called again, and the server continues", async () => {
   await using scene = await ManualServer.start();
   const { server } = scene;
   const socket = await scene.knock("a\n\n");

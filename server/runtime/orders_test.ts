@@ -35,7 +35,7 @@ Deno.test("an impossible order is refused before it is posted", () => {
   checkOrder({ write: "1234567", options: { expires: 5 } }, 7);
 });
 
-Deno.test("mail ends and is answered with what it says, or nothing of that has happened", () => {
+Deno.test("an order is carried out, deleted and answered together, and undone together", () => {
   const ledger = new Ledger("a", { state: newState(), token: 1 }, new Set());
   const did: string[] = [];
   const operation = {
@@ -70,5 +70,5 @@ Deno.test("mail ends and is answered with what it says, or nothing of that has h
   assertEquals(over, [why]);
   never.undo();
   ledger.remove();
-  assertEquals(isFinal(assertThrows(() => transfer.apply())), false, "it goes with the device");
+  assertEquals(isFinal(assertThrows(() => transfer.apply())), false, "deleted with the device");
 });

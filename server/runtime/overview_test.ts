@@ -15,11 +15,11 @@ function view(id: string, connected = true): DeviceView {
   return { ...about, app: "running", deadLetters: 0, counts: noMessages() };
 }
 
-/** A process, and what the others show. */
+/** A process, and the devices that others show. */
 class Scene {
   readonly clock = new ManualClock();
   readonly here = new Map<string, DeviceDriver>();
-  /** What was shown, one entry for each look. */
+  /** The devices that were shown in each exchange. */
   readonly shown: string[][] = [];
   readonly told: string[] = [];
   next: (Partial<Around> | Error)[] = [];
@@ -81,7 +81,7 @@ const far = (device: string, connected = true, token = 1): Shown => (
   { device, process: 2, token, text: JSON.stringify(view(device, connected)) }
 );
 
-Deno.test("what has changed is shown once a second, each device once, and again only when it changes", async () => {
+Deno.test("changed devices are shown once a second, each once, and again only when they change", async () => {
   const scene = new Scene();
   scene.add("a", 5);
   scene.overview.changed("a");
@@ -94,7 +94,7 @@ Deno.test("what has changed is shown once a second, each device once, and again 
   await scene.end();
 });
 
-Deno.test("what could not be shown is shown with the next look, and a device that the store does not know when it does", async () => {
+Deno.test("a device is shown in the next exchange if the store failed, or did not know the device yet", async () => {
   const scene = new Scene();
   scene.add("a", 5);
   scene.add("b", 6, false);
@@ -109,7 +109,7 @@ Deno.test("what could not be shown is shown with the next look, and a device tha
   await scene.end();
 });
 
-Deno.test("of many devices some are shown at a time, and the rest later", async () => {
+Deno.test("many devices are shown in parts of 500, one a second", async () => {
   const scene = new Scene();
   for (let n = 0; n < 1200; n++) scene.add(`${n}`, n);
   await scene.start();
@@ -118,7 +118,7 @@ Deno.test("of many devices some are shown at a time, and the rest later", async 
   await scene.end();
 });
 
-Deno.test("a forgotten device is shown as forgotten; one that comes again is shown after that", async () => {
+Deno.test("a forgotten device is shown as forgotten, and if it comes back it is shown after that", async () => {
   const scene = new Scene();
   const device = scene.add("a", 5);
   scene.here.delete("a");
@@ -130,7 +130,7 @@ Deno.test("a forgotten device is shown as forgotten; one that comes again is sho
   await scene.end();
 });
 
-Deno.test("what others show is there, and who has a device and whether it has a link is news", async () => {
+Deno.test("devices that others show are listed, and a change of their server or link is news", async () => {
   const scene = new Scene();
   scene.next = [{ isAll: true, shown: [far("a"), far("b", false)] }];
   await scene.start();
@@ -145,7 +145,7 @@ Deno.test("what others show is there, and who has a device and whether it has a 
   await scene.end();
 });
 
-Deno.test("a device of a server that is alive no longer has no link, and no server", async () => {
+Deno.test("a device whose server is no longer alive has no link and no server", async () => {
   const scene = new Scene();
   scene.next = [{ shown: [far("a")] }];
   await scene.start();
@@ -158,7 +158,7 @@ Deno.test("a device of a server that is alive no longer has no link, and no serv
   await scene.end();
 });
 
-Deno.test("a device that is here is no distant one; when it is lost, what was shown since counts", async () => {
+Deno.test("a device that is here is not listed as distant; when it is lost, what others have shown since counts", async () => {
   const scene = new Scene();
   const device = scene.add("a", 5);
   scene.next = [{ shown: [far("a", true, 4)] }];
@@ -171,7 +171,7 @@ Deno.test("a device that is here is no distant one; when it is lost, what was sh
   await scene.end();
 });
 
-Deno.test("who waits for the link of a distant device is told when it is there, or that nothing comes any more", async () => {
+Deno.test("ready of a distant device resolves when it has a link, and rejects when the server is closed", async () => {
   const scene = new Scene();
   scene.next = [{ shown: [far("a", false), far("b", false)] }];
   await scene.start();

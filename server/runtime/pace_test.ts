@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { Pace } from "./pace.ts";
 
-/** How long a caller waits that tries again at once this many times, each time in ms. */
+/** How long, in ms, a caller that retries at once waits for each of this many refusals. */
 async function pauses(clock: ManualClock, pace: Pace, times: number): Promise<number[]> {
   const found: number[] = [];
   for (let i = 0; i < times; i++) {
@@ -16,7 +16,7 @@ async function pauses(clock: ManualClock, pace: Pace, times: number): Promise<nu
   return found;
 }
 
-Deno.test("a caller that tries again at once is told later each time, up to 100 ms, until something is accepted", async () => {
+Deno.test("a caller that retries at once gets each refusal later, up to 100 ms, until something is accepted", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   assertEquals(await pauses(clock, pace, 10), [0, 1, 2, 4, 8, 16, 32, 64, 100, 100]);
@@ -24,7 +24,7 @@ Deno.test("a caller that tries again at once is told later each time, up to 100 
   assertEquals(await pauses(clock, pace, 3), [0, 1, 2]);
 });
 
-Deno.test("a caller that waits by itself is told in the next turn", async () => {
+Deno.test("a caller that waits before it retries gets its refusal in the next turn", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   await pauses(clock, pace, 5); // 8 ms
@@ -32,7 +32,7 @@ Deno.test("a caller that waits by itself is told in the next turn", async () => 
   assertEquals(await pauses(clock, pace, 2), [0, 1]);
 });
 
-Deno.test("several refusals at one time are told together, and count once", async () => {
+Deno.test("several refusals at one time are delivered together, and count once", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   let told = 0;
@@ -44,7 +44,7 @@ Deno.test("several refusals at one time are told together, and count once", asyn
   assertEquals(await pauses(clock, pace, 1), [1]);
 });
 
-Deno.test("of results that come at once, one in 64 waits for the next turn", async () => {
+Deno.test("of many results at once, one in 64 waits for the next turn", async () => {
   const clock = new ManualClock();
   const pace = new Pace(clock);
   const waits = Array.from({ length: 200 }, () => pace.done()).flatMap((it, i) => it ? [i] : []);

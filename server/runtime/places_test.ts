@@ -1,4 +1,4 @@
-/** Who finds room beside strangers, on a clock in the hands of the test. */
+/** Room for devices with a key and for strangers, on a clock that the test controls. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { KEY } from "../../tests/support/callers.ts";
 import { helloLine, proveLine } from "../../tests/support/greeting.ts";
@@ -13,12 +13,12 @@ import { Places } from "./places.ts";
 
 const HOUR = 3_600_000;
 
-/** Comes in dialect 1. */
+/** Connects in dialect 1. */
 async function comes(scene: ManualServer, id: string): Promise<ManualSocket> {
   return await scene.knock(`${id}\n\n`);
 }
 
-/** Comes with its key. */
+/** Connects with its key. */
 async function proves(scene: ManualServer, id: string): Promise<ManualSocket> {
   const hello = helloLine({ id, suite: "02" });
   const socket = await scene.knock(`${hello}\n`);
@@ -35,7 +35,7 @@ async function leave(scene: ManualServer, ...sockets: ManualSocket[]): Promise<v
   await scene.platform.turn();
 }
 
-Deno.test("what keeps devices out is told, with what to raise", () => {
+Deno.test("limits that would keep devices out are named, with what to raise", () => {
   const shortages = (keys: number, connections: number, files?: number) => {
     const ids = Array.from({ length: keys }, (_, n) => [`${n}`, KEY] as const);
     const access = new Access({ open: true, keys: ids });
@@ -57,7 +57,7 @@ Deno.test("what keeps devices out is told, with what to raise", () => {
   assertEquals([backlog(200), backlog(5000)], [200, 256]);
 });
 
-Deno.test("strangers have half of the connections that those with a key leave", async () => {
+Deno.test("strangers get half of the connections that devices with a key leave", async () => {
   await using scene = await ManualServer.start({
     keys: [["1", KEY], ["2", KEY]],
     limits: { connections: 8 },
@@ -68,17 +68,17 @@ Deno.test("strangers have half of the connections that those with a key leave", 
   assertEquals(scene.log.filter((it) => it === "refused TOO_MANY_CONNECTIONS").length, 17);
   const keyed = [await proves(scene, "1"), await proves(scene, "2")];
   assertEquals(keyed.map(({ closed }) => closed), [false, false]);
-  // One that is there may come again, and take the place of its older connection.
+  // A connected stranger may connect again, which replaces its older connection.
   const again = await comes(scene, "stranger 1");
   assertEquals([strangers[1]!.closed, again.closed], [true, false]);
-  // Who greets in dialect 2 is told.
+  // A device that greets in dialect 2 gets the reason.
   const told = await scene.knock(`${helloLine({ id: "stranger 9" })}\n`);
   assertEquals([told.finished, told.written], [true, "\x0406\n"]);
   await leave(scene, again);
   assertEquals((await comes(scene, "stranger 9")).closed, false);
 });
 
-Deno.test("strangers do not keep out those with a key who greet at the same time", async () => {
+Deno.test("strangers do not keep out a device with a key that greets at the same time", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { connections: 5 } });
   for (let n = 0; n < 2; n++) await comes(scene, `stranger ${n}`);
   const hello = helloLine({ suite: "02" });
@@ -89,14 +89,14 @@ Deno.test("strangers do not keep out those with a key who greet at the same time
   assert(scene.log.includes("connected 1"), scene.log.join());
 });
 
-Deno.test("without keys strangers have all connections", async () => {
+Deno.test("without keys strangers can use all connections", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 4 } });
   const sockets = [];
   for (let n = 0; n < 4; n++) sockets.push(await comes(scene, `${n}`));
   assertEquals(sockets.map(({ closed }) => closed), Array(4).fill(false));
 });
 
-Deno.test("a stranger cannot have the name of a stock device", async () => {
+Deno.test("a stranger that takes the id of a stock device does not get its place", async () => {
   await using scene = await ManualServer.start({ stock: ["1"], limits: { connections: 3 } });
   const [stranger, other, stock] = [
     await comes(scene, "a"),
@@ -106,19 +106,19 @@ Deno.test("a stranger cannot have the name of a stock device", async () => {
   assertEquals([stranger!.closed, other!.closed, stock!.closed], [false, true, false]);
 });
 
-Deno.test("when others are given keys, strangers beyond their share are cut off", async () => {
+Deno.test("when other devices get keys, strangers beyond their share are disconnected", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { connections: 9 } });
   const strangers = [];
   for (let n = 0; n < 4; n++) strangers.push(await comes(scene, `${n + 10}`));
   scene.server.setKeys([["1", KEY], ["2", KEY], ["3", KEY], ["10", KEY]]);
   await scene.platform.turn();
-  // The first has a key now, which its connection did not prove; of the others two have room.
+  // The first has a key now, which its connection has not proved; there is room for two of the others.
   assertEquals(strangers.map(({ closed }) => closed), [true, true, false, false]);
   scene.server.setKeys([["1", KEY]]);
   assertEquals((await comes(scene, "10")).closed, false);
 });
 
-Deno.test("one that is given a key takes no stranger's place any more, until that is taken back", async () => {
+Deno.test("a stranger that gets a key frees a stranger's place, and needs one again when the key is revoked", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]], limits: { devices: 2 } });
   for (const id of ["10", "11"]) await comes(scene, id);
   assertEquals((await comes(scene, "12")).closed, true);
@@ -132,7 +132,7 @@ Deno.test("one that is given a key takes no stranger's place any more, until tha
   assertEquals(scene.log.at(-1), "refused TOO_MANY_DEVICES");
 });
 
-Deno.test("a new stranger has the place of the one that was away for longest", async () => {
+Deno.test("a new stranger gets the place of the one that has been away longest", async () => {
   const store = new MemoryStore();
   await using scene = await ManualServer.start({
     keys: [["keyed", KEY]],
@@ -154,7 +154,7 @@ Deno.test("a new stranger has the place of the one that was away for longest", a
   assertEquals(scene.log.slice(-2), ["connected third", "forgotten first"]);
   assertEquals(known(scene), ["second", "keyed", "third"]);
   assertEquals((await store.list()).map(({ id }) => id).sort(), ["keyed", "second", "third"]);
-  // It comes back as a new one, as soon as there is room.
+  // It comes back as a new device as soon as there is room.
   await scene.platform.advance(10);
   assertEquals((await comes(scene, "first")).closed, false);
   assertEquals(known(scene), ["keyed", "third", "first"]);
@@ -162,7 +162,7 @@ Deno.test("a new stranger has the place of the one that was away for longest", a
   assertEquals(third.closed, false);
 });
 
-Deno.test("one for which something comes at the last moment stays", async () => {
+Deno.test("a stranger for which a message is written at the last moment is not forgotten", async () => {
   await using scene = await ManualServer.start({ limits: { devices: 1 } });
   await leave(scene, await comes(scene, "old"));
   await scene.platform.advance(HOUR + 1);
@@ -174,7 +174,7 @@ Deno.test("one for which something comes at the last moment stays", async () => 
   });
   const fresh = await comes(scene, "new");
   assertEquals([known(scene), old.outbox, codes], [["old", "new"], 1, []]);
-  // When that is gone it makes room as all others do.
+  // Without that message it makes room like all others.
   const cleared = old.clear();
   await leave(scene, fresh);
   await cleared;
@@ -184,7 +184,7 @@ Deno.test("one for which something comes at the last moment stays", async () => 
   assertEquals(known(scene), ["new", "third"]);
 });
 
-Deno.test("one with a key has a place of its own, and takes no stranger's", async () => {
+Deno.test("a device with a key has a place of its own, and takes no stranger's", async () => {
   await using scene = await ManualServer.start({ keys: [["keyed", KEY]], limits: { devices: 1 } });
   await leave(scene, await comes(scene, "old"));
   await scene.platform.advance(HOUR + 1);
@@ -192,7 +192,7 @@ Deno.test("one with a key has a place of its own, and takes no stranger's", asyn
   assertEquals(known(scene), ["old", "keyed"]);
 });
 
-Deno.test("a stranger that is here, or for which something waits, is not forgotten", async () => {
+Deno.test("a stranger that is connected, or has waiting messages, is not forgotten", async () => {
   await using scene = await ManualServer.start({ limits: { devices: 3 } });
   const [here, says, waits] = [
     await comes(scene, "here"),
@@ -224,7 +224,7 @@ Deno.test("a stranger that is here, or for which something waits, is not forgott
   await lost;
 });
 
-Deno.test("a stranger that is forgotten takes its dead letters along, and that is said", async () => {
+Deno.test("the dead letters of a forgotten stranger are lost, and the event says so", async () => {
   const app = async (device: Device) => {
     for (;;) await device.consume(() => Promise.reject(new Error("it cannot be")));
   };
@@ -244,13 +244,13 @@ Deno.test("a stranger that is forgotten takes its dead letters along, and that i
   ]);
 });
 
-Deno.test("one that comes back before it is forgotten stays, and needs a place as a new one does", async () => {
+Deno.test("a stranger that comes back before it is forgotten stays, but needs a place like a new one", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store, limits: { devices: 1, forgetAfter: 1 } });
   await leave(scene, await comes(scene, "old"));
   await scene.platform.advance(10);
   store.works = false;
-  const fresh = await comes(scene, "new"); // the store fails: nobody is forgotten yet
+  const fresh = await comes(scene, "new"); // the store fails: no device is forgotten yet
   assertEquals([fresh.closed, known(scene)], [false, ["old", "new"]]);
   const back = await comes(scene, "old");
   assertEquals([back.closed, scene.log.at(-1)], [true, "refused TOO_MANY_DEVICES"]);
@@ -265,7 +265,7 @@ Deno.test("one that comes back before it is forgotten stays, and needs a place a
   assertEquals(stays.written.trim(), "00");
 });
 
-Deno.test("who greets in the name of one that is forgotten meanwhile greets again", async () => {
+Deno.test("a device that is forgotten during its greeting must greet again", async () => {
   await using scene = await ManualServer.start();
   await leave(scene, await comes(scene, "1"));
   const socket = await scene.knock(`${helloLine()}\n`);
@@ -277,16 +277,16 @@ Deno.test("who greets in the name of one that is forgotten meanwhile greets agai
   assertEquals((await scene.server.device("1")).connects, 1);
 });
 
-Deno.test("what the store said of a device before it was forgotten is asked for again", async () => {
+Deno.test("a device that is forgotten is read from the store again when it connects", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const hello = `${helloLine()}\n`;
-  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both know it from the store
+  const [first, second] = [await scene.knock(hello), await scene.knock(hello)]; // both have its state from the store
   await scene.says(first!, "\n");
   const go = store.hold();
   const forgotten = scene.server.forget("1");
   await scene.platform.turn();
-  const third = await scene.knock(hello); // its turn comes with the end of the commit
+  const third = await scene.knock(hello); // it is handled after the commit
   go();
   await scene.platform.turn();
   await forgotten;

@@ -1,4 +1,4 @@
-/** Mail as a process takes it and posts it. */
+/** Mail that a process receives and posts. */
 import { assertEquals, assertRejects } from "@std/assert";
 import type { DeviceView } from "../device_view.ts";
 import type { Outcome } from "../link/outcome.ts";
@@ -18,7 +18,7 @@ import type { Turn } from "./turn.ts";
 /** A process that has the device "a", and commits when the test says so. */
 class Scene {
   readonly did: string[] = [];
-  /** What writes and settings fail with, by their text. */
+  /** Errors of writes and settings, by their text. */
   readonly failing = new Map<string, LocalError>();
   readonly office: PostOffice;
   device = this.#device();
@@ -126,7 +126,7 @@ class Scene {
     for (const [transfer, error] of refused) transfer.failed(error);
   }
 
-  /** What a commit tells the others, and forgets. */
+  /** The mail that a commit deletes and its replies; then they are committed. */
   tells(): { taken: readonly number[]; replies: string[] } {
     const { taken = [], replies = [] } = this.device.ledger.mail ?? {};
     this.device.ledger.committed();
@@ -151,49 +151,49 @@ Deno.test("mail is carried out once, in the commit that deletes it, and a beat u
   assertEquals(scene.did, ["x", "y", "z"]);
 });
 
-Deno.test("mail for which there is no room holds up what was posted after it", () => {
+Deno.test("mail for which there is no room holds up mail that was posted after it", () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
   scene.beat(x, y);
   scene.commit();
   assertEquals(scene.did, []);
-  // It is under way again, behind nothing that is younger.
+  // It is tried again, before anything younger.
   scene.beat(x, y);
   scene.failing.clear();
   scene.commit();
   assertEquals([scene.did, scene.tells().taken], [["x", "y"], [1, 2]]);
 });
 
-Deno.test("mail in a commit that fails waits, and is carried out in its order", () => {
+Deno.test("mail in a commit that fails waits, and is carried out in its order later", () => {
   const scene = new Scene();
   const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
   scene.beat(x, y);
   scene.commit({ fails: new LocalError("STORE_FAILED", "no") });
   assertEquals([scene.did, scene.tells().taken], [["x", "y", "undo y", "undo x"], []]);
-  scene.beat(y); // cut short at the other end
+  scene.beat(y); // without x: only part of the mail
   scene.commit();
   scene.beat(x, y);
   scene.commit();
   assertEquals(scene.did.slice(4), ["x", "y"]);
 });
 
-Deno.test("mail of a device that was lost counts no more when that comes back with what is left of it", () => {
+Deno.test("when a lost device comes back, only the mail that is still in the store counts", () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   scene.beat(scene.write(1, "x"), scene.write(2, "y"));
   scene.commit();
-  scene.movesAway(); // the other one has had room for x
+  scene.movesAway(); // the other process has carried out x
   scene.beat(scene.write(2, "y"));
   scene.commit();
   assertEquals([scene.did, scene.tells().taken], [["y"], [2]]);
 });
 
-Deno.test("a beat that began before a device came back brings nothing for it: that may have ended elsewhere", () => {
+Deno.test("mail from a beat that began before a device came back is ignored: it may have been carried out elsewhere", () => {
   const scene = new Scene();
   const [x, y] = [scene.write(1, "x"), scene.write(2, "y")];
   scene.office.asks();
-  scene.movesAway(); // the other one has done x, or has had the device forgotten
+  scene.movesAway(); // the other process has carried out x, or has forgotten the device
   scene.office.take([y]);
   scene.office.brings([x, y]);
   scene.commit();
@@ -223,7 +223,7 @@ Deno.test("an impossible order ends, and its sender gets the error in the same c
   assertEquals(scene.did, ["led=2 for 7 5", "refused a BAD_ARGUMENT", "refused a BAD_ARGUMENT"]);
 });
 
-Deno.test("the time that mail has waited is taken from the time that its message has", () => {
+Deno.test("the time that mail has waited is subtracted from the time until its message expires", () => {
   const scene = new Scene();
   const expires = { options: { expires: 1000 }, answers: true };
   scene.beat(
@@ -237,7 +237,7 @@ Deno.test("the time that mail has waited is taken from the time that its message
   assertEquals(codes, ["7 2 EXPIRED", "7 3 EXPIRED"]);
 });
 
-Deno.test("a process is told each outcome until it confirms it, and answers for others are dropped", () => {
+Deno.test("a caller gets each valid answer until it leaves, and all other answers are dropped", () => {
   const scene = new Scene();
   const told: Outcome[] = [];
   const asker = { told: (it: Outcome) => void told.push(it), failed() {} };
@@ -253,7 +253,7 @@ Deno.test("a process is told each outcome until it confirms it, and answers for 
   assertEquals(told, [{}, { line: ":adc.1 5" }]);
 });
 
-Deno.test("the caller is told why nothing was posted, and that the server is closed", async () => {
+Deno.test("a caller gets the error if nothing could be posted, or if the server is closed", async () => {
   const scene = new Scene();
   const ask = () => {
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
@@ -273,7 +273,7 @@ Deno.test("the caller is told why nothing was posted, and that the server is clo
 const cleared = JSON.stringify({ code: "CLEARED", message: "the message was dropped" });
 const dropped = '{"inbox":1,"outbox":2}';
 
-Deno.test("a posted clear does not wait for mail in front of it that has no room: that is dropped, and told so", () => {
+Deno.test("a posted clear does not wait for earlier mail without room: that mail is dropped, and answered with CLEARED", () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   const x = scene.write(1, "x", { answers: true });
@@ -292,7 +292,7 @@ Deno.test("a posted clear does not wait for mail in front of it that has no room
   assertEquals([scene.did.length, scene.tells().taken], [2, []]);
 });
 
-Deno.test("a posted forget ends its mail and is told in the commit that forgets the device, or nothing of it", () => {
+Deno.test("the commit that forgets a device also deletes and answers the mail that asked for it; if it fails, nothing happens", () => {
   const scene = new Scene();
   const forget = scene.mail(1, { forget: true, answers: true });
   scene.beat(forget);
@@ -306,7 +306,7 @@ Deno.test("a posted forget ends its mail and is told in the commit that forgets 
   assertEquals(scene.tells(), { taken: [1], replies: [`7 1 ${dropped}`] });
 });
 
-Deno.test("an order that needs no room is carried out at once, also behind mail that waits for some, and answered in the commit that deletes its mail", () => {
+Deno.test("an order that needs no room is carried out at once, even after mail that waits for room, and answered in the commit that deletes its mail", () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   const options = { name: "a", version: 1 };
@@ -320,7 +320,7 @@ Deno.test("an order that needs no room is carried out at once, also behind mail 
   assertEquals(scene.did.length, 2);
 });
 
-Deno.test("what cannot be done has its error told, or logged; what another process must do is left to it", () => {
+Deno.test("the error of an impossible order is answered or logged; mail for a device of another process is left to that process", () => {
   const scene = new Scene();
   scene.failing.set("act", bad);
   scene.beat(scene.mail(1, { revive: 5, answers: true }), scene.mail(2, { discard: 5 }));
@@ -340,7 +340,7 @@ Deno.test("what cannot be done has its error told, or logged; what another proce
   assertEquals([scene.did.slice(1), scene.tells().taken], [['{"giveUp":true}'], [3]]);
 });
 
-Deno.test("mail that is no order is not carried out: fields of other types, or without others that they need", () => {
+Deno.test("mail that is not an order is refused: fields of wrong types, or missing fields", () => {
   const scene = new Scene();
   const wrong = [{ revive: "5" }, { discard: 0.5 }, { giveUp: 1 }, { deploy: "AA" }, {
     deploy: 5,
@@ -352,7 +352,7 @@ Deno.test("mail that is no order is not carried out: fields of other types, or w
   assertEquals(scene.tells().taken, [1, 2, 3, 4, 5]);
 });
 
-Deno.test("what a clear has dropped is not done by a beat that has begun before that was safe", async () => {
+Deno.test("mail that a clear has dropped is not carried out when a beat that began before the commit brings it", async () => {
   const scene = new Scene();
   scene.failing.set("x", full);
   const x = scene.write(1, "x");

@@ -7,7 +7,7 @@ import { parseKey } from "../protocol/proof.ts";
 
 const KEY = "00112233445566778899aabbccddeeff".repeat(2);
 
-Deno.test("a peer without a hello in time is turned away", async () => {
+Deno.test("a peer that sends no hello in time is refused", async () => {
   await using scene = await ManualServer.start();
   const silent = await scene.knock();
   const slow = await scene.knock("half a hel");
@@ -16,7 +16,7 @@ Deno.test("a peer without a hello in time is turned away", async () => {
   assertEquals(scene.log, ["refused NO_HELLO", "refused NO_HELLO"]);
 });
 
-Deno.test("empty lines, or pieces of one, give nobody more time for the greeting", async () => {
+Deno.test("empty lines, or pieces of a line, do not extend the time for the greeting", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]] });
   const hello = `${helloLine({ id: "1", suite: "02" })}\n`;
   const sockets = [];
@@ -35,7 +35,7 @@ Deno.test("empty lines, or pieces of one, give nobody more time for the greeting
   assertEquals(scene.log, Array(4).fill("refused NO_HELLO"));
 });
 
-Deno.test("what comes during a commit, before the welcome, does not confirm a connection", async () => {
+Deno.test("lines that arrive during a commit, before the welcome, do not confirm a connection", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const release = store.hold();
@@ -53,17 +53,17 @@ Deno.test("what comes during a commit, before the welcome, does not confirm a co
   assertEquals(scene.server.devices.map(({ id }) => id), ["1"]);
 });
 
-Deno.test("a hello is not late because we did not listen", async () => {
+Deno.test("a hello is not late just because the server did not read it in time", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock();
   scene.platform.stall(10 * TIMEOUT);
-  socket.gives("1\n"); // it lay there
+  socket.gives("1\n"); // it arrived meanwhile
   await scene.platform.caughtUpNow();
   await scene.platform.turn();
   assertEquals([socket.closed, scene.log], [false, ["connected 1", "app_started 1"].slice(0, 1)]);
 });
 
-Deno.test("when many come at once some begin, then the newest of the others, and all are served", async () => {
+Deno.test("when many peers connect at once, some start first, then the newest of the others, and all are served", async () => {
   await using scene = await ManualServer.start();
   const { caughtUp } = scene.platform;
   const looked: number[] = [];
@@ -88,17 +88,17 @@ Deno.test("when many come at once some begin, then the newest of the others, and
   assertEquals(scene.log.length, 200);
 });
 
-Deno.test("a peer that has waited so long that it must have given up is not greeted", async () => {
+Deno.test("a peer that has waited so long that it must have given up is refused", async () => {
   await using scene = await ManualServer.start();
   const sockets = Array.from({ length: 65 }, () => scene.platform.knock());
   scene.platform.stall(TIMEOUT);
-  await scene.platform.caughtUpNow(); // late: nobody may come in
+  await scene.platform.caughtUpNow(); // late: nobody may start
   await scene.platform.caughtUpNow();
   assertEquals(sockets[64]!.closed, true);
   assertEquals(scene.log.at(-1), "refused TOO_MANY_CONNECTIONS");
 });
 
-Deno.test("strangers who say nothing make room for devices, the oldest first, begun or not", async () => {
+Deno.test("silent peers make room for devices, the oldest first, whether or not their greeting has started", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 100 } });
   const strangers = Array.from({ length: 100 }, () => scene.platform.knock());
   const device = await scene.knock("1\n");
@@ -107,7 +107,7 @@ Deno.test("strangers who say nothing make room for devices, the oldest first, be
   assertEquals([device.closed, scene.log.at(-1)], [false, "connected 1"]);
 });
 
-Deno.test("one that has made room before its greeting could begin is not begun with", async () => {
+Deno.test("a peer that was closed to make room before its greeting started does not take a start from others", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 80 } });
   for (let n = 0; n < 64; n++) scene.platform.knock().gives(`${n}\n`);
   await scene.platform.turn();
@@ -119,7 +119,7 @@ Deno.test("one that has made room before its greeting could begin is not begun w
   assertEquals(scene.log.at(-1), "connected 64");
 });
 
-Deno.test("a hello that comes in pieces during a commit is whole behind it", async () => {
+Deno.test("a hello that arrives in pieces during a commit is whole after it", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const other = await scene.knock("1\n\n");
@@ -134,7 +134,7 @@ Deno.test("a hello that comes in pieces during a commit is whole behind it", asy
   assertEquals([scene.log.at(-1), socket.closed], ["connected kitchen", false]);
 });
 
-Deno.test("after we have kept it waiting, a greeting has a quarter of the timeout left", async () => {
+Deno.test("a peer that the server has kept waiting has at least a quarter of the timeout for its answer", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const release = store.hold();
@@ -147,7 +147,7 @@ Deno.test("after we have kept it waiting, a greeting has a quarter of the timeou
   assertEquals([socket.closed, scene.log], [true, ["refused NO_HELLO"]]);
 });
 
-Deno.test("where everybody has said hello the next one is refused", async () => {
+Deno.test("when every connection has sent its hello, the next one is refused", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 2 } });
   for (const id of ["1", "2"]) await scene.knock(`${id}\n`);
   const third = await scene.knock();
@@ -156,8 +156,8 @@ Deno.test("where everybody has said hello the next one is refused", async () => 
 
 for (const dialect of [1, 2] as const) {
   const hello = dialect === 1 ? "1\n" : `${helloLine({ id: "1" })}\n`;
-  const name = `a store that takes its time over a new device, dialect ${dialect}`;
-  Deno.test(`${name}: nothing is lost, nobody is late`, async () => {
+  const name = `a store that is slow to read a new device, dialect ${dialect}`;
+  Deno.test(`${name}: nothing is lost or refused as late`, async () => {
     const store = new SlowStore();
     await using scene = await ManualServer.start({ store });
     const release = store.hold();
@@ -177,7 +177,7 @@ for (const dialect of [1, 2] as const) {
   });
 }
 
-Deno.test("two who greet as the same new device are one device to the store", async () => {
+Deno.test("two connections that greet as the same new device are one device in the store", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const release = store.hold();
@@ -191,7 +191,7 @@ Deno.test("two who greet as the same new device are one device to the store", as
   assertEquals((await store.list()).length, 1);
 });
 
-Deno.test("a new device that comes again before the store has answered is not asked for twice", async () => {
+Deno.test("the store is asked once for a new device that connects again before the store has answered", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const release = store.hold();
@@ -205,7 +205,7 @@ Deno.test("a new device that comes again before the store has answered is not as
   assertEquals(back.written, "\n00\n");
 });
 
-Deno.test("a device that is gone before the store knows it leaves nothing", async () => {
+Deno.test("a new device that is gone before the store has answered leaves nothing", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const release = store.hold();
@@ -217,7 +217,7 @@ Deno.test("a device that is gone before the store knows it leaves nothing", asyn
   assertEquals(await store.list(), []);
 });
 
-Deno.test("a store that cannot read a device turns away its connection, and nobody else's", async () => {
+Deno.test("a connection whose device the store cannot read is refused, and no other", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   await scene.knock("1\n");
@@ -229,7 +229,7 @@ Deno.test("a store that cannot read a device turns away its connection, and nobo
   assertEquals(scene.log.at(-1), "connected 2");
 });
 
-Deno.test("a welcome that is out of date when it is answered is not taken", async () => {
+Deno.test("an answer to a welcome that is out of date is refused", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const hello = helloLine({ id: "1", suite: "02" });
   const [slow, quick] = [await scene.knock(`${hello}\n`), await scene.knock(`${hello}\n`)];
@@ -257,7 +257,7 @@ Deno.test("a late refusal comes after a quarter of the timeout, and nothing is r
   assert(socket.written.endsWith("\x0402\n"));
 });
 
-Deno.test("who leaves before it is told why it is refused was refused for that", async () => {
+Deno.test("a peer that leaves before it gets its refusal is reported with the reason of the refusal", async () => {
   await using scene = await ManualServer.start({ open: false, keys: [["1", KEY]] });
   const socket = await scene.knock(`${helloLine({ id: "1", suite: "02" })}\n`);
   await scene.says(socket, `\x03${"0".repeat(32)}\n`);
@@ -276,7 +276,7 @@ Deno.test("a refusal that the peer does not read does not keep the connection op
   assertEquals([socket.closed, scene.log], [true, ["refused NOT_ADMITTED"]]);
 });
 
-Deno.test("a server that is closed ends those who greet, and says nothing of them", async () => {
+Deno.test("a server that closes ends the greetings under way, and does not report them", async () => {
   const scene = await ManualServer.start();
   const [begun, waiting] = [await scene.knock("half"), ...Array(100).fill(0)].map((it) =>
     it || scene.platform.knock()
@@ -288,12 +288,12 @@ Deno.test("a server that is closed ends those who greet, and says nothing of the
   assert(late.closed);
 });
 
-Deno.test("a device that another server has taken is not welcomed with what was lost", async () => {
+Deno.test("a device that another server has taken is not welcomed from outdated state", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const older = await scene.knock(`${helloLine({ id: "1" })}\n`);
   await scene.says(older, "\n");
-  await store.acquire("1"); // another server does
+  await store.acquire("1"); // another server takes it
   const newer = await scene.knock();
   older.gives("00text\n");
   newer.gives(`${helloLine({ id: "1" })}\n`);
@@ -306,7 +306,7 @@ Deno.test("a device that another server has taken is not welcomed with what was 
   assertEquals(again.closed, false);
 });
 
-Deno.test("where the system has no room for a connection, half of those that have not greeted make some", async () => {
+Deno.test("when the system has no room for a connection, half of the connections without a hello are closed", async () => {
   await using scene = await ManualServer.start();
   const here = await scene.knock("1\n\n");
   const silent: ManualSocket[] = [];
@@ -322,7 +322,7 @@ Deno.test("where the system has no room for a connection, half of those that hav
   assertEquals(scene.log.filter((it) => it === "refused NOT_ACCEPTED").length, 3);
 });
 
-Deno.test("a refused peer is told why before the connection ends, if it takes the answer in time", async () => {
+Deno.test("a refused peer gets the reason before the connection ends, if it takes the answer in time", async () => {
   for (const takes of [true, false]) {
     await using scene = await ManualServer.start();
     const socket = scene.platform.knock();
@@ -337,7 +337,7 @@ Deno.test("a refused peer is told why before the connection ends, if it takes th
   }
 });
 
-Deno.test("what comes behind a refusal is read and dropped, until the other end closes the connection, or for a while", async () => {
+Deno.test("bytes after a refusal are read and dropped until the peer closes the connection, or for a quarter of the timeout", async () => {
   await using scene = await ManualServer.start({ keys: [["1", KEY]] });
   const hello = `${helloLine({ id: "1", suite: "00" })}\n`;
   const [polite, stubborn] = [await scene.knock(hello), await scene.knock(hello)];
@@ -358,7 +358,7 @@ Deno.test("what comes behind a refusal is read and dropped, until the other end 
   assertEquals(scene.log, ["refused NOT_ADMITTED", "refused NOT_ADMITTED"]);
 });
 
-Deno.test("those who were refused, and do not go, are the first to make room", async () => {
+Deno.test("refused peers that do not close are the first to make room", async () => {
   await using scene = await ManualServer.start({ limits: { connections: 3 }, keys: [["1", KEY]] });
   const greeting = await scene.knock("half a hel");
   const hello = `${helloLine({ id: "1", suite: "00" })}\n`;

@@ -1,19 +1,19 @@
-/** What a connection holds back, and what becomes of it. */
+/** Input that a connection holds back, and when it is handled. */
 import { assert, assertEquals } from "@std/assert";
 import { ServingRig, TIMEOUT } from "../../tests/support/serving_rig.ts";
 import { PeerError } from "../protocol/errors.ts";
 
-/** Bytes arrive, also such as were on their way when the reading stopped. */
+/** Delivers bytes, even while reading is paused, like bytes that were already on their way. */
 function arrive({ serving }: ServingRig, text: string): void {
   serving.data(new TextEncoder().encode(text));
 }
 
-Deno.test("reading that the greeting has stopped goes on", () => {
+Deno.test("reading that the greeting has paused is resumed", () => {
   const scene = new ServingRig({}, "00ahead\n", true);
   assertEquals([scene.socket.paused, scene.session.record.inbox], [false, ["ahead"]]);
 });
 
-Deno.test("of a large piece nothing is lost when the inbox is full in the middle of it", async () => {
+Deno.test("nothing of a large chunk is lost when the inbox fills up in the middle of it", async () => {
   const scene = new ServingRig({ inbox: 1 });
   const texts = Array.from({ length: 12 }, (_, n) => `${n}${"x".repeat(1000)}`);
   arrive(scene, texts.map((text, n) => `0${n.toString(16)}${text}\n`).join(""));
@@ -22,14 +22,14 @@ Deno.test("of a large piece nothing is lost when the inbox is full in the middle
   assertEquals([await scene.reads(), scene.socket.paused], [undefined, false]);
 });
 
-Deno.test("what comes after a pause is behind what came before it, to the byte", async () => {
+Deno.test("bytes that arrive after a pause are handled after the bytes from before it", async () => {
   const scene = new ServingRig({ inbox: 1 });
   arrive(scene, "00a\n01b\n"); // b finds the inbox full
   arrive(scene, "02c");
   arrive(scene, "\n"); // no keepalive
   await scene.clock.turn();
   scene.session.shift();
-  assert(scene.session.wantsInput, "and nobody has seen that yet");
+  assert(scene.session.wantsInput, "but reading has not been resumed yet");
   arrive(scene, "03d\n");
   assertEquals(await scene.reads(), undefined, "b is not safe yet");
   assertEquals(scene.socket.paused, true, "c and d find the inbox full");
@@ -37,7 +37,7 @@ Deno.test("what comes after a pause is behind what came before it, to the byte",
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
-Deno.test("bytes that came during another device's commit wait no longer than that takes", async () => {
+Deno.test("bytes that arrive during another device's commit are handled as soon as it ends", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   const release = scene.store.hold();
@@ -50,7 +50,7 @@ Deno.test("bytes that came during another device's commit wait no longer than th
   assertEquals(scene.session.record.inbox, ["text"]);
 });
 
-Deno.test("a connection that is dropped during a commit brings nothing, and is not judged", async () => {
+Deno.test("bytes of a connection that is dropped during a commit are ignored, and no error is reported", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   const release = scene.store.hold();
@@ -65,7 +65,7 @@ Deno.test("a connection that is dropped during a commit brings nothing, and is n
   assertEquals([scene.session.record.inbox, scene.codes], [[], []]);
 });
 
-Deno.test("a connection that has parted before the look at its socket ends is closed in time", async () => {
+Deno.test("a connection that has said farewell before the look at its socket ends is still closed in time", async () => {
   const scene = new ServingRig();
   scene.farewell = "farewell\n";
   await scene.clock.turn();
@@ -85,7 +85,7 @@ Deno.test("a connection ends once, for the first reason", () => {
   assertEquals(scene.codes, ["NOT_ADMITTED"]);
 });
 
-Deno.test("what has no ack is sent again in time, though nothing else happens", async () => {
+Deno.test("a message without an ack is sent again in time, although nothing else happens", async () => {
   const scene = new ServingRig();
   arrive(scene, "\n");
   scene.write("text");
@@ -96,7 +96,7 @@ Deno.test("what has no ack is sent again in time, though nothing else happens", 
   assertEquals(scene.socket.written.match(/00text\n/g)?.length, 2);
 });
 
-Deno.test("during a commit there are no keepalives for a socket that takes nothing", async () => {
+Deno.test("during a commit no keepalives are sent to a socket that takes nothing", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   arrive(scene, "\n");

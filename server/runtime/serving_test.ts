@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ServingRig, TIMEOUT } from "../../tests/support/serving_rig.ts";
 
-Deno.test("whatever the network fails with, it ends the one connection and nothing else", async () => {
+Deno.test("any network error ends its connection with LOST, and leaves no timer", async () => {
   const errors = [
     new Error("Connection reset by peer"),
-    // What a board that lost its WiFi comes to, after a while.
+    // The error for a board that has lost its WiFi, after a while.
     new Error("No route to host (os error 113)"),
     new Error("No buffer space available (os error 105)"),
   ];
@@ -18,7 +18,7 @@ Deno.test("whatever the network fails with, it ends the one connection and nothi
   }
 });
 
-Deno.test("bytes behind the greeting are the first that the session gets", async () => {
+Deno.test("bytes after the greeting are the first that the session gets", async () => {
   const scene = new ServingRig({}, "00first\n01sec");
   scene.socket.gives("ond\n");
   await scene.clock.turn();
@@ -36,14 +36,14 @@ Deno.test("while a commit is under way bytes wait, and nothing is acknowledged b
   scene.socket.gives("02third\n");
   await scene.clock.turn();
   assertEquals(scene.session.record.inbox, ["first"]);
-  assertEquals([scene.socket.written, scene.socket.paused], ["\n", false], "it takes a moment");
+  assertEquals([scene.socket.written, scene.socket.paused], ["\n", false], "only a few bytes");
   release();
   await scene.clock.turn();
   assertEquals(scene.session.record.inbox, ["first", "second", "third"]);
   assertEquals([scene.socket.written, scene.socket.paused], ["\n00\n01\n02\n", false]);
 });
 
-Deno.test("a peer that says more than a little during a commit is slowed down", async () => {
+Deno.test("reading from a peer that sends much during a commit is paused", async () => {
   const scene = new ServingRig({ inbox: 1e6, queueText: 1e6 });
   await scene.clock.turn();
   const release = scene.store.hold();
@@ -59,7 +59,7 @@ Deno.test("a peer that says more than a little during a commit is slowed down", 
   assertEquals([scene.session.record.inbox.length, scene.socket.paused], [sent, false]);
 });
 
-Deno.test("what came before the end of a connection counts, also while a commit is under way", async () => {
+Deno.test("messages that arrived before a connection ended are received, even during a commit", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   const release = scene.store.hold();
@@ -75,7 +75,7 @@ Deno.test("what came before the end of a connection counts, also while a commit 
   assertEquals(scene.codes, ["LOST"]);
 });
 
-Deno.test("keepalives go out while a commit is under way, and nothing else", async () => {
+Deno.test("only keepalives are sent while a commit is under way", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.socket.gives("\n");
@@ -84,13 +84,13 @@ Deno.test("keepalives go out while a commit is under way, and nothing else", asy
   await scene.clock.advance(TIMEOUT);
   assert(scene.turn.busy);
   assertMatch(scene.socket.written, /^\n{4,5}$/, "every quarter of the timeout, or a tick later");
-  assertEquals(scene.codes, [], "what we do not read we cannot hear");
+  assertEquals(scene.codes, [], "a peer is not silent while we do not read");
   release();
   await scene.clock.turn();
   assert(scene.socket.written.endsWith("\n00text\n"));
 });
 
-Deno.test("a peer that says nothing is noticed, though one commit follows the other", async () => {
+Deno.test("a silent peer is noticed even if one commit follows the other", async () => {
   const scene = new ServingRig({ outbox: 1e6 });
   await scene.clock.turn();
   for (let time = 0; time < 1.1 * TIMEOUT; time += TIMEOUT / 40) {
@@ -107,7 +107,7 @@ Deno.test("a peer that says nothing is noticed, though one commit follows the ot
   assertEquals(scene.codes, ["SILENT"]);
 });
 
-Deno.test("reading goes on as soon as the socket takes again what waited for it", async () => {
+Deno.test("reading resumes as soon as the socket takes the waiting acks", async () => {
   const scene = new ServingRig({ inbox: 1e6 });
   await scene.clock.turn();
   scene.socket.takesNothing();
@@ -141,7 +141,7 @@ Deno.test("nothing is written while the socket has not taken what was written be
   assertEquals(scene.socket.written, `${written}00\n`);
 });
 
-Deno.test("the first keepalive lets messages out at once, further ones are heard and cause nothing", async () => {
+Deno.test("the first keepalive lets messages out at once, later ones only keep the connection alive", async () => {
   const scene = new ServingRig();
   scene.write("text");
   await scene.clock.turn();
@@ -160,7 +160,7 @@ Deno.test("the first keepalive lets messages out at once, further ones are heard
   release();
 });
 
-Deno.test("a newline that ends a line is no keepalive, wherever the network has cut it", async () => {
+Deno.test("a newline that ends a line is not a keepalive, wherever the network splits the bytes", async () => {
   const scene = new ServingRig();
   scene.socket.gives("\n");
   scene.socket.gives("00text");
@@ -170,7 +170,7 @@ Deno.test("a newline that ends a line is no keepalive, wherever the network has 
   assertEquals(scene.session.record.inbox, ["text", "behind one"]);
 });
 
-Deno.test("lines come byte by byte, as long as may be, and of another length behind a newline", async () => {
+Deno.test("lines are received byte by byte, at the maximum length, and after a keepalive", async () => {
   const scene = new ServingRig({ lineBytes: 20 });
   for (const byte of "\n00text\n01x\n") scene.socket.gives(byte);
   const longest = "y".repeat(20);
@@ -180,7 +180,7 @@ Deno.test("lines come byte by byte, as long as may be, and of another length beh
   assertEquals([scene.session.record.inbox, scene.codes], [["text", "x", longest, "z"], []]);
 });
 
-Deno.test("a full inbox stops the reading, and what was read before that is kept", async () => {
+Deno.test("a full inbox pauses reading, and the bytes that were read before are kept", async () => {
   const scene = new ServingRig({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");
   scene.socket.gives("02nor this\n");
@@ -195,26 +195,26 @@ Deno.test("a full inbox stops the reading, and what was read before that is kept
   assertEquals(scene.socket.paused, false);
 });
 
-Deno.test("a peer that says nothing is silent after the timeout", async () => {
+Deno.test("a peer that sends nothing ends as SILENT after the timeout", async () => {
   const scene = new ServingRig();
   await scene.clock.advance(TIMEOUT * 1.1);
   assertEquals([scene.codes, scene.socket.closed, scene.clock.timers], [["SILENT"], true, 0]);
 });
 
-Deno.test("a peer is not silent because we did not listen", async () => {
+Deno.test("a peer is not SILENT just because the server did not read in time", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.clock.stall(10 * TIMEOUT);
-  scene.socket.gives("\n"); // it lay there
+  scene.socket.gives("\n"); // it arrived meanwhile
   await scene.clock.caughtUpNow();
   await scene.clock.advance(TIMEOUT / 2);
   assertEquals(scene.codes, []);
   scene.clock.stall(10 * TIMEOUT);
   await scene.clock.caughtUpNow();
-  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+  assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
-Deno.test("nor because one commit follows the other, and reading goes on only after the last one", async () => {
+Deno.test("a peer is not SILENT just because reading resumes only after a second commit", async () => {
   const scene = new ServingRig({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");
   await scene.clock.turn();
@@ -230,11 +230,11 @@ Deno.test("nor because one commit follows the other, and reading goes on only af
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
-Deno.test("nor because a long commit begins before the look at its socket ends, and it is not read meanwhile", async () => {
+Deno.test("a peer is not SILENT just because a long commit begins before the look at its socket ends, while its inbox is full", async () => {
   const scene = new ServingRig({ inbox: 1 });
   await scene.clock.turn();
   scene.clock.stall(2 * TIMEOUT);
-  scene.socket.gives("00fits\n01does not\n"); // it lay there
+  scene.socket.gives("00fits\n01does not\n"); // it arrived meanwhile
   scene.session.shift();
   const release = scene.store.hold();
   await scene.clock.turn();
@@ -246,12 +246,12 @@ Deno.test("nor because a long commit begins before the look at its socket ends, 
   assertEquals([scene.socket.paused, scene.codes], [false, []]);
 });
 
-Deno.test("nor because a long commit begins before the look ends, and the sockets are read late after it", async () => {
+Deno.test("a peer is not SILENT just because a long commit begins before the look ends, and its socket is read late after it", async () => {
   const scene = new ServingRig();
   scene.socket.gives("\n");
   await scene.clock.turn();
   scene.clock.stall(2 * TIMEOUT);
-  scene.socket.gives("\n"); // it lay there
+  scene.socket.gives("\n"); // it arrived meanwhile
   const release = scene.store.hold();
   scene.changeAnother();
   await scene.clock.turn();
@@ -262,10 +262,10 @@ Deno.test("nor because a long commit begins before the look ends, and the socket
   await scene.clock.turn();
   assertEquals(scene.codes, []);
   await scene.clock.caughtUpNow();
-  assertEquals(scene.codes, ["SILENT"], "nothing lay there");
+  assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
-Deno.test("a peer that takes nothing is stalled after the timeout, whatever it says", async () => {
+Deno.test("a peer that takes nothing ends as STALLED after the timeout, whatever it sends", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.socket.gives("\n");
@@ -280,7 +280,7 @@ Deno.test("a peer that takes nothing is stalled after the timeout, whatever it s
   assertEquals(scene.codes, ["STALLED"]);
 });
 
-Deno.test("a peer that has taken all for long is not stalled with the first that it does not take", async () => {
+Deno.test("a peer that has long taken everything has the whole timeout for the first bytes that it does not take", async () => {
   const scene = new ServingRig();
   const pass = async (ms: number) => {
     for (let time = 0; time < ms; time += TIMEOUT / 10) {
@@ -297,7 +297,7 @@ Deno.test("a peer that has taken all for long is not stalled with the first that
   assertEquals(scene.codes, ["STALLED"]);
 });
 
-Deno.test("a peer that takes little by little is not stalled", async () => {
+Deno.test("a peer that takes bytes little by little is not STALLED", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.socket.gives("\n");
@@ -311,7 +311,7 @@ Deno.test("a peer that takes little by little is not stalled", async () => {
   assertEquals(scene.codes, []);
 });
 
-Deno.test("a peer is not stalled because we did not see that it has taken all", async () => {
+Deno.test("a peer is not STALLED just because the server notices late that it has taken everything", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();
   scene.socket.gives("\n");
@@ -325,7 +325,7 @@ Deno.test("a peer is not stalled because we did not see that it has taken all", 
   assertEquals(scene.codes, []);
 });
 
-Deno.test("what the peer did wrong ends its connection, and what came before counts", async () => {
+Deno.test("an invalid line ends the connection, and the messages before it are received", async () => {
   const scene = new ServingRig();
   scene.socket.gives("00good\nno id\n01late\n");
   await scene.clock.turn();
@@ -333,12 +333,12 @@ Deno.test("what the peer did wrong ends its connection, and what came before cou
   assertEquals([scene.socket.closed, scene.clock.timers], [true, 0]);
 });
 
-Deno.test("a connection that is cut ends at once, also while nothing is read from it", async () => {
+Deno.test("a connection that is dropped ends at once, even while reading is paused", async () => {
   const scene = new ServingRig({ inbox: 1 });
   scene.socket.gives("00fits\n01does not\n");
   await scene.clock.turn();
   scene.serving.drop();
   assertEquals([scene.socket.closed, scene.clock.timers], [true, 0]);
   await scene.clock.advance(10 * TIMEOUT);
-  assertEquals(scene.codes, [], "its owner knows");
+  assertEquals(scene.codes, [], "its owner has dropped it");
 });

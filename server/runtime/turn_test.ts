@@ -6,12 +6,12 @@ import { LocalError } from "../protocol/errors.ts";
 
 for (const gathers of [true, false]) {
   const which = gathers ? "a store that gathers" : "one that does not";
-  Deno.test(`results come out after one commit for all: ${which}`, async () => {
+  Deno.test(`results of one turn are delivered after one commit for all: ${which}`, async () => {
     const scene = new TurnScene(gathers);
     const [a, b] = [scene.result("a"), scene.result("b")];
     scene.ledger.record.receive("x");
     for (const result of [a, b, a, a]) scene.turn.touch(result);
-    assertEquals(scene.events, [], "nothing comes out at once");
+    assertEquals(scene.events, [], "nothing is delivered at once");
     await scene.settled();
     assertEquals(scene.events, ["commit", "1: x |", "a true", "b true"]);
     await round();
@@ -19,7 +19,7 @@ for (const gathers of [true, false]) {
   });
 }
 
-Deno.test("a store that gathers takes what several tasks of one turn of the event loop bring", async () => {
+Deno.test("a store that gathers commits the changes of several tasks of one turn of the event loop together", async () => {
   const scene = new TurnScene();
   scene.receive("a");
   await Promise.resolve();
@@ -29,7 +29,7 @@ Deno.test("a store that gathers takes what several tasks of one turn of the even
   assertEquals(scene.events, ["commit", "1: a b |", "a true", "b true"]);
 });
 
-Deno.test("what nobody waits for shares the commit at the turn's end, or an earlier one", async () => {
+Deno.test("changes that nobody waits for are in the commit at the turn's end, or in an earlier one", async () => {
   const scene = new TurnScene(false);
   for (const text of ["a", "b"]) {
     scene.ledger.record.receive(text);
@@ -43,14 +43,14 @@ Deno.test("what nobody waits for shares the commit at the turn's end, or an earl
   scene.turn.touchAtEnd(scene.result("c"));
   scene.receive("d");
   await Promise.resolve();
-  assertEquals(scene.events.slice(0, 1), ["commit"], "d is awaited");
+  assertEquals(scene.events.slice(0, 1), ["commit"], "somebody waits for d");
   await round();
   assertEquals(scene.events, ["commit", "1: a b c d |", "c true", "d true"]);
 });
 
-Deno.test("a store that fails is asked at its pace, though a commit was scheduled for the turn's end too", async () => {
+Deno.test("a failing store is tried every 250 ms, even if a commit was also scheduled for the turn's end", async () => {
   const clock = new ManualClock();
-  clock.soon = queueMicrotask; // as with the real one, that is before the turn's end
+  clock.soon = queueMicrotask; // like the real clock's, it runs before the turn's end
   const scene = new TurnScene(false, false, clock);
   scene.fail();
   scene.ledger.record.receive("a");
@@ -61,13 +61,13 @@ Deno.test("a store that fails is asked at its pace, though a commit was schedule
   const attempts = () => scene.events.splice(0).filter((event) => event === "commit").length;
   attempts();
   await clock.advance(1000);
-  assertEquals(attempts(), 4, "one in 250 ms");
+  assertEquals(attempts(), 4, "one every 250 ms");
   scene.mend();
   await clock.advance(250);
   assertEquals(scene.events, ["commit", "1: a b |", "works", "a true", "b true"]);
 });
 
-Deno.test("where nothing has changed no commit is made", async () => {
+Deno.test("without changes there is no commit", async () => {
   const scene = new TurnScene();
   scene.turn.touch(scene.result("a"));
   await until(() => scene.events.length > 0);
@@ -76,7 +76,7 @@ Deno.test("where nothing has changed no commit is made", async () => {
   assertEquals(scene.events.at(-1), "at once");
 });
 
-Deno.test("who has gone leaves nothing behind, while a commit is under way and while the store fails", async () => {
+Deno.test("callers that leave are forgotten, during a commit and while the store fails", async () => {
   const scene = new TurnScene();
   const never = () => scene.events.push("never");
   const release = scene.store.hold();
@@ -105,7 +105,7 @@ Deno.test("who has gone leaves nothing behind, while a commit is under way and w
   assertEquals([scene.turn.waiting, scene.turn.whenSafe(() => {})], [0, undefined]);
 });
 
-Deno.test("what a result changes waits for a commit of its own", async () => {
+Deno.test("changes that a result makes wait for another commit", async () => {
   const scene = new TurnScene();
   let rounds = 0;
   const again = (safe: boolean) => {
@@ -121,7 +121,7 @@ Deno.test("what a result changes waits for a commit of its own", async () => {
   assertEquals(commits, ["commit", "again true", "commit", "again true", "commit", "again true"]);
 });
 
-Deno.test("while a commit is under way nothing changes: who wants to waits until its results are out", async () => {
+Deno.test("during a commit nothing changes: callers wait until its results are delivered", async () => {
   const scene = new TurnScene();
   const release = scene.store.hold();
   scene.receive("a");
@@ -144,7 +144,7 @@ Deno.test("while a commit is under way nothing changes: who wants to waits until
   ]);
 });
 
-Deno.test("while a store fails nothing comes out as safe; when it works again all does, once", async () => {
+Deno.test("while a store fails nothing is reported as safe; when it works again everything is, once", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -165,7 +165,7 @@ Deno.test("while a store fails nothing comes out as safe; when it works again al
   assertEquals(scene.events.filter((event) => event.startsWith("failed")).length, 1);
 });
 
-Deno.test("while a failing store is tried again, newcomers are told when that attempt has failed, too", async () => {
+Deno.test("while a failing store is tried again, new results wait until that attempt has failed too", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -180,7 +180,7 @@ Deno.test("while a failing store is tried again, newcomers are told when that at
   await scene.turn.close();
 });
 
-Deno.test("a store that fails for long is tried again and again, and reported once", async () => {
+Deno.test("a store that fails for a long time is tried again and again, and reported once", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -190,7 +190,7 @@ Deno.test("a store that fails for long is tried again and again, and reported on
   await scene.settled();
 });
 
-Deno.test("a store that fails is tried no sooner because somebody comes", async () => {
+Deno.test("new callers do not make a failing store be tried sooner", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -211,7 +211,7 @@ Deno.test("waiting until changes are safe does not need a change", async () => {
 });
 
 for (const how of ["throws", "rejects"]) {
-  Deno.test(`a store of somebody's own that ${how} with anything fails, and is tried again`, async () => {
+  Deno.test(`a custom store whose commit ${how} counts as failing, and is tried again`, async () => {
     const scene = new TurnScene();
     const commit = scene.store.commit.bind(scene.store);
     scene.store.commit = () => {
@@ -228,7 +228,7 @@ for (const how of ["throws", "rejects"]) {
   });
 }
 
-Deno.test("what is left is committed when the end comes, and nothing comes out any more", async () => {
+Deno.test("close commits what is left, and delivers no more results", async () => {
   const scene = new TurnScene();
   scene.receive("a");
   await scene.turn.close();
@@ -238,7 +238,7 @@ Deno.test("what is left is committed when the end comes, and nothing comes out a
   assertEquals(scene.events, ["commit", "1: a |"]);
 });
 
-Deno.test("what came while the last commit was under way is committed too", async () => {
+Deno.test("changes that come during the last commit are committed too", async () => {
   const scene = new TurnScene();
   const release = scene.store.hold();
   scene.receive("a");
@@ -250,7 +250,7 @@ Deno.test("what came while the last commit was under way is committed too", asyn
   assertEquals(scene.events.filter((event) => event.startsWith("1")), ["1: a |", "1: a b |"]);
 });
 
-Deno.test("a store that fails at the end is reported, and leaves no timer", async () => {
+Deno.test("close rejects if the store fails, and leaves no timer", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("a");
@@ -261,7 +261,7 @@ Deno.test("a store that fails at the end is reported, and leaves no timer", asyn
   assertEquals([error.code, transfer.ended], ["STORE_FAILED", "no room left"]);
 });
 
-Deno.test("messages are shown only when they are safe", async () => {
+Deno.test("messages count as safe only after their commit", async () => {
   const scene = new TurnScene();
   scene.fail();
   scene.receive("text");
@@ -274,7 +274,7 @@ Deno.test("messages are shown only when they are safe", async () => {
 
 const STALL = new LocalError("STORE_FAILED", "it takes long");
 
-Deno.test("a commit that takes long is a failure for those who come, and none when it has ended", async () => {
+Deno.test("a commit that takes long counts as a failure until it ends", async () => {
   const scene = new TurnScene();
   scene.store.stall(STALL);
   assertEquals(scene.turn.failure, undefined, "no commit is under way");
@@ -289,7 +289,7 @@ Deno.test("a commit that takes long is a failure for those who come, and none wh
   assertEquals(scene.events.slice(2), ["1: a |", "works", "a true"]);
 });
 
-Deno.test("a commit that takes long and fails then is tried again", async () => {
+Deno.test("a commit that takes long and then fails is tried again", async () => {
   const scene = new TurnScene();
   const release = scene.store.hold();
   scene.receive("a");
@@ -305,7 +305,7 @@ Deno.test("a commit that takes long and fails then is tried again", async () => 
 });
 
 for (const when of ["before", "after"]) {
-  Deno.test(`close does not wait for a commit that takes long: it was said ${when} that`, async () => {
+  Deno.test(`close does not wait for a commit that takes long, reported ${when} the call`, async () => {
     const scene = new TurnScene();
     const release = scene.store.hold();
     scene.receive("a");

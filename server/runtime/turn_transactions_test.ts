@@ -5,7 +5,7 @@ import { LocalError } from "../protocol/errors.ts";
 import { FencedError } from "../store/store.ts";
 import type { Transfer } from "./transfer.ts";
 
-Deno.test("a transaction is done when it is safe, and after the results of its commit", async () => {
+Deno.test("a transaction resolves when it is safe, after the results of its commit", async () => {
   const scene = new TurnScene();
   scene.receive("a");
   scene.turn.transfer(scene.writing("w"));
@@ -13,7 +13,7 @@ Deno.test("a transaction is done when it is safe, and after the results of its c
   assertEquals(scene.events, ["commit", "1: a | w", "a true", "w is done"]);
 });
 
-Deno.test("a transaction that the store refuses leaves no trace, and those around it count", async () => {
+Deno.test("a transaction that the store refuses leaves no trace, and the others in the commit succeed", async () => {
   const scene = new TurnScene();
   const [first, bad, last] = ["first", "bad", "last"].map((text) => scene.writing(text));
   scene.store.refuses.set(bad!, new Error("no such table"));
@@ -49,7 +49,7 @@ Deno.test("a device whose only transaction is refused has not changed", async ()
   assertEquals(scene.events, ["commit", "1: | good", "good is done"]);
 });
 
-Deno.test("a transaction that cannot be applied is refused while the store fails, too, once", async () => {
+Deno.test("a transaction that cannot be applied is refused once, even while the store fails", async () => {
   const scene = new TurnScene();
   const refusals: unknown[] = [];
   const full: Transfer = {
@@ -69,7 +69,7 @@ Deno.test("a transaction that cannot be applied is refused while the store fails
   assertEquals([refusals, waits.ended], [["OUTBOX_FULL"], "done"]);
 });
 
-Deno.test("transactions wait for a store that fails, as if they had not been tried", async () => {
+Deno.test("transactions are undone while the store fails, and succeed when it works again", async () => {
   const scene = new TurnScene();
   const transfer = scene.writing("w");
   scene.fail();
@@ -93,7 +93,7 @@ Deno.test("a transaction that comes while a commit is under way is in the next o
   assertEquals(scene.events, ["commit", "1: a |", "a true", "commit", "1: a | w", "w is done"]);
 });
 
-Deno.test("a device that somebody else has taken charge of is left out, and all others go on", async () => {
+Deno.test("a device that another server has taken is left out of the commit, and all others are committed", async () => {
   const scene = new TurnScene();
   const other = scene.device("2");
   const commit = scene.store.commit.bind(scene.store);
@@ -101,7 +101,7 @@ Deno.test("a device that somebody else has taken charge of is left out, and all 
     const taken = [...batch.changes(new Map())].some(({ id }) => id === "1");
     return taken ? Promise.reject(new FencedError("1")) : commit(batch);
   };
-  const transfer = scene.writing("w"); // to the device that is gone
+  const transfer = scene.writing("w"); // to the device that was taken
   scene.turn.transfer(transfer);
   scene.ledger.record.receive("a");
   other.record.receive("b");
@@ -112,7 +112,7 @@ Deno.test("a device that somebody else has taken charge of is left out, and all 
   assertEquals(transfer.ended, 'another server has taken device "1"');
 });
 
-Deno.test("a transaction for others than the device that is fenced goes on, too", async () => {
+Deno.test("a transaction for other devices than the fenced one succeeds", async () => {
   const scene = new TurnScene();
   const other = scene.device("2");
   const commit = scene.store.commit.bind(scene.store);
@@ -120,7 +120,7 @@ Deno.test("a transaction for others than the device that is fenced goes on, too"
     const taken = [...batch.changes(new Map())].some(({ id }) => id === "1");
     return taken ? Promise.reject(new FencedError("1")) : commit(batch);
   };
-  other.record.receive("b"); // it has changed before the one that is gone
+  other.record.receive("b"); // it has changed before the one that was taken
   const [lost, kept] = [scene.writing("lost"), scene.writing("kept", other)];
   scene.turn.transfer(lost);
   scene.turn.transfer(kept);
@@ -129,7 +129,7 @@ Deno.test("a transaction for others than the device that is fenced goes on, too"
   assertEquals(scene.events, ["1 is fenced", "commit", "2: b | kept", "kept is done"]);
 });
 
-Deno.test("a device that is fenced at the very end does not keep the others from being committed", async () => {
+Deno.test("a device that is fenced in the last commit does not prevent the commit of the others", async () => {
   const scene = new TurnScene();
   const commit = scene.store.commit.bind(scene.store);
   scene.store.commit = () => {

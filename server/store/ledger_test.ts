@@ -3,7 +3,7 @@ import { newState } from "../link/record.ts";
 import { Ledger } from "./ledger.ts";
 import type { RowWriter } from "./store.ts";
 
-/** Notes its calls, one text each. */
+/** Records its calls, one text each. */
 class Noting implements RowWriter {
   rows: string[] = [];
 
@@ -58,7 +58,7 @@ function started(sent = 0) {
     changed,
     record,
     write: (text: string) => record.write(text, { overtakes: false, qos: true }, 0),
-    /** What is written to a store now. */
+    /** The rows that are written to a store now. */
     told(): string[] {
       const noting = new Noting();
       ledger.write(noting);
@@ -71,7 +71,7 @@ function started(sent = 0) {
   };
 }
 
-Deno.test("ledger: an unknown device is entered by its first change, and its row comes first", () => {
+Deno.test("ledger: the first change of an unknown device adds it, and its row is written first", () => {
   const { ledger, changed, record, told } = started();
   assertEquals([changed.size, ledger.differs, told()], [0, false, []]);
   record.receive("a");
@@ -98,7 +98,7 @@ Deno.test("ledger: after a failed commit the next one writes what is missing by 
   const { record, write, told, commit } = started();
   record.receive("a");
   write("x");
-  told(); // it fails
+  told(); // this commit fails
   record.process();
   record.settle();
   record.receive("b");
@@ -136,7 +136,7 @@ Deno.test("ledger: a device whose changes were all undone is still unknown", () 
   assertEquals(told(), ["positions, 0 sent", "received 0 a"]);
 });
 
-Deno.test("ledger: a message that gets an id or is withdrawn is written again, unless it has left", () => {
+Deno.test("ledger: a message that gets an id or is withdrawn is written again, unless it has been settled", () => {
   const { record, write, told, commit } = started(2 ** 32 - 2);
   for (const text of ["a", "b", "c", "d"]) write(text);
   commit();
@@ -153,7 +153,7 @@ Deno.test("ledger: a message that gets an id or is withdrawn is written again, u
   commit();
   assertEquals(told(), []);
   const e = write("e");
-  record.giveId(e); // it is new, and told once
+  record.giveId(e); // it is new, and written once
   assertEquals(told(), ["positions, 4294967299 sent", "written 4294967298 1 e"]);
 });
 
@@ -174,7 +174,7 @@ Deno.test("ledger: received ids are written one by one, and again after id 00", 
   assertEquals(told(), ["positions, 0 sent", "forgotten", "heard 0", "heard 7"]);
 });
 
-Deno.test("ledger: a check of the token alone is a part of one commit, and writes nothing", () => {
+Deno.test("ledger: a check of the token alone is part of one commit, and writes no rows", () => {
   const { ledger, changed, told, record, commit } = started();
   const differs = () => [[...changed], ledger.differs];
   ledger.check();
@@ -185,7 +185,7 @@ Deno.test("ledger: a check of the token alone is a part of one commit, and write
   ledger.check();
   assertEquals([differs(), told()], [[[ledger], true], []]);
   ledger.uncheck();
-  assertEquals(ledger.differs, true, "one is left");
+  assertEquals(ledger.differs, true, "one check is left");
   commit();
   assertEquals(differs(), [[], false]);
   ledger.check();
@@ -208,7 +208,7 @@ Deno.test("ledger: what the store already has is not written", () => {
   assertEquals(structuredClone(ledger.state), structuredClone(record.state));
 });
 
-Deno.test("ledger: dead letters are written as they come and go, each once", () => {
+Deno.test("ledger: each dead letter is written once when it is added, and once when it is removed", () => {
   const { ledger, record, changed, told } = started();
   for (const text of ["a", "b", "c"]) record.receive(text);
   ledger.committed();
@@ -221,7 +221,7 @@ Deno.test("ledger: dead letters are written as they come and go, each once", () 
   ledger.committed();
   changed.clear();
   assertEquals([ledger.differs, told()], [false, []]);
-  // One goes and another one comes: there are as many as before.
+  // One is removed and another one added: there are as many as before.
   record.removeDeadLetter(record.state.deadLetters![0]!, false);
   record.addDeadLetter("nor this", 0);
   assertEquals(changed.has(ledger), true);
@@ -235,7 +235,7 @@ Deno.test("ledger: dead letters are written as they come and go, each once", () 
   assertEquals([ledger.differs, told()], [true, ["no dead letter 1"]]);
 });
 
-Deno.test("ledger: memos are written as they come, change and go, each once", () => {
+Deno.test("ledger: each memo is written once when it is added, changed or removed", () => {
   const { ledger, record, changed, told, commit } = started();
   record.setMemo("a", "1");
   record.setMemo("a", "2");
@@ -256,7 +256,7 @@ Deno.test("ledger: memos are written as they come, change and go, each once", ()
   assertEquals([ledger.differs, told()], [false, []]);
 });
 
-Deno.test("ledger: a memo that is again as the store has it is not written", () => {
+Deno.test("ledger: a memo that has the stored value again is not written", () => {
   const { ledger, record, told, commit } = started();
   record.setMemo("new", "1");
   record.setMemo("new", undefined);
@@ -271,7 +271,7 @@ Deno.test("ledger: a memo that is again as the store has it is not written", () 
     record.setMemo("a", "1");
     assertEquals([ledger.differs, told()], [false, []]);
   }
-  // As written in a commit that has failed since.
+  // Written in a commit that fails.
   record.setMemo("a", "2");
   told();
   record.setMemo("a", "1");
@@ -291,7 +291,7 @@ Deno.test("ledger: a message that got an id, or was withdrawn, is written again,
   assertEquals([ledger.differs, told()], [false, []]);
 });
 
-Deno.test("ledger: of a device that is removed nothing is safe: nothing is shown to anybody", () => {
+Deno.test("ledger: no message of a removed device counts as safe, so none is shown to anybody", () => {
   const { ledger, record, commit } = started();
   record.receive("a");
   ledger.remove();

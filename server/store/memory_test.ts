@@ -16,11 +16,11 @@ Deno.test("memory store: a commit copies nothing, and all commits share a promis
   await driver.commit();
   const batch = { works: [], changes: () => driver.ledgers.values() };
   assert(store.commit(batch) === store.commit(batch));
-  record.receive("b"); // a live state needs no commit
+  record.receive("b"); // the store sees it without a commit
   assertEquals(await store.list(), [{ id: "1", inbox: 2, outbox: 0 }]);
 });
 
-Deno.test("memory store: what its former owner goes on changing is not the next one's", async () => {
+Deno.test("memory store: later changes by a device's former owner do not reach its next owner", async () => {
   const store = new MemoryStore();
   const former = await StoreDriver.on(store);
   (await former.begin("1")).receive("a");

@@ -1,4 +1,4 @@
-/** A store of one's own, made of nothing but the public face, and slow. */
+/** A custom store that uses the public API only, and can be slow. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Scene } from "../../tests/support/scene.ts";
 import { describeStore } from "../../tests/support/store_conformance.ts";
@@ -15,11 +15,11 @@ import {
   type Work,
 } from "../mod.ts";
 
-/** Where the store below keeps devices. It outlives the store, and does what the test says. */
+/** Where the store below keeps devices. It outlives the store, and the test can make it wait or fail. */
 class Disk {
   readonly devices = new Map<string, string>();
   works = true;
-  /** What every commit waits for. */
+  /** Every commit waits for this. */
   written: Promise<void> = Promise.resolve();
 
   /** Commits wait from now on. @returns lets them go on */
@@ -74,7 +74,7 @@ class JsonStore implements Store {
   }
 }
 
-describeStore("a store of one's own", () => {
+describeStore("custom store", () => {
   const disk = new Disk();
   return {
     open: () => new JsonStore(disk),
@@ -85,7 +85,7 @@ describeStore("a store of one's own", () => {
   };
 }, { canFail: true });
 
-Deno.test("a store of one's own: a change is safe when its commit says so", async () => {
+Deno.test("custom store: a change is safe when its commit resolves", async () => {
   const disk = new Disk();
   const driver = await StoreDriver.on(new JsonStore(disk));
   const record = await driver.begin("1");
@@ -98,7 +98,7 @@ Deno.test("a store of one's own: a change is safe when its commit says so", asyn
   assertEquals([record.safe, disk.devices.size], [1, 1]);
 });
 
-Deno.test("a store of one's own: a server acknowledges and shows nothing before it is safe", async () => {
+Deno.test("custom store: a server acknowledges and shows nothing before it is safe", async () => {
   const disk = new Disk();
   {
     await using scene = await Scene.start({ store: new JsonStore(disk) });
@@ -125,7 +125,7 @@ Deno.test("a store of one's own: a server acknowledges and shows nothing before 
   await peer.hears("00on");
 });
 
-Deno.test("a store of one's own: while it fails, a server refuses what is written, and loses nothing", async () => {
+Deno.test("custom store: while it fails, a server refuses writes, and loses nothing", async () => {
   const disk = new Disk();
   const scene = await Scene.start({ store: new JsonStore(disk) });
   const [device, peer] = await scene.device("1");

@@ -42,7 +42,7 @@ Deno.test("transaction: it collects statements and messages", async () => {
   assertEquals(written, [["1", "on", {}], ["2", "off", { wait: false }], ["3"]]);
 });
 
-Deno.test("transaction: what is wrong is said at the call, and not collected", () => {
+Deno.test("transaction: an invalid call throws at once, and is not collected", () => {
   const { tx, written } = collecting(database);
   assertEquals(assertThrows(() => tx.run("VACUUM"), LocalError).code, "BAD_ARGUMENT");
   assertEquals(assertThrows(() => tx.write("nobody", "x"), LocalError).code, "UNKNOWN_DEVICE");
@@ -61,7 +61,7 @@ Deno.test("transaction: a store without a database takes messages only", async (
   assertEquals([tx.end(), written.length], [{ statements: [] }, 1]);
 });
 
-Deno.test("transaction: after its function has ended it takes nothing more", async () => {
+Deno.test("transaction: after its function has ended it refuses every call", async () => {
   const { tx, written } = collecting(database);
   const { statements } = tx.end();
   const errors = [

@@ -6,7 +6,7 @@ Deno.test("an IPv6 address is in brackets before its port", () => {
   assertEquals(joinAddress("::1", 80), "[::1]:80");
 });
 
-Deno.test("a peer is an IPv4 address, however it is written, or an IPv6 network", () => {
+Deno.test("connections count per IPv4 address, however it is written, or per IPv6 network", () => {
   for (
     const [hostname, peer] of [
       ["10.0.0.7", "10.0.0.7"],
@@ -28,7 +28,7 @@ Deno.test("a peer is an IPv4 address, however it is written, or an IPv6 network"
   ) assertEquals(peerOf(hostname), peer, hostname);
 });
 
-Deno.test("this machine alone is reached at its loopback addresses", () => {
+Deno.test("only loopback addresses count as this machine alone", () => {
   for (const name of ["localhost", "::1", "127.0.0.1", "127.255.0.9"]) {
     assertEquals(isLoopback(name), true, name);
   }

@@ -6,7 +6,7 @@ import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Http, type HttpOptions, IDLE, MOST_CONNECTIONS, MOST_OF_ONE, STALLED } from "./http.ts";
 
-/** A server, whose clock stands. */
+/** A server with a clock that the test controls. */
 async function begin(options: Partial<HttpOptions> = {}) {
   const clock = new ManualClock();
   const http = await Http.listen({
@@ -25,7 +25,7 @@ async function begin(options: Partial<HttpOptions> = {}) {
 
 const encoder = new TextEncoder();
 
-/** What somebody hears until the connection ends. */
+/** Everything that arrives until the connection ends. */
 async function heard(conn: Deno.TcpConn): Promise<string> {
   let text = "";
   const piece = new Uint8Array(1024);
@@ -45,7 +45,7 @@ async function say(conn: Deno.TcpConn, text: string): Promise<void> {
 
 const GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-Deno.test("requests and responses are the web's: bodies, headers, statuses, several on one connection", async () => {
+Deno.test("requests and responses keep their bodies, headers and statuses, several on one connection", async () => {
   await using place = await begin({
     answer: async (request, address) => {
       const body = await request.text();
@@ -71,7 +71,7 @@ Deno.test("requests and responses are the web's: bodies, headers, statuses, seve
   assertEquals([three.status, (await three.json())[0]], [200, "DELETE"]);
 });
 
-Deno.test("what is no request is answered so, or not at all, and the next one is answered", async () => {
+Deno.test("an invalid request gets a 4xx answer or none, and the next request is answered", async () => {
   await using place = await begin();
   for (
     const text of [
@@ -93,7 +93,7 @@ Deno.test("what is no request is answered so, or not at all, and the next one is
   assertEquals(await (await fetch(place.url)).text(), "GET ");
 });
 
-Deno.test("a server that fails with a request says so, and with half an answer ends the connection", async () => {
+Deno.test("a request that fails is answered with 500, or its connection ends if half the answer was sent", async () => {
   await using place = await begin({
     answer: (request) => {
       if (request.url.endsWith("/whole")) throw new Error("oh");
@@ -113,7 +113,7 @@ Deno.test("a server that fails with a request says so, and with half an answer e
   await assertRejects(() => half.text());
 });
 
-Deno.test("a body is cancelled when its reader goes", async () => {
+Deno.test("the body of an answer is cancelled when its reader leaves", async () => {
   let cancelled = 0;
   await using place = await begin({
     answer: () => new Response(new ReadableStream({ cancel: () => void cancelled++ })),
@@ -125,7 +125,7 @@ Deno.test("a body is cancelled when its reader goes", async () => {
   await until(() => cancelled === 1);
 });
 
-Deno.test("connections are bounded: one that asks nothing makes room, none does while all are answered", async () => {
+Deno.test("connections are limited: an idle one is closed to make room, but none that is being answered", async () => {
   await using place = await begin({
     answer: ({ url }) => new Response(url.endsWith("/stream") ? new ReadableStream() : "done"),
   });
@@ -140,10 +140,10 @@ Deno.test("connections are bounded: one that asks nothing makes room, none does 
   while (streams.length < MOST_CONNECTIONS - 2) {
     const conn = await dial();
     await say(conn, "GET /stream HTTP/1.1\r\nhost: a\r\n\r\n");
-    await conn.read(new Uint8Array(1024)); // it is answered
+    await conn.read(new Uint8Array(1024)); // its answer has begun
     streams.push(conn);
   }
-  // The one that was idle for longest goes.
+  // The one that has been idle longest is closed.
   assertEquals(await (await fetch(place.url, { headers: { connection: "close" } })).text(), "done");
   assertEquals(await heard(idle[0]!), "");
   const more = [await dial(), await dial()];
@@ -158,7 +158,7 @@ Deno.test("connections are bounded: one that asks nothing makes room, none does 
 });
 
 Deno.test("one address alone cannot take all connections", async () => {
-  // Loopback is not counted, as a proxy may be there: so this address is another one of this machine's.
+  // Loopback is not counted, as a proxy may be there, so this uses another address of this machine.
   const other = Deno.networkInterfaces().find(({ family, address }) =>
     family === "IPv4" && !address.startsWith("127.")
   );
@@ -171,13 +171,13 @@ Deno.test("one address alone cannot take all connections", async () => {
     stack.defer(() => conn.close());
     conns.push(conn);
   }
-  assertEquals(await heard(conns[0]!), "", "the first one has asked nothing");
+  assertEquals(await heard(conns[0]!), "", "the first one has sent no request");
   await say(conns[1]!, GET);
   assert((await conns[1]!.read(new Uint8Array(1024)))! > 0);
-  assertEquals(await (await fetch(place.url)).text(), "GET ", "others come in");
+  assertEquals(await (await fetch(place.url)).text(), "GET ", "other addresses can connect");
 });
 
-Deno.test("a connection that asks nothing, or never comes to the end, is ended", async () => {
+Deno.test("a connection that sends no request, or never completes one, is closed", async () => {
   await using place = await begin();
   using silent = await place.dial();
   using slow = await place.dial();
@@ -186,7 +186,7 @@ Deno.test("a connection that asks nothing, or never comes to the end, is ended",
   await say(alive, GET);
   assert((await alive.read(new Uint8Array(1024)))! > 0);
   await place.clock.advance(IDLE - 5000);
-  await say(slow, " a\r\n"); // which is no end
+  await say(slow, " a\r\n"); // the request is still incomplete
   await say(alive, GET);
   assert((await alive.read(new Uint8Array(1024)))! > 0);
   await place.clock.advance(5000);
@@ -195,7 +195,7 @@ Deno.test("a connection that asks nothing, or never comes to the end, is ended",
   assert((await alive.read(new Uint8Array(1024)))! > 0, "it has asked meanwhile");
 });
 
-Deno.test("who does not take an answer is cut off, and its stream ended; who takes it slowly is not", async () => {
+Deno.test("a client that does not read its answer is disconnected, and the stream cancelled; a slow one is not", async () => {
   const ended: string[] = [];
   const piece = new Uint8Array(64 * 1024);
   await using place = await begin({
@@ -216,7 +216,7 @@ Deno.test("who does not take an answer is cut off, and its stream ended; who tak
     for (let n = 0; n < bytes;) n += (await conn.read(into))!;
   };
   for (let waited = 0; waited <= STALLED && !ended.includes("/never"); waited += 5000) {
-    await read(slow, 16 * 1024 * 1024); // more than lies in the system's buffers
+    await read(slow, 16 * 1024 * 1024); // more than fits into the system's buffers
     await place.clock.advance(5000);
   }
   await until(() => ended.includes("/never"));
@@ -224,7 +224,7 @@ Deno.test("who does not take an answer is cut off, and its stream ended; who tak
   assertEquals(ended, ["/never"]);
 });
 
-Deno.test("its end ends all connections, and frees the port", async () => {
+Deno.test("close ends all connections, and frees the port", async () => {
   const place = await begin({ answer: () => new Response(new ReadableStream()) });
   using idle = await place.dial();
   using stream = await place.dial();
@@ -242,13 +242,13 @@ Deno.test("its end ends all connections, and frees the port", async () => {
   await again.close();
 });
 
-Deno.test("a port that is in use is told with its code", async () => {
+Deno.test("listening on a port in use rejects with the code EADDRINUSE", async () => {
   await using place = await begin();
   const error = await assertRejects(() => begin({ port: place.port }), Error);
   assertEquals((error as NodeJS.ErrnoException).code, "EADDRINUSE");
 });
 
-toolTest("over TLS; another certificate counts from the next connection on, and a bad one never", {
+toolTest("TLS: the next connection gets a new certificate, and a bad one is refused", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const [one, two] = [await makeCertificate(openssl), await makeCertificate(openssl)];
@@ -276,7 +276,7 @@ toolTest("over TLS; another certificate counts from the next connection on, and 
   assertEquals(await ask(one.cert), "POST hello");
   place.http.setTls(two);
   assertEquals(await ask(two.cert), "POST hello");
-  // Who speaks no TLS is no harm.
+  // A client without TLS does no harm.
   using plain = await place.dial();
   await say(plain, GET);
   await heard(plain);

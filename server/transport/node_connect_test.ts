@@ -6,7 +6,7 @@ import { until } from "../../tests/support/wait.ts";
 import { PeerError } from "../protocol/errors.ts";
 import { nodePlatform } from "./node.ts";
 
-Deno.test("an attempt that fails has a reason that people can read", async () => {
+Deno.test("a failed attempt has a readable reason", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -51,7 +51,7 @@ Deno.test("a name that was looked up before is not looked up again", async () =>
   end.socket.close();
 });
 
-/** What a lookup ends in. */
+/** The result of a lookup. */
 function lookup(hostname: string): Promise<readonly string[] | PeerError> {
   return new Promise((resolve) => {
     let early = true;
@@ -63,7 +63,7 @@ function lookup(hostname: string): Promise<readonly string[] | PeerError> {
   });
 }
 
-Deno.test("a lookup gives addresses, or a reason that people can read", async () => {
+Deno.test("a lookup gives addresses, or a readable reason", async () => {
   for (const [name, one] of [["localhost", /^(127\.0\.0\.1|::1)$/], ["::1", /^::1$/]] as const) {
     const found = await lookup(name);
     assert(Array.isArray(found) && one.test(found[0]), `${name}: ${found}`);
@@ -79,12 +79,12 @@ Deno.test("a lookup gives addresses, or a reason that people can read", async ()
   }
 });
 
-Deno.test("a lookup that is forgotten says nothing", async () => {
-  nodePlatform.resolve("localhost", () => assert(false, "it was forgotten"))();
+Deno.test("a lookup that was given up does not call back", async () => {
+  nodePlatform.resolve("localhost", () => assert(false, "it was given up"))();
   await lookup("localhost");
 });
 
-Deno.test("what is written from within opened goes out, and who closes there hears no more", async () => {
+Deno.test("a write in the opened callback is sent, and after a close there no callback comes", async () => {
   await using place = await Place.open();
   const talker = new End();
   talker.opened = () => talker.socket.write("hello");
@@ -107,7 +107,7 @@ Deno.test("what is written from within opened goes out, and who closes there hea
 
 for (const tls of [undefined, true] as const) {
   const over = tls ? "TLS" : "TCP";
-  Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves nothing`, async () => {
+  Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves no socket`, async () => {
     const opened = socketCounter();
     {
       await using server = new RawServer();
@@ -140,7 +140,7 @@ for (const tls of [undefined, true] as const) {
     await closedAllBut(0, opened);
   });
 
-  Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves nothing`, async () => {
+  Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves no socket`, async () => {
     // A listener that accepts nobody: once its queue is full, further attempts get no answer.
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
     const opened = socketCounter();

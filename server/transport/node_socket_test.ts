@@ -27,7 +27,7 @@ overBoth("texts and bytes arrive as they were written, both ways", async (tls, t
   assertEquals([client.told.includes("ended"), server.told.includes("ended")], [false, false]);
 });
 
-overBoth("what is long arrives whole and in order, in whatever pieces", async (tls, trusted) => {
+overBoth("large writes arrive whole and in order, in any pieces", async (tls, trusted) => {
   await using place = await Place.open(tls);
   const [client, server] = await place.pair(trusted);
   const bytes = new Uint8Array(3 * MB + 7).map((_, i) => (i * 31 + (i >> 8)) % 251);
@@ -55,7 +55,7 @@ overBoth("what is long arrives whole and in order, in whatever pieces", async (t
   assertEquals(client.socket.taken, received.length);
 });
 
-overBoth("nothing is read before the start, and nothing is lost", async (tls, trusted) => {
+overBoth("nothing is read before start, and nothing is lost", async (tls, trusted) => {
   await using place = await Place.open(tls);
   const client = place.connect(trusted);
   if (!tls) { // with TLS there is no connection before the start
@@ -71,7 +71,7 @@ overBoth("nothing is read before the start, and nothing is lost", async (tls, tr
 });
 
 overBoth(
-  "who is paused slows the other end down, and goes on when it is resumed",
+  "a paused socket makes the other end wait, and gets everything after it is resumed",
   async (tls, trusted) => {
     await using place = await Place.open(tls);
     const [client, server] = await place.pair(trusted);
@@ -94,7 +94,7 @@ overBoth(
   },
 );
 
-overBoth("one sees whether a slow reader takes anything", async (tls, trusted) => {
+overBoth("taken shows whether a slow reader reads anything", async (tls, trusted) => {
   await using place = await Place.open(tls);
   const [client, server] = await place.pair(trusted);
   server.socket.pause();
@@ -112,7 +112,7 @@ overBoth("one sees whether a slow reader takes anything", async (tls, trusted) =
 });
 
 overBoth(
-  "an end that is closed is told to the other one, once, and never to itself",
+  "a close is reported once to the other end, and never to the end that closed",
   async (tls, trusted) => {
     await using place = await Place.open(tls);
     for (const who of [0, 1]) {
@@ -137,7 +137,7 @@ overBoth(
 );
 
 overBoth(
-  "an owner that closes the socket in a callback is not called any more",
+  "after an owner has closed the socket in a callback it gets no more callbacks",
   async (tls, trusted) => {
     await using place = await Place.open(tls);
     for (const when of ["data", "drained", "ended"] as const) {
@@ -165,7 +165,7 @@ overBoth(
   },
 );
 
-overBoth("a connection leaves nothing behind, whichever end closes it", async (tls, trusted) => {
+overBoth("a connection leaves no socket behind, whichever end closes it", async (tls, trusted) => {
   await using place = await Place.open(tls);
   const opened = socketCounter();
   for (let n = 0; n < 6; n++) {
@@ -177,7 +177,7 @@ overBoth("a connection leaves nothing behind, whichever end closes it", async (t
   await closedAllBut(0, opened);
 });
 
-Deno.test("a reset by the other end is told as such", async () => {
+Deno.test("a reset by the other end is reported as a reset", async () => {
   await using place = await Place.open();
   const peer = net.connect(place.listener.port, "127.0.0.1");
   peer.on("error", () => {});
@@ -189,12 +189,12 @@ Deno.test("a reset by the other end is told as such", async () => {
   assertStringIncludes(String(server.reason!.cause), "ECONNRESET");
 });
 
-Deno.test("a connection that is reset while it is written to ends, and what is written later goes nowhere", async () => {
+Deno.test("a connection that is reset during a write ends, and later writes are dropped", async () => {
   await using place = await Place.open();
   const peer = net.connect(place.listener.port, "127.0.0.1");
   peer.on("error", () => {});
   const server = await place.next();
-  server.socket.pause(); // so that it is the write that fails
+  server.socket.pause(); // so that the write fails, not the reading
   assertEquals(server.socket.write(new Uint8Array(MORE_THAN_FITS)), false);
   peer.resetAndDestroy();
   await server.is("ended");
@@ -203,7 +203,7 @@ Deno.test("a connection that is reset while it is written to ends, and what is w
   assertEquals(server.told, ["ended"]);
 });
 
-Deno.test("a connection that ends before it is started says so then, and not before", async () => {
+Deno.test("a connection that ends before start reports that only after start", async () => {
   await using place = await Place.open();
   const peer = await RawPeer.dial(place.listener.port);
   await until(() => place.accepted.length === 1);

@@ -13,7 +13,7 @@ const never = (error: Error) => {
 
 // Time and turns.
 
-Deno.test("a timer comes when its time has passed, once, unless it is forgotten", async () => {
+Deno.test("a timer fires once, not before its time, and never after it is cancelled", async () => {
   let times = 0;
   const started = nodePlatform.now();
   const forget = nodePlatform.after(5, () => times += 100);
@@ -31,13 +31,13 @@ Deno.test("a timer comes when its time has passed, once, unless it is forgotten"
   assertEquals(times, 1);
 });
 
-Deno.test("the time that never goes back goes on, and the date is the system's", () => {
+Deno.test("now never goes back, and date is the system's", () => {
   const [now, date] = [nodePlatform.now(), nodePlatform.date()];
   assert(nodePlatform.now() >= now);
   assert(Math.abs(date - Date.now()) < 10_000);
 });
 
-Deno.test("what is to run soon comes before what is to run at the end of the turn", async () => {
+Deno.test("soon runs before endOfTurn", async () => {
   const order: string[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();
   nodePlatform.endOfTurn(() => {
@@ -50,7 +50,7 @@ Deno.test("what is to run soon comes before what is to run at the end of the tur
   assertEquals(order, ["now", "soon", "end of turn"]);
 });
 
-/** Sockets whose other ends are in a worker, which sends when it is told to. */
+/** Sockets whose other ends are in a worker, which sends on request. */
 class Crowd implements AsyncDisposable {
   /** Bytes that were read. */
   read = 0;
@@ -96,9 +96,9 @@ class Crowd implements AsyncDisposable {
 }
 
 for (const count of [3, 2500]) {
-  Deno.test(`caught up: all is read that ${count} sockets got while the event loop stood still`, async () => {
+  Deno.test(`caughtUp: everything is read that ${count} sockets got while the event loop was blocked`, async () => {
     await using crowd = await Crowd.start(count);
-    let fooled = 0; // rounds in which two turns would not have done
+    let fooled = 0; // rounds in which two turns were not enough
     for (let round = 1; round <= 3 || fooled === 0; round++) {
       assert(round < 20, "a turn or two are always enough: then this test shows nothing");
       crowd.blockUntilSent();
@@ -110,7 +110,7 @@ for (const count of [3, 2500]) {
   });
 }
 
-Deno.test("caught up: each who asks is told once, in the order in which they asked, also later on", async () => {
+Deno.test("caughtUp: each caller is called once, in order, and one with many sockets later", async () => {
   const order: number[] = [];
   const ask = (n: number, sockets = 1) =>
     new Promise<void>((resolve) =>
@@ -126,7 +126,7 @@ Deno.test("caught up: each who asks is told once, in the order in which they ask
 
 // Listeners.
 
-Deno.test("a listener hands over each connection, and leaves them when it is closed", async () => {
+Deno.test("a listener hands over each connection, and does not close them when it is closed", async () => {
   const sockets: Socket[] = [];
   const listener = await nodePlatform.listen(HERE, (socket) => sockets.push(socket), never);
   await using peer = await RawPeer.dial(listener.port);
@@ -154,7 +154,7 @@ Deno.test("a listener hands over each connection, and leaves them when it is clo
   assertEquals(await peer.end(), "closed");
 });
 
-Deno.test("why one cannot listen has the system's code", async () => {
+Deno.test("a failure to listen has the system's error code", async () => {
   const first = await nodePlatform.listen(HERE, () => {}, never);
   for (
     const [options, code] of [
@@ -170,7 +170,7 @@ Deno.test("why one cannot listen has the system's code", async () => {
   await first.close();
 });
 
-Deno.test("a listener that had no file handles for a while says so, and accepts again", async () => {
+Deno.test("a listener without free file handles reports it, and accepts again later", async () => {
   const script = new URL("../../tests/support/listening_process.ts", import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "-A", script];
   const child = new Deno.Command("sh", {

@@ -14,7 +14,7 @@ import { until } from "../../tests/support/wait.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { nodePlatform } from "./node.ts";
 
-toolTest("a server's certificate is checked: who signed it, and whose it is", {
+toolTest("a server's certificate is checked: its issuer and its name", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const [tls, other] = [await certificate(openssl), await makeCertificate(openssl)];
@@ -24,7 +24,7 @@ toolTest("a server's certificate is checked: who signed it, and whose it is", {
   const before = Deno.env.get("NODE_TLS_REJECT_UNAUTHORIZED");
   try {
     for (const setting of ["1", "0"]) {
-      Deno.env.set("NODE_TLS_REJECT_UNAUTHORIZED", setting); // is for others
+      Deno.env.set("NODE_TLS_REJECT_UNAUTHORIZED", setting); // must have no effect
       for (
         const [at, trusted, hostname, good] of [
           [place, { caCert: tls.cert }, "127.0.0.1", true],
@@ -57,7 +57,7 @@ toolTest("a server's certificate is checked: who signed it, and whose it is", {
   }
 });
 
-toolTest("a stranger who never completes the handshake is cut off at once, and leaves nothing", {
+toolTest("a peer that never completes the handshake can be closed at once, and leaves no socket", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   await using place = await Place.open(await certificate(openssl));
@@ -74,7 +74,7 @@ toolTest("a stranger who never completes the handshake is cut off at once, and l
   }
 });
 
-toolTest("a stranger without TLS is reported with a reason, and cut off", {
+toolTest("a peer without TLS is disconnected, and reported with a reason", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   await using place = await Place.open(await certificate(openssl));
@@ -91,7 +91,7 @@ toolTest("a stranger without TLS is reported with a reason, and cut off", {
 });
 
 toolTest(
-  "who speaks TLS to a server that has none is told so",
+  "a client that speaks TLS to a server without it gets an error",
   { openssl: "openssl" },
   async () => {
     await using place = await Place.open();
@@ -109,7 +109,7 @@ toolTest("garbage after the handshake ends the connection", {
 }, async ({ openssl }) => {
   const tls = await certificate(openssl);
   await using place = await Place.open(tls);
-  // Between the ends, somebody who adds to what passes.
+  // A proxy between the ends, which adds bytes.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const client = new End();
   const { port } = listener.addr;
@@ -132,18 +132,18 @@ toolTest("garbage after the handshake ends the connection", {
   await Promise.all(copies);
 });
 
-/** Passes on what comes, also the end of it, until one of the two is closed. */
+/** Forwards bytes and their end until one of the two connections is closed. */
 async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   try {
     for (let n; (n = await from.read(buffer)) !== null;) await to.write(buffer.subarray(0, n));
     await to.closeWrite();
   } catch {
-    // Closed.
+    // One of them was closed.
   }
 }
 
-toolTest("a certificate is replaced while connections go on, and a bad one changes nothing", {
+toolTest("a certificate is replaced while connections continue; a bad one changes nothing", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const [first, second] = [await certificate(openssl), await makeCertificate(openssl)];

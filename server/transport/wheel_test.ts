@@ -6,12 +6,12 @@ import { TimerWheel, type WheelEntry } from "./wheel.ts";
 const TICK = 10;
 const HOUR = 3_600_000;
 
-/** A clock that goes on when it is told to. */
+/** A clock that the test moves. */
 class FakeClock implements Clock {
   time: number;
-  /** What `soon` was given and has thrown. */
+  /** Errors that callbacks of `soon` have thrown. */
   thrown: unknown[] = [];
-  /** How many timers there were. */
+  /** The number of timers that were set. */
   made = 0;
   #timers = new Set<{ due: number; run: () => void }>();
 
@@ -50,7 +50,7 @@ class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Runs all timers until then, each at its time. */
+  /** Moves to `time`, and runs all timers until then, each at its time. */
   goTo(time: number): void {
     for (;;) {
       const [next] = [...this.#timers].sort((a, b) => a.due - b.due);
@@ -62,7 +62,7 @@ class FakeClock implements Clock {
     this.time = Math.max(this.time, time);
   }
 
-  /** Stands still until then: timers that were due come late. */
+  /** Jumps to `time`: timers that were due before run late. */
   sleepUntil(time: number): void {
     this.time = time;
     this.goTo(time);
@@ -77,7 +77,7 @@ function setUp(start?: number) {
   return { clock, wheel, log, named };
 }
 
-Deno.test("an entry comes at its time, never before and at most a tick late", () => {
+Deno.test("an entry fires at its time, never early and at most one tick late", () => {
   const { clock, log, named } = setUp();
   const start = clock.time;
   const waits = [0, 0.001, 5, 9.999, 10, 10.001, 319, 320, 321, 10_239, 10_241, 330_000, 9 * HOUR];
@@ -91,7 +91,7 @@ Deno.test("an entry comes at its time, never before and at most a tick late", ()
   assertEquals(clock.timers, 0);
 });
 
-Deno.test("an entry that is moved away again and again costs one look a slot, and no timer each time", () => {
+Deno.test("an entry that is postponed again and again costs one check per slot, and no timer each time", () => {
   const { clock, log, named } = setUp(0);
   const entry = named("silent");
   for (let time = 0; time < 60_000; time += 20) {
@@ -104,7 +104,7 @@ Deno.test("an entry that is moved away again and again costs one look a slot, an
   assertEquals(log, [["silent", 61_980]]);
 });
 
-Deno.test("an entry that is moved nearer comes at the nearer time, and once", () => {
+Deno.test("an entry that is moved to an earlier time fires then, once", () => {
   const { clock, log, named } = setUp(0);
   const [far, near] = [named("far"), named("near")];
   far.at(HOUR);
@@ -117,7 +117,7 @@ Deno.test("an entry that is moved nearer comes at the nearer time, and once", ()
   assertEquals(log, [["near", 200], ["far", 400]]);
 });
 
-Deno.test("one timer runs while something is armed, and none otherwise", () => {
+Deno.test("one timer runs while any entry is armed, and none otherwise", () => {
   const { clock, log, named } = setUp();
   const entries = ["a", "b", "c"].map(named);
   assertEquals(clock.timers, 0);
@@ -139,7 +139,7 @@ Deno.test("one timer runs while something is armed, and none otherwise", () => {
   assertEquals([log.length, clock.timers, entries[0]!.armed], [1, 0, false]);
 });
 
-Deno.test("an entry whose time has passed comes within a tick, and one for the end of days does not", () => {
+Deno.test("an entry whose time has passed fires within a tick, and one in the infinite future never", () => {
   const { clock, log, named } = setUp(0);
   clock.goTo(1000);
   named("past").at(3);
@@ -151,7 +151,7 @@ Deno.test("an entry whose time has passed comes within a tick, and one for the e
   assertEquals(log.length, 2);
 });
 
-Deno.test("after a long sleep everything comes once, in the order of its ticks", () => {
+Deno.test("after a long sleep every due entry fires once, in the order of ticks", () => {
   const { clock, log, named } = setUp(0);
   const repeats = named("repeats");
   for (const wait of [7000, 20, 40_000, 300, 90_000]) named(`${wait}`).at(wait);
@@ -162,7 +162,7 @@ Deno.test("after a long sleep everything comes once, in the order of its ticks",
   assertEquals(log.at(-1), ["90000", 90_000]);
 });
 
-Deno.test("from within an entry others may be set, moved and taken away, and itself", () => {
+Deno.test("an entry that fires may set, move and clear others and itself", () => {
   const { clock, wheel, log, named } = setUp(0);
   const [taken, moved, nearer] = [named("taken"), named("moved"), named("nearer")];
   let times = 0;
@@ -188,7 +188,7 @@ Deno.test("from within an entry others may be set, moved and taken away, and its
   ]);
 });
 
-Deno.test("an entry that always sets itself for a time that has passed comes once a tick", () => {
+Deno.test("an entry that always sets itself to a past time fires once a tick", () => {
   const { clock, wheel, log, named } = setUp(0);
   let times = 0;
   const greedy: WheelEntry = wheel.entry(() => {
@@ -201,7 +201,7 @@ Deno.test("an entry that always sets itself for a time that has passed comes onc
   assertEquals([times, log], [100, [["other", 100]]]);
 });
 
-Deno.test("an entry for soon costs one timer, however long nothing was due", () => {
+Deno.test("a near entry costs at most three timers, however long nothing was due", () => {
   const { clock, log, named } = setUp(0);
   const near = named("near");
   named("far").at(HOUR);
@@ -215,7 +215,7 @@ Deno.test("an entry for soon costs one timer, however long nothing was due", () 
   }
 });
 
-Deno.test("an entry that fails stops no other, and its error is told", () => {
+Deno.test("an entry that throws does not stop others, and its error is reported", () => {
   const { clock, wheel, log, named } = setUp(0);
   const error = new Error("mine");
   wheel.entry(() => {
@@ -228,7 +228,7 @@ Deno.test("an entry that fails stops no other, and its error is told", () => {
   assertEquals(clock.thrown, [error]);
 });
 
-Deno.test("whatever is set, moved and taken away comes as a plain list of deadlines says", () => {
+Deno.test("entries that are set, moved and cleared at random fire as in a plain list of deadlines", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Random(seed);
     const clock = new FakeClock(random.int(0, 1) ? 0 : random.int(0, 1e9) / 7);
@@ -251,7 +251,7 @@ Deno.test("whatever is set, moved and taken away comes as a plain list of deadli
       wheel.entry(() => {
         const time = due.get(n);
         const late = clock.time - (time ?? Infinity);
-        // It may have been for a ms before it was set.
+        // It may have been set to up to 1 ms before that moment.
         if (late < 0 || (!sleeping && late > tick + 1 + 1e-6)) {
           throw new Error(`seed ${seed}: entry ${n} for ${time} came at ${clock.time}`);
         }

@@ -7,7 +7,7 @@ function parse(url: string, env: Record<string, string> = {}) {
   return parseConnInfo(url, (name) => env[name]);
 }
 
-Deno.test("a URL says where the database is, and the environment the rest", () => {
+Deno.test("the settings of a URL come first, and the environment supplies the rest", () => {
   const all = parse("postgres://me:p%40ss@db.example:5433/things?sslmode=verify-full", {
     PGUSER: "other",
     PGSSLROOTCERT: "/ca.pem",
@@ -35,7 +35,7 @@ Deno.test("a URL says where the database is, and the environment the rest", () =
   assertEquals([none.ssl, none.hasPassword, none.connectTimeout], ["prefer", false, 5000]);
 });
 
-Deno.test("several hosts, addresses in brackets, and folders of sockets", () => {
+Deno.test("a URL may have several hosts, addresses in brackets, and folders of sockets", () => {
   const hosts = (url: string, env = {}) => parse(url, env).hosts.map((it) => [it.host, it.port]);
   assertEquals(hosts("postgres://a,b:1,[::1]:2/x"), [["a", 5432], ["b", 1], ["::1", 2]]);
   assertEquals(hosts("postgres://%2Fvar%2Frun/x"), [["/var/run", 5432]]);
@@ -43,7 +43,7 @@ Deno.test("several hosts, addresses in brackets, and folders of sockets", () => 
   assertEquals(hosts("postgres:///x"), [["localhost", 5432]]);
 });
 
-Deno.test("what is wrong with a URL is named, without the password", () => {
+Deno.test("the error for an invalid URL names the fault, but not the password", () => {
   const cases: [url: string, about: string][] = [
     ["postgres:/x", "must be a URL"],
     ["postgres://u:secret@h/d?sslmode=maybe", "sslmode must be one of"],
@@ -64,7 +64,7 @@ Deno.test("what is wrong with a URL is named, without the password", () => {
   assertEquals([isPostgres("postgres.db"), isPostgres("postgresql://x")], [false, true]);
 });
 
-Deno.test("a file of passwords is libpq's, and read each time; others must not be able to", () => {
+Deno.test("a password file has libpq's format, is read each time, and is refused if others can read it", () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   try {
     const path = `${folder}/pass`;

@@ -1,4 +1,4 @@
-/** What several processes on one database know of each other. */
+/** Several processes on one database: devices, mail and what they show each other. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { withPostgres } from "../../../tests/support/postgres.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
@@ -32,7 +32,7 @@ class Process {
     return this.fleet.beat(seen);
   }
 
-  /** It has these devices, each with a message from it. */
+  /** Acquires these devices, each with a received message. */
   async begin(...ids: string[]): Promise<StoreDriver> {
     this.driver = await StoreDriver.on(this.store);
     for (const id of ids) (await this.driver.begin(id)).receive(`from ${id}`);
@@ -67,7 +67,7 @@ withPostgres("postgres store: several processes", (server) => {
       }
     });
 
-  test("a process that loses a device learns it at once, and in each beat until it confirms that", async (join) => {
+  test("a process that loses a device gets a hint at once, and the loss in each beat until it confirms it", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1", "2");
     const { hints } = a;
@@ -84,21 +84,21 @@ withPostgres("postgres store: several processes", (server) => {
   });
 
   test(
-    "a device of a process that is alive is adopted by nobody; of a dead one by one",
+    "a device of a live process cannot be adopted; a device of a dead one is adopted once",
     async (join, schema) => {
       const [a, b, c] = [await join(), await join(), await join()];
       await a.begin("1", "2");
       a.driver.record("2").process();
       await a.driver.commit();
       assertEquals([await b.fleet.adopt("1"), (await b.beat()).orphans], [undefined, []]);
-      assertEquals((await a.fleet.adopt("1"))!.state!.inbox, ["from 1"], "its own it may");
-      // It has not beaten for as long as a lease.
+      assertEquals((await a.fleet.adopt("1"))!.state!.inbox, ["from 1"], "its owner may adopt it");
+      // As if it had not beaten for a whole lease.
       server().sql(
         `UPDATE holdfast_processes SET alive_until = now()
         WHERE process = (SELECT process FROM holdfast_devices WHERE id = '1')`,
         schema,
       );
-      assertEquals((await b.beat()).orphans, ["1"], "nothing waits for the other");
+      assertEquals((await b.beat()).orphans, ["1"], "2 has no waiting messages");
       const adopted = await Promise.all([b.fleet.adopt("1"), c.fleet.adopt("1")]);
       assertEquals(adopted.filter((it) => it !== undefined).length, 1);
       const [mine] = adopted.filter((it) => it !== undefined);
@@ -107,11 +107,11 @@ withPostgres("postgres store: several processes", (server) => {
       const { lost } = await a.beat();
       assertEquals(lost.at(-1)!.token, mine!.token);
       assertEquals((await a.beat()).orphans, [], "it is alive again");
-      assertEquals((await a.fleet.adopt("2"))?.state?.inbox, [], "with what nobody has adopted");
+      assertEquals((await a.fleet.adopt("2"))?.state?.inbox, [], "and adopts its other device");
     },
   );
 
-  test("a process that leaves gives up its lease, and others get its devices at once", async (join) => {
+  test("a process that leaves gives up its lease, and others can adopt its devices at once", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     const { hints } = b;
@@ -141,7 +141,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await b.store.acquire("1")).looks, 3);
   });
 
-  test("any process reads what is kept of devices, and that is no look", async (join) => {
+  test("any process can read memos and dead letters of devices, which does not count as a look", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1", "2", "3\0");
     a.driver.record("1").setMemo("key", "text\0");
@@ -159,7 +159,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals((await a.fleet.look("1", token)).looks, 0);
   });
 
-  test("mail waits for the process that has the device, goes with its commit, and is answered", async (join) => {
+  test("mail waits for the process that has the device, is deleted by its commit, and is answered", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     const { hints } = a;
@@ -198,7 +198,7 @@ withPostgres("postgres store: several processes", (server) => {
     assertEquals(moved.mail!.map(({ text }) => text), ["do 8\0"], "it goes with the device");
   });
 
-  test("mail to a device that is not known, or too much of it, is refused with its work", async (join) => {
+  test("a work with mail for an unknown device, or with too much mail, is refused", async (join) => {
     const a = await join();
     await a.begin("1");
     const posts = (n: number) =>
@@ -213,10 +213,10 @@ withPostgres("postgres store: several processes", (server) => {
     a.driver.ledgers.get("1")!.remove();
     await a.driver.commit();
     await a.begin("1");
-    assertEquals((await a.store.acquire("1")).mail, [], "it went with the device");
+    assertEquals((await a.store.acquire("1")).mail, [], "it was deleted with the device");
   });
 
-  test("the sender is told when the device is forgotten, for mail and for messages", async (join) => {
+  test("when a device is forgotten, the senders of its mail and messages are told", async (join) => {
     const [a, b] = [await join(), await join()];
     await a.begin("1");
     assertEquals(await b.post({ device: "1", text: "x", number: 7 }), undefined);
@@ -232,7 +232,7 @@ withPostgres("postgres store: several processes", (server) => {
   });
 
   test(
-    "what is shown of devices reaches each other process once, and the newest owner counts",
+    "each other process gets what is shown of a device once, and only the newest owner's",
     async (join, schema) => {
       const [a, b, c] = [await join(), await join(), await join()];
       await a.begin("1", "never shown");
@@ -255,7 +255,7 @@ withPostgres("postgres store: several processes", (server) => {
       assertEquals(late, [false, "1 new me"]);
       assertEquals(await look(b), [false, "1 new me", "2 undefined me"]);
       assertEquals(await look(a), [false]);
-      // One that has not beaten for as long as a lease is alive no more, and what it shows then is seen when it is again.
+      // A process that has not beaten for a whole lease is dead, and what it shows then is seen when it is alive again.
       const dead =
         "UPDATE holdfast_processes SET alive_until = now() WHERE process = (SELECT process FROM holdfast_sights WHERE id = '1')";
       server().sql(dead, schema);
@@ -271,7 +271,7 @@ withPostgres("postgres store: several processes", (server) => {
   );
 
   test(
-    "a process whose row was forgotten goes on with the devices that no other has taken",
+    "a process whose row was deleted keeps the devices that no other process has taken",
     async (join, schema) => {
       const a = await join();
       await a.begin("1");

@@ -1,9 +1,9 @@
-/** What applications may ask of a database, as far as the text says it. */
+/** The SQL that applications may use, as far as its text shows it. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "../../protocol/errors.ts";
 import { toChange, toQuery } from "./guard.ts";
 
-Deno.test("each ? is a parameter, but in quotes and comments, and ?? is an operator", () => {
+Deno.test("each ? is a parameter, except in quotes and comments, and ?? is the operator ?", () => {
   const cases: [sql: string, numbered: string][] = [
     ["INSERT INTO t VALUES (?, ?)", "INSERT INTO t VALUES ($1, $2)"],
     ["SELECT '?', ? -- ?\n, ?", "SELECT '?', $1 -- ?\n, $2"],
@@ -18,7 +18,7 @@ Deno.test("each ? is a parameter, but in quotes and comments, and ?? is an opera
   }
 });
 
-Deno.test("what only the store may do, and several statements, are refused", () => {
+Deno.test("statements that only the store may use, and several statements at once, are refused", () => {
   const refused = [
     "COMMIT",
     "rollback",
@@ -52,7 +52,7 @@ Deno.test("what only the store may do, and several statements, are refused", () 
   }
 });
 
-Deno.test("an application's own tables, and reading the store's, are its affair", () => {
+Deno.test("an application may change its own tables, and read the store's", () => {
   const allowed = [
     "CREATE TABLE log (line TEXT)",
     "INSERT INTO log SELECT text FROM holdfast_inbox; -- done",
@@ -66,7 +66,7 @@ Deno.test("an application's own tables, and reading the store's, are its affair"
   for (const sql of allowed) assertEquals(toChange(sql), sql.replace(/\?/, "$1"));
 });
 
-Deno.test("a query begins as one", () => {
+Deno.test("a query must begin like one", () => {
   for (const sql of ["SELECT 1", "(select 1)", "WITH x AS (SELECT 1) TABLE x", "VALUES (1)"]) {
     assertEquals(toQuery(sql), sql);
   }

@@ -14,14 +14,14 @@ import { Wire } from "./wire.ts";
 
 const decoder = new TextDecoder();
 
-/** A store behind a proxy that a test holds in its hands. */
+/** A store behind a proxy that the test controls. */
 class Scene implements AsyncDisposable {
   readonly schema: string;
   readonly stalls: LocalError[] = [];
   store!: PostgresStore;
   driver!: StoreDriver;
   #commits = 0;
-  /** Is called once, when the bytes of this COMMIT come by: on their way up, or of its answer on the way down. */
+  /** Called once, when the next COMMIT passes on its way up, or its answer on the way down. */
   #catches: { way: "up" | "down"; act: () => void } | undefined;
 
   private constructor(readonly server: Postgres, readonly proxy: FaultProxy) {
@@ -49,12 +49,12 @@ class Scene implements AsyncDisposable {
     act!();
   }
 
-  /** When the next COMMIT goes up to the database, or its answer comes down. */
+  /** Calls `act` when the next COMMIT goes up to the database, or its answer comes down. */
   onCommit(way: "up" | "down", act: () => void): void {
     this.#catches = { way, act };
   }
 
-  /** Everything that one commit is to make safe: a message, one that was processed, rows of the application. */
+  /** Everything that one commit can make safe: a received message, a processed one, rows of the application. */
   change(line: string): void {
     this.driver.record("1").receive(line);
     this.driver.transact(
@@ -67,7 +67,7 @@ class Scene implements AsyncDisposable {
     return this.server.sql("SELECT string_agg(line, ' ' ORDER BY line) FROM log", this.schema);
   }
 
-  /** What the database has, as another process would read it. */
+  /** The states in the database, as another process would read them. */
   async stored(): Promise<unknown> {
     const store = new PostgresStore(this.server.url(this.schema));
     try {
@@ -138,7 +138,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     const noted = () => server().sql("SELECT string_agg(line, ' ') FROM log", schema);
     for (const line of lines) {
       isDue = true;
-      const written = client.write(line).catch(() => {}); // it is closed before, if this fails
+      const written = client.write(line).catch(() => {}); // the client is closed first if this test fails
       await until(() => answers.at(-1) === `re ${line}`, { what: () => `${line}; ${noted()}` });
       await written;
     }
@@ -146,7 +146,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     assertEquals(answers, lines.map((line) => `re ${line}`));
   });
 
-  Deno.test("postgres store: a COMMIT that its connection brings late does nothing any more", async () => {
+  Deno.test("postgres store: a COMMIT that reaches the database too late changes nothing", async () => {
     await using scene = await Scene.start(server(), 60_000);
     scene.change("0");
     await scene.driver.commit();
@@ -160,13 +160,13 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     scene.change("late");
     const sent = new Promise<void>((resolve) => scene.onCommit("up", resolve));
     const failed = assertRejects(() => scene.driver.commit(), LocalError);
-    await sent; // what asks below stops this process, and what was executed waits for 1 s only
+    await sent; // the calls of psql below block this process, and executed statements wait for only 1 s
     let backend = "";
     const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
     await until(() => (backend = server().sql(waiting)) !== "", {
       what: "it to wait for the lock",
     });
-    scene.proxy.halfOpen(); // the database does not know that nobody listens any more
+    scene.proxy.halfOpen(); // the database does not learn that the connection is gone
     assertEquals([(await failed).code, scene.lines], ["STORE_FAILED", "0"]);
     await other.ask("COMMIT");
     await other.close();
@@ -177,11 +177,11 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     assertEquals(scene.lines, "0");
     scene.change("again");
     await scene.driver.commit();
-    assertEquals(scene.lines, "0 again late", "both were told again, each is there once");
+    assertEquals(scene.lines, "0 again late", "both were sent again, each is there once");
     assertEquals(await scene.stored(), scene.driver.states());
   });
 
-  Deno.test("postgres store: while the outcome is unknown a commit is neither done nor failed, and that is told", async () => {
+  Deno.test("postgres store: while its outcome is unknown a commit neither resolves nor rejects, and the stall is reported", async () => {
     await using scene = await Scene.start(server());
     scene.onCommit("down", () => {
       scene.proxy.blackhole("both");

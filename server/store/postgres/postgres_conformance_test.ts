@@ -2,10 +2,10 @@ import { withPostgres } from "../../../tests/support/postgres.ts";
 import { describeStore } from "../../../tests/support/store_conformance.ts";
 import { PostgresStore } from "./postgres.ts";
 
-/** Stops, so that times come back exactly. */
+/** Stands still, so that times come back exactly. */
 const clock = { now: () => 1_000_000, date: () => 1_800_000_000_000 };
 
-/** Makes commits fail when the works are executed and some rows are written. */
+/** Makes commits fail after the works are executed and some rows are written. */
 const BREAK = `
   CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'broken' USING ERRCODE = 'disk_full'; END $$;

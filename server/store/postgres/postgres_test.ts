@@ -1,4 +1,4 @@
-/** How a `PostgresStore` is opened, what it refuses, and what it does with values, devices and connections. */
+/** A `PostgresStore`: opening, refusals, values, devices and connections. */
 import {
   assert,
   assertEquals,
@@ -16,7 +16,7 @@ import { PostgresStore } from "./postgres.ts";
 import { migrate } from "./schema.ts";
 import { Wire } from "./wire.ts";
 
-/** What opening a store fails with. */
+/** The error with which opening a store fails. */
 async function refusal(url: string): Promise<{ code: string; message: string }> {
   const store = new PostgresStore(url);
   try {
@@ -34,14 +34,14 @@ withPostgres("postgres store: opening, refusing", (server) => {
       await fn(server().url(schema), schema);
     });
 
-  test("several that come at once make the tables once", async (url) => {
+  test("stores that open at the same time create the tables once", async (url) => {
     const stores = Array.from({ length: 5 }, () => new PostgresStore(url));
     assertEquals(await Promise.all(stores.map((store) => store.list())), stores.map(() => []));
     for (const store of stores) await store.close();
   });
 
   test(
-    "one that a newer Holdfast has written is refused by name, and left alone",
+    "a store of a newer Holdfast is refused with its version, and not changed",
     async (url, schema) => {
       const store = new PostgresStore(url);
       await store.list();
@@ -54,7 +54,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
     },
   );
 
-  test("a connection is closed when all statements have their answer, also those that the driver holds back", async (url) => {
+  test("a connection is closed only when all statements have their answer, including those that the driver holds back", async (url) => {
     const wire = await Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
     const sum = async (y: number) =>
       (await wire.ask(`SELECT $1::int + ${y} AS sum`, [1])).rows[0]!.sum;
@@ -64,7 +64,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
     await assertRejects(() => wire.ask("SELECT 4"), Error, "the connection was closed");
   });
 
-  test("an older one is migrated, by one of those who come", async (url, schema) => {
+  test("several processes migrate an older store once", async (url, schema) => {
     const open = () => Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
     const wires = await Promise.all([open(), open(), open()]);
     await migrate(wires[0]!, "", []);
@@ -85,7 +85,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
   });
 
   test(
-    "what is wrong with database, user and encoding is said, with what to do",
+    "a wrong database, user or encoding is refused, with what to do",
     async (url, schema) => {
       const with_ = (from: string, to: string) => refusal(url.replace(from, to));
       const none = await with_("/postgres?", "/nothing?");
@@ -102,7 +102,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
     },
   );
 
-  test("a password is asked for, told from the environment's file, and in no message", async () => {
+  test("a missing or wrong password is refused, and no message contains it", async () => {
     server().sql("CREATE ROLE keeper LOGIN PASSWORD 'secret'");
     const hba = `${server().folder}/data/pg_hba.conf`;
     const rules = Deno.readTextFileSync(hba);
@@ -115,12 +115,12 @@ withPostgres("postgres store: opening, refusing", (server) => {
       assertEquals(code, "STORE_UNUSABLE");
       assert(!message.includes("wrong"), message);
     }
-    // It may connect, and may make no tables: that is the next thing to be said.
+    // It may connect, but not create tables, which is the next error.
     assertStringIncludes((await refusal(url(":secret"))).message, "CREATE and USAGE");
     assertEquals(new PostgresStore(url(":secret")).hasPassword, true);
   });
 
-  test("values of all kinds are taken and given", async (url) => {
+  test("values of all types can be written and read", async (url) => {
     const store = new PostgresStore(url);
     const driver = await StoreDriver.on(store);
     const columns = "a BIGINT, b DOUBLE PRECISION, c BIGINT, d TEXT, e BYTEA, f BOOLEAN, g JSONB";
@@ -145,12 +145,12 @@ withPostgres("postgres store: opening, refusing", (server) => {
     assertEquals(
       await store.query("SELECT 1 AS x WHERE ? = 1", [1], "all"),
       [{ x: 1 }],
-      "it goes on",
+      "the store still works",
     );
     await store.close();
   });
 
-  test("a work with a wrong parameter is refused, and nothing else", async (url) => {
+  test("a work with a wrong parameter is refused, and no other", async (url) => {
     const store = new PostgresStore(url);
     const driver = await StoreDriver.on(store);
     driver.transact([{ sql: "CREATE TABLE t (x BIGINT)", params: [] }]);
@@ -166,7 +166,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
     await store.close();
   });
 
-  test("two processes: the one that has taken a device last is the only one that can change it", async (url) => {
+  test("of two processes, only the one that acquired a device last can change it", async (url) => {
     const [a, b] = [new PostgresStore(url), new PostgresStore(url)];
     const old = await StoreDriver.on(a);
     (await old.begin("1")).receive("x");
@@ -206,7 +206,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
   );
 
   test(
-    "after it was closed everything is refused, and nothing is left at the database",
+    "a closed store refuses everything, and leaves nothing in the database",
     async (url, schema) => {
       const store = new PostgresStore(url);
       await store.list();
@@ -226,7 +226,7 @@ const { paths: { openssl } } = locate({ openssl: "openssl" });
 
 if (openssl !== undefined) {
   withPostgres("postgres store: TLS", (server) => {
-    Deno.test("postgres store: over TLS, with a certificate that is checked as sslmode says", async () => {
+    Deno.test("postgres store: over TLS, the certificate is checked as sslmode says", async () => {
       const { cert, key } = await makeCertificate(openssl, { altName: "DNS:localhost" });
       const folder = `${server().folder}/data`;
       for (const [name, text] of [["server.crt", cert], ["server.key", key]] as const) {

@@ -1,4 +1,4 @@
-/** Backups of a store that goes on meanwhile. */
+/** Backups of a store that is in use meanwhile. */
 import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { snapshots, step, stepping, stepsOf } from "../../../tests/support/store_steps.ts";
@@ -26,7 +26,7 @@ function names(folder: string): string[] {
   return Array.from(Deno.readDirSync(folder), ({ name }) => name).sort();
 }
 
-/** Commits steps until something has happened. @returns how many there are then */
+/** Commits steps until `over` is settled. @returns how many steps there are then */
 async function commitUntil(store: SqliteStore, over: Promise<unknown>): Promise<number> {
   const driver = await stepping(store);
   let isOver = false;
@@ -60,7 +60,7 @@ async function large(path: string): Promise<SqliteStore> {
   return store;
 }
 
-backupTest("a backup has what was committed, whole, and commits go on", async (folder) => {
+backupTest("a backup has all earlier commits, whole, and commits continue", async (folder) => {
   const store = await large(`${folder}/db`);
   let before = 0;
   for (let round = 0; round < 3; round++) {
@@ -100,7 +100,7 @@ backupTest("a store stays locked while it is backed up, and afterwards", async (
 });
 
 backupTest(
-  "the log does not grow without end: the backup fails, and the log is used again",
+  "a backup fails before the log grows too large, and the log is used again",
   async (folder) => {
     await (await large(`${folder}/db`)).close();
     const file = openDatabase(`${folder}/db`, "normal");
@@ -124,7 +124,7 @@ backupTest(
   },
 );
 
-backupTest("a backup takes nobody else's place", async (folder) => {
+backupTest("a backup replaces no file except an older backup or an empty file", async (folder) => {
   const store = new SqliteStore(`${folder}/db`);
   Deno.writeTextFileSync(`${folder}/diary`, "Dear diary");
   Deno.symlinkSync(`${folder}/db`, `${folder}/link`);
@@ -158,7 +158,7 @@ backupTest("a backup takes nobody else's place", async (folder) => {
   }
   Deno.writeTextFileSync(`${folder}/empty`, "");
   await store.backup(`${folder}/empty`);
-  assert(Deno.statSync(`${folder}/empty`).size > 0, "nobody needs an empty file");
+  assert(Deno.statSync(`${folder}/empty`).size > 0, "an empty file is replaced");
   const failed = await assertRejects(() => store.backup(`${folder}/nowhere/x`), LocalError);
   assertEquals(failed.code, "BACKUP_FAILED");
   assertEquals(Deno.readFileSync(`${folder}/closed`), before);
@@ -167,7 +167,7 @@ backupTest("a backup takes nobody else's place", async (folder) => {
   await store.close();
 });
 
-backupTest("one at a time, and none of a store that is closed", async (folder) => {
+backupTest("only one backup at a time is made, and none of a closed store", async (folder) => {
   const store = await large(`${folder}/db`);
   const made = store.backup(`${folder}/one`);
   const second = await assertRejects(() => store.backup(`${folder}/two`), LocalError);

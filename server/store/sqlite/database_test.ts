@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { isDisk, isSqlite } from "./database.ts";
 
-/** As node:sqlite has it: with an extended result code of SQLite. */
+/** An error like node:sqlite's, with an extended result code of SQLite. */
 function sqliteError(errcode: number): Error {
   return Object.assign(new Error("no"), { errcode });
 }
 
-Deno.test("a disk that fails is told from a statement that does", () => {
+Deno.test("errors of the disk are distinguished from errors of a statement", () => {
   // SQLITE_FULL, SQLITE_IOERR_FSYNC, SQLITE_IOERR_WRITE, SQLITE_READONLY_DBMOVED
   assertEquals([13, 1034, 778, 1032].map((code) => isDisk(sqliteError(code))), Array(4).fill(true));
   // SQLITE_ERROR, SQLITE_CONSTRAINT_UNIQUE, SQLITE_BUSY

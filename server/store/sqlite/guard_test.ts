@@ -23,7 +23,7 @@ function guardTest(
   });
 }
 
-/** Executes statements in a transaction of their own. Returns its error, if it has one. */
+/** Executes statements in a transaction of their own. @returns its error, if any */
 async function run(driver: StoreDriver, ...sql: string[]): Promise<unknown> {
   const work = driver.transact(sql.map((sql) => ({ sql, params: [] })));
   return (await driver.commit()).get(work);
@@ -35,7 +35,7 @@ async function lines(store: SqliteStore): Promise<unknown[]> {
 }
 
 guardTest(
-  "what is there already, or gone already, can be made or dropped again",
+  "IF NOT EXISTS and IF EXISTS work for what exists or is gone already",
   async (store, driver) => {
     const statements = ["CREATE TABLE IF NOT EXISTS log (line)", "DROP TABLE IF EXISTS gone"]
       .concat("CREATE INDEX IF NOT EXISTS by_line ON log (line)", "DROP INDEX IF EXISTS gone")
@@ -60,7 +60,7 @@ const STORES_OWN = ["COMMIT", "ROLLBACK", "BEGIN", "SAVEPOINT x", "RELEASE holdf
   .concat("INSERT OR REPLACE INTO holdfast_memos VALUES (1, 'a', 'b')");
 
 guardTest(
-  "statements cannot touch what is the store's, at the call or later",
+  "statements cannot touch the store's tables, and are refused at the call and at the commit",
   async (store, driver) => {
     const before = driver.states();
     for (const sql of STORES_OWN) {
@@ -106,7 +106,7 @@ guardTest("several statements in one call are refused, not ignored", async (stor
 });
 
 guardTest(
-  "a statement whose table is created before it passes the check",
+  "a statement passes the check when an earlier statement creates its table",
   async (store, driver) => {
     const statements = ["CREATE TABLE t (x)", "INSERT INTO t VALUES (1)"];
     for (const sql of statements) store.check(sql);
@@ -127,20 +127,20 @@ guardTest("a query cannot change anything", async (store) => {
 });
 
 guardTest(
-  "a trigger cannot touch what is the store's, nor when a statement prepared before fires it",
+  "a trigger cannot touch the store's tables, even if a statement prepared before fires it",
   async (store, driver) => {
     const before = driver.states();
     const insert = "INSERT INTO log VALUES ('a')";
     assertEquals(await run(driver, insert, "DELETE FROM log"), undefined);
     const trigger = "CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM holdfast_inbox; END";
-    await run(driver, trigger); // whether that is refused is SQLite's affair
+    await run(driver, trigger); // SQLite may or may not refuse it
     const error = await run(driver, insert);
     if (error !== undefined) assertEquals((error as LocalError).code, "BAD_ARGUMENT");
     assertEquals((await StoreDriver.on(store)).states(), before);
   },
 );
 
-guardTest("statements take and give all kinds of values", async (store, driver) => {
+guardTest("values of all types can be written and read", async (store, driver) => {
   await run(driver, "CREATE TABLE v (a, b, c, d, e)");
   const values = [null, 1.5, 2n ** 53n + 1n, "text", new Uint8Array([1, 2])];
   driver.transact([{ sql: "INSERT INTO v VALUES (?, ?, ?, ?, ?)", params: values }]);

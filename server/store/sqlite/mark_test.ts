@@ -1,4 +1,4 @@
-/** What a store's file says about itself: lost logs, files of zeros, and how old messages are. */
+/** What a store notes in its file, to notice lost logs and to know the age of messages; damaged files. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { image, restore } from "../../../tests/support/crash.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
@@ -18,14 +18,14 @@ function markTest(name: string, fn: (path: string) => Promise<void>): void {
   });
 }
 
-/** What a store that is opened there says of its age. */
+/** Opens the store. @returns its warning that it is older than it was */
 async function olderIn(path: string): Promise<string | undefined> {
   const store = new SqliteStore(path);
   await store.close();
   return store.older;
 }
 
-markTest("a log that was lost is noticed, once, wherever the kill came", async (path) => {
+markTest("a log that is lost after any commit is noticed, once", async (path) => {
   const store = new SqliteStore(path);
   const driver = await StoreDriver.on(store);
   const record = await driver.acquire("1");
@@ -35,16 +35,16 @@ markTest("a log that was lost is noticed, once, wherever the kill came", async (
       restore(copy, image(path));
       if (lost) Deno.removeSync(`${copy}-wal`);
       assertEquals((await olderIn(copy))?.match(/-wal\) is missing/)?.length, lost ? 1 : undefined);
-      assertEquals(await olderIn(copy), undefined, "what was said is not said again");
+      assertEquals(await olderIn(copy), undefined, "it is reported once");
     }
     record.receive(`${step}`);
     await driver.commit();
   }
   await store.close();
-  assertEquals(await olderIn(path), undefined, "one that was closed has no log to lose");
+  assertEquals(await olderIn(path), undefined, "a closed store has no log to lose");
 });
 
-markTest("an emptied log is a lost one", async (path) => {
+markTest("an emptied log counts as lost", async (path) => {
   const store = new SqliteStore(path);
   const { db } = image(path);
   restore(`${path}-copy`, { db, log: new Uint8Array(0) });
@@ -57,10 +57,10 @@ for (
     ["zeros", new Uint8Array(8192), 0],
     ["a few zeros", new Uint8Array(10), 0],
     ["the beginning of a store", new TextEncoder().encode("SQLite format 3\0"), 0],
-    ["nothing, beside its log", new Uint8Array(0), 100],
+    ["no bytes, with a log", new Uint8Array(0), 100],
   ] as const
 ) {
-  markTest(`a file of ${what} is damaged, and left as it is`, async (path) => {
+  markTest(`a file of ${what} counts as damaged, and is not changed`, async (path) => {
     await Deno.writeFile(path, file);
     if (log > 0) await Deno.writeFile(`${path}-wal`, new Uint8Array(log));
     const { code, message } = assertThrows(() => new SqliteStore(path), LocalError);
@@ -73,7 +73,7 @@ for (
 
 const DAY = 86_400_000;
 
-/** A computer, on which a process has the store open or not. */
+/** A computer, on which processes open the store. */
 class Computer {
   date = 1_700_000_000_000;
   #boot: Boot = { id: "first", uptime: 5000 };
@@ -92,7 +92,7 @@ class Computer {
     this.#boot = { id: `after ${this.#boot.id}`, uptime: 1000 };
   }
 
-  /** A process begins. Its clock is its own. */
+  /** Opens the store in a new process, with a clock of its own. */
   open(): SqliteStore {
     this.#now = 7;
     const clock = { now: () => this.#now, date: () => this.date };
@@ -141,7 +141,7 @@ for (const step of [200 * DAY, -200 * DAY]) {
   );
 
   for (const knowsBoot of [true, false]) {
-    const where = knowsBoot ? "" : ", where nobody knows how long the machine runs";
+    const where = knowsBoot ? "" : ", where the uptime is unknown";
     markTest(
       `ages survive a date that is set ${kind} while the server runs${where}`,
       async (path) => {
@@ -167,7 +167,7 @@ for (const step of [200 * DAY, -200 * DAY]) {
   }
 }
 
-markTest("where a machine does not say how long it runs, the date does", async (path) => {
+markTest("where the uptime is unknown, the date shows how old messages are", async (path) => {
   const computer = new Computer(path, false);
   const store = computer.open();
   await computer.write(store);
@@ -175,24 +175,24 @@ markTest("where a machine does not say how long it runs, the date does", async (
   computer.pass(10_000);
   assertEquals(await computer.ageInNext(), 10_000);
   computer.date -= DAY;
-  assertEquals(await computer.ageInNext(), 10_000, "one that went back says nothing");
+  assertEquals(await computer.ageInNext(), 10_000, "a date that went back shows nothing");
 });
 
 markTest(
-  "how long a machine runs says nothing about the time before it was started",
+  "after a restart of the machine, the date shows how old messages are",
   async (path) => {
     const computer = new Computer(path, true);
     const store = computer.open();
     await computer.write(store);
     await store.close();
     computer.restart(3000);
-    computer.pass(DAY); // by now it runs for longer than before
+    computer.pass(DAY); // by now it has run for longer than before
     assertEquals(await computer.ageInNext(), 3000 + DAY);
   },
 );
 
 markTest(
-  "a message comes back with its deadline, or none, and with what is in doubt",
+  "messages keep their deadlines, and whether they are in doubt",
   async (path) => {
     const clock = { now: () => 1000, date: () => 1_700_000_000_000 };
     const store = new SqliteStore(path, { clock });
@@ -218,7 +218,7 @@ markTest(
   },
 );
 
-Deno.test("this machine says how long it runs, and goes on", () => {
+Deno.test("on Linux the machine's uptime is known, and increases", () => {
   if (Deno.build.os !== "linux") return;
   const [first, second] = [boot()!, boot()!];
   assertEquals(first.id, second.id);

@@ -1,4 +1,4 @@
-/** Files of other versions: what 0.1.0 has left, what is older, and what is newer. */
+/** Files of other versions: of 0.1.0, older and newer ones. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { image, restore, tear, torn } from "../../../tests/support/crash.ts";
@@ -33,7 +33,7 @@ interface Expected {
 /** When the old file is opened: a minute after its last message. */
 const clock = { now: () => 5000, date: () => 1_795_876_482_675 };
 
-/** What it is expected to hold. */
+/** The states that it is expected to hold. */
 function expectedOfOld(): Record<string, unknown> {
   const json = Deno.readTextFileSync(new URL("store-0.1.0.json", testdata));
   const devices: [string, Expected][] = Object.entries(JSON.parse(json));
@@ -81,13 +81,13 @@ async function statesIn(path: string) {
   return states;
 }
 
-migrationTest("what 0.1.0 has left is there to the last id and millisecond", async (path) => {
+migrationTest("a file of 0.1.0 is read completely, with every id and time", async (path) => {
   makeOld(path);
   assertEquals(await statesIn(path) as unknown, expectedOfOld());
   assertEquals(await statesIn(path) as unknown, expectedOfOld(), "and again");
 });
 
-migrationTest("a server goes on with what 0.1.0 has left", async (path) => {
+migrationTest("a server continues with a file of 0.1.0", async (path) => {
   makeOld(path);
   const store = new SqliteStore(path, { clock });
   const driver = await StoreDriver.on(store);
@@ -106,7 +106,7 @@ migrationTest("a server goes on with what 0.1.0 has left", async (path) => {
 });
 
 migrationTest(
-  "in a store of schema 1, what waits may have been sent, and what comes later not",
+  "waiting messages of schema 1 count as sent, and later ones do not",
   async (path) => {
     makeOld(path);
     exec(
@@ -128,7 +128,7 @@ migrationTest(
 );
 
 migrationTest(
-  "messages of schema 2, which knew no times, count from the migration",
+  "the age of messages of schema 2, which had no times, counts from the migration",
   async (path) => {
     makeOld(path);
     exec(path, "ALTER TABLE holdfast_outbox DROP COLUMN written; PRAGMA user_version = 2");
@@ -146,7 +146,7 @@ migrationTest(
 );
 
 migrationTest(
-  "a store of schema 6, which knew no memos, has none, and takes some",
+  "a store of schema 6, which had no memos, has none at first, and can store some",
   async (path) => {
     makeOld(path);
     await statesIn(path);
@@ -162,7 +162,7 @@ migrationTest(
   },
 );
 
-migrationTest("a newer store is refused, and left as it is", (path) => {
+migrationTest("a newer store is refused, and not changed", (path) => {
   makeOld(path);
   exec(path, "PRAGMA user_version = 99");
   const before = Deno.readFileSync(path);
@@ -175,7 +175,7 @@ migrationTest("a newer store is refused, and left as it is", (path) => {
   assertEquals(Deno.readFileSync(path), before);
 });
 
-/** As a later version might do it: it touches every page. */
+/** Migrations as a later version might have them: they touch every page. */
 const MADE_UP = [
   ...MIGRATIONS,
   `ALTER TABLE holdfast_devices ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm';
@@ -187,7 +187,7 @@ const MADE_UP = [
 
 const NEWEST = newestVersion(MADE_UP);
 
-/** What a file has: its version, its devices' moods and the sum of all hashes. */
+/** A file's version, its devices' moods and the sum of all hashes. */
 function look({ db, close }: OpenDatabase) {
   const first = (sql: string) => Object.values(db.prepare(sql).get()!)[0];
   const version = first("PRAGMA user_version");
@@ -199,7 +199,7 @@ function look({ db, close }: OpenDatabase) {
   return { version, moods, hashes };
 }
 
-migrationTest("migrations follow each other, and only those that are missing", (path) => {
+migrationTest("only the missing migrations are made, in order", (path) => {
   makeOld(path);
   const before = look(openDatabase(path, "full"));
   assertEquals([before.version, newestVersion(MADE_UP)], [SCHEMA_VERSION, NEWEST]);
@@ -216,7 +216,7 @@ migrationTest("migrations follow each other, and only those that are missing", (
   );
 });
 
-migrationTest("a new file has the newest schema, too", (path) => {
+migrationTest("a new file has the newest schema too", (path) => {
   assertEquals(look(openDatabase(path, "full", MADE_UP)).version, NEWEST);
 });
 
@@ -251,7 +251,7 @@ migrationTest("a migration that fails leaves the file as it was", (path) => {
 });
 
 migrationTest(
-  "the power fails in a migration: the old version is whole, or the new one",
+  "a power failure in a migration leaves the old version or the new one, whole",
   (path) => {
     makeOld(path);
     const old = look(openDatabase(path, "full"));

@@ -1,10 +1,10 @@
 import { describeStore } from "../../../tests/support/store_conformance.ts";
 import { SqliteStore } from "./sqlite.ts";
 
-/** Stops, so that times come back exactly. */
+/** Stands still, so that times come back exactly. */
 const clock = { now: () => 1_000_000, date: () => 1_800_000_000_000 };
 
-/** Whose commits can be made to fail, when the works are executed and some rows are written. */
+/** A store whose commits can be made to fail after the works are executed and some rows are written. */
 class TestStore extends SqliteStore {
   constructor(path: string) {
     super(path, { durability: "normal", clock });

@@ -1,4 +1,4 @@
-/** What `SqliteStore` keeps when processes are killed, files are cut and disks are full. */
+/** `SqliteStore` when processes are killed, logs are torn and disks are full. */
 import {
   assert,
   assertEquals,
@@ -28,9 +28,9 @@ function faultTest(name: string, fn: (folder: string, t: Deno.TestContext) => Pr
   });
 }
 
-/** A process that takes steps with a store until it is killed. */
+/** A process that commits steps to a store until it is killed. */
 class Child {
-  /** Steps that were safe at least when it told so last. */
+  /** The number of safe steps in its last report; there may be one more. */
   told = 0;
   #child: Deno.ChildProcess;
   #lines: ReadableStreamDefaultReader<string>;
@@ -48,14 +48,14 @@ class Child {
       .pipeThrough(new TextLineStream()).getReader();
   }
 
-  /** Waits until it has told of more steps. */
+  /** Waits until it reports more steps. */
   async next(): Promise<void> {
     const { value } = await this.#lines.read();
     assert(value !== undefined, "the child has ended by itself");
     this.told = Number(value);
   }
 
-  /** kill -9. What it told until then is read. */
+  /** kill -9. Its reports until then are read. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     for (let line; (line = await this.#lines.read()), !line.done;) {
@@ -65,7 +65,7 @@ class Child {
   }
 }
 
-/** A memory that takes the same steps, as far as they are asked for. */
+/** A memory store that takes the same steps, up to a given number. */
 class Model {
   #driver = stepping(new MemoryStore());
   #steps = 0;
@@ -80,7 +80,7 @@ class Model {
   }
 }
 
-faultTest("20 times kill -9: what was told is there, and nothing half", async (folder) => {
+faultTest("every step reported before kill -9 is there, and none in part", async (folder) => {
   // Long texts make checkpoints frequent.
   for (const length of [TEXT_LENGTH, 3000]) {
     const path = `${folder}/${length}`;
@@ -102,8 +102,8 @@ faultTest("20 times kill -9: what was told is there, and nothing half", async (f
 });
 
 /**
- * SQLite's log without what the kill has left behind its last commit, if that came amid the next one. A header of 32
- * bytes, then pages of 4096 behind 24 bytes, whose second word is not 0 where a commit ends.
+ * SQLite's log without the bytes after its last commit, which a kill amid the next one leaves. A header of 32
+ * bytes, then pages of 4096, each after 24 bytes, whose second word is not 0 where a commit ends.
  */
 function committed(log: Uint8Array): Uint8Array {
   const view = new DataView(log.buffer);
@@ -114,7 +114,7 @@ function committed(log: Uint8Array): Uint8Array {
   return log.slice(0, end);
 }
 
-faultTest("a torn log leaves the last commit or one before, whole", async (folder) => {
+faultTest("a torn log loses whole commits, and only from its end", async (folder) => {
   const path = `${folder}/killed`;
   const child = new Child(path);
   while (child.told < 20) await child.next();
@@ -166,7 +166,7 @@ faultTest(
 );
 
 faultTest(
-  "it stays locked while it is idle, and after an attempt to open it again",
+  "a store stays locked while it is idle, and after an attempt to open it again",
   async (folder) => {
     const path = `${folder}/db`;
     const store = new SqliteStore(path);
@@ -185,7 +185,7 @@ faultTest(
 );
 
 faultTest(
-  "the power fails in a commit: it is there or not, wherever its bytes end",
+  "a power failure in a commit leaves all or nothing of it, wherever its bytes end",
   async (folder) => {
     const path = `${folder}/db`;
     const store = new SqliteStore(path, { durability: "normal" });
@@ -237,7 +237,7 @@ class CrampedStore extends SqliteStore {
   }
 }
 
-/** Fills a disk, makes room again, and looks whether anything was lost. */
+/** Fills a disk, makes room again, and checks that nothing was lost. */
 async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free: typeof fill) {
   const store = new CrampedStore(path);
   const drivers = [await stepping(store), await stepping(new MemoryStore())] as const;
@@ -251,7 +251,7 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
   await driver.commit();
   assertEquals(driver.record("b").inbox.length > 0, true);
   fill(store);
-  // A statement that fails as the disk does is not refused, but waits for a disk that works.
+  // A statement that fails because of the disk is not refused, but waits until the disk works.
   const sql = `CREATE TABLE t AS SELECT zeroblob(100000) AS x`;
   const work = driver.consume("b", sql);
   await fails();
@@ -263,7 +263,7 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
     }
     await fails();
     assertEquals(driver.record("a").safe, safe);
-    // The application goes on with what it has.
+    // The application continues with the messages that it has.
     for (const it of drivers) {
       it.record("a").settle();
       it.record("a").write("y", { overtakes: false, qos: true }, 0);
@@ -281,12 +281,12 @@ async function checkFullDisk(path: string, fill: (s: CrampedStore) => void, free
   await again.close();
 }
 
-faultTest("a full file: nothing is safe, nothing is lost, and it goes on", async (folder) => {
+faultTest("while the file is full commits fail, but nothing is lost", async (folder) => {
   await checkFullDisk(`${folder}/db`, (store) => store.allow(0), (store) => store.allow(100_000));
 });
 
 smallDiskTest(
-  "sqlite store: a full disk: nothing is safe, nothing is lost, and it goes on",
+  "sqlite store: while the disk is full commits fail, but nothing is lost",
   ({ folder, fill, empty }) => checkFullDisk(`${folder}/db`, fill, empty),
 );
 
@@ -307,9 +307,9 @@ function assertReadOnly(path: string): void {
   assertStringIncludes(error.message, "write access");
 }
 
-const READ_ONLY = "a file that may only be read is refused";
+const READ_ONLY = "a read-only file is refused";
 if (Deno.uid() === 0) {
-  smallDiskTest(`sqlite store: ${READ_ONLY}`, async ({ folder }) => { // modes do not bind root
+  smallDiskTest(`sqlite store: ${READ_ONLY}`, async ({ folder }) => { // file modes do not restrict root
     await new SqliteStore(`${folder}/db`).close();
     const args = ["-o", "remount,ro", folder];
     assert((await new Deno.Command("mount", { args }).output()).success);
@@ -324,7 +324,7 @@ if (Deno.uid() === 0) {
   });
 }
 
-faultTest("a store that fails can be closed, which unlocks the file", async (folder) => {
+faultTest("a failing store can be closed, which unlocks the file", async (folder) => {
   const store = new CrampedStore(`${folder}/db`);
   const driver = await StoreDriver.on(store);
   const record = await driver.acquire("1");

@@ -26,7 +26,7 @@ function storeTest(name: string, fn: (path: string, folder: string) => void | Pr
   });
 }
 
-/** What a function does with all devices of a store becomes safe, and the store is closed. */
+/** Runs a function on a store with all its devices, commits the changes, and closes the store. */
 async function within<T>(
   path: string,
   fn: (driver: StoreDriver) => T | Promise<T>,
@@ -49,7 +49,7 @@ function assertUnusable(path: string, ...parts: string[]): void {
   for (const part of [JSON.stringify(path), ...parts]) assertStringIncludes(error.message, part);
 }
 
-storeTest("every kind of change comes back, whatever was committed in between", async (path) => {
+storeTest("every kind of change is read back, however many steps share a commit", async (path) => {
   for (const every of [1, 2, 7, 400]) {
     const model = await stepping(new MemoryStore());
     const open = () => new SqliteStore(`${path}${every}`, { durability: "normal" });
@@ -71,7 +71,7 @@ storeTest("every kind of change comes back, whatever was committed in between", 
   }
 });
 
-storeTest("10,000 devices, in the order in which they came", async (path) => {
+storeTest("10,000 devices are read back in the order in which they were added", async (path) => {
   const ids = Array.from({ length: 10_000 }, (_, i) => `device ${i}`);
   await within(path, async (driver) => {
     for (const id of ids) (await driver.acquire(id)).receive(`hello from ${id}`);
@@ -89,7 +89,7 @@ storeTest("10,000 devices, in the order in which they came", async (path) => {
   await within(path, (driver) => assertEquals([...driver.ledgers.keys()], [...ids, "one more"]));
 });
 
-storeTest("a device that was acquired before is read from the file again", async (path) => {
+storeTest("a device that is acquired again is read from the file again", async (path) => {
   const store = new SqliteStore(path, { clock: { now: () => 0, date: () => 1e12 } });
   const first = await StoreDriver.on(store);
   for (const id of ["0", "1", "2"]) {
@@ -133,14 +133,14 @@ storeTest("a device that is forgotten comes back to the same store as a new one"
   assertEquals(await within(path, (driver) => driver.record("1").inbox), ["new"]);
 });
 
-storeTest("a query that is wrong is whose it is, and no failure of the store", async (path) => {
+storeTest("an invalid query is the caller's error, not a failure of the store", async (path) => {
   const store = new SqliteStore(path);
   const error = await assertRejects(() => store.query("SELECT * FROM nowhere", [], "all"), Error);
   assertEquals([error instanceof LocalError, error.message], [false, "no such table: nowhere"]);
   await store.close();
 });
 
-storeTest("the file stays small, however much passes through it", async (path) => {
+storeTest("the file stays small, however many messages pass through it", async (path) => {
   const store = new SqliteStore(path, { durability: "normal" });
   const driver = await StoreDriver.on(store);
   for (let i = 0; i < 10; i++) await driver.acquire(`${i}`);
@@ -182,7 +182,7 @@ storeTest("the file stays small, however much passes through it", async (path) =
   assertLess(Deno.statSync(path).size, size * 1.1, "what became free is used again");
 });
 
-storeTest("nothing changed, nothing is written", async (path) => {
+storeTest("a commit without changes, or after close, writes nothing", async (path) => {
   const store = new SqliteStore(path);
   const driver = await StoreDriver.on(store);
   const record = await driver.acquire("1");
@@ -204,7 +204,7 @@ storeTest("nothing changed, nothing is written", async (path) => {
   assertThrows(() => store.check("SELECT 1"), LocalError, "closed");
 });
 
-storeTest("a bug of the caller is no failure of the store", async (path) => {
+storeTest("an exception of the caller is not a failure of the store", async (path) => {
   const store = new SqliteStore(path);
   const changes = () => {
     throw new RangeError("a bug");
@@ -216,7 +216,7 @@ storeTest("a bug of the caller is no failure of the store", async (path) => {
   await store.close();
 });
 
-storeTest("a new file is its owner's alone", async (path) => {
+storeTest("only the owner may read and write a new file", async (path) => {
   await within(path, () => {
     if (Deno.build.os === "windows") return;
     for (const file of [path, `${path}-wal`]) {
@@ -231,12 +231,12 @@ storeTest("an empty file becomes a store", async (path) => {
   await within(path, ({ ledgers }) => assertEquals(ledgers.size, 1));
 });
 
-/** Leaves a device in the store. */
+/** Adds a device to the store. */
 async function addDevice(driver: StoreDriver): Promise<void> {
   (await driver.acquire("1")).receive("a");
 }
 
-storeTest("names that SQLite would take for something else are files", async (_, folder) => {
+storeTest("names that have another meaning for SQLite are files too", async (_, folder) => {
   const before = Deno.cwd();
   Deno.chdir(folder);
   try {
@@ -250,7 +250,7 @@ storeTest("names that SQLite would take for something else are files", async (_,
   }
 });
 
-storeTest("what is no store is refused, and left as it is", (path, folder) => {
+storeTest("a file that is not a store is refused, and not changed", (path, folder) => {
   const contents = {
     text: new TextEncoder().encode("Dear diary,\n".repeat(100)),
     short: new Uint8Array([1, 2, 3]),
@@ -264,7 +264,7 @@ storeTest("what is no store is refused, and left as it is", (path, folder) => {
   assertEquals(names, ["holdfast.db-short", "holdfast.db-text"]);
 });
 
-storeTest("another program's database is refused, and left as it is", (path, folder) => {
+storeTest("another program's database is refused, and not changed", (path, folder) => {
   const db = new DatabaseSync(`${folder}/live`);
   db.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
   // As if that program had been killed: its log is still there.
@@ -278,7 +278,7 @@ storeTest("another program's database is refused, and left as it is", (path, fol
 
 const HOUR = 3_600_000;
 
-/** Writes a message to device 1 that is so old. */
+/** Writes a message of this age, in ms, to device 1. */
 async function writeOld(path: string, age: number, options: SqliteStoreOptions): Promise<void> {
   const now = (options.clock ?? performance).now();
   await within(path, async (driver) => {
@@ -288,27 +288,27 @@ async function writeOld(path: string, age: number, options: SqliteStoreOptions):
 }
 
 storeTest(
-  "when a message was written outlives the process, whatever its clock began at",
+  "the age of a message survives the process, whatever time the next clock starts at",
   async (path) => {
     await writeOld(path, 2 * HOUR, { clock: { now: () => 9 * HOUR, date: () => 1e12 } });
     const clock = { now: () => 100, date: () => 1e12 + HOUR };
     await within(path, async (driver) => {
       const [message] = driver.record("1").outbox;
       assertEquals(message!.written, 100 - 3 * HOUR);
-      driver.record("1").withdraw(message!); // it is written again, and no younger
+      driver.record("1").withdraw(message!); // its row is written again, and is no younger
       await driver.commit();
       assertEquals((await driver.acquire("1")).outbox[0]!.written, 100 - 3 * HOUR);
     }, { clock });
   },
 );
 
-storeTest("a message that the clock says is not written yet was written now", async (path) => {
+storeTest("a message dated in the future by a clock set back counts as new", async (path) => {
   await writeOld(path, 0, { clock: { now: () => 7, date: () => 1e12 } });
-  const clock = { now: () => 9, date: () => 1e12 - HOUR }; // somebody has set it back
+  const clock = { now: () => 9, date: () => 1e12 - HOUR }; // it was set back
   await within(path, (driver) => assertEquals(driver.record("1").outbox[0]!.written, 9), { clock });
 });
 
-storeTest("without a clock of its own it has the process's", async (path) => {
+storeTest("a store without a clock uses the process's", async (path) => {
   const before = performance.now() - HOUR;
   await writeOld(path, HOUR, {});
   await within(path, (driver) => {
@@ -334,7 +334,7 @@ storeTest("a damaged store is refused", async (path) => {
   await within(path, ({ ledgers }) => assertEquals(ledgers.size, 1000));
 });
 
-/** SQL that puts a number where the table takes texts only, as a damaged page may have it. */
+/** SQL that puts a number into a column for texts, as a damaged page may have it. */
 const NUMBER_AS_TEXT = `PRAGMA writable_schema = ON;
   UPDATE sqlite_schema SET sql = replace(sql, 'text TEXT', 'text ANY') WHERE name = 'holdfast_memos';
   PRAGMA writable_schema = RESET;
@@ -342,7 +342,7 @@ const NUMBER_AS_TEXT = `PRAGMA writable_schema = ON;
   PRAGMA writable_schema = ON;
   UPDATE sqlite_schema SET sql = replace(sql, 'text ANY', 'text TEXT') WHERE name = 'holdfast_memos';`;
 
-/** What Deno's types do not have yet: whether a schema may be written. */
+/** An option that Deno's types do not have yet: it lets a schema be written. */
 const WRITABLE = { defensive: false } as ConstructorParameters<typeof DatabaseSync>[1];
 
 storeTest("rows that contradict each other are refused", async (path) => {
@@ -385,7 +385,7 @@ storeTest("a folder, a missing folder and a device are refused", (path, folder) 
   assertEquals([...Deno.readDirSync(folder)], []);
 });
 
-storeTest("is refused to a second server in the same process, by any name", async (path) => {
+storeTest("one process cannot open a store twice, by any name", async (path) => {
   const store = new SqliteStore(path);
   assertUnusable(path, "in use");
   if (Deno.build.os !== "windows") {
@@ -397,7 +397,7 @@ storeTest("is refused to a second server in the same process, by any name", asyn
   await within(path, (driver) => assertEquals(driver.record("1").inbox, ["a"]));
 });
 
-storeTest("without permission from Deno it says which is needed", async (path) => {
+storeTest("without Deno's permission the error names the flags needed", async (path) => {
   const code = `import { SqliteStore } from ${JSON.stringify(import.meta.resolve("./sqlite.ts"))};
     try { new SqliteStore(${JSON.stringify(path)}) } catch (e) { console.log(e.code, e.message) }`;
   const file = `${path}.ts`;

@@ -1,4 +1,4 @@
-/** What must be on the disk before something else happens: the calls of a real process on a real file. */
+/** Which writes must be on the disk before which others, checked on the system calls of a real process. */
 import { assert, assertEquals } from "@std/assert";
 import { callsOf, Disk, mayTrace } from "../../../tests/support/syncs.ts";
 import { tool, toolTest } from "../../../tests/support/tools.ts";
@@ -12,7 +12,7 @@ const STEPS = 250;
 const strace = tool("strace", "strace");
 const forbidden = strace !== undefined && !mayTrace(strace);
 
-Deno.test("sqlite store: a sync also asks the disk to write, where the system would not do so by itself", () => {
+Deno.test("sqlite store: a sync also makes the disk write its cache, on systems that do not do so by themselves", () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   try {
     for (const durability of ["full", "normal"] as const) {
@@ -29,7 +29,7 @@ Deno.test("sqlite store: a sync also asks the disk to write, where the system wo
 });
 
 for (const durability of ["full", "normal"] as const) {
-  const name = `sqlite store: what must be on the disk is there in time, durability ${durability}`;
+  const name = `sqlite store: writes are synced to the disk in time, durability ${durability}`;
   if (forbidden && Deno.env.get("CI") !== "true") {
     Deno.test({ name: `${name} [strace may not trace here]`, ignore: true, fn() {} });
     continue;
@@ -46,7 +46,7 @@ for (const durability of ["full", "normal"] as const) {
       assertEquals([...new Set(disk.faults)], []);
       const { commits, checkpoints, restarts, backups } = disk.counts;
       assertEquals([commits, backups], [STEPS, 1]);
-      assert(checkpoints > 1 && restarts > 1, "the rules were put to the test");
+      assert(checkpoints > 1 && restarts > 1, "the rules were applied");
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
