@@ -14,10 +14,10 @@ const HELP = `deno task test [options] [files and folders]
 
 Files, folders and --filter choose among the Deno tests, leave the other steps out (except the
 build) and show the tests' output. Test files run in parallel, as many as the environment's
-DENO_JOBS says; without it, one more than there are processors.`;
+DENO_JOBS says; without it, two more than there are processors.`;
 
 /** Many tests wait, and leave their processor to others meanwhile. */
-const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 1);
+const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency + 2);
 
 /**
  * These tests begin first, and then all the others in the order of their names: files that take long and would come
@@ -26,8 +26,8 @@ const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency +
 const FIRST = ["tests/sim", "tests/pyboard", "tests/npm"];
 
 /** On two cores, idle and kept busy by other programs. */
-const DURATION = `The whole gate takes 17 to 30 minutes on two cores, and some six minutes without
-the tools that .ci/run installs.`;
+const DURATION = `The whole gate takes 17 to 30 minutes on two cores, and five minutes without the
+tools that .ci/run installs.`;
 
 /** A step that takes longer hangs. */
 const STEP_LIMIT_MS = 45 * 60_000;
