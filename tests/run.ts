@@ -26,7 +26,7 @@ const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency +
 const FIRST = ["tests/sim", "tests/pyboard", "tests/npm"];
 
 /** On two cores, idle and kept busy by other programs. */
-const DURATION = `The whole gate takes 17 to 30 minutes on two cores, and five minutes without the
+const DURATION = `The whole gate takes 15 to 35 minutes on two cores, and five minutes without the
 tools that .ci/run installs.`;
 
 /** A step that takes longer hangs. */
