@@ -22,7 +22,7 @@ function fates(sockets: readonly ManualSocket[]): string {
   }).join(" ");
 }
 
-Deno.test("devices are sent away one after the other, and nobody new is let in", async () => {
+Deno.test("devices are sent away one after the other, and no new connection is accepted", async () => {
   await using scene = await ManualServer.start();
   const sockets = [];
   for (const id of ["a", "b", "c", "d"]) sockets.push(await connect(scene, id));

@@ -44,7 +44,7 @@ if (forbidden && Deno.env.get("CI") !== "true") {
       assertEquals([...new Set(disk.faults)], []);
       const { commits, checkpoints, restarts } = disk.counts;
       assertEquals(commits, STEPS);
-      assert(checkpoints > 1 && restarts > 1, "the rules were put to the test");
+      assert(checkpoints > 1 && restarts > 1, "the rules were applied");
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
