@@ -1,5 +1,6 @@
 /** The outcome of an order of another process of a fleet, as text for that process. */
 import { LocalError } from "../protocol/errors.ts";
+import { parseObject } from "../protocol/json.ts";
 
 /**
  * Done; or why not; or the line with which a device answers; or how many messages were dropped; or the device's present
@@ -22,14 +23,8 @@ export function failure({ code, message }: LocalError): Outcome {
 
 /** @returns undefined: a newer version wrote it */
 export function parseOutcome(text: string): Outcome | undefined {
-  let outcome: unknown;
-  try {
-    outcome = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  if (typeof outcome !== "object" || outcome === null) return undefined;
+  const outcome = parseObject(text);
+  if (!outcome) return undefined;
   const { code, message, line, inbox, outbox, view } = outcome as Record<string, unknown>;
   if (typeof code === "string" && typeof message === "string") return { code, message };
   if (typeof inbox === "number" && typeof outbox === "number") return { inbox, outbox };

@@ -2,6 +2,7 @@
 import { checkChannel, textOf } from "../protocol/channel_lines.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { checkExpiry } from "../protocol/expiry.ts";
+import { parseObject } from "../protocol/json.ts";
 import { checkText } from "../protocol/lines.ts";
 import { noLetter } from "../link/dead_letters.ts";
 import type { DeployOptions } from "../firmware/deploy.ts";
@@ -97,14 +98,8 @@ export function checkOrder(order: Order, lineBytes: number): void {
 
 /** Parses mail. undefined: a newer version wrote it, or something else. */
 export function parseOrder(text: string): Order | undefined {
-  let order: unknown;
-  try {
-    order = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  if (typeof order !== "object" || order === null) return undefined;
+  const order = parseObject(text);
+  if (!order) return undefined;
   const { options, ...words } = order as Record<string, unknown>;
   if ([words.clear, words.forget, words.giveUp].includes(true)) return order as Order;
   if ([words.revive, words.discard].some(Number.isSafeInteger)) return order as Order;
