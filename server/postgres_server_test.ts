@@ -203,6 +203,7 @@ withPostgres("a server on PostgreSQL", (server) => {
         what: () =>
           `all to be processed: ${device.inbox} left, ${JSON.stringify(scene.log.slice(-20))}`,
       });
+      await scene.server.transaction(() => {}); // after it, what the last message has caused is safe
       const rows = await store.query("SELECT line FROM log ORDER BY at", [], "all");
       assertEquals(rows.map(({ line }) => line), texts);
     }
