@@ -1,14 +1,14 @@
-/** How groups are named. */
+/** The ids of rollouts. */
 import { assert } from "@std/assert";
 import type { Deploy } from "./deploy.ts";
 import { type DeployElsewhere, Rollouts } from "./rollouts.ts";
 
-/** Ids that so many servers choose for a group at the same time. */
+/** The ids that several servers choose for rollouts at the same time. */
 function idsOf(servers: number, date: number, elsewhere: readonly DeployElsewhere[]): number[] {
   return Array.from({ length: servers }, () => new Rollouts(() => elsewhere, () => {}).newId(date));
 }
 
-/** A device of another server's that is given an application with a group. */
+/** A device of another server, as a member of a rollout. */
 function memberOf(rollout: number): DeployElsewhere {
   const deploy: Deploy = {
     ...{ name: "kitchen", version: 4, hash: "abcdefgh", phase: "waits", size: 1, arrived: 0 },
@@ -17,7 +17,7 @@ function memberOf(rollout: number): DeployElsewhere {
   return { id: "a", deploy };
 }
 
-Deno.test("servers that begin groups in the same millisecond name them differently", () => {
+Deno.test("servers that begin rollouts in the same millisecond choose different ids", () => {
   for (const elsewhere of [[], [memberOf(1e12)], [memberOf(9e14)]]) {
     const ids = idsOf(20, 1.7e12 + 0.5, elsewhere);
     assert(new Set(ids).size > 15, String(ids));
@@ -25,7 +25,7 @@ Deno.test("servers that begin groups in the same millisecond name them different
   }
 });
 
-Deno.test("a group that is begun later has a larger id, also when the clock was set back, or an earlier version named the other one", () => {
+Deno.test("a later rollout has a larger id, even if the clock was set back or an earlier version chose the other id", () => {
   for (const earlier of [1.7e12, ...idsOf(1, 1.7e12, []), ...idsOf(1, 2e12, [])]) {
     for (const id of idsOf(20, 1.7e12, [memberOf(earlier)])) assert(id > earlier);
   }
