@@ -24,7 +24,7 @@ export interface RequestsHost {
   now(): number;
   /** Whether the server knows a device with this id. */
   knows(id: string): boolean;
-  /** A device that it knows. */
+  /** A device that the server knows. */
   thing(id: string): Promise<Thing>;
   transaction(use: (tx: Transaction) => void): Promise<void>;
   /** Adds a publication. */
@@ -40,12 +40,12 @@ interface Asker {
   readonly correlation?: string;
 }
 
-/** A request. */
+/** A request to a device. */
 interface Question {
   readonly device: string;
   readonly channel: string;
   readonly value: Value | undefined;
-  /** The deadline for the answer. */
+  /** When the answer is due, in ms on the clock of `RequestsHost.now`. */
   readonly deadline: number;
 }
 

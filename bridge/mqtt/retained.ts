@@ -4,7 +4,7 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 
-/** A topic. */
+/** A retained topic that the bridge has published. */
 export interface Retained {
   readonly topic: string;
   /** Its device; "": the bridge itself. */
