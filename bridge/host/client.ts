@@ -215,7 +215,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * it sends what is left. Until then, plus a margin, the server reports no outage.
    *
    * @param ms Duration, 1 to 2,147,483,000.
-   * @returns whether the server knows it and has everything; always false in dialect 1, which cannot tell it
+   * @returns whether the server knows it and has everything; always false in dialect 1, which cannot announce a sleep
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; as `close`
    */
   async sleep(ms: number): Promise<boolean> {

@@ -13,9 +13,9 @@ export interface Progress {
 }
 
 /**
- * The message that was handed to the application, which may still be busy with it. When the application asks for the
- * next one it is processed, and only then taken from the core and acknowledged. Its connection may end before that.
- * Then it counts as taken, and the message itself is kept: the server learns from the next hello that it has arrived,
+ * The message that was handed to the application, which may still be busy with it. It counts as processed when the
+ * application asks for the next one; only then is it taken from the core and acknowledged. If its connection ends before
+ * that, it counts as taken, and the message itself is kept: the server learns from the next hello that it has arrived,
  * and a later process hands it out. If the application is done with it just then, the server may send it again; or
  * another message may have its number, from an old copy of the server's store. So it is recognised by its text as well.
  */

@@ -13,7 +13,7 @@ export interface KeptMessage {
 
 /** A clock that continues from process to process, in whole ms, as it was at a commit. */
 export interface KeptClock {
-  /** Its time. */
+  /** The time on this clock. */
   readonly time: number;
   /** The date then, in ms since 1970; at the next start it tells how long no process ran. */
   readonly date: number;
@@ -37,7 +37,7 @@ export interface Remembered {
   readonly progress: Progress;
   /** Messages under way to the server. */
   readonly outbox: KeptOutbox;
-  /** For `KeptMessage.expires`. */
+  /** The clock of the messages' deadlines, at the last commit. */
   readonly clock: KeptClock;
 }
 

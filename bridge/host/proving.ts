@@ -14,7 +14,7 @@ const NEWLINE = 10;
 
 const decoder = new TextDecoder();
 
-/** Proves with one key, through all greetings. */
+/** Computes with one device's key, for all its greetings. */
 export class Proving {
   #sealKeys: SealKeys | undefined;
   #ephemeral: Ephemeral | undefined;
