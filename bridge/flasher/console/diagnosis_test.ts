@@ -274,7 +274,7 @@ Deno.test("lines that only look like the firmware's change nothing", () => {
   }
 });
 
-Deno.test("values are decoded, also where they are damaged", () => {
+Deno.test("values are decoded; a malformed escape stays as it is", () => {
   const report = parseReport("holdfast: settings id=a%20%25%C3%BC%0A ssid=50%zz key=yes x==");
   assertEquals(report?.values, { id: "a %ü\n", ssid: "50%zz", key: "yes", x: "=" });
 });
@@ -303,7 +303,7 @@ Deno.test("a crash is reported with its cause, and repeated ones with their numb
   assertEquals(after(BOOT[0]!, "holdfast: crash").steps.length, 1);
 });
 
-Deno.test("where the ROM stops in the middle of a line, that is recognised at once", () => {
+Deno.test("a ROM message that stops in the middle of a line is recognised at once", () => {
   const text = "\r\n ets Jan  8 2013,rst cause:1, boot mode:(3,7)\r\n\r\nets_main.c ";
   const lines = [" ets Jan  8 2013,rst cause:1, boot mode:(3,7)", "ets_main.c "];
   const bytes = new TextEncoder().encode(text);
