@@ -22,7 +22,7 @@ export interface ClientOptions extends ConnectionOptions {
    * processed when it is handed out.
    */
   memory?: string | ClientMemory;
-  /** Buffers. */
+  /** Sizes of the buffers. */
   size?: Partial<CoreSize>;
   /** Called when a message was withdrawn at its deadline (`expires`), also for messages of an earlier process in the
    * `memory`. The error is EXPIRED or UNDECIDED. */
@@ -243,7 +243,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     } else if (this.#outbox.length === 0) nap.done(this.#dialect === 2);
   }
 
-  /** Before every poll of the core. */
+  /** Called before every poll of the core. */
   #exchange(): void {
     this.#outbox.exchange(this.#driver.up);
     this.#drain();

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Position } from "./core.ts";
 
-/** A client's progress. */
+/** How far a client has got with the server's messages. */
 export interface Progress {
   /** The core's position. */
   position: Position;
@@ -87,7 +87,7 @@ export class Handout {
   }
 }
 
-/** 64 bits, not 0. */
+/** The digest of a text: 64 bits, not 0. */
 function digestOf(text: string): bigint {
   return createHash("sha256").update(text).digest().readBigUInt64BE() || 1n;
 }

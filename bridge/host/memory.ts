@@ -43,9 +43,9 @@ export interface Remembered {
 
 /** A change that must become safe in one step. */
 export interface MemoryChange {
-  /** Replaces the old value. */
+  /** Replaces the old progress. */
   readonly progress: Progress;
-  /** Replaces the old value. */
+  /** Replaces the old clock. */
   readonly clock: KeptClock;
   /** These three replace those of `KeptOutbox`. Messages before `first` must be forgotten. */
   readonly epoch: number;
@@ -70,6 +70,6 @@ export interface ClientMemory {
    * @throws {Error} if it fails. The client tries again when there is more to keep.
    */
   commit(change: MemoryChange): void;
-  /** The client has ended. */
+  /** Called when the client has ended. */
   close(): void;
 }

@@ -18,7 +18,7 @@ export interface Asleep {
   readonly clock: number;
   /** Whether the server has acknowledged the announcement. */
   readonly isTold: boolean;
-  /** Where the waiting messages begin. */
+  /** The device's stream, and where in it the waiting messages begin. */
   readonly stream: TxStream;
   /** Their texts; undefined for one that was withdrawn. */
   readonly waiting: readonly (Uint8Array | undefined)[];
@@ -33,7 +33,7 @@ interface SleepHost {
   readonly clock: Pick<Clock, "now" | "after">;
   /** Longest time to drain the link, in ms. */
   readonly drain: number;
-  /** Its `millis`. */
+  /** The board's `millis`. */
   readonly millis: () => number;
   readonly isUp: () => boolean;
   /** Checks again whether it is time to sleep. */

@@ -36,7 +36,7 @@ export interface RequestsHost {
 /** Where an answer goes, and its correlation data. */
 interface Asker {
   readonly topic: string;
-  /** In base64. */
+  /** The correlation data, in base64. */
   readonly correlation?: string;
 }
 

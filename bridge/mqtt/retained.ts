@@ -22,7 +22,7 @@ export function remember(tx: Transaction, topic: string, device: string): void {
   );
 }
 
-/** The same, with what was published. */
+/** A topic was published: keeps what was published, too. */
 export function keepPayload(tx: Transaction, { topic, device, kept }: Retained): void {
   tx.run(
     `INSERT INTO mqtt_retained VALUES (?, ?, ?)

@@ -50,7 +50,7 @@ const REPEAT = 1000;
 export class Path {
   /** What happens to new connections. */
   connecting: "normal" | "refused" | "hanging" = "normal";
-  /** Added to every delay. */
+  /** Added to every delay, in ms. */
   slowness = 0;
   /** A smaller capacity for all its pipes. */
   congestion = Infinity;
@@ -58,7 +58,7 @@ export class Path {
   isOverheard = false;
   /** An attacker who may change anything that passes after a greeting. */
   meddler: Meddling | undefined;
-  /** The last attacker who did so. */
+  /** The attacker of earlier faults, who remembers what has passed. */
   stranger: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
