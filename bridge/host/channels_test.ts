@@ -321,7 +321,7 @@ Deno.test("with a memory, a message is processed and answered in one commit", as
   await channels.ended;
 });
 
-Deno.test("a setting of a server with channels is met, and applied again after the device restarts", async () => {
+Deno.test("a value that a server with channels sets is applied, and applied again after the device restarts", async () => {
   const reports: unknown[] = [];
   await using server = await listen({
     timeout: 400,

@@ -247,7 +247,7 @@ Deno.test("a failure stays visible while the board tries again, and disappears w
   assertEquals(after(...failed, BOOT[0]!).steps.length, 1);
 });
 
-Deno.test("a board that says nothing, or nothing that our firmware would say", () => {
+Deno.test("a board that says nothing, or only what our firmware would not say, has its own verdict", () => {
   const silent = after();
   assert(silent.overdue());
   assertMatch(silent.verdict.headline, /says nothing/);

@@ -234,7 +234,7 @@ Deno.test("the image gets the chosen mode for reading the flash, and on an ESP82
   }
 });
 
-Deno.test("parts that are kept although the whole flash is erased are read before", async () => {
+Deno.test("an erase of the whole flash can keep the settings and the application, but not the firmware", async () => {
   const built = await builtIn(await site());
   const part = built.firmware.manifest.applications[0]!;
   const settings = { name: "settings, kept", offset: 0xfa000, size: 4096 };
