@@ -67,7 +67,7 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=NO_ADDRESS name=local", /no address is known/, /IPv4 address/],
   ["link down reason=NO_GREETING", /does not speak/, /port right/],
   ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
-  ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
+  ["link down reason=BAD_GREETING", /does not understand its greeting/, /same version/],
   ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
   ["link down reason=REFUSED code=01", /boards with a key only/, /Make one.*--open/],
   ["link down reason=REFUSED code=02", /not the one/, /keys add kitchen --key - --replace/],

@@ -146,7 +146,7 @@ export const LINKS: Record<string, Reason> = {
     ],
   },
   SILENT: {
-    why: "nothing more was heard from it",
+    why: "nothing was heard from it any more",
     tries: () => [
       "Is the WiFi weak where the board is?",
       "Is the timeout in “More settings” the same as the server’s (--timeout, by default 2000)?",
