@@ -30,6 +30,8 @@ export class TestSocket implements Socket {
   readonly written: Uint8Array[] = [];
   /** Whether it takes everything at once. */
   takes = true;
+  /** How many bytes of each write it takes at once if it does not take everything. */
+  takesFirst = 0;
   /** Unread events. */
   unread: (() => void)[] = [];
 
@@ -42,7 +44,7 @@ export class TestSocket implements Socket {
   write(data: Uint8Array): boolean {
     assert(!this.closed, "written to a socket that was closed");
     this.written.push(data);
-    if (this.takes) this.taken += data.length;
+    this.taken += this.takes ? data.length : this.takesFirst;
     return this.takes;
   }
 
