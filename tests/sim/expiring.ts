@@ -56,12 +56,13 @@ export class Expiring {
     this.#undone.delete(message);
   }
 
-  /** A store keeps times in whole ms. */
+  /** Whether its deadline is ahead. A store keeps times in whole ms. */
   isOfUse({ expires }: Message): boolean {
     return expires - 2 > this.#to.now();
   }
 
-  /** The server reports that a message was not delivered in time. @param isKnown And that it never will be */
+  /** The server reports that a message was not delivered in time. @param isKnown Whether it says
+   * that it never will be */
   expired(message: Message, isKnown: boolean): void {
     const { id, mayBeFirst, older } = this.#to;
     const fail = (what: string) => {

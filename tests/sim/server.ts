@@ -387,12 +387,14 @@ export class ServerProcess implements Host, Wiring {
   #checkWelcome(id: string, dialect: 1 | 2, socket: SimSocket | undefined): void {
     const before = this.#admittedAt.get(id) ?? -Infinity;
     if (dialect === 2 && socket && socket.wroteAt < before) {
-      throw new Violation(`${id} is let in by an old welcome, in the place of a newer connection`);
+      throw new Violation(
+        `${id} is admitted by an old welcome, in the place of a newer connection`,
+      );
     }
     this.#admittedAt.set(id, this.world.clock.now);
   }
 
-  /** Dialect 1 has no positions that would show it. */
+  /** Checks that an old store was reported. Dialect 1 has no positions that would show it. */
   #checkOlder(id: string, dialect: 1 | 2): void {
     const books = this.world.books.get(id);
     if (dialect === 2) books?.older.shares();
@@ -428,7 +430,7 @@ export class ServerProcess implements Host, Wiring {
         ? !/^reset=\w+( app=\S+)?$/.test(metadata!)
         : metadata !== (dialect === 2 ? plan.metadata : "")
     ) {
-      throw new Violation(`${id} is said to have said ${said} of itself`);
+      throw new Violation(`${id} is reported with the metadata ${said}`);
     }
     if (ms === undefined || plan.kind !== "chip") return;
     const device = this.#deviceOf(id)!;

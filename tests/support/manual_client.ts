@@ -38,7 +38,7 @@ export class TestSocket implements Socket {
   constructor(readonly options: ConnectOptions, readonly events: Events) {}
 
   start(): void {
-    throw new Error("it has begun to read by itself");
+    throw new Error("a client's socket reads without being started");
   }
 
   write(data: Uint8Array): boolean {
@@ -57,7 +57,7 @@ export class TestSocket implements Socket {
   }
 
   finish(): void {
-    throw new Error("a client does not do that");
+    throw new Error("a client does not finish a connection, it closes it");
   }
 
   close(): void {
