@@ -34,6 +34,15 @@ export class Expiring {
     this.#doubts++;
   }
 
+  /**
+   * The server has read a hello, maybe after it has admitted the device on a newer connection.
+   *
+   * @param isTold Whether it names the server's stream. If not, the device may have forgotten what it has.
+   */
+  heardHello(isTold: boolean): void {
+    if (!isTold) this.forgot();
+  }
+
   /** The device has a link. */
   linkUp(connection: object): void {
     const { older, toDevice } = this.#to;

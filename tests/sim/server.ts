@@ -259,10 +259,17 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = wireOf(world.planOf(end.path.owner), clock);
+      const plan = world.planOf(end.path.owner);
+      socket.tap = wireOf(plan, clock, (rxEpoch) => this.#heardHello(plan!.id, rxEpoch));
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
+  }
+
+  /** It has read a hello. @param rxEpoch The stream that the device knows */
+  #heardHello(id: string, rxEpoch: number): void {
+    const isTold = this.disk.devices.get(id)?.positions.txEpoch === rxEpoch;
+    this.world.books.get(id)!.expiring.heardHello(isTold);
   }
 
   /** Checks that peers that have gone do not wait for anything. */
