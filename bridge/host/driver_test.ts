@@ -238,6 +238,19 @@ Deno.test("a server that finally reads what waited counts as stalled only from t
   assertEquals(told, ["up", "STALLED"]);
 });
 
+Deno.test("bytes that the system takes at once do not put off the moment when a server counts as stalled", async () => {
+  await using scene = ManualClient.up();
+  const { machine, machine: { socket }, told, client } = scene;
+  socket.takes = false;
+  socket.takesFirst = 5;
+  await client.write("never read", { qos: false });
+  for (let passed = 0; passed < 1.2 * TIMEOUT; passed += TIMEOUT / 10) {
+    socket.gives("\n");
+    machine.passes(TIMEOUT / 10);
+  }
+  assertEquals(told, ["up", "STALLED"]);
+});
+
 Deno.test("written bytes stay unchanged until they are taken, and later ones are collected", async () => {
   await using scene = ManualClient.up();
   const { machine, client } = scene;
