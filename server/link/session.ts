@@ -36,9 +36,7 @@ import {
 } from "./record.ts";
 import { checkText, lineId, type Lines } from "../protocol/lines.ts";
 
-/**
- * Most messages that are read beyond a full inbox. A correct device has no more unacknowledged, as it has no more ids.
- */
+/** Most messages that are read beyond a full inbox. A correct device has no ids for more unacknowledged ones. */
 const BACKLOG = 256;
 
 /** Most UTF-16 units of these when the queues of all devices are full. */
