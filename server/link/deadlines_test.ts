@@ -200,6 +200,19 @@ Deno.test("while the server does not read from a device, an ack may be waiting: 
   assertEquals(assertThrows(() => link.session.tick(link.now, true), PeerError).code, "LATE");
 });
 
+Deno.test("when a device is read again, its ack may come for a whole timeout", () => {
+  const link = Dialect2Rig.up();
+  link.write("a", { expires: 100 });
+  reach(link, 100 + 2 * TIMEOUT);
+  link.session.listen(link.now);
+  link.session.tick(link.now);
+  reach(link, TIMEOUT - 1);
+  link.hears("\n");
+  link.session.tick(link.now);
+  reach(link, 1);
+  assertEquals(assertThrows(() => link.session.tick(link.now), PeerError).code, "LATE");
+});
+
 Deno.test("a device that has lost its memory leaves nothing in doubt that it was never sent", () => {
   const link = Dialect2Rig.up({ window: 1 });
   const [sent, behind] = [link.write("a"), link.write("b", { expires: 100 })];

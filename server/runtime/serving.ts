@@ -104,7 +104,9 @@ export class Serving implements Stage {
     const held = this.#held;
     this.#held = NOTHING;
     this.#feed(held);
-    if (this.#owner.session.wantsInput) this.#connection.resume();
+    if (!this.#owner.session.wantsInput || !this.#connection.isPaused) return;
+    this.#owner.session.listen(this.#owner.clock.now());
+    this.#connection.resume();
   };
 
   /**
