@@ -6,7 +6,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-/** What a task is. */
+/** A task: its name, its help text, and what it does. */
 export interface FolderTask {
   /** As in `deno task NAME`. */
   name: string;

@@ -70,7 +70,7 @@ Deno.test("a refused peer reads why, even if it sent more than the server had re
   }
 });
 
-Deno.test("the longest id, and one that looks strange, are ids", async () => {
+Deno.test("the longest id, and ids that look strange, are accepted", async () => {
   await using scene = await Scene.start();
   for (
     const id of ["x".repeat(320), "é".repeat(160), " ", "00", "__proto__", "\ufeff", "\ufeff1"]
@@ -91,7 +91,7 @@ Deno.test("a peer that sends no hello is dropped after the timeout, and holds no
   assertStringIncludes(message, "300 ms");
 });
 
-Deno.test("a peer that leaves before its hello is not reported", async () => {
+Deno.test("a peer that leaves before its hello is logged as LOST, and disturbs nobody", async () => {
   await using scene = await Scene.start();
   (await scene.dial("half a hel")).close();
   await scene.logs("refused", "LOST");
@@ -119,7 +119,7 @@ for (
     ["that never ends", `01${"x".repeat(100_000)}`, "LINE_TOO_LONG"],
   ] as const
 ) {
-  Deno.test(`a line ${what} ends the connection by name; nothing before it is lost`, async () => {
+  Deno.test(`a line ${what} ends the connection with a named error; nothing before it is lost`, async () => {
     await using scene = await Scene.start();
     const [device, peer] = await scene.device("1");
     await peer.sayIfHeard("00good\n");
@@ -220,7 +220,7 @@ Deno.test("a device that leaves is noticed, and reported differently from one th
   assertEquals(scene.codes("disconnected"), ["LOST"]);
 });
 
-Deno.test("a silent device is dropped by name; the others notice nothing", async () => {
+Deno.test("a silent device is dropped as SILENT; the others notice nothing", async () => {
   await using scene = await Scene.start({ timeout: 500 });
   const [device, lively] = await scene.device("lively");
   lively.keepAlive(50);
@@ -233,7 +233,7 @@ Deno.test("a silent device is dropped by name; the others notice nothing", async
   assertEquals(await device.readline(), "still here");
 });
 
-Deno.test("a peer that never reads is dropped by name, and its messages are kept", async () => {
+Deno.test("a peer that never reads is dropped as STALLED, and its messages are kept", async () => {
   await using scene = await Scene.start({ timeout: 1000 });
   const peer = await scene.dial("1\n\n", { reads: false });
   peer.keepAlive(10, "ff\n");
@@ -260,19 +260,19 @@ Deno.test("connections over the limit are refused, until others leave", async ()
     await peer.end();
   }
   await scene.logs("refused", "TOO_MANY_CONNECTIONS");
-  assert(scene.codes("refused").length < 50, "a flood is not said line by line");
+  assert(scene.codes("refused").length < 50, "not every refusal of a flood is logged");
   assertEquals(scene.server.devices.map(({ id }) => id), ["1", "2", "3"]);
   first.close();
   await scene.logs("disconnected", "LOST");
   await scene.device("4");
 });
 
-Deno.test("a flood of connections that greet nobody keeps no device out, and costs none its link", async () => {
+Deno.test("a flood of connections without a complete hello keeps no device out, and no device loses its link", async () => {
   await using scene = await Scene.start({ limits: { connections: 4 } });
   const [served, peer] = await scene.device("served");
   const silent: RawPeer[] = [];
   for (let n = 0; n < 30; n++) silent.push(await scene.dial(n % 2 ? "half a hel" : "\x0100"));
-  const [, late] = await scene.device("late"); // where all places are taken
+  const [, late] = await scene.device("late"); // while all places are taken
   for (let n = 0; n < 30; n++) silent.push(await scene.dial());
   const ended = () => silent.filter((it) => it.ended !== undefined).length;
   await until(() => ended() === 58, { what: () => `the end of 58, not ${ended()}` });
@@ -285,7 +285,7 @@ Deno.test("a flood of connections that greet nobody keeps no device out, and cos
   assertEquals(scene.codes("disconnected"), []);
 });
 
-Deno.test("a welcome that is never answered holds no place against a device", async () => {
+Deno.test("a peer that never answers its welcome gives up its place to a device", async () => {
   await using scene = await Scene.start({ limits: { connections: 1 } });
   const deaf = await scene.dial(`${helloLine()}\n`);
   await until(() => deaf.lines.length > 0);
@@ -293,7 +293,7 @@ Deno.test("a welcome that is never answered holds no place against a device", as
   await deaf.end();
 });
 
-Deno.test("devices over the limit are refused, those known before are not", async () => {
+Deno.test("devices over the limit are refused, but those known before are not", async () => {
   const store = new MemoryStore();
   {
     await using before = await Scene.start({ store });
@@ -329,7 +329,7 @@ Deno.test("a peer that does the same again and again is logged for a while, then
   assertEquals(about + unsaid, 400);
 });
 
-Deno.test("the log has the id under which a peer was refused", async () => {
+Deno.test("the log has the id that a refused peer claimed", async () => {
   await using scene = await Scene.start({ open: false, stock: ["1"] });
   await (await scene.dial("kitchen\n")).end();
   await (await scene.dial(`${helloLine({ id: "hall" })}\n`)).end();

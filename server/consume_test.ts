@@ -10,7 +10,7 @@ import { SqliteStore } from "./store/sqlite/sqlite.ts";
 import type { Batch, Store } from "./store/store.ts";
 import type { Transaction } from "./store/transaction.ts";
 
-/** Counts commits, and is full when told so. */
+/** Counts commits, and fails as a full disk does while `full` is set. */
 class TestStore extends SqliteStore {
   commits = 0;
   full = false;
@@ -28,7 +28,7 @@ class TestStore extends SqliteStore {
   }
 }
 
-/** A server on a store, and devices that have sent what they are told to. */
+/** A server on a store, and devices that have sent given messages. */
 class Rig {
   readonly sockets = new Map<string, ManualSocket>();
 
@@ -38,7 +38,7 @@ class Rig {
     return new Rig(await ManualServer.start({ store }), store);
   }
 
-  /** A device that has sent this. */
+  /** A device that has sent these messages. */
   async device(id: string, ...texts: string[]): Promise<Device> {
     const socket = await this.scene.knock(`${id}\n`);
     await this.scene.platform.advance(1); // some begin their greeting within a ms
@@ -104,7 +104,7 @@ function open(path: string): DatabaseSync & Disposable {
   return Object.assign(db, { [Symbol.dispose]: () => db.close() });
 }
 
-/** What a store on the file has, opened again. */
+/** The file's content, as a newly opened store reads it. */
 async function reopened(path: string, id: string): Promise<{ inbox: string[]; rows: unknown[] }> {
   const store = new TestStore(path);
   const { state } = await store.acquire(id);
@@ -150,7 +150,7 @@ consumeTest("it waits for a message, and takes one at a time, in order", async (
   await rig.scene.says(rig.sockets.get("1")!, "00a\n01b\n02c\n03d\n");
   await rig.settled(Promise.all([...consumed, read]));
   assertEquals(seen, ["a begins", "a ends", "b begins", "b ends", "c is read"]);
-  await rig.consume(device, note); // c, which was read, is done by that
+  await rig.consume(device, note); // this also completes c, which was read
   assertEquals(rig.waiting("1"), 0);
   assertEquals(await store.rows(), ["a", "b", "d"]);
 });
@@ -269,41 +269,44 @@ consumeTest("a query cannot change anything", async (rig, store) => {
   assertEquals(await store.rows(), []);
 });
 
-consumeTest("statements cannot touch what is the store's", async (rig, store) => {
-  const device = await rig.device("1", "a");
-  const refused = [
-    "COMMIT",
-    "ROLLBACK",
-    "SAVEPOINT x",
-    "RELEASE holdfast_consumption",
-    "VACUUM",
-    "--",
-  ]
-    .concat("PRAGMA user_version = 7", "ATTACH '/tmp/x' AS x", "DELETE FROM holdfast_inbox")
-    .concat("UPDATE HOLDFAST_devices SET id = 'x'", "DROP TABLE holdfast_heard")
-    .concat("CREATE TABLE holdfast_mine (x)", "CREATE INDEX mine ON holdfast_inbox (text)")
-    .concat("CREATE TRIGGER t AFTER INSERT ON holdfast_inbox BEGIN SELECT 1; END")
-    .concat(
-      "ALTER TABLE holdfast_inbox ADD COLUMN x",
-      "WITH x AS (SELECT 1) DELETE FROM holdfast_outbox",
-    );
-  for (const sql of refused) {
-    const error = await assertRejects(
-      () => rig.consume(device, (_, tx) => tx.run(sql)),
-      LocalError,
-      undefined,
-      sql,
-    );
-    assertEquals(error.code, "BAD_ARGUMENT");
-    assertStringIncludes(error.message, "holdfast_");
-  }
-  assertEquals(rig.waiting("1"), 1);
-  await rig.consume(device, (_, tx) => {
-    tx.run("CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM log WHERE line = 'x;'; END;");
-    tx.run("INSERT INTO log SELECT text || ';' FROM holdfast_inbox; -- done");
-  });
-  assertEquals(await store.rows(), ["a;"]);
-});
+consumeTest(
+  "statements cannot touch the store's own tables or its transaction",
+  async (rig, store) => {
+    const device = await rig.device("1", "a");
+    const refused = [
+      "COMMIT",
+      "ROLLBACK",
+      "SAVEPOINT x",
+      "RELEASE holdfast_consumption",
+      "VACUUM",
+      "--",
+    ]
+      .concat("PRAGMA user_version = 7", "ATTACH '/tmp/x' AS x", "DELETE FROM holdfast_inbox")
+      .concat("UPDATE HOLDFAST_devices SET id = 'x'", "DROP TABLE holdfast_heard")
+      .concat("CREATE TABLE holdfast_mine (x)", "CREATE INDEX mine ON holdfast_inbox (text)")
+      .concat("CREATE TRIGGER t AFTER INSERT ON holdfast_inbox BEGIN SELECT 1; END")
+      .concat(
+        "ALTER TABLE holdfast_inbox ADD COLUMN x",
+        "WITH x AS (SELECT 1) DELETE FROM holdfast_outbox",
+      );
+    for (const sql of refused) {
+      const error = await assertRejects(
+        () => rig.consume(device, (_, tx) => tx.run(sql)),
+        LocalError,
+        undefined,
+        sql,
+      );
+      assertEquals(error.code, "BAD_ARGUMENT");
+      assertStringIncludes(error.message, "holdfast_");
+    }
+    assertEquals(rig.waiting("1"), 1);
+    await rig.consume(device, (_, tx) => {
+      tx.run("CREATE TRIGGER t AFTER INSERT ON log BEGIN DELETE FROM log WHERE line = 'x;'; END;");
+      tx.run("INSERT INTO log SELECT text || ';' FROM holdfast_inbox; -- done");
+    });
+    assertEquals(await store.rows(), ["a;"]);
+  },
+);
 
 consumeTest("several statements in one call are refused, not ignored", async (rig, store) => {
   const device = await rig.device("1", "a");
@@ -402,7 +405,7 @@ consumeTest("a transaction without a message: all of it, or nothing", async (rig
   assertEquals(rig.sockets.get("1")!.written.includes("never"), false);
 });
 
-Deno.test("consume: works with a store in memory, but for SQL", async () => {
+Deno.test("consume: works with a store in memory, except for SQL", async () => {
   const rig = await Rig.start(new MemoryStore());
   await using _ = rig.scene;
   const device = await rig.device("1", "a", "b", "c");

@@ -35,7 +35,7 @@ Deno.test("a device gets another application, tries it, and keeps it; messages c
   assertEquals(
     board.seen,
     ["hello"],
-    "no application is given what is between server and firmware",
+    "the application does not see the lines between server and firmware",
   );
   assertEquals(board.firmware.runs.hash, hashOf(wasm));
   assertEquals(device.runs, { ...APP, hash: hashOf(wasm).slice(0, 8) });
@@ -124,7 +124,7 @@ Deno.test("the same bytes are deployed once, with the options of the last call",
 Deno.test("imports that the firmware lacks are refused by name before anything is sent; for older firmware, by the device", async () => {
   await using scene = await Scene.start();
   const sleeps = Deno.readFileSync(new URL("../client-as/build/battery.wasm", import.meta.url));
-  using board = new ModelBoard(scene.server.port, "roof", { imports: 18 }); // none that sleeps
+  using board = new ModelBoard(scene.server.port, "roof", { imports: 18 }); // board.sleep is not among them
   const device = await scene.server.device("roof");
   const [code, message] = await codeOf(device.deploy(sleeps, APP));
   assertEquals([code, device.deployment?.detail], ["DEPLOY_REFUSED", "board.sleep"]);
@@ -140,14 +140,14 @@ Deno.test("imports that the firmware lacks are refused by name before anything i
   assertEquals([old.firmware.erased, shed.deployment?.detail], [1, "board.sleep"]);
 });
 
-Deno.test("a deploy survives a restart of the server; one that waits fails if the device turns out to have no deploys", async () => {
+Deno.test("a deploy survives a restart of the server; one that waits fails if the device turns out not to support deploys", async () => {
   await using place = await folder();
   const store = `${place.path}/holdfast.db`;
   let port: number;
   {
     await using scene = await Scene.start({ store });
     port = scene.server.port;
-    { // they were here once
+    { // both devices were here once
       using _ = new ModelBoard(port, "roof");
       await scene.server.device("roof");
     }
@@ -186,17 +186,17 @@ Deno.test("another deploy replaces the first, the same one joins it, and one can
   const stopped = assertRejects(() => device.deploy(wasm, { ...APP, signal: stop.signal }));
   stop.abort();
   await stopped;
-  assertEquals(device.deployment?.begun, begun, "it goes on");
+  assertEquals(device.deployment?.begun, begun, "the deploy continues");
   const second = codeOf(device.deploy(other, APP));
   assertEquals((await first)[0], "GIVEN_UP");
   await device.giveUp();
   assertEquals((await second)[0], "GIVEN_UP");
   assertEquals(device.deployment?.phase, "given_up");
-  await device.giveUp(); // there is nothing
+  await device.giveUp(); // there is nothing to give up
   const [once, again] = [false, true].map((again) =>
     codeOf(device.deploy(other, { ...APP, again }))
   );
-  assertEquals((await once!)[0], "GIVEN_UP", "it was begun again");
+  assertEquals((await once!)[0], "GIVEN_UP", "the second call has begun it again");
   const isDecided = () => "decided";
   assertEquals(await Promise.race([again!.then(isDecided), Promise.resolve("waits")]), "waits");
   await device.giveUp();

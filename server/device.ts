@@ -16,7 +16,7 @@ export interface DeviceWriteOptions extends WriteOptions {
 
 /** The server's side of the link to one device. It stays the same object over all connections. */
 export interface Device extends AsyncIterable<string> {
-  /** The name by which it greets. */
+  /** The name that the device gives in its hello. */
   readonly id: string;
   /**
    * If several servers share a store: the name of the server that has the device. Only that server runs the application

@@ -29,7 +29,7 @@ Deno.test("a device stays the same object over all its connections, and counts t
   assertEquals(device.connects, 2);
 });
 
-Deno.test("several who read get a message each, in the order in which they asked", async () => {
+Deno.test("several readers get a message each, in the order in which they asked", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   const asked = [device.readline(), device.readline(), device.readline()];
@@ -38,7 +38,7 @@ Deno.test("several who read get a message each, in the order in which they asked
   assertEquals(await device.readline(), "d");
 });
 
-Deno.test("several who write at the same time all get through, in order", async () => {
+Deno.test("messages of several writers at the same time all get through, each writer's in order", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   const writers = ["a", "b"].map(async (name) => {
@@ -57,7 +57,7 @@ Deno.test("several who write at the same time all get through, in order", async 
   }
 });
 
-Deno.test("a loop over the messages may be left, and reading goes on behind it", async () => {
+Deno.test("a loop over the messages can be left, and reading continues with the next message", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   await peer.say("00a\n01b\n02c\n");
@@ -80,7 +80,7 @@ Deno.test("a write without a link waits; without qos it is refused", async () =>
   await back.hears("01now");
 });
 
-Deno.test("a message that cannot be written is refused at its writer", async () => {
+Deno.test("an invalid message, or one beyond the outbox's limit, is refused to its writer", async () => {
   await using scene = await Scene.start({ limits: { outbox: 2 } });
   const [device] = await scene.device("1");
   for (const text of ["", "a\nb", "\ud83d", "x".repeat(16 * 1024 + 1)]) {
@@ -94,7 +94,7 @@ Deno.test("a message that cannot be written is refused at its writer", async () 
   assertEquals(await Promise.all(kept), ["CLOSED", "CLOSED"]);
 });
 
-Deno.test("a write that is aborted waits no longer, and disturbs no other", async () => {
+Deno.test("an aborted write stops waiting, and disturbs no other", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   const controller = new AbortController();

@@ -32,7 +32,7 @@ export interface DeviceView {
   /** The state of the server's application for it. */
   readonly app: AppState;
   readonly deadLetters: number;
-  /** The application that it says it runs, if it does. */
+  /** The application that it says it runs; absent: it has said none. */
   readonly runs?: RunningApp;
   /** The last deploy to it, if there was one. */
   readonly deploy?: DeployView;

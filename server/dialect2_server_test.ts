@@ -27,7 +27,11 @@ Deno.test("a device's metadata can be read from the server, and is in its log", 
     const [, said, ms] = device.metadata.match(/^(.*) ms=(\d{10})$/)!;
     assertEquals([device.id, said], ["1", metadata]);
     assert(Number(ms) <= Date.now() % 2 ** 32);
-    assertEquals((await scene.logs("connected")).metadata, metadata, "its time is not for people");
+    assertEquals(
+      (await scene.logs("connected")).metadata,
+      metadata,
+      "the log leaves out the device's milliseconds",
+    );
   }
 });
 
@@ -64,7 +68,7 @@ Deno.test("a device's own log lines are logged as its own, and the application n
   ]);
 });
 
-Deno.test("log lines are under the same credit as messages: a flood of them ends the connection", async () => {
+Deno.test("log lines count against the same credit as messages: a flood of them ends the connection", async () => {
   await using scene = await Scene.start({ limits: { lineBytes: 128 } });
   const peer = await greet(scene);
   const line = "x".repeat(120);
@@ -119,7 +123,7 @@ Deno.test("of two that greet at the same time, one has a stale welcome, and may 
   assertEquals(device.connected, true);
 });
 
-Deno.test("two devices under one name and key replace each other, and nobody else minds", async () => {
+Deno.test("two devices under one name and key replace each other, and no other device notices", async () => {
   await using scene = await Scene.start({
     open: false,
     timeout: SHORT,
@@ -215,12 +219,12 @@ Deno.test("a position beyond what was ever sent is logged: STORE_IS_OLD; held me
 for (
   const [code, what, line] of [
     ["BAD_POSITION", "an ack for what was never sent", "05\n"],
-    ["GAP", "a message out of turn", "07text\n"],
+    ["GAP", "a message out of order", "07text\n"],
     ["BAD_UTF8", "a line that is not UTF-8", new Uint8Array([48, 48, 0xff, 10])],
     ["LINE_TOO_LONG", "a line longer than the server takes", `00${"x".repeat(16385)}\n`],
   ] as const
 ) {
-  Deno.test(`${what} closes that connection by name, ${code}, and the device may come back`, async () => {
+  Deno.test(`${what} closes the connection with ${code}, and the device can come back`, async () => {
     await using scene = await Scene.start();
     const peer = await greet(scene);
     const device = await scene.server.device("1");

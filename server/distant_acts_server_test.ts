@@ -28,10 +28,10 @@ withPostgres("acts for devices of another server", (server) => {
     await device.deploy(wasm, { ...APP, onProgress });
     assertEquals(board.firmware.runs.hash, hashOf(wasm));
     const phases = ["waits", "offered", "sending", "checking", "trial"];
-    assert(phases.includes(seen[0]!), "it is told how it is when it has begun");
-    await until(() => device.deployment?.phase === "kept", { what: "its end to be shown" });
+    assert(phases.includes(seen[0]!), "the first reported phase is one of an unfinished deploy");
+    await until(() => device.deployment?.phase === "kept", { what: "the outcome to be shown" });
     assertEquals(device.runs, { ...APP, hash: hashOf(wasm).slice(0, 8) });
-    assertEquals(rig.far.codes("deploy"), [], "what happens is told where the device is");
+    assertEquals(rig.far.codes("deploy"), [], "only the device's own server reports the deploy");
     assertEquals(rig.near.codes("deploy").at(-1), "KEPT");
   });
 
@@ -58,7 +58,7 @@ withPostgres("acts for devices of another server", (server) => {
     assertEquals(device.deployment?.phase, "kept");
   });
 
-  Deno.test("fleet: a deploy that waits for its device is given up from anywhere, or goes on at another server", async () => {
+  Deno.test("fleet: a deploy that waits for its device can be given up at any server, and continues at another server", async () => {
     await using rig = await TwoServers.start(url());
     const { near, far } = rig;
     {
@@ -66,9 +66,13 @@ withPostgres("acts for devices of another server", (server) => {
       await rig.sees("roof");
     }
     const device = await far.server.device("roof");
-    await until(() => !device.connected, { what: "the other to see that it is away" });
+    await until(() => !device.connected, {
+      what: "the other server to see that the device is away",
+    });
     const given = codeOf(device.deploy(wasm, APP));
-    await until(() => near.server.known("roof")!.deployment, { what: "it to be there" });
+    await until(() => near.server.known("roof")!.deployment, {
+      what: "the deploy to reach the device's server",
+    });
     await device.giveUp();
     assertEquals([await given, device.deployment?.phase], ["GIVEN_UP", "given_up"]);
 
@@ -96,7 +100,9 @@ withPostgres("acts for devices of another server", (server) => {
     }
     const device = await rig.far.server.device("roof");
     const waiting = codeOf(device.deploy(wasm, APP));
-    await until(() => rig.near.server.known("roof")!.deployment, { what: "it to be there" });
+    await until(() => rig.near.server.known("roof")!.deployment, {
+      what: "the deploy to reach the device's server",
+    });
     await rig.near.server.forget("roof");
     assertEquals(await waiting, "FORGOTTEN");
   });
@@ -120,7 +126,7 @@ withPostgres("acts for devices of another server", (server) => {
     await rig.client.write("second");
     const own = await near.server.device("1");
     const safe = async () => (await far.server.deadLetters())[0]?.letters.length === 2;
-    await until(safe, { what: "two dead letters to be safe" }); // their own server shows them before
+    await until(safe, { what: "two dead letters to be safe" }); // their own server shows them earlier
     await rig.sees("1");
     const device = await far.server.device("1");
     const [first, second] = own.deadLetters;
@@ -133,7 +139,7 @@ withPostgres("acts for devices of another server", (server) => {
     await device.discard(first!.number);
     fails = false;
     await device.revive(second!.number);
-    await until(() => taken.length === 1, { what: "it to come again" });
+    await until(() => taken.length === 1, { what: "the revived message to be taken" });
     assertEquals([taken, own.deadLetters], [["second"], []]);
     assertEquals(await codeOf(device.discard(first!.number)), "BAD_ARGUMENT");
   });
@@ -158,7 +164,11 @@ withPostgres("acts for devices of another server", (server) => {
     assertEquals([thing.reported("none"), thing.desired("temp")], [undefined, undefined]);
     await client.write("=temp 22");
     await until(() => own.reported("temp")?.value === 22, { what: "the next report" });
-    assertEquals(thing.reported("temp")?.value, 21.5, "as it was when it was asked for");
+    assertEquals(
+      thing.reported("temp")?.value,
+      21.5,
+      "the value from when the thing was asked for",
+    );
     await until(async () => {
       assertEquals(await far.server.thing("1"), thing);
       return thing.reported("temp")?.value === 22;

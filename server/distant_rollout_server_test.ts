@@ -11,13 +11,13 @@ const wasm = Deno.readFileSync(new URL("../client-as/build/main.wasm", import.me
 
 const APP = { name: "kitchen", version: 4 };
 
-/** Boards, and where they are. */
+/** The boards of both servers. */
 class Boards implements Disposable {
   readonly all: ModelBoard[] = [];
 
   constructor(readonly rig: TwoServers) {}
 
-  /** A board has connected, and both servers know it. */
+  /** Connects a board, and waits until both servers see it. */
   async plugIn(scene: Scene, id: string, options: BoardOptions = {}): Promise<ModelBoard> {
     const board = new ModelBoard(scene.server.port, id, options);
     this.all.push(board);
@@ -28,7 +28,7 @@ class Boards implements Disposable {
     return board;
   }
 
-  /** A device that was there once. */
+  /** Connects a board and removes it, and waits until both servers see it as away. */
   async pass(scene: Scene, id: string): Promise<void> {
     (await this.plugIn(scene, id))[Symbol.dispose]();
     const { near, far } = this.rig;
@@ -107,7 +107,7 @@ withPostgres("groups at several servers", (server) => {
     assert(other.id > id);
   });
 
-  Deno.test("fleet: a device that has just moved still counts at its old server, which does not know yet where it is", async () => {
+  Deno.test("fleet: a device that has just moved still holds up its rollout at its old server, which does not know yet where it is", async () => {
     await using rig = await TwoServers.start(url());
     using boards = new Boards(rig);
     const { near, far } = rig;
@@ -128,7 +128,7 @@ withPostgres("groups at several servers", (server) => {
 
   Deno.test("fleet: a rollout does not start if another server's device cannot get the application", async () => {
     await using rig = await TwoServers.start(url());
-    await rig.begin(); // "1" knows nothing of deploys
+    await rig.begin(); // "1" does not support deploys
     using boards = new Boards(rig);
     const { near, far } = rig;
     await boards.pass(near, "a");

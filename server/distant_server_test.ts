@@ -16,7 +16,7 @@ withPostgres("devices of another server", (server) => {
     const device = await rig.far.server.device("1");
     const written = device.write("hello");
     assertEquals(await rig.client.readline(), "hello");
-    void rig.client.readline().catch(() => {}); // says that it has the first one
+    void rig.client.readline().catch(() => {}); // the next read acknowledges the first message
     assertEquals(await written, true);
     assertEquals(await codeOf(device.write("")), "BAD_TEXT");
     assertEquals(await codeOf(device.write("x", { expires: 0 })), "BAD_ARGUMENT");
@@ -50,7 +50,9 @@ withPostgres("devices of another server", (server) => {
     const { far, near, client } = rig;
     const device = await far.server.device("1");
     await client.close();
-    await until(() => !device.connected, { what: "the other to see that it is away" });
+    await until(() => !device.connected, {
+      what: "the other server to see that the device is away",
+    });
     assertEquals(await device.write("at once", { qos: false }), false);
     assertEquals(await codeOf(device.write("late", { expires: 100 })), "EXPIRED");
     const dropped = device.write("dropped");
@@ -79,7 +81,7 @@ withPostgres("devices of another server", (server) => {
     assertEquals(await rig.client.readline(), "kept");
     void rig.client.readline().catch(() => {});
     assertEquals(await written, true);
-    assertEquals(await codeOf(device.write("x")), "FENCED", "it is here no more");
+    assertEquals(await codeOf(device.write("x")), "FENCED", "the device is no longer here");
   });
 
   Deno.test("fleet: an application that still waits when its device has moved ends with its server, and has not failed", async () => {
@@ -90,7 +92,7 @@ withPostgres("devices of another server", (server) => {
     rig.client = new Client({ id: "1", port: rig.far.server.port });
     await until(() => rig.near.codes("moved").length === 1, { what: "the move" });
     await rig.near.server.close();
-    await until(() => rig.near.codes("closed").length === 1, { what: "the end" });
+    await until(() => rig.near.codes("closed").length === 1, { what: "the server to close" });
     assertEquals(rig.near.codes("app_failed"), []);
   });
 
@@ -104,7 +106,7 @@ withPostgres("devices of another server", (server) => {
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     await near.server.forget("1");
     assertEquals(await written, "FORGOTTEN");
-    await until(() => !far.server.known("1"), { what: "the other to know" });
+    await until(() => !far.server.known("1"), { what: "the other server to drop the device" });
     assertEquals(far.server.devices, []);
   });
 
@@ -120,9 +122,9 @@ withPostgres("devices of another server", (server) => {
     await until(() => near.server.known("1")!.outbox === 1, { what: "the message to wait" });
     assertEquals(await far.server.forget("1"), { inbox: 1, outbox: 1 });
     assertEquals(await written, "FORGOTTEN");
-    await until(() => !near.server.known("1"), { what: "its server to know" });
+    await until(() => !near.server.known("1"), { what: "its server to drop the device" });
     assertEquals(near.codes("forgotten").length, 1);
-    await until(() => !far.server.known("1"), { what: "the other to know" });
+    await until(() => !far.server.known("1"), { what: "the other server to drop the device" });
     rig.client = new Client({ id: "1", port: near.server.port });
     await until(() => near.server.known("1")?.connects === 1, { what: "a new device" });
   });
@@ -157,7 +159,7 @@ withPostgres("devices of another server", (server) => {
     await near.server.close();
     assertEquals(await device.clear(), { inbox: 1, outbox: 0 });
     assertEquals(await far.server.forget("1"), { inbox: 0, outbox: 0 });
-    await until(() => !far.server.known("1"), { what: "it to be gone" });
+    await until(() => !far.server.known("1"), { what: "the device to be gone" });
   });
 
   Deno.test("fleet: a message without qos goes out on another server's link", async () => {
@@ -181,7 +183,11 @@ withPostgres("devices of another server", (server) => {
     const desired = (await near.server.thing("1")).desired("led");
     assertEquals([desired?.value, desired?.by], [3, "test"]);
     assertEquals((await client.readline()).replace(/\.\d+/, ""), "=led 3");
-    assertEquals(await codeOf(thing.set("led", 10)), "BAD_ARGUMENT", "what its description allows");
+    assertEquals(
+      await codeOf(thing.set("led", 10)),
+      "BAD_ARGUMENT",
+      "the description allows 0 to 9",
+    );
     assertEquals(await codeOf(thing.set("LED", 1)), "BAD_ARGUMENT");
     await far.server.transaction((tx) => tx.set("1", "led", 4));
     await client.write(":led.1");
@@ -199,7 +205,9 @@ withPostgres("devices of another server", (server) => {
     void client.readline().catch(() => {});
     assertEquals(await silent, "UNANSWERED");
     await client.close();
-    await until(() => !thing.connected, { what: "the other to see that it is away" });
+    await until(() => !thing.connected, {
+      what: "the other server to see that the device is away",
+    });
     assertEquals(await codeOf(thing.request("adc", 6, { deadline: 100 })), "EXPIRED");
   });
 
@@ -215,14 +223,14 @@ withPostgres("devices of another server", (server) => {
       new Tallies(server, AbortSignal.timeout(60_000))
     );
     const counted = () => tallies.map((it) => it.look().devices.length);
-    assertEquals(counted(), [1, 0], "metrics are of a server's own devices");
+    assertEquals(counted(), [1, 0], "metrics count a server's own devices");
     assertEquals(await codeOf(device!.readline()), "ELSEWHERE");
     const seen: string[] = [];
     far.server.events.subscribe((event) => {
       if (event.event === "elsewhere") seen.push(event.message);
     });
     await client.write("a message");
-    await until(() => device!.inbox === 1, { what: "its counts" });
+    await until(() => device!.inbox === 1, { what: "the device's counts" });
     await client.close();
     await until(() => seen.length > 0, { what: "the end of its link" });
     assertEquals(seen, [`${server} has it: it has no link there`]);
@@ -230,12 +238,14 @@ withPostgres("devices of another server", (server) => {
     await rig.client.ready();
     await until(() => near.log.some(({ event }) => event === "moved"), { what: "the move" });
     assertEquals(near.codes("warning"), []);
-    await until(() => far.server.known("1")!.connected, { what: "it to be there" });
+    await until(() => far.server.known("1")!.connected, {
+      what: "the device to be at the other server",
+    });
     assertEquals(counted(), [0, 1]);
     assertEquals(tallies[0]!.look().messages.received, 1, "what was counted before stays counted");
-    assertEquals(await device!.readline(), "a message", "it is here by now");
+    assertEquals(await device!.readline(), "a message", "the device is here by now");
     await until(() => near.server.known("1")?.server?.endsWith(`:${far.server.port}`), {
-      what: "the first to see it at the other one",
+      what: "the first server to see it at the other one",
     });
     assertEquals([near.server.devices.length, near.server.devices[0]!.connected], [1, true]);
   });

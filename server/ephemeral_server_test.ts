@@ -1,4 +1,4 @@
-/** Links with ephemeral keys over real sockets: what a recording is worth once the device's key is known, and who is told what. */
+/** Links with ephemeral keys over real sockets: what a recording shows once the device's key is known, and what an end tells a false peer. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { dial, greet, KEY, locked, SHORT, SHORTEST, turnedAway } from "../tests/support/callers.ts";
 import { helloLine, saidAtFirst, welcomeProof } from "../tests/support/greeting.ts";
@@ -12,18 +12,18 @@ import { masked } from "./protocol/greeting.ts";
 import { maskOf, parseKey } from "./protocol/proof.ts";
 import { Seal, sealKeys } from "./protocol/seal.ts";
 
-/** Of a server whose device "1" must speak suite 04. */
+/** Options of a server whose device "1" must speak suite 04. */
 const forward = { open: false, keys: [["1", `04:${KEY}`]] } as const;
 
 const key = parseKey("1", KEY);
 const decoder = new TextDecoder();
 
-/** Where the keys are in hello and welcome. */
+/** Start and end of the ephemeral key in a hello or welcome, in characters. */
 const [FROM, TO] = [59, 123];
 // deno-lint-ignore no-control-regex
 const GREETING = /[\x01\x02]04[0-9a-f]{56}([0-9a-f]{64})/g;
 
-/** All that went one way, and the greeting in it. */
+/** What went one way: the lines of the greeting, and the bytes after them. */
 function recorded(relay: Relay, way: Way): { lines: string[]; rest: Uint8Array } {
   const text = relay.textOf(way);
   const lines = text.split("\n").slice(0, way === "toServer" ? 2 : 1);
@@ -56,7 +56,7 @@ for (const [suite, reads] of [[3, "everything"], [4, "nothing"]] as const) {
   });
 }
 
-Deno.test("each connection has other ephemeral keys, at both ends", async () => {
+Deno.test("each connection has new ephemeral keys, at both ends", async () => {
   await using scene = await Scene.start({ ...forward, timeout: SHORTEST });
   await using relay = new Relay(scene.server.port);
   const [client] = dial(relay, { key: KEY, suite: 4, timeout: SHORTEST });
@@ -88,7 +88,7 @@ for (const [what, way] of [["the device's", "toServer"], ["the server's", "toDev
   });
 }
 
-Deno.test("a device with the key, but an ephemeral key of small order, has no link and hears no word", async () => {
+Deno.test("a device with the key, but an ephemeral key of small order, gets no link, and hears only the welcome", async () => {
   await using scene = await Scene.start({ ...forward, timeout: SHORT });
   for (const nonce of zeros) {
     const peer = await greet(scene, { key: KEY, suite: "04", nonce });
@@ -98,7 +98,7 @@ Deno.test("a device with the key, but an ephemeral key of small order, has no li
   assertEquals(scene.server.devices, []);
 });
 
-Deno.test("a server with the key, but an invalid ephemeral key or one of small order, is told nothing", async () => {
+Deno.test("a server with the key, but an invalid ephemeral key or one of small order, hears only the hello", async () => {
   const nonces = [...zeros, "Z".repeat(64)];
   const cases = nonces.flatMap((nonce) => ["", "00open valve\n"].map((tail) => [nonce, tail]));
   for (const [nonce = "", tail = ""] of cases) {

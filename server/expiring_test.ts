@@ -43,7 +43,7 @@ Deno.test("a message to a device that is away is given up at its deadline, and i
   assertEquals(texts(back), []);
 });
 
-Deno.test("no writer learns that a message has expired before that is safe", async () => {
+Deno.test("no writer learns that a message has expired before the expiry is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");
@@ -58,7 +58,7 @@ Deno.test("no writer learns that a message has expired before that is safe", asy
   assertEquals([fate.of, told], ["EXPIRED", ["1 a EXPIRED"]]);
 });
 
-Deno.test("a deadline in a transaction counts from that call; an expiry is reported by an event", async () => {
+Deno.test("a deadline in a transaction counts from the call of tx.write; an expiry is reported by an event", async () => {
   await using scene = await ManualServer.start();
   await scene.away("1");
   const told = expiries(scene);
@@ -94,7 +94,7 @@ Deno.test("a restarted server keeps the deadlines that its predecessor was given
   assertEquals(texts(socket), ["20000"]);
 });
 
-Deno.test("a device that is there and acknowledges nothing is asked by a new connection", async () => {
+Deno.test("a connected device that acknowledges nothing is disconnected as LATE: its next greeting will decide", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock(`${helloLine({ id: "1" })}\n`);
   await scene.says(socket, "\n");
@@ -117,10 +117,10 @@ Deno.test("a device that is there and acknowledges nothing is asked by a new con
   ]);
 });
 
-/** A store that is slow, and notes what was to be committed: when a commit began, and when it ended. */
+/** A slow store that notes which devices each commit changes: when it begins, and when it ends. */
 class NotingStore extends MemoryStore {
   readonly commits: [string, string][] = [];
-  /** Until then a device is acquired, and a commit is under way. */
+  /** Device "2" is acquired, and a commit continues, only when these resolve. */
   acquiring: Promise<void> | undefined;
   committing: Promise<void> | undefined;
 
@@ -138,7 +138,7 @@ class NotingStore extends MemoryStore {
   }
 }
 
-Deno.test("a message that expires while the server starts: no other device's record changes while that is committed", async () => {
+Deno.test("a message that expires while the server starts: no other device's record changes while the expiry is committed", async () => {
   const store = new NotingStore();
   await using killed = await ManualServer.start({ store });
   const { platform } = killed;

@@ -1,4 +1,4 @@
-/** Other programs than devices connect: the log says once what they were, and what to do. */
+/** Programs other than devices connect: the log says once what they were, and what to do. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { makeCertificate } from "../tests/support/certificate.ts";
 import { helloLine } from "../tests/support/greeting.ts";
@@ -8,12 +8,12 @@ import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
 import { Client } from "../bridge/host/mod.ts";
 
-/** What the log says besides who came and who left. */
+/** The log's advice about other programs. */
 function advice(scene: Scene): string[] {
   return scene.log.filter(({ code }) => code === "WRONG_PROTOCOL").map(({ message }) => message!);
 }
 
-/** Somebody does this twice: each time it is refused, and once there is advice. */
+/** Calls `come` twice: the peer is refused each time, and advice is logged once. */
 async function isAdvised(scene: Scene, come: () => Promise<unknown>, words: string) {
   for (const times of [1, 2]) {
     await come();
@@ -131,7 +131,7 @@ Deno.test("one of our devices that sends one wrong line is not mistaken for anot
   assertEquals(advice(scene), []);
 });
 
-Deno.test("names that look like something else are names, as before", async () => {
+Deno.test("names that look like another protocol are accepted", async () => {
   await using scene = await Scene.start();
   for (const name of ["GET", "GET / HTTP/1.1", "POST /x", "MQTT", "TLS", "2c00ff", "2C00FFkk1"]) {
     await using peer = await RawPeer.dial(scene.server.port);

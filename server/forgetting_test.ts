@@ -8,7 +8,7 @@ import { SlowStore } from "../tests/support/slow_store.ts";
 import { until } from "../tests/support/wait.ts";
 import { LocalError, MemoryStore, Server, SqliteStore } from "./mod.ts";
 
-/** What a promise is rejected with. */
+/** The code that a promise is rejected with. */
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   return (await assertRejects(() => promise, LocalError)).code;
 }
@@ -48,7 +48,7 @@ Deno.test("forgetting a device twice forgets no other one", async () => {
   assertEquals(scene.server.devices, [again]);
 });
 
-Deno.test("its application ends, and is started again when the device comes back", async () => {
+Deno.test("a forgotten device's application ends, and is started again when the device comes back", async () => {
   const told: string[] = [];
   await using scene = await Scene.start({
     app: async (device) => {
@@ -122,7 +122,7 @@ Deno.test("waiting messages can be dropped, and both ends continue after them", 
     assertEquals(await Promise.all(codes), ["CLEARED", "CLEARED"]);
     assertEquals([device.inbox, device.outbox], [0, 0]);
     await peer.end();
-    // It has heard both, and the server does not know.
+    // The device has heard both messages, but the server does not know it.
     const { txEpoch } = parseWelcome(peer.lines[0]!);
     const back = await greet(scene, { txEpoch: 7, txFirst: 3, rxEpoch: txEpoch, rxNext: 2 });
     const { txFirst, rxNext } = parseWelcome(back.lines[0]!);
@@ -141,7 +141,7 @@ Deno.test("waiting messages can be dropped, and both ends continue after them", 
   await store.close();
 });
 
-Deno.test("a full outbox of a device that is away has room again when it was cleared", async () => {
+Deno.test("a full outbox of a device that is away has room again after it is cleared", async () => {
   await using scene = await Scene.start({ limits: { outbox: 2 } });
   const [device, peer] = await scene.device("1");
   peer.close();
@@ -157,7 +157,7 @@ Deno.test("a full outbox of a device that is away has room again when it was cle
   assertEquals(await written, true);
 });
 
-Deno.test("a message that consume has in its hands is done before the others are dropped", async () => {
+Deno.test("a message that consume is processing is completed before the others are dropped", async () => {
   await using scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   await peer.say("00a\n01b\n");
@@ -173,7 +173,7 @@ Deno.test("a message that consume has in its hands is done before the others are
   assertEquals(await device.readline(), "c");
 });
 
-Deno.test("a closed server tells those who wait for messages to be dropped, and drops nothing any more", async () => {
+Deno.test("closing the server rejects a waiting clear with CLOSED, and drops nothing", async () => {
   const scene = await Scene.start();
   const [device, peer] = await scene.device("1");
   await peer.say("00a\n");
@@ -200,7 +200,7 @@ Deno.test("a transaction for a device that is forgotten before it is committed i
   peer.close();
 });
 
-Deno.test("no writer learns that a message was dropped before that is safe", async () => {
+Deno.test("no writer learns that a message was dropped before the drop is safe", async () => {
   const store = new SlowStore();
   await using scene = await ManualServer.start({ store });
   const device = await scene.away("1");

@@ -53,7 +53,7 @@ Deno.test("suite mismatch: a device without a key that the server has one for: r
   }
 });
 
-Deno.test("a client with a wrong key proves nothing to the server, as the server proves nothing to it", async () => {
+Deno.test("a client with a wrong key never sends its proof, because the server's proof fails first", async () => {
   await using scene = await Scene.start(locked);
   const [client, reasons] = dial(scene.server, { key: OTHER_KEY });
   await using _ = client;
@@ -62,7 +62,7 @@ Deno.test("a client with a wrong key proves nothing to the server, as the server
   assertEquals(scene.server.devices, []);
 });
 
-Deno.test("a wrong proof is refused by name, late, and no number of them keeps others at its address out", async () => {
+Deno.test("wrong proofs are refused late, and any number of them keeps no other device at their address out", async () => {
   await using scene = await Scene.start({ ...locked, open: true });
   for (let n = 0; n < 10; n++) await greet(scene, { key: OTHER_KEY });
   const right = await greet(scene, { key: KEY });
@@ -74,10 +74,10 @@ Deno.test("a wrong proof is refused by name, late, and no number of them keeps o
   assertEquals(await (await scene.server.device("2")).readline(), "without a key");
   const wrong = scene.peers.slice(0, 4);
   for (const peer of wrong) assertEquals([peer.ended, peer.lines.length], [undefined, 1]);
-  await scene.logs("refused", "BAD_PROOF"); // those over the bound
+  await scene.logs("refused", "BAD_PROOF"); // those beyond the limit, which are not delayed
 });
 
-Deno.test("a wrong proof is refused by name after a quarter of the timeout", async () => {
+Deno.test("a wrong proof is refused as BAD_PROOF after a quarter of the timeout", async () => {
   await using scene = await Scene.start({ ...locked, timeout: SHORT });
   const since = performance.now();
   const peer = await greet(scene, { key: OTHER_KEY });
@@ -85,7 +85,7 @@ Deno.test("a wrong proof is refused by name after a quarter of the timeout", asy
   assert(performance.now() - since >= SHORT / 4);
 });
 
-Deno.test("strangers can fill an open server's store, and those with a key or a name have a place nevertheless", async () => {
+Deno.test("strangers can fill an open server's store, but devices with a key or a stock name still get a place", async () => {
   const limits = { devices: 2 };
   await using scene = await Scene.start({ ...locked, open: true, stock: ["old board"], limits });
   for (const id of ["x", "y"]) {
@@ -100,7 +100,7 @@ Deno.test("strangers can fill an open server's store, and those with a key or a 
   assertEquals(scene.server.devices.length, 4);
 });
 
-Deno.test("hellos that nobody answers for use up no place in the store", async () => {
+Deno.test("hellos whose welcome is never answered use up no place in the store", async () => {
   await using scene = await Scene.start({ limits: { devices: 1 } });
   for (const id of ["x", "y", "z"]) {
     const peer = await scene.dial(`${helloLine({ id })}\n`);
@@ -120,15 +120,15 @@ Deno.test("--stock admits a named board in dialect 1; a device with a key is ref
     assertEquals(
       await turnedAway(scene, peer, "NOT_ADMITTED"),
       "",
-      "not a word: it would not know it",
+      "dialect 1 has no refusals",
     );
   }
   assertEquals(scene.server.devices, [device]);
 });
 
-// What was recorded.
+// Replays.
 
-/** Lets a client's connection pass, and keeps what the client says. */
+/** Relays a client's connection, and records what the client sends. */
 class Recorder implements AsyncDisposable {
   readonly port: number;
   said: Uint8Array<ArrayBuffer>[] = [];
@@ -171,7 +171,7 @@ for (
   const [suite, pace, code, told] of [
     [2, "byte by byte", "BAD_PROOF", refusal("02")],
     [2, "all at once", "BAD_LINE", ""], // the proof does not even answer the welcome
-    [3, "byte by byte", "BAD_PROOF", ""], // in the clear nothing is said any more
+    [3, "byte by byte", "BAD_PROOF", ""], // a server sends no refusal in the clear
     [3, "all at once", "BAD_LINE", ""],
   ] as const
 ) {
@@ -190,7 +190,7 @@ for (
     else {
       const hello = record.indexOf(10) + 1;
       for (const [at, byte] of record.entries()) {
-        // Behind the hello, so that it does answer the welcome.
+        // Wait for the welcome after the hello, so that the rest answers it.
         if (at === hello) await until(() => replay.lines.length > 0);
         if (!await replay.sayIfHeard(Uint8Array.of(byte))) break;
       }
@@ -210,7 +210,7 @@ for (
 
 // Keys that change.
 
-Deno.test("a device whose key is changed is cut off, and comes back with the new one alone", async () => {
+Deno.test("a device whose key is changed is cut off, and comes back only with the new one", async () => {
   await using scene = await Scene.start({ open: false, keys: [["1", KEY], ["2", OTHER_KEY]] });
   const peer = await greet(scene, { key: KEY });
   const other = await greet(scene, { id: "2", key: OTHER_KEY });

@@ -101,9 +101,9 @@ for (
     "writes without qos to nobody":
       "await (await server.device('gone')).write('x', { qos: false })",
     "writes an empty line": "try { await device.write(''); } catch {}",
-    "has a transaction fail": "try { await server.transaction(() => { throw 1; }); } catch {}",
+    "lets transactions fail": "try { await server.transaction(() => { throw 1; }); } catch {}",
     "has transactions that do nothing": "await server.transaction(() => {});",
-    "gives up before it begins":
+    "writes with an aborted signal":
       "try { await device.write('x', { signal: AbortSignal.abort() }); } catch {}",
   })
 ) {
@@ -182,7 +182,7 @@ Deno.test("errors that an application does not catch are logged as its own, and 
   );
 });
 
-Deno.test("an uncaught error of no device is logged as the application's, and the server continues", async () => {
+Deno.test("an uncaught error that belongs to no device is logged as the application's, and the server continues", async () => {
   using place = folder();
   const path = `${place.path}/app.js`;
   Deno.writeTextFileSync(

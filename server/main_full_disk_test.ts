@@ -4,7 +4,7 @@ import { start } from "../tests/support/main_process.ts";
 import { smallDiskTest } from "../tests/support/small_disk.ts";
 import { until } from "../tests/support/wait.ts";
 
-/** With all that needs the store before a device connects: a link, and the tables of bridge and page. */
+/** A server with all that needs the store before a device connects: a link, and the tables of bridge and page. */
 function serve(folder: string) {
   return start(
     ...["--open", "--store", `${folder}/server.db`, "--web", "0"],

@@ -71,7 +71,7 @@ class Talker implements AsyncDisposable {
     this.child.kill("SIGTERM");
     let code: number | undefined;
     this.child.status.then((status) => code = status.code);
-    await until(() => code !== undefined, { what: "its end" });
+    await until(() => code !== undefined, { what: "the server's exit" });
     assertEquals(code, 0);
   }
 
@@ -198,7 +198,7 @@ Deno.test({
 for (
   const [how, what] of [
     ["stopped", "a terminal that was stopped (Ctrl-S)"],
-    ["nonblocking", "a pipe that refuses instead of waiting"],
+    ["nonblocking", "a non-blocking pipe that is full"],
   ] as const
 ) {
   toolTest(`a server that prints to ${what} continues, and says how many lines were lost`, {

@@ -6,7 +6,7 @@ import { until } from "../tests/support/wait.ts";
 import { boardAddresses } from "./cli/reachable.ts";
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  Deno.test(`the echo application answers, and ${signal} ends the server in good order`, async () => {
+  Deno.test(`the echo application answers, and ${signal} ends the server cleanly`, async () => {
     await using process = start("--open", "--app", "echo");
     await using peer = await RawPeer.dial(await process.port());
     await peer.say("1\n00hello\n");
@@ -20,7 +20,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-Deno.test("a signal in the moment in which it starts ends the server in good order, too", async () => {
+Deno.test("a signal right after the start ends the server cleanly, too", async () => {
   await using process = start("--open");
   await until(() => process.stderr.includes("listening"));
   process.kill("SIGTERM");
@@ -112,7 +112,7 @@ Deno.test("an address that is not this machine's is reported clearly, with exit 
   assertEquals(text.trim().split("\n").length, 1);
 });
 
-Deno.test("--help tells the options on stdout, and starts nothing", async () => {
+Deno.test("--help prints the options on stdout, and starts nothing", async () => {
   await using process = new Process(["--help"]);
   assertEquals((await process.ended).code, 0);
   const options = ["open", "port", "timeout", "store", "app", "log", "limit", "keys", "stock"];
@@ -127,14 +127,14 @@ Deno.test("--help tells the options on stdout, and starts nothing", async () => 
   }
 });
 
-Deno.test("the log is lines of text unless told otherwise", async () => {
+Deno.test("the log is lines of text by default", async () => {
   const own = ["--open", "--host", "127.0.0.1", "--port", "0", "--app", "echo"];
   await using process = new Process(own);
   await until(() => process.stderr.endsWith("\n"));
   assertMatch(process.stderr, /^\d{4}-\S+Z listening 127\.0\.0\.1:\d+\n$/);
 });
 
-Deno.test("a server on every interface says where boards find it, to be pasted", async () => {
+Deno.test("a server on every interface logs the addresses at which boards find it, ready to be pasted", async () => {
   await using process = new Process(["--open", "--port", "0", "--app", "echo", "--log", "json"]);
   const port = await process.port();
   const expected = boardAddresses().map((address) => `${address}:${port}`);
@@ -173,7 +173,7 @@ Deno.test({
   },
 });
 
-Deno.test("an application of one's own is found from the working folder, and may fail", async () => {
+Deno.test("a user's application is found from the working folder, and its failure does not stop the server", async () => {
   const cwd = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(
@@ -222,7 +222,7 @@ Deno.test("files are found under whatever names they have", async () => {
   await process.port();
 });
 
-Deno.test("a file that has no application in it is refused by name", async () => {
+Deno.test("a file without an application is refused, and the message names it", async () => {
   const cwd = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${cwd}/none.js`, "export const app = 1;");

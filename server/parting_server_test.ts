@@ -14,7 +14,7 @@ async function connect(scene: ManualServer, id: string): Promise<ManualSocket> {
   return socket;
 }
 
-/** What each was told: "away", which the device ends, or "gone" without a word. */
+/** For each connection: "away" if it was told to leave, "gone" if it was closed without that, or "here". */
 function fates(sockets: readonly ManualSocket[]): string {
   return sockets.map(({ written, closed }) => {
     if (written.endsWith(AWAY)) return "away";
@@ -40,7 +40,7 @@ Deno.test("devices are sent away one after the other, and no new connection is a
   assertEquals(scene.log.filter((line) => line.startsWith("disconnected")).length, 4);
 });
 
-Deno.test("a device that was greeting meanwhile is sent away as soon as it is in", async () => {
+Deno.test("a device that is still greeting is sent away as soon as it is admitted", async () => {
   await using scene = await ManualServer.start();
   const [here, late] = [
     await connect(scene, "a"),
@@ -54,7 +54,7 @@ Deno.test("a device that was greeting meanwhile is sent away as soon as it is in
   assertEquals(fates([here, late]), "away away");
 });
 
-Deno.test("what a device says behind that is dropped; the connection ends when the device ends it, or soon", async () => {
+Deno.test("what a device sends after that is dropped; its connection ends when the device closes it, or soon after", async () => {
   await using scene = await ManualServer.start({ timeout: 2000 });
   const [quick, slow] = [await connect(scene, "a"), await connect(scene, "b")];
   await scene.server.sendAway(0);
@@ -68,7 +68,7 @@ Deno.test("what a device says behind that is dropped; the connection ends when t
   assertEquals(slow.closed, true);
 });
 
-Deno.test("in dialect 1 there are no words for it", async () => {
+Deno.test("in dialect 1 the connection is closed without a word", async () => {
   await using scene = await ManualServer.start();
   const sockets = [await scene.knock("a\n\n"), await connect(scene, "b")];
   await scene.server.sendAway(0);
@@ -92,7 +92,7 @@ Deno.test("what has arrived is acknowledged before the device is sent away", asy
   assertEquals(socket.lines.slice(-2), ["00", AWAY.trim()]);
 });
 
-Deno.test("a device that has still to take something is told afterwards", async () => {
+Deno.test("a device that still has to take a message is sent away after it has taken it", async () => {
   await using scene = await ManualServer.start();
   const socket = await connect(scene, "a");
   const device = await scene.server.device("a");
@@ -119,7 +119,7 @@ Deno.test("a server that is closed meanwhile waits for nobody", async () => {
   await assertRejects(() => scene.server.sendAway(0), LocalError, "closed");
 });
 
-Deno.test("how long it may take is checked", async () => {
+Deno.test("an invalid time for sending devices away is refused", async () => {
   await using scene = await ManualServer.start();
   for (const over of [-1, 3_600_001, NaN, 0.5]) {
     await assertRejects(() => scene.server.sendAway(over), LocalError, "over");

@@ -1,4 +1,4 @@
-/** A server whose database is away, slow, full, out of connections, or another one by now. */
+/** A server whose database is away, slow, full, out of connections, or replaced by another one. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
 import { POSTGRES, Postgres, withPostgres } from "../tests/support/postgres.ts";
@@ -30,7 +30,7 @@ class Rig implements AsyncDisposable {
     return new Rig(scene, store, device, peer);
   }
 
-  /** The device says something that cannot be made safe: it hears keepalives alone, and who writes is refused. */
+  /** The device sends a message that cannot be made safe: it gets only keepalives, and writes are refused. */
   async isHeldUp(): Promise<void> {
     const { scene, peer, device } = this;
     const before = scene.codes("store").length;
@@ -45,7 +45,7 @@ class Rig implements AsyncDisposable {
     assertEquals(error.code, "STORE_FAILED");
   }
 
-  /** All that was held up comes, and the link was never lost. */
+  /** The held-up message arrives, and the link was never lost. */
   async goesOn(): Promise<void> {
     const { scene, peer, device } = this;
     const number = (this.#said - 1).toString(16).padStart(2, "0");
@@ -61,7 +61,7 @@ class Rig implements AsyncDisposable {
   }
 }
 
-/** To all of these processes that are there: psql's own has ended by now. */
+/** Sends a signal to those processes that still run: psql's own has ended by now. */
 function signal(pids: readonly number[], what: Deno.Signal): void {
   for (const pid of pids) {
     try {
@@ -85,7 +85,7 @@ withPostgres("a server on PostgreSQL", (server) => {
     }
   });
 
-  Deno.test("postgres: a database that stands still is given up, and serves when it goes on", async () => {
+  Deno.test("postgres: a database that hangs counts as failed, and is used again when it continues", async () => {
     await using rig = await Rig.start(url());
     const backends = server().sql("SELECT pid FROM pg_stat_activity").split("\n").map(Number);
     const all = [server().pid, ...backends];
@@ -98,7 +98,7 @@ withPostgres("a server on PostgreSQL", (server) => {
     await rig.goesOn();
   });
 
-  Deno.test("postgres: a database without a free connection", async () => {
+  Deno.test("postgres: messages wait while the database has no free connection", async () => {
     await using rig = await Rig.start(url());
     const info = parseConnInfo(`${server().url("public")}&application_name=other`);
     const taken: Wire[] = [];
@@ -125,7 +125,7 @@ withPostgres("a server on PostgreSQL", (server) => {
   });
 
   Deno.test("postgres: the disk is full, and has room again", async () => {
-    // As the database says it; a disk that is really full is the next test's.
+    // The database raises the error; the next test fills a real disk.
     const schema = server().schema();
     await using rig = await Rig.start(server().url(schema));
     server().sql(
@@ -139,7 +139,7 @@ withPostgres("a server on PostgreSQL", (server) => {
     await rig.goesOn();
   });
 
-  smallDiskTest("postgres: a disk that is really full", async (disk) => {
+  smallDiskTest("postgres: the server recovers after a disk was really full", async (disk) => {
     const name = `small${Date.now()}`;
     Deno.mkdirSync(`${disk.folder}/space`);
     server().own(`${disk.folder}/space`);
@@ -150,12 +150,14 @@ withPostgres("a server on PostgreSQL", (server) => {
         `${server().url(schema)}%20-cdefault_tablespace%3D${name}`,
       );
       disk.fill();
-      // What lies on pages that there are has room: until it needs another one.
+      // Existing pages still have room, so this writes until a new page is needed.
       const texts = Array.from({ length: 200 }, () => "x".repeat(4000));
       for (const text of texts) rig.device.write(text).catch(() => {}); // some are refused
       await rig.scene.logs("store", "STORE_FAILED");
       disk.empty();
-      await until(() => rig.scene.codes("store").at(-1) === undefined, { what: "it to go on" });
+      await until(() => rig.scene.codes("store").at(-1) === undefined, {
+        what: "the store to work again",
+      });
     }
     server().sql(`DROP SCHEMA ${schema} CASCADE`);
     server().sql(`DROP TABLESPACE ${name}`);
@@ -203,7 +205,7 @@ withPostgres("a server on PostgreSQL", (server) => {
         what: () =>
           `all to be processed: ${device.inbox} left, ${JSON.stringify(scene.log.slice(-20))}`,
       });
-      await scene.server.transaction(() => {}); // after it, what the last message has caused is safe
+      await scene.server.transaction(() => {}); // after it, the effects of the last message are safe
       const rows = await store.query("SELECT line FROM log ORDER BY at", [], "all");
       assertEquals(rows.map(({ line }) => line), texts);
     }

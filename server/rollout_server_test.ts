@@ -1,4 +1,4 @@
-/** An application for a group of devices, some at once: a real server, and boards whose firmware is a model. */
+/** Rollouts to a group of devices, some at a time: a real server, and boards whose firmware is a model. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { folder } from "../tests/support/main_process.ts";
 import { type BoardOptions, ModelBoard } from "../tests/support/model_board.ts";
@@ -12,7 +12,7 @@ const other = Deno.readFileSync(new URL("../client-as/build/qos.wasm", import.me
 
 const APP = { name: "kitchen", version: 4 };
 
-/** How a device has been given it, or not. */
+/** The codes with which a device's deploy ends. */
 const ENDS = ["KEPT", "REFUSED", "FELL_BACK", "GIVEN_UP", "UNSUPPORTED", "STOPPED"];
 
 /** A server and boards, and what has happened to them. */
@@ -20,7 +20,7 @@ class Place implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   scene!: Scene;
   readonly boards = new Map<string, ModelBoard>();
-  /** Devices in the order in which their turn came, and how many were under way at once at most. */
+  /** Devices in the order in which their turn came; `most` were under way at once. */
   readonly turns: string[] = [];
   most = 0;
   #underWay = new Set<string>();
@@ -49,7 +49,7 @@ class Place implements AsyncDisposable {
     });
   }
 
-  /** Another server takes its place, with what it has left. */
+  /** Stops the server and starts another one on its port. */
   async restart(options: ServerOptions): Promise<void> {
     const { port } = this.scene.server;
     await this.scene[Symbol.asyncDispose]();
@@ -96,7 +96,7 @@ async function codeOf(promise: Promise<unknown>): Promise<[string, string]> {
   return [error.code, error.message];
 }
 
-Deno.test("a group is given an application in the order of its ids, some at once", async () => {
+Deno.test("a group is given an application in the order of its ids, some at a time", async () => {
   await using place = await Place.start({ "10": {}, "9": {}, "1": {}, "2": {}, roof: {} });
   const { server } = place.scene;
   const rollout = await server.rollOut(["10", "9", "1", "2", "9"], wasm, { ...APP, step: 2 });
@@ -112,7 +112,7 @@ Deno.test("a group is given an application in the order of its ids, some at once
   assertEquals(server.known("9")!.deployment!.rollout, rollout.id);
 });
 
-Deno.test("when one falls back no further one is begun, and that is so after a restart, too", async () => {
+Deno.test("when one device falls back no further one is begun, even after a restart", async () => {
   using files = folder();
   const store = `${files.path}/holdfast.db`;
   await using place = await Place.start({ a: {}, b: { falls: () => "hang" }, c: {} }, { store });
@@ -136,7 +136,7 @@ Deno.test("when one falls back no further one is begun, and that is so after a r
   assertEquals([board.firmware.trials, place.boards.get("c")!.firmware.trials], [[], []]);
 });
 
-Deno.test("what a device refuses, and one that knows nothing of deploys, stop a group", async () => {
+Deno.test("a device that refuses the application, or does not support deploys, stops the rollout", async () => {
   await using place = await Place.start({ a: {}, b: { version: 9 }, c: {} });
   const { server } = place.scene;
   await server.rollOut(["a", "b", "c"], wasm, APP);
@@ -151,7 +151,7 @@ Deno.test("what a device refuses, and one that knows nothing of deploys, stop a 
   await place.hasPhases({ "1 stock": "unsupported", c: "stopped" });
 });
 
-Deno.test("those that are away are given it when they come, no more at once than those before", async () => {
+Deno.test("devices that are away get the application when they connect, no more at once than the step allows", async () => {
   await using place = await Place.start({ a: {}, b: {}, c: {}, d: {} });
   for (const id of ["b", "c", "d"]) await place.unplug(id);
   const { server } = place.scene;
@@ -183,7 +183,7 @@ Deno.test("a device that is not heard of again holds up the others, until it is 
   assertStringIncludes(message!, "to 3 devices: 2 run it");
 });
 
-Deno.test("a group goes on where it stood when the server is started again", async () => {
+Deno.test("a rollout continues where it stood when the server restarts", async () => {
   using files = folder();
   const store = `${files.path}/holdfast.db`;
   const boards = { a: {}, b: { trial: 300 }, c: {}, d: {} };
@@ -200,7 +200,7 @@ Deno.test("a group goes on where it stood when the server is started again", asy
   }
 });
 
-Deno.test("the same for a group is that group; another deploy takes a device out of it; all can be given up", async () => {
+Deno.test("the same rollout again joins the first; another deploy takes a device out of it; a rollout can be given up", async () => {
   await using place = await Place.start({ a: { trial: 1e6 }, b: {}, c: {}, d: {} });
   const { server } = place.scene;
   const first = await server.rollOut(["a", "b", "c", "d"], wasm, APP);
@@ -215,11 +215,11 @@ Deno.test("the same for a group is that group; another deploy takes a device out
   await place.hasPhases({ a: "trial", b: "kept", c: "queued", d: "kept" });
   await server.giveUpRollout(first.id);
   assertEquals(place.phases("a", "c", "d"), ["given_up", "given_up", "kept"]);
-  await server.giveUpRollout(first.id); // there is nothing
+  await server.giveUpRollout(first.id); // nothing is left to give up
   assertEquals((await codeOf(server.giveUpRollout(1)))[0], "BAD_ARGUMENT");
 });
 
-Deno.test("a group whose only device is given something else before it is safe was begun all the same", async () => {
+Deno.test("a rollout whose only device gets another deploy before it is safe was begun all the same", async () => {
   await using place = await Place.start({ a: {} });
   const { server } = place.scene;
   const [rollout] = await Promise.all([
@@ -229,7 +229,7 @@ Deno.test("a group whose only device is given something else before it is safe w
   assertEquals([rollout.devices, rollout.state, server.rollouts], [["a"], "runs", []]);
 });
 
-Deno.test("a device of a group that another server takes before the deploy is safe: that is told, and nothing goes on", async () => {
+Deno.test("if another server takes a device before the rollout is safe, it fails with FENCED, and the others are given up", async () => {
   for (const [taken, left] of [["a", "b"], ["b", "a"]] as const) {
     const store = new MemoryStore();
     await using place = await Place.start({ a: {}, b: {}, c: {} }, { store });
@@ -241,7 +241,7 @@ Deno.test("a device of a group that another server takes before the deploy is sa
   }
 });
 
-Deno.test("a device of a group that another server takes while the group is given up may go on: that is told", async () => {
+Deno.test("if another server takes a device while a rollout is given up, this fails with FENCED: the device may continue", async () => {
   for (const [taken, left] of [["a", "b"], ["b", "a"]] as const) {
     const store = new MemoryStore();
     const boards = { a: { trial: 1e6 }, b: { trial: 1e6 } };
@@ -255,7 +255,7 @@ Deno.test("a device of a group that another server takes while the group is give
   }
 });
 
-Deno.test("a device that another server takes just when its deploy ends, unsafely, still holds up its group", async () => {
+Deno.test("a device that another server takes before the end of its deploy is safe still holds up its rollout", async () => {
   const store = new MemoryStore();
   await using place = await Place.start({ a: { trial: 1e6 }, b: {} }, { store });
   const { server } = place.scene;
@@ -274,7 +274,7 @@ Deno.test("a device that another server takes just when its deploy ends, unsafel
   await place.hasPhases({ a: "given_up", b: "kept" });
 });
 
-Deno.test("while another server has a device of a group, its deploy counts as it was last safe here", async () => {
+Deno.test("while another server has a device of a rollout, its deploy counts as it was last safe here", async () => {
   const store = new MemoryStore();
   await using place = await Place.start({ a: { trial: 1e6 }, b: {} }, { store });
   const { server } = place.scene;
@@ -293,7 +293,7 @@ Deno.test("while another server has a device of a group, its deploy counts as it
   assertEquals(place.most, 1);
 });
 
-Deno.test("what a group cannot be given is refused before one of it is begun", async () => {
+Deno.test("an impossible rollout is refused before any of its devices is begun", async () => {
   await using place = await Place.start({ a: {}, b: { falls: () => "trap" } });
   const { server } = place.scene;
   await assertRejects(() => server.known("b")!.deploy(wasm, APP));

@@ -1,4 +1,4 @@
-/** Sealed links over real sockets, with somebody on the way who reads, changes, repeats, reorders, leaves out and adds. */
+/** Sealed links over real sockets, with an attacker on the path who reads, changes, repeats, reorders, leaves out and adds. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   dial,
@@ -17,11 +17,11 @@ import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
 import { zeros } from "../tests/vectors/seal/vectors.ts";
 
-/** Of a server whose device "1" must seal. */
+/** Options of a server whose device "1" must use a sealed link. */
 const sealing = { open: false, keys: [["1", `03:${KEY}`]] } as const;
 
 for (const suite of [2, 3] as const) {
-  Deno.test(`a relay without the key that waits for the greeting and then speaks for both, in suite 0${suite}`, async () => {
+  Deno.test(`what a relay without the key achieves that speaks for both ends after the greeting, in suite 0${suite}`, async () => {
     await using scene = await Scene.start({ ...locked, timeout: SHORTEST });
     await using relay = new Relay(scene.server.port);
     const [client, reasons] = dial(relay, { key: KEY, suite, timeout: SHORTEST });
@@ -44,7 +44,7 @@ for (const suite of [2, 3] as const) {
     await Promise.all(written);
   });
 
-  Deno.test(`a relay that swallows a message and says that it was taken, in suite 0${suite}`, async () => {
+  Deno.test(`what a relay achieves that swallows a message and acknowledges it, in suite 0${suite}`, async () => {
     await using scene = await Scene.start({ ...locked, timeout: SHORTEST });
     await using relay = new Relay(scene.server.port);
     const [client] = dial(relay, { key: KEY, suite, timeout: SHORTEST });
@@ -93,10 +93,10 @@ Deno.test("an eavesdropper can read only the greeting", async () => {
   }
 });
 
-/** Bytes of a record beside what it seals. */
+/** The bytes that a record adds to what it seals. */
 const RECORD = 18;
 
-Deno.test("a path that does anything to a link delivers nothing that was not written, and loses nothing", async () => {
+Deno.test("whatever an attacker on the path does, nothing that was not written is delivered, and nothing is lost", async () => {
   for (let seed = 1; seed <= 4; seed++) {
     const random = new Random(seed);
     await using scene = await Scene.start({ ...sealing, timeout: SHORTEST / 2 });
@@ -116,9 +116,9 @@ Deno.test("a path that does anything to a link delivers nothing that was not wri
         case 0: // changed
           bytes[at]! ^= 1 << random.int(0, 7);
           return [bytes];
-        case 1: // said again
+        case 1: // repeated
           return [bytes, old];
-        case 2: // said too early, or of another connection, or in the other's name
+        case 2: // an earlier one, of this or another connection, or from the other end
           return [old, bytes];
         case 3: // in another order
           return [bytes.slice(at), bytes.slice(0, at)];
@@ -126,7 +126,7 @@ Deno.test("a path that does anything to a link delivers nothing that was not wri
           return [bytes.slice(0, at)];
         case 5: // left out
           return [];
-        default: // said by nobody
+        default: // made up
           return [Uint8Array.from({ length: random.int(1, 60) }, () => random.int(0, 255)), bytes];
       }
     };
@@ -148,11 +148,11 @@ Deno.test("a path that does anything to a link delivers nothing that was not wri
 /** A suite that seals. */
 interface Sealing {
   suite: 3 | 4;
-  /** How a key that is for this suite alone refuses hellos of others, by their suite. */
+  /** The refusal codes of a key that is only for this suite, by the suite of the hello. */
   refusals: Readonly<Record<string, string>>;
-  /** What a client of another suite is told. */
+  /** A part of the error that a client of another suite gets. */
   told: string;
-  /** Why there is no link when the suite is lowered on its way, and the key is for any suite. */
+  /** The client's error when the suite is lowered on its way, and the key is for any suite. */
   lowered: string;
   /** In a hello: an ephemeral key of small order, where the suite has ephemeral keys. */
   nonce?: string;
@@ -177,7 +177,7 @@ const SUITES: readonly Sealing[] = [
 for (const { suite, refusals, told, lowered, nonce } of SUITES) {
   const alone = { open: false, keys: [["1", `0${suite}:${KEY}`]] } as const;
 
-  Deno.test(`a key that is for suite 0${suite} alone admits no hello of another suite, and says so`, async () => {
+  Deno.test(`a key that is for suite 0${suite} alone admits no hello of another suite, and the refusal says so`, async () => {
     await using scene = await Scene.start(alone);
     for (const [other, code] of Object.entries(refusals)) {
       const peer = await scene.dial(`${helloLine({ suite: other })}\n`);
@@ -192,7 +192,7 @@ for (const { suite, refusals, told, lowered, nonce } of SUITES) {
     assertEquals(scene.server.devices, []);
   });
 
-  Deno.test(`a hello of suite 0${suite} whose suite is lowered on its way leads to no link, whatever the key is for`, async () => {
+  Deno.test(`a hello of suite 0${suite} whose suite is lowered on its way leads to no link, whichever suites the key is for`, async () => {
     for (const options of [alone, locked]) {
       await using scene = await Scene.start({ ...options, timeout: SHORT });
       await using relay = new Relay(scene.server.port);
@@ -225,7 +225,7 @@ for (const { suite, refusals, told, lowered, nonce } of SUITES) {
     assertEquals(device.connects, 2);
   });
 
-  Deno.test(`a wrong proof in suite 0${suite} is closed late and without a word, which would be in the clear`, async () => {
+  Deno.test(`a wrong proof in suite 0${suite} ends the connection late and without a refusal, which would be in the clear`, async () => {
     await using scene = await Scene.start({ ...alone, timeout: SHORT });
     const since = performance.now();
     const said = nonce === undefined ? {} : { nonce };

@@ -218,7 +218,7 @@ export class Server implements AsyncDisposable {
    * await server.connect("door/lock", "hall/lamp", { map: { open: 1, "*": 0 } });
    * ```
    *
-   * What the first device reports unasked or tells as an event becomes the setting of the second channel, in the
+   * What the first device reports unasked or sends as an event becomes the setting of the second channel, in the
    * transaction of that message. What it has already reported applies at once. The devices need not have connected
    * yet.
    *

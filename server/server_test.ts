@@ -21,7 +21,7 @@ Deno.test("a server that is not told who may connect does not start, and says wh
   assertEquals(error.code, "NOT_OPEN");
 });
 
-Deno.test("arguments out of range are refused by name", async () => {
+Deno.test("an argument out of range is refused, and the error names it", async () => {
   const wrong: [ServerOptions, string][] = [
     [{ port: -1 }, "port"],
     [{ port: 65536 }, "port"],
@@ -55,7 +55,7 @@ Deno.test("a port in use is an error of the operating system", async () => {
 
 // Applications.
 
-Deno.test("the application is started once for every device, over all its connections", async () => {
+Deno.test("the application is started once for each device, and runs through all its connections", async () => {
   const started: string[] = [];
   await using scene = await Scene.start({
     app: async (device, server) => {
@@ -105,7 +105,7 @@ for (
   });
 }
 
-Deno.test("an application that is a plain function will do", async () => {
+Deno.test("an application may be a function that is not async", async () => {
   let ran = 0;
   // deno-lint-ignore no-explicit-any
   await using scene = await Scene.start({ app: (() => void ran++) as any });
@@ -114,7 +114,7 @@ Deno.test("an application that is a plain function will do", async () => {
   assertEquals(scene.codes("app_failed"), []);
 });
 
-Deno.test("an application that waits when the server is closed has not failed", async () => {
+Deno.test("an application that waits when the server is closed does not count as failed", async () => {
   const ended: unknown[] = [];
   await using scene = await Scene.start({
     app: async (device) => {
@@ -132,7 +132,7 @@ Deno.test("an application that waits when the server is closed has not failed", 
   assertEquals([ended, scene.codes("app_failed")], [[true], []]);
 });
 
-// The end, and a new beginning.
+// Closing and restarting.
 
 Deno.test("a closed server rejects all pending calls, and leaves nothing behind", async () => {
   await using scene = await Scene.start();
@@ -183,7 +183,7 @@ Deno.test("every call of close waits until the server is closed", async () => {
   await scene.server.close();
 });
 
-Deno.test("the second to close a server does not return before the first", async () => {
+Deno.test("a second call of close does not return before the first", async () => {
   await using scene = await Scene.start();
   await scene.device("1");
   const first = scene.server.close();
@@ -193,7 +193,7 @@ Deno.test("the second to close a server does not return before the first", async
 });
 
 for (const moment of ["connections", "hellos"]) {
-  Deno.test(`a server closed amid ${moment} that arrive keeps no connection and no device`, async () => {
+  Deno.test(`a server that is closed while ${moment} arrive keeps no connection and no device`, async () => {
     for (let round = 0; round < 20; round++) {
       let running = 0;
       await using scene = await Scene.start({
@@ -215,7 +215,7 @@ for (const moment of ["connections", "hellos"]) {
       await until(() => scene.codes("closed").length > 0);
       await scene.server.close();
       assertEquals(running, 0);
-      assertEquals(scene.log.at(-1)?.event, "closed", "nothing happens behind it");
+      assertEquals(scene.log.at(-1)?.event, "closed", "nothing happens after it");
       for (const device of scene.server.devices) {
         assert(isClosed(await assertRejects(() => device.readline())));
         assertEquals(device.connected, false);
@@ -224,7 +224,7 @@ for (const moment of ["connections", "hellos"]) {
   });
 }
 
-Deno.test("a server started again on the same store goes on without loss or doubles", async () => {
+Deno.test("a server that restarts on the same store continues without loss or duplicates", async () => {
   const store = new MemoryStore();
   {
     await using scene = await Scene.start({ store });
@@ -237,7 +237,7 @@ Deno.test("a server started again on the same store goes on without loss or doub
     await peer.hears("00not acknowledged");
   }
   await using scene = await Scene.start({ store });
-  // There is something for its application: it need not wait for the device.
+  // Messages wait for its application, so the device is available before it connects.
   assertEquals(scene.server.devices.map(({ id, connected }) => [id, connected]), [["1", false]]);
   const peer = await scene.dial("1\n01handed out\n02not read\n03new\n00\n");
   const device = await scene.server.device("1");

@@ -1,4 +1,4 @@
-/** A device that sleeps, on a server in the hands of a test: it is not missed before its time, and then it is. */
+/** A device that sleeps, on a clock that the test controls: it is reported as overdue after its time, and not before. */
 import { assert, assertEquals } from "@std/assert";
 import { ManualServer } from "../tests/support/manual_server.ts";
 import { SlowStore } from "../tests/support/slow_store.ts";
@@ -9,12 +9,12 @@ import { MemoryStore } from "./store/memory.ts";
 const DATE = 1_700_000_000_000;
 const MINUTE = 60_000;
 
-/** What is said of it, without what is the same each time. */
+/** The log entries about the device since the last call. */
 function news(scene: ManualServer): string[] {
   return scene.log.splice(0).filter((entry) => /asleep|overdue|connected|warning|log/.test(entry));
 }
 
-/** A board that has told a server with this store that it sleeps for this many seconds, and has gone. */
+/** A board that has told a server with this store that it sleeps for this many seconds, and has disconnected. */
 async function asleep(seconds: number, store = new MemoryStore()) {
   const scene = await ManualServer.start({ store });
   const board = new StreamBoard(scene, "1", DATE);
@@ -24,7 +24,7 @@ async function asleep(seconds: number, store = new MemoryStore()) {
   return { scene, board, store, device: await scene.server.device("1") };
 }
 
-Deno.test("a device that sleeps is not missed until its time and a margin are over", async () => {
+Deno.test("a device that sleeps is not reported as overdue until its time and a margin have passed", async () => {
   const { scene, board, device } = await asleep(600);
   await using _ = scene;
   assertEquals(news(scene), ["connected 1", "asleep 1"]);
@@ -36,11 +36,11 @@ Deno.test("a device that sleeps is not missed until its time and a margin are ov
   await board.connect();
   assertEquals(news(scene), ["connected 1"]);
   assertEquals(device.asleepUntil, undefined);
-  await board.leave(); // it has not said anything this time
+  await board.leave(); // it has not announced a sleep this time
   assertEquals(news(scene), ["disconnected 1 LOST"]);
 });
 
-Deno.test("one that says so with the first that it says sleeps, too", async () => {
+Deno.test("a device that announces its sleep together with its hello sleeps, too", async () => {
   await using scene = await ManualServer.start();
   const board = new StreamBoard(scene, "1", DATE);
   await board.says("21");
@@ -50,7 +50,7 @@ Deno.test("one that says so with the first that it says sleeps, too", async () =
   assertEquals(news(scene), ["connected 1", "asleep 1"]);
 });
 
-Deno.test("one that is late is an outage, and is said to be one, once", async () => {
+Deno.test("a device that sleeps too long is reported as overdue, once", async () => {
   const { scene, board, device } = await asleep(600);
   await using _ = scene;
   news(scene);
@@ -62,7 +62,7 @@ Deno.test("one that is late is an outage, and is said to be one, once", async ()
   assertEquals(news(scene), ["connected 1"]);
 });
 
-Deno.test("that one is missed is said when the store has it: a server that is killed before says it in its next life alone", async () => {
+Deno.test("a device is reported as overdue only when that is safe: a server killed before reports it after its restart", async () => {
   const store = new SlowStore();
   const { scene } = await asleep(600, store);
   await using _ = scene;
@@ -75,7 +75,7 @@ Deno.test("that one is missed is said when the store has it: a server that is ki
   assertEquals(news(scene), ["overdue 1"]);
 });
 
-Deno.test("a server that is started meanwhile knows that it sleeps, and when it is missed", async () => {
+Deno.test("a server that restarts meanwhile knows that the device sleeps, and when it is overdue", async () => {
   const { scene, store } = await asleep(600);
   await scene[Symbol.asyncDispose]();
   const { platform } = scene;
@@ -89,7 +89,7 @@ Deno.test("a server that is started meanwhile knows that it sleeps, and when it 
   assertEquals(news(second), ["overdue 1"]);
 });
 
-Deno.test("one that was missed while no server ran is missed at the start", async () => {
+Deno.test("a device that became overdue while no server ran is reported at the start", async () => {
   const { scene, store } = await asleep(60);
   await scene[Symbol.asyncDispose]();
   await scene.platform.advance(60 * MINUTE);
@@ -98,7 +98,7 @@ Deno.test("one that was missed while no server ran is missed at the start", asyn
   assertEquals(news(second), ["overdue 1"]);
 });
 
-Deno.test("what is written to one that sleeps waits for it, and expires in its time", async () => {
+Deno.test("messages to a device that sleeps wait for it, and expire at their deadline", async () => {
   const { scene, board, device } = await asleep(600);
   await using _ = scene;
   const late = device.write("only now", { expires: 1000 }).catch((error: LocalError) => error.code);
@@ -116,7 +116,7 @@ Deno.test("what is written to one that sleeps waits for it, and expires in its t
   written.catch(() => {});
 });
 
-Deno.test("one that has said that it does not sleep after all is missed like any other", async () => {
+Deno.test("a device that cancels its sleep is reported as lost like any other", async () => {
   await using scene = await ManualServer.start();
   const board = new StreamBoard(scene, "1", DATE);
   await board.connect();
@@ -126,7 +126,7 @@ Deno.test("one that has said that it does not sleep after all is missed like any
   assertEquals(news(scene), ["connected 1", "disconnected 1 LOST"]);
 });
 
-Deno.test("one that has stayed longer than it wanted to sleep does not sleep when it is lost", async () => {
+Deno.test("a device that stays connected longer than it wanted to sleep is not asleep when it is lost", async () => {
   await using scene = await ManualServer.start({ timeout: 3_600_000 });
   const board = new StreamBoard(scene, "1", DATE);
   await board.connect();
@@ -137,7 +137,7 @@ Deno.test("one that has stayed longer than it wanted to sleep does not sleep whe
   assertEquals((await scene.server.device("1")).asleepUntil, undefined);
 });
 
-Deno.test("what is no time to sleep for is passed over, and in the log", async () => {
+Deno.test("an invalid time to sleep for is ignored, and logged", async () => {
   await using scene = await ManualServer.start();
   const board = new StreamBoard(scene, "1", DATE);
   await board.connect();

@@ -1,4 +1,4 @@
-/** Transactions of applications that take their time in PostgreSQL, for as long as a test holds the lock they wait for. */
+/** Slow transactions of applications in PostgreSQL: they wait for a lock that the test holds. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
 import { type Postgres, withPostgres } from "../tests/support/postgres.ts";
@@ -13,7 +13,7 @@ const LOCK = "SELECT pg_advisory_xact_lock(4711)";
 /** A server whose application keeps each line in a table; a line "slow …" waits for the test's lock in its transaction. */
 class Rig implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
-  /** Lines of which the transaction is safe, or why it is not. */
+  /** The outcomes of the lines' transactions: "safe", or the error's code. */
   readonly events: string[] = [];
 
   private constructor(
@@ -65,7 +65,7 @@ class Rig implements AsyncDisposable {
     return this.database.sql("SELECT string_agg(line, ', ' ORDER BY line) FROM log", this.schema);
   }
 
-  /** So many transactions wait for the lock. */
+  /** Waits until this many transactions wait for the lock. */
   async waits(count = 1): Promise<void> {
     const sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
     await until(() => this.database.sql(sql) === `${count}`, { what: "the lock to be waited for" });
@@ -98,7 +98,7 @@ withPostgres("slow transactions", (server) => {
     assertEquals(rig.lines, "a behind it, a slow, b 0, b 1, b 2, b 3, b 4");
   });
 
-  Deno.test("slow transactions: one whose device another server takes is undone, and that server's counts", async () => {
+  Deno.test("slow transactions: one whose device another server takes is undone, and only the other server's counts", async () => {
     await using rig = await Rig.start(server());
     const [near, far] = [await rig.server(), await rig.server()];
     const client = rig.client("a", near.server.port);
@@ -108,7 +108,7 @@ withPostgres("slow transactions", (server) => {
     const moved = rig.client("a", far.server.port);
     await moved.ready();
     await rig.waits(2); // there it is processed again
-    await until(() => rig.events.length > 0, { what: "the first one to know" });
+    await until(() => rig.events.length > 0, { what: "the first server to notice" });
     assertEquals([rig.events.splice(0), rig.lines], [["FENCED"], ""]);
     await rig.unlock();
     assertEquals(await moved.readline(), "re slow");
@@ -132,7 +132,7 @@ withPostgres("slow transactions", (server) => {
     assertEquals(rig.lines, "a slow, b 0");
   });
 
-  Deno.test("slow transactions: a server that is closed does not wait for them, and the next one does all of it", async () => {
+  Deno.test("slow transactions: a server that is closed does not wait for them, and the next one processes the message", async () => {
     await using rig = await Rig.start(server());
     const { server: first } = await rig.server();
     const client = rig.client("a", first.port);

@@ -1,4 +1,4 @@
-/** A server on a file, over the wire. */
+/** A server with a store in a file, over real sockets. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { TextLineStream } from "@std/streams";
 import { DatabaseSync } from "node:sqlite";
@@ -43,7 +43,7 @@ class Peer implements AsyncDisposable {
   }
 }
 
-Deno.test("a message that is too old refuses further ones after a restart, and until it is taken", async () => {
+Deno.test("while a message is too old, further ones are refused, also after a restart, until the device takes it", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const store = `${folder}/holdfast.db`;
   const options = { store, port: 0, hostname: "127.0.0.1", open: true as const, timeout: 60_000 };
@@ -82,7 +82,7 @@ Deno.test("a message that is too old refuses further ones after a restart, and u
   }
 });
 
-Deno.test("a server on a file goes on where it stopped", async () => {
+Deno.test("a server with a store in a file continues where it stopped", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const store = `${folder}/holdfast.db`;
   const options = { store, port: 0, hostname: "127.0.0.1", open: true as const };
@@ -133,14 +133,14 @@ Deno.test("a server on a file goes on where it stopped", async () => {
   }
 });
 
-/** A server on a file, where device "1" has still something for the application, so that it runs. */
+/** A server on a file in which device "1" has an unprocessed message, so that the device is available at once. */
 async function onFile(path: string): Promise<Scene> {
   const scene = await Scene.start({ store: path });
   await scene.server.device("1");
   return scene;
 }
 
-/** Device "1" says how far it is, and is let in. */
+/** Device "1" greets with its position, and is admitted. */
 async function greets(scene: Scene, txEpoch: number, rxNext: number) {
   const peer = await scene.dial(`${helloLine({ rxEpoch: txEpoch, rxNext })}\n`);
   const welcome = parseWelcome(await until(() => peer.lines[0]));
@@ -148,7 +148,7 @@ async function greets(scene: Scene, txEpoch: number, rxNext: number) {
   return { peer, welcome };
 }
 
-Deno.test("what was written on an old copy, and not sent, is not taken for what the device has, restart or not", async () => {
+Deno.test("messages written on an old copy, and never sent, do not count as received by the device, even after a restart", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
   try {
@@ -195,7 +195,7 @@ Deno.test("what was written on an old copy, and not sent, is not taken for what 
   }
 });
 
-Deno.test("a server that is started on a store without its log says so", async () => {
+Deno.test("a server that starts on a copied store without its write-ahead log warns", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
   try {
@@ -214,7 +214,7 @@ Deno.test("a server that is started on a store without its log says so", async (
   }
 });
 
-Deno.test("an old copy is noticed by a device that only sends, and once", async () => {
+Deno.test("an old copy is noticed even if the device only sends, and is reported once", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const [path, copy] = [`${folder}/holdfast.db`, `${folder}/copy.db`];
   const sends = async (store: string, txFirst: number, ...texts: string[]) => {
@@ -241,7 +241,7 @@ Deno.test("an old copy is noticed by a device that only sends, and once", async 
   }
 });
 
-Deno.test("what was sent before a restart may be there after it", async () => {
+Deno.test("a device may have received what was sent before a restart", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
   const path = `${folder}/holdfast.db`;
   try {

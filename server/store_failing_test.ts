@@ -39,7 +39,7 @@ async function meet(scene: Scene, dialect: 1 | 2): Promise<[Device, RawPeer]> {
 }
 
 for (const dialect of [1, 2] as const) {
-  Deno.test(`dialect ${dialect}: a failing store acknowledges and shows nothing, and all comes when it works again`, async () => {
+  Deno.test(`dialect ${dialect}: while the store fails nothing is acknowledged or shown, and all of it comes when it works again`, async () => {
     const store = new FailingStore();
     await using scene = await Scene.start({ store, timeout: 1000 });
     const [device, peer] = await meet(scene, dialect);
@@ -83,7 +83,7 @@ for (const dialect of [1, 2] as const) {
   });
 }
 
-Deno.test("while a store fails no device is welcomed, as a welcome says what is safe", async () => {
+Deno.test("while a store fails no device is welcomed, because a welcome says what is safe", async () => {
   const store = new FailingStore();
   await using scene = await Scene.start({ store });
   const [, peer] = await meet(scene, 2);
@@ -120,7 +120,7 @@ Deno.test("while a store fails, a peer that says hello and goes leaves nothing b
   await until(() => scene.server.waiting === 0);
 });
 
-Deno.test("a device that gives up on a failing server is no reason to lose anything", async () => {
+Deno.test("nothing is lost when a device gives up on a server whose store fails", async () => {
   const store = new FailingStore();
   await using scene = await Scene.start({ store });
   const [device, peer] = await meet(scene, 2);
@@ -136,7 +136,7 @@ Deno.test("a device that gives up on a failing server is no reason to lose anyth
   assertEquals(await device.readline(), "said next");
 });
 
-Deno.test("a server whose store fails to the end says so when it is closed, and leaves nothing", async () => {
+Deno.test("closing a server whose store still fails rejects with STORE_FAILED, and leaves no connection", async () => {
   const store = new FailingStore();
   const scene = await Scene.start({ store });
   const [, peer] = await meet(scene, 2);

@@ -1,4 +1,4 @@
-/** Strangers who want all of an open server, beside devices with a key. Over real sockets. */
+/** Strangers who try to use up an open server, next to devices with a key; over real sockets. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { dial, greet, KEY } from "../tests/support/callers.ts";
 import type { RawPeer } from "../tests/support/raw.ts";
@@ -11,14 +11,14 @@ const crowded: ServerOptions = {
   limits: { connections: 16, devices: 20, totalText: 20_000 },
 };
 
-/** Comes under a name in dialect 1, and stays if it may. */
+/** Connects under a name in dialect 1, and stays if it is admitted. */
 async function stranger(scene: Scene, name: string): Promise<RawPeer> {
   const peer = await scene.dial();
   await peer.sayIfHeard(`${name}\n\n`);
   return peer;
 }
 
-Deno.test("strangers who hold on to all they get keep out no device with a key", async () => {
+Deno.test("strangers who hold all the connections they can get keep out no device with a key", async () => {
   await using scene = await Scene.start(crowded);
   const strangers: RawPeer[] = [];
   for (let n = 0; n < 60; n++) strangers.push(await stranger(scene, `stranger ${n}`));
@@ -27,7 +27,7 @@ Deno.test("strangers who hold on to all they get keep out no device with a key",
   await client.write("I am here");
   const device = await scene.server.device("1");
   assertEquals(await device.readline(), "I am here");
-  const other = await greet(scene, { id: "2", key: KEY }); // 60 more would not help
+  const other = await greet(scene, { id: "2", key: KEY }); // although strangers hold all they can get
   await other.say("00I, too\n");
   assertEquals(await (await scene.server.device("2")).readline(), "I, too");
   const staying = () => strangers.filter(({ ended }) => ended === undefined);
@@ -35,7 +35,7 @@ Deno.test("strangers who hold on to all they get keep out no device with a key",
   assert(scene.codes("refused").includes("TOO_MANY_CONNECTIONS"));
 });
 
-Deno.test("strangers whose queues are full leave those with a key their room, and all room has an end", async () => {
+Deno.test("full queues of strangers leave devices with a key their room, and the total is bounded", async () => {
   await using scene = await Scene.start(crowded);
   const keyed = await greet(scene, { id: "1", key: KEY, line: 4000, bytes: 8000 });
   const [open, peer] = await scene.device("stranger");

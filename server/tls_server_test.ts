@@ -29,7 +29,7 @@ toolTest("the same protocol over TLS, end to end", { openssl: "openssl" }, async
   }
 });
 
-toolTest("a server's certificate that nobody vouches for is refused by the client", {
+toolTest("a client refuses a server's certificate whose issuer it does not trust", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const [tls, other] = [await makeCertificate(openssl), await makeCertificate(openssl)];
@@ -44,7 +44,7 @@ toolTest("a server's certificate that nobody vouches for is refused by the clien
   assertEquals(scene.server.devices, []);
 });
 
-toolTest("who speaks no TLS to a server that does is refused, and holds nobody up", {
+toolTest("a client that speaks no TLS to a server with TLS is refused, and holds nobody up", {
   openssl: "openssl",
 }, async ({ openssl }) => {
   const tls = await makeCertificate(openssl);

@@ -177,7 +177,7 @@ export class Workings {
     for (const device of this.devices) if (device.inbox > 0) this.#begin(device);
   }
 
-  /** Adds a device that the store knows. A commit may be under way, of a message to an earlier one that has expired. */
+  /** Adds a device that the store knows. A commit may be under way: a message to a device added before has expired. */
   #meet(ledger: Ledger): Promise<void> {
     return new Promise((resolve) => {
       this.turn.enter(() => {

@@ -126,7 +126,7 @@ function eventOf(row: string): Event[] {
   const bare = row.replace(/ *;.*$/, "");
   if (bare.trim() === "") return [];
   const parts = bare.match(/^ *(\d*) *(device|server|close) +(.*)$/);
-  if (!parts) throw new Error(`what does this row say: ${row}`);
+  if (!parts) throw new Error(`this row is not an event: ${row}`);
   const [, at, who, what] = parts;
   return [[Number(at), who!, who === "close" ? what! : bytesOfRow(what!)]];
 }

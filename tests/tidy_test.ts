@@ -51,9 +51,9 @@ function rule(name: string, found: () => string[], fix: string): void {
 }
 
 rule(
-  "imports of the server point down the list of its rooms",
+  "imports of the server point down the list of its folders",
   () => serverOrder(imports),
-  "Move what both need to the lower room, or pass it in from above. The list is SERVER_ROOMS in tests/tidy/rooms.ts.",
+  "Move what both need to the lower folder, or pass it in from above. The list is SERVER_ROOMS in tests/tidy/rooms.ts.",
 );
 
 rule(
@@ -63,9 +63,9 @@ rule(
 );
 
 rule(
-  "the formats use no other room of the bridge",
+  "the formats use no other folder of the bridge",
   () => formatsAlone(imports),
-  "What describes bytes stays in bridge/formats; what makes or uses them goes to the room that does.",
+  "What describes bytes stays in bridge/formats; what makes or uses them goes to the folder that does.",
 );
 
 rule(
@@ -77,7 +77,7 @@ rule(
 rule(
   "Python for boards needs nothing that a board does not have",
   () => pythonAlone(tree),
-  "Do without it, or import it in a file that boards are not given. The lists are in tests/tidy/python.ts.",
+  "Do without it, or import it in a file that is not copied to boards. The lists are in tests/tidy/python.ts.",
 );
 
 rule(
@@ -87,13 +87,13 @@ rule(
 );
 
 rule(
-  "no module imports itself by way of others",
+  "no module imports itself through others",
   () => importCircles(imports, KNOTS),
-  "Move what two modules need of each other into a third, pass it in, or describe in the lower one what it needs. A knot that must be is listed in KNOTS, with its reason.",
+  "Move what two modules need of each other into a third, pass it in, or describe in the lower one what it needs. If none of these is possible, list the modules in KNOTS, with the reason.",
 );
 
 rule(
-  "no C file of a program needs itself by way of others",
+  "no C file of a program needs itself through others",
   () => [
     ...cFolders(tree).filter((folder) => within(folder, "bridge")).flatMap((folder) =>
       callCircles(tree, folder)
@@ -116,27 +116,27 @@ rule(
 );
 
 rule(
-  "every folder with code is on a map",
+  "a README names every folder with code",
   () => unmapped(tree),
-  "Name it in the README of a folder above it, with a word about what is in it, or give it a README of its own.",
+  "Name it in the README of a folder above it, and say what is in it, or give it a README of its own.",
 );
 
 rule(
-  "links in the documentation lead somewhere",
+  "links in the documentation have a target",
   () => deadLinks(tree),
-  "The file has moved, or never was: mend the link.",
+  "The file was moved, or never existed: correct the link.",
 );
 
 rule(
   "links in the documentation lead to a part of the page that it has",
   () => deadAnchors(tree),
-  "The heading was changed, or is on another page by now: mend the link.",
+  "The heading was changed, or moved to another page: correct the link.",
 );
 
 rule(
-  "files that the documentation names are there",
+  "files that the documentation names exist",
   () => goneFiles(tree),
-  "The file has another name by now, or its tests are in another one: name that.",
+  "The file was renamed, or its tests were moved to another one: name that file.",
 );
 
 rule(

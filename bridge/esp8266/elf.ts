@@ -17,7 +17,7 @@ export interface ElfSection {
   executable: boolean;
 }
 
-/** A symbol. */
+/** A symbol of the file. */
 export interface ElfSymbol {
   name: string;
   value: number;

@@ -21,7 +21,7 @@ const SETTINGS_OFFSET = 0xfa000;
 const SECTOR = 4096;
 
 /**
- * Writes them into the output folder.
+ * Writes the files to flash into the output folder.
  *
  * @param initData the SDK's radio defaults, which it keeps at the end of the flash; undefined: a target without
  * the SDK

@@ -461,5 +461,5 @@ _   (EnsureCodePageNumLines (o, numConstantSlots << io_function->wideConstants))
   },
 ];
 
-/** All of them. */
+/** All patches of this file. */
 export const RECORDS: Patch[] = [...FUNCTIONS, ...VALUES, ...PAGE];

@@ -18,13 +18,13 @@ export interface Weight {
   loader: number;
 }
 
-/** Parts that it shares with the server's page. */
+/** Folder of the parts that this page shares with the server's page. */
 const PARTS = "../../server/web/parts";
 
 /** Files that are copied unchanged. */
 const STATIC = ["page/index.html", `${PARTS}/icon.svg`, "page/app.webmanifest"];
 
-/** The shared style, and its own. */
+/** The style that both pages share, and this page's own. */
 const STYLES = [`${PARTS}/style.css`, "page/style.css"];
 
 const COMMON = {

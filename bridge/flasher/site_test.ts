@@ -159,7 +159,7 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
 
-Deno.test("the command line: help, and errors about options", async () => {
+Deno.test("the command line prints its help, and refuses wrong options with the reason", async () => {
   const help = await run("--help");
   assertEquals(help.code, 0);
   for (const word of ["--port", "--host", "--build-only", "--out", "--json"]) {

@@ -27,13 +27,13 @@ export type FlashMode = typeof flashModes[number];
 /** Works with every flash. The others save a few clocks for each read, but some modules do not start with them. */
 export const DEFAULT_FLASH_MODE: FlashMode = "dout";
 
-/** An image. */
+/** An image, taken apart. */
 export interface Image {
   entry: number;
   mode: FlashMode;
-  /** The byte's upper half, as the chip has it. */
+  /** Size of the flash, as the header has it: the upper half of a byte; 2 is 1 MB, 4 is 4 MB. */
   sizeCode: number;
-  /** The byte's lower half: 0 is 40 MHz. */
+  /** Clock of the flash: the lower half of that byte; 0 is 40 MHz. */
   clockCode: number;
   segments: Segment[];
   /** Bytes up to and including the checksum. */

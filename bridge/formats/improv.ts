@@ -8,7 +8,7 @@
 import { LocalError } from "../../server/protocol/errors.ts";
 import { decodeFields, encodeFields, type Settings, Tag } from "./settings.ts";
 
-/** A frame. */
+/** The types of frames. */
 export const FrameType = { state: 1, error: 2, command: 3, result: 4 } as const;
 
 /** Commands to a device. */

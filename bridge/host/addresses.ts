@@ -27,7 +27,7 @@ export class Addresses {
     return this.#entries[this.#at]!.address;
   }
 
-  /** How many there are. */
+  /** How many addresses there are. */
   get count(): number {
     return this.#entries.length;
   }

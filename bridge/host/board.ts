@@ -18,7 +18,7 @@ export interface Wires {
   write(pin: number, level: number): void;
   /** Starts to use two pins as an I2C bus, at this many bits a second. */
   i2cBegin(scl: number, sda: number, hz: number): void;
-  /** Returns what `i2c_write` does. */
+  /** Writes `bytes`, and returns what `i2c_write` does. */
   i2cWrite(address: number, bytes: Uint8Array): number;
   /** Fills `bytes`, and returns what `i2c_read` does. */
   i2cRead(address: number, bytes: Uint8Array): number;

@@ -188,7 +188,7 @@ Deno.test("memory, time and random numbers work", async () => {
   assert(await ask(it.device, "random") !== await ask(it.device, "random"));
 });
 
-Deno.test("a log outside the memory is dropped", async () => {
+Deno.test("a log line that lies outside the memory is dropped", async () => {
   await using it = await setUp();
   for (const [ptr, length] of [[-1, 1], [0, -1], [65530, 100], [2 ** 31 - 1, 2 ** 31 - 1]]) {
     await it.device.write(`["log",${ptr},${length}]`);
@@ -196,7 +196,7 @@ Deno.test("a log outside the memory is dropped", async () => {
   assertEquals(it.lines, ["start", "up"]);
 });
 
-Deno.test("onTick comes as often as was asked for, until that is taken back", async () => {
+Deno.test("onTick is called at the interval that the application asks for, until it cancels it", async () => {
   await using it = await setUp({ speed: 1000 });
   await it.device.write('["every",2000]');
   for (let i = 0; i < 3; i++) assertEquals(await it.device.readline(), "tick");

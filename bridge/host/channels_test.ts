@@ -104,7 +104,7 @@ Deno.test("settings and requests are answered once each, in order, by name and t
   ]);
 });
 
-Deno.test("events are done once, plain lines are handed over, and neither is answered, nor an answer", async () => {
+Deno.test("events are handled once and plain lines are handed over; neither is answered, and nor is an answer", async () => {
   await using server = await listen();
   const heard: unknown[] = [];
   await using part = plugIn(server.port, {
@@ -139,7 +139,7 @@ Deno.test("events are done once, plain lines are handed over, and neither is ans
   assertEquals(part.errors.map((error) => (error as Error).message), ["cracked", "no", "x: busy"]);
 });
 
-Deno.test("reports and events, with the time of the device's clock", async () => {
+Deno.test("reports and events can carry the time of the device's clock", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const device = await byHand(server);
@@ -161,7 +161,7 @@ Deno.test("reports and events, with the time of the device's clock", async () =>
   ]);
 });
 
-Deno.test("a request to the server: its answer, its fault, or no answer", async () => {
+Deno.test("a request to the server ends with its answer, its fault, or an error if none comes", async () => {
   await using server = await listen();
   await using part = plugIn(server.port);
   const device = await byHand(server);
@@ -321,7 +321,7 @@ Deno.test("with a memory, a message is processed and answered in one commit", as
   await channels.ended;
 });
 
-Deno.test("a server with channels: its settings are met, through an outage and a restart", async () => {
+Deno.test("a value that a server with channels sets is applied, and applied again after the device restarts", async () => {
   const reports: unknown[] = [];
   await using server = await listen({
     timeout: 400,

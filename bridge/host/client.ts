@@ -22,7 +22,7 @@ export interface ClientOptions extends ConnectionOptions {
    * processed when it is handed out.
    */
   memory?: string | ClientMemory;
-  /** Buffers. */
+  /** Sizes of the buffers. */
   size?: Partial<CoreSize>;
   /** Called when a message was withdrawn at its deadline (`expires`), also for messages of an earlier process in the
    * `memory`. The error is EXPIRED or UNDECIDED. */
@@ -215,7 +215,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
    * it sends what is left. Until then, plus a margin, the server reports no outage.
    *
    * @param ms Duration, 1 to 2,147,483,000.
-   * @returns whether the server knows it and has everything; always false in dialect 1, which cannot tell it
+   * @returns whether the server knows it and has everything; always false in dialect 1, which cannot announce a sleep
    * @throws {LocalError} BAD_ARGUMENT; CLOSED; as `close`
    */
   async sleep(ms: number): Promise<boolean> {
@@ -243,7 +243,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
     } else if (this.#outbox.length === 0) nap.done(this.#dialect === 2);
   }
 
-  /** Before every poll of the core. */
+  /** Called before every poll of the core. */
   #exchange(): void {
     this.#outbox.exchange(this.#driver.up);
     this.#drain();

@@ -117,7 +117,7 @@ for (const fault of ["reset", "black hole", "half-open socket"] as const) {
 }
 
 inBothDialects(
-  "a link that is reset again and again loses nothing and leaves nothing",
+  "a link that is reset again and again loses nothing and leaves nothing behind",
   async (dialect) => {
     await using scene = await Scene.start({ dialect, timeout: 1000 });
     const device = await scene.device();
@@ -203,7 +203,7 @@ for (
     }, "LOST"],
   ] as [string, (peer: RawPeer) => unknown, string][]
 ) {
-  Deno.test(`a server that ${what} is dropped by name, and nothing is lost`, async () => {
+  Deno.test(`a server that ${what} is dropped with the reason, and nothing is lost`, async () => {
     await using bad = new RawServer((peer) => void misbehaves(peer));
     await using scene = await Scene.start({ timeout: 1000 });
     await using proxy = await FaultProxy.start({ target: { port: bad.port } });
@@ -262,7 +262,7 @@ Deno.test("a server that never reads is given up, and what it did not take is ke
   }, false);
   const [client, states] = dial(server, { timeout: 1000 });
   await using _ = client;
-  let told = 0; // what it had told when its socket was full
+  let told = 0; // how many states were reported when the socket was full
   while (!kept) {
     await client.ready();
     told = states.seen.length;
@@ -305,7 +305,7 @@ Deno.test("calls from within onState take effect", async () => {
 });
 
 for (const state of ["up", "down"]) {
-  Deno.test(`a client that is closed when its link is ${state}, from within onState, says no more`, async () => {
+  Deno.test(`a client that is closed from within onState when its link is ${state} reports nothing more`, async () => {
     await using server = new RawServer((peer) => {
       void peer.sayIfHeard("\n").then(() => state === "down" && peer.close());
     });
@@ -331,7 +331,7 @@ for (const state of ["up", "down"]) {
 }
 
 for (const moment of ["connecting", "not greeted", "up", "cut off"] as const) {
-  Deno.test(`closing a client that is ${moment} rejects whoever waits, and leaves nothing`, async () => {
+  Deno.test(`closing a client that is ${moment} rejects whoever waits, and leaves nothing behind`, async () => {
     await using server = new RawServer((peer, index) => {
       if (moment === "not greeted" || (moment === "cut off" && index > 0)) return;
       void peer.sayIfHeard("\n");
@@ -374,7 +374,7 @@ for (const moment of ["connecting", "not greeted", "up", "cut off"] as const) {
   });
 }
 
-Deno.test("the second to close a client does not return before the first", async () => {
+Deno.test("a second call of close does not return before the first", async () => {
   await using server = quietServer();
   const [client] = dial(server);
   await client.ready();

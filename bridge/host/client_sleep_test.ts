@@ -47,7 +47,7 @@ Deno.test("messages that a client with a memory has left when it sleeps are sent
   assertEquals(await device.readline(), "one");
 });
 
-Deno.test("an invalid sleep is refused; a server of dialect 1 does not get it", async () => {
+Deno.test("an invalid sleep time is refused; in dialect 1 the server is not told of a sleep", async () => {
   await using scene = await Scene.start();
   const { port, timeout } = scene.server;
   const client = new Client({ id: "1", port, timeout });

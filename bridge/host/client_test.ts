@@ -229,7 +229,7 @@ Deno.test("nothing overtakes the first message after a boot: its repeat would lo
   assertEquals(await Promise.all(writes), [true, true]);
 });
 
-Deno.test("acks in any order: a write is done with those before it", async () => {
+Deno.test("acks may come in any order: a write is done once it and all before it are acknowledged", async () => {
   await using server = quietServer();
   const [client] = dial(server);
   await using _ = client;
@@ -285,7 +285,7 @@ Deno.test("more writes can wait than the core's outbox holds, and the rest are r
   assertEquals(outcomes.slice(0, 4), [true, true, true, true]);
   assert(count("OUTBOX_FULL") > 0);
   assertEquals(count(true) + count("OUTBOX_FULL") + count("CLOSED"), 1100);
-  // Those were refused that came when the others waited already.
+  // The ones refused are those that came when 1024 others were waiting already.
   assertEquals(outcomes.indexOf("OUTBOX_FULL") >= 1024, true);
 });
 
@@ -363,7 +363,7 @@ Deno.test("a server that sends faster than anybody reads is slowed down, and not
 });
 
 inBothDialects(
-  "what was sent to a client that does not read, and is cut off, arrives once",
+  "messages sent to a client that does not read and is then cut off arrive once",
   async (dialect) => {
     await using scene = await Scene.start({ dialect });
     const device = await scene.device();
@@ -376,7 +376,7 @@ inBothDialects(
   },
 );
 
-Deno.test("several who read get a message each, in the order in which they asked", async () => {
+Deno.test("several readers get one message each, in the order in which they asked", async () => {
   await using scene = await Scene.start();
   const asked = [scene.client.readline(), scene.client.readline(), scene.client.readline()];
   const device = await scene.device();
@@ -384,7 +384,7 @@ Deno.test("several who read get a message each, in the order in which they asked
   assertEquals(await Promise.all(asked), ["a", "b", "c"]);
 });
 
-Deno.test("a loop over the messages may be left, and reading goes on behind it", async () => {
+Deno.test("a loop over the messages may be left, and reading goes on after it", async () => {
   await using scene = await Scene.start();
   const device = await scene.device();
   const written = writeAll(device, ["a", "b", "c"]);
@@ -393,7 +393,7 @@ Deno.test("a loop over the messages may be left, and reading goes on behind it",
   await written;
 });
 
-Deno.test("both ends write, and read only after their acks: both get them", async () => {
+Deno.test("if both ends read only after their writes are acknowledged, both still get all messages", async () => {
   const size = { line: 100, inbox: 206 };
   await using scene = await Scene.start({ timeout: 1000, dialect: 1, size });
   const device = await scene.device();

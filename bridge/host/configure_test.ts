@@ -6,8 +6,8 @@ import { until } from "../../tests/support/wait.ts";
 import { Board, type BoardOptions, type Fields, I2c, Kept, readFields, Wifi } from "./mod.ts";
 
 /**
- * Its settings, a list of fields, and what else it is to do are in its kept memory: at 0 how many starts
- * there were, at 4 the length of the fields, from 8 on these.
+ * An application that finds its settings in its kept memory: at 0 the number of its starts, at 4 the length
+ * of the settings in bytes, from 8 on the settings, a list of fields.
  */
 const PROBE = `
   export * from "../assembly/core";
@@ -126,7 +126,7 @@ Deno.test("an application that configures itself has the id and server that it g
   ]);
 });
 
-Deno.test("of two addresses of the server that an application says, the board goes to the one that answers", async () => {
+Deno.test("if an application gives two addresses of its server, the board connects to the one that answers", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   const said: Partial<Fields>[] = [];
   const ip = [10, 0, 0, 5, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -154,14 +154,14 @@ Deno.test("without a valid configuration there is no link", async () => {
     await using it = await start(fields);
     assert(it.lines.includes("accepted 0"), `${fields}: ${it.lines}`);
   }
-  // Also with settings that are complete: it is the application that says when.
+  // Nor with complete stored settings: the application decides when to connect.
   await using it = await start(field(4, [0, 0]), {
     id: "stored",
     host: "127.0.0.1",
     port: server.port,
   });
   assert(it.lines.includes("accepted 0"));
-  await using proof = await start(here(server.port)); // would come after it
+  await using proof = await start(here(server.port)); // started later: when it is connected, the first one would be, too
   await server.device("probe");
   assert(proof.board.connected);
   assert(!it.board.connected);
@@ -208,7 +208,7 @@ Deno.test("a board ends when its application restarts it, and its position is ke
   await using again = await start([], { kept });
   await again.board.ended;
   await it.board.close();
-  written.catch(() => {}); // for ever
+  written.catch(() => {}); // it still waits when the server closes
 });
 
 Deno.test("fields that are malformed or out of range are ignored", () => {
@@ -221,7 +221,7 @@ Deno.test("fields that are malformed or out of range are ignored", () => {
     password: "",
   });
   assertEquals(readFields(new Uint8Array([77, 2, 1, 2])), {}); // an unknown one is ignored
-  // What is stored may have the key, or the dialect: whether they go together shows later.
+  // The stored settings may have the key, or the dialect: whether they go together is checked later.
   const both = [...field(6, Array(32).fill(7)), ...field(8, [1]), ...field(10, [0, 2])];
   assertEquals(readFields(new Uint8Array(both)), {
     key: new Uint8Array(32).fill(7),

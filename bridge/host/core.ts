@@ -87,7 +87,7 @@ export interface TxStream {
 export interface CoreOptions extends SizedCore {
   /** The device's ms, which each hello has instead of the digits of {@linkcode NO_MS} at the end of `metadata`. */
   clock?: (() => number) | undefined;
-  /** In ms. */
+  /** Silence that counts as an outage, in ms. */
   timeout: number;
   /** An earlier `Core.position`. */
   position?: Position | undefined;
@@ -111,7 +111,7 @@ export class Core {
   #id = 0;
   /** Address of the time's digits in the hello. */
   #digits = 0;
-  /** Where the outbox begins. */
+  /** Address of the outbox in memory. */
   #outbox = 0;
 
   /**
@@ -212,7 +212,7 @@ export class Core {
     return this.exports.poll(now, can);
   }
 
-  /** After `Event.send` or `Event.message`: the bytes of it, valid until the next call. */
+  /** After `Event.send` or `Event.message`: its bytes, valid until the next call. */
   get piece(): Uint8Array {
     return this.#bytes(this.#get(R.PTR), this.#get(R.LEN));
   }

@@ -24,8 +24,8 @@ export interface CoreSize {
   line: number;
   /** Bytes for messages to be sent, `line` + 7 to 16 Mi. */
   outbox: number;
-  /** Bytes for messages received, 2 * (`line` + 3) and (dialect 2) `line` + 95 + those of the id, and of
-   * metadata with a byte between them, to 16 Mi. */
+  /** Bytes for messages received, at most 16 Mi. At least 2 * (`line` + 3); in dialect 2 also at least `line` + 95
+   * (suite 4: 127), plus the bytes of the id, and of the metadata with a byte before it. */
   inbox: number;
   /** How many received messages are remembered to recognise repeats, 1 to 223. */
   recent: number;
@@ -103,7 +103,7 @@ function check(name: keyof CoreSize, value: number, least: number, most: number)
   throw new LocalError("BAD_ARGUMENT", `size.${name} must be ${least} to ${most}, not ${value}`);
 }
 
-/** The end of the hello. */
+/** The id and metadata, as they end the hello. */
 export function nameOf({ id, metadata }: SizedCore): string {
   return metadata ? `${id}${TAB}${metadata}` : id;
 }

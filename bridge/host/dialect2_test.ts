@@ -114,7 +114,7 @@ for (
     ],
   ] as [string, ServerOptions, Partial<ClientOptions>, string][]
 ) {
-  Deno.test(`a server that ${what} is named, and messages wait for a better one`, async () => {
+  Deno.test(`a server that ${what} is reported with the reason, and messages wait for a better one`, async () => {
     await using server = await listen(access);
     if (access.limits) {
       await using first = new Client({ id: "first", port: server.port });
@@ -161,7 +161,7 @@ Deno.test("a key that is changed on the server cuts the link, and the old one op
 
 // Greetings.
 
-Deno.test("a server that speaks micropython-iot's dialect is named, and so is what to do", async () => {
+Deno.test("a server that speaks micropython-iot's dialect is reported as such, with what to do", async () => {
   await using server = new RawServer((peer) => {
     void peer.sayIfHeard("\n");
     peer.keepAlive(50);
@@ -253,7 +253,7 @@ Deno.test("a text that was written before the server's limit was known is refuse
 // TLS.
 
 toolTest(
-  "the same link over TLS, if the certificate is the right one",
+  "the link works the same over TLS, if the certificate is the right one",
   { openssl: "openssl" },
   async ({ openssl }) => {
     const folder = await Deno.makeTempDir();
@@ -282,7 +282,7 @@ async function certificate(openssl: string, folder: string): Promise<[string, st
   const args = [
     "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
     "-subj", "/CN=holdfast", "-addext", "subjectAltName=IP:127.0.0.1",
-    "-addext", "basicConstraints=critical,CA:FALSE", // Deno takes no authority's for a server's
+    "-addext", "basicConstraints=critical,CA:FALSE", // Deno accepts no CA certificate as a server's
     "-keyout", `${folder}/key.pem`, "-out", `${folder}/cert.pem`,
   ];
   const { success, stderr } = await new Deno.Command(openssl, { args }).output();

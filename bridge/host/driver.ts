@@ -194,7 +194,7 @@ export class ClientDriver {
     if (!this.#closed) this.#setTimer(now);
   }
 
-  /** Carries out what the core asks for; false once that is nothing. */
+  /** Carries out what the core asks for; false once it asks for nothing. */
   #step(now: number): boolean {
     const { core } = this;
     this.#owner.exchange(core);

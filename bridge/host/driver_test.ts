@@ -158,7 +158,7 @@ Deno.test("data that arrives during a check is not lost, and is read before time
   assertEquals([told, machine.socket.paused], [["up"], false]);
 });
 
-Deno.test("a connection that ends while it looks is told as ended, after its last message", async () => {
+Deno.test("a connection that ends during a check is reported as lost, after its last message", async () => {
   await using scene = ManualClient.up();
   const { machine, client, told } = scene;
   const line = client.readline();
@@ -168,7 +168,7 @@ Deno.test("a connection that ends while it looks is told as ended, after its las
   assertEquals(await line, "last");
   assertEquals(told, ["up", "LOST"]);
   const { socket } = machine;
-  machine.looks(); // for a connection that is no more
+  machine.looks(); // at a connection that is gone
   assertEquals(machine.socket === socket || !machine.socket.closed, true);
 });
 
@@ -238,6 +238,19 @@ Deno.test("a server that finally reads what waited counts as stalled only from t
   assertEquals(told, ["up", "STALLED"]);
 });
 
+Deno.test("bytes that the system takes at once do not put off the moment when a server counts as stalled", async () => {
+  await using scene = ManualClient.up();
+  const { machine, machine: { socket }, told, client } = scene;
+  socket.takes = false;
+  socket.takesFirst = 5;
+  await client.write("never read", { qos: false });
+  for (let passed = 0; passed < 1.2 * TIMEOUT; passed += TIMEOUT / 10) {
+    socket.gives("\n");
+    machine.passes(TIMEOUT / 10);
+  }
+  assertEquals(told, ["up", "STALLED"]);
+});
+
 Deno.test("written bytes stay unchanged until they are taken, and later ones are collected", async () => {
   await using scene = ManualClient.up();
   const { machine, client } = scene;
@@ -253,7 +266,7 @@ Deno.test("written bytes stay unchanged until they are taken, and later ones are
     assertEquals(
       socket.written.length,
       before + 2 * round + 1,
-      "nothing is written behind its back",
+      "nothing more is written before these are taken",
     );
     assert(socket.text.endsWith(`first ${round}\n`), socket.text);
     socket.takes = true;
@@ -364,7 +377,7 @@ Deno.test("a clock that jumps ahead does not make a client late", async () => {
   assertEquals(told, ["BAD_GREETING", "NO_ANSWER"]);
 });
 
-Deno.test("a memory of one's own is read, kept and closed; not if the client is refused", async () => {
+Deno.test("a client reads a custom memory and closes it at its end; a refused client does not touch it", async () => {
   const disk = new ClientDisk();
   const position = { epoch: 7, next: 1 };
   const outbox = { epoch: 8, first: 9, next: 9, messages: [] };

@@ -30,7 +30,7 @@ async function lastLine(machine: ClientMachine): Promise<string | undefined> {
 }
 
 for (const disk of [undefined, new ClientDisk()]) {
-  const name = disk ? "with a memory" : "without";
+  const name = disk ? "with a memory" : "without one";
 
   Deno.test(`a message that was not sent in time is given up, and is never sent, ${name}`, async () => {
     const { told, onExpired } = listening();
@@ -53,7 +53,7 @@ for (const disk of [undefined, new ClientDisk()]) {
   });
 }
 
-Deno.test("a message on its way is decided by its ack", async () => {
+Deno.test("a message that was sent in time counts as delivered if its ack comes, even after the deadline", async () => {
   const { told, onExpired } = listening();
   await using rig = new ClientRig(undefined, { onExpired });
   await rig.welcome();
@@ -66,7 +66,7 @@ Deno.test("a message on its way is decided by its ack", async () => {
   assertEquals([await arrives, told], ["true", []]);
 });
 
-Deno.test("without an ack, it is decided by a new connection, when the server was heard behind its welcome", async () => {
+Deno.test("without an ack, the next connection decides whether a message expired, once the server was heard after its welcome", async () => {
   const { told, onExpired } = listening();
   await using rig = new ClientRig(undefined, { onExpired });
   await rig.welcome();
@@ -132,7 +132,7 @@ Deno.test("a server that has lost its store cannot say whether a message was the
   assertEquals([await given, told, rig.lines], ["UNDECIDED", ["a UNDECIDED"], ["00\0"]]);
 });
 
-Deno.test("dialect 1: what was sent is undecided at its deadline, and not sent again; what was not expires", async () => {
+Deno.test("dialect 1: what was sent is undecided at its deadline, and not sent again; what was not sent expires", async () => {
   const { told, onExpired } = listening();
   await using scene = ManualClient.up({ onExpired });
   const { client, machine } = scene;
@@ -165,7 +165,7 @@ Deno.test("dialect 1: what waits for a link expires, and takes no id", async () 
   await next;
 });
 
-Deno.test("an invalid time is refused by name, and so is one without qos", async () => {
+Deno.test("an invalid expiry time is refused, and so is one for a message without qos", async () => {
   await using rig = new ClientRig();
   for (const expires of [0, -1, 0.5, NaN, Infinity, 365 * 24 * 3_600_000 + 1]) {
     assertEquals(await fate(rig.client.write("a", { expires })), "BAD_ARGUMENT");

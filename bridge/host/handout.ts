@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Position } from "./core.ts";
 
-/** A client's progress. */
+/** How far a client has got with the server's messages. */
 export interface Progress {
   /** The core's position. */
   position: Position;
@@ -13,9 +13,9 @@ export interface Progress {
 }
 
 /**
- * The message that was handed to the application, which may still be busy with it. When the application asks for the
- * next one it is processed, and only then taken from the core and acknowledged. Its connection may end before that.
- * Then it counts as taken, and the message itself is kept: the server learns from the next hello that it has arrived,
+ * The message that was handed to the application, which may still be busy with it. It counts as processed when the
+ * application asks for the next one; only then is it taken from the core and acknowledged. If its connection ends before
+ * that, it counts as taken, and the message itself is kept: the server learns from the next hello that it has arrived,
  * and a later process hands it out. If the application is done with it just then, the server may send it again; or
  * another message may have its number, from an old copy of the server's store. So it is recognised by its text as well.
  */
@@ -87,7 +87,7 @@ export class Handout {
   }
 }
 
-/** 64 bits, not 0. */
+/** The digest of a text: 64 bits, not 0. */
 function digestOf(text: string): bigint {
   return createHash("sha256").update(text).digest().readBigUInt64BE() || 1n;
 }

@@ -71,6 +71,6 @@ Deno.test("a message done in an earlier process is not handed out again, but ano
   // An old copy of the server's store has since given the number to another message.
   assertEquals(new Handout(kept).offered(at(7, 1), "b"), false);
   assertEquals(new Handout(kept).offered(at(8, 1), "a"), false, "of another stream");
-  assertEquals(new Handout(kept).progress(at(7, 1)), kept, "and it is known to the next one, too");
+  assertEquals(new Handout(kept).progress(at(7, 1)), kept, "the next process knows it, too");
   assertEquals(new Handout({ position: at(7, 1), processed: 0n }).offered(at(7, 1), "a"), false);
 });

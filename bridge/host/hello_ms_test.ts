@@ -33,7 +33,7 @@ Deno.test("the time is left out where the inbox is too small for it", () => {
   }
 });
 
-Deno.test("each hello says the time of that moment: the date's ms, 32 bits", async () => {
+Deno.test("each hello has the current time: the low 32 bits of the date in ms", async () => {
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true });
   await using cable = await FaultProxy.start({ target: { port: server.port } });
   const now = () => Date.now() % 2 ** 32;

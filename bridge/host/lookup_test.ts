@@ -52,7 +52,7 @@ Deno.test("a found address is kept while attempts repeat, and looked up again me
   assertEquals(machine.socket.options.addresses, moved);
 });
 
-Deno.test("a link that was lost is sought where it was, without a lookup", async () => {
+Deno.test("after a link is lost, the client tries the same address again, without a lookup", async () => {
   await using scene = client();
   const { machine, told } = scene;
   machine.finds(FOUND);
@@ -63,7 +63,7 @@ Deno.test("a link that was lost is sought where it was, without a lookup", async
   assertEquals([told, machine.sockets.length, machine.lookups.length], [["up", "LOST"], 2, 0]);
 });
 
-Deno.test("a name that cannot be looked up is named, and looked up again with pauses", async () => {
+Deno.test("a name that cannot be looked up is reported, and looked up again with pauses", async () => {
   await using scene = client();
   const { machine, told } = scene;
   let lookups = 0;
@@ -106,7 +106,7 @@ Deno.test("a client that is closed during a lookup forgets it", async () => {
   assertEquals(lookup!.hostname, "server.lan");
 });
 
-Deno.test("of two addresses, the other one has its turn when one brings no link; a lost link is sought where it was", async () => {
+Deno.test("with two addresses, a client tries the other one when one brings no link; after a lost link it tries the same one first", async () => {
   await using scene = new ManualClient({ host: ["192.0.2.7", "192.0.2.8"] });
   const { machine, told } = scene;
   const attempt = (number: number) => {
@@ -153,7 +153,7 @@ Deno.test("each of several names has its own lookup, and one that takes long doe
   assertEquals([asked(), told], [["slow.lan"], []]);
   while (machine.lookups.length < 2) machine.passes(5);
   assertEquals([asked(), told], [["slow.lan", "server.lan"], ["NO_ADDRESS"]]);
-  machine.finds(["192.0.2.9"]); // for when it is that one's turn again
+  machine.finds(["192.0.2.9"]); // for slow.lan, when its turn comes again
   assertEquals(machine.sockets.length, 0);
   machine.lookups[0]!.ended(NOBODY);
   while (machine.sockets.length === 0) machine.passes(5);
@@ -217,9 +217,10 @@ function mayUnshare(): boolean {
 const ignore = !mayUnshare();
 
 Deno.test({
-  name: `a real resolver that takes longer than the timeout${
-    ignore ? " [needs root, for a namespace]" : ""
-  }`,
+  name:
+    `a real resolver that takes longer than the timeout is reported, and then the link comes up${
+      ignore ? " [needs root, for a namespace]" : ""
+    }`,
   ignore,
   async fn() {
     const folder = await Deno.makeTempDir();

@@ -13,7 +13,7 @@ export interface KeptMessage {
 
 /** A clock that continues from process to process, in whole ms, as it was at a commit. */
 export interface KeptClock {
-  /** Its time. */
+  /** The time on this clock. */
   readonly time: number;
   /** The date then, in ms since 1970; at the next start it tells how long no process ran. */
   readonly date: number;
@@ -37,15 +37,15 @@ export interface Remembered {
   readonly progress: Progress;
   /** Messages under way to the server. */
   readonly outbox: KeptOutbox;
-  /** For `KeptMessage.expires`. */
+  /** The clock of the messages' deadlines, at the last commit. */
   readonly clock: KeptClock;
 }
 
 /** A change that must become safe in one step. */
 export interface MemoryChange {
-  /** Replaces the old value. */
+  /** Replaces the old progress. */
   readonly progress: Progress;
-  /** Replaces the old value. */
+  /** Replaces the old clock. */
   readonly clock: KeptClock;
   /** These three replace those of `KeptOutbox`. Messages before `first` must be forgotten. */
   readonly epoch: number;
@@ -70,6 +70,6 @@ export interface ClientMemory {
    * @throws {Error} if it fails. The client tries again when there is more to keep.
    */
   commit(change: MemoryChange): void;
-  /** The client has ended. */
+  /** Called when the client has ended. */
   close(): void;
 }

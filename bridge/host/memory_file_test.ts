@@ -43,29 +43,32 @@ function refused(path: string, ...parts: string[]): void {
   for (const part of [JSON.stringify(path), ...parts]) assertStringIncludes(error.message, part);
 }
 
-fileTest("it is its owner's alone, and keeps what was committed last", (path) => {
-  assertEquals(found(path), undefined);
-  const last = {
-    progress: { position: { epoch: MOST, next: MOST }, processed: 2n ** 64n - 1n },
-    epoch: MOST,
-  };
-  {
-    using file = new MemoryFile(path, "1");
-    const written = [0, 1, 3].map((number) => ({ number, text: bytes(`text ${number}`) }));
-    file.commit({ ...change, next: 4, written });
-    file.commit({ ...change, next: 2 ** 32 + 2, first: 1, withdrawn: [3], written: [] });
-    const beyond = [{ number: 2 ** 32 + 2, text: bytes("a NUL \0 inside") }];
-    file.commit({ ...change, ...last, first: 1, next: 2 ** 32 + 3, written: beyond });
-  }
-  const { progress, outbox } = found(path)!;
-  assertEquals(progress, last.progress);
-  assertEquals([outbox.epoch, outbox.first, outbox.next], [MOST, 1, 2 ** 32 + 3]);
-  assertEquals(
-    outbox.messages.map(({ number, text }) => [number, new TextDecoder().decode(text)]),
-    [[1, "text 1"], [2 ** 32 + 2, "a NUL \0 inside"]],
-  );
-  if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
-});
+fileTest(
+  "only its owner may read or write the file, and it keeps what was committed last",
+  (path) => {
+    assertEquals(found(path), undefined);
+    const last = {
+      progress: { position: { epoch: MOST, next: MOST }, processed: 2n ** 64n - 1n },
+      epoch: MOST,
+    };
+    {
+      using file = new MemoryFile(path, "1");
+      const written = [0, 1, 3].map((number) => ({ number, text: bytes(`text ${number}`) }));
+      file.commit({ ...change, next: 4, written });
+      file.commit({ ...change, next: 2 ** 32 + 2, first: 1, withdrawn: [3], written: [] });
+      const beyond = [{ number: 2 ** 32 + 2, text: bytes("a NUL \0 inside") }];
+      file.commit({ ...change, ...last, first: 1, next: 2 ** 32 + 3, written: beyond });
+    }
+    const { progress, outbox } = found(path)!;
+    assertEquals(progress, last.progress);
+    assertEquals([outbox.epoch, outbox.first, outbox.next], [MOST, 1, 2 ** 32 + 3]);
+    assertEquals(
+      outbox.messages.map(({ number, text }) => [number, new TextDecoder().decode(text)]),
+      [[1, "text 1"], [2 ** 32 + 2, "a NUL \0 inside"]],
+    );
+    if (Deno.build.os !== "windows") assertEquals(Deno.statSync(path).mode! & 0o777, 0o600);
+  },
+);
 
 fileTest(
   "messages that the application has when its process ends are kept, and an outbox may be empty",
@@ -123,10 +126,12 @@ fileTest("a bug of the caller does not count as a disk failure, and changes noth
   file.commit({ ...change, next: 2, written: [{ number: 1, text: bytes("b") }] });
 });
 
-fileTest("times are kept, and a file that knew none is read", (path) => {
-  {
-    const db = new DatabaseSync(path);
-    db.exec(`
+fileTest(
+  "deadlines and the clock are kept, and a file from before they existed is read",
+  (path) => {
+    {
+      const db = new DatabaseSync(path);
+      db.exec(`
       PRAGMA application_id = ${0x48464d33};
       CREATE TABLE client (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -138,20 +143,21 @@ fileTest("times are kept, and a file that knew none is read", (path) => {
       INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9);
       INSERT INTO outbox VALUES (7, x'61');
       PRAGMA user_version = 1;`);
-    db.close();
-  }
-  assertEquals(found(path)!.clock, { time: 0, date: 0 });
-  const old = { number: 7, text: bytes("a") };
-  assertEquals(found(path)!.outbox.messages, [old]);
-  const clock = { time: -5, date: 1e12 };
-  const message = { number: 9, text: bytes("b"), expires: 2 ** 40 };
-  {
-    using file = new MemoryFile(path, "1");
-    file.commit({ ...change, clock, first: 5, next: 10, written: [message] });
-  }
-  assertEquals(found(path)!.clock, clock);
-  assertEquals(found(path)!.outbox.messages, [old, message]);
-});
+      db.close();
+    }
+    assertEquals(found(path)!.clock, { time: 0, date: 0 });
+    const old = { number: 7, text: bytes("a") };
+    assertEquals(found(path)!.outbox.messages, [old]);
+    const clock = { time: -5, date: 1e12 };
+    const message = { number: 9, text: bytes("b"), expires: 2 ** 40 };
+    {
+      using file = new MemoryFile(path, "1");
+      file.commit({ ...change, clock, first: 5, next: 10, written: [message] });
+    }
+    assertEquals(found(path)!.clock, clock);
+    assertEquals(found(path)!.outbox.messages, [old, message]);
+  },
+);
 
 fileTest("a commit is on the disk when it returns, and is all or nothing", (path) => {
   using file = new MemoryFile(path, "1");
@@ -193,7 +199,7 @@ fileTest("a file that is not a memory, or is damaged, is refused and left unchan
     Deno.writeFileSync(path, good.map((byte, i) => i >= at && i < at + 512 ? ~byte : byte));
     const before = Deno.readFileSync(path);
     try {
-      assertEquals(found(path)!.outbox.messages.length, 400, "it lies where nothing is");
+      assertEquals(found(path)!.outbox.messages.length, 400, "the damage is in unused space");
     } catch (error) {
       if (!(error instanceof LocalError)) throw error;
       refused(path, "is damaged", "delete it to go on");
@@ -235,7 +241,7 @@ fileTest("somebody else's database, and one of a later version, are refused", (p
   refused(path, "newer Holdfast", "9");
 });
 
-fileTest("another device's is refused", (path) => {
+fileTest("another device's memory is refused", (path) => {
   {
     using file = new MemoryFile(path, "kitchen");
     file.commit(change);
@@ -243,7 +249,7 @@ fileTest("another device's is refused", (path) => {
   refused(path, 'belongs to "kitchen", not to "1"');
 });
 
-fileTest("one that is in use is refused by name, in this process and in another", async (path) => {
+fileTest("a memory in use is refused by name, in this process and in another", async (path) => {
   {
     using _ = new MemoryFile(path, "1");
     refused(path, "in use by another client in this process");
@@ -260,7 +266,7 @@ fileTest("one that is in use is refused by name, in this process and in another"
 });
 
 fileTest(
-  "one that cannot be had is refused by name, and a refused client holds none",
+  "a memory that cannot be opened is refused by name, and a refused client locks none",
   (path, folder) => {
     refused(`${folder}/missing/client.state`, "missing");
     refused(folder, "is not a file");

@@ -150,7 +150,7 @@ Deno.test("with a memory, another process goes on where the one before it stoppe
   assertEquals(await readByTwo(scene, { memory: scene.memory }), numbers(10, 10));
 });
 
-Deno.test("without a memory, what the server does not know to be taken comes twice, and nothing is lost", async () => {
+Deno.test("without a memory, messages whose acks were lost come twice, and nothing is lost", async () => {
   await using scene = await Scene.start();
   assertEquals(await readByTwo(scene, {}), numbers(20));
 });
@@ -249,7 +249,7 @@ Deno.test("a message whose connection ends while the application has it is not h
   await written;
 });
 
-Deno.test("a message that the application has when the link is lost has arrived, whatever its time", async () => {
+Deno.test("a message that the application has when the link is lost has arrived, whatever its deadline", async () => {
   await using scene = await Scene.start();
   const first = scene.client({ memory: scene.memory });
   const device = await scene.device();
@@ -283,7 +283,7 @@ Deno.test("who asks for several messages at once gets them one after the other",
   assertEquals(await next.readline(), "4");
 });
 
-Deno.test("a server that forgot everything sends all that it has to a client that remembers", async () => {
+Deno.test("a client that remembers takes all messages of a server that forgot everything", async () => {
   await using scene = await Scene.start();
   for (const text of ["from the first server", "from the second"]) {
     await using client = scene.client({ memory: scene.memory });

@@ -37,7 +37,7 @@ export interface ClientWriteOptions {
   signal?: AbortSignal;
 }
 
-/** One message. */
+/** A message that was written, until its writer knows its fate. */
 interface Entry {
   /** Undefined: it was withdrawn, but keeps its number. */
   text: Uint8Array | undefined;
@@ -103,17 +103,17 @@ export class Outbox {
   readonly #core: Core;
   readonly #isKept: boolean;
   readonly #waits: boolean;
-  /** Not in the memory yet. */
+  /** Messages that are not in the memory yet. */
   #fresh: Entry[] = [];
-  /** Not in the core yet. */
+  /** Messages that are not in the core yet. */
   #waiting: Entry[] = [];
-  /** In the core. */
+  /** Messages in the core. */
   #sent: Entry[] = [];
   /** Number of the oldest message in the core, counted from the beginning of the stream. */
   #first = 0;
   /** With a memory: number of the next message. */
   #next = 0;
-  /** What the memory knows. */
+  /** The `first` and `epoch` that the memory has: see `KeptOutbox`. */
   #keptFirst = 0;
   #keptEpoch: number | undefined;
   /** Numbers of messages for the memory to forget. */

@@ -56,7 +56,7 @@ Deno.test("the next process sends what this one has kept, under the same numbers
   assertEquals(texts(disk), ["c", "d"]);
 });
 
-Deno.test("more than a core holds is kept, and goes out in order as there is room", async () => {
+Deno.test("messages beyond what a core holds are kept, and go out in order as there is room", async () => {
   const disk = new ClientDisk();
   const rig = new ClientRig(disk);
   for (let i = 0; i < 200; i++) rig.client.write(`${i}`).catch(() => {});
@@ -72,7 +72,7 @@ Deno.test("more than a core holds is kept, and goes out in order as there is roo
   assertEquals(next.client.outbox, 136);
 });
 
-Deno.test("a smaller core still has what a larger one has sent", async () => {
+Deno.test("a client with a smaller core takes over what a larger one has sent", async () => {
   const disk = new ClientDisk();
   const rig = new ClientRig(disk);
   await rig.welcome();
@@ -104,7 +104,7 @@ Deno.test("a number that was given to a message without qos is never given to an
   assertEquals(texts(disk), ["d"]);
 });
 
-Deno.test("a message without qos is not kept, and nobody waits for its turn", async () => {
+Deno.test("a message without qos is not kept, and goes out at once or not at all", async () => {
   const disk = new ClientDisk();
   await using rig = new ClientRig(disk, { size: { window: 1 } });
   const write = (text: string, qos: boolean) => fate(rig.client.write(text, { qos }));
@@ -120,7 +120,7 @@ Deno.test("a message without qos is not kept, and nobody waits for its turn", as
   assertEquals(rig.lines, ["00a", "01\0"], "its number is gone");
 });
 
-Deno.test("a write that is given up before it is safe was never accepted; later it stays", async () => {
+Deno.test("a write that is aborted before it is safe is dropped; one that is aborted later stays", async () => {
   const disk = new ClientDisk();
   await using rig = new ClientRig(disk);
   const early = new AbortController();
@@ -168,7 +168,7 @@ Deno.test("a server that knows more than the memory: an old copy was put back, a
   next.machine.passes(TIMEOUT);
   const [other] = await next.hello();
   assert(other !== hello[0]);
-  assertEquals(disk.state!.outbox.epoch, other, "it is known before it is said");
+  assertEquals(disk.state!.outbox.epoch, other, "it is stored before it is sent");
 });
 
 for (
@@ -177,7 +177,7 @@ for (
     ["without qos", {}],
   ] as const
 ) {
-  Deno.test(`to wait until a message is kept is refused ${what}`, async () => {
+  Deno.test(`waiting until a message is kept is refused ${what}`, async () => {
     await using rig = new ClientRig(new ClientDisk(), options as Partial<ClientOptions>);
     const qos = what !== "without qos";
     const write = () => rig.client.write("a", { until: "kept", qos });
@@ -187,7 +187,7 @@ for (
 
 // A memory that fails.
 
-Deno.test("while the memory fails whoever waits is told, nothing goes out, and it goes on when it works", async () => {
+Deno.test("while the memory fails, whoever waits gets an error and nothing is sent; when it works again, the client goes on", async () => {
   const disk = new ClientDisk();
   await using rig = new ClientRig(disk);
   await rig.welcome();
@@ -209,7 +209,7 @@ Deno.test("while the memory fails whoever waits is told, nothing goes out, and i
     rig.machine.passes(TIMEOUT / 8);
     await rig.machine.turn();
   }
-  assertEquals(failures(), 1, "nothing is to be kept, and nothing is wrong");
+  assertEquals(failures(), 1, "there is nothing to keep, so nothing fails");
   disk.full = false;
   await rig.welcome(1);
   rig.client.write("d").catch(() => {});
@@ -276,7 +276,7 @@ Deno.test("closing keeps what was written and processed last, or says that it ca
   assertEquals([await late, disk.users, next.machine.timers], ["STORE_FAILED", 0, 0]);
 });
 
-Deno.test("a memory of one's own may throw anything: it is STORE_FAILED", async () => {
+Deno.test("whatever a custom memory throws is reported as STORE_FAILED", async () => {
   const disk = new ClientDisk();
   disk.commit = () => {
     throw new RangeError("no room");

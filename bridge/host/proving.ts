@@ -14,7 +14,7 @@ const NEWLINE = 10;
 
 const decoder = new TextDecoder();
 
-/** Proves with one key, through all greetings. */
+/** Computes with one device's key, for all its greetings. */
 export class Proving {
   #sealKeys: SealKeys | undefined;
   #ephemeral: Ephemeral | undefined;
@@ -40,7 +40,7 @@ export class Proving {
 
   /** Computes the digits of a proof, or of the mask for positions. */
   hmac(text: Uint8Array): string {
-    // Only the device's proof covers whole lines: the complete greeting.
+    // Only the device's proof is of a text that ends in a newline: the whole greeting.
     if (this.isSealed && text.at(-1) === NEWLINE) this.#derive(text);
     return createHmac("sha256", this.key).update(text).digest("hex").slice(0, PROOF_DIGITS);
   }

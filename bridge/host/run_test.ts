@@ -69,7 +69,7 @@ Deno.test("an output is shown when it changes", async () => {
   await rx.child.stdin.close().catch(() => {});
 });
 
-Deno.test("a device proves itself with the key in a file, and otherwise says why it may not come in", async () => {
+Deno.test("a device proves itself with the key in a file; without one it says why the server refuses it", async () => {
   const key = "0123456789abcdef".repeat(4);
   const keys = [["rx", key]] as const;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", keys });
@@ -90,7 +90,7 @@ Deno.test("a device proves itself with the key in a file, and otherwise says why
   }
 });
 
-/** What an application says first on stderr that begins so; then it is ended. */
+/** The application's first line on stderr with this beginning; then the process is ended. */
 async function said({ child }: ReturnType<typeof start>, beginning: string): Promise<string> {
   const lines = child.stderr.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   let found = "";
@@ -122,7 +122,7 @@ Deno.test("an application that fails is reported, and ends with code 1", async (
   }
 });
 
-Deno.test("--help explains", async () => {
+Deno.test("--help prints the usage", async () => {
   const { code, stdout } = await run("--help");
   assertEquals(code, 0);
   assertStringIncludes(stdout, "Usage: deno run -A bridge/host/run.ts");

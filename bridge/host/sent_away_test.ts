@@ -44,7 +44,7 @@ class Scene extends ManualClient {
     assert(this.client.connected);
   }
 
-  /** Where it is sought after this time, in ms, if it is. */
+  /** The address that the client tries next within this time, in ms; undefined if it tries none. */
   async soughtAfter(ms: number): Promise<string | undefined> {
     const before = this.machine.sockets.length;
     for (let passed = 0; passed < ms && this.machine.sockets.length === before; passed += 5) {
@@ -97,7 +97,7 @@ Deno.test("servers that send a client to one another do not have it run in circl
   assertEquals(await scene.soughtAfter(WAITS + 100), FIRST);
 });
 
-Deno.test("a client served for the timeout may be sent away again", async () => {
+Deno.test("a client that was served for the timeout goes at once when it is sent away again", async () => {
   await using scene = new Scene([FIRST, SECOND]);
   for (const next of [SECOND, FIRST, SECOND]) {
     await scene.welcomes();
@@ -118,7 +118,7 @@ Deno.test("a client that is sent away in answer to its hello goes to the next ad
   assertEquals(await scene.soughtAfter(AT_ONCE), SECOND);
 });
 
-Deno.test("any other refusal has a client wait, whatever it knows", async () => {
+Deno.test("after any other refusal a client waits, even if it knows another address", async () => {
   await using scene = new Scene([FIRST, SECOND]);
   scene.machine.socket.events.opened();
   await scene.machine.turn();

@@ -18,7 +18,7 @@ export interface Asleep {
   readonly clock: number;
   /** Whether the server has acknowledged the announcement. */
   readonly isTold: boolean;
-  /** Where the waiting messages begin. */
+  /** The device's stream, and where in it the waiting messages begin. */
   readonly stream: TxStream;
   /** Their texts; undefined for one that was withdrawn. */
   readonly waiting: readonly (Uint8Array | undefined)[];
@@ -33,7 +33,7 @@ interface SleepHost {
   readonly clock: Pick<Clock, "now" | "after">;
   /** Longest time to drain the link, in ms. */
   readonly drain: number;
-  /** Its `millis`. */
+  /** The board's `millis`. */
   readonly millis: () => number;
   readonly isUp: () => boolean;
   /** Checks again whether it is time to sleep. */
@@ -43,7 +43,7 @@ interface SleepHost {
   readonly asleep: (asleep: Asleep) => void;
 }
 
-/** The announcement of a sleep of this many ms; 0: of none. */
+/** The announcement of a sleep of this many ms; 0: takes an earlier one back. */
 function sayingFor(ms: number): Uint8Array {
   return new TextEncoder().encode(`${FIRMWARE}s ${Math.ceil(ms / 1000)}`);
 }
@@ -51,7 +51,7 @@ function sayingFor(ms: number): Uint8Array {
 /** Longest sleep, in ms: the announcement in seconds has seven digits, and a chip's timer 31 bits. */
 const LONGEST = 2_147_483_000;
 
-/** The same, for a client. @throws {LocalError} BAD_ARGUMENT */
+/** The announcement of a client's sleep. @throws {LocalError} BAD_ARGUMENT */
 export function sleepText(ms: number): Uint8Array {
   if (Number.isInteger(ms) && ms >= 1 && ms <= LONGEST) return sayingFor(ms);
   throw new LocalError("BAD_ARGUMENT", `a sleep must be 1 to ${LONGEST} ms, not ${ms}`);
@@ -116,7 +116,7 @@ export class Sleep {
     queueMicrotask(() => this.#end()); // not in the middle of the board's work
   }
 
-  /** Without qos: it is useless later. */
+  /** Announces a sleep without qos: on a later link it would be useless. */
   #tell(ms: number): boolean {
     const { core, dialect } = this.#host;
     return dialect === 1 || core.write(sayingFor(ms), false);

@@ -1,4 +1,4 @@
-/** A simulated board that sleeps: what it keeps, and when it does not. */
+/** A simulated board that sleeps: what it keeps, and when it stays awake. */
 import { assert, assertEquals } from "@std/assert";
 import { channels, type Device, Server } from "../../server/mod.ts";
 import { compile } from "../../tests/support/compile.ts";
@@ -11,7 +11,7 @@ import { coreOptions } from "./options.ts";
 const BATTERY = loadModule(new URL("../../client-as/build/battery.wasm", import.meta.url));
 const TEN_MINUTES = 600_000;
 
-/** A server, what it was told, and a port where nobody is. */
+/** A server, and the lines that it has received. */
 async function listen() {
   const lines: string[] = [];
   const app = async (device: Device) => {

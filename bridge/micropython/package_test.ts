@@ -1,4 +1,4 @@
-/** `mip` installs the files of the client. */
+/** The package that `mip` installs: its files, its version and its constants. */
 import { assert, assertEquals } from "@std/assert";
 
 /** The files for boards. */

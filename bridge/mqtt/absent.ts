@@ -12,7 +12,7 @@ import type { Transaction } from "../../server/mod.ts";
 import type { AvailabilityState } from "./availability.ts";
 import { ANNOUNCED_BY_ANOTHER, type Message, publishOfOwn, type StateMessage } from "./rows.ts";
 
-/** What is published about a device. */
+/** A device that is gone, and what is published about it. */
 export interface Gone {
   readonly device: string;
   readonly state: AvailabilityState;

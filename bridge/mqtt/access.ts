@@ -9,7 +9,7 @@ export interface MqttTls {
   caCert?: string;
   /** For a broker that asks for one: the bridge's certificate, and those between it and one that the broker trusts. */
   cert?: string;
-  /** Its private key. */
+  /** The private key of `cert`. */
   key?: string;
 }
 

@@ -49,7 +49,7 @@ toolTest(
 );
 
 toolTest(
-  "a refused certificate is named, and who refused it",
+  "a refused certificate is reported, and so is who refused it",
   TOOLS,
   async ({ mosquitto, openssl }) => {
     const { broker, own, caCert } = await begin(mosquitto, openssl);
@@ -79,7 +79,7 @@ toolTest(
 );
 
 toolTest(
-  "credentials are replaced while it runs, and used at once if they were needed",
+  "credentials are replaced while the bridge runs, and used at once if they were needed",
   TOOLS,
   async ({ mosquitto, openssl }) => {
     const { broker, own, caCert } = await begin(mosquitto, openssl);

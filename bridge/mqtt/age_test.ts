@@ -12,7 +12,7 @@ import { Channels, Client } from "../host/mod.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 
-/** A machine whose date a test sets; what is due in more than a minute comes when it has passed. */
+/** A machine whose date a test sets; timers of more than a minute follow that date. */
 class Calendar {
   date = Date.UTC(2026, 0, 1);
   readonly #later: { at: number; run: () => void }[] = [];
@@ -37,7 +37,7 @@ class Calendar {
   }
 }
 
-/** A device, and what it needs to tell something. */
+/** A device's client, and its channels. */
 function deviceAt({ server }: AtBroker) {
   const client = new Client({ id: "1", port: server.port });
   const device = new Channels(client, { app: "a", version: "1", channels: {} });
@@ -80,7 +80,7 @@ toolTest("events of a week ago are given up, states and newer events are not", {
   assertEquals(all.warned("NOT_PUBLISHED").slice(1), ["4 events were dropped in all"]);
 });
 
-Deno.test("without an age limit a broker may be away for ever", async () => {
+Deno.test("without an age limit, events wait for a broker for ever", async () => {
   const calendar = new Calendar();
   await using all = await AtBroker.start({ port: 1 }, calendar.platform);
   const { client, device } = deviceAt(all);

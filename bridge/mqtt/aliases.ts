@@ -14,7 +14,7 @@ import { BrokerError } from "./errors.ts";
 /** Most aliases that are used, even if a broker accepts more. */
 const MOST = 1000;
 
-/** A message. */
+/** A PUBLISH packet. */
 export type Publish = Extract<Packet, { cmd: "publish" }>;
 
 export class TopicAliases {

@@ -28,7 +28,7 @@ class Reader {
 
 const row = (seq: number, topic = LONG) => ({ seq, topic, payload: "1", retain: false });
 
-Deno.test("a topic of 60 bytes costs three when it comes again", () => {
+Deno.test("a topic of 61 bytes costs three bytes when it is sent again", () => {
   assertEquals(LONG.length, 61);
   const rig = new MqttRig(5);
   rig.connect({ properties: { topicAliasMaximum: 10 } });
@@ -64,7 +64,7 @@ Deno.test("an alias is valid for its connection: a repeat carries its topic", ()
   assertEquals(rig.connect().slice(3), ["publish 1 again", "publish 2 again"]);
 });
 
-Deno.test("MQTT 3.1.1 has none, nor a broker that grants none", () => {
+Deno.test("no topic aliases are used over MQTT 3.1.1, or if the broker grants none", () => {
   for (const version of [4, 5] as const) {
     const rig = new MqttRig(version);
     rig.connect();
@@ -89,7 +89,7 @@ Deno.test("a broker that uses a topic alias though none is allowed is disconnect
 
 type Publish = Extract<Packet, { cmd: "publish" }>;
 
-/** What a broker makes of it. @returns which topics were sent with their names */
+/** Resolves publications as a broker does that grants `most` aliases. @returns the topics that were sent in full */
 function follow(most: number, topics: readonly string[]): string[] {
   const aliases = new TopicAliases(most);
   const known = new Map<number, string>();

@@ -68,7 +68,7 @@ interface Step {
   readonly isSwept: boolean;
 }
 
-/** Devices in one transaction. */
+/** Most devices that one transaction announces. */
 const MOST_AT_ONCE = 100;
 
 /** Delay before a transaction that the store has refused is tried again, in ms. */
@@ -103,7 +103,7 @@ export class Announcer {
   readonly #absent = new Absentees();
   readonly #removed = new Map<string, string>(); // devices whose removing payload was published
   readonly #cleared = new Set<string>(); // discovery topics whose removal the broker has confirmed
-  #isSwept = false; // whether topics that were published before the start and would not be now were removed
+  #isSwept = false; // whether topics from before the start that would not be published now were removed
   #isRunning = false;
   #cancel = () => {};
   #isClosed = false;
@@ -241,13 +241,13 @@ export class Announcer {
         });
       }
     }
-    this.#isRunning = false; // at once: who wakes it after the last look is heard
+    this.#isRunning = false; // right after the last check, so that no wake-up is missed
   }
 
   async #step(tx: Transaction, { gone, due, cleared, isSwept }: Step): Promise<void> {
     const { server, topics } = this.#host;
     const known = new Map(server.devices.map((device) => [device.id, device]));
-    // All at once: it would wait for a device that is forgotten meanwhile.
+    // All at once: for a device that is forgotten meanwhile, `thing` would wait.
     const shown = await Promise.all(
       due.filter(([id]) => known.has(id)).map(async ([id, { isAgain }]) => ({
         device: known.get(id)!,
@@ -281,7 +281,7 @@ export class Announcer {
     if (isAlone) {
       const ids = new Set(all.map(({ device }) => device));
       const known = server.devices.filter(({ id }) => ids.has(id));
-      // All at once: it would wait for a device that is forgotten meanwhile.
+      // All at once: for a device that is forgotten meanwhile, `thing` would wait.
       const things = await Promise.all(known.map(({ id }) => server.thing(id)));
       for (const thing of things) said.set(thing.id, this.#topicsOf(thing));
     }
@@ -291,7 +291,7 @@ export class Announcer {
     });
   }
 
-  /** A device that is back since it was forgotten may have reported less than before. */
+  /** The retained topics of a device. If it is back since it was forgotten, it may have reported less than before. */
   #topicsOf(thing: Thing): Set<string> {
     const { topics } = this.#host;
     const { id, channels } = thing;
@@ -312,7 +312,7 @@ export class Announcer {
     for (const { topic, device } of stale) await this.#clear(tx, topic, device);
     const devices = new Set(stale.map(({ device }) => device));
     if (devices.size === 0) return;
-    // One of that name may be at another server by now.
+    // A device with that id may be at another server by now.
     if (!this.#host.isAlone) { for (const id of devices) missRound(tx, id); }
     tx.afterCommit(() => {
       // A device with that id may have come meanwhile; or it comes later, if another server had it.

@@ -77,7 +77,11 @@ Deno.test("a device whose topics were cleared while another server had it is ann
   const message = "another server has it";
   server.events.emit({ event: "warning", code: "FENCED", device: "kitchen", message });
   server.events.emit({ ...connected, dialect: 1 });
-  assertEquals(told, ["all of kitchen"], "told of whatever was told of all meanwhile");
+  assertEquals(
+    told,
+    ["all of kitchen"],
+    "its states are published again, although all were announced meanwhile",
+  );
   await until(() => steps === 3, { what: "the third step" });
   assertEquals(told.slice(1), [diagnostics]);
   announcer.close();
@@ -126,7 +130,7 @@ Deno.test("a device forgotten just before the server was killed is back before t
   });
 });
 
-Deno.test("a device that must be announced just when all have been is announced, too", async () => {
+Deno.test("a request to announce all devices again, just as the last announcements end, is carried out", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
@@ -264,7 +268,7 @@ Deno.test("a forgotten device comes back with fewer channels, before the broker 
   await next(said.length + 1);
   assertEquals(said.at(-1), "");
   await isTaken("");
-  await until(async () => await kept() === 0, { what: () => "nothing that is kept of it" });
+  await until(async () => await kept() === 0, { what: () => "nothing of it to be kept" });
   channels = { temp: { kind: "switch" } };
   comes();
   await next(said.length + 1);

@@ -100,7 +100,7 @@ Deno.test("each device has an `offlineAfter` of its own", () => {
   assertEquals(stage.told.slice(3), ["0 quick offline", "500 slow offline", "30000 other offline"]);
 });
 
-Deno.test("a device that another server has taken is gone in time, unless it is back; what that one shows ends it", () => {
+Deno.test("a device that another server has taken is offline after its time, unless it is back; once that server shows it, its state here is dropped", () => {
   const stage = new Stage({ offlineAfter: 100 });
   for (const id of ["taken", "back", "gone"]) stage.comes(id);
   stage.leaves("gone");
@@ -121,7 +121,7 @@ Deno.test("a device that sleeps is sleeping while it may, and then offline", () 
   stage.comes("a", "version=1 sleep=10 ms=5");
   stage.leaves("a");
   stage.until(50);
-  stage.comes("a", "sleep=10"); // a short outage is none
+  stage.comes("a", "sleep=10"); // too short for an outage
   stage.leaves("a");
   stage.until(5000);
   stage.comes("a", "sleep=10"); // back in time
@@ -203,7 +203,7 @@ Deno.test("a device that an earlier process has reported as missing does not cou
   ]);
 });
 
-Deno.test("how a device reports its sleep", () => {
+Deno.test("`sleep=` in a device's metadata is read as whole seconds; anything else is ignored", () => {
   const said: [string, number | undefined][] = [
     ["", undefined],
     ["sleep=60", 60_000],
@@ -229,7 +229,7 @@ Deno.test("a device's sleep report is dropped while another server has it", () =
   stage.close();
 });
 
-Deno.test("a device that has moved and was forgotten there is not announced as gone", () => {
+Deno.test("a device that has moved to another server and was forgotten there is not announced as gone", () => {
   const stage = new Stage({ offlineAfter: 100 });
   stage.comes("old");
   stage.moves("old");

@@ -390,7 +390,7 @@ export class MqttBridge {
     this.close();
   }
 
-  /** Who says what is kept about devices, for statements of a schema that is shared. */
+  /** This server's name, for statements about devices in a shared schema; otherwise nothing. */
   get #sayer(): string[] {
     return this.#lease ? [this.#lease.server] : [];
   }

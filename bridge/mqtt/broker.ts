@@ -260,7 +260,7 @@ export class Broker {
         if (task.does !== "deliver" || !(error instanceof HoldfastError) || this.#isClosed) {
           throw error;
         }
-        if (error instanceof FencedError) continue; // the device has moved: it is posted for it now
+        if (error instanceof FencedError) continue; // the device has moved: the message is posted to its server now
         const device = error instanceof LocalError ? error.device : undefined;
         if (device === undefined || without.has(device)) {
           await this.#host.transaction((tx) => keep(tx, task));
@@ -351,7 +351,7 @@ export class Broker {
     this.#wake();
   }
 
-  /** The loop tells the session, when no transaction is under way. */
+  /** Drops the connection. The loop tells the session, when no transaction is under way. */
   #lose(reason: HoldfastError): void {
     this.#drop();
     this.#lost = explain(reason, this.#session.isGreeting, this.#options.version);

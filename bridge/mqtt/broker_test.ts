@@ -45,7 +45,7 @@ const setting = {
   messageId: 7,
 } as const;
 
-Deno.test("a message that comes again after a restart does nothing again", async () => {
+Deno.test("a message that the broker repeats after a restart is not carried out again", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   {
@@ -57,7 +57,7 @@ Deno.test("a message that comes again after a restart does nothing again", async
     assertEquals((await broker.hears("pubrec")).messageId, 7);
     const thing = await first.server.thing("1");
     assertEquals(thing.desired("led")?.value, 1);
-    await thing.set("led", 2); // somebody else wants it otherwise
+    await thing.set("led", 2); // somebody else sets another value
   }
   {
     await using second = await serve(broker, dir.path);
@@ -93,7 +93,7 @@ Deno.test("every protocol error of the broker is named, and the bridge reconnect
   await broker.welcomes(false);
 });
 
-Deno.test("a broker that has had the session once is said to have forgotten it", async () => {
+Deno.test("a broker that had the session and lost it is reported to have forgotten it", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   await using all = await serve(broker, dir.path);
@@ -106,7 +106,7 @@ Deno.test("a broker that has had the session once is said to have forgotten it",
   await until(() => forgot() === 1, { what: "the warning" });
 });
 
-Deno.test("a bridge that was closed says nothing more", async () => {
+Deno.test("a bridge that was closed reports nothing more", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
   const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -213,7 +213,7 @@ Deno.test("the topics of a device that is forgotten while the bridge starts, and
   await until(async () => {
     const { topic, payload } = await broker.hears("publish");
     return topic === "holdfast/1/temp" && payload.length === 0;
-  }, { what: "nothing for the topic" });
+  }, { what: "an empty payload for the topic" });
 });
 
 Deno.test("of messages that come at once, an impossible one harms no other", async () => {
@@ -337,8 +337,8 @@ Deno.test("a report that comes while all states are announced is not overwritten
   });
 });
 
-for (const [stage, how] of [[0, "waits"], [1, "is sent"]] as const) {
-  Deno.test(`a publication whose id is in use is sent when the other one is done: it ${how} in the store`, async () => {
+for (const [stage, how] of [[0, "waiting"], [1, "marked as sent"]] as const) {
+  Deno.test(`a publication whose packet id is in use is sent when the other one is done: both are ${how} in the store`, async () => {
     using dir = folder();
     await using broker = new ScriptBroker();
     const ids = 65_534;

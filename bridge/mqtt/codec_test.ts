@@ -7,7 +7,7 @@ function message(payload: string, messageId = 1): Packet {
   return { cmd: "publish", qos: 2, dup: false, retain: false, topic: "a/b", payload, messageId };
 }
 
-Deno.test("packets come in any pieces", () => {
+Deno.test("packets are read from pieces of any size", () => {
   const decoder = new Decoder(5);
   const bytes = Uint8Array.from([...encode(message("one"), 5), ...encode(message("two", 2), 5)]);
   const came: number[] = [];
@@ -17,7 +17,7 @@ Deno.test("packets come in any pieces", () => {
   assertEquals(came, [1, 2]);
 });
 
-Deno.test("a message that is too long comes without its end, and the next one is whole", () => {
+Deno.test("a message that is too long is cut, and the next one is whole", () => {
   const decoder = new Decoder(4);
   const long = encode(message("x".repeat(3 * MOST_BYTES), 7), 4);
   const came = [];
@@ -28,7 +28,7 @@ Deno.test("a message that is too long comes without its end, and the next one is
   assertEquals(came.map(({ packet, isCut }) => [packet.messageId, isCut]), [[7, true], [8, false]]);
 });
 
-Deno.test("no other packet may be that long, and no length has five bytes", () => {
+Deno.test("any other packet that is too long is refused, and so is a length of five bytes", () => {
   const suback = Uint8Array.of(0x90, 0xff, 0xff, 0xff, 0x7f);
   const codes = [suback, Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0xff)].map((bytes) =>
     assertThrows(() => [...new Decoder(5).take(bytes)], BrokerError).code
@@ -36,7 +36,7 @@ Deno.test("no other packet may be that long, and no length has five bytes", () =
   assertEquals(codes, ["TOO_LARGE", "MALFORMED"]);
 });
 
-Deno.test("invalid packets are named", () => {
+Deno.test("invalid packets are refused as MALFORMED", () => {
   for (
     const bytes of [[0x36, 0x00], [0x50, 0x01, 0x00], [0x50, 0x02, 0x00, 0x00], [
       0x61,

@@ -39,7 +39,7 @@ class Reporter {
   }
 }
 
-/** Has so many events on their way to a subscriber until `total` have come. @returns commits for each of them */
+/** Keeps `window` events on their way to the broker until `total` have come. @returns commits per event */
 async function commitsPerMessage(window: number, total: number): Promise<number> {
   using place = folder();
   const store = new CountingStore(`${place.path}/server.db`, { durability: "normal" });
@@ -78,7 +78,7 @@ Deno.test("a message that is alone on its way takes three commits", async () => 
 });
 
 for (const window of [100, 300]) {
-  Deno.test(`with ${window} on their way three commits bring 100 to the broker, though devices are ${DEVICES}`, async () => {
+  Deno.test(`with ${window} messages of ${DEVICES} devices on their way, 100 of them take three commits`, async () => {
     const commits = await commitsPerMessage(window, 2000);
     assert(commits < 3.1 / 100, `${commits} commits a message`);
   });

@@ -3,7 +3,7 @@ import { diagnosticsOf } from "./diagnostics.ts";
 
 const NOW = Date.parse("2026-05-06T07:08:09Z");
 
-Deno.test("metadata as they are, numbers as numbers, and when the device was started", () => {
+Deno.test("diagnostics are the metadata, numbers as numbers, and the time at which the device started", () => {
   const metadata = "reset=watchdog version=0.1.0 board=nonos rssi=-61 heap=17448 ms=9000";
   assertEquals(diagnosticsOf(metadata, NOW), {
     reset: "watchdog",
@@ -15,7 +15,7 @@ Deno.test("metadata as they are, numbers as numbers, and when the device was sta
   });
 });
 
-Deno.test("odd metadata, and keys that only the bridge may set", () => {
+Deno.test("odd metadata is read as far as possible, without keys that only the bridge may set", () => {
   assertEquals(diagnosticsOf("", NOW), {});
   assertEquals(diagnosticsOf("a=b=c x= ms=soon ms=1", NOW), { a: "b=c", x: "" });
   assertEquals(diagnosticsOf("ms=4294967296 booted=yesterday", NOW), {});

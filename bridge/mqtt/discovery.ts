@@ -16,7 +16,7 @@ import { deviceClassOf, stateClassOf } from "./units.ts";
  */
 export type AvailabilityOf = "sensors" | "all" | "none";
 
-/** All choices. */
+/** All values of `AvailabilityOf`. */
 export const AVAILABILITIES: readonly AvailabilityOf[] = ["sensors", "all", "none"];
 
 /** What is published about a device. */
@@ -30,7 +30,7 @@ export interface Portrait {
 /** An entity. One with nothing but its platform is removed. */
 export type Component = Readonly<Record<string, unknown>> & { readonly p: string };
 
-/** The payload. */
+/** The payload of a discovery message: device, origin and components. */
 export interface DiscoveryPayload {
   readonly dev: Readonly<Record<string, unknown>>;
   readonly o: Readonly<Record<string, unknown>>;
@@ -41,7 +41,7 @@ export interface DiscoveryPayload {
 /** Everything is sent and subscribed with QoS 2. */
 const QOS = 2;
 
-/** Longest state of an entity. */
+/** Longest state of an entity, in characters. */
 const MOST_STATE = 255;
 
 /** The limit of a number that has none: Home Assistant needs one, and would assume 1 to 100. */

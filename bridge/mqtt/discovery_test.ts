@@ -26,7 +26,7 @@ function payloadOf(
     availability?: AvailabilityOf;
   } = {},
 ) {
-  parseDescription(JSON.stringify(description)); // it is one
+  parseDescription(JSON.stringify(description)); // it is valid
   const application = { name: "kitchen", version: "3" };
   const portrait = { id, application, description, diagnostics };
   const payload = discoveryOf(portrait, topics, availability);
@@ -37,7 +37,7 @@ function payloadOf(
   return payload;
 }
 
-/** What one channel becomes, without what all have. */
+/** The component of one channel, without the fields that all components have. */
 function componentOf(described: ChannelDescription, channel = "it"): Part {
   const { cmps } = payloadOf({ channels: { [channel]: described } })!;
   const [[key, component], ...more] = Object.entries(cmps) as [[string, Component]];
@@ -52,7 +52,7 @@ function componentOf(described: ChannelDescription, channel = "it"): Part {
 const state_topic = "holdfast/kitchen/it";
 const command_topic = "holdfast/kitchen/it/set";
 
-Deno.test("a device, its application and where it comes from", () => {
+Deno.test("the announcement names the device, its application and its origin", () => {
   const description: Description = { name: "Kitchen stove", channels: { it: { kind: "text" } } };
   const { dev, o } = payloadOf(description)!;
   assertEquals(dev, {
@@ -65,7 +65,7 @@ Deno.test("a device, its application and where it comes from", () => {
   assertEquals(o, { name: "Holdfast" });
 });
 
-Deno.test("a sensor with a unit has its class and statistics; one without either tells what it is told", () => {
+Deno.test("a sensor has the class of its unit, and statistics with a unit or a range; without both it is shown as text", () => {
   assertEquals(componentOf({ kind: "sensor", name: "Temperature", unit: "°C", min: -40 }), {
     p: "sensor",
     name: "Temperature",
@@ -85,7 +85,7 @@ Deno.test("a sensor with a unit has its class and statistics; one without either
   assertEquals([any.state_class, any.value_template], [undefined, "{{ value[:255] }}"]);
 });
 
-Deno.test("every unit that tells what is measured is one that Home Assistant takes for that", () => {
+Deno.test("Home Assistant accepts every known unit for the device class that it implies", () => {
   for (const [unit, deviceClass] of KNOWN_UNITS) {
     assertEquals(componentOf({ kind: "sensor", unit }).device_class, deviceClass);
     const number = componentOf({ kind: "number", unit });
@@ -93,7 +93,7 @@ Deno.test("every unit that tells what is measured is one that Home Assistant tak
   }
 });
 
-Deno.test("a switch and a binary sensor read true and 1 alike, and a switch is set to what chips read", () => {
+Deno.test("a switch and a binary sensor read true and 1 alike, and a switch sends 1 or 0, which chips can read", () => {
   const value_template =
     "{{ 'on' if value in ['1', 'true'] else 'off' if value in ['0', 'false'] else 'None' }}";
   assertEquals(componentOf({ kind: "switch" }), {
@@ -134,7 +134,7 @@ Deno.test("a number has a range and steps as Home Assistant wants them", () => {
   }
 });
 
-Deno.test("a word that JSON would take for something else is sent as a text", () => {
+Deno.test("a word that JSON would read as something else is sent as a JSON string", () => {
   const word = "{{ value_json if value_json is string else value }}";
   assertEquals(componentOf({ kind: "enum", values: ["off", "2", "true"] }), {
     p: "select",
@@ -175,14 +175,14 @@ Deno.test("an event has the types that are described, and one for all others", (
   );
 });
 
-Deno.test("a button asks the device", () => {
+Deno.test("pressing a button sends the device a request", () => {
   const button = { p: "button", name: "it", command_topic: "holdfast/kitchen/request/it" };
   assertEquals(componentOf({ kind: "button" }), { ...button, payload_press: "" });
   const open = componentOf({ kind: "button", value: "open" });
   assertEquals(open, { ...button, payload_press: "open" });
 });
 
-Deno.test("a device's metadata, and channels of such names, are diagnostics", () => {
+Deno.test("a device's metadata, and channels of such names, are shown as diagnostics", () => {
   const description: Description = { channels: { heap: { kind: "sensor", unit: "B" } } };
   const diagnostics = {
     rssi: -61,
@@ -280,7 +280,7 @@ Deno.test("the schema refuses what Home Assistant refuses", () => {
 });
 
 toolTest(
-  "the templates make of payloads what Home Assistant reads, and of its words ours",
+  "the templates turn payloads into what Home Assistant reads, and its words into ours",
   JINJA,
   async () => {
     const long = "x".repeat(300);

@@ -27,7 +27,8 @@ export function explain(
   if (certificate) return certificate;
   if (!isGreeting || version !== 5) return reason;
   // Old brokers refuse an unknown version like this.
-  const hint = `${reason.message}, in answer to CONNECT; if it does not support MQTT 5, ${OLDER}`;
+  const hint =
+    `${reason.message}, in answer to CONNECT; if the broker does not support MQTT 5, ${OLDER}`;
   return new PeerError("LOST", hint, { cause: reason });
 }
 

@@ -10,7 +10,7 @@ function has(filter: string, topic: string): boolean {
   return new RegExp(`^${expression}$`).test(topic);
 }
 
-/** All of some levels, as topics or filters. */
+/** All topics or filters of 1 to `depth` levels. */
 function texts(levels: readonly string[], depth: number): string[] {
   const shorter = depth === 1 ? [] : texts(levels, depth - 1);
   const all = [...levels, ...shorter.flatMap((text) => levels.map((level) => `${level}/${text}`))];
@@ -20,7 +20,7 @@ function texts(levels: readonly string[], depth: number): string[] {
 const TOPICS = texts(["a", "b", ""], 4);
 const FILTERS = texts(["a", "b", "+", "#"], 3).filter((text) => wrongFilter(text) === undefined);
 
-Deno.test("a filter overlaps with those that share a topic with it, and covers those whose topics it all has", () => {
+Deno.test("a filter overlaps with those that share a topic with it, and covers those all of whose topics it matches", () => {
   const of = new Map(FILTERS.map((filter) => [
     filter,
     new Set(TOPICS.filter((topic) => has(filter, topic))),
@@ -33,7 +33,7 @@ Deno.test("a filter overlaps with those that share a topic with it, and covers t
     assertEquals([...all.meeting(one)].sort(), meeting.sort(), one);
     const covered = FILTERS.filter((other) => covers(one, other));
     const inside = FILTERS.filter((other) => of.get(other)!.isSubsetOf(mine));
-    // +/# is another word for #, and nobody has to know that.
+    // +/# matches the same topics as #, which `covers` need not know.
     assertEquals(covered, inside.filter((other) => one !== "+/#" || other !== "#"), one);
   }
 });
@@ -52,7 +52,7 @@ Deno.test("a topic is found in all filters that have it, and in none that was de
   assertEquals([...all.meeting("#")], []);
 });
 
-Deno.test("invalid filters and topics", () => {
+Deno.test("invalid filters and topics are refused", () => {
   for (const good of ["a", "a/b", "/", "a//b", "+", "#", "a/+/#", "é b", "x".repeat(256)]) {
     assertEquals(wrongFilter(good), undefined, good);
   }

@@ -13,7 +13,7 @@ const LONG = 60_000;
 /** Transactions that wait until they are let go. */
 class Gate {
   #open = Promise.withResolvers<void>();
-  /** Of those that have waited. */
+  /** The transactions that have waited. */
   #ended: Promise<unknown>[] = [];
   isClosed = false;
 
@@ -85,24 +85,24 @@ class Rig implements AsyncDisposable {
     return this.sql(`SELECT ${column} FROM mqtt_devices WHERE device = '${id}'`);
   }
 
-  /** Waits until this is due to the broker as the availability of a device. */
+  /** Waits until this is stored for the broker as the availability of a device. */
   tells(id: string, state: string): Promise<void> {
     return this.publishes(`holdfast/${id}/availability`, state);
   }
 
-  /** Waits until this is due to the broker at a topic. */
+  /** Waits until this is stored for the broker at a topic. */
   async publishes(topic: string, payload: string): Promise<void> {
     const sql = `SELECT payload FROM mqtt_out WHERE topic = '${topic}'`;
     const what = () => `${topic} to be told ${payload}, not ${this.sql(sql)}`;
     await until(() => this.sql(sql) === payload, { what });
   }
 
-  /** Until when others take a server for alive. @param time From now on */
+  /** Sets until when others take a server for alive. @param time Offset from now, in SQL. */
   lives(server: string, time: string): void {
     this.sql(`UPDATE mqtt_servers SET alive_until = now() ${time} WHERE server = '${server}'`);
   }
 
-  /** What happens when a broker is met that has forgotten all. */
+  /** Does what a bridge does when its broker has forgotten everything. */
   brokerForgets(): void {
     this.sql("DELETE FROM mqtt_out; UPDATE mqtt_session SET round = round + 1");
   }
@@ -156,7 +156,7 @@ withPostgres("availability at several servers", (server) => {
     await rig.tells("a", "offline");
   });
 
-  Deno.test("PostgreSQL: what a server removes late of a forgotten device is announced again by the server to which it came back", async () => {
+  Deno.test("PostgreSQL: if a server removes a forgotten device's topics late, the server to which it came back announces it again", async () => {
     await using rig = new Rig(server());
     const gate = new Gate();
     const { server: former } = await rig.server({}, gate);

@@ -23,7 +23,7 @@ const kitchen = {
 
 const DISCOVERY = "homeassistant/device/holdfast__kitchen/config";
 
-/** A broker with somebody at it, and a folder for a store. */
+/** A broker, a client there that hears everything, and a folder for a store. */
 async function atBroker(mosquitto: string) {
   await using stack = new AsyncDisposableStack();
   const { path } = stack.use(folder());
@@ -84,7 +84,7 @@ function plugIn(port: number, { id = "kitchen", version = "1", metadata = "", de
   return { device, [Symbol.asyncDispose]: () => client[Symbol.asyncDispose]() };
 }
 
-/** The payload that came last to a topic, which Home Assistant takes. */
+/** The last payload of a topic, if there is one. Home Assistant must accept it. */
 function discovered(peer: MqttPeer, topic = DISCOVERY): DiscoveryPayload | undefined {
   const payload = peer.at(topic).at(-1);
   if (payload === undefined || payload === "") return undefined;
@@ -161,7 +161,7 @@ toolTest(
 );
 
 toolTest(
-  "it is told again when Home Assistant starts, and when the broker has forgotten",
+  "a device is announced again when Home Assistant starts, and when the broker has forgotten it",
   TOOLS,
   async ({ mosquitto }) => {
     await using at = await atBroker(mosquitto);
@@ -229,7 +229,7 @@ toolTest(
 );
 
 toolTest(
-  "of a device that is forgotten nothing stays at the broker; one that comes back is new",
+  "nothing of a forgotten device stays at the broker; if it comes back, it is new",
   TOOLS,
   async ({ mosquitto }) => {
     await using at = await atBroker(mosquitto);
@@ -291,7 +291,7 @@ toolTest(
 );
 
 toolTest(
-  "where the prefix is another one, or Home Assistant not wanted any more, old topics are taken back",
+  "if the prefix has changed, or Home Assistant was switched off, the old topics are removed",
   TOOLS,
   async ({ mosquitto }) => {
     await using at = await atBroker(mosquitto);

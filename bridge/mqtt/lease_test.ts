@@ -48,7 +48,7 @@ class Tables implements AsyncDisposable {
     });
   }
 
-  /** Those behind one; in brackets if they wait. */
+  /** The rows after `seq`, in brackets if they wait. */
   async behind(seq: number, most = 9): Promise<string[]> {
     let found: string[] = [];
     await this.run(async (tx) => {
@@ -58,7 +58,7 @@ class Tables implements AsyncDisposable {
     return found;
   }
 
-  /** Marks those that wait, up to one that says this. */
+  /** Marks the waiting rows as sent, up to the one with this payload. */
   async mark(payload: string): Promise<void> {
     await this.run(async (tx) => {
       const rows = await behind(tx, this.schema, 0, 99);
@@ -72,7 +72,7 @@ class Tables implements AsyncDisposable {
   }
 }
 
-/** One server's lease, by a clock that the test holds. */
+/** One server's lease, by a clock that the test controls. */
 class Holder {
   readonly clock = new ManualPlatform();
   readonly said: string[] = [];
@@ -102,7 +102,7 @@ class Holder {
 withPostgres("the bridge's tables in PostgreSQL", (server) => {
   const freshSchema = () => server().schema();
 
-  /** The time of whoever has the lease is up. */
+  /** Ends the time of whoever has the lease. */
   const expire = (name: string) => server().sql("UPDATE mqtt_lease SET until = '-infinity'", name);
 
   Deno.test("PostgreSQL: two servers make the bridge's tables at the same time", async () => {
@@ -113,7 +113,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     for (const tables of all) await tables[Symbol.asyncDispose]();
   });
 
-  Deno.test("PostgreSQL: what becomes safe late, with an earlier number, goes out too", async () => {
+  Deno.test("PostgreSQL: a row that becomes safe late, with an earlier number, goes out, too", async () => {
     const name = freshSchema();
     await using tables = await Tables.start(server().url(name));
     await tables.publish("a", "0");
@@ -153,7 +153,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals(amount, { rows: 2, bytes: "eventxstate3".length });
   });
 
-  Deno.test("PostgreSQL: one server has the lease; when it is silent another one, and what the first does fails", async () => {
+  Deno.test("PostgreSQL: one server has the lease; when it falls silent, another one gets it, and the first one's transactions fail", async () => {
     const name = freshSchema();
     await using one = await Tables.start(server().url(name));
     await using other = await Tables.start(server().url(name));
@@ -164,7 +164,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await second.look();
     assertEquals(second.said, []);
     await first.lease.transact((tx) => keep(tx, deliver(1)));
-    // The first one has been silent for long, and its clock has stood: it thinks that it has it.
+    // The first one has been silent for long, and its clock has stood still: it believes that it has the lease.
     expire(name);
     await second.look();
     assertEquals([first.said, second.said], [["begins"], ["begins"]]);
@@ -177,7 +177,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals((await loaded(one)).taken, [1, 3]);
     second.lease.close();
     assertEquals(second.said, ["begins", "ends"]);
-    await other.run(() => {}); // behind what it says to the others
+    await other.run(() => {}); // after the one that gives the lease back
     await first.look();
     assertEquals(first.said, ["begins", "ends", "begins"], "it was given back at once");
     first.lease.close();
@@ -290,7 +290,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
       return isThere();
     };
     await until(() => passes(() => isRenewing), { what: "the lease to be renewed" });
-    await holder.clock.advance(40_000); // longer than since the first beat, not than since this one
+    await holder.clock.advance(40_000); // too long since the first renewal, but not since this one
     assertEquals(holder.said, ["begins", "ends"]);
     database.resolve();
     await until(() => passes(() => holder.said.length > 2), { what: "it to have the lease again" });

@@ -58,7 +58,7 @@ function ledDevice(port: number, id = "kitchen") {
 
 for (const [name, version] of VERSIONS) {
   toolTest(
-    `a report, an event, a setting and its answer, over MQTT ${name}`,
+    `a report, an event, a setting and its answer arrive, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using all = await begin(mosquitto, { version });
@@ -89,7 +89,7 @@ for (const [name, version] of VERSIONS) {
   );
 
   toolTest(
-    `a setting that cannot be is a warning by name, over MQTT ${name}`,
+    `a setting that cannot be carried out is a warning by name, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using all = await begin(mosquitto, { version });
@@ -120,7 +120,7 @@ for (const [name, version] of VERSIONS) {
   );
 
   toolTest(
-    `a retained setting is ignored, and said, over MQTT ${name}`,
+    `a retained setting is ignored with a warning, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using broker = await Mosquitto.start(mosquitto);
@@ -198,7 +198,7 @@ async function killAmidMessages(mosquitto: string, version: Version, isSaved: bo
   await newcomer.shows("holdfast/status", "online");
 }
 
-/** How much is under way, or waits. */
+/** How many rows are on their way, or wait. */
 async function rowsOf(server: Server): Promise<number> {
   let rows = 0;
   await server.transaction(async (tx) => {
@@ -208,24 +208,28 @@ async function rowsOf(server: Server): Promise<number> {
   return rows;
 }
 
-toolTest("a short outage of a device is none, a long one is", TOOLS, async ({ mosquitto }) => {
-  await using all = await begin(mosquitto, { offlineAfter: 100 });
-  const { peer, server } = all;
-  const topic = "holdfast/a%2Fb/availability";
-  {
+toolTest(
+  "a device that is away for longer than `offlineAfter` is announced as offline, and as online when it is back",
+  TOOLS,
+  async ({ mosquitto }) => {
+    await using all = await begin(mosquitto, { offlineAfter: 100 });
+    const { peer, server } = all;
+    const topic = "holdfast/a%2Fb/availability";
+    {
+      const { client } = ledDevice(server.port, "a/b");
+      await using _ = client;
+      await peer.shows(topic, "online");
+    }
+    await peer.shows(topic, "offline");
     const { client } = ledDevice(server.port, "a/b");
     await using _ = client;
     await peer.shows(topic, "online");
-  }
-  await peer.shows(topic, "offline");
-  const { client } = ledDevice(server.port, "a/b");
-  await using _ = client;
-  await peer.shows(topic, "online");
-  assertEquals(peer.at(topic), ["online", "offline", "online"]);
-});
+    assertEquals(peer.at(topic), ["online", "offline", "online"]);
+  },
+);
 
 toolTest(
-  "of a state that waits for the broker the last value counts, of events all",
+  "of a state that waits for the broker only the last value is sent, of events all",
   TOOLS,
   async ({ mosquitto }) => {
     await using all = await begin(mosquitto);
@@ -252,7 +256,7 @@ toolTest(
 );
 
 toolTest(
-  "where too much waits for the broker the device's messages wait, and none is lost",
+  "if too much waits for the broker, the device's messages wait, and none is lost",
   TOOLS,
   async ({ mosquitto }) => {
     await using all = await begin(mosquitto, { mostRows: 5 });

@@ -48,7 +48,7 @@ export interface SessionOptions {
 
 /** A session as it is stored. */
 export interface Kept {
-  /** In the order in which they were first sent. */
+  /** Publications under way, in the order in which they were first sent. */
   readonly inFlight: readonly InFlight[];
   /** Ids of messages that were accepted and that the broker has not released. */
   readonly taken: readonly number[];

@@ -17,7 +17,7 @@ function fails(code: string, act: () => void): void {
 }
 
 both(
-  "a publication is safe as sent, as released, and gone, before the broker hears of it",
+  "each step of a publication is safe in the store before the broker hears of it",
   (version) => {
     const rig = new MqttRig(version);
     assertEquals(rig.connect(), ["connect", "publish", "subscribe 65535"]);
@@ -71,7 +71,7 @@ both("messages of QoS 0 and 1 are delivered as well", (version) => {
   assertEquals(rig.sent(), ["puback 3"]);
 });
 
-both("after an outage each goes on where it was, in order", (version) => {
+both("after an outage each publication goes on where it was, in order", (version) => {
   const rig = new MqttRig(version);
   rig.connect();
   rig.session.publish([row(1), row(2), row(3)]);
@@ -91,7 +91,7 @@ both("after an outage each goes on where it was, in order", (version) => {
   assertEquals(rig.settle(), ["release 2"]);
 });
 
-both("what the store has goes on after a restart of the process", (version) => {
+both("publications in the store go on after a restart of the process", (version) => {
   const inFlight = [{ ...row(8), isReleased: true }, { ...row(9), isReleased: false }];
   const rig = new MqttRig(version, { inFlight, taken: [5] });
   assertEquals(rig.connect().slice(3), ["pubrel 8", "publish 9 again"]);
@@ -107,26 +107,29 @@ both("a broker that has forgotten the session is sent all again, as new", (versi
   assertEquals(rig.settle(), ["deliver 5"]);
 });
 
-both("a broker that has forgotten the session has done so until that is safe", (version) => {
-  const inFlight = [{ ...row(8), isReleased: true }];
-  const rig = new MqttRig(version, { inFlight, taken: [5] });
-  rig.session.connecting(0);
-  rig.session.opened(0);
-  rig.sent();
-  rig.says({ cmd: "connack", sessionPresent: false, returnCode: 0, reasonCode: 0 });
-  rig.session.closed(0); // nobody has taken the task
-  rig.session.connecting(0);
-  rig.session.opened(0);
-  rig.sent();
-  // It is there by now: by the connection before.
-  rig.says({ cmd: "connack", sessionPresent: true, returnCode: 0, reasonCode: 0 });
-  assertEquals(rig.settle(), ["begin"]);
-  assertEquals(rig.sent().slice(2), ["publish 8"]);
-  rig.session.closed(0);
-  assertEquals(rig.connect().slice(3), ["publish 8 again"]);
-});
+both(
+  "if the broker has forgotten the session, and the connection is lost before that is stored, the next one begins it all the same",
+  (version) => {
+    const inFlight = [{ ...row(8), isReleased: true }];
+    const rig = new MqttRig(version, { inFlight, taken: [5] });
+    rig.session.connecting(0);
+    rig.session.opened(0);
+    rig.sent();
+    rig.says({ cmd: "connack", sessionPresent: false, returnCode: 0, reasonCode: 0 });
+    rig.session.closed(0); // nobody has taken the task
+    rig.session.connecting(0);
+    rig.session.opened(0);
+    rig.sent();
+    // The session is there by now: the connection before has made it.
+    rig.says({ cmd: "connack", sessionPresent: true, returnCode: 0, reasonCode: 0 });
+    assertEquals(rig.settle(), ["begin"]);
+    assertEquals(rig.sent().slice(2), ["publish 8"]);
+    rig.session.closed(0);
+    assertEquals(rig.connect().slice(3), ["publish 8 again"]);
+  },
+);
 
-both("a message right behind the word that the session is new is a new one", (version) => {
+both("a message right behind the CONNACK of a new session is a new one", (version) => {
   const rig = new MqttRig(version, { inFlight: [], taken: [5] });
   rig.session.connecting(0);
   rig.session.opened(0);
@@ -136,7 +139,7 @@ both("a message right behind the word that the session is new is a new one", (ve
   assertEquals(rig.settle(), ["begin", "deliver 5"]);
 });
 
-both("no more goes out at once than the window has", (version) => {
+both("no more publications are under way than the window allows", (version) => {
   const rig = new MqttRig(version, NONE, { window: 2 });
   rig.connect();
   assertEquals(rig.session.free, 2);
@@ -157,7 +160,7 @@ Deno.test("the broker's receive maximum and keepalive count, also for what was o
   assertEquals([rig.session.free, rig.session.deadline], [0, 5000]);
 });
 
-Deno.test("a broker that takes less at once than is under way is told first what is released", () => {
+Deno.test("a broker whose receive maximum is below what is under way gets the releases first", () => {
   const inFlight = [1, 2, 3].map((seq) => ({ ...row(seq), isReleased: seq > 1 }));
   const rig = new MqttRig(5, { inFlight, taken: [] });
   const properties = { receiveMaximum: 1 };
@@ -184,7 +187,7 @@ both("only what may have been sent before is sent as a duplicate", (version) => 
   assertEquals(rig.sent(), ["pubrel 1", "publish 2"]);
 });
 
-both("an id is used again only when the one that had it is done", (version) => {
+both("a packet id is used again only when the publication that had it is done", (version) => {
   const rig = new MqttRig(version, { inFlight: [{ ...row(2), isReleased: false }], taken: [] });
   rig.connect();
   assertEquals(rig.session.end, 2 + 65_534);
@@ -299,7 +302,7 @@ both("a subscription that is not granted is a refusal", (version) => {
   fails("UNEXPECTED", () => rig.says({ cmd: "suback", messageId: 65535, granted: [2] }));
 });
 
-both("answers for nothing harm nobody", (version) => {
+both("answers to nothing that was sent do no harm", (version) => {
   const rig = new MqttRig(version);
   rig.connect();
   rig.answers("pubrel", 9);
@@ -325,7 +328,7 @@ both("answers that come twice count once", (version) => {
   assertEquals(rig.settle(), ["complete 1"]);
 });
 
-both("what a broker cannot say now ends the connection by name", (version) => {
+both("a packet that the broker may not send now ends the connection by name", (version) => {
   const acts: ((rig: MqttRig) => void)[] = [
     (rig) => rig.answers("puback", 1), // nothing was sent with QoS 1
     (rig) => rig.answers("pubcomp", 1), // it was not released
@@ -365,7 +368,7 @@ Deno.test("a broker of version 5 may end the connection, with its reason", () =>
   );
 });
 
-both("whatever bytes come, there is an error with a name or none", (version) => {
+both("whatever bytes come, they are read or refused by name", (version) => {
   let state = 1;
   const random = (below: number) => (state = state * 48271 % 2147483647) % below;
   for (let round = 0; round < 3000; round++) {
@@ -386,7 +389,7 @@ both("whatever bytes come, there is an error with a name or none", (version) => 
   }
 });
 
-both("a broker that answers PINGREQ and nothing else is left", (version) => {
+both("a broker that answers PINGREQ and nothing else is disconnected", (version) => {
   const owes: [string, (rig: MqttRig) => void][] = [
     ["SUBSCRIBE", () => {}],
     ["PUBLISH 1", (rig) => rig.says({ cmd: "suback", messageId: 65535, granted: [2] })],

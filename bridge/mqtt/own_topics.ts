@@ -18,7 +18,7 @@ import type { Message } from "./rows.ts";
 import type { Delivery, RefusedFilter } from "./tasks.ts";
 import { escapeLevel, type Topics } from "./topics.ts";
 
-/** Name of the channel. */
+/** The channel through which a device uses topics of its own. */
 export const OWN_CHANNEL = "mqtt";
 
 /** Most filters of a device. */
@@ -86,7 +86,7 @@ export class OwnTopics {
     for (const id of ids) this.#read.add(id);
     const ranks = new Map(known.map((filter, i) => [filter, i]));
     const all: [id: string, filter: string][] = [];
-    // All at once: it would wait for a device that is forgotten meanwhile.
+    // All at once: for a device that is forgotten meanwhile, `thing` would wait.
     for (const thing of await Promise.all(ids.map((id) => server.thing(id)))) {
       const filters = filtersIn(thing.reported(OWN_CHANNEL)?.value);
       for (const filter of filters) all.push([thing.id, filter]);
@@ -201,7 +201,7 @@ export class OwnTopics {
     }
   }
 
-  /** Tells a refusal to the device and the log. */
+  /** Reports a refusal to the device and in the log. */
   #refuse(
     { thing: { id }, channel: name, tx }: HandlerContext,
     code: "BAD_VALUE" | "NOT_ALLOWED",
@@ -277,5 +277,5 @@ function filtersIn(value: Value | undefined): string[] {
 }
 
 function notAllowed(topic: string): string {
-  return `${JSON.stringify(topic)} is not a topic that the operator allows it`;
+  return `${JSON.stringify(topic)} is not a topic that the operator allows it to use`;
 }

@@ -126,7 +126,7 @@ for (const [name, version] of [["3.1.1", 4], ["5", 5]] as const) {
 }
 
 toolTest(
-  "several devices hear the same, and one without room spoils only itself",
+  "several devices hear the same topic, and one without room loses only its own messages",
   TOOLS,
   async (tools) => {
     await using all = await Bridged.begin(tools.mosquitto, { ownTopics: ["home/#"] });
@@ -168,7 +168,7 @@ toolTest("a device learns what it may not do, and the log has it, too", TOOLS, a
   await hears(all, "home/other/+/x", "home/shared");
   const wrong: [unknown, string][] = [
     ["home/other/x 1", "operator allows"],
-    ["holdfast/shared 1", "operator allows"], // no wildcard has it
+    ["holdfast/shared 1", "operator allows"], // no wildcard matches below the bridge's prefix
     ["holdfast/other/led/set 1", "operator allows"],
     ["home/a%2Fb/# 1", "must not have + or #"],
     ["$SYS/x 1", "must not start with $"],
@@ -185,7 +185,7 @@ toolTest("a device learns what it may not do, and the log has it, too", TOOLS, a
     [Array(17).fill("home/shared"), ["a list of at most 16 filters"]],
     [["home/shared", 5], ["a list of at most 16 filters"]],
     [["#"], ["operator allows"]],
-    [["+/shared"], ["operator allows"]], // it has one below the prefix
+    [["+/shared"], ["operator allows"]], // it would match one below the bridge's prefix
     [["home/a%2Fb/#", "home/a%2Fb/x"], ["in common"]],
     [["$share/a/home/shared", "home/#/x"], ["must not start with $", "# must be the last level"]],
   ];
@@ -213,7 +213,7 @@ toolTest("if no topics are allowed, the channel is like any other", TOOLS, async
   assertEquals(all.peer.at("home/door"), []);
 });
 
-Deno.test("what a device wants is read when it comes, if another server had it at the start or since", async () => {
+Deno.test("a device's filters are read when it connects, if another server had it at the start or since", async () => {
   const reported = new Map([["kitchen", ["home/a"]], ["hall", ["home/b"]]]);
   const devices = [{ id: "kitchen" }];
   const server = {
@@ -259,7 +259,7 @@ Deno.test("what a device wants is read when it comes, if another server had it a
   assertEquals([...own.filters], []);
 });
 
-Deno.test("what a device can say about a topic", () => {
+Deno.test("a device gives a topic and its value as text or as an object; anything else is refused", () => {
   const retain = false;
   assertEquals(messageIn("a b c"), { topic: "a", payload: "b c", retain });
   assertEquals(messageIn("a"), { topic: "a", payload: "", retain });
@@ -284,7 +284,7 @@ Deno.test("a message written for a device parses back to the same", () => {
       const back = messageIn(text.startsWith("{") ? JSON.parse(text) : text);
       if (typeof back === "string") throw new Error(`${said}: ${back}`);
       assertEquals(back.topic, topic, said);
-      // A text that no line could have as it is comes as JSON.
+      // A text that a line cannot hold as it is comes as JSON.
       const isJson = back.payload !== payload && JSON.parse(back.payload) === payload;
       assertEquals(back.payload === payload || isJson, true, said);
     }

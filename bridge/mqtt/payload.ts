@@ -20,7 +20,7 @@ export type RefusalCode =
   | "UNKNOWN_DEVICE"
   | "UNKNOWN_TOPIC";
 
-/** A message cannot be carried out. */
+/** Thrown if a message cannot be carried out. */
 export class Refusal extends HoldfastError<RefusalCode> {}
 
 /** A message's text. @throws {Refusal} BAD_VALUE */

@@ -24,7 +24,7 @@ export interface RequestsHost {
   now(): number;
   /** Whether the server knows a device with this id. */
   knows(id: string): boolean;
-  /** A device that it knows. */
+  /** A device that the server knows. */
   thing(id: string): Promise<Thing>;
   transaction(use: (tx: Transaction) => void): Promise<void>;
   /** Adds a publication. */
@@ -36,16 +36,16 @@ export interface RequestsHost {
 /** Where an answer goes, and its correlation data. */
 interface Asker {
   readonly topic: string;
-  /** In base64. */
+  /** The correlation data, in base64. */
   readonly correlation?: string;
 }
 
-/** A request. */
+/** A request to a device. */
 interface Question {
   readonly device: string;
   readonly channel: string;
   readonly value: Value | undefined;
-  /** The deadline for the answer. */
+  /** When the answer is due, in ms on the clock of `RequestsHost.now`. */
   readonly deadline: number;
 }
 

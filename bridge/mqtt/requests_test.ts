@@ -37,7 +37,7 @@ function adc(port: number, id = "kitchen") {
   return { client, device, asked, done, release: held.resolve };
 }
 
-/** What came to a topic, with what was said of it. */
+/** A message that came to a topic, with its properties. @param n 0 for the first */
 async function answer(peer: MqttPeer, topic: string, n = 0): Promise<Arrived> {
   const at = () => peer.arrived.filter((one) => one.topic === topic)[n];
   return await until(at, { what: () => `an answer at ${topic}: ${JSON.stringify(peer.arrived)}` });
@@ -47,7 +47,7 @@ const error = ({ payload }: Arrived) => JSON.parse(payload).error;
 
 for (const [name, version] of VERSIONS) {
   toolTest(
-    `a request, its answer or why there is none, over MQTT ${name}`,
+    `a request gets its answer, or the reason why there is none, over MQTT ${name}`,
     TOOLS,
     async (tools) => {
       await using all = await Bridged.begin(tools.mosquitto, { version, deadline: 500 });
@@ -119,7 +119,7 @@ for (const [name, version] of VERSIONS) {
   });
 
   toolTest(
-    `a retained request is ignored, and said, over MQTT ${name}`,
+    `a retained request is ignored with a warning, over MQTT ${name}`,
     TOOLS,
     async ({ mosquitto }) => {
       await using all = await Bridged.begin(mosquitto, { version });
@@ -129,12 +129,12 @@ for (const [name, version] of VERSIONS) {
       await all.stop();
       all.peer.publish("holdfast/kitchen/request/adc", "7", true);
       await all.peer.settled();
-      // Over 3.1.1 it comes once as any other, for who was away; and again as a retained one.
+      // Over 3.1.1 it comes once as any other message, as the bridge was away, and again as a retained one.
       await all.start();
       const warned = () => all.warned.includes("RETAINED_REQUEST");
       await until(warned, { what: () => `RETAINED_REQUEST in ${all.warned}` });
       all.peer.publish("holdfast/kitchen/request/adc", "8");
-      await until(() => asked.includes(8), { what: "the request behind it" });
+      await until(() => asked.includes(8), { what: "the next request" });
       assertEquals(asked, version === 5 ? [8] : [7, 8]);
     },
   );

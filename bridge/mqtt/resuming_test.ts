@@ -4,7 +4,7 @@ import { MqttRig, row } from "../../tests/support/mqtt_rig.ts";
 
 for (const version of [4, 5] as const) {
   const name =
-    "answers that come before the session goes on count nothing: they are asked for again";
+    "answers that come before the session is resumed do not count: they are asked for again";
   Deno.test(`${name} (MQTT ${version === 4 ? "3.1.1" : 5})`, () => {
     const inFlight = [{ ...row(8), isReleased: true }, { ...row(9), isReleased: false }];
     const rig = new MqttRig(version, { inFlight, taken: [] });

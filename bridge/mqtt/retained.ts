@@ -4,7 +4,7 @@
  */
 import type { Transaction } from "../../server/mod.ts";
 
-/** A topic. */
+/** A retained topic that the bridge has published. */
 export interface Retained {
   readonly topic: string;
   /** Its device; "": the bridge itself. */
@@ -22,7 +22,7 @@ export function remember(tx: Transaction, topic: string, device: string): void {
   );
 }
 
-/** The same, with what was published. */
+/** A topic was published: keeps what was published, too. */
 export function keepPayload(tx: Transaction, { topic, device, kept }: Retained): void {
   tx.run(
     `INSERT INTO mqtt_retained VALUES (?, ?, ?)

@@ -23,7 +23,7 @@ async function takes(taking: Promise<unknown>): Promise<boolean> {
   return isDone;
 }
 
-Deno.test("when it seems full, the store is asked how much there really is", async () => {
+Deno.test("when the room seems full, the store is asked how much there really is", async () => {
   const { room, has, told, counts } = begin();
   for (let i = 0; i < 9; i++) { // the same state again and again: one row
     await room.take(10);
@@ -48,7 +48,7 @@ Deno.test("a writer that finds no room waits until a row is done", async () => {
   await assertRejects(() => late, Error, "closed");
 });
 
-Deno.test("bytes are bounded too, and one that is larger than all of it goes alone", async () => {
+Deno.test("bytes are limited, too, and a row larger than the limit goes alone", async () => {
   const { room, has } = begin();
   await room.take(500);
   Object.assign(has, { rows: 1, bytes: 500 });

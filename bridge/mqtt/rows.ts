@@ -7,7 +7,7 @@ import { GIVEN_UP, RELEASED, type Schema, SENT, WAITING } from "./schema.ts";
 import type { InFlight, Publication, Task } from "./tasks.ts";
 
 /**
- * Replaces the one that waits and keeps its place, so that a state that changes fast does not wait for ever behind the
+ * Replaces the state that waits and keeps its place, so that a state that changes fast does not wait for ever behind the
  * others.
  */
 const OR_REPLACE = `ON CONFLICT (topic) WHERE retain = 1 AND stage = ${WAITING}

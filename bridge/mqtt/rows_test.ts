@@ -84,7 +84,7 @@ async function begin(path: string) {
       await commit(async (tx) => void ({ inFlight: rows } = await load(tx, schema, [])));
       return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
     },
-    /** Behind one, those that wait in brackets. */
+    /** The rows after `seq`, those that wait in brackets. */
     async behind(seq: number, most: number) {
       let rows: Awaited<ReturnType<typeof behind>> = [];
       await commit(async (tx) => void (rows = await behind(tx, schema, seq, most)));

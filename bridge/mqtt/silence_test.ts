@@ -9,7 +9,7 @@ import type { Platform, Socket } from "../../server/transport/platform.ts";
 import { Channels, Client } from "../host/mod.ts";
 import type { MqttOptions } from "./mod.ts";
 
-/** In ms: a small part of the bridge's patience. */
+/** A step of the clock, in ms: a small part of the bridge's timeouts. */
 const STEP = 500;
 
 /** A server with a bridge, whose time passes when the test says so, and a device. */
@@ -82,7 +82,7 @@ Deno.test("a broker that does not answer PUBLISH is disconnected, and gets it ag
   });
 });
 
-Deno.test("of what waits for a slow broker no more is under way than the window", async () => {
+Deno.test("of what waits for a slow broker, no more than the window is under way", async () => {
   await using broker = new ScriptBroker();
   await using all = await begin(broker, { window: 7 });
   await broker.welcomes(false);

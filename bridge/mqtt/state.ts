@@ -4,9 +4,9 @@ import type { Amount } from "./rows.ts";
 
 /** The state of a bridge. Counts begin with its start. */
 export interface MqttState {
-  /** Since when the broker is connected. */
+  /** Since when the broker is connected; undefined: it is not. */
   readonly connectedSince: Date | undefined;
-  /** Why it is not; also undefined before the first attempt. */
+  /** Why the broker is not connected; undefined while it is, and before the first attempt. */
   readonly problem: { readonly code: string; readonly message: string } | undefined;
   /** How often the broker was connected. */
   readonly connects: number;
@@ -23,7 +23,7 @@ export interface MqttState {
   readonly givenUp: number;
 }
 
-/** The counters. */
+/** Counts what the bridge does. */
 export class Counters {
   connectedSince: number | undefined;
   problem: { code: string; message: string } | undefined;

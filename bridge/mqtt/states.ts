@@ -35,7 +35,7 @@ export interface StatesHost {
   again(device: string): void;
 }
 
-/** A retained topic. */
+/** A retained topic of a device. */
 interface State {
   readonly device: string;
   readonly topic: string;
@@ -43,7 +43,7 @@ interface State {
   readonly read: () => string | undefined;
 }
 
-/** Devices that no server has, of one look: each is read in the store. */
+/** Most devices without a server that are announced at once: each is read from the store. */
 const MOST_AGAIN = 100;
 
 export class States {
@@ -164,7 +164,7 @@ export class States {
     const { server, topics, own, platform } = this.#host;
     const rows = await unannouncedInRound(tx, own!);
     const unannounced = rows.filter(({ device }) => nobodys.has(device)).slice(0, MOST_AGAIN);
-    // All at once: it would wait for a device that is forgotten meanwhile.
+    // All at once: for a device that is forgotten meanwhile, `thing` would wait.
     const things = await Promise.all(unannounced.map(({ device }) => server.thing(device)));
     for (const [i, it] of unannounced.entries()) {
       const { device } = it;
@@ -189,7 +189,7 @@ export class States {
     const states: State[] = [];
     const here = new Set(hereOf(server).devices.map(({ id }) => id));
     const known = ids.filter((id) => here.has(id));
-    // All at once: it would wait for a device that is forgotten meanwhile.
+    // All at once: for a device that is forgotten meanwhile, `thing` would wait.
     for (const thing of await Promise.all(known.map((id) => server.thing(id)))) {
       const { id } = thing;
       for (const channel of thing.channels) {

@@ -12,7 +12,7 @@ import { BrokerError } from "./errors.ts";
 import { reasonOf } from "./reasons.ts";
 import type { Filter, Outlet, RefusedFilter, SubscriptionTask } from "./tasks.ts";
 
-/** Id of all these packets, of which only one is under way; publications have other ids. */
+/** Id of SUBSCRIBE and UNSUBSCRIBE, of which only one is under way at a time; publications have other ids. */
 export const SUBSCRIBE_ID = 0xffff;
 
 /** Most filters in one packet: AWS IoT accepts no more. */

@@ -28,23 +28,26 @@ function unsubscribed(rig: MqttRig, ...codes: number[]): void {
   rig.says({ cmd: "unsuback", messageId: 65535, ...more } as Packet);
 }
 
-both("a filter is safe before it is subscribed, and gone after it is not any more", (version) => {
-  const rig = connected(new MqttRig(version));
-  rig.session.want(new Set(["a/#", "b"]));
-  assertEquals(rig.sent(), []);
-  assertEquals(rig.settle(), ["subscribe a/# b"]);
-  assertEquals(rig.sent(), ["subscribe 65535"]);
-  granted(rig, 2, 2);
-  assertEquals(rig.settle(), ["subscribed a/# b"]);
-  rig.session.want(new Set(["b", "c"]));
-  assertEquals(rig.sent(), []);
-  assertEquals(rig.settle(), ["unsubscribe a/#"]);
-  assertEquals(rig.sent(), ["unsubscribe 65535"]);
-  unsubscribed(rig, 0);
-  assertEquals(rig.sent(), []);
-  assertEquals(rig.settle(), ["unsubscribed a/#"]);
-  assertEquals(rig.settle(), ["subscribe c"]);
-});
+both(
+  "a filter is stored before it is subscribed, and deleted after it is unsubscribed",
+  (version) => {
+    const rig = connected(new MqttRig(version));
+    rig.session.want(new Set(["a/#", "b"]));
+    assertEquals(rig.sent(), []);
+    assertEquals(rig.settle(), ["subscribe a/# b"]);
+    assertEquals(rig.sent(), ["subscribe 65535"]);
+    granted(rig, 2, 2);
+    assertEquals(rig.settle(), ["subscribed a/# b"]);
+    rig.session.want(new Set(["b", "c"]));
+    assertEquals(rig.sent(), []);
+    assertEquals(rig.settle(), ["unsubscribe a/#"]);
+    assertEquals(rig.sent(), ["unsubscribe 65535"]);
+    unsubscribed(rig, 0);
+    assertEquals(rig.sent(), []);
+    assertEquals(rig.settle(), ["unsubscribed a/#"]);
+    assertEquals(rig.settle(), ["subscribe c"]);
+  },
+);
 
 both("what was granted is not subscribed again, unless the broker has forgotten it", (version) => {
   const filters = [{ filter: OWN, isGranted: false }, { filter: "a", isGranted: true }];
@@ -56,7 +59,7 @@ both("what was granted is not subscribed again, unless the broker has forgotten 
   }
 });
 
-both("what is wanted no longer is unsubscribed after a restart", (version) => {
+both("a filter that is no longer wanted is unsubscribed after a restart", (version) => {
   const filters = [
     { filter: OWN, isGranted: false },
     { filter: "old/+/+/set", isGranted: false },
@@ -73,22 +76,25 @@ both("what is wanted no longer is unsubscribed after a restart", (version) => {
   assertEquals([rig.settle(), rig.sent()], [[], []]);
 });
 
-both("a filter that is refused ends nothing, and is tried with the next connection", (version) => {
-  const rig = connected(new MqttRig(version));
-  rig.session.want(new Set(["a", "b", "c"]));
-  rig.settle();
-  rig.sent();
-  granted(rig, 2, 0x80, 1);
-  const why = "not b (unspecified error (0x80)) not c (it grants QoS 1 instead of QoS 2)";
-  assertEquals(rig.settle(), [`subscribed a ${why}`]);
-  assertEquals(rig.sent(), ["unsubscribe 65535"]); // c was granted after a fashion
-  unsubscribed(rig, 0x11, 0);
-  assertEquals(rig.settle(), ["unsubscribed b c"]);
-  assertEquals([rig.settle(), rig.sent()], [[], []]);
-  rig.session.closed(rig.now);
-  connected(rig);
-  assertEquals(rig.settle(), ["subscribe b c"]);
-});
+both(
+  "a refused filter does not end the connection, and is tried again with the next one",
+  (version) => {
+    const rig = connected(new MqttRig(version));
+    rig.session.want(new Set(["a", "b", "c"]));
+    rig.settle();
+    rig.sent();
+    granted(rig, 2, 0x80, 1);
+    const why = "not b (unspecified error (0x80)) not c (it grants QoS 1 instead of QoS 2)";
+    assertEquals(rig.settle(), [`subscribed a ${why}`]);
+    assertEquals(rig.sent(), ["unsubscribe 65535"]); // c was granted, but not with QoS 2
+    unsubscribed(rig, 0x11, 0);
+    assertEquals(rig.settle(), ["unsubscribed b c"]);
+    assertEquals([rig.settle(), rig.sent()], [[], []]);
+    rig.session.closed(rig.now);
+    connected(rig);
+    assertEquals(rig.settle(), ["subscribe b c"]);
+  },
+);
 
 Deno.test("a filter that cannot be unsubscribed is tried again with the next connection", () => {
   const filters = [{ filter: "old", isGranted: true }];
@@ -102,7 +108,7 @@ Deno.test("a filter that cannot be unsubscribed is tried again with the next con
   assertEquals(rig.sent(), ["unsubscribe 65535"]);
 });
 
-both("an outage in the middle of it begins it again", (version) => {
+both("an outage in the middle of a subscription begins it again", (version) => {
   const rig = connected(new MqttRig(version));
   rig.session.want(new Set(["a"]));
   rig.session.closed(rig.now); // nobody has taken the task
@@ -124,7 +130,7 @@ both("an outage in the middle of it begins it again", (version) => {
 });
 
 both(
-  "what was to be unsubscribed when the connection was lost, and is wanted again, is subscribed again",
+  "a filter whose unsubscription was interrupted, and that is wanted again, is subscribed again",
   (version) => {
     const filters = [{ filter: OWN, isGranted: false }, { filter: "a", isGranted: true }];
     const rig = connected(new MqttRig(version, { filters }));
@@ -157,7 +163,7 @@ Deno.test("a packet has eight filters at most, and fits the broker", () => {
   assertEquals(small.settle(), [`subscribe ${"x".repeat(40)}`]);
 });
 
-both("answers that fit no question end the connection by name", (version) => {
+both("answers that fit no request end the connection by name", (version) => {
   const acts: ((rig: MqttRig) => void)[] = [
     (rig) => granted(rig, 2),
     (rig) => unsubscribed(rig, 0, 0),
@@ -167,7 +173,7 @@ both("answers that fit no question end the connection by name", (version) => {
     const rig = connected(new MqttRig(version, { filters: [{ filter: "a", isGranted: true }] }));
     assertEquals(rig.settle(), ["unsubscribe a"]);
     assertEquals(rig.sent(), ["unsubscribe 65535"]);
-    if (version === 4 && act === acts[1]) continue; // it says nothing of how many
+    if (version === 4 && act === acts[1]) continue; // its UNSUBACK does not say for how many
     assertEquals(assertThrows(() => act(rig), BrokerError).code, "UNEXPECTED");
   }
   const early = connected(new MqttRig(version, { filters: [{ filter: "a", isGranted: true }] }));

@@ -37,7 +37,7 @@ export interface Delivery {
   readonly isRetained: boolean;
   /** Whether its end was cut off. */
   readonly isCut: boolean;
-  /** Its expiry. MQTT 5. */
+  /** When it expires, in ms on the session's clock. MQTT 5. */
   readonly expiresAt?: number;
   /** Where the answer should go. MQTT 5. */
   readonly responseTopic?: string;
@@ -66,7 +66,7 @@ export type Task =
   }
   | SubscriptionTask;
 
-/** The same about topic filters. */
+/** Tasks about topic filters. */
 export type SubscriptionTask =
   /** These will be subscribed: note that the broker may have them. */
   | { readonly does: "subscribe"; readonly filters: readonly string[] }
@@ -78,7 +78,7 @@ export type SubscriptionTask =
   }
   /** These will be unsubscribed: note that the broker may not have them any more. */
   | { readonly does: "unsubscribe"; readonly filters: readonly string[] }
-  /** The broker has these no longer. */
+  /** The broker no longer has these. */
   | { readonly does: "unsubscribed"; readonly filters: readonly string[] };
 
 /** A topic filter that the broker may have. */

@@ -18,7 +18,7 @@ Deno.test("escapes that no name produces are refused", () => {
   }
 });
 
-Deno.test("topics of a device with a difficult name", () => {
+Deno.test("names of devices and channels are escaped in topics", () => {
   const topics = new Topics("home/holdfast");
   assertEquals(topics.status, "home/holdfast/status");
   assertEquals(topics.state("a/b", "led/1"), "home/holdfast/a%2Fb/led%2F1");
@@ -56,7 +56,7 @@ Deno.test("a channel may have the name of a topic that is not one of channels", 
     for (const command of ["request", "do"] as const) {
       assertEquals(topics.parse(`holdfast/1/${command}/${level}`), { command, device, channel });
     }
-    // What is told of it wants nothing.
+    // Topics that the bridge publishes are no commands.
     const told = [state, topics.event("1", channel), topics.response("1", channel)];
     for (const topic of told) assertEquals(topics.parse(topic), undefined, topic);
   }
@@ -65,7 +65,7 @@ Deno.test("a channel may have the name of a topic that is not one of channels", 
   }
 });
 
-Deno.test("other topics set nothing", () => {
+Deno.test("other topics are no commands", () => {
   const topics = new Topics("holdfast");
   const others = [
     "holdfast/1/led",
@@ -83,7 +83,7 @@ Deno.test("other topics set nothing", () => {
   }
 });
 
-Deno.test("the device of a topic", () => {
+Deno.test("the device is found in each of its topics, and in no other topic", () => {
   const topics = new Topics("home/holdfast");
   for (const id of ["1", "a/b", "event", "#", "%"]) {
     const all = [topics.state(id, "led/1"), topics.event(id, "x"), topics.availability(id)];

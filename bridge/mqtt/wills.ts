@@ -22,11 +22,11 @@ type Occasion = typeof OCCASIONS[number];
 /** What it needs from the bridge. */
 export interface WillsHost {
   readonly own: OwnTopics;
-  /** In ms since 1970. */
+  /** The date, in ms since 1970. */
   date(): number;
   /** Stores the announcement of a device. */
   tell(tx: Transaction, id: string, state: AvailabilityState, sleep: number): void;
-  /** No longer keeps it. */
+  /** Deletes the announcement of a device. */
   forget(tx: Transaction, id: string): void;
   /** A transaction may have added a publication. */
   added(tx: Transaction, message: Message): void;
@@ -50,7 +50,7 @@ export class Wills {
       this.#last.set(String(row.device), { state, sleep: Number(row.sleep) });
     }
     if (!own.isOn) return tx.run(`UPDATE mqtt_devices SET will = NULL, welcome = NULL`);
-    // All at once: it would wait for a device that is forgotten meanwhile.
+    // All at once: for a device that is forgotten meanwhile, `thing` would wait.
     for (const thing of await Promise.all(server.devices.map(({ id }) => server.thing(id)))) {
       for (const occasion of OCCASIONS) {
         const value = thing.reported(CHANNELS[occasion])?.value ?? null;

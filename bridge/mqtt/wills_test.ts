@@ -20,58 +20,62 @@ function willing(port: number, metadata?: string, id = "kitchen") {
   return { client, device: new Channels(client, { app: "a", version: "1", onError }), faults };
 }
 
-toolTest("a welcome and a will, once for each change, through a restart", TOOLS, async (tools) => {
-  await using all = await Bridged.begin(tools.mosquitto, {
-    ownTopics: ["home/#"],
-    offlineAfter: 50,
-  });
-  const { peer } = all;
-  const availability = "holdfast/kitchen/availability";
-  const said = () =>
-    peer.arrived.filter(({ topic }) => topic.startsWith("home/"))
-      .map(({ topic, payload }) => `${topic} ${payload}`);
-  {
-    const { client, device } = willing(all.server.port);
-    await using _ = client;
-    await device.report("mqtt/will", "home/kitchen gone");
-    await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" });
-    await peer.shows("home/kitchen", "here"); // it is there when it says so first
-  }
-  await peer.shows("home/kitchen", "gone");
-  {
-    const { client, device } = willing(all.server.port);
-    await using _ = client;
-    await peer.shows("home/kitchen", "here");
-    await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" }); // as with each start
+toolTest(
+  "a welcome and a will are published once for each change, also through a restart",
+  TOOLS,
+  async (tools) => {
+    await using all = await Bridged.begin(tools.mosquitto, {
+      ownTopics: ["home/#"],
+      offlineAfter: 50,
+    });
+    const { peer } = all;
+    const availability = "holdfast/kitchen/availability";
+    const said = () =>
+      peer.arrived.filter(({ topic }) => topic.startsWith("home/"))
+        .map(({ topic, payload }) => `${topic} ${payload}`);
+    {
+      const { client, device } = willing(all.server.port);
+      await using _ = client;
+      await device.report("mqtt/will", "home/kitchen gone");
+      await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" });
+      await peer.shows("home/kitchen", "here"); // it was online already when it first reported that
+    }
+    await peer.shows("home/kitchen", "gone");
+    {
+      const { client, device } = willing(all.server.port);
+      await using _ = client;
+      await peer.shows("home/kitchen", "here");
+      await device.report("mqtt/welcome", { topic: "home/kitchen", value: "here" }); // as with each start
+      await all.stop();
+      await all.start({ offlineAfter: 60_000 }); // it comes back in time: nothing has changed
+      await peer.shows("holdfast/status", "online");
+      await until(async () => (await all.server.device("kitchen")).connected);
+      await device.report("temp", 1);
+      await peer.shows("holdfast/kitchen/temp", "1");
+      await all.stop();
+    }
+    await all.start({ offlineAfter: 50 }); // it has gone meanwhile
+    await peer.shows("home/kitchen", "gone");
+    await peer.shows(availability, "offline");
     await all.stop();
-    await all.start({ offlineAfter: 60_000 }); // it comes back in time: nothing has changed
-    await peer.shows("holdfast/status", "online");
-    await until(async () => (await all.server.device("kitchen")).connected);
-    await device.report("temp", 1);
-    await peer.shows("holdfast/kitchen/temp", "1");
-    await all.stop();
-  }
-  await all.start({ offlineAfter: 50 }); // it has gone meanwhile
-  await peer.shows("home/kitchen", "gone");
-  await peer.shows(availability, "offline");
-  await all.stop();
-  await all.start();
-  await peer.shows(availability, "offline");
-  const here = "home/kitchen here", gone = "home/kitchen gone";
-  assertEquals(said(), [here, gone, here, gone]);
-  assertEquals(all.warned, []);
-  await all.server.forget("kitchen");
-  await all.server.transaction(() => {}); // behind what that has caused
-  let rows: unknown;
-  await all.server.transaction(async (tx) =>
-    void (rows = await tx.all("SELECT * FROM mqtt_devices"))
-  );
-  assertEquals(rows, []);
-  assertEquals(said().length, 4);
-});
+    await all.start();
+    await peer.shows(availability, "offline");
+    const here = "home/kitchen here", gone = "home/kitchen gone";
+    assertEquals(said(), [here, gone, here, gone]);
+    assertEquals(all.warned, []);
+    await all.server.forget("kitchen");
+    await all.server.transaction(() => {}); // after the transactions that this has caused
+    let rows: unknown;
+    await all.server.transaction(async (tx) =>
+      void (rows = await tx.all("SELECT * FROM mqtt_devices"))
+    );
+    assertEquals(rows, []);
+    assertEquals(said().length, 4);
+  },
+);
 
 toolTest(
-  "a device that sleeps has not gone; what it may not publish is told to it",
+  "the will of a sleeping device is not published; a device is told what it may not publish",
   TOOLS,
   async (tools) => {
     const options = { ownTopics: ["home/#"], offlineAfter: 30 };
@@ -108,7 +112,7 @@ toolTest(
   },
 );
 
-Deno.test("a device's metadata counts once its message is safe, not before", async () => {
+Deno.test("a welcome or a will counts once the report of it is safe, not before", async () => {
   using dir = folder();
   const store = `${dir.path}/server.db`;
   await using server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
@@ -124,7 +128,7 @@ Deno.test("a device's metadata counts once its message is safe, not before", asy
   });
   const commit = (use: (tx: Transaction) => Promise<void> | void) => server.transaction(use);
   await commit(async (tx) => void (schema = await createTables(tx, "x", 5)));
-  /** The device says something, and is another by the time that it is safe. */
+  /** The device reports a value, and its state changes before that is safe. */
   const says = async (channel: string, value: string, ...meanwhile: ("online" | "offline")[]) => {
     const changed = Promise.withResolvers<void>();
     const report = commit(async (tx) => {

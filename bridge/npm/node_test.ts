@@ -48,7 +48,7 @@ Deno.test("Node: a closed file cannot be read", () => {
   assertThrows(() => file.readSync(new Uint8Array(1)), Error, "closed");
 });
 
-Deno.test("a promise and what settles it", async () => {
+Deno.test("withResolvers gives a promise and the function that resolves it", async () => {
   const { promise, resolve } = withResolvers<number>();
   resolve(7);
   assertEquals(await promise, 7);

@@ -25,7 +25,7 @@ Exit codes: 0 created, 1 DIR is not empty or cannot be written, 2 wrong options.
 const CLONE = fileURLToPath(new URL("../../", import.meta.url)).replace(/[\\/]$/, "");
 const FILES = new URL("files/", import.meta.url);
 
-/** Creates the project's files. @returns what to do next. @throws {Error} the folder is not empty, or no folder */
+/** Creates the project's files. @returns what to do next. @throws {Error} it is not an empty folder, or cannot be written */
 async function begin(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   for await (const { name } of Deno.readDir(folder)) {

@@ -50,15 +50,15 @@ const REPEAT = 1000;
 export class Path {
   /** What happens to new connections. */
   connecting: "normal" | "refused" | "hanging" = "normal";
-  /** Added to every delay. */
+  /** Added to every delay, in ms. */
   slowness = 0;
   /** A smaller capacity for all its pipes. */
   congestion = Infinity;
-  /** An attacker records what the device sends. */
+  /** Whether an attacker records what the device sends. */
   isOverheard = false;
   /** An attacker who may change anything that passes after a greeting. */
   meddler: Meddling | undefined;
-  /** The last one who did so. */
+  /** The attacker of earlier faults, who remembers what has passed. */
   stranger: Meddling | undefined;
   /** The last connections made, to be cut by faults. */
   readonly connections: Circuit[] = [];
@@ -74,7 +74,7 @@ export class Path {
     readonly owner?: string,
   ) {}
 
-  /** Nothing passes in this direction until as many `unplug`s are undone by `plug`. */
+  /** Nothing passes in this direction until a `plug` has undone each `unplug`. */
   unplug(direction: Direction): void {
     this.#holes[direction]!++;
   }

@@ -20,7 +20,7 @@ export const PATH_FAULTS = [
 /** A kind of fault between two machines. */
 export type PathFault = typeof PATH_FAULTS[number];
 
-/** Lets one happen. @param time How long it lasts, in ms, where it does */
+/** Causes a fault. @param time How long it lasts, in ms, unless it happens at once. */
 export function strikePath(path: Path, kind: PathFault, time: number): void {
   const { random, clock } = path;
   const until = (undo: () => void) => clock.after(time, undo);

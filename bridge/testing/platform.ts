@@ -112,7 +112,7 @@ export class SimPlatform implements Platform {
     return Promise.resolve({ port: this.#port, setTls() {}, close });
   }
 
-  /** Answers after a while. */
+  /** Looks a name up; the answer comes after a while. */
   resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void {
     const addresses = this.wiring.resolve(hostname);
     return this.after(this.process.world.random.skewed(1, LONGEST_LOOKUP), () => {

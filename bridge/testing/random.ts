@@ -13,7 +13,7 @@ export class Random {
     for (let i = 0; i < 12; i++) this.word();
   }
 
-  /** 32 bits, unsigned (sfc32). */
+  /** 32 random bits, unsigned (sfc32). */
   word(): number {
     const sum = (this.#a + this.#b + this.#count) | 0;
     this.#count = (this.#count + 1) | 0;
@@ -23,12 +23,12 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** 0 to n - 1. */
+  /** A whole number from 0 to n - 1. */
   below(n: number): number {
     return Math.floor(this.word() / 4294967296 * n);
   }
 
-  /** From `least` to `most`, both included. */
+  /** A whole number from `least` to `most`, both included. */
   between(least: number, most: number): number {
     return least + this.below(most - least + 1);
   }
@@ -45,7 +45,7 @@ export class Random {
     return this.word() < probability * 4294967296;
   }
 
-  /** One of them. */
+  /** One of the values. */
   pick<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }

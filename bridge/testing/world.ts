@@ -106,7 +106,7 @@ export interface World {
  * ```
  *
  * @param test Is given the world. All machines are switched off when it has returned.
- * @throws {Error} what the test has thrown, or what was thrown where nobody catches it, with the seed and the time
+ * @throws {Error} an error of the test, or one that nobody has caught, with the seed and the time
  */
 export async function simulate(
   options: SimulationOptions,
@@ -190,7 +190,7 @@ class SimWorld implements World, Surrounding {
     });
   }
 
-  /** Calls something when this many ms have passed. @returns forgets it */
+  /** Calls something when this many ms have passed. @returns a function that cancels this */
   after(ms: number, run: () => void): Cancel {
     let isWanted = true;
     if (ms < Infinity) this.clock.after(ms, () => isWanted && run());

@@ -228,7 +228,7 @@ Deno.test("timers, clocks and random numbers are the world's, and a killed progr
   assertEquals([setTimeout, Date.now, performance.now, Math.random, crypto.getRandomValues], real);
 });
 
-Deno.test("a machine's date is whole milliseconds, as a real one's, also between two of them", async () => {
+Deno.test("a machine's date is in whole milliseconds, as a real one's is, even between two of them", async () => {
   await simulate({}, async (world) => {
     const machine = world.machine("machine", ({ platform }) => platform);
     const platform = await machine.start();

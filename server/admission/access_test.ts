@@ -135,7 +135,7 @@ function proves(proof: string): boolean {
   } catch (error) {
     assert(error instanceof Refused && error.refusal === 2, `${error}`);
     assertEquals(error.code, "BAD_PROOF");
-    assert(!error.message.includes("right"), "what would have been right is not told");
+    assert(!error.message.includes("right"), "the error does not tell the right proof");
     return false;
   }
 }
@@ -149,7 +149,7 @@ Deno.test("only the exact proof passes: not a part of it, more, another case, or
   assertEquals(proves("\x03right"), true);
 });
 
-Deno.test("connections are limited per address, until they are released, and one address does not use up another's", () => {
+Deno.test("connections are limited per address: releasing one makes room, and one address does not use up another's", () => {
   const access = new Access({ keys: keysOf("1") });
   const hold = (hostname = "10.0.0.1") => access.hold(hostname);
   assertEquals([hold(), hold(), hold(), hold(), hold(), hold()], [

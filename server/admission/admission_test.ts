@@ -25,7 +25,7 @@ Deno.test("server and device prove that they have the same key; the proof covers
   assertEquals(door.record().positions.connects, 1);
 });
 
-Deno.test("a device may know the name of our stream only from a welcome that it never answered", () => {
+Deno.test("a device that knows our stream may know it only from a welcome that it never answered: it may have forgotten messages", () => {
   const door = new Door();
   const record = door.record();
   record.mayHaveForgotten = false;
@@ -48,7 +48,7 @@ Deno.test("a welcome shows positions only to a peer with the key, and is never t
     // What a stranger reads looks random.
     const read = parseWelcome(guest.heard);
     for (const word of [read.txEpoch, read.txFirst, read.rxEpoch, read.rxNext]) {
-      assert(word > 1000, "by chance once in 10,000 runs or so");
+      assert(word > 1000, "fails by chance less than once in 10,000 runs");
       told.add(`${word}`);
     }
   }
@@ -88,7 +88,7 @@ for (
   });
 }
 
-Deno.test("a replayed hello and prove is BAD_PROOF, as the server's nonce is another one; in one piece it is BAD_LINE", () => {
+Deno.test("a replayed hello and prove is BAD_PROOF, because the server's nonce has changed; in one piece it is BAD_LINE", () => {
   const door = Door.withKey();
   const guest = door.knock();
   guest.greets({ suite: "02" });
@@ -144,7 +144,7 @@ for (
     ["a welcome", "\x0201\n"],
   ] as const
 ) {
-  Deno.test(`${what} where a proof should be is BAD_LINE, and no wrong proof`, () => {
+  Deno.test(`${what} where a proof should be is BAD_LINE, and does not count as a wrong proof`, () => {
     const door = Door.withKey();
     const guest = door.knock();
     guest.greets({ suite: "02" });
@@ -195,7 +195,7 @@ for (
     ["has no key, and the server is not open", Door.withKey(), { id: "2" }, "01"],
     ["has a key and does not prove it", Door.withKey(), { suite: "00" }, "03"],
     ["has a key and does not prove it to an open server", Door.withKey({ open: true }), {}, "03"],
-    ["proves a key that the server has not", Door.withKey(), { suite: "02", id: "2" }, "04"],
+    ["proves a key that the server does not have", Door.withKey(), { suite: "02", id: "2" }, "04"],
     ["proves a key to a server without any", new Door(), { suite: "02" }, "04"],
     ["is named as stock and speaks dialect 2", Door.withKey({ stock: ["2"] }), { id: "2" }, "01"],
   ] as [string, Door, Partial<Said>, string][]
@@ -207,7 +207,7 @@ for (
   });
 }
 
-Deno.test("a device too many is TOO_MANY_DEVICES, refusal 06", () => {
+Deno.test("a device beyond the limit is TOO_MANY_DEVICES, refusal 06", () => {
   const door = new Door({ open: true }, { devices: 1 });
   door.record("1");
   const told = door.knock().turnedAway(`${helloLine({ id: "2" })}\n`);
@@ -215,7 +215,7 @@ Deno.test("a device too many is TOO_MANY_DEVICES, refusal 06", () => {
   door.knock().greets({ id: "1" });
 });
 
-Deno.test("in dialect 1 a device with a key is refused; a named one, or any on an open server, is admitted", () => {
+Deno.test("in dialect 1 a device with a key is refused; without one it is admitted as stock, or by an open server", () => {
   const refused: [Door, string][] = [
     [Door.withKey(), "1\n"],
     [Door.withKey({ open: true, stock: ["1"] }), "1\n"],

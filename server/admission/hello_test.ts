@@ -41,11 +41,11 @@ for (
 const good = helloLine();
 const malformed: [what: string, hello: string][] = [
   ["is nothing but its first character", "\x01"],
-  ["has a suite alone", "\x0100"],
+  ["ends after its suite", "\x0100"],
   ["ends in a number", good.slice(0, 30)],
   ["ends in the nonce", good.slice(0, 70)],
   ["has capital digits", good.replace("abcdef", "ABCDEF")],
-  ["has something else for a digit", good.replace("00abcdef", "00abcdeg")],
+  ["has a character that is not a digit", good.replace("00abcdef", "00abcdeg")],
   ["has a space in a number", good.replace("00abcdef", " 0abcdef")],
   ["has a sign in a number", good.replace("00abcdef", "-0abcdef")],
   ["has a nonce that is not hexadecimal", helloLine({ nonce: "z".repeat(32) })],
@@ -64,7 +64,7 @@ const malformed: [what: string, hello: string][] = [
   ["has room for less than a line: bytes below line + 3", helloLine({ bytes: 514, line: 512 })],
   ["has room for no bytes", helloLine({ bytes: 0 })],
   ["takes lines without text", helloLine({ line: 0 })],
-  ["has a line so long that line + 3 comes round", helloLine({ bytes: 2, line: 2 ** 32 - 1 })],
+  ["has a line so long that line + 3 wraps around", helloLine({ bytes: 2, line: 2 ** 32 - 1 })],
 ];
 
 for (const [what, hello] of malformed) {
@@ -179,7 +179,7 @@ Deno.test("a hello may come byte by byte, and a proof too", () => {
   assertEquals(guest.admitted?.id, "1");
 });
 
-Deno.test("names that may no longer be given are admitted as before", () => {
+Deno.test("names that only earlier versions gave to devices are still admitted", () => {
   for (const id of ["x".repeat(229), "a\x85b", "\x9b"]) {
     const guest = new Door().knock();
     guest.greets({ id });
@@ -228,7 +228,7 @@ for (const suite of ["00", "02"] as const) {
   });
 }
 
-Deno.test("the longest hello is accepted, also if its end arrives later", () => {
+Deno.test("the longest hello is accepted, even if its end arrives later", () => {
   const id = "x".repeat(64);
   const door = new Door({ open: true }, { helloBytes: id.length });
   const guest = door.knock();
@@ -238,7 +238,7 @@ Deno.test("the longest hello is accepted, also if its end arrives later", () => 
   assertEquals(door.knock().turnedAway(`${id}x`)[0], "HELLO_TOO_LONG");
 });
 
-Deno.test("a byte-order mark is a part of the name that it stands in", () => {
+Deno.test("a byte-order mark is part of the device's name", () => {
   const guest = new Door().knock();
   guest.says("\ufeffkitchen\n");
   assertEquals(guest.admitted?.id, "\ufeffkitchen");

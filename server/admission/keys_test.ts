@@ -96,7 +96,7 @@ Deno.test("leftovers of an interrupted command are reported, with the remedy", a
   assertStringIncludes(await until(() => said), `remove ${folder.path}`);
 });
 
-Deno.test("a reader finds the whole file while it is changed", async () => {
+Deno.test("a reader always finds a whole file while others change it", async () => {
   using folder = new Folder();
   await addKey(folder.keys, "first");
   let done = false;
@@ -148,7 +148,7 @@ Deno.test("an id that no device could send gets no key", async () => {
   assertEquals(readKeys(folder.keys).size, 2);
 });
 
-Deno.test("an empty object has no keys; an empty file is not a file of keys", async () => {
+Deno.test("an empty object has no keys; an empty file cannot be read, but a key can be added to it", async () => {
   using folder = new Folder();
   folder.write("{}");
   assertEquals(readKeys(folder.keys).size, 0);
@@ -182,7 +182,7 @@ Deno.test("a byte-order mark, as Windows' editors write one, is accepted", () =>
   assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
 });
 
-Deno.test("two keys for one id are an error, however it is written", async () => {
+Deno.test("two keys for one id are an error, however the id is escaped", async () => {
   using folder = new Folder();
   const other = SECRET.replace("c", "d");
   for (
@@ -250,7 +250,7 @@ Deno.test("a changed file is synced before the rename, and its folder after it",
   assertEquals(calls, expected);
 });
 
-Deno.test("the real disk is told to sync both", async () => {
+Deno.test("the real disk is told to sync the file and its folder", async () => {
   using folder = new Folder();
   const { syncSync } = Deno.FsFile.prototype;
   const synced: boolean[] = []; // of each: is it a folder?
@@ -268,7 +268,7 @@ Deno.test("the real disk is told to sync both", async () => {
   }
 });
 
-Deno.test("a key in capital letters is a key", () => {
+Deno.test("a key in capital letters is accepted", () => {
   using folder = new Folder();
   folder.write(JSON.stringify({ 1: SECRET.toUpperCase() }));
   assertEquals(hex(readKeys(folder.keys).get("1")), SECRET);
@@ -325,7 +325,7 @@ Deno.test("an invalid key is reported with its device", () => {
   }
 });
 
-Deno.test("a given key is added as it is; a bad one is reported once", async () => {
+Deno.test("a given key is added; another one for the same device is refused", async () => {
   using folder = new Folder();
   assertEquals(await addKey(folder.keys, "kitchen", { given: SECRET.toUpperCase() }), SECRET);
   assertEquals(hex(readKeys(folder.keys).get("kitchen")), SECRET);

@@ -40,13 +40,23 @@ for (
       rxNext: 2,
     }],
     ["a known stream goes on where it stopped", { txEpoch: 77, txFirst: 5 }, { rxNext: 7 }],
-    ["a known stream without messages in the store", { txEpoch: 77, txFirst: 7 }, { rxNext: 7 }],
-    ["the device holds less than was taken: an old store goes on with what there is", {
-      txEpoch: 77,
-      txFirst: 9,
-    }, { rxNext: 9 }],
-    ["an unknown epoch of ours: nothing is there", { rxEpoch: 98, rxNext: 5 }, { txFirst: 3 }],
-    ["no epoch of ours: nothing is there", { rxEpoch: 0, rxNext: 0 }, { txFirst: 3 }],
+    ["a known stream whose messages are all acknowledged", { txEpoch: 77, txFirst: 7 }, {
+      rxNext: 7,
+    }],
+    [
+      "the device no longer has messages that our old store lacks: the stream continues with its first",
+      {
+        txEpoch: 77,
+        txFirst: 9,
+      },
+      { rxNext: 9 },
+    ],
+    ["an unknown epoch of ours: the device has none of our stream", { rxEpoch: 98, rxNext: 5 }, {
+      txFirst: 3,
+    }],
+    ["no epoch of ours: the device has none of our stream", { rxEpoch: 0, rxNext: 0 }, {
+      txFirst: 3,
+    }],
     ["a position in our stream: what is before it has arrived", { rxEpoch: 99, rxNext: 4 }, {
       txFirst: 4,
     }],
@@ -86,23 +96,42 @@ Deno.test("a position beyond what was ever sent: our store is old, so we start a
 for (
   const [what, said, connects, older] of [
     ["it only sends, and goes on", { txEpoch: 77, txFirst: 7 }, 1, undefined],
-    ["it only sends, and was told of the last one, but not safely", { txEpoch: 77, txFirst: 6 }, 1],
     [
-      "it only sends, and has dropped what it was told of",
+      "it only sends, and still holds its last message, which we have",
+      { txEpoch: 77, txFirst: 6 },
+      1,
+    ],
+    [
+      "it only sends, and has dropped a message that we do not have",
       { txEpoch: 77, txFirst: 8 },
       1,
       /were acknowledged to it/,
     ],
-    ["the same, far away", { txEpoch: 77, txFirst: 2 ** 31 }, 1, /were acknowledged to it/],
-    ["it was started, and knows nothing", { txEpoch: 78, txFirst: 0 }, 1, undefined],
-    ["it was started, and knows our stream", { txEpoch: 78, rxEpoch: 99, rxNext: 5 }, 1, undefined],
+    [
+      "the same, with a position far ahead",
+      { txEpoch: 77, txFirst: 2 ** 31 },
+      1,
+      /were acknowledged to it/,
+    ],
+    [
+      "it has restarted, and knows nothing of our stream",
+      { txEpoch: 78, txFirst: 0 },
+      1,
+      undefined,
+    ],
+    [
+      "it has restarted, and knows our stream",
+      { txEpoch: 78, rxEpoch: 99, rxNext: 5 },
+      1,
+      undefined,
+    ],
     ["it has taken all that was sent", { txEpoch: 77, txFirst: 7, rxEpoch: 99, rxNext: 6 }, 1],
     ["it has taken more than was sent", { rxEpoch: 99, rxNext: 7 }, 1, /never sent/],
     ["it knows a stream that we do not", { rxEpoch: 98, rxNext: 0 }, 1, /stream/],
-    ["it was never here, but elsewhere", { rxEpoch: 98, rxNext: 5 }, 0, undefined],
+    ["it has never been here, but at another server", { rxEpoch: 98, rxNext: 5 }, 0, undefined],
   ] as [string, Partial<Said>, number, RegExp?][]
 ) {
-  Deno.test(`an old store is noticed by the device's positions: ${what}`, () => {
+  Deno.test(`the device's positions show whether our store is old: ${what}`, () => {
     const door = new Door();
     lively(door).change({ connects });
     const guest = door.knock();
@@ -120,7 +149,7 @@ Deno.test("a stream that another server started when the store did not know the 
     lively(door).change({ connects });
     const guest = door.knock();
     const { txEpoch } = guest.greets({ rxEpoch: 98, rxNext: 0 });
-    assert(txEpoch !== 99); // numbers of that stream are none of this one
+    assert(txEpoch !== 99); // a new stream: a position in another one says nothing about this one
     guest.says("\n");
     return guest.admitted?.older;
   };
@@ -131,7 +160,7 @@ Deno.test("a stream that another server started when the store did not know the 
 Deno.test("an old store is noticed again, if the link ends before the welcome is answered", () => {
   const door = new Door();
   lively(door).change({ connects: 1 });
-  const { txEpoch } = door.knock().greets({ rxEpoch: 99, rxNext: 7 }); // and that is all
+  const { txEpoch } = door.knock().greets({ rxEpoch: 99, rxNext: 7 }); // and the link ends
   const guest = door.knock();
   guest.greets({ rxEpoch: txEpoch, rxNext: 3 });
   guest.says("\n");

@@ -1,5 +1,5 @@
 /**
- * Opens a door for a known badge; the device's side is `client-as/examples/door.ts`, with a reader that tells
+ * Opens a door for a known badge; the device's side is `client-as/examples/door.ts`, with a reader that sends
  * `!badge@123456 1234`. A request has a deadline, so the door opens in time or not at all, and never after an outage.
  * `server/main.ts request front/door open --deadline 5000` opens it, too.
  */

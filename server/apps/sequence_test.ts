@@ -13,7 +13,7 @@ function upTo(last: number): number[] {
   return Array.from({ length: last + 1 }, (_, id) => id);
 }
 
-Deno.test("a sequence without a fault has no counts", () => {
+Deno.test("a sequence without faults leaves all counts at 0", () => {
   assertEquals(counts(), [0, 0, 0, 0]);
   assertEquals(counts(...upTo(1000)), [0, 0, 0, 0]);
 });

@@ -61,7 +61,7 @@ export async function serve<Server extends ThingSource>(
   table: Table,
 ): Promise<void> {
   const thing = await server.thing(device.id);
-  if (thing instanceof DistantThing) await device.ready(); // another server took over the device meanwhile: this throws that
+  if (thing instanceof DistantThing) await device.ready(); // another server took over the device meanwhile: this throws the reason
   if (!(thing instanceof ThingDriver)) throw badArgument("this is not a thing of a server");
   if (device instanceof PlainDevice) {
     throw badArgument("give share what channels({ … }) returns, not a function that calls it");
@@ -324,7 +324,7 @@ class Dispatcher {
     this.#thing.links.follow(this.#thing, name, valueOf(value), collector(tx));
   }
 
-  /** The applications that have a handler for it. */
+  /** The applications that handle the channel's events or requests. */
   #having(channel: string, handler: "event" | "ask"): readonly Holder[] {
     const holders = this.#table.find(channel)?.holders ?? [];
     return holders.filter(({ channel }) => channel[handler]);

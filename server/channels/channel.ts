@@ -61,7 +61,7 @@ export type Channels = Record<string, Channel | Handler>;
 export interface ChannelsOptions {
   /** Takes plain lines. Default: each is processed and reported as an event, "plain_line". */
   line?: (text: string, context: HandlerContext) => Promise<void> | void;
-  /** All channels that no application of the device names. Default: they are answered with "unknown". */
+  /** Handles all channels that no application of the device names. Default: they are answered with "unknown". */
   others?: Channel;
   /** Describes the channels, unless the server has a description of the application that runs on the device. */
   description?: Description;

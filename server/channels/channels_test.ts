@@ -140,7 +140,7 @@ Deno.test("a refused setting is reported, and stays desired", async () => {
   assertEquals({ value, fault, isMet }, { value: 900, fault: "bad_value", isMet: false });
 });
 
-Deno.test("handlers by name; a handler's settings are in the transaction of its message", async () => {
+Deno.test("a message goes to its channel's handler, whose settings are in the message's transaction", async () => {
   const seen: unknown[] = [];
   const { scene, board, thing } = await begin({
     temp(value, { tx, thing }) {
@@ -265,7 +265,7 @@ Deno.test("a closed server accepts no setting", async () => {
   assertEquals((await assertRejects(() => thing.set("led", 1), LocalError)).code, "CLOSED");
 });
 
-Deno.test("a setting that comes into the commit in which its device is forgotten is refused", async () => {
+Deno.test("a setting made during the commit that forgets its device is refused", async () => {
   const { scene, thing } = await begin({ led: {} });
   await using _ = scene;
   const forgotten = scene.server.forget("1");
@@ -275,7 +275,7 @@ Deno.test("a setting that comes into the commit in which its device is forgotten
   assertEquals((await refused).code, "FORGOTTEN");
 });
 
-Deno.test("what is left of a failed application sets nothing", async () => {
+Deno.test("code that a failed application left running cannot set anything", async () => {
   const store = new MemoryStore();
   const goesOn = Promise.withResolvers<void>();
   let refused: Promise<LocalError> | undefined;
@@ -328,7 +328,7 @@ Deno.test("a repeated setting is not sent again unless the device differs", asyn
   assertEquals(thing.desired("fan")!.isMet, true);
 });
 
-Deno.test("a device's request is answered as soon as there is room, and its application has not failed", async () => {
+Deno.test("a device's request is answered as soon as there is room, and its application does not fail", async () => {
   const scene = await ManualServer.start({ app: channels({}), limits: { outbox: 1 } });
   await using _ = scene;
   const failed: ServerEvent[] = [];
@@ -370,7 +370,7 @@ Deno.test("a forgotten device answers earlier settings: in the end it has its de
   }
 });
 
-Deno.test("a device that was forgotten repeatedly answers all earlier settings: why it refuses the last one is known", async () => {
+Deno.test("a device that was forgotten repeatedly answers all earlier settings: the server knows why it refuses the last one", async () => {
   const { scene, board } = await begin({ led: {} });
   await using _ = scene;
   await board.leave();

@@ -87,7 +87,7 @@ Deno.test("messages of several boots wait: each uses the clock of its boot", () 
 
 Deno.test("a boot without valid milliseconds has no clock; nor has a forgotten one", () => {
   const record = device();
-  assertEquals(takenAt(record, 0, 1, DATE), undefined, "never said");
+  assertEquals(takenAt(record, 0, 1, DATE), undefined, "the device has sent no milliseconds");
   boots(record, 1, "version=1", DATE);
   assertEquals(record.memos.size, 0, "and it costs nothing");
   boots(record, 2, "ms=5", DATE);
@@ -106,10 +106,10 @@ Deno.test("a boot without valid milliseconds has no clock; nor has a forgotten o
     );
     assertEquals([takenAt(fresh, 0, 1, DATE), takenAt(fresh, 1, 1, DATE)], [DATE, undefined]);
   }
-  assertEquals(noteClock(device(), "items=5", DATE), undefined, "another word");
+  assertEquals(noteClock(device(), "items=5", DATE), undefined, "another word that ends in ms");
 });
 
-Deno.test("of many boots the newest are kept", () => {
+Deno.test("of many boots only the newest are kept", () => {
   const record = device();
   for (let boot = 1; boot <= 1000; boot++) {
     boots(record, boot, "ms=0", DATE + boot);
@@ -164,7 +164,7 @@ Deno.test("another process measures ages with the date, not with its own monoton
   new Timekeeper({ now: () => 90_000, date: () => DATE }).note(record, "ms=5000");
   const later = new Timekeeper({ now: () => 10, date: () => DATE + 7 * DAY });
   assertEquals(later.takenAt(record, 0, 4000), DATE - 1000);
-  // What the device has said 500 ms before it was known to be it.
+  // The device sent this 500 ms before it had proved its identity.
   new Timekeeper({ now: () => 90_000, date: () => DATE }).note(record, "ms=5000", 500);
   assertEquals(later.takenAt(record, 0, 4000), DATE - 1500);
 });

@@ -22,7 +22,7 @@ export class Described {
     this.#descriptions = descriptions;
   }
 
-  /** An application here describes channels of it. @returns whether that was new */
+  /** An application of this server describes channels of the device. @returns whether the description is new */
   add(description: Description): boolean {
     const all = this.#byApps ??= [];
     if (all.includes(description)) return false;

@@ -88,7 +88,11 @@ Deno.test("a wrong description is refused, with the place of the error; the appl
     '/channels/temp/kind: "lamp" is not a kind: use one of sensor, switch, number, enum, event, text, binary, button';
   assertEquals(board.news(), [`~kitchen bad_value ${why}`]);
   assertEquals(warnings(), [["BAD_DESCRIPTION", why]]);
-  assertEquals(thing.description, undefined, "that of version 2 is not one of version 3");
+  assertEquals(
+    thing.description,
+    undefined,
+    "the description of version 2 does not apply to version 3",
+  );
   assertEquals(thing.application, { name: "kitchen", version: "3" });
   await board.says(`@kitchen 3 {${"x".repeat(8192)}`);
   assertEquals(board.news(), [
@@ -197,7 +201,7 @@ Deno.test("a desired value stays even if a new description does not allow it", a
   assertEquals(
     board.news(),
     ["=temp.2 20"],
-    "what was desired stays; the device says what it makes of it",
+    "the desired value stays; the device decides whether it accepts it",
   );
   await refused(scene, thing.set("temp", 20), "temp takes 10 or less, not 20");
 });

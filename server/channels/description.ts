@@ -28,13 +28,13 @@ export interface NumberRange {
  * A measured value: the device reports it, and it cannot be set. A number if it has a unit or a range, else any JSON.
  */
 export interface SensorDescription extends NamedChannel, NumberRange {
-  /** The kind. */
+  /** Tells that the channel is a sensor. */
   readonly kind: "sensor";
 }
 
 /** A number that can be set. */
 export interface NumberDescription extends NamedChannel, NumberRange {
-  /** The kind. */
+  /** Tells that the channel is a number. */
   readonly kind: "number";
   /** Step between the values that a user interface offers; others are accepted, too. */
   readonly step?: number;
@@ -42,15 +42,15 @@ export interface NumberDescription extends NamedChannel, NumberRange {
 
 /** One of several words; it can be set. */
 export interface EnumDescription extends NamedChannel {
-  /** The kind. */
+  /** Tells that the channel is an enum. */
   readonly kind: "enum";
   /** 1 to 64 of them, each of 1 to 64 characters. */
   readonly values: readonly string[];
 }
 
-/** An event. */
+/** Something that happens at a moment: the device sends it, and it has no lasting value. */
 export interface EventDescription extends NamedChannel {
-  /** The kind. */
+  /** Tells that the channel is an event. */
   readonly kind: "event";
   /** Values that the event may carry, as for an enum; others are accepted, too. */
   readonly values?: readonly string[];
@@ -58,7 +58,7 @@ export interface EventDescription extends NamedChannel {
 
 /** An action: the device does it when it gets a request. */
 export interface ButtonDescription extends NamedChannel {
-  /** The kind. */
+  /** Tells that the channel is a button. */
   readonly kind: "button";
   /** The request's value, 1 to 64 characters. Default: none. */
   readonly value?: string;
@@ -69,7 +69,7 @@ export interface ButtonDescription extends NamedChannel {
  * "text": any text; it can be set.
  */
 export interface PlainDescription extends NamedChannel {
-  /** The kind. */
+  /** Which of the three it is. */
   readonly kind: "switch" | "binary" | "text";
 }
 

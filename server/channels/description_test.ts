@@ -196,7 +196,7 @@ Deno.test("a setting must fit the kind and the range", () => {
   ) assertEquals(wrongSetting(kitchen, name, value), wrong, `${name} ${value}`);
 });
 
-Deno.test("so must a report; a text may be any scalar, and a sensor without unit and range anything", () => {
+Deno.test("a report must fit them too; a text may be any scalar, and a sensor without unit and range may be anything", () => {
   for (
     const [name, value, wrong] of [
       ["temp", 20, undefined],
@@ -238,7 +238,7 @@ Deno.test("an error states the range", () => {
   assertEquals(said(',"max":9'), 'temp takes 9 or less, not "x"');
 });
 
-Deno.test("the operator's descriptions: the version's, otherwise the application's", () => {
+Deno.test("of the operator's descriptions the version's applies, otherwise the application's", () => {
   const [any, third] = [{ name: "any", channels: {} }, { name: "third", channels: {} }];
   const descriptions = new Descriptions({ "kitchen": any, "kitchen@3": third, "a@1 @2": any });
   const find = (name: string, version: string) => descriptions.find({ name, version })?.name;

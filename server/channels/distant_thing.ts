@@ -11,7 +11,7 @@ import type { Desired, Reported, RunningApplication, Thing } from "./thing.ts";
 import { FIRST_TAG } from "./thing_driver.ts";
 import type { ThingRecord } from "./thing_record.ts";
 
-/** What it needs from its process. */
+/** What a `DistantThing` needs from its process. */
 export interface DistantThingHost {
   readonly pace: Pace;
   after(ms: number, run: () => void): () => void;

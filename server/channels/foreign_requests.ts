@@ -32,7 +32,7 @@ export class ForeignRequests {
   }
 
   /**
-   * Another process asks.
+   * Another process sends a request.
    *
    * @param from Where the answer goes.
    * @param deadline In ms from now.

@@ -57,7 +57,7 @@ Deno.test("answers for which nobody waits are reported, and change nothing", asy
   await isWell();
 });
 
-Deno.test("a request that is answered twice, and by another channel", async () => {
+Deno.test("a request that is answered twice, and by other channels: the first answer of its own channel counts", async () => {
   const { scene, board, thing, told, count, isWell } = await begin();
   await using _ = scene;
   const asked = thing.request("adc", 1, { deadline: 5000 });
@@ -81,7 +81,7 @@ Deno.test("a request that is answered twice, and by another channel", async () =
   await isWell();
 });
 
-Deno.test("a setting that is answered twice, by another channel, and without its tag", async () => {
+Deno.test("a setting that is answered twice, by another channel, and without its tag: the first answer with its tag counts", async () => {
   const { scene, board, thing, isWell } = await begin();
   await using _ = scene;
   const set = thing.set("led", 1);
@@ -97,7 +97,7 @@ Deno.test("a setting that is answered twice, by another channel, and without its
   await isWell();
 });
 
-Deno.test("a device that never answers: settings and requests stay bounded, and have their outcome", async () => {
+Deno.test("a device that never answers: settings and requests stay bounded, and each request has its outcome", async () => {
   const { scene, board, thing, isWell } = await begin();
   await using _ = scene;
   for (let value = 0; value < 500; value++) void thing.set("led", value);
@@ -167,13 +167,13 @@ Deno.test("a boot message in every line makes all settings due: few are on their
   board.takes = true;
   await board.settle();
   const settings = board.news();
-  assertEquals(settings.length, 512, "those that were on their way, and once again");
+  assertEquals(settings.length, 512, "those that were on their way, and all of them again");
   await board.says(`@kitchen ${"v".repeat(10_000)}`);
   assertEquals(thing.application!.version.length, 256);
   await isWell();
 });
 
-Deno.test("values that are too long, or hold controls", async () => {
+Deno.test("values too long to be stored are refused; control characters in values arrive unchanged", async () => {
   const texts: unknown[] = [];
   const { scene, board, thing, told, count, isWell, kept } = await begin({
     temp: (value) => void texts.push(value),

@@ -8,7 +8,7 @@ import { checkMap, type LinkOptions, parsePlace } from "./links.ts";
 import { isPlain } from "./table.ts";
 import type { Things } from "./things.ts";
 
-/** What it needs from the server. */
+/** What `Linking` needs from the server. */
 export interface LinkingHost {
   readonly events: Events;
   readonly things: Things;
@@ -35,7 +35,7 @@ export class Linking {
   }
 
   /**
-   * To be called once all devices of the store are in memory: adds those to which a link leads.
+   * To be called once all devices of the store are in memory: adds the targets of links that are not among them.
    *
    * @throws {LocalError} BAD_ARGUMENT
    */

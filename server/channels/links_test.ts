@@ -210,7 +210,7 @@ Deno.test("a link does not follow a report that is older than a setting, or that
   assertEquals(rx!.news(), []);
 });
 
-Deno.test("a link ends; what it has set stays", async () => {
+Deno.test("what a link has set stays after the link is removed", async () => {
   const { scene, boards: [tx, rx], server, act } = await begin();
   await using _ = scene;
   await act(server.connect("tx/button", "rx/led"));
@@ -228,12 +228,12 @@ Deno.test("a link ends; what it has set stays", async () => {
   );
 });
 
-Deno.test("channels that cannot be linked are named", async () => {
+Deno.test("a link that cannot be made is refused with the reason", async () => {
   const { scene, server } = await begin({}, []);
   await using _ = scene;
   const act = async (what: Promise<void>) => {
     what.catch(() => {});
-    await scene.platform.advance(1000); // who is refused again and again is told so after a pause
+    await scene.platform.advance(1000); // repeated refusals are delayed
     await what;
   };
   for (

@@ -1,4 +1,4 @@
-/** An observer of all devices receives what they report, in the transaction in which that is processed. */
+/** An observer of all devices receives what they report, in the transaction that processes it. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
@@ -13,7 +13,7 @@ import {
   share,
 } from "../mod.ts";
 
-/** A server with a board; `told` has what its observer received, `safe` what became safe of that. */
+/** A server with a board; `told` lists what its observer received, `safe` what of it was committed. */
 async function begin(options: ServerOptions = {}) {
   const told: string[] = [];
   const safe: string[] = [];
@@ -86,7 +86,7 @@ Deno.test("an answer that contradicts the description is not observed", async ()
   assertEquals(told, []);
 });
 
-Deno.test("an answer confirms the value that it names, even if another is set before it is safe", async () => {
+Deno.test("an answer confirms the setting that it names, even if another is made before the answer is safe", async () => {
   const { scene, board, told, gate } = await begin();
   await using _ = scene;
   const thing = await scene.server.thing("1");

@@ -22,7 +22,7 @@ import type { ThingDriver } from "./thing_driver.ts";
 interface Offer {
   readonly line: string;
   readonly tx: Transaction;
-  /** A reader has it. */
+  /** Whether a reader has taken it. */
   isTaken: boolean;
   /** Settled when the application has processed it, or has failed. */
   readonly done: PromiseWithResolvers<void>;
@@ -117,7 +117,7 @@ export class PlainDevice implements Device {
     this.#next = next;
   }
 
-  /** There is another line. */
+  /** Gives the waiting line to a reader, if there are both. */
   deliver(): void {
     if (this.#readers.length === 0) return;
     const offer = this.#next();

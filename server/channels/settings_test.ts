@@ -1,4 +1,4 @@
-/** Settings that cannot be sent yet, or never. */
+/** Settings that cannot be sent yet, or can never be sent. */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { beginChannels as begin } from "../../tests/support/channel_scene.ts";
 import { LineBoard } from "../../tests/support/line_board.ts";
@@ -124,7 +124,7 @@ Deno.test("a setting of a transaction that is refused is not sent", async () => 
   await waits;
 });
 
-Deno.test("an application that is alone gets its message again until it takes it", async () => {
+Deno.test("an application that shares its device with no other gets its message again until it takes it", async () => {
   let tries = 0;
   const { scene, board, told } = await begin({
     temp(value) {
@@ -139,7 +139,11 @@ Deno.test("an application that is alone gets its message again until it takes it
     await board.isHere();
   }
   assertEquals([tries > 6, (await scene.server.device("1")).deadLetters], [true, []]);
-  assertEquals(told.filter(({ event }) => event === "app_failed").length, 1, "it was told once");
+  assertEquals(
+    told.filter(({ event }) => event === "app_failed").length,
+    1,
+    "the failure was reported once",
+  );
 });
 
 Deno.test("a setting waits for room in the outbox", async () => {

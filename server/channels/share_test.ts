@@ -1,4 +1,4 @@
-/** Several applications on one device: each with its channels, and one of plain lines. */
+/** Several applications on one device: each has its channels, and one takes the plain lines. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { LineBoard } from "../../tests/support/line_board.ts";
 import { ManualServer } from "../../tests/support/manual_server.ts";
@@ -20,7 +20,7 @@ async function begin(apps: Record<string, App>, options: ServerOptions = {}) {
   return { scene, board, thing, told, failures };
 }
 
-/** Advances the clock until this has happened. */
+/** Advances the clock by `ms`, while the board sends keepalives. */
 async function pass(scene: ManualServer, board: LineBoard, ms: number): Promise<void> {
   for (let at = 0; at < ms; at += 500) {
     await scene.platform.advance(500);
@@ -95,7 +95,7 @@ Deno.test("a message with which one application fails holds up the others for a 
   assertEquals(device!.deadLetters.map(({ text }) => text), ["=temp 20"]);
   assertStringIncludes(device!.deadLetters[0]!.error, "bad: boom");
   const thing = await scene.server.thing("1");
-  assertEquals(thing.reported("temp"), undefined, "nothing of it has happened");
+  assertEquals(thing.reported("temp"), undefined, "the failed message has no effect");
   assertEquals(thing.reported("fan")?.value, 1);
 });
 
@@ -169,7 +169,7 @@ Deno.test("a plain line is an event where no application takes it", async () => 
   }
 });
 
-Deno.test("consume of plain lines has failed if its transaction has", async () => {
+Deno.test("consume of a plain line fails if its transaction fails", async () => {
   const codes: string[] = [];
   const { scene, board } = await begin({
     plain: async (device) => {
@@ -245,7 +245,7 @@ Deno.test("channel descriptions of several applications are one description", as
   }
 });
 
-Deno.test("consume of plain lines is one transaction with the others", async () => {
+Deno.test("consume of a plain line takes part in the message's transaction", async () => {
   let fails = true;
   const seen: string[] = [];
   const { scene, board, thing, failures } = await begin({
@@ -314,7 +314,7 @@ Deno.test("a failed run of plain lines gets no more messages", async () => {
   assertEquals(seen, ["1 ends", "2 line"]);
 });
 
-Deno.test("a failed run of plain lines gets that error from every further call", async () => {
+Deno.test("after a run of plain lines has failed, its further calls end with CLOSED, and its loops end", async () => {
   const seen: string[] = [];
   let left: Device | undefined;
   const { scene, board } = await begin({
@@ -340,7 +340,7 @@ Deno.test("a failed run of plain lines gets that error from every further call",
   assertEquals([told, seen], [["CLOSED", "CLOSED", "done"], ["line"]]);
 });
 
-Deno.test("a device that is cleared or forgotten while a line is in hand", async () => {
+Deno.test("a device can be cleared or forgotten while an application of plain lines holds a line", async () => {
   for (const act of ["clear", "forget"] as const) {
     const ends: unknown[] = [];
     let cleared: unknown;
@@ -367,7 +367,7 @@ Deno.test("a device that is cleared or forgotten while a line is in hand", async
   }
 });
 
-Deno.test("a server is closed while a line waits for an application to be restarted", async () => {
+Deno.test("a server can be closed while a line waits for an application to be restarted", async () => {
   const { scene, board } = await begin({
     plain: async (device) => {
       await device.readline();

@@ -6,7 +6,7 @@ import { hasChannels, isMet, nextTag, States } from "./states.ts";
 function begin() {
   const record = new Records().create("1");
   const states = new States(record);
-  /** A value is set, sent and answered. */
+  /** Sets, sends and answers a value, and returns whether it is met. */
   const settle = (name: string, text: string, answer?: string) => {
     states.set(name, { text, at: 1, by: "server" });
     const tag = nextTag(states.get(name));
@@ -107,7 +107,7 @@ Deno.test("a change at the device has the time when it was taken, if that is kno
 
 Deno.test("a report is news if it differs from the last one, and will not be set back", () => {
   const { states, settle } = begin();
-  assertEquals(states.isNews("led", "1", "loses"), true, "nobody wants it otherwise");
+  assertEquals(states.isNews("led", "1", "loses"), true, "no other value is desired");
   settle("led", "1");
   assertEquals(["wins", "loses"].map((rule) => states.isNews("led", "0", rule as "wins")), [
     true,
@@ -116,10 +116,10 @@ Deno.test("a report is news if it differs from the last one, and will not be set
   assertEquals(states.isNews("led", "1.0", "wins"), false);
 });
 
-Deno.test("neither a channel without values is kept, nor a due one that was never set", () => {
+Deno.test("a channel without values is not kept, and a channel that was never set is not due", () => {
   const { record, states } = begin();
   states.set("led", { text: "1", at: 1, by: "server" });
-  states.put("led", {}); // that was never known
+  states.put("led", {}); // as if it had never been set
   assertEquals([record.memos.size, [...states.due]], [0, []]);
   states.reported("temp", { text: "20", at: 1 }, "wins");
   assertEquals([states.forgotten(), [...states.due]], [[], []]);

@@ -35,7 +35,7 @@ export interface Reported extends Moment {
   readonly value: Value;
 }
 
-/** The application that runs on a device, as it says when it starts. */
+/** The application that runs on a device, as the device reports it when it starts. */
 export interface RunningApplication {
   /** 1 to 32 of a-z 0-9 _ - /. */
   readonly name: string;
@@ -55,7 +55,7 @@ export interface Thing {
   readonly connected: boolean;
   /** Names of the channels that have a desired or a reported value. */
   readonly channels: string[];
-  /** The application that it says it runs; undefined: it has not said. */
+  /** The application that the device reports to run; undefined: it has reported none. */
   readonly application: RunningApplication | undefined;
   /**
    * The description of its channels: the server's for the application's name and version, else that of the

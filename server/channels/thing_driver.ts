@@ -218,7 +218,7 @@ export class ThingDriver implements Thing, Above {
     return { at, taken: taken ?? null };
   }
 
-  /** Its application has started, and knows nothing of earlier settings. */
+  /** The device's application has started, and knows nothing of earlier settings. */
   started(name: string, version: string, description: string | undefined): Operation {
     const { record } = this.#device.session;
     let before: [string, string | undefined][];
@@ -401,7 +401,7 @@ export class ThingDriver implements Thing, Above {
     this.#parted(this.#states.forgotten());
   }
 
-  /** Calls a function when the thing is closed. @returns cancels that */
+  /** Calls a function when the thing is closed. @returns a function that cancels this */
   whenClosed(told: (reason: LocalError) => void): () => void {
     this.#closing.add(told);
     return () => void this.#closing.delete(told);

@@ -39,7 +39,7 @@ class TimeScene implements AsyncDisposable {
     return new TimeScene(server, new StreamBoard(server, "1", DATE, ms), readings);
   }
 
-  /** Lets this time pass without events. */
+  /** Lets this time pass while the device is away. */
   async passes(ms: number): Promise<void> {
     await this.board.leave();
     await this.server.platform.advance(ms);

@@ -25,7 +25,7 @@ export const stateCommand = command({
 export const setCommand = command({
   name: "set",
   usage: ["ID/CHANNEL VALUE"],
-  summary: "Sets what a channel should be from now on; the device is told when it is connected",
+  summary: "Sets the desired value of a channel; the device gets it when it is connected",
   about: "VALUE is JSON; anything else is taken as text.",
   options: REACH,
   takesNumbers: true,

@@ -46,11 +46,11 @@ const SERVE = {
 /** The text of `holdfast --help`. */
 export const OVERVIEW = `Holdfast keeps a link to every device, through outages.
 
-Usage: holdfast COMMAND …; holdfast COMMAND --help tells more
+Usage: holdfast COMMAND …; holdfast COMMAND --help prints more
 
 ${row(SERVE.name, SERVE.summary)}
 ${COMMANDS.map(({ name, summary }) => row(name, summary)).join("\n")}
 
 Commands find the server by --store FILE, --control PATH or --url URL. Exit codes: 0 done, 1 failed, 2 wrong arguments,
-3 the device refuses, 4 it was not done in time, and never will be, 5 nobody can say whether it was, 6 there is no server
-to ask, or it does not let us.`;
+3 the device refuses, 4 it was not done in time, and never will be, 5 it is not known whether it was done, 6 no server
+can be reached, or it refuses access.`;

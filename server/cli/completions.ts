@@ -33,7 +33,7 @@ const SCRIPTS: Readonly<Record<typeof SHELLS[number], (all: readonly Completed[]
 /** Most characters of an option's description in a list. */
 const MOST_TEXT = 70;
 
-const HELP: [string, Option] = ["help", { type: "boolean", help: "what it takes" }];
+const HELP: [string, Option] = ["help", { type: "boolean", help: "prints the command's help" }];
 
 function optionsOf({ options }: Completed): [string, Option][] {
   return [...Object.entries(options).filter(([name]) => name !== HELP[0]), HELP];

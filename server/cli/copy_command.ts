@@ -17,9 +17,9 @@ export const storeCommand = command({
   summary: "Copies a store into another one that is empty: from SQLite to PostgreSQL, or back",
   about:
     `FROM and TO are each the name of a file or a URL, as for the server's option --store; stop the server first. Devices,
-positions, messages, channels and dead letters are copied as they are, in one commit: all of it is in TO then, or nothing.
-FROM stays as it is: do not start a server on it again. Tables of applications stay behind, also what waits for an MQTT
-broker; they are listed.`,
+positions, messages, channels and dead letters are copied as they are, in one commit: TO gets all of it, or nothing.
+FROM is not changed: do not start a server on it again. Tables of applications are not copied, nor is what waits for an
+MQTT broker; they are listed.`,
   options: {
     json: { type: "boolean", help: "prints the result and errors as JSON" },
   },

@@ -70,11 +70,11 @@ export const deployCommand = command({
   usage: ["ID|PATTERN FILE.wasm", "ID|PATTERN"],
   summary: "Gives devices another application over the link",
   about:
-    `PATTERN has * for any characters, ? for one, and wants quotes. Of a group --step devices are given it at once, in the
-order of their ids, and those without a link when they come: the command does not wait for them. As soon as one refuses it or
-falls back, no further one is begun. All that is the server's to remember: it goes on when the command is stopped, and after
-a restart of the server; the same command shows it again, and begins it again where it was stopped. Exit codes: 3 a device
-does not take it, has fallen back, or knows nothing of deploys.`,
+    `In PATTERN * stands for any characters and ? for one; put it in quotes. In a group --step devices get the application at
+once, in the order of their ids, and those without a link when they connect: the command does not wait for them. As soon as
+one refuses it or falls back, no further one is begun. The server keeps the rollout: it continues when the command is stopped,
+and after a restart of the server; the same command shows it again, and begins it again where it was stopped. Exit codes: 3 a
+device refuses it, has fallen back, or does not support deploys.`,
   options: {
     ...REACH,
     name: {

@@ -70,8 +70,8 @@ export const sendCommand = command({
   usage: ["ID LINE"],
   summary: "Sends a line to a device, now or when it connects",
   about:
-    `Without --wait the command ends when the line is safe on the server. Exit codes: 0 that, or it was sent; 3
-without qos, and there is no link; 4 it was not delivered in time, and never will be; 5 nobody can say whether it was.`,
+    `Without --wait the command ends when the line is safe on the server. Exit codes: 0 the line is safe, or was sent; 3
+it has no qos, and there is no link; 4 it was not delivered in time, and never will be; 5 it is not known whether it was.`,
   options: {
     ...REACH,
     wait: { type: "boolean", help: "waits until the device has acknowledged it" },

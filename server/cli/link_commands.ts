@@ -8,10 +8,10 @@ import { REACH } from "./reach.ts";
 export const connectCommand = command({
   name: "connect",
   usage: ["ID/CHANNEL ID/CHANNEL [MAP]"],
-  summary: "Links two channels: the second is set to what the first reports or tells as an event",
+  summary: "Links two channels: the second is set to what the first reports or sends as an event",
   about:
     `The link outlives restarts, and the devices need not have connected yet. MAP translates values, as JSON:
-'{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect says the same when it starts.`,
+'{"pressed": 1, "*": 0}'; "*" is all others. The server's option --connect makes a link when it starts.`,
   options: REACH,
   async run(words, values, reach) {
     const [from, to, map] = words as [string, string, string?];

@@ -11,7 +11,7 @@ import { readConfig } from "./config.ts";
 import { readDescriptions } from "./descriptions.ts";
 import { OPTIONS } from "./serve_options.ts";
 
-/** An hour, in ms. */
+/** Longest time of --send-away, in ms: an hour. */
 const MOST_SEND_AWAY = 3_600_000;
 
 export type Options = ReturnType<typeof parse>;

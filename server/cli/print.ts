@@ -17,7 +17,7 @@ export function print(line: string): void {
   }
 }
 
-/** As JSON, or as a line for people. */
+/** Prints a value as JSON, or as a line for people. */
 export function tell(json: boolean, value: unknown, text: string): void {
   print(json ? JSON.stringify(value) : text);
 }

@@ -41,7 +41,7 @@ export const REACH = {
   json: { type: "boolean", help: "prints JSON, one line for each item; errors too" },
 } as const satisfies Options;
 
-/** Which server. */
+/** The options that say which server is meant. */
 export interface Where {
   readonly store?: string | undefined;
   readonly control?: string | undefined;
@@ -174,7 +174,7 @@ export interface Reach {
   ): Promise<T>;
 }
 
-/** @param start `Server.listen`, For stores that no server has open. */
+/** @param start `Server.listen`, for stores that no server has open. */
 export function reachWith(start: Start<Served>): Reach {
   return {
     async ask(command, where, use, needsDevices = false) {

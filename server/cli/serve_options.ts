@@ -89,7 +89,12 @@ export const OPTIONS = {
     complete: "file",
     help: "uses TLS with this certificate (PEM); SIGHUP reloads both files",
   },
-  "tls-key": { type: "string", takes: "FILE", complete: "file", help: "and its private key (PEM)" },
+  "tls-key": {
+    type: "string",
+    takes: "FILE",
+    complete: "file",
+    help: "the private key of --tls-cert (PEM)",
+  },
   limit: {
     type: "string",
     multiple: true,
@@ -113,7 +118,7 @@ export const OPTIONS = {
     default: [],
     takes: "ID/CHANNEL=ID/CHANNEL",
     help:
-      "links channels; may be repeated: the second is set to what the first reports or tells as an event, until `disconnect` ends the link; a map of values may follow after a space, as JSON. Works without --app",
+      "links channels; may be repeated: the second is set to what the first reports or sends as an event, until `disconnect` ends the link; a map of values may follow after a space, as JSON. Works without --app",
   },
   descriptions: {
     type: "string",
@@ -125,7 +130,7 @@ export const OPTIONS = {
   mqtt: {
     type: "string",
     takes: "URL",
-    group: "A broker",
+    group: "An MQTT broker",
     help:
       "mqtt://USER@HOST:PORT, or mqtts:// for TLS: publishes channels at this MQTT broker and takes settings from it (topics: bridge/mqtt/README.md); needs --store",
   },
@@ -168,7 +173,7 @@ export const OPTIONS = {
     type: "string",
     takes: "FILE",
     complete: "file",
-    help: "and its private key (PEM)",
+    help: "the private key of --mqtt-cert (PEM)",
   },
   "mqtt-version": {
     type: "string",
@@ -243,7 +248,7 @@ export const OPTIONS = {
     type: "boolean",
     default: false,
     help:
-      "whoever may open the page may also act: set channels, send, drop what waits, forget devices",
+      "lets whoever may open the page also act: set channels, send, drop waiting messages, forget devices",
   },
   "metrics-devices": {
     type: "boolean",

@@ -13,8 +13,8 @@ export const backupCommand = command({
   summary: "Makes a backup of a store, while its server runs or not",
   about:
     `An earlier backup in FILE is replaced when this one is complete. The backup is one file, and a store of its own: to put
-it back, stop the server, move away the store and what lies beside it (-wal, .sock), and copy the backup to its place.
-It is made on the server's machine: with --url that is refused.`,
+it back, stop the server, move away the store and the files beside it (-wal, .sock), and copy the backup to its place.
+The backup is made on the server's machine, so --url is refused.`,
   options: REACH,
   async run(words, values, reach) {
     const [file] = words as [string];
@@ -29,8 +29,8 @@ export const deadLettersCommand = command({
   usage: ["list", "revive ID NUMBER", "discard ID NUMBER"],
   summary: "Manages dead letters: messages with which the application has failed again and again",
   about:
-    `\`list\` prints a line for each: device, number, when, why, and what it says, as JSON. After \`revive\` the message comes
-to the application again, after those that wait; \`discard\` forgets it.`,
+    `\`list\` prints a line for each: device, number, time, error and text, as JSON. After \`revive\` the message comes to
+the application again, after those that wait; \`discard\` deletes it.`,
   options: REACH,
   async run(words, values, reach) {
     const [action, device, number] = words as [string, string, string];

@@ -15,9 +15,9 @@ export const tailCommand = command({
   summary:
     "Shows the events of a server as they happen, until you stop it: those of these devices, or all",
   about:
-    `It shows what the server logs, and what devices report and tell as events; messages only if you ask
-for. When the server ends it waits until there is one again, and says so on stderr: what happens meanwhile is not shown.
-Where the command reads too slowly, it says how many lines it has missed.`,
+    `It shows what the server logs, and what devices report and send as events; messages only if you ask
+for them. When the server ends, the command waits for the next one, and says so on stderr: what happens meanwhile is not
+shown. If it reads too slowly, it says how many lines it has missed.`,
   options: {
     ...REACH,
     event: {

@@ -60,11 +60,11 @@ export interface Deploy {
   readonly version: number;
   /** The first 8 characters of the .wasm's SHA-256, in base64url. */
   readonly hash: string;
-  /** Its phase. */
+  /** How far the deploy is, or how it has ended. */
   readonly phase: DeployPhase;
   /** Bytes of the .wasm. */
   readonly size: number;
-  /** How many of them the device has. */
+  /** How many bytes of the .wasm the device has. */
   readonly arrived: number;
   /** When it was started. */
   readonly begun: Date;

@@ -50,7 +50,7 @@ export interface DeployState extends Offer {
   readonly phase: DeployPhase;
   /** When it was started, in ms since 1970. */
   readonly begun: number;
-  /** Since when it is in this phase, likewise. */
+  /** Since when it is in this phase, in ms since 1970. */
   readonly since: number;
   /** How often the device was told to start it. */
   readonly starts: number;

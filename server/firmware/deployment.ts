@@ -46,7 +46,7 @@ const MOST_STARTS = 4;
 /** Phases in which giving up sends nothing: the device has nothing to give up, or does not obey. */
 const UNSAID: readonly DeployPhase[] = ["queued", "waits", "trial"];
 
-/** Most such hashes that are kept. */
+/** Most hashes of applications that fell back that are kept. */
 const MOST_FALLEN = 8;
 
 /** Refusals that answer an offer, and nothing else. */
@@ -55,14 +55,14 @@ const OF_OFFERS: readonly string[] = ["older", "failed", "size", "mac", "busy"];
 /** Refusals of pieces. */
 const OF_PIECES: readonly string[] = ["gap", "offer", "hash"];
 
-/** Whether it may answer an offer: `g` and `k` are also sent when a trial has ended. */
+/** Whether a word may answer an offer: `g` and `k` are also sent when a trial has ended. */
 function isAnswer(word: DeployWord, phase: DeployPhase | undefined): boolean {
   if (word.is !== "refused") return word.is !== "fellBack";
   return OF_OFFERS.includes(word.reason) ||
     (phase === "offered" && !OF_PIECES.includes(word.reason));
 }
 
-/** Whether it is an answer to an offer and nothing else. */
+/** Whether a word answers an offer and nothing else. */
 function isOfOffer(word: DeployWord): boolean {
   return word.is === "taken" || (word.is === "refused" && OF_OFFERS.includes(word.reason));
 }
@@ -152,7 +152,7 @@ export class Deployment {
     if (!rollout && this.#line.takesFirmware) this.#offer();
   }
 
-  /** Its turn has come. */
+  /** The deploy's turn in its group has come. */
   release(): void {
     if (this.#state?.phase !== "queued") return;
     this.#move("waits");

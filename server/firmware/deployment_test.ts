@@ -1,4 +1,4 @@
-/** A deploy alone: the server's half against a model of the device's, and against whatever a device might say. */
+/** The server's half of a deploy: against a model of the device's half, and against whatever a device might send. */
 import { assert, assertEquals } from "@std/assert";
 import { image, Rig } from "../../tests/support/deploy_rig.ts";
 import { hashOf, ModelFirmware } from "../../tests/support/model_firmware.ts";
@@ -9,7 +9,7 @@ import { imageOf, runningOf } from "./deployment.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 
-Deno.test("an application is sent, tried and kept, and then its bytes are deleted here", () => {
+Deno.test("an application is sent, tried and kept, and then the server deletes its bytes", () => {
   for (const key of [undefined, KEY]) {
     const rig = new Rig(key ? { key } : {});
     rig.connect();
@@ -30,7 +30,7 @@ Deno.test("an application is sent, tried and kept, and then its bytes are delete
   }
 });
 
-Deno.test("two pieces are on their way at most, so messages of applications wait behind these alone", () => {
+Deno.test("at most two pieces are on their way, so messages of applications wait only behind these", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(20_384));
@@ -90,7 +90,7 @@ Deno.test("an application that fell back is tried again only on request, once", 
   assertEquals([rig.phase, rig.device.trials.length], ["kept", 3]);
 });
 
-Deno.test("a device that fell back, and has told an older server, says that it failed: it is not tried again", () => {
+Deno.test("a device that has reported its fallback to an older server answers that the application failed: it is not tried again", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(100), { again: true });
@@ -105,7 +105,7 @@ Deno.test("a device that fell back, and has told an older server, says that it f
   assertEquals(rig.device.trials.length, 1);
 });
 
-Deno.test("why it fell back may come behind the answer to an offer", () => {
+Deno.test("the reason for a fallback may come after the answer to an offer", () => {
   for (const says of [true, false]) {
     const rig = new Rig();
     rig.hearsOfFalls = false;
@@ -131,7 +131,7 @@ Deno.test("why it fell back may come behind the answer to an offer", () => {
   }
 });
 
-Deno.test("why it fell back may come more than once, and of something else than what is deployed now", () => {
+Deno.test("the reason for a fallback may come again, while another application is deployed", () => {
   const rig = new Rig();
   rig.hearsOfFalls = false;
   rig.connect();
@@ -195,7 +195,7 @@ Deno.test("the running application is kept at once; another one waits for the en
   assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(one)]);
 });
 
-Deno.test("however many were deployed during a trial, the last one is offered again when that ends", () => {
+Deno.test("of several deploys during a trial the last one is offered again when the trial ends", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(100, 1));
@@ -215,7 +215,7 @@ Deno.test("however many were deployed during a trial, the last one is offered ag
   assertEquals([rig.phase, rig.device.runs.version], ["kept", 7]);
 });
 
-Deno.test("an offer that was given up is taken, and the same bytes are refused on other terms: they do not travel", () => {
+Deno.test("the device accepts an offer that was replaced, and refuses the same bytes on other terms: the refusal counts", () => {
   const rig = new Rig();
   rig.connect();
   const bytes = image(100);
@@ -226,7 +226,7 @@ Deno.test("an offer that was given up is taken, and the same bytes are refused o
   assertEquals(rig.device.trials, []);
 });
 
-/** Two offers of the same bytes to a device that runs version 3, and what comes of the second one. */
+/** Two offers of the same bytes to a device that runs version 3, and the outcome of the second one. */
 const OFFERED_TWICE = [
   ["older", { version: 2 }, { version: 2, older: true }, "kept"],
   ["older", { version: 2 }, { version: 4 }, "kept"],
@@ -234,7 +234,7 @@ const OFFERED_TWICE = [
   ["0", { version: 2, older: true }, { version: 2 }, "refused"],
 ] as const;
 
-Deno.test("an answer that was on its way when the connection broke is no answer to an offer on other terms", () => {
+Deno.test("an answer that was on its way when the connection broke does not answer an offer on other terms", () => {
   for (const [said, first, second, end] of OFFERED_TWICE) {
     for (const isRestarted of [false, true]) {
       const rig = new Rig();
@@ -264,7 +264,7 @@ Deno.test("an answer that was on its way when the connection broke is no answer 
       rig.run();
       assertEquals([said, rig.phase], [said, end]);
       const pieces = rig.said.slice(before).filter((text) => text.startsWith("\x02p"));
-      assertEquals(pieces.length > 0, end === "kept", "what is refused does not travel");
+      assertEquals(pieces.length > 0, end === "kept", "the bytes of a refused offer are not sent");
     }
   }
 });
@@ -300,7 +300,7 @@ Deno.test("a device that has all pieces gets no new offer because of pieces sent
   assertEquals(rig.record.outbox.filter(({ text }) => text.startsWith("\x02o ")).length, 1);
 });
 
-Deno.test("a device that comes back without app= knows nothing of deploys", () => {
+Deno.test("a deploy ends as unsupported if the device comes back without app=", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(1000));
@@ -331,7 +331,7 @@ Deno.test("a deploy that is given up is reported, and nothing more is sent", () 
   assertEquals(rig.phase, "kept");
 });
 
-Deno.test("bytes that were damaged in flash are sent again, and a device that loses its place is not sent to for ever", () => {
+Deno.test("bytes damaged in flash are sent again, but a device that always loses its place ends the deploy", () => {
   const rig = new Rig();
   rig.connect();
   rig.begin(image(300));

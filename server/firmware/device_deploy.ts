@@ -20,7 +20,7 @@ import { type DeployState, hasFallen, isDecided, isOffered } from "./deploy_stat
 import { Deployment, imageOf, type Line } from "./deployment.ts";
 import type { Member, Rollouts } from "./rollouts.ts";
 
-/** What it needs from the server. */
+/** What a `DeviceDeploy` needs from the server. */
 export interface DeviceDeployHost {
   readonly events: Events;
   /** A device's key, if it has one. */

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { inOrder, matching } from "./group.ts";
 
-Deno.test("patterns have * and ?, and everything else means itself", () => {
+Deno.test("patterns have * and ?, and every other character matches itself", () => {
   const ids = ["a", "ab", "a.b", "a*", "küche/1", "b"];
-  assertEquals(matching("a*", ids), ["a*"], "one that is called so");
+  assertEquals(matching("a*", ids), ["a*"], "an id that equals the pattern");
   assertEquals(matching("a?", ids), ["ab", "a*"]);
   assertEquals(matching("a.*", ids), ["a.b"]);
   assertEquals(matching("k?che/*", ids), ["küche/1"]);
@@ -11,7 +11,7 @@ Deno.test("patterns have * and ?, and everything else means itself", () => {
   assertEquals(matching("(", ids), []);
 });
 
-Deno.test("a group is in the order of its ids, with numbers as numbers", () => {
+Deno.test("a group is sorted by id, with numbers by their value", () => {
   assertEquals(inOrder(["hall/10", "roof", "hall/2"]), ["hall/2", "hall/10", "roof"]);
 });
 

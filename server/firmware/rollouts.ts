@@ -4,7 +4,7 @@
  * whatever happens to the server, to a device, or to the caller that started it.
  *
  *     queued --there is a connection, and fewer than `step` are under way--> waits … kept
- *       +--one of the group refuses it, falls back, or knows nothing of deploys--> stopped
+ *       +--one of the group refuses it, falls back, or does not support deploys--> stopped
  *
  * A deploy counts as under way until its end is safe: until then another server may take the device, and continue it.
  */
@@ -26,7 +26,7 @@ export interface Member {
   readonly safe: DeployState | undefined;
 }
 
-/** A deploy to a device of another server, as that publishes it. */
+/** A deploy to a device of another server, as that server publishes it. */
 export interface DeployElsewhere {
   readonly id: string;
   readonly deploy: Deploy;

@@ -1,4 +1,4 @@
-/** How groups are named, and when the next device of a group starts. */
+/** The ids of rollouts, and when their next device starts. */
 import { assert, assertEquals } from "@std/assert";
 import { DeviceRecord, newState, NOWHERE } from "../link/record.ts";
 import { LocalError } from "../protocol/errors.ts";
@@ -8,7 +8,7 @@ import type { DeployState } from "./deploy_state.ts";
 import { Deployment, type Line } from "./deployment.ts";
 import { type DeployElsewhere, type Member, Rollouts } from "./rollouts.ts";
 
-/** Ids that so many servers choose for a group at the same time. */
+/** The ids that several servers choose for rollouts at the same time. */
 function idsOf(servers: number, date: number, elsewhere: readonly DeployElsewhere[]): number[] {
   return Array.from(
     { length: servers },
@@ -16,7 +16,7 @@ function idsOf(servers: number, date: number, elsewhere: readonly DeployElsewher
   );
 }
 
-/** A device of another server's that is given an application with a group. */
+/** A device of another server, as a member of a rollout. */
 function memberOf(rollout: number): DeployElsewhere {
   const deploy: Deploy = {
     ...{ name: "kitchen", version: 4, hash: "abcdefgh", phase: "waits", size: 1, arrived: 0 },
@@ -25,7 +25,7 @@ function memberOf(rollout: number): DeployElsewhere {
   return { id: "a", deploy };
 }
 
-Deno.test("servers that begin groups in the same millisecond name them differently", () => {
+Deno.test("servers that begin rollouts in the same millisecond choose different ids", () => {
   for (const elsewhere of [[], [memberOf(1e12)], [memberOf(9e14)]]) {
     const ids = idsOf(20, 1.7e12 + 0.5, elsewhere);
     assert(new Set(ids).size > 15, String(ids));
@@ -33,7 +33,7 @@ Deno.test("servers that begin groups in the same millisecond name them different
   }
 });
 
-Deno.test("a group that is begun later has a larger id, also when the clock was set back, or an earlier version named the other one", () => {
+Deno.test("a later rollout has a larger id, even if the clock was set back or an earlier version chose the other id", () => {
   for (const earlier of [1.7e12, ...idsOf(1, 1.7e12, []), ...idsOf(1, 2e12, [])]) {
     for (const id of idsOf(20, 1.7e12, [memberOf(earlier)])) assert(id > earlier);
   }
@@ -90,7 +90,7 @@ class Two {
   }
 }
 
-Deno.test("the next device of a group starts when the end of the one before it is safe", () => {
+Deno.test("the next device of a rollout starts when the end of the one before it is safe", () => {
   const two = new Two();
   two.a.becomesSafe();
   assertEquals(two.phases, ["offered", "queued"]);
@@ -100,7 +100,7 @@ Deno.test("the next device of a group starts when the end of the one before it i
   assertEquals([two.freed, ...two.phases], [1, "given_up", "offered"]);
 });
 
-Deno.test("a device that another server has taken holds up its group until it is shown or forgotten there", () => {
+Deno.test("a device that another server has taken holds up its rollout until that server shows or forgets it", () => {
   const two = new Two();
   two.a.becomesSafe();
   two.a.deployment.giveUp(); // this never becomes safe
@@ -110,7 +110,7 @@ Deno.test("a device that another server has taken holds up its group until it is
   assertEquals([two.freed, ...two.phases], [1, "given_up", "offered"]);
 });
 
-Deno.test("a device of a group holds up nothing if its start was not safe when another server took it, or if it was forgotten", () => {
+Deno.test("a device holds up nothing if its start was not safe when another server took it, or if it was forgotten", () => {
   const taken = new Two();
   taken.rollouts.lost(taken.a, new FencedError("a"));
   assertEquals([taken.freed, taken.phases[1]], [1, "offered"]);

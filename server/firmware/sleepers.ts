@@ -21,7 +21,7 @@ interface Sleeper {
 interface Turn {
   /** Calls a function when records may be changed. */
   enter(look: () => void): unknown;
-  /** Calls a function when all changes so far are safe. @returns cancels that; undefined: it was already called */
+  /** Calls a function when all changes so far are safe. @returns a function that cancels this; undefined: it was already called */
   whenSafe(run: () => void): (() => void) | undefined;
 }
 

@@ -21,7 +21,7 @@ Deno.test("dead letters: their number and their text are limited", () => {
   assertEquals([adds(long), textsOf(long)], [false, ["aaaa", "bbbbbb"]]);
 });
 
-Deno.test("dead letters: what is kept of an error is short", () => {
+Deno.test("dead letters: an error is cut to 200 characters", () => {
   const link = SessionRig.up();
   link.hears("00a\n");
   addDeadLetter(link.session, "e".repeat(201), 77);
@@ -33,7 +33,7 @@ Deno.test("dead letters: the chosen one is revived if there is room, and no othe
   const link = SessionRig.up({ inbox: 2 });
   const codeOf = (number: number, revives: boolean) =>
     assertThrows(() => removeDeadLetter(link.session, number, revives), LocalError).code;
-  assertEquals(codeOf(0, true), "BAD_ARGUMENT", "there was none ever");
+  assertEquals(codeOf(0, true), "BAD_ARGUMENT", "there has never been one");
   link.hears("00a\n01b\n");
   addDeadLetter(link.session, "", 0);
   addDeadLetter(link.session, "", 0);

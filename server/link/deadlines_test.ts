@@ -7,7 +7,7 @@ import { defaultLimits } from "./limits.ts";
 import { WITHDRAWN } from "./record.ts";
 import { Session } from "./session.ts";
 
-/** The time comes, and the driver tells the session. */
+/** Time passes, and the driver tells the session. */
 function reach(link: Dialect2Rig | SessionRig, ms: number): void {
   link.now += ms;
   link.session.expire(link.now);
@@ -18,7 +18,7 @@ function fate({ arrived, failed }: Written): string {
   return failed?.code ?? (arrived === 1 ? "arrived" : "waits");
 }
 
-/** The server is started again on what it remembers. */
+/** The server restarts with what it has stored. */
 function restart(link: Dialect2Rig): void {
   const { mayHaveForgotten } = new Records().create("1", structuredClone(link.record.state));
   link.record.mayHaveForgotten = mayHaveForgotten;
@@ -114,14 +114,14 @@ Deno.test("once a device may have had a message and forgotten it, no greeting de
     const link = Dialect2Rig.up();
     link.write("a", { expires: 100 });
     link.lose();
-    link.connect({ rxEpoch: 0, rxNext: 0 }); // it has it, perhaps, and is sent it again
+    link.connect({ rxEpoch: 0, rxNext: 0 }); // it may have the message, which is sent again
     assertEquals(link.said(), [frame(0, "a")]);
     link.lose();
     if (isRestarted) restart(link);
     reach(link, 100);
     link.resume(0);
     assertEquals([told(link), link.said()], [["a: UNDECIDED"], []]);
-    assertEquals(told(link), [], "once");
+    assertEquals(told(link), [], "it is reported once");
   }
 });
 
@@ -136,7 +136,11 @@ Deno.test("a deadline survives a restart, and what may have been sent before it 
   assertEquals(told(link), ["not sent: EXPIRED"]);
   link.resume(0);
   assertEquals(link.said(), [frame(0, WITHDRAWN), frame(1, WITHDRAWN)]);
-  assertEquals(told(link), ["perhaps sent: UNDECIDED"], "it may have forgotten it meanwhile");
+  assertEquals(
+    told(link),
+    ["perhaps sent: UNDECIDED"],
+    "the device may have forgotten the message meanwhile",
+  );
 });
 
 Deno.test("an unconfirmed welcome does not prove what the device has", () => {
@@ -144,7 +148,7 @@ Deno.test("an unconfirmed welcome does not prove what the device has", () => {
   const written = link.write("a", { expires: 100 });
   link.lose();
   reach(link, 100);
-  link.record.mayHaveForgotten = true; // it has said that it knows nothing, and was gone again
+  link.record.mayHaveForgotten = true; // the device has said that it knows nothing, and was gone again
   link.resume(0);
   assertEquals(fate(written), "UNDECIDED");
 });
@@ -167,7 +171,7 @@ Deno.test("an ack that does not come for a timeout after the deadline ends the c
   tick(2 * TIMEOUT);
 });
 
-Deno.test("of several whose time is up the first one decides when a connection ends", () => {
+Deno.test("of several messages past their deadline the first one decides when the connection ends", () => {
   const link = Dialect2Rig.up();
   for (const expires of [100, 100 + TIMEOUT / 2, 10 * TIMEOUT]) link.write("a", { expires });
   const tick = (ms: number) => {
@@ -184,7 +188,7 @@ Deno.test("of several whose time is up the first one decides when a connection e
   assertEquals(assertThrows(() => tick(1), PeerError).code, "LATE");
 });
 
-Deno.test("while nothing is read from a device it may have acknowledged: its connection goes on", () => {
+Deno.test("while the server does not read from a device, an ack may be waiting: the connection stays", () => {
   const link = Dialect2Rig.up();
   link.write("a", { expires: 100 });
   reach(link, 100 + TIMEOUT);
@@ -196,6 +200,19 @@ Deno.test("while nothing is read from a device it may have acknowledged: its con
   assertEquals(assertThrows(() => link.session.tick(link.now, true), PeerError).code, "LATE");
 });
 
+Deno.test("when a device is read again, its ack may come for a whole timeout", () => {
+  const link = Dialect2Rig.up();
+  link.write("a", { expires: 100 });
+  reach(link, 100 + 2 * TIMEOUT);
+  link.session.listen(link.now);
+  link.session.tick(link.now);
+  reach(link, TIMEOUT - 1);
+  link.hears("\n");
+  link.session.tick(link.now);
+  reach(link, 1);
+  assertEquals(assertThrows(() => link.session.tick(link.now), PeerError).code, "LATE");
+});
+
 Deno.test("a device that has lost its memory leaves nothing in doubt that it was never sent", () => {
   const link = Dialect2Rig.up({ window: 1 });
   const [sent, behind] = [link.write("a"), link.write("b", { expires: 100 })];
@@ -203,7 +220,7 @@ Deno.test("a device that has lost its memory leaves nothing in doubt that it was
   link.connect({ rxEpoch: 0, rxNext: 0 });
   reach(link, 100);
   assertEquals([fate(sent), fate(behind)], ["waits", "EXPIRED"]);
-  assertEquals(link.record.outbox[0]!.isDoubtful, false, "nobody asks about it");
+  assertEquals(link.record.outbox[0]!.isDoubtful, false, "it has no deadline");
 });
 
 Deno.test("dialect 1 never shows what a device has: a sent message is UNDECIDED, and not sent again", () => {
@@ -221,10 +238,14 @@ Deno.test("dialect 1 never shows what a device has: a sent message is UNDECIDED,
   link.connect("\n");
   assertEquals(link.said(), []);
   link.hears("01\n");
-  assertEquals([link.session.counts.delivered, link.session.counts.expired], [1, 2], "and 00");
+  assertEquals(
+    [link.session.counts.delivered, link.session.counts.expired],
+    [1, 2],
+    "message 00 was delivered before",
+  );
 });
 
-Deno.test("a message that comes before its deadline is not touched by it", () => {
+Deno.test("a deadline does not affect a message that has arrived before it", () => {
   const link = Dialect2Rig.up();
   const written = link.write("a", { expires: 100 });
   link.hears(`${frame(0)}\n`);
@@ -232,7 +253,7 @@ Deno.test("a message that comes before its deadline is not touched by it", () =>
   assertEquals([fate(written), link.session.counts.expired], ["arrived", 0]);
 });
 
-Deno.test("many that expire while a device is away leave room for others", () => {
+Deno.test("messages that expire while a device is away leave room for others", () => {
   const link = new Dialect2Rig({ outbox: 10 });
   for (let round = 0; round < 5; round++) {
     for (let n = 0; n < 10; n++) link.write(`${n}`, { expires: 100 });

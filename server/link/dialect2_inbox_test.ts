@@ -43,7 +43,7 @@ for (
     ["a number comes from long ago", "ffold"],
   ] as const
 ) {
-  Deno.test(`a message out of turn is a GAP: ${what}; what came before it counts`, () => {
+  Deno.test(`a message out of order is a GAP: ${what}; what came before it counts`, () => {
     const link = Dialect2Rig.up();
     link.hears("00one\n");
     breaks("GAP", () => link.hears(`${line}\n01two\n`));
@@ -55,7 +55,7 @@ for (
   });
 }
 
-Deno.test("a message before the one that is lost with its connection is taken up where it was left", () => {
+Deno.test("if a connection ends in the middle of a message, the stream continues with that message", () => {
   const link = Dialect2Rig.up();
   link.hears("00one\n01tw");
   link.lose();
@@ -64,7 +64,7 @@ Deno.test("a message before the one that is lost with its connection is taken up
   assertEquals(link.readAll(), ["one", "two"]);
 });
 
-Deno.test("a device that has lost its outbox begins a new stream, and nothing of it is a repeat", () => {
+Deno.test("a device that has lost its outbox begins a new stream, and none of its messages is a repeat", () => {
   const link = Dialect2Rig.up();
   link.hears("00same\n01same\n");
   link.lose();

@@ -33,9 +33,9 @@ Deno.test("an ack that comes twice means nothing the second time", () => {
 for (
   const [what, ack, sent] of [
     ["nothing was ever sent", "00", 0],
-    ["it is of the next message", "03", 3],
+    ["it is for the next message", "03", 3],
     ["it is far ahead", "40", 3],
-    ["it is of one long settled", "80", 3],
+    ["it is for one settled long ago", "80", 3],
   ] as const
 ) {
   Deno.test(`an ack for what was never sent is BAD_POSITION: ${what}`, () => {
@@ -54,7 +54,7 @@ Deno.test("an ack for what is accepted, but not sent yet, is BAD_POSITION", () =
 });
 
 for (const window of [1, 2, 63, 64]) {
-  Deno.test(`to a device with a window of ${window} no more go out without an ack`, () => {
+  Deno.test(`a device with a window of ${window} is sent no more messages than that without an ack`, () => {
     const link = Dialect2Rig.up({ window, bytes: 1_000_000 });
     const written = link.writeAll(200);
     const sent = link.said();
@@ -66,7 +66,7 @@ for (const window of [1, 2, 63, 64]) {
   });
 }
 
-Deno.test("to a device with little room no more bytes go out without an ack, a line's frame counted", () => {
+Deno.test("a device with little room is sent no more bytes than fit without an ack, each line's frame included", () => {
   const link = Dialect2Rig.up({ bytes: 30, line: 20 });
   for (const text of ["1234567", "1234567", "1234567", "x"]) link.write(text);
   assertEquals(link.said(), ["001234567", "011234567", "021234567"]);
@@ -82,7 +82,7 @@ Deno.test("bytes are counted in UTF-8", () => {
   assertEquals(link.said(), ["00ééé", "01ééé"]);
 });
 
-Deno.test("the longest message fits always: bytes are line + 3", () => {
+Deno.test("the longest message always fits: bytes are line + 3", () => {
   const link = Dialect2Rig.up({ bytes: 15, line: 12 });
   const text = "twelve bytes";
   link.write(text);
@@ -187,13 +187,13 @@ Deno.test("a device that comes back with shorter lines: longer messages are reje
   assertEquals([long.arrived, short.arrived], [0, 1]);
 });
 
-Deno.test("a text that begins with NUL is refused at its writer: on the wire it would be withdrawn", () => {
+Deno.test("a text that begins with NUL is refused: on the wire it would mean a withdrawn message", () => {
   const link = Dialect2Rig.up();
   const error = assertThrows(() => link.write("\0secret"), LocalError);
   assertEquals(error.code, "BAD_TEXT");
 });
 
-Deno.test("an outbox full of messages or of text refuses, and has room again after an ack", () => {
+Deno.test("an outbox full of messages or of text refuses more, and has room again after an ack", () => {
   for (const limits of [{ outbox: 3 }, { queueText: 21 }]) {
     const link = Dialect2Rig.up({}, limits);
     for (const text of ["1234567", "1234567", "1234567"]) link.write(text);
@@ -204,7 +204,7 @@ Deno.test("an outbox full of messages or of text refuses, and has room again aft
   }
 });
 
-Deno.test("the room that withdrawn messages took is given back, once", () => {
+Deno.test("the room that a withdrawn message took is freed exactly once", () => {
   const link = Dialect2Rig.up({}, { queueText: 20 });
   for (let round = 0; round < 10; round++) {
     const next = link.record.positions.txNext;

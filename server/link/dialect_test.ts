@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { quote } from "./dialect.ts";
 
-Deno.test("a line is quoted in short, and no part of a greeting is", () => {
+Deno.test("a long line is quoted in part, and nothing of a greeting is quoted", () => {
   const forty = "x".repeat(40);
   for (
     const [line, quoted] of [

@@ -67,14 +67,14 @@ Deno.test("a device boots, its first message is lost, the next ones are new all 
   for (let id = 1; id < 10; id++) assertEquals(device.arrives(id, `after the boot ${id}`), "new");
 });
 
-Deno.test("a repeat is known after two hundred newer messages", () => {
+Deno.test("a repeat is recognised after two hundred newer messages", () => {
   const device = new Arrivals();
   assertEquals(device.arrives(7, "late"), "new");
   device.more(200, 8);
   assertEquals(device.arrives(7, "late"), "repeat");
 });
 
-Deno.test("when the ids have come round, the same text under the same id is new", () => {
+Deno.test("when the ids have wrapped around, the same text under the same id is new", () => {
   const device = new Arrivals();
   for (let round = 0; round < 4; round++) {
     for (let id = 1; id < 256; id++) {
@@ -83,7 +83,7 @@ Deno.test("when the ids have come round, the same text under the same id is new"
   }
 });
 
-Deno.test("what was in flight when a connection died is known on the next one", () => {
+Deno.test("messages in flight when a connection died are recognised as repeats on the next one", () => {
   const device = new Arrivals();
   device.more(300, 0);
   const texts = Array.from({ length: 60 }, (_, n) => `in flight ${n}`);
@@ -121,7 +121,7 @@ Deno.test("texts that differ only a little are distinguished", () => {
   for (const text of texts) assertEquals(device.arrives(9, text), "new", JSON.stringify(text));
 });
 
-Deno.test("a repeat is known behind 222 newer messages, and the next one is new: ids come round after 255", () => {
+Deno.test("a repeat is recognised behind 222 newer messages, but not behind 223: ids wrap around after 255", () => {
   for (const [newer, what] of [[222, "repeat"], [223, "new"]] as const) {
     const device = new Arrivals();
     assertEquals(device.arrives(7, "late"), "new");
@@ -150,7 +150,7 @@ Deno.test("the first message after a boot may be overtaken on its own connection
   for (const id of [1, 2, 0]) assertEquals(device.arrives(id, "booted"), "repeat");
 });
 
-Deno.test("a record that is put back, in any order, goes on as it would have", () => {
+Deno.test("a record that is restored in any order continues as the original does", () => {
   for (let seed = 1; seed <= 12; seed++) {
     const random = new Random(seed);
     const device = new Arrivals();
@@ -158,7 +158,7 @@ Deno.test("a record that is put back, in any order, goes on as it would have", (
     const run = (count: number, both: Arrivals[]) => {
       for (let n = 0; n < count; n++) {
         if (random.once(150)) { for (const one of both) one.connection++; }
-        // The next one, or one of those around it.
+        // The next id, or one near it.
         const id = random.once(1000) ? 0 : (next + random.int(250, 258)) % 255 + 1;
         next = random.once(5) ? next : nextId(next);
         const text = random.pick(["a", "b", "c", "d"]);
@@ -178,7 +178,7 @@ Deno.test("a record that is put back, in any order, goes on as it would have", (
   }
 });
 
-Deno.test("what was overtaken is not the newest one when a record is put back, in either order", () => {
+Deno.test("an overtaken message does not become the newest one when a record is restored, in either order", () => {
   for (const order of [[7, 8, 9], [9, 8, 7]]) {
     const device = new Arrivals();
     for (const id of [7, 9, 8]) assertEquals(device.arrives(id, "late"), "new");

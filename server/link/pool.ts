@@ -85,7 +85,7 @@ export class PoolShare {
     this.#change(text.length + MESSAGE);
   }
 
-  /** It has left. */
+  /** A message has left a queue. */
   remove(text: string): void {
     this.#change(-text.length - MESSAGE);
   }

@@ -48,7 +48,7 @@ function refused(session: Session): string {
   return error.message;
 }
 
-Deno.test("what all queues hold is counted, and nothing is left of it in the end", () => {
+Deno.test("what all queues hold is counted, and the count returns to 0", () => {
   const devices = new Devices(1000);
   const [one, two] = [devices.add(), devices.add()];
   hears(one, "00hello", "01you");
@@ -70,7 +70,7 @@ Deno.test("what all queues hold is counted, and nothing is left of it in the end
   assertEquals(again.taken, 4 + MESSAGE);
 });
 
-Deno.test("when the queues of all devices are full, none grows, and each may have one message", () => {
+Deno.test("when the queues of all devices are full, none grows, but each device may still have one message", () => {
   const devices = new Devices(3 * MESSAGE);
   const [greedy, other] = [devices.add(), devices.add()];
   for (let n = 0; n < 3; n++) greedy.write("x", {}, nobody, 0);
@@ -92,7 +92,7 @@ Deno.test("when the queues of all devices are full, none grows, and each may hav
   assertEquals(other.transmit(0), "01\n");
 });
 
-Deno.test("dead letters count, and where all is full there are no more of them", () => {
+Deno.test("dead letters count, and none is added while the pool is full", () => {
   const devices = new Devices(3 * MESSAGE);
   const [failing, other] = [devices.add(), devices.add()];
   hears(failing, "00bad", "01worse", "02worst");
@@ -117,21 +117,21 @@ Deno.test("dead letters count, and where all is full there are no more of them",
   assertEquals(devices.pool.taken, 1 + MESSAGE);
 });
 
-Deno.test("what devices with a key use leaves strangers their half, dead letters included", () => {
+Deno.test("devices with a key leave strangers their half of the pool, dead letters included", () => {
   const devices = new Devices(8 * MESSAGE, true);
   const [stranger, other, keyed] = [devices.add(true), devices.add(true), devices.add()];
   for (let n = 0; n < 3; n++) keyed.write("x", {}, nobody, 0);
   hears(stranger, "00bad", "01worse", "02worst");
   assertEquals([addDeadLetter(stranger, "", 0), addDeadLetter(stranger, "", 0)], [true, true]);
   other.write("x", {}, nobody, 0);
-  assertEquals(addDeadLetter(stranger, "", 0), true, "it takes no more than it did");
+  assertEquals(addDeadLetter(stranger, "", 0), true, "it takes no more room than before");
   refused(other);
   keyed.write("x", {}, nobody, 0);
   hears(stranger, "03evil");
   assertEquals(addDeadLetter(stranger, "", 0), false);
 });
 
-Deno.test("a device that has left memory accepts nothing, whatever still happens to it", () => {
+Deno.test("a device that has left memory no longer counts, whatever still happens to it", () => {
   const devices = new Devices(1000);
   const [one, other] = [devices.add(true), devices.add(true)];
   hears(one, "00a", "01b");
@@ -143,13 +143,13 @@ Deno.test("a device that has left memory accepts nothing, whatever still happens
   assertEquals(devices.pool.taken, 4 + MESSAGE);
 });
 
-Deno.test("what was withdrawn takes nothing after a restart, either", () => {
+Deno.test("a withdrawn message takes no room after a restart, either", () => {
   const one = new Devices(1000).add();
   one.write("kept", {}, nobody, 0);
   one.write("of use for a ms", { expires: 1 }, nobody, 0);
   one.disconnect();
   one.expire(1);
-  assertEquals(one.record.outbox.length, 2, "its number is to be told");
+  assertEquals(one.record.outbox.length, 2, "its number must still be sent");
   const pool = new Pool(1000);
   new Session(one.record, TIMEOUT, defaultLimits, undefined, new PoolShare(pool));
   assertEquals(pool.taken, 4 + MESSAGE);
@@ -165,7 +165,7 @@ Deno.test("a backlog behind a full inbox counts, and is given back with the conn
   const before = devices.pool.taken;
   hears(other, "01more");
   assertEquals([devices.pool.taken - before, other.wantsInput], [6 + MESSAGE, true]);
-  // An ack may be next, but not after this.
+  // The server reads on because an ack may be next, but only this far.
   const long = "x".repeat(16_000);
   hears(other, ...["02", "03", "04", "05"].map((id) => id + long));
   assertEquals(other.wantsInput, true);

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { DeviceRecord, type DeviceState, type Journal, newState, WITHDRAWN } from "./record.ts";
 
-/** Counts what it is told. */
+/** Counts the calls of each method. */
 class CountingJournal implements Journal {
   counts = { moved: 0, changed: 0, altered: 0, heard: 0, kept: 0 };
 
@@ -51,7 +51,7 @@ function all(record: DeviceRecord) {
   return structuredClone({ id, safe, sent, txFirst, state });
 }
 
-Deno.test("record: what was processed is put back", () => {
+Deno.test("record: processed messages can be put back", () => {
   const record = full();
   const before = all(record);
   const texts = [record.process(), record.process()];
@@ -61,7 +61,7 @@ Deno.test("record: what was processed is put back", () => {
   assertEquals(all(record), before);
 });
 
-Deno.test("record: what was written is taken back, over the wrap, and with nothing ahead", () => {
+Deno.test("record: written messages can be taken back, also where numbers wrap around, and with nothing ahead", () => {
   for (const settled of [0, 3]) {
     const record = full();
     for (let i = 0; i < settled; i++) record.settle();
@@ -120,7 +120,11 @@ Deno.test("record: memos are replaced and removed, and setting the same again is
   const record = new DeviceRecord("1", journal);
   record.setMemo("a", undefined);
   assertEquals([record.memos.size, journal.counts.kept], [0, 0]);
-  assertEquals(Object.hasOwn(record.state, "memos"), false, "who has none pays for none");
+  assertEquals(
+    Object.hasOwn(record.state, "memos"),
+    false,
+    "a record without memos has no field for them",
+  );
   for (const text of ["1", "1", "", ""]) record.setMemo("a", text);
   record.setMemo("__proto__", "2");
   assertEquals([record.memos.get("a"), record.memos.get("b")], ["", undefined]);
@@ -132,18 +136,18 @@ Deno.test("record: memos are replaced and removed, and setting the same again is
   assertEquals([record.memos.size, record.state.memos, journal.counts.kept], [0, [], 5]);
 });
 
-Deno.test("record: what was sent in dialect 1 only means the same behind the outbox and at its front", () => {
+Deno.test("record: a stored txSent behind the outbox means the same as one at its front", () => {
   const record = new DeviceRecord("1", new CountingJournal(), newState(2 ** 32 - 2));
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
   record.settle();
   assertEquals([record.sent, record.positions.txSent], [0, 2 ** 32 - 1]);
   const behind: DeviceState = structuredClone(record.state);
-  behind.positions.txSent = 2 ** 32 - 2; // as a store has it that was not told
+  behind.positions.txSent = 2 ** 32 - 2; // as in a store that has not learnt of it
   const again = new DeviceRecord("1", new CountingJournal(), behind);
   assertEquals(all(again).state, all(record).state);
 });
 
-Deno.test("record: of several that may have been sent the others stay so when one has arrived", () => {
+Deno.test("record: when one of several messages that may have been sent has arrived, the others still may have been sent", () => {
   const record = new DeviceRecord("1", new CountingJournal(), newState(2 ** 32 - 2));
   for (const text of ["a", "b", "c"]) record.write(text, { overtakes: false, qos: true }, 0);
   record.release();

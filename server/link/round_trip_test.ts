@@ -9,13 +9,13 @@ Deno.test("dialect 2: a round trip is from sending a message to its ack, one mes
   link.write("one");
   link.now += 20;
   link.write("two"); // goes out while the first one is timed
-  link.write("three"); // has to wait, which is no part of it
+  link.write("three"); // has to wait, and that time does not count
   link.now += 3;
   link.hears("00\n");
   assertEquals(link.session.roundTrip, 23);
   link.now += 500;
   link.hears("01\n");
-  assertEquals(link.session.roundTrip, 23, "nobody has timed the second one");
+  assertEquals(link.session.roundTrip, 23, "the second one was not timed");
   link.now += 7;
   link.hears("02\n");
   assertEquals(link.session.roundTrip, 507, "the third went out with the first one's ack");
@@ -29,7 +29,7 @@ Deno.test("dialect 2: a round trip is from sending a message to its ack, one mes
   assertEquals(link.session.roundTrip, 4);
 });
 
-Deno.test("a message that no connection has brought through is timed from the one that does", () => {
+Deno.test("a message that is sent again on a new connection is timed from that send", () => {
   const link = Dialect2Rig.up();
   link.write("one");
   link.now += 50;
@@ -41,7 +41,7 @@ Deno.test("a message that no connection has brought through is timed from the on
   assertEquals(link.session.roundTrip, 9);
 });
 
-Deno.test("dialect 1: a round trip is from sending a message to its ack, and of none that was sent twice", () => {
+Deno.test("dialect 1: a round trip is from sending a message to its ack, and a message that was sent twice is not timed", () => {
   const link = SessionRig.booted();
   assertEquals(link.session.roundTrip, 0);
   link.write("one");
@@ -54,7 +54,7 @@ Deno.test("dialect 1: a round trip is from sending a message to its ack, and of 
   link.write("lost at first");
   link.passAlive(TIMEOUT + TIMEOUT / 2);
   assertEquals(link.said().filter((line) => line === "03lost at first").length, 2);
-  link.hears("03\n"); // of the first time, or of the second
+  link.hears("03\n"); // for the first send, or for the second
   assertEquals(link.session.roundTrip, 15);
   link.write("and now");
   link.now += 8;
@@ -62,7 +62,7 @@ Deno.test("dialect 1: a round trip is from sending a message to its ack, and of 
   assertEquals(link.session.roundTrip, 8);
 });
 
-Deno.test("what goes out first while others are repeated is timed", () => {
+Deno.test("a message sent for the first time is timed, even while others are repeated", () => {
   const link = SessionRig.booted();
   link.write("one");
   link.passAlive(TIMEOUT + TIMEOUT / 2);

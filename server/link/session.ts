@@ -36,9 +36,7 @@ import {
 } from "./record.ts";
 import { checkText, lineId, type Lines } from "../protocol/lines.ts";
 
-/**
- * Most messages that are read beyond a full inbox. A correct device has no more unacknowledged, as it has no more ids.
- */
+/** Most messages that are read beyond a full inbox. A correct device has no ids for more unacknowledged ones. */
 const BACKLOG = 256;
 
 /** Most UTF-16 units of these when the queues of all devices are full. */
@@ -62,6 +60,7 @@ export class Session {
   #dialect: Dialect | undefined;
   #proven = false; // whether anything came on this connection after its hello
   #heard = 0;
+  #listensSince = 0; // since when its socket has been read without a pause
   #met = false; // whether it has ever connected to this session
   #sent = 0;
   #backlog: string[] = []; // messages read but neither accepted nor acknowledged, because the inbox is full
@@ -129,7 +128,7 @@ export class Session {
   connect(dialect: Dialect, lineBytes: number, quiet: boolean, now: number): void {
     this.#dialect = dialect;
     this.#proven = !quiet;
-    this.#heard = now;
+    this.#heard = this.#listensSince = now;
     this.#met = true;
     this.#lineBytes = lineBytes;
     this.record.change({ connects: this.record.positions.connects + 1 });
@@ -243,6 +242,11 @@ export class Session {
     if (!this.#proven) return false;
     this.#heard = now;
     return true;
+  }
+
+  /** The device's socket is read again: what it has sent meanwhile was not heard, and may come only now. */
+  listen(now: number): void {
+    this.#heard = this.#listensSince = now;
   }
 
   /** Whether the inbox has no room: the device keeps its messages until there is some. */
@@ -421,7 +425,7 @@ export class Session {
   /** Whether `tick` would end the connection, because an ack that decides about an expired message is overdue. */
   isLate(now: number, reads: boolean): boolean {
     if (!this.#dialect || !reads || !this.wantsInput) return false;
-    return now - this.#outbox.late(now) >= this.timeout;
+    return now - Math.max(this.#outbox.late(now), this.#listensSince) >= this.timeout;
   }
 
   /**

@@ -6,7 +6,7 @@ import { LocalError, PeerError } from "../protocol/errors.ts";
 import { defaultLimits } from "./limits.ts";
 import { Session } from "./session.ts";
 
-Deno.test("while nothing can be made safe, a keepalive goes out a quarter of the timeout after the last word", () => {
+Deno.test("while nothing can be made safe, a keepalive goes out a quarter of the timeout after the last bytes", () => {
   const link = SessionRig.up();
   const { session } = link;
   const after = (ms: number) => session.keepAlive(link.now += ms);
@@ -15,7 +15,7 @@ Deno.test("while nothing can be made safe, a keepalive goes out a quarter of the
   assertEquals(after(TIMEOUT), "");
 });
 
-Deno.test("counted as received are messages, and neither lines of the log nor what was withdrawn", () => {
+Deno.test("messages count as received, but log lines and withdrawn messages do not", () => {
   const link = Dialect2Rig.up();
   link.hears(`${frame(0, "\x01a line of the log")}\n${frame(1, "\0")}\n${frame(2, "a")}\n`);
   assertEquals(link.session.counts.received, 1);
@@ -23,7 +23,7 @@ Deno.test("counted as received are messages, and neither lines of the log nor wh
   assertEquals(link.session.counts.processed, 1);
 });
 
-Deno.test("counted as delivered are messages with qos that the device has, and not what it could not take", () => {
+Deno.test("messages with qos that the device has count as delivered, but not those too long for it", () => {
   const link = Dialect2Rig.up();
   link.write("too long for the device");
   link.lose();
@@ -36,7 +36,7 @@ Deno.test("counted as delivered are messages with qos that the device has, and n
   assertEquals([written, delivered, link.record.outbox.length], [2, 1, 0]);
 });
 
-Deno.test("a device comes back with less room: what just fits stays, and nobody need wait for the rest", () => {
+Deno.test("a device comes back with less room: what just fits stays, and the rest is withdrawn, whether or not a writer waits", () => {
   const link = Dialect2Rig.up();
   const [fits, long] = [link.write("12345"), link.write("123456")];
   link.lose();
@@ -106,7 +106,7 @@ Deno.test("a message that is too old stops further ones, unless it has no qos or
   assertThrows(() => withdrawn.write("c"), LocalError, "has waited");
 });
 
-Deno.test("nothing waits when both queues are empty, or hold what was withdrawn", () => {
+Deno.test("a session is idle when both queues are empty, or hold only withdrawn messages", () => {
   const link = Dialect2Rig.up();
   assertEquals(link.session.isIdle, true);
   link.hears(`${frame(0, "a")}\n`);
@@ -122,7 +122,7 @@ Deno.test("nothing waits when both queues are empty, or hold what was withdrawn"
   assertEquals(restarted.isIdle, true);
 });
 
-Deno.test("a device has booted when its stream has another name, and only then", () => {
+Deno.test("a device has booted when its stream has a new epoch, and only then", () => {
   const link = new Dialect2Rig();
   let boots = 0;
   link.session = new Session(link.record, TIMEOUT, defaultLimits, {
@@ -139,7 +139,7 @@ Deno.test("a device has booted when its stream has another name, and only then",
   assertEquals(seen, [1, 1, 2, 2]);
 });
 
-Deno.test("a message out of turn: the log is told which came, and which should have", () => {
+Deno.test("a message out of order: the error says which came, and which should have", () => {
   const link = Dialect2Rig.up();
   link.hears(`${frame(0, "a")}\n`);
   const error = assertThrows(() => link.hears(`${frame(255, "b")}\n`), PeerError);

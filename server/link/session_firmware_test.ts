@@ -1,4 +1,4 @@
-/** Messages between server and firmware: numbered like all others, and not in their way. */
+/** Messages between server and firmware: they are numbered like all others, and do not delay them. */
 import { assertEquals } from "@std/assert";
 import { TIMEOUT } from "../../tests/support/session_rig.ts";
 import { defaultLimits } from "./limits.ts";
@@ -8,7 +8,7 @@ import { Dialect2Rig } from "../../tests/support/dialect2_rig.ts";
 
 const APP = { metadata: "app=kitchen/3/47DEQpj8" };
 
-/** Says something to the firmware; returns how often it has arrived. */
+/** Sends a text to the firmware. @returns how often its arrival was reported */
 function tell(link: Dialect2Rig, text: string): () => number {
   let count = 0;
   link.session.tell(`\x02${text}`, () => count++, link.now);
@@ -28,7 +28,7 @@ Deno.test("a message to the firmware is sent among other messages, and its write
   link.hears("02\n");
   assertEquals(told(), 1);
   const { written, delivered } = link.session.counts;
-  assertEquals([written, delivered], [2, 2], "nobody counts it");
+  assertEquals([written, delivered], [2, 2], "messages to the firmware are not counted");
 });
 
 Deno.test("only a device whose hello has app=, and that has a link, gets messages to its firmware", () => {
@@ -42,7 +42,7 @@ Deno.test("only a device whose hello has app=, and that has a link, gets message
   assertEquals(link.session.takesFirmware, false);
 });
 
-Deno.test("a message that the device does not have by the next greeting is withdrawn, even if the device is another one by then", () => {
+Deno.test("a message that the device does not have by the next greeting is withdrawn, even if that greeting has no app=", () => {
   for (const metadata of ["", APP.metadata]) {
     const link = Dialect2Rig.up(APP);
     link.hears("\n");
@@ -66,7 +66,7 @@ Deno.test("a message that the device does not have by the next greeting is withd
   }
 });
 
-Deno.test("a message that an older server took, and which would be the firmware's now, is withdrawn, and that is told", () => {
+Deno.test("a message that an older server accepted, and that would now be for the firmware, is withdrawn and reported", () => {
   const link = new Dialect2Rig();
   const manner = { overtakes: false, qos: true };
   for (const text of ["\x02hello", "\x02p 0 AAAA", "\x02", "\x02xy", "kept"]) {
@@ -81,10 +81,10 @@ Deno.test("a message that an older server took, and which would be the firmware'
   assertEquals(link.said(), ["00\0", "01\0", "02\0", "03\0", "04kept"]);
   link.lose();
   link.connect();
-  assertEquals(told.length, 3, "once");
+  assertEquals(told.length, 3, "each is reported once");
 });
 
-Deno.test("a full outbox has room for the firmware's few, and they are no message that waits", () => {
+Deno.test("a full outbox has room for the few messages to the firmware, and these do not count as waiting", () => {
   const link = Dialect2Rig.up(APP, { outbox: 1, outboxAge: 10 });
   link.hears("\n");
   tell(link, "x");
@@ -96,5 +96,5 @@ Deno.test("a full outbox has room for the firmware's few, and they are no messag
   assertEquals(link.said(), ["01one", "02\x02y"]);
   link.hears("02\n");
   tell(link, "z");
-  assertEquals(link.session.isIdle, true, "a device is not kept for it");
+  assertEquals(link.session.isIdle, true, "a device is not kept in memory for it");
 });

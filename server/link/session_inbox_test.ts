@@ -57,7 +57,7 @@ Deno.test("a line without an id ends the connection, and what came before it cou
   }
 });
 
-Deno.test("a bad line is quoted in short, and cannot break a log's line", () => {
+Deno.test("a bad line is quoted in part, and cannot break a log's line", () => {
   const link = SessionRig.up();
   const error = assertThrows(() => link.hears(`\r\u001b[2J${"x".repeat(1000)}\n`), PeerError);
   assert(error.message.length < 200, error.message);
@@ -105,7 +105,7 @@ Deno.test("a device boots, and its first message is lost: the next ones are deli
   assertEquals(link.readAll(), ["after 1", "after 2"]);
 });
 
-Deno.test("a message comes again after two hundred newer ones and is known", () => {
+Deno.test("a message that comes again after two hundred newer ones is recognised", () => {
   const link = SessionRig.up();
   let id = 0;
   const send = (text: string) => {
@@ -123,7 +123,7 @@ Deno.test("a message comes again after two hundred newer ones and is known", () 
   assertEquals(link.said(), [late.slice(0, 2)]);
 });
 
-Deno.test("a server started again knows a repeat, and has what nobody read before", () => {
+Deno.test("a restarted server recognises a repeat, and has what was not read before", () => {
   const link = SessionRig.up();
   link.hears("00read\n01handed out\n02waits\n");
   assertEquals(link.read(), "read");
@@ -165,7 +165,7 @@ Deno.test("a full inbox stops acks and reading; the application makes room, in o
   assertEquals(link.readAll(), ["c", "d"]);
 });
 
-Deno.test("an inbox is full of text, too", () => {
+Deno.test("an inbox can also be full because of the length of its texts", () => {
   const link = SessionRig.up({ queueText: 10 });
   link.hears("00123456789\n01x\n02y\n");
   assertEquals(link.said(), ["00", "01"]);
@@ -205,7 +205,7 @@ Deno.test("behind a full inbox acks still get through while they are awaited", (
   assertEquals(link.readAll(), ["a", "b", "c"]);
 });
 
-Deno.test("what is read beyond a full inbox has an end", () => {
+Deno.test("what is read beyond a full inbox is bounded", () => {
   const link = SessionRig.up({ inbox: 1 });
   link.write("question");
   let read = 0;
@@ -234,7 +234,7 @@ Deno.test("what was read beyond a full inbox belongs to its connection: it comes
   assertEquals(link.readAll(), ["b", "c"]);
 });
 
-Deno.test("acks that nobody takes stop the reading", () => {
+Deno.test("acks that the device does not take stop the reading", () => {
   const link = SessionRig.up({ inbox: 1_000_000 });
   link.takes = false;
   let lines = 0;
@@ -264,7 +264,7 @@ Deno.test("in dialect 1 a device has booted when its id 00 is new, and only then
   assertEquals([boots, record.inbox], [2, ["a", "b", "c", "d", "e"]]);
 });
 
-Deno.test("a repeat is acknowledged while the inbox is full, and what is new is not", () => {
+Deno.test("a repeat is acknowledged while the inbox is full, and a new message is not", () => {
   const link = SessionRig.up({ inbox: 1 });
   link.hears("01a\n");
   assertEquals(link.said(), ["01"]);

@@ -4,7 +4,7 @@ import { frame, SessionRig, TIMEOUT } from "../../tests/support/session_rig.ts";
 import { LocalError } from "../protocol/errors.ts";
 import { Dialect1 } from "./dialect1.ts";
 
-Deno.test("a message is done when it is acknowledged, once", () => {
+Deno.test("a message is done when it is acknowledged, and its writer is told once", () => {
   const link = SessionRig.up();
   const written = link.write("one");
   assertEquals([link.said(), written.acked], [["00one"], 0]);
@@ -112,7 +112,7 @@ Deno.test("a message is sent again a timeout after it was sent, however long ago
   assertEquals(link.said(), ["01one"]);
 });
 
-Deno.test("what has no ack is due a timeout after the last one, and not with the next keepalive", () => {
+Deno.test("a message without an ack is due one timeout after the last ack, and not with the next keepalive", () => {
   const link = SessionRig.booted();
   for (const text of ["a", "b"]) link.write(text, { wait: false });
   link.passAlive(100);
@@ -135,7 +135,7 @@ Deno.test("a message behind one that is withdrawn need not wait: dialect 1", () 
   assertEquals([codes, link.said()], [["BAD_TEXT"], ["00short"]]);
 });
 
-Deno.test("a message behind one whose time was up on its way goes out with the ack of that: dialect 1", () => {
+Deno.test("a message behind one that expired on its way goes out after that one's ack: dialect 1", () => {
   const link = SessionRig.booted();
   const nobody = { arrived: () => {}, failed: () => {} };
   link.session.write("expires", { expires: 100 }, nobody, link.now);
@@ -287,7 +287,7 @@ Deno.test("two messages on their way never have the same id, whatever goes out b
     else link.write(`may be lost ${n}`, { qos: false });
     for (const line of link.said()) {
       const id = line.slice(0, 2);
-      assert(!open.has(id), `${line} is on its way, and so is its id`);
+      assert(!open.has(id), `${line} has the id of a message that is still on its way`);
       if (line.includes("kept")) open.add(id);
       else link.hears(`${id}\n`);
     }
@@ -298,7 +298,7 @@ Deno.test("two messages on their way never have the same id, whatever goes out b
   }
 });
 
-Deno.test("ids do not come round to the oldest message without an ack, whatever overtakes it", () => {
+Deno.test("ids do not wrap around to the oldest message without an ack, whatever overtakes it", () => {
   const link = SessionRig.booted();
   link.write("oldest");
   assertEquals(link.said(), ["01oldest"]);
@@ -327,7 +327,7 @@ Deno.test("an outbox full of messages refuses the next one, and has room after a
   assertEquals(link.said(), ["000", "011", "022", "03now"]);
 });
 
-Deno.test("an outbox is full of text, too, also after a restart", () => {
+Deno.test("an outbox can also be full because of the length of its texts, even after a restart", () => {
   const link = SessionRig.up({ queueText: 10 });
   link.write("1234567890");
   assertThrows(() => link.write("x"), LocalError, "1 messages wait");
@@ -339,7 +339,7 @@ Deno.test("an outbox is full of text, too, also after a restart", () => {
   link.write("x");
 });
 
-Deno.test("a message that has waited for too long refuses further ones, until the device takes it", () => {
+Deno.test("while a message has waited for too long, further ones are refused, until the device takes it", () => {
   const link = SessionRig.booted({ outboxAge: 60_000 });
   link.lose();
   link.now += 5000;
@@ -382,7 +382,7 @@ Deno.test("how long a message has waited is known after a restart, too", () => {
   assertThrows(() => link.write("x"), LocalError, "not connected since the server started");
 });
 
-Deno.test("what is withdrawn does not grow old, and without a limit nothing does", () => {
+Deno.test("a withdrawn message never counts as too old, and without a limit no message does", () => {
   const limited = SessionRig.booted({ outboxAge: 1000 });
   limited.write("first", { wait: false });
   limited.write("overtakes", { wait: false });
@@ -408,7 +408,7 @@ Deno.test("while a socket takes nothing, messages without qos are refused in the
   assert(accepted > 10);
 });
 
-Deno.test("a text that no line can carry is refused at its writer, and nothing is sent", () => {
+Deno.test("a text that no line can carry is refused, and nothing is sent", () => {
   const link = SessionRig.up({ lineBytes: 10 });
   for (const text of ["", "two\nlines", "eleven byte", "\ud83d"]) {
     for (const qos of [true, false]) {

@@ -14,7 +14,7 @@ Deno.test("a hello is answered with a keepalive, and messages wait until somethi
   assertEquals(link.said(), ["00early"]);
 });
 
-Deno.test("half a line does not open the way for messages, and a whole one does", () => {
+Deno.test("messages wait until the device has sent a whole line: half a line is not enough", () => {
   const link = new SessionRig();
   link.write("early");
   link.connect("00hal");
@@ -42,7 +42,7 @@ Deno.test("a keepalive goes out when nothing else did for a quarter of the timeo
   assertEquals(link.saidAll().filter((line) => line === "").length, 0);
 });
 
-Deno.test("a device that is silent for the timeout is given up", () => {
+Deno.test("a device that is silent for the timeout is dropped", () => {
   const link = SessionRig.up();
   link.pass(TIMEOUT - 1);
   breaks("SILENT", () => link.pass(1));

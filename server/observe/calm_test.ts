@@ -6,7 +6,7 @@ import type { LogEntry } from "./log.ts";
 
 const DAY = 24 * 3600 * 1000;
 
-/** A log that is bounded, in a time of its own. */
+/** A bounded log with a clock of its own. */
 class Book {
   readonly clock = new ManualClock();
   entries: LogEntry[] = [];
@@ -16,7 +16,7 @@ class Book {
     return JSON.stringify(this.entries).length;
   }
 
-  /** How often it is logged in a day. */
+  /** Logs an entry this many times, spread over a day. */
   async allDay(entry: LogEntry, times: number): Promise<void> {
     for (let n = 0; n < times; n += 10) {
       for (let i = 0; i < 10; i++) this.say(entry);
@@ -64,7 +64,7 @@ const FLOODS: [string, LogEntry, number][] = [
   ["a device that goes", { event: "disconnected", device: "1", code: "BAD_LINE" }, 13_000_000],
   ["an application that fails", { event: "app_failed", device: "1", message: "x" }, 13_000_000],
   ["refusals of a peer", { event: "refused", address: "10.0.0.7:1", code: "LOST" }, 13_000_000],
-  ["refusals of nobody", { event: "refused", code: "NOT_ACCEPTED" }, 13_000_000],
+  ["refusals without an address", { event: "refused", code: "NOT_ACCEPTED" }, 13_000_000],
   ["a store that flaps", { event: "store" }, 25_000_000],
   ["warnings", { event: "warning", code: "X", message: "x".repeat(99_999) }, 25_000_000],
 ];
@@ -75,17 +75,17 @@ for (const [what, entry, most] of FLOODS) {
     for (let n = 0; n < 1000; n++) book.say(entry); // at once
     await book.allDay(entry, 300_000);
     assert(book.bytes < most, `${book.bytes} bytes`);
-    assert(book.bytes > 1_000_000, `${book.bytes} bytes: it is not told of any more`);
+    assert(book.bytes > 1_000_000, `${book.bytes} bytes: too little is logged`);
     book.say({ event: "closed" });
     const said = book.entries.filter(({ event }) => event === entry.event).length;
     const unsaid = book.entries.reduce((sum, { unsaid = 0 }) => sum + unsaid, 0);
     const counts = book.entries.filter(({ code }) => code === "UNSAID").length;
     const total = said + unsaid - (entry.event === "warning" ? counts : 0);
-    assertEquals(total, 301_000, "what was not said was counted");
+    assertEquals(total, 301_000, "the suppressed entries were counted");
   });
 }
 
-Deno.test("one that floods costs the others nothing", () => {
+Deno.test("a flood from one source suppresses nothing from the others", () => {
   const book = new Book();
   for (let n = 0; n < 1000; n++) {
     book.say({ event: "log", device: "loud", message: "here I am again" });
@@ -102,14 +102,14 @@ Deno.test("one that floods costs the others nothing", () => {
   assertEquals(book.entries.slice(-5), others);
 });
 
-Deno.test("a boot may have much to say", () => {
+Deno.test("200 lines of a device's boot are all logged", () => {
   const book = new Book();
   const line = "wifi: connected to the access point, channel 11, -67 dBm";
   for (let n = 0; n < 200; n++) book.say({ event: "log", device: "1", message: line });
   assertEquals(book.entries.length, 200);
 });
 
-Deno.test("a peer under many names, and many peers, are bounded together", () => {
+Deno.test("the entries of a peer under many names are bounded, and so are those of many peers", () => {
   const book = new Book();
   for (let n = 0; n < 20_000; n++) {
     book.say({ event: "connected", device: `${n}`, address: `10.0.0.7:${n}` });
@@ -122,7 +122,7 @@ Deno.test("a peer under many names, and many peers, are bounded together", () =>
   assert(book.bytes - before < 100_000, `${book.bytes - before}`);
 });
 
-Deno.test("a peer under many addresses of its IPv6 network is one", () => {
+Deno.test("many addresses of one IPv6 network count as one peer", () => {
   const book = new Book();
   for (let n = 0; n < 2000; n++) {
     const address = `[2001:db8:0:1::${n.toString(16)}]:1`;
@@ -165,7 +165,7 @@ Deno.test("the number of suppressed entries is logged with the next one, or soon
   assertEquals(end.clock.timers, 0);
 });
 
-Deno.test("a message without end is cut, and stays well-formed", () => {
+Deno.test("a very long message is cut, and stays well-formed", () => {
   const book = new Book();
   book.say({
     event: "app_failed",
@@ -176,7 +176,7 @@ Deno.test("a message without end is cut, and stays well-formed", () => {
   assertEquals([message.length, message.isWellFormed(), message.at(-1)], [2049, true, "…"]);
 });
 
-Deno.test("events that are for programs are no entries", () => {
+Deno.test("events that are only for programs are not logged", () => {
   const entries: LogEntry[] = [];
   const listener = logFrom((entry) => entries.push(entry), new ManualClock());
   listener({ event: "booted", device: "1" });

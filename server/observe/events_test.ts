@@ -6,7 +6,7 @@ import { Events, type ServerEvent } from "./events.ts";
 
 const EVENT = { event: "app_failed", device: "1", message: "no" } as const;
 
-/** Events, and what somebody is told who does not fail. */
+/** Events, and what a listener that does not fail receives. */
 function scene(): { events: Events; told: ServerEvent[] } {
   const events = new Events();
   const told: ServerEvent[] = [];
@@ -103,7 +103,7 @@ Deno.test("a listener's calls do not belong to the application that the event is
     app: () => Promise.reject(new Error("it has ended")),
   });
   scene.server.events.subscribe(({ event }) => {
-    // That run is served nothing any more.
+    // A call of the failed run would be refused.
     if (event === "app_failed") asked.push(scene.server.transaction(() => {}));
   });
   await scene.knock("1\n\n");

@@ -21,7 +21,7 @@ Deno.test("a line of text says when, what, who, where and why", () => {
   assertEquals(line.slice(25), rest);
 });
 
-Deno.test("a connection's number and what went unsaid are in the line", () => {
+Deno.test("a connection's number and the number of suppressed entries are in the line", () => {
   assertStringIncludes(text({ event: "connected", connects: 3 }), "connected connection 3");
   assertStringIncludes(text({ event: "refused", code: "BAD_HELLO", unsaid: 41 }), "(and 41 more)");
   assertStringIncludes(
@@ -31,7 +31,7 @@ Deno.test("a connection's number and what went unsaid are in the line", () => {
   assertStringIncludes(text({ event: "log", device: "a", message: "heap 9" }), 'log "a": heap 9');
 });
 
-Deno.test("a line about somebody who was refused has the id that was claimed", () => {
+Deno.test("a line about a refused peer has the id that it claimed", () => {
   const line = text({
     event: "refused",
     claimed: "kitchen",

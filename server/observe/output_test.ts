@@ -2,12 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import { Output } from "./output.ts";
 
-/** A sink in the hands of a test. */
+/** A sink that a test controls. */
 class Tap {
   readonly clock = new ManualClock();
   readonly told: string[] = [];
   taken = "";
-  /** What the next writes come to: this many bytes, or an error. Undefined: all. */
+  /** The results of the next writes: the number of bytes taken, or an error. When empty, all bytes are taken. */
   next: (number | Error)[] = [];
   #waiting: (() => void) | undefined;
   blocked = false;
@@ -61,7 +61,7 @@ Deno.test("a sink that fails is tried again, later and later, and loses nothing 
   assertEquals([tap.taken, tap.told], [`first\n${"x\n".repeat(7)}`, []]);
 });
 
-Deno.test("a sink that takes nothing costs bounded memory; what was lost is counted, and told where it is missing", async () => {
+Deno.test("a sink that takes nothing costs bounded memory; lost lines are counted, and reported in their place", async () => {
   const tap = new Tap();
   tap.blocked = true;
   const line = `${"x".repeat(1023)}\n`;
@@ -87,7 +87,7 @@ Deno.test("lines that are lost to an error are reported with the error", async (
   assertEquals(tap.told, ["losing: no space left", "lost 45: no space left"]);
 });
 
-Deno.test("one line that is larger than all the room is written, if nothing else waits", async () => {
+Deno.test("a single line larger than the buffer is written, if nothing else waits", async () => {
   const tap = new Tap();
   const line = `${"x".repeat(1024 * 1024)}\n`;
   tap.output.write(line);
@@ -95,7 +95,7 @@ Deno.test("one line that is larger than all the room is written, if nothing else
   assertEquals(tap.taken, line);
 });
 
-Deno.test("the end waits for a sink that takes nothing as long as it is told, and no longer", async () => {
+Deno.test("a flush waits for a sink that takes nothing for the given time, and no longer", async () => {
   const tap = new Tap();
   await tap.output.flush(1000); // nothing was ever written
   tap.blocked = true;

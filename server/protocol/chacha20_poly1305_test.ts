@@ -6,7 +6,7 @@ import { aead, poly1305 } from "../../tests/vectors/seal/vectors.ts";
 import { Cipher, Poly1305, TAG_BYTES } from "./chacha20_poly1305.ts";
 import { toHex } from "./greeting.ts";
 
-/** What is authenticated, what is hidden, and room for the tag, behind something else. */
+/** At offset `AT`: the bytes to authenticate, the bytes to encrypt, and room for the tag. */
 function laidOut(aad: Uint8Array, text: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(AT + aad.length + text.length + TAG_BYTES);
   bytes.set(aad, AT);
@@ -59,7 +59,7 @@ Deno.test("texts of every length are sealed as node:crypto does it", () => {
   }
 });
 
-Deno.test("one bit changed anywhere, and nothing is opened", () => {
+Deno.test("if one bit is changed anywhere, nothing is opened", () => {
   const nonce = new Uint8Array(12);
   const [aad, text] = [Uint8Array.of(0, 20), new Uint8Array(20).fill(65)];
   const cipher = new Cipher(new Uint8Array(32).fill(7));
@@ -71,7 +71,7 @@ Deno.test("one bit changed anywhere, and nothing is opened", () => {
       part[bit >> 3]! ^= 1 << (bit & 7);
       const before = bytes.slice();
       assert(!cipher.open(nonce, bytes, AT, 2, 20), `bit ${bit}`);
-      assertEquals(bytes, before); // not even shown
+      assertEquals(bytes, before); // nothing was decrypted
       part[bit >> 3]! ^= 1 << (bit & 7);
     }
   }

@@ -41,14 +41,14 @@ const LINES: readonly (readonly [string, Marked])[] = [
   [`=${"x".repeat(32)} \ufeff`, { mark: "set", name: "x".repeat(32), value: "\ufeff" }],
 ];
 
-Deno.test("marked lines: each kind, with and without what may be left out", () => {
+Deno.test("marked lines: each kind, with and without its optional parts", () => {
   for (const [line, marked] of LINES) {
     assertEquals(parseMarked(line), marked, line);
     assertEquals(formatMarked(marked), line);
   }
 });
 
-Deno.test("a stamp with zeros in front is the number", () => {
+Deno.test("a stamp may have leading zeros", () => {
   assertEquals(parseMarked("=t@0007 1"), { mark: "set", name: "t", stamp: 7, value: "1" });
 });
 
@@ -116,14 +116,14 @@ Deno.test("lines that only look marked are plain", () => {
   ) assertEquals(parseMarked(line), undefined, JSON.stringify(line));
 });
 
-Deno.test("names", () => {
+Deno.test("valid and invalid names of channels", () => {
   for (const name of ["a", "0", "_-/", "kitchen/led-2", "x".repeat(32)]) assert(isName(name));
   for (const name of ["", "A", "é", "a b", "a.b", "a@b", "a\n", "\na", "x".repeat(33)]) {
     assert(!isName(name), name);
   }
 });
 
-Deno.test("what nobody can say is refused, with the reason", () => {
+Deno.test("a line that would be invalid is not formatted: an error gives the reason", () => {
   for (
     const [marked, reason] of [
       [{ mark: "set", name: "A", value: "1" }, "1 to 32 of a-z"],
@@ -167,7 +167,7 @@ Deno.test("values: JSON, and strings that need no quotes", () => {
       ["half past two", "half past two"],
       ["Küche 🐙", "Küche 🐙"],
       ["nobody", "nobody"],
-      ["1e999", "1e999"], // a number for nobody
+      ["1e999", "1e999"], // beyond the largest number
       ["21,5", "21,5"],
       ["1", '"1"'],
       ["true", '"true"'],
@@ -216,7 +216,7 @@ Deno.test("values that are not JSON are refused, with the reason", () => {
   assertEquals(valueOf(textOf(nested(VALUE_DEPTH))), nested(VALUE_DEPTH));
 });
 
-Deno.test("all parts of a value are looked at, and an object need not have a prototype", () => {
+Deno.test("all parts of a value are checked, and an object need not have a prototype", () => {
   for (const value of [[1, NaN], { a: 1, b: undefined }, [[1], [1n]]]) {
     assertThrows(() => textOf(value), LocalError, "cannot be sent");
   }

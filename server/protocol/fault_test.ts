@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "./errors.ts";
 import { sayFault } from "./fault.ts";
 
-/** What a device is told that takes lines of this many characters. */
+/** What is sent to a device that takes lines of at most this many characters. */
 function toldTo(longest: number): string[] {
   const told: string[] = [];
   sayFault((line) => {
@@ -12,13 +12,13 @@ function toldTo(longest: number): string[] {
   return told;
 }
 
-Deno.test("a fault is said as far as the device takes it", () => {
+Deno.test("a fault is sent without its words, or not at all, if the device takes only shorter lines", () => {
   assertEquals(toldTo(100), ["~fan.3 busy it is too hot"]);
   assertEquals(toldTo(20), ["~fan.3 busy"]);
   assertEquals(toldTo(5), []);
 });
 
-Deno.test("what else keeps a fault from being said is the caller's affair", () => {
+Deno.test("any other error of sending a fault is passed on to the caller", () => {
   const full = () => {
     throw new LocalError("OUTBOX_FULL", "no room");
   };

@@ -127,7 +127,7 @@ export function formatGo(hash: string): string {
   return `${FIRMWARE}g ${shortHash(hash)}`;
 }
 
-/** Tells the device to give it up. */
+/** Tells the device to give up the deploy. */
 export const GIVE_UP = `${FIRMWARE}x`;
 
 /** Whether a text is a server's message to a firmware. Older servers accepted such texts from applications, too. */

@@ -3,7 +3,7 @@ import { helloLine } from "../../tests/support/greeting.ts";
 import { PeerError } from "./errors.ts";
 import { metadatum, parseHello2, wrongMetadata } from "./greeting.ts";
 
-Deno.test("a suite that is not spoken is named, and the old one with what to do", () => {
+Deno.test("an unknown suite is named, and the old one comes with the remedy", () => {
   for (
     const [suite, reason] of [["01", "update the device's client"], ["05", "suite 5 is unknown"]]
   ) {
@@ -18,7 +18,7 @@ Deno.test("a hello whose name is empty has metadata all the same", () => {
   assertEquals([id, metadata], ["", "fw=1"]);
 });
 
-Deno.test("what metadata say under a key", () => {
+Deno.test("metadata have a value for each key", () => {
   const said = (metadata: string) => metadatum(metadata, "app");
   assertEquals(said("app=a/1/b"), "a/1/b");
   assertEquals(said("reset=power app=a=b ms=1"), "a=b");
@@ -28,7 +28,7 @@ Deno.test("what metadata say under a key", () => {
   }
 });
 
-Deno.test("metadata are named for what is wrong with them", () => {
+Deno.test("malformed metadata are reported with the reason", () => {
   assertEquals(wrongMetadata("fw=1 up=\ud83d\udc19"), undefined);
   for (
     const [metadata, reason] of [

@@ -4,7 +4,7 @@ import { byteLength, checkText, frame, lineId, LineSplitter, nextId } from "./li
 
 const encoder = new TextEncoder();
 
-/** Feeds pieces of text or bytes to one splitter; gives the lines and the first error. */
+/** Feeds pieces of text or bytes to one splitter; returns the lines and the first error's code. */
 function split(maxBytes: number, ...pieces: (string | number[])[]) {
   const splitter = new LineSplitter(maxBytes);
   const lines: string[] = [];
@@ -46,7 +46,7 @@ Deno.test("the buffer that a segment was read into may be used again", () => {
   assertEquals(splitter.push(encoder.encode(" and half\n")).lines, ["00half and half"]);
 });
 
-Deno.test("lines before a byte that is no UTF-8 count, those behind it do not", () => {
+Deno.test("lines before a byte that is not UTF-8 count, those after it do not", () => {
   const segment = [...encoder.encode("00good\n01"), 0xff, ...encoder.encode("\n02lost\n")];
   assertEquals(split(100, segment), { lines: ["00good"], code: "BAD_UTF8" });
 });
@@ -66,7 +66,7 @@ Deno.test("no sequence that is not UTF-8 passes", () => {
   }
 });
 
-Deno.test("the character that stands for what is no text passes where it was sent", () => {
+Deno.test("the replacement character U+FFFD passes where it was sent", () => {
   const lines = ["00a\ufffd", "", "01\ufffd", "02b"];
   assertEquals(split(100, lines.map((line) => `${line}\n`).join("")), { lines, code: undefined });
   const segment = [...encoder.encode("00\ufffd\n01"), 0xff, 10];
@@ -97,7 +97,7 @@ Deno.test("a line's length is counted in bytes, not in characters", () => {
   assertEquals(split(10, "éééééé\n").code, "LINE_TOO_LONG");
 });
 
-Deno.test("a line's id is two lower-case hex digits, and nothing else is", () => {
+Deno.test("a line's id is two lower-case hex digits, and nothing else", () => {
   for (let id = 0; id < 256; id++) {
     const digits = id.toString(16).padStart(2, "0");
     assertEquals([lineId(digits), lineId(`${digits}text`)], [id, id]);
@@ -152,7 +152,7 @@ Deno.test("an error of the peer names its cause", () => {
   assert(error instanceof PeerError && error.cause instanceof TypeError);
 });
 
-Deno.test("an id is two lower-case hex digits, and nothing that lies beside them", () => {
+Deno.test("each character of an id is a lower-case hex digit, and no other ASCII character is accepted", () => {
   for (let code = 0; code < 128; code++) {
     const character = String.fromCharCode(code);
     const value = /[0-9a-f]/.test(character) ? parseInt(character, 16) : undefined;
@@ -161,7 +161,7 @@ Deno.test("an id is two lower-case hex digits, and nothing that lies beside them
   }
 });
 
-Deno.test("a text has as many bytes as it takes in UTF-8, at each boundary, too", () => {
+Deno.test("a text's length is counted in bytes of UTF-8, also at each boundary", () => {
   const encoder = new TextEncoder();
   const units = [0, 0x7e, 0x7f, 0x80, 0x7fe, 0x7ff, 0x800, 0xd7fe, 0xd7ff, 0xe000, 0xe001, 0xffff];
   for (const unit of units) {

@@ -14,12 +14,12 @@ import {
 const BUILD = new URL("../../client-as/build/", import.meta.url);
 const FIRMWARE = new URL("../../bridge/esp8266/firmware/", import.meta.url);
 
-/** Bytes, more than there is room for in a slot. */
+/** The limit in these tests, in bytes; it is larger than the room in a slot. */
 const MOST = 40_912;
 
 const built = (name: string) => Deno.readFileSync(new URL(`${name}.wasm`, BUILD));
 
-/** A section with its length; and a list with its. */
+/** A section: its id, its length and its bytes. */
 const section = (id: number, ...bytes: number[]) => [id, bytes.length, ...bytes];
 const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
 const text = (words: string) => [words.length, ...new TextEncoder().encode(words)];
@@ -28,7 +28,7 @@ function refused(wasm: Uint8Array<ArrayBuffer>, why: string): void {
   assertThrows(() => checkModule(wasm, MOST), LocalError, why);
 }
 
-Deno.test("an application that the firmware can run is taken, with what it asks of the board", () => {
+Deno.test("an application that the firmware can run is accepted, and its imports are listed", () => {
   for (const name of ["main", "qos", "qos_fast", "remote_rx", "remote_tx"]) {
     const wasm = built(name);
     const { size, imports } = checkModule(wasm, MOST);
@@ -46,7 +46,7 @@ Deno.test("the imports, exports and bounds are those of the firmware", async () 
     `${module}.${name}`,
     [+count!, +(returns === "true")],
   ]);
-  // In this order, as each has its number; and a number has 32 bits.
+  // The order matters, because an import's position is its bit in a number of 32 bits.
   assertEquals(there, Object.entries(IMPORTS).map(([name, facts]) => [name, [...facts]]));
   assert(there.length <= 32);
   const engine = await read("engine_wasm3.c");
@@ -59,7 +59,7 @@ Deno.test("the imports, exports and bounds are those of the firmware", async () 
   assertEquals(Number(config.match(/#define m3_most_depth (\d+)/)![1]), MOST_DEPTH);
 });
 
-Deno.test("imports are told by their numbers", () => {
+Deno.test("imports are encoded as the bits of a number", () => {
   assertEquals([needsOf([]), needsOf(["host.hmac"]), needsOf(["board.log", "board.woke"])], [
     ...[0, 1],
     2 ** 5 + 2 ** 19,
@@ -82,16 +82,16 @@ Deno.test("a file that is no module, of another version, damaged, cut off or too
   refused(damaged, "damaged or cut off");
   const long = new Uint8Array([
     ...main,
-    ...[0, 0xc4, 0xb8, 0x02, ...text("x")], // a section for tools, of 40,004 bytes
+    ...[0, 0xc4, 0xb8, 0x02, ...text("x")], // a custom section of 40,004 bytes
     ...new Uint8Array(40_002),
   ]);
   refused(long, `it has ${long.length} bytes, but the board has room for 40912`);
 });
 
-Deno.test("a module that is no application of ours is refused", () => {
+Deno.test("a module that is not an application is refused", () => {
   const why = "it is not an application for this firmware: it does not export registers";
   refused(new Uint8Array(header), why);
-  // One that has the name, but no function of it.
+  // It exports the name, but not as a function.
   refused(
     new Uint8Array([
       ...header,
@@ -102,7 +102,7 @@ Deno.test("a module that is no application of ours is refused", () => {
   );
 });
 
-/** A module with all that the core exports, and one function that does what it is told. */
+/** A module with all exports of the core, and one function with this body. */
 function crafted(
   { imports = [], body = [], locals = [], data = [] }: {
     imports?: number[][];
@@ -132,7 +132,7 @@ function leb(value: number): number[] {
   return value < 0x80 ? [value] : [value & 0x7f | 0x80, ...leb(value >> 7)];
 }
 
-/** Loops within each other. */
+/** Loops nested this deep. */
 const nested = (depth: number): number[] =>
   depth === 0 ? [] : [0x03, 0x40, ...nested(depth - 1), 0x0b];
 
@@ -143,7 +143,7 @@ const imported = (module: string, name: string, type: number, kind = 0) => [
   type,
 ];
 
-Deno.test("what the firmware has not is named", () => {
+Deno.test("what the firmware does not have is named", () => {
   const fill = [0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x0b, 0]; // memory.fill
   const cases: [module: Parameters<typeof crafted>[0], why: string | undefined][] = [
     [{}, undefined],
@@ -181,7 +181,7 @@ Deno.test("what the firmware has not is named", () => {
 });
 
 randomTest(
-  "whatever changes in a module: it is taken, or refused with a reason",
+  "whatever changes in a module: it is accepted, or refused with a reason",
   3000,
   (random) => {
     const changed = built("main");

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { wrongName, wrongOnWire } from "./name.ts";
 
-Deno.test("names that may be given: up to 64 bytes of UTF-8", () => {
+Deno.test("names that can be given to devices: up to 64 bytes of UTF-8", () => {
   for (
     const name of [
       "1",
@@ -18,7 +18,7 @@ Deno.test("names that may be given: up to 64 bytes of UTF-8", () => {
   }
 });
 
-Deno.test("names that nobody may give, but that devices may have", () => {
+Deno.test("names that can no longer be given, but that devices may already have", () => {
   for (
     const [name, reason] of [
       ["x".repeat(65), "may have at most 64 bytes, not 65"],
@@ -32,7 +32,7 @@ Deno.test("names that nobody may give, but that devices may have", () => {
   }
 });
 
-Deno.test("malformed names", () => {
+Deno.test("malformed names are refused", () => {
   for (const name of ["", "\0", "a\nb", "a\tb", "\x1f", "\x7f"]) {
     assertEquals(wrongName(name), wrongOnWire(name));
     assertEquals(typeof wrongName(name), "string");

@@ -35,7 +35,7 @@ export interface Asked {
   readonly firstTag: number;
   /** Delivers a line within this many ms, or rejects. */
   write(line: string, deadline: number): Promise<unknown>;
-  /** Calls back in this many ms. @returns cancels that */
+  /** Calls back in this many ms. @returns a function that cancels this */
   after(ms: number, run: () => void): () => void;
 }
 

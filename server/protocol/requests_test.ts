@@ -4,7 +4,7 @@ import { LocalError } from "./errors.ts";
 import { FaultError } from "./fault.ts";
 import { Requests } from "./requests.ts";
 
-/** Requests whose lines are delivered at once, and whose time the test has. */
+/** Requests whose lines are delivered at once, and whose timers the test controls. */
 function begin() {
   const lines: string[] = [];
   const timers: (() => void)[] = [];
@@ -26,7 +26,7 @@ function tagOf(line: string): string {
   return (parseMarked(line) as { tag: string }).tag;
 }
 
-Deno.test("requests have tags in a row, which no setting has, and each gets its own answer", async () => {
+Deno.test("requests have consecutive tags, which no setting has, and each gets its own answer", async () => {
   const { requests, lines, timers } = begin();
   const asked = [1, 2, 3].map((value) => requests.ask("pump", value, {}));
   const tags = lines.map(tagOf);
@@ -37,10 +37,14 @@ Deno.test("requests have tags in a row, which no setting has, and each gets its 
     assertEquals(requests.answered({ mark: "answer", name: "pump", tag, value: `${i}` }), true);
   }
   assertEquals([await Promise.all(asked), timers], [[0, 1, 2], []]);
-  assertEquals(requests.answered({ mark: "answer", name: "pump", tag: tags[0]! }), false, "once");
+  assertEquals(
+    requests.answered({ mark: "answer", name: "pump", tag: tags[0]! }),
+    false,
+    "each is answered once",
+  );
 });
 
-Deno.test("a thousand requests wait, and no more", async () => {
+Deno.test("at most a thousand requests wait", async () => {
   const { requests, lines, codeOf } = begin();
   const asked = Array.from({ length: 1000 }, () => requests.ask("pump", 1, {}));
   assertEquals((await codeOf(requests.ask("pump", 1, {}))).code, "OUTBOX_FULL");
@@ -52,7 +56,7 @@ Deno.test("a thousand requests wait, and no more", async () => {
   assertEquals(new Set((await Promise.all(codes)).map(({ code }) => code)), new Set(["CLOSED"]));
 });
 
-Deno.test("a deadline is a ms at least, and no timer is longer", async () => {
+Deno.test("a deadline is at least 1 ms, and at most what a timer can wait", async () => {
   const { requests, lines, codeOf } = begin();
   for (const deadline of [0, 0.5, -1, NaN, 2 ** 31, Infinity]) {
     assertEquals((await codeOf(requests.ask("pump", 1, { deadline }))).code, "BAD_ARGUMENT");
@@ -65,7 +69,7 @@ Deno.test("a deadline is a ms at least, and no timer is longer", async () => {
   }
 });
 
-Deno.test("a fault says whose, which and why", async () => {
+Deno.test("a fault's message has the channel, the code and the words", async () => {
   const { requests, lines, codeOf } = begin();
   for (const [words, message] of [["too hot", "pump: busy: too hot"], [undefined, "pump: busy"]]) {
     const asked = codeOf(requests.ask("pump", 1, {}));

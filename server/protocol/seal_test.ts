@@ -18,14 +18,14 @@ function pair(): [device: Seal, server: Seal] {
   return [new Seal(toServer, toDevice, LINE, LINE), new Seal(toDevice, toServer, LINE, LINE)];
 }
 
-/** What an end makes of bytes. */
+/** What an end opens of these bytes. */
 function opened(end: Seal, bytes: Uint8Array): [text: string, error: string | undefined] {
   const { bytes: text, error } = end.open(bytes);
   return [decoder.decode(text), error?.code];
 }
 
 for (const { name, key, salt, info, bytes } of hkdf) {
-  Deno.test(`${name}: the derivation that is used`, () => {
+  Deno.test(`${name}: the key derivation that is used`, () => {
     const [ikm, saltBytes, infoBytes] = [key, salt, info].map(bytesOfHex);
     const made = hkdfSync("sha256", ikm!, saltBytes!, infoBytes!, bytes.length / 2);
     assertEquals(toHex(new Uint8Array(made)), bytes);
@@ -50,7 +50,7 @@ for (const vector of [session, ephemeral]) {
   });
 }
 
-Deno.test("what lies in a greeting of suite 04 is of the pairs that made its keys", () => {
+Deno.test("a greeting of suite 04 holds the public keys of the pairs that made its shared secret", () => {
   const { hello, welcome, deviceSecret, serverSecret, shared } = ephemeral;
   const [device, server] = [deviceSecret, serverSecret].map((secret) =>
     new Ephemeral(bytesOfHex(secret))
@@ -63,7 +63,7 @@ Deno.test("what lies in a greeting of suite 04 is of the pairs that made its key
   assertEquals(toHex(server!.share(device!.publicKey)!), shared);
 });
 
-Deno.test("with the device's key and all that was said, but not the secret, no record of suite 04 is opened", () => {
+Deno.test("with the device's key and the whole greeting, but not the shared secret, no record of suite 04 is opened", () => {
   const { key, hello, welcome, line, records } = ephemeral;
   for (const shared of [undefined, new Uint8Array(32)]) {
     const { toServer, toDevice } = sealKeys(bytesOfHex(key), hello + welcome, shared);
@@ -104,7 +104,7 @@ Deno.test("a record that was changed in one bit is BAD_SEAL, and what came befor
     second[bit >> 3]! ^= 1 << (bit & 7);
     const both = new Uint8Array([...first, ...second, ...device.seal(encoder.encode("third\n"))]);
     const [text, error] = opened(server, both);
-    // A length that says more than there is waits for the rest: nothing of it is delivered.
+    // If the changed length is larger, the end waits for the rest, and delivers nothing of it.
     assertEquals(text, "first\n", `bit ${bit}`);
     const waits = bit < 16 && error === undefined;
     assert(waits || error === "BAD_SEAL", `bit ${bit}: ${error}`);

@@ -15,7 +15,7 @@ const LONGEST_PAUSE = 60_000;
  */
 export type AppState = "none" | "running" | "failed" | "ended";
 
-/** The device for which it runs. */
+/** The device for which an application runs. */
 export interface Served {
   readonly clock: Clock;
   readonly turn: Turn;
@@ -116,7 +116,7 @@ export class Application<Device extends Served> {
   }
 }
 
-/** The error for what is left of a failed run: its calls are refused. */
+/** The error for calls that a failed run still makes. */
 export class RunFailed extends LocalError {
   constructor() {
     super("CLOSED", "this run of the application has failed and will be restarted");

@@ -36,7 +36,7 @@ Deno.test("callers: all callers that ask for a device at one time share one answ
   const forgets = [scene.ask("a", "first"), scene.ask("a", "second")];
   await scene.answer(0, "a");
   forgets.push(scene.ask("a", "third"));
-  assertEquals(scene.told, ["first", "second"], "not before it returns");
+  assertEquals(scene.told, ["first", "second"], "the third is not called before `ask` returns");
   await scene.settled();
   assertEquals([scene.told.length, scene.asked.length, scene.callers.size], [3, 1, 1]);
   for (const forget of forgets) forget();

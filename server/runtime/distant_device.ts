@@ -28,7 +28,7 @@ const NOTHING: Omit<DeviceView, "id"> = {
   counts: noMessages(),
 };
 
-/** What it needs from its process. */
+/** What a `DistantDevice` needs from its process. */
 export interface DistantHost {
   readonly pace: Pace;
   /** How long a process may be silent before others take its devices, in ms. */
@@ -380,7 +380,7 @@ export class DistantDevice implements Device {
     return paceOf(pace).refused().then(() => Promise.reject(elsewhere(this.id, this.server)));
   }
 
-  /** Closes it. */
+  /** Rejects callers that wait for its link. */
   close(reason: LocalError): void {
     this.#readiness?.promise.catch(() => {}); // maybe nobody waits any more
     this.#readiness?.reject(reason);

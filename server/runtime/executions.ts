@@ -19,7 +19,7 @@ import type { Transfer } from "./transfer.ts";
 /** Delay before a failed execution or commit is tried again, in ms. */
 const RETRY = 250;
 
-/** A group that takes longer than this, plus so much for each transaction, counts as slow: in ms. */
+/** A group counts as slow if it takes longer than `SLOW` plus `SLOW_EACH` for each of its transactions, in ms. */
 const SLOW = 200;
 const SLOW_EACH = 10;
 

@@ -29,7 +29,7 @@ class Scene extends TurnScene {
     await until(() => this.held.length === count, { what: `${count} executions` });
   }
 
-  /** Lets one continue. */
+  /** Lets one of the held executions continue. */
   goesOn(index = 0): void {
     this.held.splice(index, 1)[0]!.resolve();
   }
@@ -41,7 +41,7 @@ class Scene extends TurnScene {
 }
 
 const ended = (transfer: Transfer & { ended: string | undefined }) =>
-  until(() => transfer.ended, { what: "its end" });
+  until(() => transfer.ended, { what: "the transaction's end" });
 
 Deno.test("while statements are executed commits continue, without anything of their transaction", async () => {
   const scene = new Scene();
@@ -185,7 +185,7 @@ Deno.test("a commit that fails with executed statements is made without them, an
   scene.receive("a");
   scene.goesOn();
   await scene.settled();
-  assertEquals(scene.turn.failure, undefined, "whoever writes is not refused");
+  assertEquals(scene.turn.failure, undefined, "writes are not refused");
   await scene.begun(1);
   scene.goesOn();
   await ended(transfer);

@@ -9,7 +9,7 @@ import type { Ledger } from "../store/ledger.ts";
 import type { DeviceState } from "../store/store.ts";
 import type { Forget } from "./turn.ts";
 
-/** What it needs from the server. */
+/** What `FleetCallers` needs from the server. */
 export interface FleetCallersHost {
   /** The ledger of a device in memory. */
   here(id: string): Ledger | undefined;

@@ -15,7 +15,7 @@ import { PostOffice, type PostOfficeHost } from "./post_office.ts";
 import type { Roster } from "./roster.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs from the server. */
+/** What a `FleetMember` needs from the server. */
 export interface FleetMemberHost
   extends
     Pick<PostOfficeHost, "act" | "operation" | "refused">,

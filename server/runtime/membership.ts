@@ -12,7 +12,7 @@ const AGAIN = 1 / 20;
 /** Safety margin, as a part of the lease, because clocks differ and answers take time. */
 const MARGIN = 1 / 5;
 
-/** What it needs from the server. */
+/** What a `Membership` needs from the server. */
 export interface MembershipHost {
   readonly clock: Clock;
   /** Another process has taken a device, if its token is greater than this one's. */

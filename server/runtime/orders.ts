@@ -164,7 +164,10 @@ export interface Taken {
   readonly what: Operation | LocalError;
   /** Who waits for the outcome; undefined: nobody. */
   readonly to: string | undefined;
-  /** Whether it is complete when that is safe, so the outcome is sent then. If not, what waits of it reports later. */
+  /**
+   * Whether it is complete when that is safe, so the outcome is sent then. If not, the message or request that it has
+   * become reports it later.
+   */
   readonly isDone: boolean;
   /** Called before anything changes. @throws {LocalError} it must wait */
   check(): void;

@@ -16,7 +16,7 @@ const PACE = 1000;
 /** Most devices that are published at a time: those that have waited longest. */
 const MOST = 500;
 
-/** What it needs from the server. */
+/** What an `Overview` needs from the server. */
 export interface OverviewHost {
   readonly fleet: Fleet;
   readonly clock: Clock;
@@ -30,7 +30,7 @@ export interface OverviewHost {
    * ended
    */
   seen(device: DistantDevice, isNews: boolean): void;
-  /** A device was forgotten there. */
+  /** Another process has forgotten a device. */
   forgotten(id: string): void;
   readonly distant: Omit<DistantHost, "nameOf" | "here" | "after" | "lease">;
 }
@@ -68,7 +68,7 @@ export class Overview {
     return this.#host.here(id) ? undefined : this.#distant.get(id);
   }
 
-  /** All of these devices. */
+  /** All published devices of other processes. */
   *[Symbol.iterator](): IterableIterator<DistantDevice> {
     for (const device of this.#distant.values()) if (!this.#host.here(device.id)) yield device;
   }

@@ -1,4 +1,4 @@
-/** What processes show each other. */
+/** What the processes of a fleet show each other of their devices. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { ManualClock } from "../../tests/support/manual_platform.ts";
 import type { DeviceView } from "../device_view.ts";

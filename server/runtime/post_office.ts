@@ -36,7 +36,7 @@ import {
 import type { AlsoForgotten } from "./forgetting.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs from the server. */
+/** What a `PostOffice` needs from the server. */
 export interface PostOfficeHost {
   readonly turn: Turn;
   /** A device in memory. */
@@ -122,7 +122,7 @@ export class PostOffice {
     if (outcome) this.#askers.get(number)?.told(outcome);
   }
 
-  /** Tells those who wait. */
+  /** Rejects all callers that wait. */
   close(reason: LocalError): void {
     for (const asker of this.#askers.values()) asker.failed(reason);
     this.#askers.clear();

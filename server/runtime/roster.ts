@@ -13,7 +13,7 @@ import type { Places } from "./places.ts";
 import { unknownDevice } from "./transactions.ts";
 import type { Turn } from "./turn.ts";
 
-/** What it needs from the server. */
+/** What a `Roster` needs from the server. */
 export interface RosterHost {
   readonly turn: Turn;
   readonly places: Places;

@@ -24,7 +24,7 @@ export interface Run {
   uncaught(error: unknown): void;
 }
 
-/** A listener. Errors in what it does are its own, not those of the code that emits the event. */
+/** A listener of events. Its errors go to its own `uncaught`, not to the code that emits the event. */
 export class Listening {
   /** The run of its application, if it belongs to one. */
   readonly run = caller();

@@ -77,7 +77,8 @@ export class Serving implements Stage {
     let at = 0;
     for (; at < bytes.length && session.wantsInput; at += PIECE) {
       touch();
-      if (this.#over) return; // while the store fails it flushes at once, and then a device that is sent away has gone
+      // While the store fails, `touch` flushes at once: that may have ended the connection of a device that is sent away.
+      if (this.#over) return;
       try {
         session.receive(this.#splitter.push(bytes.subarray(at, at + PIECE)), clock.now());
       } catch (error) {
@@ -103,7 +104,9 @@ export class Serving implements Stage {
     const held = this.#held;
     this.#held = NOTHING;
     this.#feed(held);
-    if (this.#owner.session.wantsInput) this.#connection.resume();
+    if (!this.#owner.session.wantsInput || !this.#connection.isPaused) return;
+    this.#owner.session.listen(this.#owner.clock.now());
+    this.#connection.resume();
   };
 
   /**

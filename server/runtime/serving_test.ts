@@ -265,6 +265,33 @@ Deno.test("a peer is not SILENT just because a long commit begins before the loo
   assertEquals(scene.codes, ["SILENT"], "nothing had arrived");
 });
 
+Deno.test("a peer is not SILENT just because one commit followed the other while its socket was not read: silence counts from when it is read again", async () => {
+  const scene = new ServingRig({ inbox: 1 });
+  scene.socket.gives("00fits\n01does not\n");
+  await scene.clock.turn();
+  let release = scene.store.hold();
+  scene.changeAnother();
+  await scene.clock.turn();
+  for (let commits = 0; commits < 4; commits++) {
+    await scene.clock.advance(TIMEOUT);
+    assert(scene.turn.busy && scene.socket.paused);
+    scene.turn.enter(() => scene.changeAnother());
+    release();
+    release = scene.store.hold();
+    await scene.clock.turn();
+  }
+  release();
+  await scene.reads();
+  await scene.reads();
+  assertEquals(scene.socket.paused, false);
+  await scene.clock.advance(TIMEOUT / 4);
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, []);
+  await scene.clock.advance(TIMEOUT);
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, ["SILENT"], "nothing has come since");
+});
+
 Deno.test("a peer that takes nothing ends as STALLED after the timeout, whatever it sends", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();

@@ -60,7 +60,7 @@ export function operationOf(
   return host.asking(device, asks, from, options.expires, writing);
 }
 
-/** What mail also needs. */
+/** What `operationOf` also needs from the server. */
 export interface OrderHost {
   /** A request of another process. @param writing Its message @param deadline In ms from now */
   asking(

@@ -21,7 +21,7 @@ const NO_WORKS: readonly Work[] = [];
  */
 export type Result = (safe: boolean, now: number) => void;
 
-/** Cancels what waits. */
+/** Cancels a call that waits. */
 export type Forget = () => void;
 
 /** Receives the result of each commit. */

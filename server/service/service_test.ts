@@ -1,4 +1,4 @@
-/** What runs a server for years: the unit, the container, the configuration to begin with and the dashboard are held against what there is. */
+/** A server as a service: the unit, the container, the sample configuration and the dashboard match the program. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { Scene } from "../../tests/support/scene.ts";
@@ -9,7 +9,7 @@ import { apiRouter } from "../web/api_routes.ts";
 
 const read = (name: string) => Deno.readTextFileSync(new URL(name, import.meta.url));
 
-/** As much of the dashboard as matters here. */
+/** The part of the dashboard that matters here. */
 interface Dashboard {
   readonly uid: string;
   readonly title: string;
@@ -19,7 +19,7 @@ interface Dashboard {
 
 const dashboard = (): Dashboard => JSON.parse(read("grafana.json"));
 
-/** What systemd runs instead, as it looks whether that is there. */
+/** A copy of the unit that starts /bin/sh, because systemd checks that the program exists. */
 function unit(path: string): string {
   const file = `${path}/holdfast.service`;
   Deno.writeTextFileSync(
@@ -36,13 +36,13 @@ async function analyze(program: string, ...args: string[]): Promise<[number, str
 }
 
 toolTest(
-  "systemd takes the unit, and finds little exposed",
+  "systemd accepts the unit, and rates its exposure as low",
   { "systemd-analyze": "systemd" },
   async (tools) => {
     using place = folder();
     const file = unit(place.path);
     assertEquals(await analyze(tools["systemd-analyze"], "verify", file), [0, ""]);
-    // In tenths: 1.3 by now.
+    // The threshold is in tenths; the unit's exposure is 1.3 by now.
     const [code, said] = await analyze(
       tools["systemd-analyze"],
       "security",
@@ -54,7 +54,7 @@ toolTest(
   },
 );
 
-Deno.test("the unit and the configuration to begin with speak of the same places", () => {
+Deno.test("the unit and the sample configuration name the same places", () => {
   const path = new URL("holdfast.jsonc", import.meta.url).pathname;
   const values = parse(readConfig(path));
   const text = read("holdfast.service");
@@ -67,7 +67,7 @@ Deno.test("the unit and the configuration to begin with speak of the same places
   assertStringIncludes(text, "serve --config /etc/holdfast/holdfast.jsonc\n");
 });
 
-Deno.test("the container has what the server imports, and starts it with options that there are", async () => {
+Deno.test("the container has what the server imports, and starts it with options that exist", async () => {
   const text = read("Dockerfile");
   for (const [, sources] of text.matchAll(/^COPY (.+) \S+$/gm)) {
     for (const source of sources!.split(" ")) {
@@ -84,7 +84,7 @@ Deno.test("the container has what the server imports, and starts it with options
   );
   assertEquals(lists.slice(0, 2), ["holdfast", "serve"]);
   parse(lists.slice(2));
-  // Everything that the server loads lies in what is copied.
+  // Everything that the server loads is in the copied folders.
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", new URL("../main.ts", import.meta.url).pathname],
   }).output();
@@ -100,7 +100,7 @@ Deno.test("the container has what the server imports, and starts it with options
   assert(own.length > 50);
 });
 
-Deno.test("the dashboard asks for metrics that there are", async () => {
+Deno.test("the dashboard queries only metrics that exist", async () => {
   await using scene = await Scene.start();
   const stop = new AbortController();
   const bridge = () => ({
@@ -125,14 +125,14 @@ Deno.test("the dashboard asks for metrics that there are", async () => {
   assertEquals(asked.filter((name) => !names.has(name)), []);
   for (const expr of exprs) {
     if (/_total\b/.test(expr)) {
-      assert(/rate\(/.test(expr), `${expr}: a counter is looked at by its rate`);
+      assert(/rate\(/.test(expr), `${expr}: a counter needs rate()`);
     }
   }
   assertEquals(new Set(panels.map(({ id }) => id)).size, panels.length);
 });
 
 toolTest(
-  "promtool reads what the dashboard asks",
+  "promtool accepts the dashboard's queries",
   { promtool: "prometheus" },
   async ({ promtool }) => {
     using place = folder();

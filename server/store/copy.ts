@@ -23,7 +23,7 @@ class WholeDevice implements Change {
 const AT_ONCE = 200;
 
 /**
- * Copies devices, positions, messages, dead letters and memos in one commit: all or nothing. It takes charge of all
+ * Copies devices, positions, messages, dead letters and memos in one commit: all or nothing. This takes charge of all
  * devices, so a server that has them cannot change them any more. Tables of applications are not copied.
  *
  * @param progress Called with the number of devices read, and of all.

@@ -94,7 +94,7 @@ export interface MailChange {
 export interface Lost {
   /** Number of the note, among those of `Beat.lost` and `Beat.answers`. */
   readonly note: number;
-  /** Its id. */
+  /** Id of the device. */
   readonly device: string;
   /** The other process's token. A process whose token is greater has taken the device back. */
   readonly token: number;
@@ -106,7 +106,7 @@ export interface Answer {
   readonly note: number;
   /** Number of the post. */
   readonly number: number;
-  /** See `Reply`. */
+  /** The outcome: see `Reply`. */
   readonly text: string;
 }
 
@@ -137,7 +137,7 @@ export type Kept = Pick<DeviceState, "memos" | "deadLetters">;
 
 /** A process's view of one of its devices, for the others. */
 export interface Sight {
-  /** Its id. */
+  /** Id of the device. */
   readonly device: string;
   /** The token with which this process has it, or had: the view with the greatest token counts. */
   readonly token: number;
@@ -147,7 +147,7 @@ export interface Sight {
 
 /** The view of a device that another process has published. */
 export interface Shown {
-  /** Its id. */
+  /** Id of the device. */
   readonly device: string;
   /** A key of `Around.servers`, if that process is alive; undefined: no process has published the device. */
   readonly process: number | undefined;

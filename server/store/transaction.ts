@@ -192,7 +192,7 @@ export class Collector implements Transaction {
     };
   }
 
-  /** In the order in which they were added. */
+  /** The operations that were added, in this order. */
   get operations(): readonly Operation[] {
     return this.#operations;
   }

@@ -30,7 +30,7 @@ export interface HttpOptions {
   readonly port: number;
   readonly hostname: string;
   readonly tls?: Tls | undefined;
-  /** Never rejects. @param address The client's address, without its port. */
+  /** Answers a request; never rejects. @param address The client's address, without its port. */
   answer(request: Request, address: string): Response | Promise<Response>;
   /** The answer if the server itself has failed with a request. */
   failed(error: unknown): Response;
@@ -40,7 +40,7 @@ export interface HttpOptions {
 /** A connected client. */
 interface Guest {
   readonly raw: net.Socket;
-  /** undefined: on this machine, where it may be a proxy. */
+  /** The key of `keyOf`; undefined: a client on this machine, which may be a proxy. */
   readonly peer: string | undefined;
   /** Since when it is idle; undefined: a request is being answered. */
   idle: number | undefined;
@@ -189,7 +189,7 @@ export class Http {
   }
 }
 
-/** The same name with TLS and for the TCP connection beneath it. */
+/** A name of a connection: the same for its TLS socket and for the TCP socket beneath it. */
 function nameOf({ remoteAddress = "", remotePort = 0 }: net.Socket): string {
   return joinAddress(remoteAddress, remotePort);
 }
@@ -217,6 +217,8 @@ function requestOf(asked: http.IncomingMessage, scheme: string): Request {
 }
 
 /**
+ * Sends a response.
+ *
  * @param writing Called when data is handed over, and when it was accepted. @throws {Error} the connection has ended
  */
 async function send(

@@ -58,7 +58,7 @@ function freeFiles(): number | undefined {
   }
 }
 
-/** undefined without the permission. */
+/** The name of this machine; undefined: the process may not read it. */
 function machine(): string | undefined {
   try {
     return Deno.hostname();

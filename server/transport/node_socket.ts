@@ -32,7 +32,7 @@ const ONE_SIDED_TLS =
   "TLS is on at one end and off at the other: give the device the certificate (`tls`), or start the " +
   "server without --tls-cert";
 
-/** A method of node's TCP handle that node's TLS does not use: see `pause`. */
+/** Methods of node's TCP handle that node's TLS does not use: see `pause`. */
 interface Handle {
   readStart?(): void;
   readStop?(): void;
@@ -258,7 +258,7 @@ function byteLength(piece: Uint8Array | string): number {
   return typeof piece === "string" ? encoder.encode(piece).length : piece.length;
 }
 
-/** Replaces the lookup. */
+/** Finds these addresses, without a lookup. */
 function foundAlready(addresses: readonly string[]): net.LookupFunction {
   const all = addresses.map((address) => ({ address, family: net.isIP(address) }));
   return (_hostname, { all: wantsAll }, found) => {

@@ -96,7 +96,7 @@ class Crowd implements AsyncDisposable {
 }
 
 for (const count of [3, 2500]) {
-  Deno.test(`caughtUp: everything is read that ${count} sockets got while the event loop was blocked`, async () => {
+  Deno.test(`caughtUp: everything that ${count} sockets received while the event loop was blocked is read`, async () => {
     await using crowd = await Crowd.start(count);
     let fooled = 0; // rounds in which two turns were not enough
     for (let round = 1; round <= 3 || fooled === 0; round++) {

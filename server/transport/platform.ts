@@ -12,7 +12,7 @@ export interface Boot {
   uptime: number;
 }
 
-/** The longest time that `Clock.after` accepts, in ms: the system's timers treat more as 1. */
+/** The longest time that `Clock.after` accepts, in ms: the system's timers treat more as 1 ms. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Time, and turns of the event loop. */
@@ -23,7 +23,7 @@ export interface Clock {
   date(): number;
   /** A clock that outlives the process, unlike `now`, and is never set, unlike `date`. undefined: unknown. */
   boot?(): Boot | undefined;
-  /** Calls `run` once, after `ms`: at most `LONGEST_TIMER`. @returns cancels it */
+  /** Calls `run` once, after `ms`: at most `LONGEST_TIMER`. @returns a function that cancels this */
   after(ms: number, run: () => void): () => void;
   /** Calls `run` as soon as the running code has returned. */
   soon(run: () => void): void;
@@ -38,7 +38,7 @@ export interface Clock {
   caughtUp(sockets: number, run: () => void): void;
 }
 
-/** Callbacks of a socket's owner, never called from within a call that it makes. */
+/** Callbacks of a socket's owner; never called during one of the owner's own calls to the socket. */
 export interface SocketEvents {
   /** Bytes were read; they are valid until this returns. */
   data(bytes: Uint8Array): void;
@@ -97,7 +97,7 @@ export interface ListenOptions {
   port: number;
   /** Most connections that the system queues until they are accepted. */
   backlog: number;
-  /** For TLS. */
+  /** Certificate and key for TLS; undefined: plain TCP. */
   tls?: Tls | undefined;
 }
 
@@ -138,7 +138,7 @@ export interface ConnectOptions {
   tls?: ConnectTls | true | undefined;
 }
 
-/** The machine. */
+/** The machine that a driver runs on: its clock and its network. */
 export interface Platform extends Clock {
   /** How many more files, sockets included, this process may open; undefined if unknown. */
   freeFiles?(): number | undefined;
@@ -162,7 +162,7 @@ export interface Platform extends Clock {
    * Looks up a name, however long that takes.
    *
    * @param ended Called once, asynchronously, with the addresses, at least one, the best first; or with NO_ADDRESS.
-   * @returns cancels it
+   * @returns a function that cancels the lookup
    */
   resolve(hostname: string, ended: (found: readonly string[] | PeerError) => void): () => void;
   /** Starts to connect. `opened` is called when bytes can be written and reading starts; `ended` if that fails. */

@@ -23,7 +23,7 @@ export function rolloutView({ begun, ...rollout }: Rollout, devices: AppView[]):
   return { ...rollout, begun: begun.toISOString(), devices };
 }
 
-/** The same for one device, as far as it is known. */
+/** What a device runs, and its last deploy, as far as they are known. */
 export function appsOf({ runs, deployment }: Device): Pick<AppView, "runs" | "deploy"> {
   return { ...(runs && { runs }), ...(deployment && { deploy: viewOf(deployment) }) };
 }

@@ -1,4 +1,4 @@
-/** Limits guesses of the password: for each address, and in all by the work of each guess. */
+/** Limits how often each address may guess the password; the work of each guess limits all guesses together. */
 
 import { peerOf } from "../transport/address.ts";
 

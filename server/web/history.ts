@@ -219,7 +219,7 @@ export class History {
     this.#note(id, ended);
   }
 
-  /** The gap was not a sleep, or is not one any more. */
+  /** A device did not come back from its sleep in time: the gap counts as an outage. */
   #overdue(id: string): void {
     const links = this.#links.get(id);
     const last = links?.at(-1);
@@ -248,7 +248,7 @@ export class History {
     this.#cancelWrite ??= this.#clock.after(this.#pace.soon, () => void this.#write());
   }
 
-  /** Notes that the server runs, so that the table shows until when if it is killed. */
+  /** Notes that the server runs, so that the table shows until when it ran, even if it is killed. */
   #beat(): void {
     this.#cancelBeat = this.#clock.after(this.#pace.heartbeat, () => {
       this.#note(SERVER, { ...this.served.at(-1)!, to: this.#clock.date() });

@@ -188,7 +188,7 @@ Deno.test("a sleep that a killed server has not recorded is known to the next on
   await second.scene.platform.advance(3000);
   await second.kill();
   const third = await Noted.start(store, 11 * MINUTE);
-  assertEquals(third.links("comes"), ["0-0 ASLEEP", `${now}-${now} LOST`], "noted once");
+  assertEquals(third.links("comes"), ["0-0 ASLEEP", `${now}-${now} LOST`], "recorded once");
   assertEquals(third.links("comes and goes"), ["0-0 LOST", `${now}-${now} ASLEEP`]);
   await third.close();
   store.close();

@@ -17,7 +17,7 @@ const encoder = new TextEncoder();
 export interface MessageEvent {
   readonly event: "message";
   readonly device: string;
-  /** From it, or to it. */
+  /** "in": from the device; "out": to it. */
   readonly way: "in" | "out";
   readonly text: string;
 }

@@ -25,7 +25,7 @@ export interface Measured {
   waiting(): number;
   /** Undefined: there is no bridge. */
   bridge?(): BridgeState;
-  /** Whether to add metrics for each device; only the number of devices bounds theirs. */
+  /** Whether to add metrics for each device; their number is limited only by the number of devices. */
   readonly eachDevice: boolean;
 }
 
@@ -205,13 +205,17 @@ function bridgeMetrics(state: () => BridgeState): Metric[] {
     ),
     gauge(
       name("waiting_bytes"),
-      "Bytes of their topics and payloads.",
+      "Bytes of the topics and payloads of publications that were not sent yet.",
       () => state().waiting.bytes,
     ),
-    gauge(name("waiting_age_seconds"), "Age of the oldest of them.", () => {
-      const { since } = state().waiting;
-      return since === undefined ? 0 : Math.max(0, Date.now() - since.getTime()) / 1000;
-    }),
+    gauge(
+      name("waiting_age_seconds"),
+      "Age of the oldest publication that was not sent yet.",
+      () => {
+        const { since } = state().waiting;
+        return since === undefined ? 0 : Math.max(0, Date.now() - since.getTime()) / 1000;
+      },
+    ),
     gauge(
       name("in_flight_publications"),
       "Publications that the broker has not confirmed.",

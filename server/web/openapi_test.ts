@@ -159,7 +159,7 @@ Deno.test("the real responses of every route match the description", async () =>
   assertEquals([...seen].sort(), OPERATIONS.map(({ operation }) => operation.operationId).sort());
 });
 
-/** The device acknowledges all messages up to the request, and answers that. */
+/** The device acknowledges all messages up to the request, and answers the request. */
 async function answer(
   device: Device,
   peer: { heard: string; say(text: string): Promise<unknown> },

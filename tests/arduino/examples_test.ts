@@ -41,7 +41,7 @@ Deno.test("the README's sketch is the example Counter: fourteen lines and two br
   assertEquals(lines.length, 14);
 });
 
-toolTest("the README's sketch survives what the demo does, and more", GPP, async (tools) => {
+toolTest("the README's sketch loses nothing through the demo's faults", GPP, async (tools) => {
   await using stack = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "holdfast-arduino-" });
   stack.defer(() => Deno.remove(folder, { recursive: true }));

@@ -170,10 +170,10 @@ const gotBy = (life: string[]) =>
 function checkOneLife(account: Account): void {
   checkProcessed(account, MESSAGES);
   const { processed, lives: [life = [], ...more] } = account;
-  assertEquals(more, [], "one life");
+  assertEquals(more, [], "the board was reset");
   const got = gotBy(life);
   assert(got.length >= MESSAGES);
-  assertEquals(got, processed.slice(0, got.length), "answers");
+  assertEquals(got, processed.slice(0, got.length), "wrong answers");
   assert(life.filter((line) => line === "up").length > 6);
 }
 

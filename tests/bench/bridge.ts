@@ -15,8 +15,8 @@ const TURN_MS = 1000;
 const WARM_UP_MS = 300;
 
 /**
- * Otherwise it waits with further data until the last was acknowledged, which an idle receiver does after 40 ms: now
- * and then that would be all that is measured.
+ * Otherwise the broker waits with further data until the last was acknowledged, which an idle receiver does after
+ * 40 ms: now and then that would be all that is measured.
  */
 const NO_DELAY = ["set_tcp_nodelay true"];
 

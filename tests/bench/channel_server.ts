@@ -15,10 +15,10 @@ export type ChannelOrder =
   /** Lets these devices answer for a while, with `window` lines, settings or requests under way to each: {@linkcode
    * Answered}. */
   | { do: "lines" | "settings" | "requests"; ids: string[]; window: number; ms: number }
-  /** Sets ten channels of an absent device this many times: {@linkcode Set}. */
+  /** Sets ten channels of an absent device this many times: {@linkcode SetIn}. */
   | { do: "outage"; id: string; settings: number };
 
-/** The results. */
+/** The result of lines, settings or requests that were answered. */
 export interface Answered {
   /** Per second. */
   rate: number;
@@ -39,7 +39,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Those who wait for a line, by its beginning. */
+/** Callbacks that wait for a device's line, or for a channel of it to be met, by device and line or channel. */
 const waiting = new Map<string, () => void>();
 
 const held = channels({});

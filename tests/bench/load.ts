@@ -259,7 +259,7 @@ class LoadConnection {
     for (const byte of bytes) {
       if (byte !== 10) {
         const digit = byte - (byte < 58 ? 48 : 87);
-        if (digit < 0 || digit > 15 || this.#column++ > 1) throw new Error("what is no ack came");
+        if (digit < 0 || digit > 15 || this.#column++ > 1) throw new Error("not only acks came");
         this.#id = this.#id << 4 | digit;
         continue;
       }

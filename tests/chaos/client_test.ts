@@ -147,16 +147,16 @@ smallDiskTest(
       const device = await server.device("1");
       const says = (what: string) =>
         until(() => life.said.includes(what), {
-          what: () => `${what} behind ${life.said.at(-1)?.slice(0, 40)}`,
+          what: () => `${what} after ${life.said.at(-1)?.slice(0, 40)}`,
         });
       await life.write("a");
       await says("kept a");
       disk.fill();
       const texts = Array.from({ length: 20 }, (_, i) => `${i} ${"x".repeat(10_000)}`);
       for (const text of texts) await life.write(text);
-      await until(() => life.said.length === 21, { what: "what has become of each" });
+      await until(() => life.said.length === 21, { what: "an outcome of each write" });
       const refused = life.said.filter((line) => line.startsWith("STORE_FAILED"));
-      assert(refused.length > 0, "there was room");
+      assert(refused.length > 0, "the full disk refused nothing");
       disk.empty();
       await life.write("b");
       await says("kept b");

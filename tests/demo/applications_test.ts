@@ -61,7 +61,9 @@ Deno.test("main: four devices exchange counters with the server, and lose none i
   await until(() => got("1").length > before + 3, { what: "more counters" });
   await until(() => got("2").length > 3, { what: "counters of 2" });
   for (const [id, device] of Object.entries({ 1: one, 2: two, 3: three, 4: four })) {
-    await until(() => got(id).length > 3 && answers(device).length > 3, { what: `${id}'s` });
+    await until(() => got(id).length > 3 && answers(device).length > 3, {
+      what: `counts of ${id}`,
+    });
     assertEquals(faults(got(id)), NONE);
     assertEquals(faults(answers(device)), NONE);
   }
@@ -134,10 +136,10 @@ for (const dialect of [1, 2] as const) {
     }
     const last = newest() + 12;
     await until(() => newest() >= last, { what: `message ${last}` });
-    await until(() => sequence.missing === 0, { what: "what is late" });
+    await until(() => sequence.missing === 0, { what: "late messages" });
     assertEquals([sequence.duplicates, sequence.restarts], [0, 0]);
     const there = () => JSON.parse(device.logged.findLast((line) => line.startsWith("["))!);
-    await until(() => there()[4] === 0, { what: "what is late on the device" });
+    await until(() => there()[4] === 0, { what: "late messages on the device" });
     assertEquals(there()[3], 0);
   });
 }

@@ -92,7 +92,7 @@ toolTest(
     await peer.shows(String(power.state_topic), "1");
     await plug.close();
     plug = plugIn("plug", proxy.port);
-    await until(() => plug.pin(RELAY) === 1, { what: "it to be on again" });
+    await until(() => plug.pin(RELAY) === 1, { what: "the plug to be on again" });
   },
 );
 

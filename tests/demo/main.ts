@@ -86,12 +86,12 @@ async function run({ seconds, port, web, json }: Options): Promise<Report> {
   try {
     await using scene = await Scene.start(port, web, view);
     view.note(`the server listens on 127.0.0.1:${scene.port}, and all devices have connected`);
-    view.note(`what becomes of them can be seen at ${scene.url}`);
+    view.note(`the page at ${scene.url} shows them`);
     if (port !== 0) print(guide(port));
     live?.show(scene.conversations, scene.port);
     if (seconds !== Infinity) timer = setTimeout(interrupted, seconds * 1000);
     const faults = await injectFaults(scene, view, stop.signal);
-    view.note("nobody writes any more; waiting for what is on its way");
+    view.note("nobody writes any more; waiting for messages on their way");
     await scene.drain(DRAIN);
     return { faults, ...toTable(scene.conversations) };
   } finally {

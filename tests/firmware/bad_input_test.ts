@@ -187,7 +187,7 @@ const broken: [
     "application refused: another kind of board.millis",
   ],
   [
-    "one with data that is longer than all of it, by as much as addresses have",
+    "one with data so long that its end address wraps around",
     () =>
       // Data for memory 0, at 0x10000010, 0xF0000000 bytes long.
       encodeApplication(

@@ -141,10 +141,10 @@ for (const dialect of [1, 2] as const) {
       }
       const last = newest() + 12;
       await until(() => newest() >= last, { what: `message ${last}` });
-      await until(() => sequence.missing === 0, { what: "what is late" });
+      await until(() => sequence.missing === 0, { what: "late messages" });
       assertEquals([sequence.duplicates, sequence.restarts], [0, 0]);
       const there = () => JSON.parse(logged(device).findLast((line) => line.startsWith("["))!);
-      await until(() => there()[4] === 0, { what: "what is late on the device" });
+      await until(() => there()[4] === 0, { what: "late messages on the device" });
       assertEquals(there()[3], 0);
     },
   );

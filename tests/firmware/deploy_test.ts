@@ -97,7 +97,7 @@ async function fallsBack(reason: string): Promise<void> {
   await until(isTold, { what: "the server's ack to reach the chip" });
   await roof.reset("power-on");
   await line(roof.board, "application name=good", roof.board.lines.length - 1);
-  await until(() => !device.metadata.includes("rollback"), { what: "it was told once" });
+  await until(() => !device.metadata.includes("rollback"), { what: "no second report" });
 }
 
 chipTest(

@@ -220,7 +220,7 @@ export class Roof implements AsyncDisposable {
 
 const compiled = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
 
-/** Compiles it, once. */
+/** Compiles a source, once. */
 export function once(source: string): Promise<Uint8Array<ArrayBuffer>> {
   if (!compiled.has(source)) compiled.set(source, compile(source));
   return compiled.get(source)!;

@@ -11,7 +11,7 @@ import { deployAll } from "./deploying.ts";
 const HELP = `deno task deploys [options]
 
   --count N    how many applications, 1 to 100000                (200)
-  --seed N     what they are and what happens; another one each time unless told
+  --seed N     the seed of the applications and the faults         (a random one)
   --help       this text
 
 Each one takes some five seconds. It needs what \`deno task firmware\` needs, and QEMU.

@@ -222,7 +222,7 @@ function assertWithin(
     assert(bytes <= most, `${name}: ${what} takes ${bytes} bytes of ${most}`);
   };
   within("used", heap);
-  assertEquals(table.get("given"), table.get("used"), `${name}: just what it takes is taken`);
+  assertEquals(table.get("given"), table.get("used"), `${name}: only used memory is given`);
   within("c-stack-start", stack);
   within("c-stack", stack);
   within("refused", 0); // no memory was requested after the start

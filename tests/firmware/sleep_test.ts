@@ -231,7 +231,7 @@ chipTest(
 );
 
 chipTest(
-  "after a sleep the WiFi is joined where and as it was, and otherwise if that is no use",
+  "after a sleep the chip joins the same access point with the same address, and in the usual way if that fails",
   async () => {
     await using all = await listen();
     await using chip = await sleeper(all.port);

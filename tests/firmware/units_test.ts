@@ -162,7 +162,7 @@ toolTest(
 );
 
 toolTest(
-  "WiFi: after it admits the board it has as long again to give it an address, once",
+  "WiFi: a network that admits the board gets the same time once more to assign an address",
   { gcc: "gcc" },
   async ({ gcc }) => {
     await tell(gcc, [

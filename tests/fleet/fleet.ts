@@ -252,7 +252,7 @@ class Scene implements AsyncDisposable {
       down += device.answers.received;
       this.complaints.push(...device.complaints);
       const open = device.written - device.acknowledged;
-      if (open > 0) this.complaints.push(`${device.id}: ${open} writes were never decided`);
+      if (open > 0) this.complaints.push(`${device.id}: ${open} writes have no outcome`);
     }
     return { up, down, findings };
   }

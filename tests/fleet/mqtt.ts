@@ -52,6 +52,12 @@ const WORK = 20;
 /** Warnings that moves and kills may cause. */
 const HARMLESS = ["UNSAID", "FENCED", "LEASE_FAILED"];
 
+/**
+ * The failure of an application whose statement has waited for 5 s (`statementTimeout`), for a disk or for a lock: on a
+ * busy machine that happens. It gets its message again.
+ */
+const TOOK_LONG = "statement timeout";
+
 /** The text of a message. It is never a number and never ends in a space, so no value conversion changes it. */
 function text(of: string, n: number): string {
   return `${numbered(of, n)}x`;
@@ -226,8 +232,9 @@ class Scene {
   }
 
   #listen({ log }: Process): void {
-    const isBad = ({ event, code }: LogEntry) =>
-      (event === "warning" && !HARMLESS.includes(code!)) || event === "app_failed";
+    const isBad = ({ event, code, message }: LogEntry) =>
+      (event === "warning" && !HARMLESS.includes(code!)) ||
+      (event === "app_failed" && !message!.includes(TOOK_LONG));
     this.complaints.push(...log.filter(isBad).map((entry) => JSON.stringify(entry)));
   }
 

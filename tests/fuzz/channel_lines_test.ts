@@ -14,7 +14,7 @@ import { randomTest } from "../support/random.ts";
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-randomTest("any line is plain, or means what it means when it is said again", 5000, (random) => {
+randomTest("any line is plain, or means the same after it is formatted again", 5000, (random) => {
   const marked = parseMarked(almostMarked(random));
   if (marked) assertEquals(parseMarked(formatMarked(marked)), marked);
 });

@@ -124,7 +124,7 @@ class ClockWorld {
       return assertEquals(at - this.#skew, reading.taken, `${number}`);
     }
     const boots = JSON.parse(this.record.memos.get("ms") ?? "[]").length;
-    assert(!reading.isKnown || boots >= 8, "it could be known");
+    assert(!reading.isKnown || boots >= 8, "the time of a reading is lost");
     reading.isKnown = false; // its boot was dropped to make room, though there may be fewer later
   }
 }
@@ -153,5 +153,5 @@ randomTest("a reading has its time, or none", 500, (random) => {
 });
 
 Deno.test("some readings have a time", () => {
-  assert(checked > 1000, `${checked} had`);
+  assert(checked > 1000, `${checked} had one`);
 });

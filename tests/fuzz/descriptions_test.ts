@@ -116,5 +116,5 @@ randomTest("any description is taken, or refused with a place", 1000, (random) =
 });
 
 Deno.test("some hostile descriptions are taken", () => {
-  assert(taken > 50, `${taken} were`);
+  assert(taken > 50, `${taken} were taken`);
 });

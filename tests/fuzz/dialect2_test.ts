@@ -239,7 +239,7 @@ class Peer {
     assert(number > 0 && number <= 64, `${line} acknowledges ${number} messages at once`);
     this.#acknowledged += number;
     const messages = this.#heard.split("\n").slice(0, -1).filter((it) => it.length > 2);
-    assert(messages.length >= this.#acknowledged, `${line} acknowledges what never came`);
+    assert(messages.length >= this.#acknowledged, `${line} acknowledges a message that never came`);
     const due = messages.slice(0, this.#acknowledged).map((it) => it.slice(2));
     const isShown = (text: string) => text.charCodeAt(0) > 2; // else it is withdrawn, or for the log or the firmware
     const has = [...got, ...session.record.inbox].slice(this.#gotBefore);
@@ -292,7 +292,7 @@ function drawHello(random: Random, server: ServerUnderTest, id: string): string 
   return helloLine(said);
 }
 
-randomTest("dialect 2: a device that means no good harms only its own link", 60, (random) => {
+randomTest("dialect 2: a malicious device harms only its own link", 60, (random) => {
   const server = new ServerUnderTest(random);
   let overheard: Uint8Array[] = [];
   for (let attack = 0; attack < 12; attack++) {

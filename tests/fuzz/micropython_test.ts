@@ -169,7 +169,7 @@ class Life {
   }
 }
 
-Deno.test("the core of bridge/micropython does what the flashed one does, whatever comes", async () => {
+Deno.test("the core of bridge/micropython does what the flashed one does, whatever it receives", async () => {
   const trace = await micropython<(text: string) => string>("import replay", "replay.trace", {
     heapsize: 4 << 20,
   });
@@ -190,7 +190,7 @@ Deno.test("the core of bridge/micropython does what the flashed one does, whatev
   }
 });
 
-Deno.test("whatever a server says to the client of bridge/micropython, it goes on", async () => {
+Deno.test("whatever a server says, the client of bridge/micropython goes on", async () => {
   const live = await micropython<(seed: number) => number>("import noise", "noise.live", {
     heapsize: 4 << 20,
   });

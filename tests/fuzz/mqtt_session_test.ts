@@ -149,7 +149,7 @@ randomTest("a session bears whatever a broker says, and forgets nothing", 600, (
 });
 
 randomTest(
-  "bytes are packets, or a BrokerError, and the same in whatever pieces they come",
+  "bytes give packets or a BrokerError, and the same in whatever pieces they arrive",
   2000,
   (random) => {
     const version = random.pick([4, 5] as const);

@@ -68,7 +68,7 @@ export class Application implements End {
   }
 
   check(): void {
-    if (this.#failure) throw new Error("the link failed its application", { cause: this.#failure });
+    if (this.#failure) throw new Error("a call on the link has failed", { cause: this.#failure });
   }
 
   /** Stops reading until `resume`, although a line that it already waits for still arrives. */

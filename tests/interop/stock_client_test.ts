@@ -162,7 +162,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a burst to a stock client, which has room for 20 lines and acknowledges those that it cannot take",
+  "a burst to a stock client, which acknowledges lines that it has no room for: all of it arrives, in order",
   ["client"],
   async () => {
     await using scene = await Scene.start();
@@ -179,7 +179,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a burst from a stock client to an application with little room that is slow to read",
+  "a burst from a stock client to an application with little room that reads late: all of it arrives once",
   ["client"],
   async () => {
     await using scene = await Scene.start({ inbox: 4 });
@@ -202,7 +202,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a stock client whose access point goes away for a while",
+  "a stock client whose access point goes away for a while: messages of both ends arrive once",
   ["client"],
   async () => {
     await using scene = await Scene.start();

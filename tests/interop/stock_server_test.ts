@@ -159,7 +159,7 @@ referenceTest(
 );
 
 referenceTest(
-  "a long burst to a stock server, which reads 4096 bytes at a time and fails at a cut character",
+  "a long burst to a stock server, which fails at a character cut by its buffer: all of it arrives, in order",
   ["server"],
   async () => {
     await using scene = await Scene.start();

@@ -125,7 +125,7 @@ for (const [name, path] of interpreters()) {
     assertEquals(heard.toSorted(), device.all("sent").map((n) => `up ${n}`).toSorted());
   });
 
-  Deno.test(`${name}: dialect 1, through outages`, async () => {
+  Deno.test(`${name}: in dialect 1 each message arrives once, in order, through outages`, async () => {
     await using server = await listen();
     await using proxy = await FaultProxy.start({ target: { port: server.port } });
     const messages = 300;

@@ -2,8 +2,8 @@
 then settings as JSON: port, servers, key (hex), suite, id, dialect, timeout, memory (a file; "" for none), messages (how many it writes),
 first (number of the first one), pause (ms between two), window, expires (ms; 0 for none), holds (a text after which it asks for
 no more), ca (a file: TLS), and wifi (a file: WiFi is up while it exists). It writes "up N" and prints what arrives ("got TEXT"),
-what is acknowledged ("sent N"), what has expired ("late N CODE") and the link's changes ("link True"). It ends when the fate of all
-that it wrote is known and "bye" has arrived."""
+what is acknowledged ("sent N"), what has expired ("late N CODE") and the link's changes ("link True"). It ends when all that it
+wrote is acknowledged or has expired, and "bye" has arrived."""
 import asyncio
 import json
 import os

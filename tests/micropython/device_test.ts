@@ -117,7 +117,7 @@ for (const [name, path] of interpreters()) {
   }
 
   for (const isKept of [true, false]) {
-    Deno.test(`${name}: a device that is killed again and again, its position ${isKept ? "kept" : "lost"}`, async () => {
+    Deno.test(`${name}: no message is lost while a device is killed again and again, its position ${isKept ? "kept" : "lost"}`, async () => {
       const seed = Math.floor(Math.random() * 2 ** 32);
       const random = new Random(seed);
       const folder = await Deno.makeTempDir({ prefix: "holdfast-micropython-" });

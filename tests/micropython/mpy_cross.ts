@@ -25,7 +25,7 @@ async function compile(wasm: string, name: string, folder: string, ...options: s
 
 if (import.meta.main) {
   const [folder, ...machines] = Deno.args;
-  if (!folder) throw new Error("which folder?");
+  if (!folder) throw new Error("the argument FOLDER is missing");
   // The compiler fetches a URL, and would treat a path as a URL that Deno cannot fetch.
   const bytes = await Deno.readFile(new URL(import.meta.resolve(WASM)));
   const wasm = URL.createObjectURL(new Blob([bytes], { type: "application/wasm" }));

@@ -47,7 +47,7 @@ export class Explanations {
         why = isOpen ? `${why} ${line}` : line;
         isOpen = true;
       } else {
-        if (file === undefined || why === "") throw new Error(`whose, or why, is ${line.trim()}?`);
+        if (file === undefined || why === "") throw new Error(`no file or reason: ${line.trim()}`);
         this.#add({ file, change: line.trim(), why });
         isOpen = false;
       }
@@ -61,7 +61,7 @@ export class Explanations {
   #add(explanation: Explanation): void {
     const key = keyOf(explanation.file, explanation.change);
     if (!explanation.change.includes(" -> ")) {
-      throw new Error(`${explanation.file}: ${explanation.change} is no change`);
+      throw new Error(`${explanation.file}: ${explanation.change} is not a change`);
     }
     if (this.#of.has(key)) {
       throw new Error(`${explanation.file}: ${explanation.change} is explained twice`);

@@ -36,9 +36,9 @@ Deno.test("of a long change the beginning is shown", () => {
 
 Deno.test("an explanation of nothing, or a second one, is refused", () => {
   const refused = (text: string) => assertThrows(() => new Explanations(text), Error).message;
-  assertEquals(refused("  a -> b"), "whose, or why, is a -> b?");
-  assertEquals(refused("server/a.ts\n  a -> b"), "whose, or why, is a -> b?");
-  assertEquals(refused("server/a.ts\nSo.\n  a"), "server/a.ts: a is no change");
+  assertEquals(refused("  a -> b"), "no file or reason: a -> b");
+  assertEquals(refused("server/a.ts\n  a -> b"), "no file or reason: a -> b");
+  assertEquals(refused("server/a.ts\nSo.\n  a"), "server/a.ts: a is not a change");
   assertEquals(
     refused("server/a.ts\nSo.\n  a -> b\nSo.\n  a -> b"),
     "server/a.ts: a -> b is explained twice",

@@ -77,7 +77,7 @@ class NodeServer implements AsyncDisposable {
   }
 }
 
-toolTest("the npm package, installed elsewhere", TOOLS, async ({ node, npm }, t) => {
+toolTest("the npm package works in a project without a clone", TOOLS, async ({ node, npm }, t) => {
   using place = folder();
   const project = `${place.path}/project`;
   await Deno.mkdir(`${project}/home`, { recursive: true });

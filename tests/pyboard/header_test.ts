@@ -9,7 +9,7 @@ import { faults, type MakeInitiator, Trial } from "./trial.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-toolTest("the C header loses nothing", { gcc: "gcc" }, async ({ gcc }) => {
+toolTest("the C header loses no message through all faults", { gcc: "gcc" }, async ({ gcc }) => {
   const folder = await Deno.makeTempDir({ prefix: "holdfast_header_" });
   try {
     const flags = ["-std=gnu99", "-Wall", "-Wextra", "-Werror", "-O1", "-g"];

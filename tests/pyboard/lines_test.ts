@@ -234,7 +234,7 @@ Deno.test("a message whose handover a reset interrupts is repeated only if its e
       }
       if (has && !seen) twice++;
       if (!end) continue;
-      assert(seen, "it is over");
+      assert(seen, "a finished handover was not remembered");
       break;
     }
     assertEquals(twice, 1); // reset between the last edge and its detection

@@ -28,7 +28,7 @@ async function throughEverything(testbed: Testbed, make: MakeInitiator): Promise
 }
 
 toolTest(
-  "the package for MicroPython loses nothing under CPython",
+  "the package for MicroPython loses no message under CPython",
   { gcc: "gcc", python3: "python3" },
   async ({ gcc, python3 }) => {
     await using testbed = await Testbed.open(gcc);
@@ -38,7 +38,7 @@ toolTest(
 
 const micropython = Deno.env.get("HOLDFAST_MICROPYTHON");
 Deno.test({
-  name: `the package for MicroPython loses nothing${
+  name: `the package for MicroPython loses no message${
     micropython ? "" : " [set HOLDFAST_MICROPYTHON to run it]"
   }`,
   ignore: !micropython,

@@ -169,15 +169,15 @@ export class Trial implements AsyncDisposable {
     await this.initiator[Symbol.asyncDispose]();
     const processed = await this.#processed();
     const places = processed.map((text) => this.written.indexOf(text));
-    assertEquals(places, places.toSorted((a, b) => a - b), "in order");
-    assertEquals(new Set(places).size, places.length, "once");
+    assertEquals(places, places.toSorted((a, b) => a - b), "texts were out of order");
+    assertEquals(new Set(places).size, places.length, "a text was processed twice");
     assert(!places.includes(-1));
     const there = new Set(processed);
     const end = this.sent.at(-1)!;
     assertEquals(
       this.sent.filter((text) => !there.has(text)),
       [],
-      "nothing that was sent is missing",
+      "texts that were sent are missing",
     );
     if (all) {
       assertEquals(this.sent, this.written.slice(0, this.sent.length));
@@ -193,9 +193,9 @@ export class Trial implements AsyncDisposable {
     );
     assert(lacking.length <= this.restarts, `answers missing: ${lacking}`);
     const heardPlaces = heard.map((text) => answers.indexOf(text));
-    assertEquals(heardPlaces, heardPlaces.toSorted((a, b) => a - b), "answers in order");
+    assertEquals(heardPlaces, heardPlaces.toSorted((a, b) => a - b), "answers were out of order");
     const again = heard.filter((text, n) => heard.indexOf(text) !== n);
-    assertEquals(again, [], "answers once");
+    assertEquals(again, [], "answers arrived twice");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

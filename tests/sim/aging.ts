@@ -59,8 +59,8 @@ export class Aging {
   /**
    * Its application is told that a message was withdrawn.
    *
-   * @param isKnown And that it never arrives
-   * @param boot The one that lives
+   * @param isKnown Whether it is also told that the message never arrives
+   * @param boot The device's current boot
    */
   expired(message: Message, isKnown: boolean, boot: number): void {
     const { mayBeFirst, older, now } = this.#from;
@@ -95,7 +95,7 @@ export class Aging {
       if (!message || (this.isDateSet && message.epoch !== boot)) continue;
       const ahead = now() <= this.#aheadUntil ? this.#ahead : 0;
       if (message.expires < now() - latest - ahead) {
-        this.#fail(message, "is sent when its time is long up");
+        this.#fail(message, "is sent long after its deadline");
       }
     }
   }

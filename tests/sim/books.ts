@@ -18,7 +18,7 @@ export class Books {
   readonly older: OlderStore;
   /** Messages to the device that have a deadline. */
   readonly expiring: Expiring;
-  /** Messages of the device that have one. */
+  /** Messages of the device that have a deadline. */
   readonly aging: Aging;
   /** Messages that the operator has told the server to drop. */
   readonly dropped = new Dropped();
@@ -224,7 +224,7 @@ export class Books {
   /**
    * `consume` offers a message to the server's application: it is seen if that succeeds.
    *
-   * @param mayBePast To a process that has lost the device without knowing it: nothing of that is committed.
+   * @param mayBePast The process may have lost the device without knowing it: then it commits nothing of this.
    */
   offered(text: string, mayBePast = false): void {
     const message = this.fromDevice.find(text);
@@ -341,7 +341,7 @@ export class Books {
   committed(): void {
     for (const text of this.#effects) {
       throw new Violation(
-        `${this.id}: what was done with ${JSON.stringify(text)} is safe, and it is not`,
+        `${this.id}: the effect of ${JSON.stringify(text)} is safe, and its processing is not`,
       );
     }
     for (const message of this.#logged) this.#safe(message);

@@ -201,7 +201,7 @@ export class BrokerSession<M extends Message> {
     this.host.say({ cmd: "pubrec", messageId: id });
   }
 
-  /** A repeated packet is the same as the first one. */
+  /** Repeated messages must come in the order in which they came first. */
   #checkOrder(id: number): void {
     const order = this.#orders.get(id)!;
     if (order < this.#lastAgain) {
@@ -225,7 +225,7 @@ export class BrokerSession<M extends Message> {
     const flight = this.#flights.find((flight) => flight.id === id);
     if (!flight || flight.message.qos !== qos) {
       if (this.host.isConfused) return;
-      throw new Violation(`message ${id} is said to be there, and was not sent`);
+      throw new Violation(`message ${id} is acknowledged, and was not sent`);
     }
     if (!flight.isReleased) this.host.taken(flight.message);
     if (qos === 1) return void (this.#flights = this.#without(id));

@@ -35,7 +35,7 @@ export interface Request {
 /** The caller's server has lost the device or ended, so the outcome of the request is open. */
 const LOST: ReadonlySet<string> = new Set(["CLOSED", "FENCED", "FORGOTTEN"]);
 
-/** The device to which they are made. */
+/** The device to which the requests are made. */
 interface Addressee {
   readonly id: string;
   readonly books: Books;

@@ -38,15 +38,15 @@ export interface Setting {
   safeAt: number;
   /** Its number in the mail, if it was posted. From then on it is accepted. */
   postedAt: number | undefined;
-  /** It was in the store, or a message with it. */
+  /** The store has had it, or a message that carries it. */
   isKept: boolean;
-  /** It has never been. */
+  /** It was not set: the store never has it. */
   hasFailed: boolean;
   /** The device was forgotten, and with it its desired values. */
   isForgotten: boolean;
   /** Somebody has published it at a broker, which sends it again until the server has it. */
   readonly isPublished: boolean;
-  /** And the broker may send it once too often. */
+  /** The broker may send it again although the server has it. */
   mayRepeat: boolean;
 }
 

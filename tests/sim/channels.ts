@@ -197,7 +197,7 @@ export class ChannelTalk {
     throw new FaultError("busy", `until ${this.#books.count()}`);
   }
 
-  /** Whether this fails as a whole, now and then. */
+  /** Draws whether the current work fails as a whole. */
   #fails(): boolean {
     if (this.#talk.failures <= 0 || !this.#random.chance(0.1)) return false;
     this.#talk.failures--;

@@ -11,7 +11,7 @@ import type { SimPlatform } from "../../bridge/testing/platform.ts";
 import { type Message } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 
-/** How often its application looks at least whether the time of its messages is up, in each timeout. */
+/** How often its application checks the deadlines of its messages in each timeout, at least. */
 export const LOOKS = 8;
 
 const encoder = new TextEncoder();

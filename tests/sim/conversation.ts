@@ -247,8 +247,8 @@ export class Conversation {
   }
 
   /**
-   * Whether the device was not lost and regained meanwhile: a slow answer of the store may come later than that. If it
-   * was, nothing seen or done here is committed.
+   * False if the device was lost meanwhile, and perhaps regained, as during a slow answer of the store: then nothing
+   * seen or done here is committed.
    */
   get #isCurrent(): boolean {
     return this.world.server.conversations.get(this.device.id) === this;

@@ -49,7 +49,7 @@ export abstract class Correspondent {
   protected abstract act(id: string): Promise<void>;
 }
 
-/** Writes to them. */
+/** Writes messages to devices. */
 export class Writer extends Correspondent {
   protected override async act(id: string): Promise<void> {
     const { world } = this;
@@ -123,7 +123,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "UNKNOWN_DEVICE",
 ]);
 
-/** Sets their channels, asks them, and looks at what is known about them. */
+/** Sets channels of devices, sends requests to devices, and looks at what is known about them. */
 export class ControlPanel extends Correspondent {
   protected override async act(id: string): Promise<void> {
     const { world, world: { random } } = this;

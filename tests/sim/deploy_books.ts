@@ -44,7 +44,7 @@ export class DeviceBooks {
   firmware!: ModelFirmware;
   /** Deploys that may have been begun, in this order. */
   readonly begun: Begun[] = [];
-  /** How many of them were accepted, and which was the last. */
+  /** The place among them, from 1, of the last one that was accepted; 0: none. */
   accepted = 0;
   /** Hashes that fell back, and were not tried since; and hashes that must be tried again. */
   readonly #fallen = new Set<string>();
@@ -71,7 +71,7 @@ export class DeviceBooks {
     if (!isFresh || this.isExcused) return;
     if (!this.#fallen.delete(hash)) return;
     if (!this.#again.delete(hash)) {
-      throw new Violation(`${this.id}: ${hash} fell back, and is tried again, untold`);
+      throw new Violation(`${this.id}: ${hash} fell back, and is tried again without an order`);
     }
   }
 
@@ -256,7 +256,7 @@ export class DeployBooks {
           for (const [books, place] of places) books.begun[place - 1]!.mayBeGivenUp = false;
           return;
         }
-        // It may be the group that already gets the same.
+        // It may be a group that already gets the same application.
         const it = this.#groups.get(id!) ?? { app, ...how };
         this.#groups.set(id!, it);
         for (const [books, place] of places) {

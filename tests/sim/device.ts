@@ -139,7 +139,7 @@ export class SimDevice implements Wiring {
     return Math.floor(this.#platform!.date()) % 2 ** 32;
   }
 
-  /** The chip's position now, if this is its current boot. */
+  /** The chip's milliseconds now, if this is its current boot. */
   msIn(boot: number): number {
     return (Math.floor(this.world.clock.now) + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
@@ -192,7 +192,7 @@ export class SimDevice implements Wiring {
     this.night = undefined;
   }
 
-  /** Fails now and then. */
+  /** Looks up the server's name, which fails now and then. */
   resolve(): readonly string[] | undefined {
     return this.world.random.chance(0.2) ? undefined : [SERVER];
   }
@@ -353,7 +353,7 @@ export class SimDevice implements Wiring {
     return this.dialect === 2 && this.plan.kind === "host with memory";
   }
 
-  /** The position is saved, and the ack is on its way. */
+  /** Dies when the position is saved, and the ack is on its way. */
   #dieSoon(): void {
     const { boot, world, plan: { conditions: { latency } } } = this;
     world.clock.after(world.random.below(2 * latency + 5), () => {

@@ -155,7 +155,7 @@ export class Disk {
   write(id: string, written: readonly Row[], watcher: DiskWatcher): void {
     let rows = this.devices.get(id);
     if (!rows && written[0]?.[0] !== "positions") {
-      throw new Violation(`the store is told of ${id}, but not who that is`);
+      throw new Violation(`the store is given rows of ${id} before its positions`);
     }
     for (const row of written) {
       if (row[0] === "positions") {

@@ -34,6 +34,15 @@ export class Expiring {
     this.#doubts++;
   }
 
+  /**
+   * The server has read a hello, maybe after it has admitted the device on a newer connection.
+   *
+   * @param isTold Whether it names the server's stream. If not, the device may have forgotten what it has.
+   */
+  heardHello(isTold: boolean): void {
+    if (!isTold) this.forgot();
+  }
+
   /** The device has a link. */
   linkUp(connection: object): void {
     const { older, toDevice } = this.#to;
@@ -56,12 +65,13 @@ export class Expiring {
     this.#undone.delete(message);
   }
 
-  /** A store keeps times in whole ms. */
+  /** Whether its deadline is ahead. A store keeps times in whole ms. */
   isOfUse({ expires }: Message): boolean {
     return expires - 2 > this.#to.now();
   }
 
-  /** The server reports that a message was not delivered in time. @param isKnown And that it never will be */
+  /** The server reports that a message was not delivered in time. @param isKnown Whether it says
+   * that it never will be */
   expired(message: Message, isKnown: boolean): void {
     const { id, mayBeFirst, older } = this.#to;
     const fail = (what: string) => {

@@ -161,7 +161,7 @@ function sleeper({ random, devices }: World): SimDevice | undefined {
 
 /**
  * Copies the store, and puts the copy back later. Waits a while for a moment when something waits for the server's
- * application: on such a copy it writes before the device is there.
+ * application: with such a copy the application writes before the device is there.
  */
 function putBack(world: World, tries: number): void {
   const { random, scenario: { timeout }, clock, server } = world;

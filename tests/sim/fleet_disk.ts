@@ -41,7 +41,7 @@ interface ProcessRow {
   aliveUntil: number;
   lost: Lost[];
   answers: Answer[];
-  /** Number of its last commit that was executed, and of the last one that never will be, or has been. */
+  /** Number of its last commit that was executed; and up to which number no further commit will be executed. */
   committed: number;
   barred: number;
   hint: () => void;
@@ -51,7 +51,7 @@ interface ProcessRow {
 interface SightRow extends Sight {
   /** The process's number. */
   readonly process: number;
-  /** Grows from one to the next of that process. */
+  /** Grows with each row that the process shows. */
   readonly version: number;
 }
 

@@ -22,7 +22,7 @@ const AGAIN = 300;
 /** The longest time, besides a lease, until a server is told what is safe, in ms. */
 const TELLING = 1500;
 
-/** Their world. */
+/** The servers' world. */
 export type FleetSurroundings = World & FleetStoreWorld & {
   /** A process has ended, or another one has its device: what it knew about it outside the store is lost. */
   leaves(id: string): void;

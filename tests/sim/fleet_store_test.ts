@@ -1,4 +1,4 @@
-/** The model of a database, as PostgreSQL is. */
+/** The model of a database behaves like PostgreSQL. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Clock } from "../../bridge/testing/clock.ts";
 import { SimPlatform } from "../../bridge/testing/platform.ts";
@@ -39,7 +39,7 @@ function connect() {
   };
 }
 
-Deno.test("what was posted for a device ahead of the commit does not come to one that was forgotten since", async () => {
+Deno.test("a commit fails if something was posted ahead of it for a device that was forgotten since", async () => {
   const { disk, execute, commit } = connect();
   await commit(await execute());
   assertEquals(disk.hasMail("B"), true);

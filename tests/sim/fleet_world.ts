@@ -159,7 +159,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
     return all.find(({ process }) => process === this.broker?.lastClient) ?? random.pick(all);
   }
 
-  /** Pauses the server with the connection until another one has that. @param leases For at least this many */
+  /** Pauses the server that has the connection to the broker until another server has it. @param leases For at least
+   * this many */
   #standsFor(leases: number): void {
     const lease = this.scenario.mqtt!.lease!;
     const time = leases * lease + this.random.below(2 * lease);
@@ -170,7 +171,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
 
   override strikeBridge(kind: FleetBrokerFault): void {
     const { clock, random, fleet: { disk }, scenario: { mqtt } } = this;
-    // It reads what it is sent only when it goes on, after another server has had it.
+    // It reads what it is sent only when it goes on, after another server has had the connection.
     if (kind === "server stands as it is sent something") return this.#standsFor(2);
     // The lease ends while it is renewed, and no other server wants it yet: see `Lease`.
     disk.slowness = Math.ceil(mqtt!.lease! / random.pick(RENEWALS));
@@ -179,7 +180,8 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.broker!.ask(3 * mqtt!.lease!);
   }
 
-  /** Or a device moves meanwhile, and its former server is paused, and learns later what it has lost. */
+  /** As elsewhere; or a device moves meanwhile, and its former server may be paused, and learn only later what it has
+   * lost. */
   override turnKnob(): boolean {
     const { random, clock, scenario: { fleet } } = this;
     const device = random.pick(this.devices);
@@ -242,7 +244,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.#strangers.add(id);
   }
 
-  /** Nobody withdraws it any more. It goes to the outbox later, and only if there is room. */
+  /** Mail is posted. Nobody withdraws it any more; it goes to the outbox later, and only if there is room. */
   posted({ device: id, text }: Post): void {
     const order: Order = JSON.parse(text);
     this.count("mail");
@@ -403,7 +405,7 @@ export class FleetWorld extends World implements FleetStoreWorld {
     this.disturb(disk.troubleEnd);
   }
 
-  /** Cuts the two off from each other for a while, and their connection. */
+  /** Cuts the device and the server off from each other for a while, and severs the device's connections. */
   #part(device: SimDevice, server: FleetServer, time: number): void {
     this.#apart.set(`${device.id} ${server.address}`, this.clock.now + time);
     const tells = this.random.chance(0.5);

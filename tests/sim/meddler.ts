@@ -1,4 +1,4 @@
-/** An attacker on the path of one device, without a key, who does to records whatever can be done to bytes. */
+/** An attacker on the path of one device, without its key: changes, repeats, reorders, drops and invents records. */
 import { concat } from "../../server/protocol/lines.ts";
 import { LENGTH_BYTES, RECORD } from "../../server/protocol/seal.ts";
 import { type Direction, DOWN, type Meddling, UP } from "../../bridge/testing/network.ts";

@@ -46,7 +46,7 @@ export class Misconduct {
       const { told } = talk;
       platform.after(1, () => {
         if (talk.told > told || world.serverIsDown) return;
-        throw new Violation("an application has dropped a promise that failed, and it is not told");
+        throw new Violation("an application has dropped a promise that failed, and nobody is told");
       });
       throw new AppFailure("dropped");
     });

@@ -4,8 +4,8 @@
  * - An event that the server has processed comes to a subscriber once, in the order in which it was processed; none
  *   comes that was not safe by then.
  * - What is published as the state of a channel was reported by the device, and is safe at the server.
- * - A setting that somebody has published with QoS 2 takes effect once, in the order in which it was published; it has
- *   when the bridge says that it has it. With QoS 1 it may take effect again, with QoS 0 not at all.
+ * - A setting that somebody has published with QoS 2 takes effect once, in the order in which it was published, and
+ *   before the bridge acknowledges it. With QoS 1 it may take effect again, with QoS 0 not at all.
  * - When all faults have ended, the retained topics say what the server shows of each channel, that each device is
  *   there, and that the bridge is; and nothing is left in the bridge's tables.
  * - Home Assistant shows of each device what is described of the version that it runs; it is told again when it starts.
@@ -14,8 +14,8 @@
  * | ------------------------------------ | ---------------------------------------------------------------- |
  * | the broker forgets the session       | what was under way may come twice; what it had for the bridge is |
  * |                                      | gone. The bridge warns of it                                     |
- * | the same, and the connection is lost | likewise as below: the bridge takes the new session for the old  |
- * | on which it tells that               | one                                                              |
+ * | the same, and the connection is lost | as in the next row: the bridge takes the new session for the old |
+ * | before the bridge learns of it       | one                                                              |
  * | the broker goes back to what it was  | what was under way may be lost or come twice, both ways, and     |
  * |                                      | states are old until they change: the bridge cannot know that    |
  * | a device is not known to the server  | what is set then has no effect. The bridge warns of it           |
@@ -41,7 +41,7 @@ export interface Publication extends Message {
   readonly target?: { readonly id: string; readonly channel: string; readonly value: unknown };
   /** Set when it was sent. */
   setting?: Setting;
-  /** Or it is a message or request to devices. */
+  /** Set if it is a message or a request to devices. */
   readonly downlink?: Downlink;
   readonly asked?: Asked;
 }
@@ -88,9 +88,9 @@ export class MqttBooks {
   #owesWarning = false;
   /** The bridge knows that a broker that has forgotten it had a session. */
   #isKnown = false;
-  /** Retained topics that were published since it went back. */
+  /** Retained topics that were published since the broker went back to an earlier state. */
   #fresh: Set<string> | undefined;
-  /** Ids that were in use when it forgot the session, until the bridge knows that. */
+  /** Ids that were in use when the broker forgot the session, until the bridge knows that. */
   #forgottenIds: readonly number[] = [];
   /** The bridge may warn or not: the connection on which it was told was lost. */
   #mayWarn = false;
@@ -183,7 +183,7 @@ export class MqttBooks {
     if (postedAt !== undefined) return; // it takes effect when the device's server has it
     const key = `${id}/${channel}`;
     if (!mayRepeat && calledAt < (this.#newest.get(key) ?? 0)) {
-      throw new Violation(`${key} is what somebody has published before something else`);
+      throw new Violation(`${key} takes effect after something that was published later`);
     }
     this.#newest.set(key, Math.max(calledAt, this.#newest.get(key) ?? 0));
   }

@@ -23,14 +23,14 @@ function isIgnored(books: MqttBooks, id: number): void {
   books.taken(publication);
 }
 
-Deno.test("the bridge takes a message for one that the broker has forgotten, if it was not told of that", () => {
+Deno.test("the bridge may mistake a message for one that the broker has forgotten, if it was not told of that", () => {
   const books = forgotten(7);
   books.wentBack([], []);
   isIgnored(books, 7);
   assertThrows(() => isIgnored(books, 8), Violation, "is taken, and is not safe");
 });
 
-Deno.test("the bridge takes no message for a forgotten one when it has begun a new session", () => {
+Deno.test("the bridge mistakes no message for a forgotten one once it has begun a new session", () => {
   const books = forgotten(7);
   books.subscribed();
   books.wentBack([], []);

@@ -1,7 +1,7 @@
 /**
- * The books of announcements to Home Assistant, and a model of what it shows. It shows a component until it is told
- * that the component is gone: one with nothing but its platform is, and so are all components of a device whose topic
- * is empty. See `mqtt_books.ts`.
+ * The books of announcements to Home Assistant, and a model of what it shows. It shows a component until an
+ * announcement has nothing but the component's platform, or an empty payload removes all components of the device. See
+ * `mqtt_books.ts`.
  */
 import type { DescriptionsByName } from "../../server/mod.ts";
 import type { Message } from "./broker_session.ts";

@@ -23,7 +23,7 @@ export class OlderStore {
   #isNew = false;
   /** The device has taken a welcome, and the server does not know it yet. */
   #isWelcomed = false;
-  /** The store has forgotten the device, and has not admitted it in dialect 2 since: it may come with a stream of then. */
+  /** The store has forgotten the device, and has not admitted it in dialect 2 since: it may come with an old stream. */
   #isForgotten = false;
   #replacements = 0;
   #memory = 0;
@@ -96,7 +96,7 @@ export class OlderStore {
     this.#isWelcomed = true;
   }
 
-  /** The server has reported it. */
+  /** The server has reported that its store is old. */
   said(): void {
     if (this.#replacements === 0 && !this.#isForgotten) {
       throw new Violation(`${this.id}: the store is said to be old, and it is the only one`);

@@ -169,7 +169,7 @@ export class PageBooks {
     const at = safe.indexOf(text, lane.told[way]);
     if (at < 0) {
       throw new Violation(
-        `${id}: ${JSON.stringify(text)} (${way}) is told, and is not safe, or again`,
+        `${id}: ${JSON.stringify(text)} (${way}) is reported before it is safe, or again`,
       );
     }
     if (way === "in" && at > lane.told.in) {
@@ -238,7 +238,7 @@ export class PageBooks {
     };
     const { forgottenAt = -Infinity } = lane;
     if (links.some(({ from }) => from < forgottenAt)) wrong("its past was forgotten");
-    // Links that were certainly written must be shown. One may have begun in the very millisecond before it was forgotten.
+    // Links that were certainly written must be shown. One may begin in the same ms in which its device is forgotten.
     const sure = lane.links.find(({ from }) =>
       from > lane.forgottenEver &&
       this.#lives.some((life) => isIn(from, life) && from < (life.lost ?? Infinity))
@@ -258,7 +258,7 @@ export class PageBooks {
     }
   }
 
-  /** When a device certainly slept: with the note that it came back, a killed server may have lost that it was in time. */
+  /** When a device certainly slept, and came back in time: a killed server may have lost the note that it came back. */
   #areSleeps(lane: Lane): Time[] {
     return sleepsOf(lane).filter(({ to }) => to === undefined || !this.#isLost(to));
   }
@@ -291,7 +291,7 @@ export class PageBooks {
   }
 }
 
-/** When a device slept. @param isOne Whether one counts that was too long */
+/** When a device slept. @param isOne Whether a sleep counts although it was too long */
 function sleepsOf({ links }: Lane, isOne = (_: LinkTime) => false): Time[] {
   return links.flatMap((link, index) => {
     const { to, sleeps, overdueAt } = link;

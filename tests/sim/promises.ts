@@ -110,7 +110,7 @@ export interface Message {
   told: boolean;
   /** From the device: it was in its client's memory, and must arrive even if its writer has ended. */
   kept: boolean;
-  /** It is in there now; to the device: its client's memory holds it for the application. */
+  /** From the device: its client's memory has it now; to the device: that memory holds it for the application. */
   held: boolean;
 }
 

@@ -28,7 +28,7 @@ interface Taken {
 /** After this many boots the server may have forgotten a boot's clock. */
 const MANY_BOOTS = 8;
 
-/** Times are rounded, in ms. */
+/** By how much times may differ because they are rounded, in ms. */
 const ROUNDING = 2;
 
 export class ReadingBooks {
@@ -62,9 +62,9 @@ export class ReadingBooks {
   told(line: string, { at, isStamped }: Moment, date: number, device: Stamping): void {
     const { world, boot } = device;
     const taken = this.#taken.get(line)!;
-    if (isStamped !== line.includes("@")) throw this.#violation(line, "is stamped, or is not");
+    if (isStamped !== line.includes("@")) throw this.#violation(line, "has the wrong isStamped");
     if (!isStamped) {
-      if (at?.getTime() !== date) throw this.#violation(line, "has not the time of now");
+      if (at?.getTime() !== date) throw this.#violation(line, "does not have the current time");
       return;
     }
     if (!at) {

@@ -9,7 +9,7 @@ function reporting() {
   const books = new ReadingBooks("A");
   const world = { clock, server: { isDateSet: false } };
   const device = { ms: 0, dialect: 2, boot: 0, isDateSet: false, world } as const;
-  /** It takes a reading. @returns what tells the server's application when it was taken */
+  /** It takes a reading. @returns a function that gives it to the server's application, with a time */
   const takes = (line: string) => {
     const { now } = clock;
     books.says(line, device);

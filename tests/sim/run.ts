@@ -46,7 +46,7 @@ export interface Props {
   prepare?: (world: World) => void;
 }
 
-/** The same for a world of a fleet: those have seeds of their own. */
+/** Runs one seed of the worlds of a fleet, which have seeds of their own. */
 export function playFleetSeed(seed: number, props: Props = {}): Promise<Outcome> {
   const random = new Random(seed);
   const scenario = drawFleetScenario(random);

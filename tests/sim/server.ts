@@ -259,10 +259,17 @@ export class ServerProcess implements Host, Wiring {
     clock.after(delay, () => {
       if (!platform.listens) return end.close();
       const socket = platform.accept(end, address);
-      socket.tap = wireOf(world.planOf(end.path.owner), clock);
+      const plan = world.planOf(end.path.owner);
+      socket.tap = wireOf(plan, clock, (rxEpoch) => this.#heardHello(plan!.id, rxEpoch));
       this.sockets.set(address, socket);
       watchSocket(world, socket, world.serverPatience, "the server");
     });
+  }
+
+  /** It has read a hello. @param rxEpoch The stream that the device knows */
+  #heardHello(id: string, rxEpoch: number): void {
+    const isTold = this.disk.devices.get(id)?.positions.txEpoch === rxEpoch;
+    this.world.books.get(id)!.expiring.heardHello(isTold);
   }
 
   /** Checks that peers that have gone do not wait for anything. */
@@ -387,12 +394,14 @@ export class ServerProcess implements Host, Wiring {
   #checkWelcome(id: string, dialect: 1 | 2, socket: SimSocket | undefined): void {
     const before = this.#admittedAt.get(id) ?? -Infinity;
     if (dialect === 2 && socket && socket.wroteAt < before) {
-      throw new Violation(`${id} is let in by an old welcome, in the place of a newer connection`);
+      throw new Violation(
+        `${id} is admitted by an old welcome, in the place of a newer connection`,
+      );
     }
     this.#admittedAt.set(id, this.world.clock.now);
   }
 
-  /** Dialect 1 has no positions that would show it. */
+  /** Checks that an old store was reported. Dialect 1 has no positions that would show it. */
   #checkOlder(id: string, dialect: 1 | 2): void {
     const books = this.world.books.get(id);
     if (dialect === 2) books?.older.shares();
@@ -428,7 +437,7 @@ export class ServerProcess implements Host, Wiring {
         ? !/^reset=\w+( app=\S+)?$/.test(metadata!)
         : metadata !== (dialect === 2 ? plan.metadata : "")
     ) {
-      throw new Violation(`${id} is said to have said ${said} of itself`);
+      throw new Violation(`${id} is reported with the metadata ${said}`);
     }
     if (ms === undefined || plan.kind !== "chip") return;
     const device = this.#deviceOf(id)!;

@@ -23,7 +23,9 @@ export function differs(
   }
   const verdict = verdictOf(desired.value);
   if (verdict === "bad_value") {
-    return desired.fault === verdict && !desired.isMet ? undefined : "was refused, and is not told";
+    return desired.fault === verdict && !desired.isMet
+      ? undefined
+      : "was refused, and the server does not show it";
   }
   if (value === verdict.value && reported === value && desired.isMet === takes(desired.value)) {
     return;

@@ -17,7 +17,7 @@ function writing(parts = ["effect", "A\0a", "B\0b"]) {
   return { transfers, becomesSafe, forgetsB };
 }
 
-Deno.test("a transaction lacks the message to a device that is forgotten in the same commit, and no other", () => {
+Deno.test("a transaction may lack the message to a device that is forgotten in the same commit, but no other", () => {
   const { becomesSafe, forgetsB } = writing();
   forgetsB();
   becomesSafe("effect", "A\0a");
@@ -26,13 +26,13 @@ Deno.test("a transaction lacks the message to a device that is forgotten in the 
   assertThrows(() => other.becomesSafe("effect"), Violation, "but not its A\0a");
 });
 
-Deno.test("of a transaction that only writes to a device which is forgotten in the same commit nothing is seen", () => {
+Deno.test("nothing is seen of a transaction that only writes to a device forgotten in the same commit", () => {
   const { becomesSafe, forgetsB } = writing(["B\0b"]);
   forgetsB();
   becomesSafe();
 });
 
-Deno.test("a transaction that becomes safe after a device was forgotten has its message, too", () => {
+Deno.test("a transaction that becomes safe after a device was forgotten must contain its message, too", () => {
   const back = writing();
   back.forgetsB();
   back.transfers.committed();

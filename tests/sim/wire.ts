@@ -1,4 +1,7 @@
-/** Checks that neither end of a connection sends more than the other's credit. Dialect 2. */
+/**
+ * Watches connections of dialect 2 at the server: neither end may send more than the other's credit, and the books are
+ * told of each hello.
+ */
 import { byteLength, concat, FRAME, lineId } from "../../server/protocol/lines.ts";
 import { HELLO, WELCOME } from "../../server/protocol/greeting.ts";
 import { Credit } from "./credit.ts";
@@ -7,9 +10,10 @@ import { OpenedTap } from "./opened.ts";
 import type { DevicePlan } from "./scenario.ts";
 import type { Tap } from "../../bridge/testing/socket.ts";
 
-/** Bytes of a hello before its window, and bytes of the window. */
-const WINDOW = 3 + 4 * 8;
+/** Characters of each field of a hello, and before two of them: its rxEpoch and its window. */
 const WORD = 8;
+const RX_EPOCH = 3 + 2 * WORD;
+const WINDOW = 3 + 4 * WORD;
 
 const NEWLINE = 10;
 
@@ -41,7 +45,10 @@ class Wire implements Tap {
   #toDevice: Credit | undefined;
   #fromDevice: Credit | undefined;
 
-  constructor(readonly plan: DevicePlan | undefined) {
+  constructor(
+    readonly plan: DevicePlan | undefined,
+    readonly heardHello: (rxEpoch: number) => void,
+  ) {
     this.#isOver = plan === undefined;
   }
 
@@ -52,6 +59,7 @@ class Wire implements Tap {
       if (this.#toDevice) this.#pass(line, this.#fromDevice, this.#toDevice);
       else if (line.startsWith(HELLO)) {
         this.#toDevice = creditOf(`server to ${this.plan!.id}`, line);
+        this.heardHello(wordAt(line, RX_EPOCH));
       } else {
         this.#isOver = true;
         return;
@@ -75,13 +83,24 @@ class Wire implements Tap {
   }
 }
 
-/** A watcher for the server's end of a connection. */
-export function wireOf(plan: DevicePlan | undefined, clock: { readonly now: number }): Tap {
-  return new OpenedTap(new Wire(plan), plan, DOWN, clock);
+/**
+ * A watcher for the server's end of a connection.
+ *
+ * @param heardHello Called when the server has read a hello of dialect 2.
+ */
+export function wireOf(
+  plan: DevicePlan | undefined,
+  clock: { readonly now: number },
+  heardHello: (rxEpoch: number) => void,
+): Tap {
+  return new OpenedTap(new Wire(plan, heardHello), plan, DOWN, clock);
+}
+
+function wordAt(line: string, at: number): number {
+  return parseInt(line.slice(at, at + WORD), 16);
 }
 
 /** The credit that a greeting's sender gives. */
 function creditOf(who: string, line: string): Credit {
-  const word = (at: number) => parseInt(line.slice(at, at + WORD), 16);
-  return new Credit(who, word(WINDOW), word(WINDOW + WORD));
+  return new Credit(who, wordAt(line, WINDOW), wordAt(line, WINDOW + WORD));
 }

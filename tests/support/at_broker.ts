@@ -23,8 +23,8 @@ export class AtBroker implements AsyncDisposable {
   }
 
   /**
-   * @param options `hostname` is this machine by default.
-   * @param platform The bridge's platform; the server has the real one. @param path The store's path; a new one by
+   * @param options The bridge's options; `hostname` is this machine by default.
+   * @param platform The bridge's platform; the server uses the real one. @param path The store's path; a new one by
    * default.
    */
   static async start(
@@ -58,7 +58,7 @@ export class AtBroker implements AsyncDisposable {
     return await until(found, { what }) as Extract<ServerEvent, { event: "broker" }>;
   }
 
-  /** Warnings with a code. */
+  /** Messages of the warnings with this code. */
   warned(code: string): string[] {
     return this.events.flatMap((event) =>
       event.event === "warning" && event.code === code ? [event.message] : []

@@ -13,10 +13,10 @@ export function checkBoots(processed: readonly string[]): number {
 }
 
 /**
- * Checks that each boot got everything, and that repeats come only from the end: those were taken before the reset, and
- * the server did not know.
+ * Checks that each boot got everything, and that only the last messages before a reset came again: the board took them,
+ * but the server did not know that yet.
  *
- * @returns how many different ones were taken, and how many came again
+ * @returns how many different messages were taken, and how many came again
  */
 export function checkTakenAgain(
   processed: readonly string[],

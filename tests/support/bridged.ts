@@ -42,7 +42,7 @@ export class Bridged implements AsyncDisposable {
     return all;
   }
 
-  /** Starts a server on the store of the last one. @param more Other options, from now on. */
+  /** Starts a server on the store of the last one. @param more Options of the bridge that change from now on. */
   async start(more: Partial<MqttOptions> = {}, serverOptions: ServerOptions = {}): Promise<void> {
     this.#options = { ...this.#options, ...more };
     const at = { hostname: "127.0.0.1", port: this.broker.port };

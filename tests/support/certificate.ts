@@ -31,8 +31,8 @@ export async function makeExpired(openssl: string, key: string): Promise<string>
 }
 
 /**
- * A self-signed certificate and its private key, in PEM. It is not an authority's, which openssl would make by default:
- * servers must not use such a one.
+ * A self-signed certificate and its private key, in PEM. It is not a CA certificate, which openssl would make by
+ * default: servers must not use one.
  *
  * @param openssl Path of the program, see `toolTest`.
  */

@@ -86,7 +86,7 @@ export async function thermostat(plugIn: PlugIn): Promise<void> {
   const { value } = thing.reported("target")!;
   assertEquals(value, 900);
   await part.cut();
-  await part.reset(); // now nobody sends it the target
+  await part.reset(); // nobody can send it the target now
   part.setAnalogue(901);
   await heats(0);
   part.setAnalogue(899);
@@ -105,7 +105,7 @@ export async function door(plugIn: PlugIn): Promise<void> {
   const thing = await server.thing(ID);
   const contact = async (level: number, event: string) => {
     part.setPin(CONTACT, level);
-    await until(() => events.at(-1) === event, { what: () => `${event}, behind ${events}` });
+    await until(() => events.at(-1) === event, { what: () => `${event} after ${events}` });
   };
   await contact(1, "opened");
   await contact(0, "closed");
@@ -120,13 +120,15 @@ export async function door(plugIn: PlugIn): Promise<void> {
 
   await part.cut();
   const asked = performance.now();
-  // Whether it was delivered is decided when the link is back.
+  // Whether it was delivered is known only when the link is back.
   const late = assertRejects(() => thing.request("door", "open", { deadline: 50 }), LocalError);
-  await until(() => performance.now() > asked + 100, { what: "its time to be up" });
+  await until(() => performance.now() > asked + 100, { what: "its deadline to pass" });
   part.setPin(CONTACT, 1);
   await part.mend();
   assertEquals((await late).code, "EXPIRED");
-  await until(() => events.at(-1) === "opened", { what: "what was done in the outage" });
+  await until(() => events.at(-1) === "opened", {
+    what: "the opening in the outage to be reported",
+  });
   assertEquals(part.pin(OUTPUT), 0);
 }
 

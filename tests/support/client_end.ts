@@ -57,7 +57,7 @@ const MOST_STEPS = 10_000;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** The core that is flashed, and a host that does what it asks for. */
+/** The core as it is flashed, and a host that does what the core asks for. */
 export class ClientEnd extends End {
   readonly settings: ClientSettings;
   #core: Core;

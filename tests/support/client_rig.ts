@@ -31,7 +31,7 @@ export class ClientRig implements AsyncDisposable {
     this.client = new Client(all, this.machine);
   }
 
-  /** The server answers that hello. @param txEpoch Names its stream */
+  /** The server answers that hello. @param txEpoch The epoch of its stream */
   async answer([epoch, first]: number[], rxNext = first!, line = 500, txEpoch = 9): Promise<void> {
     const said = { txEpoch, rxEpoch: epoch!, rxNext, line, bytes: 64_000, id: "" };
     this.says(`\x02${helloLine(said).slice(1)}\n`);

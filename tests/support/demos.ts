@@ -2,7 +2,7 @@
 import { Sequence } from "../../server/apps/sequence.ts";
 import { type App, Server } from "../../server/mod.ts";
 
-/** Runs an application on a server with this `timeout` in ms, and says when everything that it started is over. */
+/** Runs an application on a server with this `timeout` in ms. Its disposal waits until all runs have ended. */
 export async function serve(app: App, timeout: number) {
   const runs: Promise<unknown>[] = [];
   const server = await Server.listen({
@@ -18,7 +18,7 @@ export async function serve(app: App, timeout: number) {
   });
   const stop = async () => {
     await server.close();
-    await Promise.all(runs); // sleeping ones check once more
+    await Promise.all(runs); // one that sleeps ends when it wakes
   };
   return { server, port: server.port, [Symbol.asyncDispose]: stop };
 }

@@ -27,11 +27,11 @@ export class Rig implements Line {
   date = 1000;
   key: Uint8Array | undefined;
   readonly phases: string[] = [];
-  /** Lines of the server. */
+  /** Messages of the server about deploys. */
   readonly said: string[] = [];
   #id = 0; // id of the device's next message
   #boots = 0;
-  /** Whether the device gets the ack after it has reported that it fell back. */
+  /** Whether the device gets the ack of its report that it fell back. */
   hearsOfFalls = true;
 
   constructor(options: ModelOptions = {}) {
@@ -105,7 +105,7 @@ export class Rig implements Line {
       this.deviceSays(text);
       const [kind, ...words] = text.slice(1).split(" ");
       const word = parseDeployWord(kind as typeof DEPLOY_KINDS[number], words);
-      if (word) assert(this.deployment.told(word), `${JSON.stringify(text)} is nothing`);
+      if (word) assert(this.deployment.told(word), `the deploy ignores ${JSON.stringify(text)}`);
     }
   }
 
@@ -136,7 +136,7 @@ export class Rig implements Line {
     return count > 0;
   }
 
-  /** The device restarts into the new application, which works or not. */
+  /** The device restarts into the new application. @param fall Why that fails; undefined: it works */
   run(fall?: string): void {
     this.carry();
     while (this.device.restarts) {

@@ -107,7 +107,7 @@ export class Guest {
   }
 }
 
-/** A record in use: rx 7 of stream 77 was taken, tx 3, 4 and 5 wait for their acks. */
+/** A record in use: rx 7 of stream 77 is next, tx 3, 4 and 5 wait for their acks. */
 export function lively(door: Door): DeviceRecord {
   const record = door.store.create("1", newState(3, { rxEpoch: 77, rxNext: 7, txEpoch: 99 }));
   for (const text of ["three", "four", "five"]) {

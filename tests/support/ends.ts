@@ -48,11 +48,11 @@ export abstract class End {
   /** When bytes were last sent. */
   sent = 0;
   abstract readonly timeout: number;
-  /** Longest time in ms in which the end may send nothing; Infinity while it need not say anything. */
+  /** Longest time in ms in which the end may send nothing; Infinity while it need not send anything. */
   abstract readonly longestPause: number;
   /** Number of written messages that are done. */
   abstract readonly done: number;
-  /** When it must be woken. */
+  /** When it must be woken, in ms. */
   abstract readonly deadline: number;
   /** Bytes that arrived and were not read yet, because there was no room. */
   protected unread = new Uint8Array(0) as Uint8Array;

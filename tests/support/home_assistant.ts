@@ -33,7 +33,7 @@ const availability: Record<string, Schema> = {
   availability_mode: { enum: ["all", "any", "latest"] },
 };
 
-/** Members of every entity. One that is discovered with a device must have its id. */
+/** Members of every entity. One that is discovered with a device must have a `unique_id`. */
 const entity: Record<string, Schema> = {
   ...availability,
   p: text,
@@ -241,14 +241,14 @@ export function wrongDiscovery(topic: string, payload: string): string[] {
     const place = `/cmps/${name}`;
     const validator = validators.get(String(component.p));
     if (!validator) {
-      wrong.push(`${place}: no platform: ${component.p}`);
+      wrong.push(`${place}: unknown platform: ${component.p}`);
       continue;
     }
     if (Object.keys(component).length === 1) continue; // it is removed
     wrong.push(...said(place, validator, component));
     wrong.push(...together(component).map((why) => `${place}: ${why}`));
     const id = `${component.p} ${component.unique_id}`;
-    if (ids.has(id)) wrong.push(`${place}: its unique_id is another one's`);
+    if (ids.has(id)) wrong.push(`${place}: another component has its unique_id`);
     ids.add(id);
   }
   return wrong;
@@ -280,7 +280,7 @@ function together(component: Part): string[] {
   return wrong;
 }
 
-/** The tools for templates: for `toolTest`. */
+/** The files that rendering needs, each with its Debian package, for `toolTest`. */
 export const JINJA = {
   "/usr/bin/python3": "python3",
   "/usr/lib/python3/dist-packages/jinja2/__init__.py": "python3-jinja2",

@@ -1,4 +1,4 @@
-/** The IPv4 port on which a process or a child of it listens, for when its log cannot be read. Linux. */
+/** The IPv4 port on which a process or a child of it listens, for when its log cannot be read. Linux only. */
 export function listeningPort(pid: number): number | undefined {
   const family = [pid];
   for (const parent of family) family.push(...childrenOf(parent));

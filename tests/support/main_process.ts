@@ -26,14 +26,14 @@ export class Process implements AsyncDisposable {
 
   /**
    * @param files How many files it may have open; as many as usual by default.
-   * @param env What its environment has beside that of the tests, which is that of all of them.
+   * @param env Environment variables, in addition to those of the tests, which it inherits.
    * @param main Another program that is started like the server.
    */
   constructor(
     args: string[],
     { cwd, files, main = MAIN, env }: ProcessOptions = {},
   ) {
-    // Quiet: only the server may write to stderr, where Deno says that it waits for another Deno process.
+    // Quiet: only the server may write to stderr; Deno would say there that it waits for another Deno process.
     const deno = [Deno.execPath(), "run", "-q", "-A", "--no-check", main, ...args];
     const limited = ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...deno];
     const [program, ...rest] = files === undefined ? deno : limited;

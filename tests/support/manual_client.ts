@@ -30,19 +30,21 @@ export class TestSocket implements Socket {
   readonly written: Uint8Array[] = [];
   /** Whether it takes everything at once. */
   takes = true;
+  /** How many bytes of each write it takes at once if it does not take everything. */
+  takesFirst = 0;
   /** Unread events. */
   unread: (() => void)[] = [];
 
   constructor(readonly options: ConnectOptions, readonly events: Events) {}
 
   start(): void {
-    throw new Error("it has begun to read by itself");
+    throw new Error("a client's socket reads without being started");
   }
 
   write(data: Uint8Array): boolean {
     assert(!this.closed, "written to a socket that was closed");
     this.written.push(data);
-    if (this.takes) this.taken += data.length;
+    this.taken += this.takes ? data.length : this.takesFirst;
     return this.takes;
   }
 
@@ -55,7 +57,7 @@ export class TestSocket implements Socket {
   }
 
   finish(): void {
-    throw new Error("a client does not do that");
+    throw new Error("a client does not finish a connection, it closes it");
   }
 
   close(): void {

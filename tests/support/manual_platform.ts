@@ -12,7 +12,7 @@ import type {
   SocketEvents,
 } from "../../server/transport/platform.ts";
 
-/** More consecutive turns than this, or timers within a time, count as endless. */
+/** More consecutive turns than this, or more timers in one advance of the clock, count as endless. */
 const MOST_TURNS = 1000;
 const MOST_TIMERS = 10_000;
 
@@ -26,7 +26,7 @@ export class ManualClock implements Clock {
   #now = 0;
   #timers = new Set<Timer>();
   #soon: (() => void)[] = [];
-  /** Those who wait until everything was read. */
+  /** Callbacks that wait until everything that has arrived was read. */
   readonly looking: (() => void)[] = [];
 
   now = (): number => this.#now;
@@ -57,7 +57,7 @@ export class ManualClock implements Clock {
     } while (this.#soon.length > 0);
   }
 
-  /** Everything that has arrived was read. */
+  /** Reports that everything that has arrived was read. */
   async caughtUpNow(): Promise<void> {
     for (const run of this.looking.splice(0)) run();
     await this.turn();
@@ -97,7 +97,7 @@ export class ManualSocket implements Socket {
   written = "";
   taken = 0;
   closed = false;
-  /** Nothing more is written. */
+  /** Whether `finish` was called: nothing may be written any more. */
   finished = false;
   paused = true;
   /** Bytes that arrived while nobody read. */
@@ -171,11 +171,11 @@ export class ManualSocket implements Socket {
   }
 }
 
-/** A machine whose only network is the sockets with which a test connects. */
+/** A machine whose only connections are those that a test makes. */
 export class ManualPlatform extends ManualClock implements Platform {
   #accept: ((socket: Socket) => void) | undefined;
   isListening = false;
-  /** The system cannot accept a connection. */
+  /** Reports that the system cannot accept a connection. */
   acceptsNothing: (error: Error) => void = () => {};
 
   listen(

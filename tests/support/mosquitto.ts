@@ -7,10 +7,10 @@ import { Buffer } from "node:buffer";
 import { Decoder, encode, type Packet, type Version } from "../../bridge/mqtt/codec.ts";
 import { until } from "./wait.ts";
 
-/** mosquitto does not take more at once: it does not tell clients of MQTT 3.1.1, and disconnects them. */
+/** mosquitto's limit of unacknowledged publications. MQTT 3.1.1 cannot announce it: who exceeds it is disconnected. */
 const WINDOW = 20;
 
-/** Ids of publications are 1 to this one; the last is of SUBSCRIBE. */
+/** The ids of publications end here; the last id, 0xffff, is that of SUBSCRIBE. */
 const MOST_ID = 0xfffe;
 
 /** mosquitto, with a data folder of its own. */
@@ -28,7 +28,7 @@ export class Mosquitto implements AsyncDisposable {
     this.port = port;
   }
 
-  /** @param settings Lines for its configuration, instead of letting everybody in. */
+  /** @param settings Lines for its configuration. Default: everybody may connect. */
   static async start(
     command: string,
     settings: readonly string[] | ((folder: string) => Promise<string[]>) = [
@@ -140,7 +140,7 @@ export class MqttPeer implements AsyncDisposable {
   }
 
   /**
-   * The next broker has an older session: it uses ids for other messages than before, which MQTT does not show.
+   * The next broker has an older session: it reuses ids for other messages, which MQTT cannot announce.
    */
   expectsOlderSession(): void {
     this.#isOlder = true;

@@ -25,7 +25,7 @@ export function brokerNoise(
   return random.once(3) ? spoilt(random, bytes) : bytes;
 }
 
-/** A packet whose length is right. */
+/** A packet; its length is right by default. */
 export function frame(head: number, body: Uint8Array, length = body.length): Uint8Array {
   const bytes = [head];
   do {

@@ -11,7 +11,7 @@ import { Server } from "../../server/mod.ts";
 const TIMEOUT = 400;
 const DELAY = 1000;
 
-/** Answers a query for an address with 127.0.0.1, and any other with nothing. */
+/** Answers a query for an IPv4 address with 127.0.0.1, and any other with no record. */
 function answerTo(question: Uint8Array): Uint8Array {
   let end = 12;
   while (question[end] !== 0) end += question[end]! + 1;

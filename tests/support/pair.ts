@@ -28,7 +28,7 @@ export class Pair {
   readonly closes: string[] = [];
   #asked = false; // the client wants a connection
   #link: Flight | undefined; // as the client sees it
-  #arrives: Flight | undefined; // the server does not know of it yet
+  #arrives: Flight | undefined; // opened by the client, and not known to the server yet
   #served: Flight | undefined; // as the server sees it
   /** The network carries nothing. */
   blackHole = false;
@@ -190,7 +190,7 @@ export class Pair {
     this.#collect();
   }
 
-  /** Lets each end's first message through: after that, ids alone distinguish messages from a boot's first. */
+  /** Lets each end's first message through: later ones differ from a boot's first message by their ids alone. */
   begin(): void {
     this.client.write("first up");
     this.server.write("first down");

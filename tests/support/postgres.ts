@@ -49,7 +49,7 @@ export class Postgres implements AsyncDisposable {
       "fsync = off", // only a machine's crash would lose something by it, not a killed process
       "max_connections = 50",
       "log_line_prefix = '%p '",
-      // A pipe would have to be read by tests that do not know of it.
+      // A pipe would have to be read, also in tests that know nothing of it.
       "logging_collector = on",
       "log_filename = 'log'",
       "log_rotation_age = 0",
@@ -150,7 +150,8 @@ export class Postgres implements AsyncDisposable {
     await until(() => starts() > before, { what: () => `PostgreSQL to recover: ${this.log}` });
   }
 
-  /** It is not a child of this process: sanitizers would require it to end in the test in which it starts. */
+  /** Runs pg_ctl, so that the server is not a child of this process: sanitizers would require a child to end in the test
+   * that started it. */
   async #control(...words: string[]): Promise<void> {
     const [program, ...args] = this.#asUser("pg_ctl", "-D", `${this.folder}/data`, "-w", ...words);
     const command = new Deno.Command(program!, {
@@ -198,8 +199,8 @@ function run(program: string, ...args: string[]): string {
 /**
  * Registers tests of one file that share a server.
  *
- * @param about What is not tested where it is missing. @param register Registers the tests; the server runs while they
- * do.
+ * @param about What is not tested where PostgreSQL is missing. @param register Registers the tests; the server runs
+ * while they do.
  */
 export function withPostgres(
   about: string,

@@ -143,7 +143,7 @@ export class FaultProxy implements AsyncDisposable {
   /**
    * Lets nothing pass in the given direction: no byte, no end of a stream, no RST. Connections stay
    * open, new ones are accepted here but do not reach the target. {@linkcode restore} decides whether what disappeared
-   * in the hole is lost or merely late; until then no end could tell.
+   * in the hole is lost or merely late; until then neither end can tell the difference.
    */
   blackhole(direction: Direction | "both" = "both"): void {
     if (direction !== "down") this.#path.hole.up = true;
@@ -302,10 +302,10 @@ class Pair {
   #listen(socket: Socket, lane: Lane): void {
     const take = (parcel: Parcel) => {
       const atEnd = typeof parcel === "string";
-      // The observer may silence or reset the very connection it is told of.
+      // The observer may silence or reset the connection whose bytes it sees.
       if (!atEnd && !this.#silent) this.#around.arrived(lane.direction, parcel);
       if (!this.#silent) lane.take(parcel, socket);
-      // Its peer has left, and the other end will never know: it need not be kept open.
+      // This end has left, and the other one will never know: the socket need not stay open.
       else if (atEnd) socket.destroy();
     };
     socket.on("data", (bytes: Uint8Array) => take(bytes));

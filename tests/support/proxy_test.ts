@@ -6,7 +6,7 @@ import { until } from "./wait.ts";
 class End {
   /** Each read, as text. */
   readonly reads: string[] = [];
-  /** How the stream ended, if it has: cleanly, or with an error of this name. */
+  /** How the stream ended, if it has: "closed", or the name of the error. */
   ended: "closed" | string | undefined;
   readonly conn: Deno.TcpConn;
   readonly #done: Promise<void>;
@@ -123,8 +123,8 @@ class Scene implements AsyncDisposable {
 }
 
 /**
- * Waits until something sent now over the same proxy has reached the other end: what has not arrived by then was held
- * up, not merely slow.
+ * Waits until new connections through a proxy have carried bytes both ways three times: bytes that have not arrived by
+ * then were held up, and are not merely slow.
  */
 async function aWhile(scene: Scene): Promise<void> {
   for (let round = 0; round < 3; round++) {
@@ -134,7 +134,7 @@ async function aWhile(scene: Scene): Promise<void> {
   }
 }
 
-Deno.test("bytes pass both ways, and the end of each stream by itself", async () => {
+Deno.test("bytes pass both ways, and each stream ends independently of the other", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   assertEquals([scene.proxy.connections, scene.proxy.accepted], [1, 1]);
@@ -149,7 +149,7 @@ Deno.test("bytes pass both ways, and the end of each stream by itself", async ()
   await until(() => scene.proxy.connections === 0, { what: "the proxy to forget the connection" });
 });
 
-Deno.test("what an observer sees is what was sent, with its direction", async () => {
+Deno.test("an observer sees the bytes that were sent, with their direction", async () => {
   await using scene = await Scene.start();
   await scene.link();
   await scene.link();
@@ -168,7 +168,7 @@ Deno.test("megabytes pass unharmed, though their receiver is slow", async () => 
   assertEquals(target.heard, `hello${text}`);
 });
 
-Deno.test("a reset breaks both ends abruptly, and the way is free again at once", async () => {
+Deno.test("a reset breaks both ends abruptly, and new connections work at once", async () => {
   await using scene = await Scene.start();
   const ends = [...await scene.link(), ...await scene.link()];
   scene.proxy.reset();
@@ -176,7 +176,7 @@ Deno.test("a reset breaks both ends abruptly, and the way is free again at once"
   await scene.link();
 });
 
-Deno.test("an abrupt end is passed on as one", async () => {
+Deno.test("a reset of the connection to the target also resets the client's", async () => {
   await using scene = await Scene.start();
   await using behind = await FaultProxy.start({ target: { port: scene.port } });
   scene.proxy.retarget(behind.port);
@@ -264,7 +264,7 @@ Deno.test("after a dropped part, nothing later of the stream is delivered", asyn
   assert(`hello${text}`.startsWith(target.heard), target.heard);
 });
 
-Deno.test("a silent connection ends for each end when that end gives it up", async () => {
+Deno.test("a silent connection stays open at each end until that end closes it", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   scene.proxy.blackhole();
@@ -330,7 +330,7 @@ Deno.test("half open: the client's end breaks, the target's stays open and silen
   assertEquals([target.ended, target.heard], [undefined, "hello"]);
 });
 
-Deno.test("an observer that opens a black hole catches the very bytes it saw", async () => {
+Deno.test("a black hole that an observer opens already swallows the bytes that it was shown", async () => {
   await using scene = await Scene.start();
   await using control = await Scene.start();
   const [client, target] = await scene.link();
@@ -348,7 +348,7 @@ Deno.test("an observer that opens a black hole catches the very bytes it saw", a
   assertEquals(client.heard, "welcome");
 });
 
-Deno.test("an observer that resets the connection it is told of catches the bytes, too", async () => {
+Deno.test("a reset by an observer already loses the bytes that it was shown", async () => {
   await using scene = await Scene.start();
   const [client, target] = await scene.link();
   scene.proxy.onBytes = () => scene.proxy.reset();

@@ -28,7 +28,7 @@ Deno.test("bits are set as often as not", () => {
   for (const count of counts) assert(count > 4700 && count < 5300, `${counts}`);
 });
 
-Deno.test("the pieces of cut bytes are the bytes", () => {
+Deno.test("the pieces of cut bytes add up to the bytes", () => {
   const random = new Random(7);
   for (let length = 0; length < 50; length++) {
     const bytes = random.bytes(length);

@@ -12,7 +12,7 @@ const encoder = new TextEncoder();
 export class RawPeer implements AsyncDisposable {
   /** Everything received, as text. */
   heard = "";
-  /** How the stream ended, if it has: "closed", or with an error of this name. */
+  /** How the stream ended, if it has: "closed", or the name of the error. */
   ended: string | undefined;
   #reading: Promise<void> | undefined;
   #keepalive: ReturnType<typeof setInterval> | undefined;
@@ -111,10 +111,10 @@ export class RawPeer implements AsyncDisposable {
 }
 
 /**
- * Writes messages without qos until the socket takes no more. The other end must not read, and must send
- * acks of whatever it likes, or else it is their lack that holds the messages up.
+ * Writes messages without qos until the socket takes no more. The other end must not read, but must send acks, of any
+ * message; otherwise missing acks stop the messages before the socket does.
  *
- * @param isOver Ends it early.
+ * @param isOver Returns true to end it early.
  */
 export async function stuff(
   end: { write(text: string, options: { qos: false }): Promise<boolean> },
@@ -124,7 +124,7 @@ export async function stuff(
   for (let sent = 0, refused = 0; refused < 20 && !isOver();) {
     if (await end.write(text, { qos: false })) {
       refused = 0;
-      if (++sent > 10_000) throw new Error("there is no end to it");
+      if (++sent > 10_000) throw new Error("the socket takes messages without end");
     } else refused++;
     await new Promise((resolve) => setTimeout(resolve, refused ? 5 : 0));
   }

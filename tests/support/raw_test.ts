@@ -16,7 +16,7 @@ Deno.test("a raw server and a raw peer exchange bytes, and learn how the connect
   await peer.end();
 });
 
-Deno.test("a server is closed when its work with all peers has ended, silent ones included", async () => {
+Deno.test("a server is closed when its callbacks for all peers have ended, also those for silent peers", async () => {
   const heard: (string | undefined)[] = [];
   {
     await using server = new RawServer(async (peer) => void heard.push(await peer.firstLine()));

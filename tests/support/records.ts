@@ -27,7 +27,7 @@ export class Records {
     return ledger.record;
   }
 
-  /** The record of a device that greets; it does not exist before it is created. */
+  /** The record of a device that greets; the device exists only once `create` was called. */
   ask(id: string): DeviceRecord {
     const ledger = new Ledger(id, { state: undefined, token: 1 }, this.#changed);
     this.#strangers.set(id, ledger);

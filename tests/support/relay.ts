@@ -1,5 +1,5 @@
 /**
- * An attacker on the path between a device and its server: passes on what both send, or something else.
+ * An attacker on the path between a device and its server, who passes on their bytes or others.
  *
  * @module
  */

@@ -25,7 +25,7 @@ export class ScriptBroker implements AsyncDisposable {
     return this.#listener.addr.port;
   }
 
-  /** Accepts the client, and says whether it has a session of it. */
+  /** Accepts the client, and says whether the broker has its session. */
   async welcomes(sessionPresent: boolean): Promise<void> {
     await this.hears("connect");
     await this.says({ cmd: "connack", sessionPresent, returnCode: 0 });

@@ -10,7 +10,7 @@ declare const self: {
   close(): void;
 };
 
-/** Values of the flag. */
+/** Values of the flag: whose turn it is, or the end. */
 const Turn = { tests: 0, senders: 1, end: 2 };
 
 self.onmessage = async ({ data: [port, count, flag] }) => {

@@ -25,7 +25,7 @@ export class ServingRig {
   readonly session: Session;
   readonly serving: Serving;
   readonly ended: PeerError[] = [];
-  /** What sends the device away; "": nothing. */
+  /** The line that the device is sent before its connection ends; "": none. */
   farewell = "";
   readonly #ledger: Ledger;
 

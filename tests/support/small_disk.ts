@@ -11,8 +11,8 @@ export interface SmallDisk {
   readonly folder: string;
   /** Fills it up. */
   fill(): void;
-  /** Frees the room, and waits until it is available: the system frees a file's blocks when nobody has it open any
-   * more. */
+  /** Frees the room, and waits until it is available: the system frees a file's blocks once nobody has the file
+   * open. */
   empty(): void;
 }
 

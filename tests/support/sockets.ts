@@ -128,7 +128,7 @@ function openSockets(): string[] {
   return sockets;
 }
 
-/** Waits until at most this many of the sockets are open. @param opened Counts them */
+/** Waits until at most `count` sockets are open. @param opened Counts them */
 export function closedAllBut(count: number, opened: () => number): Promise<unknown> {
   return until(() => opened() <= count, {
     what: () => `${count} sockets, not ${opened()}`,

@@ -97,7 +97,7 @@ export function describeStore(
     assertEquals(await rig.list(), expected);
   });
 
-  test("texts come back to the letter", async (rig) => {
+  test("texts come back unchanged", async (rig) => {
     const texts = ["\0x\0y", "\u{1F600}\ufeff", "\ufeffBOM", `"'\\;--`, "\x01\x7f\u2028"]
       .concat("é".repeat(9000), " ", "%s $1 ?");
     const driver = await rig.driver();
@@ -114,11 +114,14 @@ export function describeStore(
     assertEquals(again.record("1").outbox[1]!.text, WITHDRAWN);
   });
 
-  test("dead letters are kept, come again and go, with the commit", keepsLetters);
+  test("dead letters are kept, retried and dropped, each with its commit", keepsLetters);
 
   test("memos are kept, replaced and dropped, and go with their device", keepsMemos);
 
-  test("memos that a transaction changes are safe with it, or as before", keepsMemosOfTransactions);
+  test(
+    "memos that a transaction changes are safe with it, or undone if it is refused",
+    keepsMemosOfTransactions,
+  );
 
   test("numbers go on beyond 2^32, and have room for 2^53", async (rig) => {
     const most = Number.MAX_SAFE_INTEGER;
@@ -181,7 +184,7 @@ export function describeStore(
     assertEquals((await rig.reopened()).record("1").safe, 1);
   });
 
-  test("repeats in dialect 1 are known", async (rig) => {
+  test("repeats in dialect 1 are recognised after a restart", async (rig) => {
     let driver = await rig.driver();
     (await driver.begin("1")).change({ connects: 3 });
     for (const [id, text] of ["boot", "one", "two"].entries()) driver.record("1").hear(id, text);
@@ -392,7 +395,7 @@ export function describeStore(
   if (hasDatabase) describeDatabase(test);
 
   randomTest(
-    `${name}: any changes, failures and restarts leave what a plain model has`,
+    `${name}: after any changes, failures and restarts it has the same as a plain model`,
     10,
     (random) => within((rig) => changeAtRandom(rig, random)),
   );
@@ -428,7 +431,7 @@ async function changeAtRandom(rig: StoreRig, random: Random): Promise<void> {
       for (const [id, model] of models) model.check(driver.record(id), "after a failure");
       mends();
     }
-    if (random.once(5)) continue; // the next one brings the changes of both turns
+    if (random.once(5)) continue; // the next commit has the changes of both turns
     if (place.isLive || random.once(2)) await commit();
     if (!random.once(8)) continue;
     driver = await rig.reopened();

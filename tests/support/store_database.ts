@@ -55,7 +55,7 @@ export function describeDatabase(
     assertEquals((await rig.reopened()).states(), driver.states());
   });
 
-  test("a statement that ends the whole transaction harms no other", async (rig) => {
+  test("a statement that rolls back its transaction harms no other transaction", async (rig) => {
     const driver = await started(rig, "a", "b", "c");
     // PostgreSQL has no such statement: there, every failing one aborts its transaction.
     const insert = rig.store.database!.dialect === "postgresql" ? "INSERT" : "INSERT OR ROLLBACK";

@@ -38,7 +38,11 @@ export async function keepsMemos(rig: StoreRig): Promise<void> {
   none.ledgers.get("2")!.remove();
   await none.commit();
   await rig.reopened();
-  assertEquals((await (await rig.driver()).begin("2")).memos.size, 0, "it was forgotten with them");
+  assertEquals(
+    (await (await rig.driver()).begin("2")).memos.size,
+    0,
+    "the memos are removed with their device",
+  );
 }
 
 /** A memo that is changed in a transaction becomes safe or is undone together with it. */

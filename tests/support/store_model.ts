@@ -124,7 +124,7 @@ export class StoreModel {
     else this.state.memos.set(key, memo);
   }
 
-  /** Makes a change that always counts as one. */
+  /** Makes a change that the next commit always has to store. */
   connect(record: DeviceRecord): void {
     const connects = ++this.state.positions.connects;
     record.change({ connects });
@@ -161,7 +161,7 @@ export class StoreModel {
     this.#waiting.push({ work, accepted, effects });
   }
 
-  /** The waiting transactions have their outcome. */
+  /** A commit has decided the waiting transactions. */
   committed(record: DeviceRecord): void {
     for (const { accepted, effects } of this.#waiting.splice(0)) {
       if (!accepted) continue;

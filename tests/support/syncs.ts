@@ -25,7 +25,7 @@ export function mayTrace(strace: string): boolean {
   return success;
 }
 
-/** Runs a program to its end. @returns its calls, in their order; what it writes to stdout is what it says */
+/** Runs a program to its end. @returns its calls, in their order; a write to stdout is a call "say" */
 export async function callsOf(strace: string, ...args: string[]): Promise<Call[]> {
   const trace = Deno.makeTempFileSync({ prefix: "holdfast_" });
   try {

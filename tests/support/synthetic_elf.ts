@@ -5,7 +5,7 @@ export interface SyntheticElf {
     name: string;
     address: number;
     bytes?: Uint8Array;
-    /** Instead of bytes. */
+    /** Number of zero bytes, instead of `bytes`; they are not in the file. */
     zeros?: number;
     /** Like debugging information: in the file only. */
     notLoaded?: boolean;

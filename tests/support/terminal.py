@@ -3,10 +3,10 @@
 terminal.py gone|stopped|nonblocking|typed PROGRAM ARGUMENT...
 
 gone         a terminal that is closed when a line comes on stdin
-stopped      a terminal that is not read any more when a line comes, and is again at the next one
+stopped      a terminal that is not read from one line on stdin until the next
 typed        a terminal that works, of 60 columns and 8 rows: a line "keys TEXT" is typed there (TEXT is JSON), and
-             "size COLUMNS ROWS" is what somebody makes of its window
-nonblocking  a pipe that somebody has set to O_NONBLOCK, not read any more and again likewise
+             "size COLUMNS ROWS" resizes its window
+nonblocking  a pipe that is set to O_NONBLOCK, and likewise not read from one line on stdin until the next
 """
 import fcntl
 import json

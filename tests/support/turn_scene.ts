@@ -55,7 +55,7 @@ class TellingStore implements Store {
 
   /** Present only if the test wants it: see `TurnScene`. */
   executeAhead?: (works: readonly Work[]) => Promise<Execution>;
-  /** Executions wait until they are released, and fail with this error. */
+  /** If `isHeld`, executions wait until they are released; then they fail with `fails`, if given. */
   readonly ahead: { held: PromiseWithResolvers<void>[]; isHeld: boolean; fails?: Error } = {
     held: [],
     isHeld: false,

@@ -1,5 +1,5 @@
 /**
- * Orientation in the tree: every folder is on a map, every link has a target, every long file has its reason, every
+ * Orientation in the tree: a README names every folder, every link has a target, every long file has its reason, every
  * register of the core is numbered in one place.
  *
  * @module

@@ -59,7 +59,7 @@ export function serverOrder(imports: readonly Import[]): string[] {
     if (UPWARDS.some((allowed) => allowed.from.test(from) && allowed.to.test(to))) continue;
     faults.push(`${from} imports ${to}, which is above it`);
   }
-  for (const room of unknown) faults.push(`${room} has no place in the order of the rooms`);
+  for (const room of unknown) faults.push(`${room} has no place in this order`);
   return faults.sort();
 }
 

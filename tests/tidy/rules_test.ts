@@ -101,7 +101,7 @@ Deno.test("the server's imports point down", () => {
     })),
     [
       "server/apps/deep/app.ts imports server/mod.ts, which is above it",
-      "server/attic has no place in the order of the rooms",
+      "server/attic has no place in this order",
       "server/cli/keys.ts imports server/mod.ts, which is above it",
       "server/link/session.ts imports server/store/store.ts, which is above it",
     ],
@@ -159,7 +159,7 @@ Deno.test("each cycle is found once, and shown as a path", () => {
   assertEquals(circles(graphOf(pairs("a>b b>a c>d d>e e>c b>c"))), [["a", "b"], ["c", "d", "e"]]);
 });
 
-Deno.test("modules that import each other, if only for types", () => {
+Deno.test("modules that import each other are found, even if only for types", () => {
   const imports = importsIn({
     "a.ts": from("./b.ts"),
     "b.ts": 'import type { A } from "./a.ts";',
@@ -170,7 +170,7 @@ Deno.test("modules that import each other, if only for types", () => {
   assertEquals(importCircles(imports, [{ files: ["a.ts", "c.ts"], why: "of others" }]).length, 1);
 });
 
-Deno.test("the definitions of a C file that others can use", () => {
+Deno.test("the definitions of a C file that others can use are found", () => {
   assertEquals(
     definitions(`
       #define LOOP(x) do { other(x); } while (0)
@@ -196,7 +196,7 @@ Deno.test("the definitions of a C file that others can use", () => {
   );
 });
 
-Deno.test("C files that call each other, or include each other", () => {
+Deno.test("C files that call each other, or include each other, are found", () => {
   const tree = treeOf({
     "fw/main.c": '#include "main.h"\nvoid start(void) { work(); }\nvoid again(void) {}',
     "fw/main.h": '#include "work.h"\n',
@@ -236,7 +236,7 @@ Deno.test("long files say why at their head", () => {
   ]);
 });
 
-Deno.test("a reserved name is used for another folder, file or type", () => {
+Deno.test("a reserved name of another folder, file or type is found", () => {
   const names: Name[] = [
     { word: "link", means: "the whole", files: ["server/link"], types: [] },
     { word: "board", means: "a class", files: ["host/board.ts"], types: ["host/board.ts"] },
@@ -266,7 +266,7 @@ Deno.test("a reserved name is used for another folder, file or type", () => {
   ]);
 });
 
-Deno.test("folders with code that no README mentions", () => {
+Deno.test("folders with code that no README mentions are found", () => {
   const tree = treeOf({
     "README.md": "| [a/](a) | and `b/inner` |",
     "a/x.ts": "",
@@ -281,7 +281,7 @@ Deno.test("folders with code that no README mentions", () => {
   assertEquals(unmapped(tree), ["a/deep", "b/other"]);
 });
 
-Deno.test("links that lead nowhere", () => {
+Deno.test("links to missing files are found", () => {
   const tree = treeOf({
     "README.md": [
       "[a](a/b.ts) [folder](a/) [up](./a/b.ts#part) [web](https://x.example/y) [here](#there)",
@@ -299,7 +299,7 @@ Deno.test("links that lead nowhere", () => {
   ]);
 });
 
-Deno.test("files that a page names and that are not there", () => {
+Deno.test("files that a page names and that do not exist are found", () => {
   const tree = treeOf({
     "a/README.md":
       "`b_test.ts` `c/d_test.ts` `../e/f.ts` `e/f.ts` `iot/client.py` `g_test.ts` `a/gone.c` `e/` `a/out.bin`",
@@ -310,7 +310,7 @@ Deno.test("files that a page names and that are not there", () => {
   assertEquals(goneFiles(tree), ["a/README.md: a/gone.c", "a/README.md: g_test.ts"]);
 });
 
-Deno.test("links to parts of a page that it does not have", () => {
+Deno.test("links to parts of a page that it does not have are found", () => {
   const tree = treeOf({
     "README.md":
       "# Top\n[a](a/b.md#how-it-is) [b](a/b.md#how) [c](#top) [d](#bottom) [e](a/x.ts#L3) [f](b#in) [g](b/#out)",
@@ -328,7 +328,7 @@ Deno.test("links to parts of a page that it does not have", () => {
   ]);
 });
 
-Deno.test("a register that is numbered again", () => {
+Deno.test("a register that is numbered again is found", () => {
   const tree = treeOf({
     "client-as/assembly/registers.ts": "export const STATE = 0;\nexport const TX_EPOCH = 24;\n",
     "tests/sim/bugs.ts": "const TX_EPOCH = 24;\nconst STATE = 0;\n// const TX_EPOCH = 24;",

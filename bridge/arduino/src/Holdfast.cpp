@@ -51,7 +51,7 @@ struct HoldfastCore {
 void HoldfastCore::hmac(HoldfastLink *link, uint32_t at, uint32_t length, uint32_t to) {
   uint8_t digest[32];
   const uint8_t *bytes = reinterpret_cast<uint8_t *>(link->at(at));
-  /* Only the device's proof covers whole lines: the whole greeting. */
+  /* Only the device's proof is of a text that ends in a newline: the whole greeting. */
   if (link->sealed_ && bytes[length - 1] == '\n') link->derive(bytes, length);
   holdfast_hmac_sha256(link->key_, sizeof link->key_, bytes, length, digest);
   char *digits = link->at(to);
@@ -268,7 +268,7 @@ void HoldfastLink::ended(bool bad_seal) {
   bad_seal_ = bad_seal;
   out_from_ = out_end_ = 0;
   if (up_ && clock() - up_at_ >= timeout_) sent_away_ = 0;
-  /* If all of them send it away, one after the other, it pauses as after any refusal. */
+  /* If all servers send the board away, one after the other, the core pauses as after any refusal. */
   bool leaving = refusal() == LEAVING;
   hurries_ = leaving && ++sent_away_ < host_count_;
   if (!up_ || leaving) host_ = (host_ + 1) % host_count_;
@@ -305,7 +305,7 @@ void HoldfastLink::breakOff(uint32_t now) {
   ended(true);
 }
 
-/* The same for one record or a part of it, which is opened where the core wants its bytes. */
+/* Reads one record, or a part of it, and opens it where the core wants its bytes; false: nothing was read. */
 bool HoldfastLink::receiveRecord(size_t room, uint32_t now) {
   uint8_t *place = reinterpret_cast<uint8_t *>(at(get(HF_CORE_RX_PTR)));
   bool came = false;

@@ -42,7 +42,7 @@ export interface Known {
   /** Twelve hex digits. */
   bssid: string;
   channel: number;
-  /** Undefined: from DHCP. */
+  /** The chip's address there; undefined: from DHCP. */
   ip: StaticAddress | undefined;
 }
 

@@ -30,7 +30,7 @@ static uint32_t hmac(const uint32_t *arguments) {
   if (!bytes || !digits) return 0;
   uint8_t digest[32];
   holdfast_hmac_sha256(key, sizeof key, bytes, arguments[1], digest);
-  /* Only the device's proof covers whole lines: the whole greeting. */
+  /* Only the device's proof is of a text that ends in a newline: the whole greeting. */
   if (arguments[1] && bytes[arguments[1] - 1] == '\n') seal_derive(key, bytes, arguments[1]);
   for (int i = 0; i < 32; i++) {
     uint8_t nibble = digest[i >> 1] >> (i & 1 ? 0 : 4) & 15;

@@ -18,7 +18,7 @@
 
 /* How long the link must be up with an application on trial, in ms. */
 #define DEPLOY_PROVEN 30000u
-/* And how soon after its start, in ms: a restart of a server or an access point takes minutes, and is not its fault. */
+/* And how soon after its start, in ms: a server or an access point may restart meanwhile, which takes minutes. */
 #define DEPLOY_TRIAL 300000u
 /* Silence after which a transfer counts as interrupted, in ms. */
 #define DEPLOY_PATIENCE 10000u

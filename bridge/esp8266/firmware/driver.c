@@ -70,7 +70,7 @@ void driver_boot(const struct settings *chosen, uint32_t now) {
       length = append(name, length, application);
     }
   }
-  /* After a space, or the TAB. */
+  /* The time is the last of the metadata, behind a space, or behind the TAB if it is the only one. */
   bool says_ms = settings->dialect == 2 && length + text_length(CORE_MS) <= id_length + CORE_METADATA;
   if (says_ms) {
     length = append(name, length, length == id_length ? "\t" : " ");

@@ -101,7 +101,7 @@ static void fall(unsigned slot, enum slot_reason reason) {
   clear(slot, 1u << (FELL_SHIFT + reason));
 }
 
-/* Whether it may run. Uses up a try of one on trial. */
+/* Whether a slot's application may run. One on trial uses up a try. */
 static bool may_run(unsigned slot, enum port_reset reset) {
   if (is_kept(slot)) return true;
   if (is_fallen(slot)) return false;

@@ -28,8 +28,8 @@ extern const char *const slot_reasons[SLOT_REASONS];
 
 /* ---- The application that runs ---- */
 
-/* Chooses the application to run, by the contents of flash and the reason for the start; this uses up a try of one on
- * trial. Returns 0, or "missing" if there is none. */
+/* Chooses the application to run, by the contents of flash and the reason for the start; one on trial uses up a
+ * try. Returns 0, or "missing" if there is none. */
 const char *slots_choose(enum port_reset reset);
 
 /* The chosen application. Its name has SLOT_NAME bytes, or fewer and a zero. */
@@ -52,7 +52,7 @@ void slots_fall(enum slot_reason reason);
 
 /* Whether an application has fallen back and the server does not know yet; its hash, and the reason. */
 bool slots_fallen(const uint8_t **hash, enum slot_reason *reason);
-/* The server knows that. */
+/* The server has acknowledged the report of that. */
 void slots_told(void);
 
 /* ---- The application that arrives, in the other slot ---- */
@@ -81,7 +81,7 @@ const uint8_t *slots_incoming_hash(void);
 /* Completes it: it runs from the next start on. False: the flash failed. */
 bool slots_commit(void);
 
-/* It is wrong: none of its bytes is used again. */
+/* Gives up the arriving .wasm, which is wrong: none of its bytes is used again. */
 void slots_drop(void);
 
 #endif

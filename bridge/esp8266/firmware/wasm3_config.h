@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) void m3_store(void *to, const void 
   }
 }
 
-/* Its memory is the arena. */
+/* wasm3's memory is the arena. */
 #define calloc(count, size) arena_allocate((count) * (size))
 #define realloc(block, size) arena_resize((block), (size), i_oldSize) /* the only caller has this variable */
 #define free arena_release

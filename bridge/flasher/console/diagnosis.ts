@@ -53,7 +53,7 @@ export class Diagnosis {
   #waitsForSettings = false;
   /** Why the chip does not start its program. */
   #stuck: { headline: string; tries: readonly string[] } | undefined;
-  /** The reason is its pins. */
+  /** Whether the pins, as they are wired, prevent the start. */
   #pins = false;
   /** The board's application gets its settings from a Pyboard, not from the flash. */
   #told = false;
@@ -120,7 +120,7 @@ export class Diagnosis {
     return true;
   }
 
-  /** It has answered, so it runs something. */
+  /** A frame of Improv-Serial has come: the board runs something. */
   pushFrame(): void {
     this.#heard = true;
   }

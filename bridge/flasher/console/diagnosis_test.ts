@@ -67,7 +67,7 @@ const reasons: [line: string, headline: RegExp, advice: RegExp][] = [
   ["link down reason=NO_ADDRESS name=local", /no address is known/, /IPv4 address/],
   ["link down reason=NO_GREETING", /does not speak/, /port right/],
   ["link down reason=BAD_PROOF", /key .* another one/, /keys add kitchen --key - --replace/],
-  ["link down reason=BAD_GREETING", /greets otherwise/, /same version/],
+  ["link down reason=BAD_GREETING", /does not understand its greeting/, /same version/],
   ["link down reason=SILENT", /nothing was heard/, /WiFi weak/],
   ["link down reason=REFUSED code=01", /boards with a key only/, /Make one.*--open/],
   ["link down reason=REFUSED code=02", /not the one/, /keys add kitchen --key - --replace/],
@@ -247,7 +247,7 @@ Deno.test("a failure stays visible while the board tries again, and disappears w
   assertEquals(after(...failed, BOOT[0]!).steps.length, 1);
 });
 
-Deno.test("a board that says nothing, or nothing that our firmware would say", () => {
+Deno.test("a board that says nothing, or only what our firmware would not say, has its own verdict", () => {
   const silent = after();
   assert(silent.overdue());
   assertMatch(silent.verdict.headline, /says nothing/);
@@ -274,7 +274,7 @@ Deno.test("lines that only look like the firmware's change nothing", () => {
   }
 });
 
-Deno.test("values are decoded, also where they are damaged", () => {
+Deno.test("values are decoded; a malformed escape stays as it is", () => {
   const report = parseReport("holdfast: settings id=a%20%25%C3%BC%0A ssid=50%zz key=yes x==");
   assertEquals(report?.values, { id: "a %ü\n", ssid: "50%zz", key: "yes", x: "=" });
 });
@@ -303,7 +303,7 @@ Deno.test("a crash is reported with its cause, and repeated ones with their numb
   assertEquals(after(BOOT[0]!, "holdfast: crash").steps.length, 1);
 });
 
-Deno.test("where the ROM stops in the middle of a line, that is recognised at once", () => {
+Deno.test("a ROM message that stops in the middle of a line is recognised at once", () => {
   const text = "\r\n ets Jan  8 2013,rst cause:1, boot mode:(3,7)\r\n\r\nets_main.c ";
   const lines = [" ets Jan  8 2013,rst cause:1, boot mode:(3,7)", "ets_main.c "];
   const bytes = new TextEncoder().encode(text);

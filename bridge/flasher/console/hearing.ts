@@ -1,6 +1,6 @@
 /**
  * Decides at which speed to listen to a board. The firmware speaks at 115200 baud. A chip that does not start it says
- * why at 74880, which is noise here. The time goes in; no clock, no port.
+ * why at 74880, which is noise here. The time is passed in: there is no clock inside, and no port.
  *
  * @module
  */
@@ -100,7 +100,7 @@ export class Hearing {
     if (this.#mended) return this.#turn(SLOW, now);
     this.#diagnosis.overdue();
     this.#tried = true;
-    // A reset by hand, which the advice asks for, must be received at this speed: before, it was noise.
+    // The advice asks for a reset by hand, and what the ROM then prints would be noise at the other speed.
     const stays = this.#diagnosis.known || !this.#noise && !this.#lines && this.#noiseBefore;
     return stays ? undefined : this.#turn(SLOW, now);
   }

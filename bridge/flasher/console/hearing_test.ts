@@ -74,7 +74,7 @@ Deno.test("noise alone: the board is restarted, the ROM is listened to, and its 
         [START, LOAD, ...SUM, "Mo", "rf_cal[0] !=0x05,is 0xFF"],
         /settings of its radio are missing/,
       ],
-      // In the middle, as no wire resets the board: endless, and without another start.
+      // Without a reset wire, we come into the middle of an endless loop: no line reports a start.
       [[...RAM, ...RAM, ...RAM], /GPIO2 is connected with GND/],
     ] as const
   ) {
@@ -167,7 +167,7 @@ Deno.test("restarts that only the ROM reports: its old cause is not taken for th
   }
 });
 
-Deno.test("a chip whose watchdog fired once, and that was then restarted on request", () => {
+Deno.test("requested restarts do not count as watchdog resets, although the ROM repeats the old cause", () => {
   const page = new Page(); // a crystal of 40 MHz
   const wdt = START.replace("cause:2", "cause:4");
   page.hears(START, LOAD, ...again("external"));

@@ -38,7 +38,7 @@ const COLOURS = /\x1b\[[0-9;]*[A-Za-z]/g;
 /** Noise: bytes that are not UTF-8, and controls. */
 // deno-lint-ignore no-control-regex
 const NOISE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]+/;
-/** What is left of a noisy line is noise by chance if it is shorter than this. */
+/** Fewer characters than this, left of a noisy line, are noise that is readable by chance. */
 const SHORTEST = 4;
 
 /**

@@ -139,7 +139,7 @@ export const LINKS: Record<string, Reason> = {
     tries: otherKey,
   },
   BAD_SEAL: {
-    why: "what came was changed on its way, or is not of this connection",
+    why: "what arrived was changed on its way, or belongs to another connection",
     tries: () => [
       "Wait: the board tries again. Nothing of it was acted on, and nothing is lost.",
       "If it happens again and again, somebody or something between board and server changes what passes.",
@@ -153,10 +153,13 @@ export const LINKS: Record<string, Reason> = {
     ],
   },
   LOST: { why: "the connection was closed", tries: () => ["Is the server still running?"] },
-  STALLED: { why: "it takes nothing any more", tries: () => ["Wait: the board tries again."] },
+  STALLED: {
+    why: "it no longer reads what the board sends",
+    tries: () => ["Wait: the board tries again."],
+  },
   LINE_TOO_LONG: { why: "it sent more than the board has room for", tries: SAME_VERSION },
   BAD_LINE: { why: "it sent something that is not of this protocol", tries: SAME_VERSION },
-  GAP: { why: "a message of it is missing", tries: SAME_VERSION },
-  BAD_POSITION: { why: "it counts the messages otherwise than the board", tries: SAME_VERSION },
-  BAD_GREETING: { why: "it greets otherwise than the board understands", tries: SAME_VERSION },
+  GAP: { why: "a message from it is missing", tries: SAME_VERSION },
+  BAD_POSITION: { why: "it counts the messages differently from the board", tries: SAME_VERSION },
+  BAD_GREETING: { why: "the board does not understand its greeting", tries: SAME_VERSION },
 };

@@ -39,7 +39,7 @@ export class Restarts {
   #expected = 1;
   #last: Start | undefined;
   #told: number = TELLERS.length;
-  /** What the ROM said last. */
+  /** The cause that the ROM has named last. */
   #cause: number | undefined;
 
   /** The board is about to be restarted, by the page or on request. */

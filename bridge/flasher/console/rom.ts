@@ -5,7 +5,7 @@
  * @module
  */
 
-/** One of those lines. */
+/** What one of those lines says. */
 export type RomReport =
   /**
    * It starts. The cause, as the ROM numbers it, is that of the last reset by hardware: a program that restarts the

@@ -7,7 +7,10 @@ export interface Words {
 
 const POWER =
   "Is its power good? Take a short USB cable and a port of the computer itself, and disconnect what the board feeds.";
-/** With a mode that its flash does not support, a chip reads rubbish, and prints either of these, or nothing. */
+/**
+ * For a chip that reports a wrong checksum or no program, or prints nothing: with a mode that its flash does not
+ * support, it reads rubbish.
+ */
 export const OTHER_MODE =
   "Have you chosen another mode than DOUT in step 2? Choose DOUT, and flash again.";
 const FLASH_ALL = "Flash it again, with “First erase the whole flash”.";

@@ -5,7 +5,7 @@ import { button, byId, say, unbroken } from "./dom.ts";
 
 /** Whose key it is, and how to start the server. */
 export interface KeyPlace {
-  /** undefined: another board has it. */
+  /** The device's id; undefined: another board has it. */
   id: string | undefined;
   app: string | undefined;
   port: number | undefined;

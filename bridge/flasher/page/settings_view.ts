@@ -205,8 +205,8 @@ function read(key: string): ReturnType<typeof readFields> {
 }
 
 /**
- * A board has the settings. The key that was made for it is now an existing one, in case something is corrected; “Make
- * one” makes another.
+ * The settings are on the board. The key that was made for it moves into the field for a key that exists, so that
+ * corrected settings have the same one; “Make one” makes another.
  */
 export function settingsWritten(): void {
   if (!made) return;

@@ -22,7 +22,7 @@ export function isToldSettings({ flavour }: Manifest): boolean {
   return flavour === "pyboard";
 }
 
-/** Their names in the list. Boards are named only where that distinguishes two. */
+/** The names of the firmware in the list. Boards are named only where that distinguishes two. */
 export function firmwareNames(list: readonly Pick<Firmware, "manifest">[]): string[] {
   const short = list.map(({ manifest }) => {
     const { name, version, flavour } = manifest;

@@ -84,7 +84,7 @@ Deno.test("the time left is estimated once there is enough to go by", () => {
   assertEquals(stuck.at(10, 10_000), undefined);
 });
 
-Deno.test("time left in words that do not flicker", () => {
+Deno.test("the time left is shown in words that do not flicker", () => {
   const words = [[1000, "a few seconds left"], [12_000, "about 15 s left"], [
     61_000,
     "about 2 min left",

@@ -26,10 +26,10 @@ export function pasted(text: string): { host: string; port: string | undefined }
 }
 
 /**
- * Reads these fields.
+ * Reads the network fields.
  *
  * @param known what the other fields say
- * @param told another board tells the device its server: its second address is not looked at
+ * @param told another board tells the device its server: the server's second address is ignored
  */
 export function readNetwork(
   fields: NetworkFields,

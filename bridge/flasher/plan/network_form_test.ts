@@ -21,7 +21,7 @@ Deno.test("untouched fields add nothing to the settings", () => {
   assertEquals(read({ netmask: "x", server2: " ", country: " " }), { settings: {}, problems: {} });
 });
 
-Deno.test("a second address of the server, as pasted; the board's own; a country", () => {
+Deno.test("a second server address is accepted as pasted; the board's own address and a country are read", () => {
   const filled = {
     server2: " tcp://server.lan:8123/ ",
     address: "192.168.1.50 ",

@@ -67,7 +67,7 @@ function file(name: string, bytes: Uint8Array<ArrayBuffer>) {
   return { name, arrayBuffer: () => Promise.resolve(bytes.slice().buffer) };
 }
 
-Deno.test("firmware that came with the page, and its application", async () => {
+Deno.test("firmware that came with the page is loaded with its application", async () => {
   const files = await site();
   const built = await builtIn(files);
   const part = built.firmware.manifest.applications[0]!;
@@ -110,7 +110,7 @@ Deno.test("files of one's own, at the addresses that were typed", async () => {
   assertEquals(pieces.map(({ name, offset }) => [name, offset]), [["a.bin", 0], ["b.bin", 65536]]);
 });
 
-/** Files that must not be flashed. */
+/** A copy with one wrong bit in the byte at `at`. */
 function damaged(bytes: Uint8Array<ArrayBuffer>, at: number): Uint8Array<ArrayBuffer> {
   const copy = bytes.slice();
   copy[at]! ^= 1;
@@ -234,7 +234,7 @@ Deno.test("the image gets the chosen mode for reading the flash, and on an ESP82
   }
 });
 
-Deno.test("parts that are kept although the whole flash is erased are read before", async () => {
+Deno.test("an erase of the whole flash can keep the settings and the application, but not the firmware", async () => {
   const built = await builtIn(await site());
   const part = built.firmware.manifest.applications[0]!;
   const settings = { name: "settings, kept", offset: 0xfa000, size: 4096 };
@@ -251,7 +251,7 @@ Deno.test("parts that are kept although the whole flash is erased are read befor
   );
 });
 
-Deno.test("files that do not match their manifest, or are missing", async () => {
+Deno.test("files that do not match their manifest, or are missing, are refused", async () => {
   const files = await site();
   const built = await builtIn(files);
   const part = readManifest(files.get("firmware/nonos/manifest.json") as string).parts[1]!;

@@ -57,7 +57,7 @@ Deno.test("areas to keep are not overwritten, not even by the erasing of a share
   makePlan([piece("a", 0xf9000, 4096), piece("b", 0xfb000, 4)], MB, [SETTINGS]);
 });
 
-Deno.test("addresses as people write them", () => {
+Deno.test("addresses are read as people write them, in decimal or hex; other texts are refused", () => {
   const good = { "0x10000": 0x10000, " 0XfA000 ": 0xfa000, "0": 0, "65536": 65536, "0x0": 0 };
   for (const [text, address] of Object.entries(good)) assertEquals(parseAddress(text), address);
   for (const text of ["", "0x", "10000h", "-1", "1.5", "1e4", "0x10000000", "0xg", "a"]) {

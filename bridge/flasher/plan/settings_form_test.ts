@@ -80,7 +80,7 @@ Deno.test("every setting of the form is in the sector", () => {
   });
 });
 
-Deno.test("an open network, and dialect 1", () => {
+Deno.test("an open network and dialect 1 are accepted", () => {
   const result = read({ password: "", dialect: "1" });
   assert("settings" in result);
   assertEquals(result.settings, {

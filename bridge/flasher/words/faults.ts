@@ -26,7 +26,7 @@ const POWER = "Give the board a better supply: 300 mA at 3.3 V, without other lo
 
 interface Words {
   title: string;
-  /** Behind the reason. */
+  /** A sentence to show behind the reason. */
   more?: string;
   tries: string[];
   help?: boolean;

@@ -18,7 +18,7 @@ Deno.test("every failure says what failed, at which address, and what to try", (
   }
 });
 
-Deno.test("a missing file: the advice is to tell the publisher, or for a local page a command", () => {
+Deno.test("if a file is missing, the advice is to tell the publisher; on a local page it is a command", () => {
   const error = new FlashError("NO_FILE", "nonos/irom.bin is not there (404)");
   const published = explain(error).tries.join(" ");
   assertStringIncludes(published, "tell its publisher");

@@ -20,7 +20,7 @@ class Servers:
             self._away = 0
         away = core.reason == _REFUSED and core.refusal == 7  # the server is about to stop
         if away:
-            # If all of them send it away, one after the other, it pauses as after any refusal.
+            # If all servers send it away, one after the other, it pauses as after any refusal.
             self._away += 1
             if self._away < len(hosts):
                 core.resume = client._last

@@ -7,7 +7,7 @@ export function onStart(): void {
   every(10000);
 }
 export function onTick(): void {
-  if (pending() > 3) return; // an outage: the value then is reported when the link is back
+  if (pending() > 3) return; // an outage: no more readings until the link is back
   tell("=temp");
   number(adc_read() * 100 >> 10);
   send(QOS);

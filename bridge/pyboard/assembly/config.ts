@@ -13,7 +13,7 @@ export const fields: usize = memory.data(320);
 export let length: i32 = 0;
 /** Seconds between reports; 0: none. */
 export let report: i32 = 0;
-/** 0: as stored. */
+/** The dialect to speak; 0: the one that is stored. */
 export let dialect: i32 = 0;
 export let session: i32 = 0;
 /** Hash of id, server, port and dialect. */

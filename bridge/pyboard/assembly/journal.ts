@@ -38,7 +38,7 @@ export function get(word: usize): i32 {
   return load<i32>(header + word);
 }
 
-/** Takes effect at the next `save`. */
+/** Sets a word of the header. Takes effect at the next `save`. */
 export function set(word: usize, value: i32): void {
   store<i32>(header + word, value);
 }

@@ -76,7 +76,7 @@ export const GLITCH: i32 = 5; // SYN fell before anything was transferred
 export const NOTHING: i32 = 0;
 /** `received` bytes are at `input`: call `accept` when they are safe. */
 export const RECEIVED: i32 = 1;
-/** Call `answer`. */
+/** The initiator waits for an answer: call `answer`. */
 export const WANTS: i32 = 2;
 /** All bytes of the answer have arrived. */
 export const SENT: i32 = 3;

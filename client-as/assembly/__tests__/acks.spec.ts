@@ -104,7 +104,7 @@ describe("a message", () => {
     expect(pump()).toBe("");
   });
 
-  test("is not accepted by asking for its room", () => {
+  test("is not accepted just by asking for room for it", () => {
     linked();
     const at = room(10);
     expect(at).not.toBe(0);

@@ -110,7 +110,7 @@ describe("the hello of dialect 2", () => {
 });
 
 describe("a welcome", () => {
-  test("is not any line of its length", () => {
+  test("is not just any line of its length: the kind counts", () => {
     defaults2();
     boot();
     greet();

@@ -266,7 +266,7 @@ describe("a full inbox", () => {
       if (get(STATE) != UP) break;
       pump(CAN_SEND);
     }
-    expect(get(STATE)).not.toBe(UP, "a line of zeros is too long long before");
+    expect(get(STATE)).not.toBe(UP, "a line of zeros was too long well before");
     expect(intact()).toBe(true);
   });
 });

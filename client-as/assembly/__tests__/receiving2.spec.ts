@@ -325,7 +325,7 @@ describe("faults in dialect 2", () => {
     hear("0Aa\n");
     expect(pump()).toBe("[close BAD_LINE]");
     linked2();
-    expect(pass(2000).endsWith("[close SILENT]")).toBe(false, "it lasted: at once again");
+    expect(pass(2000).endsWith("[close SILENT]")).toBe(false, "the link lasted, so it connects again at once");
     expect(get(STATE)).not.toBe(UP);
     linked2();
     say("a");

@@ -203,7 +203,7 @@ describe("a position", () => {
     expect(pump()).toBe("[c]02\n");
   });
 
-  test("that was lost in a reset is sent as none", () => {
+  test("that was lost in a reset is sent as zeros", () => {
     linked2();
     hear("00a\n");
     pump();

@@ -23,7 +23,7 @@ export interface ConnInfo {
   readonly rootCert: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
-  /** In ms. */
+  /** Time limit for connecting to one host, in ms. */
   readonly connectTimeout: number;
   readonly applicationName: string;
   /** libpq's `options`: settings of each session. */

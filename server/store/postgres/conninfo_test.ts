@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LocalError } from "../../protocol/errors.ts";
 import { isPostgres, parseConnInfo, withoutPassword } from "./conninfo.ts";
 
-/** With an environment of its own. */
+/** Parses a URL with a given environment. */
 function parse(url: string, env: Record<string, string> = {}) {
   return parseConnInfo(url, (name) => env[name]);
 }

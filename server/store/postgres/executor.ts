@@ -110,7 +110,7 @@ export class Executor {
       if (work) {
         refused.set(work, error);
         statements.delete(work);
-      } else for (const other of [...statements.keys()].slice(1)) statements.delete(other); // tried alone, the guilty one shows
+      } else for (const other of [...statements.keys()].slice(1)) statements.delete(other); // tried alone, the first one shows whether it is the cause
     }
     return [...statements.keys()];
   }

@@ -13,7 +13,7 @@ export interface Loaded {
   readonly token: number;
   readonly looks: number;
   readonly mail: Mail[];
-  /** Only set for a look. */
+  /** Whether this process has the device; only set for a look. */
   readonly isOurs: boolean;
   /** @throws {LocalError} STORE_UNUSABLE: rows contradict each other */
   read(): DeviceState;

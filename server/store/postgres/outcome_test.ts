@@ -172,7 +172,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     await other.close();
     const log = () => server().log.split("\n").filter((line) => line.startsWith(`${backend} `));
     await until(() => log().join().includes("division by zero"), {
-      what: "the late one to find the gate shut",
+      what: "the late commit to fail",
     });
     assertEquals(scene.lines, "0");
     scene.change("again");

@@ -222,8 +222,10 @@ export class PostgresStore implements Store, Database {
     await Promise.all(lines.map((line) => line.close()));
   }
 
-  /** @param locks Whether this connection holds the lock that shows the store is in use. */
-  /** @param idle How long an open transaction may wait for its next statement, in ms. */
+  /**
+   * @param locks Whether this connection holds the lock that shows the store is in use.
+   * @param idle How long an open transaction may wait for its next statement, in ms.
+   */
   async #openWriter(locks: boolean, idle = this.#timeout + SILENCE): Promise<Wire> {
     const wire = await Wire.open(this.#info, {
       settings: {

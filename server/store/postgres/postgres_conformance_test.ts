@@ -2,7 +2,7 @@ import { withPostgres } from "../../../tests/support/postgres.ts";
 import { describeStore } from "../../../tests/support/store_conformance.ts";
 import { PostgresStore } from "./postgres.ts";
 
-/** Stands still, so that times come back exactly. */
+/** A clock that stands still, so that times are read back exactly. */
 const clock = { now: () => 1_000_000, date: () => 1_800_000_000_000 };
 
 /** Makes commits fail after the works are executed and some rows are written. */

@@ -126,7 +126,7 @@ export class Sights {
     ];
   }
 
-  /** @param others Living servers: others write nothing more, and one that comes back is read from its start. */
+  /** @param others Living servers. A dead one writes nothing more; if it comes back, it is read from its start. */
   #note(rows: readonly SqlRow[], others: readonly number[]): void {
     const before = this.#seen;
     const seen = this.#seen = new Map(others.map((it) => [it, before?.get(it) ?? 0]));

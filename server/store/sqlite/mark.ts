@@ -13,7 +13,7 @@ import { damaged, isDisk } from "./database.ts";
 /** The clocks of a process and its machine. */
 export type StoreClock = Pick<Clock, "now" | "date" | "boot">;
 
-/** The row. */
+/** The store file's own row. */
 interface Row {
   is_open: number;
   copied: number | null;

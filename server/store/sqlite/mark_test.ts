@@ -123,7 +123,7 @@ class Computer {
 }
 
 for (const step of [200 * DAY, -200 * DAY]) {
-  const kind = step > 0 ? "on" : "back";
+  const kind = step > 0 ? "forward" : "back";
 
   markTest(
     `ages survive a date that is set ${kind} while the store is closed`,

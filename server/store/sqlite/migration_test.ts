@@ -11,10 +11,10 @@ import { SqliteStore } from "./sqlite.ts";
 const testdata = new URL("./testdata/", import.meta.url);
 
 /**
- * `store-0.1.0.sql` is the file that 0.1.0 (commit b264e6e) left of these devices, as SQL: in dialect 1 one that was
- * sent 6 messages and has sent 300, so its ids have come round, and one that acknowledges little; in dialect 2 the same;
- * and one that has only said hello. `store-0.1.0.json` is what that version itself has loaded from it; `date` is in ms
- * since 1970, and what is known of an id of dialect 1 is the id, hash, position and connection.
+ * `store-0.1.0.sql` is a file of 0.1.0 (commit b264e6e), as SQL. It has five devices: in each dialect, one that was sent
+ * 6 messages and has sent 300, so that its ids have come round, and one that acknowledges little; and one that has only
+ * said hello. `store-0.1.0.json` is what that version itself has loaded from the file; `date` is in ms since 1970, and
+ * `heard` has the id, hash, position and connection of each id of dialect 1.
  */
 function makeOld(path: string): void {
   const db = new DatabaseSync(path);

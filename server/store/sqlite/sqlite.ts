@@ -69,7 +69,7 @@ interface Known {
  */
 export class SqliteStore implements Store, Database {
   readonly gathers = true;
-  /** Itself. */
+  /** The store itself. */
   readonly database: Database = this;
   #db: DatabaseSync;
   #clock: StoreClock;

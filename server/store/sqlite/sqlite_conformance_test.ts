@@ -1,7 +1,7 @@
 import { describeStore } from "../../../tests/support/store_conformance.ts";
 import { SqliteStore } from "./sqlite.ts";
 
-/** Stands still, so that times come back exactly. */
+/** A clock that stands still, so that times are read back exactly. */
 const clock = { now: () => 1_000_000, date: () => 1_800_000_000_000 };
 
 /** A store whose commits can be made to fail after the works are executed and some rows are written. */

@@ -36,7 +36,7 @@ export function spansOf(
     const span = { state, from: Math.max(begin, from), to: Math.min(end, to) };
     if (span.from < span.to) spans.push(span);
   };
-  /** A gap without a link, as far as the server ran. */
+  /** Adds a time without a link: as `state` where the server ran, otherwise as unseen. */
   const gap = (begin: number, end: number, state: LaneState) => {
     let at = begin;
     for (const { from, to = Infinity } of served) {

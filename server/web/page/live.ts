@@ -73,7 +73,7 @@ export function listen<Update extends { now: number }>(url: string, live: Live<U
   };
 }
 
-/** Finds out why the stream has ended, as an EventSource does not tell. */
+/** Finds out why the stream has ended, because an EventSource does not report that. */
 async function whyNot(url: string): Promise<string> {
   const stop = new AbortController();
   try {

@@ -69,7 +69,7 @@ export class Fixture {
   }
 
   async unplug(board = 0): Promise<void> {
-    const told = this.#mine.has(this.#places[board]!); // by what notices that an open port is lost
+    const told = this.#mine.has(this.#places[board]!); // the callback of an open port tells the page
     this.cable(board).unplug();
     if (!told) await this.#tell(board, false);
   }

@@ -63,7 +63,7 @@ export class Person implements AsyncDisposable {
       await this.shoot("failed");
       const alert = this.page.getByRole("alert").filter({ visible: true });
       const fault = await alert.count() > 0 ? await alert.first().innerText() : "no failure";
-      throw new Error(`in vain; the page shows ${fault}, and complains: ${this.errors}`, {
+      throw new Error(`waited in vain; the page shows ${fault}; its errors: ${this.errors}`, {
         cause: error,
       });
     }

@@ -35,7 +35,7 @@ static struct image *any_image(void) {
 
 static void check_answers(void) {
   for (unsigned i = 0; i < said_count; i++) {
-    must(strlen(said[i]) >= 11 && said[i][0] == 2 && strchr("okgnr", said[i][1]), "an answer of a kind there is");
+    must(strlen(said[i]) >= 11 && said[i][0] == 2 && strchr("okgnr", said[i][1]), "an answer of a known kind");
     for (const char *at = said[i] + 1; *at; at++) must(*at >= ' ' && *at < 127, "readable");
   }
   said_count = 0;

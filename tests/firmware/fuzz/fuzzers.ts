@@ -270,7 +270,7 @@ export const FUZZERS: readonly Fuzzer[] = [
   },
   {
     name: "fuzz_seal",
-    about: "what arrives behind the greeting of a sealed link",
+    about: "what arrives after the greeting of a sealed link",
     sources: firmware("seal", "records", "chacha20_poly1305", "hmac", "bytes", "words"),
     seeds: sealSeeds,
   },

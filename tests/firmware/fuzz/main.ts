@@ -10,7 +10,7 @@ const HELP = `deno task fuzz [options] [NAMES]
 
   --seconds N  for each fuzzer, 1 to 1000000  (60)
   --keep       add the inputs that reach something new to tests/firmware/fuzz/corpus
-  --list       instead: the fuzzers there are
+  --list       instead, list the fuzzers
   --help       this text
 
 NAMES: some of the fuzzers, without fuzz_ (all). It needs clang (Debian: clang, libclang-rt-14-dev).
@@ -73,7 +73,7 @@ async function fuzz(fuzzer: Fuzzer, seconds: number, keeps: boolean): Promise<bo
   if (!ok) {
     console.log(said.slice(-4000));
     await keep(fuzzer, await inputs(`${trial.folder}/found`), "found something");
-    console.log(`fuzz: what has found it is in ${corpusFile(fuzzer)}`);
+    console.log(`fuzz: the input is in ${corpusFile(fuzzer)}`);
   } else if (keeps) {
     const least = `${trial.folder}/least`;
     await Deno.mkdir(least);

@@ -74,7 +74,7 @@ bool port_flash_erase(uint32_t address) {
 bool port_flash_write(uint32_t address, const uint32_t *words, size_t length) {
   must(address % 4 == 0 && length % 4 == 0 && address >= AREA && address + length <= AREA + 2 * SLOT, "in its area");
   bool marks = (address - AREA) % SLOT == H_STATE * 4 && length == 4;
-  must(marks || (running < 2 && is_other(address)), "nothing of what runs is changed, but what became of it");
+  must(marks || (running < 2 && is_other(address)), "of the running slot, only the outcome is changed");
   if (!works) return false;
   for (size_t i = 0; i < length / 4; i++) {
     uint32_t *to = flash + address / 4 + i;
@@ -210,8 +210,8 @@ static void boot(enum port_reset reset) {
   trapped = 0;
   now += 1000;
   deploy_start(&values, now);
-  must(!slots_choose(reset), "one that starts");
-  must(runs(&first) || runs(&second) || runs(&third), "one that is whole");
+  must(!slots_choose(reset), "an application starts");
+  must(runs(&first) || runs(&second) || runs(&third), "a complete application runs");
 }
 
 #endif

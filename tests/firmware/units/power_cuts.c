@@ -97,7 +97,7 @@ static bool live(int fate) {
     must(!strcmp(heard, text), heard);
     fell_told = true;
     deploy_run(true, now, &wait);
-    must(!deploy_fell_back(), "told once");
+    must(!deploy_fell_back(), "it is reported once");
   }
   if (fate >= 0 && fell_told) {
     offer(wanted);
@@ -141,8 +141,8 @@ static unsigned deploy(struct image *from, struct image *to, int fate, unsigned 
   boot(reset);
   while (!live(fate)) must(++lives < 20, "it comes to an end");
   must(runs(fate < 0 ? to : from), "the right one runs");
-  must(!malformed, "all is understood");
-  must(!slots_on_trial(), "for good");
+  must(!malformed, "no message is malformed");
+  must(!slots_on_trial(), "nothing is on trial");
   return operations;
 }
 

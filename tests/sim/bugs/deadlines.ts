@@ -29,6 +29,11 @@ export const DEADLINE_BUGS: Bugs = {
     "    if (!agreement.isTold) known.mayHaveForgotten = true;\n",
     "",
   ),
+  "a device that has once forgotten what it has is never believed again": edit(
+    DEADLINES,
+    "    record.mayHaveForgotten = false;\n",
+    "",
+  ),
   "what expires stays in the outbox": edit(
     OUTBOX,
     "this.#fails(message, error);",

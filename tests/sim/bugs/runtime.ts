@@ -266,7 +266,7 @@ const CONNECTION_BUGS: Bugs = {
   ],
   "reading does not go on after a pause": edit(
     SERVING,
-    "    if (this.#owner.session.wantsInput) this.#connection.resume();\n  };",
+    "    this.#connection.resume();\n  };",
     "  };",
   ),
   "a send that a timeout has ended throws in the application's write": edit(
