@@ -79,6 +79,7 @@ export class Disk {
   /** Until when commits take this long, in ms. */
   slowUntil = 0;
   slowness = 0;
+  #slowEnd = -Infinity; // when the slow commits that have begun end
 
   /** A commit is under way, and not in the rows yet. */
   isCommitting = false;
@@ -87,7 +88,13 @@ export class Disk {
 
   /** When the last slow or retried commit ended. */
   get troubleEnd(): number {
-    return Math.max(this.slowUntil, this.failedAt + RETRY) + this.slowness;
+    return Math.max(this.#slowEnd, Math.max(this.slowUntil, this.failedAt + RETRY) + this.slowness);
+  }
+
+  /** A slow commit begins: it takes this long, also if the store is made faster meanwhile. @returns how long, in ms */
+  beginSlowly(now: number): number {
+    this.#slowEnd = Math.max(this.#slowEnd, now + this.slowness);
+    return this.slowness;
   }
 
   /** An empty disk of the same kind. */

@@ -198,7 +198,7 @@ export class ServerProcess implements Host, Wiring {
   protected timeOf(what: "commit" | "acquire"): number | undefined {
     const { clock, random, scenario: { storeTime, acquireTime } } = this.world;
     if (what === "commit" && this.slowsUnread) this.#slowUnread();
-    if (clock.now < this.disk.slowUntil) return this.disk.slowness;
+    if (clock.now < this.disk.slowUntil) return this.disk.beginSlowly(clock.now);
     const most = what === "acquire" ? acquireTime ?? storeTime : storeTime;
     return most === undefined ? undefined : random.below(most + 1);
   }
