@@ -107,6 +107,25 @@ withPostgres("groups at several servers", (server) => {
     assert(other.id > id);
   });
 
+  Deno.test("fleet: a device that has just moved still counts at its old server, which does not know yet where it is", async () => {
+    await using rig = await TwoServers.start(url());
+    using boards = new Boards(rig);
+    const { near, far } = rig;
+    const a = await boards.plugIn(near, "a", { trial: 1e6 });
+    await boards.pass(near, "b");
+    await near.server.rollOut(["a", "b"], wasm, APP);
+    await has(near, { a: "trial", b: "queued" });
+    a[Symbol.dispose]();
+    boards.all.push(new ModelBoard(far.server.port, "a", { trial: 1e6 }));
+    await near.logs("moved");
+    await boards.plugIn(near, "b");
+    for (const scene of [near, far]) await has(scene, { a: "trial", b: "queued" });
+    await far.server.known("a")!.giveUp();
+    for (const scene of [near, far]) await has(scene, { a: "given_up", b: "kept" });
+    const started = near.log.filter(({ event, device }) => event === "deploy" && device === "b");
+    assertEquals(started.slice(0, 2).map(({ code }) => code), ["QUEUED", "WAITS"]);
+  });
+
   Deno.test("fleet: a rollout does not start if another server's device cannot get the application", async () => {
     await using rig = await TwoServers.start(url());
     await rig.begin(); // "1" does not support deploys

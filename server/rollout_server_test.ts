@@ -255,6 +255,44 @@ Deno.test("if another server takes a device while a rollout is given up, this fa
   }
 });
 
+Deno.test("a device that another server takes just when its deploy ends, unsafely, still holds up its group", async () => {
+  const store = new MemoryStore();
+  await using place = await Place.start({ a: { trial: 1e6 }, b: {} }, { store });
+  const { server } = place.scene;
+  await server.rollOut(["a", "b"], wasm, APP);
+  await place.hasPhases({ a: "trial", b: "queued" });
+  for (const end of ["replaced", "given up"]) {
+    await store.acquire("a");
+    const a = server.known("a")!;
+    const ended = end === "replaced" ? a.deploy(other, APP) : a.giveUp();
+    assertEquals([end, (await codeOf(ended))[0]], [end, "FENCED"]);
+    await until(() => server.known("a")?.connected, { what: "a to come back" });
+    assertEquals([end, ...place.phases("a", "b")], [end, "trial", "queued"]);
+  }
+  assertEquals(place.scene.codes("deploy").includes("GIVEN_UP"), false); // it never was
+  await server.known("a")!.giveUp();
+  await place.hasPhases({ a: "given_up", b: "kept" });
+});
+
+Deno.test("while another server has a device of a group, its deploy counts as it was last safe here", async () => {
+  const store = new MemoryStore();
+  await using place = await Place.start({ a: { trial: 1e6 }, b: {} }, { store });
+  const { server } = place.scene;
+  await place.unplug("b");
+  await server.rollOut(["a", "b"], wasm, APP);
+  await place.hasPhases({ a: "trial", b: "queued" });
+  await place.unplug("a");
+  await store.acquire("a");
+  assertEquals((await codeOf(server.known("a")!.giveUp()))[0], "FENCED");
+  place.plugIn("b");
+  await until(() => server.known("b")!.connected);
+  assertEquals([server.known("a"), ...place.phases("b")], [undefined, "queued"]);
+  place.plugIn("a"); // it fell back meanwhile, or was flashed: it is offered it again
+  await until(() => server.known("a"), { what: "a to come back" });
+  await place.hasPhases({ a: "kept", b: "kept" });
+  assertEquals(place.most, 1);
+});
+
 Deno.test("an impossible rollout is refused before any of its devices is begun", async () => {
   await using place = await Place.start({ a: {}, b: { falls: () => "trap" } });
   const { server } = place.scene;

@@ -77,7 +77,6 @@ export class Workings {
   readonly #deviceHost: DeviceHost<DeviceDriver>;
   readonly #applicationHost: ApplicationHost<DeviceDriver>;
   readonly #distantThings = new WeakMap<DistantDevice, DistantThing>();
-  #looksAtRollouts = false;
   #unlistened: Promise<void> | undefined;
   #parting: Parting | undefined;
   /** The name of this server among others, once it listens. */
@@ -112,6 +111,7 @@ export class Workings {
           if (device.rollout !== undefined) yield { id: device.id, deploy: device.deployment! };
         }
       },
+      soon: (look) => platform.endOfTurn(() => this.turn.enter(() => this.closed || look())),
     });
     const handlers = { ...this.deploys.handlers, s: this.#sleepers.told };
     this.#firmware = new Firmware(this.#reports, handlers);
@@ -235,16 +235,6 @@ export class Workings {
     };
   }
 
-  /** Other servers' views of a group have changed: looks at them once for all changes that were read together. */
-  #lookAtRollouts(): void {
-    if (this.#looksAtRollouts) return;
-    this.#looksAtRollouts = true;
-    this.#means.platform.endOfTurn(() => {
-      this.#looksAtRollouts = false;
-      this.turn.enter(() => this.closed || this.deploys.seen());
-    });
-  }
-
   /** Stops accepting connections. */
   stopListening(): Promise<void> | undefined {
     return this.#unlistened ??= this.listener?.close();
@@ -297,9 +287,12 @@ export class Workings {
       seen: (device, isNews) => {
         this.devices.arrived(device);
         this.#reports.seen(device, isNews);
-        if (device.rollout !== undefined) this.#lookAtRollouts();
+        this.deploys.seen(device);
       },
-      forgotten: (id) => this.#reports.forgottenElsewhere(id),
+      forgotten: (id) => {
+        this.deploys.forgottenElsewhere(id);
+        this.#reports.forgottenElsewhere(id);
+      },
       acquire: (id) => store.acquire(id),
       begin: (device) => this.#begin(device),
       fails: (error) => {

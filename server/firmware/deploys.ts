@@ -29,6 +29,8 @@ export interface DeploysHost extends DeviceDeployHost {
   distant(id: string): DistantDevice | undefined;
   /** Deploys in groups to devices that other servers have. */
   elsewhere(): Iterable<DeployElsewhere>;
+  /** Calls `look` soon, when records may be changed. */
+  soon(look: () => void): void;
   /** Now, in ms since 1970. */
   date(): number;
 }
@@ -38,6 +40,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   readonly #host: DeploysHost;
   readonly #all = new Map<DeviceDriver, DeviceDeploy>();
   readonly #rollouts: Rollouts;
+  #looksSoon = false;
   /** Handlers for messages of devices' firmware about deploys. */
   readonly handlers: Readonly<Record<string, FirmwareHandler>>;
 
@@ -45,7 +48,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     this.#host = host;
     this.#rollouts = new Rollouts(host.elsewhere, (code, message) => {
       host.events.emit({ event: "rollout", code, message });
-    });
+    }, () => this.#lookAtRollouts());
     this.handlers = Object.fromEntries(DEPLOY_KINDS.map((kind) => [kind, (id, words) => {
       const word = parseDeployWord(kind, words);
       const device = host.find(id);
@@ -64,6 +67,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   /** A device has come into memory. */
   met(device: DeviceDriver): void {
     if (deployOf(device.session.record)) this.#of(device);
+    else this.#rollouts.outdated(device.id); // it may have been forgotten since it was here
   }
 
   /** A device has connected. Called when records may be changed. */
@@ -147,8 +151,24 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   }
 
   /** Another server's view of a device has changed: perhaps a deploy of a group has failed there. */
-  seen(): void {
-    this.#rollouts.seen();
+  seen({ id, server, rollout }: DistantDevice): void {
+    if (server !== undefined) this.#rollouts.outdated(id);
+    if (rollout !== undefined) this.#lookAtRollouts();
+  }
+
+  /** Another server has forgotten a device. */
+  forgottenElsewhere(id: string): void {
+    this.#rollouts.outdated(id);
+  }
+
+  /** Groups may go on: they are looked at once for all changes that were read, or became safe, together. */
+  #lookAtRollouts(): void {
+    if (this.#looksSoon) return;
+    this.#looksSoon = true;
+    this.#host.soon(() => {
+      this.#looksSoon = false;
+      this.#rollouts.seen();
+    });
   }
 
   /** As `Server.rollouts`. */
@@ -232,7 +252,7 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
     }
     const [first, ...rest] = this.#rollouts.undecided(id) as DeviceDeploy[];
     const own = first?.safely(() => {
-      // Those that wait come first: the end of another one would start them.
+      // Those that wait come first, so that none of them is started meanwhile.
       const left = this.#rollouts.undecided(id);
       const queued = left.filter(({ deployment }) => deployment.state!.phase === "queued");
       for (const { deployment } of [...queued, ...left]) deployment.giveUp();

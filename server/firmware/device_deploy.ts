@@ -48,6 +48,7 @@ export class DeviceDeploy implements Line, Member {
   #told: DeployState | undefined;
   #quarters = 0; // quarters of it that were reported
   #looked: DeployState | undefined; // the state that its group has seen
+  #isElsewhere = false; // whether another server has taken the device
 
   constructor(device: DeviceDriver, host: DeviceDeployHost, rollouts: Rollouts) {
     this.#device = device;
@@ -64,6 +65,10 @@ export class DeviceDeploy implements Line, Member {
 
   get record() {
     return this.#device.session.record;
+  }
+
+  get safe(): DeployState | undefined {
+    return this.#told;
   }
 
   get takesFirmware(): boolean {
@@ -113,6 +118,7 @@ export class DeviceDeploy implements Line, Member {
 
   /** Reports a state that is safe. */
   #tell(state: DeployState, arrived: number): void {
+    if (this.#isElsewhere) return; // it never became safe
     const { id: device } = this.#device;
     const deploy = viewOf(state, arrived);
     const { phase, size } = deploy;
@@ -129,6 +135,7 @@ export class DeviceDeploy implements Line, Member {
       this.#quarters = quarters;
     }
     this.#told = state;
+    this.#rollouts.safe(this);
     for (const waiter of [...this.#waiters]) {
       if (waiter.begun !== state.begun) continue;
       this.#progress(waiter, deploy);
@@ -240,6 +247,7 @@ export class DeviceDeploy implements Line, Member {
   readonly #ending = new Set<(why: LocalError) => void>();
 
   close(why: LocalError): void {
+    this.#isElsewhere = why.code === "FENCED";
     for (const { reject } of this.#waiters) reject(why);
     for (const reject of this.#ending) reject(why);
   }

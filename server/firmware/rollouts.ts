@@ -5,6 +5,8 @@
  *
  *     queued --there is a connection, and fewer than `step` are under way--> waits … kept
  *       +--one of the group refuses it, falls back, or does not support deploys--> stopped
+ *
+ * A deploy counts as under way until its end is safe: until then another server may take the device, and continue it.
  */
 import type { LocalError } from "../protocol/errors.ts";
 import { type Offer, shortHash } from "../protocol/firmware_lines.ts";
@@ -20,6 +22,8 @@ export interface Member {
   readonly deployment: Deployment;
   /** Whether there is a connection on which its firmware takes messages. */
   readonly takesFirmware: boolean;
+  /** Its deploy, as it was last safe. */
+  readonly safe: DeployState | undefined;
 }
 
 /** A deploy to a device of another server, as that server publishes it. */
@@ -42,6 +46,10 @@ function isQueued(member: Member): boolean {
   return stateOf(member).phase === "queued";
 }
 
+function isUnderWay(deploy: Pick<Deploy, "phase">): boolean {
+  return deploy.phase !== "queued" && !isDecided(deploy);
+}
+
 function hasFailed({ phase }: KnownDeploy): boolean {
   return FAILURES.includes(phase);
 }
@@ -53,22 +61,31 @@ const IDS_PER_SECOND = 1e6;
 export class Rollouts {
   readonly #groups = new Map<number, Map<string, Member>>();
   readonly #places = new Map<Member, number>();
+  /**
+   * Ids of the devices whose deploy is under way, or was when it was last safe; by group. Also those that another server
+   * has taken since, until it shows them.
+   */
+  readonly #busy = new Map<number, Set<string>>();
   readonly #due = new Set<number>();
   readonly #stopped = new Set<number>(); // stopped, and reported as such
   #isLooking = false;
   readonly #elsewhere: () => Iterable<DeployElsewhere>;
   readonly #ended: (code: "STOPPED" | "DONE", message: string) => void;
+  readonly #freed: () => void;
 
   /**
    * @param elsewhere Deploys to devices that other servers have.
    * @param ended Called when a group is done or stopped. That may not be safe yet.
+   * @param freed Called when there is room in a group: then `seen` must be called when records may be changed.
    */
   constructor(
     elsewhere: () => Iterable<DeployElsewhere>,
     ended: (code: "STOPPED" | "DONE", message: string) => void,
+    freed: () => void,
   ) {
     this.#elsewhere = elsewhere;
     this.#ended = ended;
+    this.#freed = freed;
   }
 
   /**
@@ -151,8 +168,10 @@ export class Rollouts {
    * changed.
    */
   look(member: Member): void {
-    const { rollout } = member.deployment.state ?? {};
+    const { state } = member.deployment;
+    const { rollout } = state ?? {};
     this.#place(member, rollout?.id);
+    this.#count(member.id, [member.safe, state]);
     if (!rollout) return;
     this.#due.add(rollout.id);
     if (this.#isLooking) return; // acting on a group changes it, or another one, and calls this again
@@ -167,12 +186,31 @@ export class Rollouts {
     }
   }
 
+  /** A device's deploy has become safe. */
+  safe(member: Member): void {
+    this.#count(member.id, [member.safe, member.deployment.state]);
+  }
+
   /** A device has left memory. @param why FORGOTTEN: the others go on without it */
   lost(member: Member, why: LocalError): void {
-    const id = this.#places.get(member);
     this.#place(member, undefined);
-    const [other] = this.#groups.get(id ?? NaN)?.values() ?? [];
-    if (other && why.code === "FORGOTTEN") this.look(other);
+    this.#count(member.id, why.code === "FORGOTTEN" ? [] : [member.safe]);
+  }
+
+  /** What is known here of a device is out of date: another server shows it, or it was forgotten. */
+  outdated(device: string): void {
+    this.#count(device, []);
+  }
+
+  /** Counts a device in the groups in which one of these deploys is under way, and in no others. */
+  #count(device: string, deploys: readonly (DeployState | undefined)[]): void {
+    const ids = new Set(deploys.flatMap((it) => it && isUnderWay(it) ? it.rollout?.id ?? [] : []));
+    for (const [id, busy] of this.#busy) {
+      if (ids.has(id) || !busy.delete(device)) continue;
+      if (busy.size === 0) this.#busy.delete(id);
+      this.#freed();
+    }
+    for (const id of ids) this.#busy.set(id, (this.#busy.get(id) ?? new Set()).add(device));
   }
 
   #place(member: Member, id: number | undefined): void {
@@ -193,7 +231,7 @@ export class Rollouts {
     this.#places.set(member, id);
   }
 
-  /** Other servers' views have changed. Called when records may be changed. */
+  /** Other servers' views have changed, or there is room in a group. Called when records may be changed. */
   seen(): void {
     for (const id of this.#groups.keys()) {
       const [member] = this.#groups.get(id)!.values();
@@ -210,10 +248,11 @@ export class Rollouts {
       for (const { deployment } of queued) deployment.stop(why);
       return;
     }
-    const others = Array.from(this.elsewhere(id), ({ deploy }) => deploy.phase);
-    const deploys = [...members.map((it) => stateOf(it).phase), ...others];
-    const underWay = deploys.filter((it) => it !== "queued" && !isDecided({ phase: it })).length;
-    const room = stateOf(members[0]!).rollout!.step - underWay;
+    const busy = new Set(this.#busy.get(id));
+    for (const { id: device, deploy } of this.elsewhere(id)) {
+      if (isUnderWay(deploy)) busy.add(device);
+    }
+    const room = stateOf(members[0]!).rollout!.step - busy.size;
     if (room <= 0) return;
     const here = new Map(queued.flatMap((it) => it.takesFirmware ? [[it.id, it] as const] : []));
     for (const id of inOrder(here.keys()).slice(0, room)) here.get(id)!.deployment.release();

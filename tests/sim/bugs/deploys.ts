@@ -61,8 +61,8 @@ export const DEPLOY_BUGS: Bugs = {
   ),
   "more of a group at once than was said": edit(
     ROLLOUTS,
-    "rollout!.step - underWay;",
-    "rollout!.step - underWay + 1;",
+    "rollout!.step - busy.size;",
+    "rollout!.step - busy.size + 1;",
   ),
   "what is kept is taken for what was deployed": edit(
     DEPLOYMENT,
