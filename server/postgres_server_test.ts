@@ -33,11 +33,12 @@ class Rig implements AsyncDisposable {
   /** The device sends a message that cannot be made safe: it gets only keepalives, and writes are refused. */
   async isHeldUp(): Promise<void> {
     const { scene, peer, device } = this;
-    const before = scene.codes("store").length;
     const acks = peer.lines.length;
     await peer.say(`${(this.#said++).toString(16).padStart(2, "0")}held up\n`);
-    await until(() => scene.codes("store").length > before, { what: "the store to fail" });
-    assertEquals(scene.codes("store").at(-1), "STORE_FAILED");
+    // On a slow machine a heartbeat may have failed before, and this failure is not logged once more.
+    await until(() => scene.codes("store").at(-1) === "STORE_FAILED", {
+      what: "the store to fail",
+    });
     const { length } = peer.heard;
     await until(() => peer.heard.length > length + 3, { what: "keepalives" });
     assertEquals(peer.lines.length, acks, "nothing is acknowledged");
@@ -79,8 +80,11 @@ withPostgres("a server on PostgreSQL", (server) => {
     await using rig = await Rig.start(url());
     for (let i = 0; i < 3; i++) {
       await server().stop("immediate");
-      await rig.isHeldUp();
-      await server().start();
+      try {
+        await rig.isHeldUp();
+      } finally {
+        await server().start(); // the other tests need it
+      }
       await rig.goesOn();
     }
   });

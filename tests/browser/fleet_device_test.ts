@@ -117,7 +117,8 @@ browserTest("switches, numbers, enums and texts are set, and lines sent", async 
   await visitor.field("Send a line").fill("hello there");
   await visitor.press("Send");
   await kitchen.was("hello there");
-  assertEquals(await visitor.field("Send a line").inputValue(), "");
+  const isEmpty = async () => await visitor.field("Send a line").inputValue() === "";
+  await until(isEmpty, { what: "the field of the line that was sent to be cleared" });
   // A plain line that looks like a setting is not refused: it is a message like any other.
   await visitor.field("Send a line").fill("x".repeat(100_000));
   await visitor.press("Send");

@@ -17,6 +17,8 @@ const KEY = "00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f";
 const OTHER_KEY = KEY.replace("00", "01");
 /** The link's timeout, in ms. */
 const TIMEOUT = 500;
+/** A timeout so long that no link is lost because the machine is slow, in ms. */
+const LONG = 30_000;
 
 function listen(options: ServerOptions = {}): Promise<Server> {
   const common = { hostname: "127.0.0.1", port: 0, open: true, timeout: TIMEOUT };
@@ -39,10 +41,10 @@ for (const [name, path] of interpreters()) {
     PythonProcess.device(path, { timeout: TIMEOUT, ...settings });
 
   Deno.test(`${name}: a message is acknowledged when the application asks for the next one, and repeated if it never does`, async () => {
-    await using server = await listen();
+    await using server = await listen({ timeout: LONG });
     let told = 0;
     {
-      await using device = start({ port: server.port, holds: "b" });
+      await using device = start({ port: server.port, timeout: LONG, holds: "b" });
       const link = await server.device("1");
       const tell = (text: string) => link.write(text, { wait: false }).then(() => told++);
       const all = [tell("a"), tell("b"), tell("c")];
@@ -52,7 +54,7 @@ for (const [name, path] of interpreters()) {
       await pause(3 * TIMEOUT);
       assertEquals([told, device.all("got")], [1, ["a", "b"]]);
     }
-    await using device = start({ port: server.port });
+    await using device = start({ port: server.port, timeout: LONG });
     await until(() => told === 3);
     assertEquals(device.all("got"), ["b", "c"]);
   });
@@ -60,10 +62,10 @@ for (const [name, path] of interpreters()) {
   Deno.test(`${name}: a message that the application is processing when the link is lost is not sent again: the next run gets it from the memory`, async () => {
     const memory = await Deno.makeTempFile();
     try {
-      await using server = await listen();
+      await using server = await listen({ timeout: LONG });
       await using proxy = await FaultProxy.start({ target: { port: server.port } });
       const link = await (async () => {
-        await using device = start({ port: proxy.port, memory, holds: "a" });
+        await using device = start({ port: proxy.port, timeout: LONG, memory, holds: "a" });
         const link = await server.device("1");
         const written = link.write("a");
         await says(device, "got a");
@@ -74,7 +76,7 @@ for (const [name, path] of interpreters()) {
         assertEquals(device.all("got"), ["a"]);
         return link;
       })();
-      await using device = start({ port: proxy.port, memory });
+      await using device = start({ port: proxy.port, timeout: LONG, memory });
       await link.write("b");
       await until(() => device.all("got").length === 2);
       assertEquals(device.all("got"), ["a", "b"]);
@@ -199,9 +201,9 @@ for (const [name, path] of interpreters()) {
     const folder = await Deno.makeTempDir();
     const wifi = `${folder}/wifi`;
     try {
-      await using server = await listen();
+      await using server = await listen({ timeout: LONG });
       await using proxy = await FaultProxy.start({ target: { port: server.port } });
-      await using device = start({ port: proxy.port, wifi, messages: 1 });
+      await using device = start({ port: proxy.port, timeout: LONG, wifi, messages: 1 });
       await pause(2 * TIMEOUT);
       assertEquals(proxy.accepted, 0);
       await Deno.writeTextFile(wifi, "");
