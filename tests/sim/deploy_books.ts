@@ -6,6 +6,7 @@ import type { Device } from "../../server/device.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
 import type { ModelFirmware } from "../support/model_firmware.ts";
 import { type DeployPlan, type SimApp, takesDeploys } from "./deploy_plan.ts";
+import type { Disk } from "./disk.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
 import type { World } from "./world.ts";
@@ -50,6 +51,8 @@ export class DeviceBooks {
   readonly #fallen = new Set<string>();
   readonly #again = new Set<string>();
   readonly #kept = new Set<string>();
+  /** Hashes of what its flash had when a copy of the store was put back, except the deploy that the copy has. */
+  readonly #unknown = new Set<string>();
   /** For a while it had a firmware that knows nothing of deploys. */
   wasOld = false;
 
@@ -90,6 +93,23 @@ export class DeviceBooks {
   told(hash: string): void {
     if (hash === this.firmware.runs.hash || this.#kept.has(hash)) return;
     throw new Violation(`${this.id}: told that ${hash} is kept, and it never was`);
+  }
+
+  /** A copy of the store was put back. @param deployed Hash of the last deploy to the device that it has. */
+  putBack(deployed: string): void {
+    for (const { hash } of this.firmware.slots) if (hash !== deployed) this.#unknown.add(hash);
+  }
+
+  /**
+   * The server warns that the device runs another application than the one deployed last. Nobody flashes devices here,
+   * so the store must be a copy that lacks the deploy of that application.
+   */
+  warned({ deployment, runs }: Pick<Device, "deployment" | "runs">): void {
+    const isOther = deployment?.phase === "kept" && runs && runs.hash !== deployment.hash;
+    if (isOther && this.#unknown.values().some((hash) => hash.startsWith(runs.hash))) return;
+    throw new Violation(
+      `${this.id}: the server takes ${runs?.hash} for flashed: ${JSON.stringify(deployment)}`,
+    );
   }
 
   /** What is wrong at this point; undefined: nothing. */
@@ -285,8 +305,13 @@ export class DeployBooks {
     }
   }
 
-  serverDied(): void {
+  /** @param disk The store that replaces the old one, if one does. */
+  serverDied(disk: Disk | undefined): void {
     this.#waiting = 0;
+    for (const [id, books] of this.devices) {
+      const deploy = disk?.devices.get(id)?.memos.get("deploy");
+      if (deploy !== undefined) books.putBack(JSON.parse(deploy).hash);
+    }
   }
 
   unfinished(): string | undefined {

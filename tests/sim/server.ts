@@ -330,6 +330,12 @@ export class ServerProcess implements Host, Wiring {
         if (event.code === "MQTT_FAILED" && world.mayRefuse) return world.count("a bridge fails");
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
+        if (event.code === "OTHER_APPLICATION" && world.deploys?.devices.has(event.device!)) {
+          world.count("an application that the store does not know");
+          return world.deploys.devices.get(event.device!)!.warned(
+            this.server!.known(event.device!)!,
+          );
+        }
         throw new Violation(`the server warns: ${event.message}`);
       case "deploy":
         return world.deploys?.look();

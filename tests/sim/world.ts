@@ -404,7 +404,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.channels?.serverDied();
     this.page?.serverDied();
     if (disk) { for (const device of this.devices) device.naps.forgotten(); }
-    this.deploys?.serverDied();
+    this.deploys?.serverDied(disk);
     for (const [id, books] of this.books) {
       books.serverDied(
         disk && {
