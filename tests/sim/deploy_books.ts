@@ -51,7 +51,7 @@ export class DeviceBooks {
   readonly #fallen = new Set<string>();
   readonly #again = new Set<string>();
   readonly #kept = new Set<string>();
-  /** Hashes of what its flash had when a copy of the store was put back, except the deploy that the copy has. */
+  /** Hashes of the deploys that its flash had when a copy of the store was put back that has a different one. */
   readonly #unknown = new Set<string>();
   /** For a while it had a firmware that knows nothing of deploys. */
   wasOld = false;
@@ -97,7 +97,10 @@ export class DeviceBooks {
 
   /** A copy of the store was put back. @param deployed Hash of the last deploy to the device that it has. */
   putBack(deployed: string): void {
-    for (const { hash } of this.firmware.slots) if (hash !== deployed) this.#unknown.add(hash);
+    for (const { app: { hash } } of this.begun) {
+      const has = this.firmware.slots.some((slot) => slot.hash === hash);
+      if (has && hash !== deployed) this.#unknown.add(hash);
+    }
   }
 
   /**
