@@ -220,4 +220,6 @@ Deno.test("a device that was flashed over its cable runs that application, and t
   }
   const warnings = scene.codes("warning").filter((code) => code === "OTHER_APPLICATION");
   assertEquals(warnings.length, 1);
+  const { message } = await scene.logs("warning", "OTHER_APPLICATION");
+  assertStringIncludes(message!, "flashed since, or the store is an old copy");
 });

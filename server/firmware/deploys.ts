@@ -83,8 +83,9 @@ export class Deploys implements DeviceDeploys<DeviceDriver> {
   #tellOther(device: DeviceDriver): void {
     const { id: name, session: { record } } = device;
     const [runs, kept] = [runningOf(record), deployOf(record)!];
-    const message = `it runs ${nameOf(runs)}, but ${nameOf(kept)} was deployed last: ` +
-      "it was probably flashed since; to change it, deploy again";
+    const message =
+      `it runs ${nameOf(runs)}, but the last deploy in the store is ${nameOf(kept)}: ` +
+      "it was flashed since, or the store is an old copy; to change it, deploy again";
     this.#host.events.emit({ event: "warning", device: name, code: "OTHER_APPLICATION", message });
   }
 
