@@ -1,7 +1,7 @@
 /** Devices that are forgotten, or whose messages are dropped, while the server runs. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { dial, greet } from "../tests/support/callers.ts";
-import { parseWelcome } from "../tests/support/greeting.ts";
+import { helloLine, parseWelcome } from "../tests/support/greeting.ts";
 import { ManualServer } from "../tests/support/manual_server.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { SlowStore } from "../tests/support/slow_store.ts";
@@ -89,6 +89,29 @@ Deno.test("a device that nobody knows cannot be forgotten, nor one of a closed s
   assertEquals(await codeOf(scene.server.forget("1")), "UNKNOWN_DEVICE");
   await scene[Symbol.asyncDispose]();
   assertEquals(await codeOf(scene.server.forget("1")), "CLOSED");
+});
+
+Deno.test("no welcome counts a message that was not safe when its device was forgotten", async () => {
+  await using scene = await ManualServer.start();
+  const hello = `${helloLine({ id: "1" })}\n`;
+  const first = await scene.knock(hello);
+  await scene.says(first, "\n");
+  const second = await scene.knock();
+  // One commit for all of this: the message never is in the store.
+  first.gives("00a\n");
+  second.gives(hello);
+  const forgotten = scene.server.forget("1");
+  await scene.platform.turn();
+  assertEquals(await forgotten, { inbox: 1, outbox: 0 });
+  assertEquals([second.written, second.closed], ["", true]);
+  assertEquals(scene.log.filter((entry) => entry.startsWith("refused")), [
+    "refused STALE_GREETING",
+  ]);
+  const third = await scene.knock(hello);
+  assertEquals(parseWelcome(third.written).rxNext, 0);
+  await scene.says(third, "00a\n");
+  const device = await scene.server.device("1");
+  assertEquals(await device.readline(), "a");
 });
 
 Deno.test("a client whose device was forgotten goes on, and its messages arrive", async () => {

@@ -331,6 +331,7 @@ export class Workings {
       timeout,
       record: (...args) => (callers ?? this.devices.callers).ask(...args),
       take: callers && ((...args) => callers.take(...args)),
+      isForgotten: (id) => this.devices.get(id)?.isForgotten ?? false,
       admit: (...args) => this.#admit(...args),
       refused: (...args) => this.#advice.refused(...args),
     };

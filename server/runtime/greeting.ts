@@ -39,6 +39,8 @@ export interface GreetingHost {
       failed: (error: unknown) => void,
     ) => Forget)
     | undefined;
+  /** Whether the store has just forgotten the device: its record may count messages that never were safe. */
+  isForgotten(id: string): boolean;
   /**
    * Admits a connection. Called when records may be changed.
    *
@@ -158,6 +160,10 @@ export class Greeting implements Stage {
     const early = this.#held;
     this.#held = NOTHING;
     try {
+      // A welcome acknowledges what has arrived, and the commit that has removed the device did not store that.
+      if (this.#host.isForgotten(this.id)) {
+        throw new PeerError("STALE_GREETING", "the device was forgotten");
+      }
       this.#admission.beforeWelcome(early);
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

@@ -18,6 +18,7 @@ export interface ReceptionHost {
   readonly timeout: number;
   record: GreetingHost["record"];
   readonly take?: GreetingHost["take"];
+  isForgotten(id: string): boolean;
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void;
   /** @param claimed The id that the other end claimed; "": none. */
   refused(address: string, claimed: string, error: PeerError | LocalError): void;
@@ -132,6 +133,10 @@ export class Reception implements ConnectionHost, GreetingHost {
 
   record(...asked: Parameters<GreetingHost["record"]>): Forget {
     return this.#host.record(...asked);
+  }
+
+  isForgotten(id: string): boolean {
+    return this.#host.isForgotten(id);
   }
 
   admit(connection: Connection, admitted: Admitted, ahead: Uint8Array): void {

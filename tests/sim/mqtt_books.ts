@@ -151,11 +151,12 @@ export class MqttBooks {
   /** A setting goes to the bridge, for the first time. */
   goes(publication: Publication, packet: number): void {
     const { target, qos, downlink, asked } = publication;
-    if (publication.topic === STARTED) this.discovery.goes(publication);
+    const isHaunted = this.#haunted.has(packet);
+    if (publication.topic === STARTED) return this.discovery.goes(publication, isHaunted);
     const { server, disk } = this.view;
     // A server that is not running yet will know the devices in its store.
     const known = new Set(server ? server.devices.map(({ id }) => id) : disk.devices.keys());
-    const isKnown = (id: string) => !this.#haunted.has(packet) && known.has(id);
+    const isKnown = (id: string) => !isHaunted && known.has(id);
     if (downlink) return this.downlinks.goes(downlink, qos, packet, isKnown);
     if (asked) asked.isGone = true;
     if (!target) return;

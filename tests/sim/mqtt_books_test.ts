@@ -1,7 +1,8 @@
 /** The books of a bridge, in rare orders of events. */
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { Violation } from "../../bridge/testing/violation.ts";
 import { MqttBooks, type Publication } from "./mqtt_books.ts";
+import { STARTED } from "./mqtt_discovery.ts";
 import { Tables } from "./tables.ts";
 
 /** Books of a broker that has sent the bridge a message with this id, and has forgotten all since. */
@@ -35,4 +36,45 @@ Deno.test("the bridge mistakes no message for a forgotten one once it has begun 
   books.subscribed();
   books.wentBack([], []);
   assertThrows(() => isIgnored(books, 7), Violation, "is taken, and is not safe");
+});
+
+const CONFIG = "homeassistant/device/holdfast__A/config";
+const NOT_TOLD = `${CONFIG} is not told again to Home Assistant, which has started`;
+
+/** Books of a broker that has announced a device to Home Assistant, and has forgotten a message with this id. */
+function announced(id: number): MqttBooks {
+  const books = forgotten(id);
+  books.routed({ topic: CONFIG, payload: '{"cmps":{}}', qos: 2, retain: true });
+  return books;
+}
+
+function startMessage(): Publication {
+  return { topic: STARTED, payload: "online", qos: 2, retain: false };
+}
+
+/** What is wrong if Home Assistant is told nothing more. */
+function wrongWith({ discovery }: MqttBooks): string | undefined {
+  return discovery.unfinished(new Map(), new Map(), () => false);
+}
+
+Deno.test("the bridge may mistake the start of Home Assistant for a forgotten message, and only that", () => {
+  const books = announced(7);
+  books.wentBack([], []);
+  for (const [id, why] of [[7, undefined], [8, NOT_TOLD]] as const) {
+    const message = startMessage();
+    books.goes(message, id);
+    books.taken(message);
+    assertEquals(wrongWith(books), why);
+  }
+});
+
+Deno.test("a start of Home Assistant that a broker repeats from an older state may have had its effect", () => {
+  const books = announced(7);
+  const message = startMessage();
+  books.goes(message, 8);
+  books.taken(message);
+  assertEquals(wrongWith(books), NOT_TOLD);
+  books.wentBack([message], [8]);
+  books.taken(message);
+  assertEquals(wrongWith(books), undefined);
 });

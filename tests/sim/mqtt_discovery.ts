@@ -38,8 +38,8 @@ export class DiscoveryBooks {
   readonly #shown = new Map<string, Set<string>>();
   /** When it was last told of them: growing numbers. */
   readonly #toldAt = new Map<string, number>();
-  /** When each of its start messages was sent to the bridge. */
-  readonly #startedAt = new WeakMap<Message, number>();
+  /** When each of its start messages that must have an effect was sent to the bridge. */
+  #startedAt = new WeakMap<Message, number>();
   #count = 0;
   /** Devices of which it has not been told since it started. */
   readonly #owed = new Set<string>();
@@ -59,14 +59,20 @@ export class DiscoveryBooks {
     }
   }
 
-  /** The start message is sent to the bridge, and perhaps again after the bridge has acted on it. */
-  goes(message: Message): void {
-    if (!this.#startedAt.has(message)) this.#startedAt.set(message, ++this.#count);
+  /**
+   * The start message is sent to the bridge, and perhaps again after the bridge has acted on it.
+   *
+   * @param isHaunted Whether the bridge may take it for a message that the broker no longer knows.
+   */
+  goes(message: Message, isHaunted: boolean): void {
+    if (isHaunted) this.#startedAt.delete(message);
+    else if (!this.#startedAt.has(message)) this.#startedAt.set(message, ++this.#count);
   }
 
   /** The bridge has taken the start message. */
   starts(message: Message): void {
-    const at = this.#startedAt.get(message)!;
+    const at = this.#startedAt.get(message);
+    if (at === undefined) return;
     for (const topic of this.#shown.keys()) {
       if (this.#toldAt.get(topic)! < at) this.#owed.add(topic);
     }
@@ -76,6 +82,7 @@ export class DiscoveryBooks {
   wentBack(): void {
     this.#isLoose = true;
     this.#owed.clear();
+    this.#startedAt = new WeakMap(); // those that come again may already have had their effect
   }
 
   /** What is wrong at the end, in worlds with descriptions; undefined: nothing. */

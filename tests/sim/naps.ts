@@ -19,13 +19,11 @@ export class Naps {
   /** It sleeps. */
   #isAsleep = false;
   #began = 0;
-  /** When it announced the sleep on this connection, and on earlier ones that the server may use; the server counts
-   * from then. */
-  #saidAt = Infinity;
-  #saidBefore = Infinity;
-  #since = 0;
+  readonly #announced = new Announced();
   /** The announced time, in ms. */
   #ms = 0;
+  /** When this sleep should end, or an earlier one that the server may still count. */
+  #endsAt = 0;
   /** The server knows of the sleep, and has stored it. */
   #isKnown = false;
   #wasMissed = false;
@@ -43,24 +41,36 @@ export class Naps {
 
   /** It makes another connection. */
   connects(): void {
-    this.#saidBefore = Math.min(this.#saidBefore, this.#saidAt);
-    this.#saidAt = Infinity;
+    this.#announced.connects();
   }
 
   /** It has written to its connection. */
   wrote(bytes: Uint8Array): void {
     if (!this.#mayBe) return;
-    const lines = decoder.decode(bytes).split("\n");
-    if (!lines.some((line) => line.startsWith(SLEEPING, 2) && !line.endsWith(" 0"))) return;
-    this.#saidAt = Math.min(this.#saidAt, this.#device.world.clock.now);
+    for (const line of decoder.decode(bytes).split("\n")) {
+      if (!line.startsWith(SLEEPING, 2) || line.endsWith(" 0")) continue;
+      const seconds = Number(line.slice(2 + SLEEPING.length));
+      this.#announced.add(this.#device.world.clock.now + seconds * 1000);
+    }
   }
 
   /** The server reports that it has connected. */
   connected(): void {
-    this.#saidBefore = Infinity;
     const { isUp, program } = this.#device;
-    // Without a link, the server means a connection from before the sleep.
+    // Without a link, the server means an earlier connection, and may read an announcement on it afterwards.
+    if (isUp) this.#announced.admitted();
     this.#mayBe &&= this.#isAsleep || !isUp || (program?.wantsSleep ?? false);
+  }
+
+  /** A commit is done. */
+  committed(): void {
+    this.#announced.committed();
+  }
+
+  /** The server was killed, or another server has taken the device. @param isReplaced Its store is another one */
+  serverDied(isReplaced = false): void {
+    this.#announced.serverDied(isReplaced);
+    if (isReplaced) this.forgotten();
   }
 
   /** The server reports that it sleeps. */
@@ -77,8 +87,8 @@ export class Naps {
     if (!isTold) world.count("device sleeps, and the server was not told");
     this.#isAsleep = true;
     this.#began = world.clock.now;
-    this.#since = Math.min(this.#began, this.#saidAt, this.#saidBefore);
     this.#ms = ms;
+    this.#endsAt = Math.min(this.#began + ms, this.#announced.endsAt);
     this.#isKnown = isTold && !this.#device.meetsImpostor;
     this.#wasMissed = false;
   }
@@ -98,7 +108,7 @@ export class Naps {
     }
   }
 
-  /** The store that knew was replaced, or another server has the device. */
+  /** The store that knew was replaced or has forgotten the device, or another server has taken it. */
   forgotten(): void {
     this.#isKnown = false;
   }
@@ -124,7 +134,7 @@ export class Naps {
 
   /** Whether it may be reported as overdue. */
   get #isOver(): boolean {
-    return this.#device.world.clock.now - this.#since >= this.#ms + MARGIN - SLACK;
+    return this.#device.world.clock.now >= this.#endsAt + MARGIN - SLACK;
   }
 
   get #passed(): number {
@@ -134,5 +144,47 @@ export class Naps {
   /** The server's date decides, and somebody has set it. */
   get #isUncertain(): boolean {
     return this.#device.world.server.isDateSet;
+  }
+}
+
+/** When announced sleeps end that the server may count, in ms; of several the first, Infinity if there is none. */
+class Announced {
+  /** Of those on this connection. */
+  #here = Infinity;
+  /** Of those on earlier connections. */
+  #before = Infinity;
+  /** Of those from before an admission that is not safe yet: if that is lost, they count again. */
+  #unsafe = Infinity;
+  /** Of all: an old copy of the store may have any of them. */
+  #ever = Infinity;
+
+  get endsAt(): number {
+    return Math.min(this.#here, this.#before, this.#unsafe);
+  }
+
+  add(endsAt: number): void {
+    this.#here = Math.min(this.#here, endsAt);
+    this.#ever = Math.min(this.#ever, endsAt);
+  }
+
+  /** The device makes another connection. */
+  connects(): void {
+    this.#before = Math.min(this.#before, this.#here);
+    this.#here = Infinity;
+  }
+
+  /** The server has admitted this connection. */
+  admitted(): void {
+    this.#unsafe = Math.min(this.#unsafe, this.#before);
+    this.#before = Infinity;
+  }
+
+  committed(): void {
+    this.#unsafe = Infinity;
+  }
+
+  serverDied(isReplaced: boolean): void {
+    this.#before = Math.min(this.#before, this.#unsafe, isReplaced ? this.#ever : Infinity);
+    this.#unsafe = Infinity;
   }
 }

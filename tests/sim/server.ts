@@ -421,6 +421,7 @@ export class ServerProcess implements Host, Wiring {
     this.#admittedAt.delete(id);
     const books = this.world.books.get(id);
     books?.serverDied();
+    this.#deviceOf(id)?.naps.serverDied();
     // The next greeting does not know a stream that was never safe.
     if (books && !this.disk.devices.has(id)) books.aging.isForgotten = true;
     this.world.channels?.lost(id);

@@ -403,7 +403,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.operator.serverDied();
     this.channels?.serverDied();
     this.page?.serverDied();
-    if (disk) { for (const device of this.devices) device.naps.forgotten(); }
+    for (const { naps } of this.devices) naps.serverDied(disk !== undefined);
     this.deploys?.serverDied(disk);
     for (const [id, books] of this.books) {
       books.serverDied(
@@ -496,6 +496,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   committed(): void {
     this.operator.committed();
     for (const books of this.books.values()) books.committed();
+    for (const { naps } of this.devices) naps.committed();
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
     this.broker?.faults.committed();
