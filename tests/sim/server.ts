@@ -331,6 +331,7 @@ export class ServerProcess implements Host, Wiring {
         if (event.code === "INBOX_FULL") return world.count("an inbox without readers is full");
         if (event.code === "DEAD_LETTERS_FULL") return world.count("too many dead letters");
         if (event.code === "OTHER_APPLICATION" && world.deploys?.devices.has(event.device!)) {
+          world.log?.(`server: ${event.device}: ${event.message}`);
           world.count("an application that the store does not know");
           return world.deploys.devices.get(event.device!)!.warned(
             this.server!.known(event.device!)!,
