@@ -250,6 +250,15 @@ export class Deployment {
     return word.reason === "failed" && again && starts === 0;
   }
 
+  /**
+   * Whether the device runs something else during the trial that this server knows of: it is about to start it, or it
+   * has fallen back and will say so, or the store is an old copy, and the device has other applications by now.
+   */
+  get #lacksTrial(): boolean {
+    const { phase } = this.#state!;
+    return phase === "trial" && !this.#is(runningOf(this.#line.record)?.hash);
+  }
+
   /** Remembers that another application than the deployed one fell back. */
   #remember(hash: string): void {
     const state = this.#state!;
@@ -285,7 +294,8 @@ export class Deployment {
     const { size, starts } = state;
     if (offset > size || (offset % 4 !== 0 && offset !== size)) return false;
     // It may answer an offer of an earlier connection; that does not matter before the transfer has begun.
-    const isOpen = isAwaited || state.phase === "offered" || state.phase === "waits";
+    const isOpen = isAwaited || state.phase === "offered" || state.phase === "waits" ||
+      this.#lacksTrial;
     if (!isOpen) return true;
     if (starts >= MOST_STARTS) {
       this.#end("fell_back", "unknown");
@@ -325,7 +335,7 @@ export class Deployment {
     { reason, detail }: Extract<DeployWord, { readonly is: "refused" }>,
   ): void {
     if (reason === "busy") {
-      if (state.phase !== "trial") this.#move("waits");
+      if (state.phase !== "trial" || this.#lacksTrial) this.#move("waits");
     } else if (OF_PIECES.includes(reason)) {
       // What an interrupted transfer has written may be damaged: then the transfer starts again.
       // It has not heard the last offer yet, or has everything: this is about pieces that were sent twice.
