@@ -314,6 +314,18 @@ Deno.test("a full inbox is reported once, and again only after it has been empty
   assertEquals([device.inbox, said()], [2, 2]);
 });
 
+Deno.test("an inbox that was full when the server was closed is reported again by the next server", async () => {
+  const store = new MemoryStore();
+  const limits = { inbox: 1 };
+  {
+    await using scene = await ManualServer.start({ store, limits });
+    await scene.says(await scene.knock("1\n\n"), "00a\n");
+  }
+  await using scene = await ManualServer.start({ store, limits });
+  await scene.knock("1\n\n");
+  assertEquals(scene.log.filter((entry) => entry.startsWith("warning")), ["warning 1 INBOX_FULL"]);
+});
+
 Deno.test("messages of the turn in which their device is forgotten are neither acknowledged nor sent", async () => {
   await using scene = await ManualServer.start();
   const socket = await scene.knock("1\n\n");
