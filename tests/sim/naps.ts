@@ -26,6 +26,8 @@ export class Naps {
   #endsAt = 0;
   /** The server knows of the sleep, and has stored it. */
   #isKnown = false;
+  /** Since the device made this connection, the store was replaced or has forgotten it: what was acknowledged is lost. */
+  #isLost = false;
   #wasMissed = false;
   /** It has announced a sleep, and the server has not seen it awake since. */
   #mayBe = false;
@@ -42,6 +44,7 @@ export class Naps {
   /** It makes another connection. */
   connects(): void {
     this.#announced.connects();
+    this.#isLost = false;
   }
 
   /** It has written to its connection. */
@@ -89,7 +92,7 @@ export class Naps {
     this.#began = world.clock.now;
     this.#ms = ms;
     this.#endsAt = Math.min(this.#began + ms, this.#announced.endsAt);
-    this.#isKnown = isTold && !this.#device.meetsImpostor;
+    this.#isKnown = isTold && !this.#device.meetsImpostor && !this.#isLost;
     this.#wasMissed = false;
   }
 
@@ -111,6 +114,7 @@ export class Naps {
   /** The store that knew was replaced or has forgotten the device, or another server has taken it. */
   forgotten(): void {
     this.#isKnown = false;
+    this.#isLost = true;
   }
 
   /** The server reports that its connection was lost. */
@@ -134,7 +138,8 @@ export class Naps {
 
   /** Whether it may be reported as overdue. */
   get #isOver(): boolean {
-    return this.#device.world.clock.now >= this.#endsAt + MARGIN - SLACK;
+    const endsAt = Math.min(this.#endsAt, this.#announced.endsAt); // an old copy may have been put back since it began
+    return this.#device.world.clock.now >= endsAt + MARGIN - SLACK;
   }
 
   get #passed(): number {

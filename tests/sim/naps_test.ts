@@ -14,8 +14,13 @@ const MISSED = 31_050;
 /**
  * A device sleeps for 1 s, and says so. It is admitted again, this happens, and it sleeps for longer, which it can tell
  * nobody. Then the server misses it, because of the first sleep.
+ *
+ * @param during Called during the longer sleep.
  */
-function isMissedAfter(happens: (world: World) => void): void {
+function isMissedAfter(
+  happens: (world: World) => void,
+  during: (world: World) => void = () => {},
+): void {
   const random = new Random(1);
   using world = new World(random, drawScenario(random));
   const { clock, devices: [device] } = world;
@@ -30,7 +35,8 @@ function isMissedAfter(happens: (world: World) => void): void {
   naps.connected();
   happens(world);
   clock.now = 10_000;
-  naps.begins(5000, 40_000, false);
+  naps.begins(40_000, 40_000, false);
+  during(world);
   clock.now = MISSED;
   naps.missed();
 }
@@ -76,4 +82,34 @@ Deno.test("a device may be missed for a sleep whose announcement comes on a conn
     device.naps.connected(); // reported late, of the connection before
     world.committed();
   });
+});
+
+Deno.test("a device may be missed for an earlier sleep that an old copy of the store has, put back during this one", () => {
+  const safe = (world: World) => world.committed();
+  isMissedAfter(safe, (world) => {
+    world.serverDied(world.server.disk, world.server.disk.copy());
+  });
+  assertThrows(
+    () => isMissedAfter(safe, (world) => world.serverDied(world.server.disk, undefined)),
+    Violation,
+    "is missed after",
+  );
+});
+
+Deno.test("a server does not know of a sleep if its store was replaced between the ack and the sleep", () => {
+  const random = new Random(1);
+  for (const isReplaced of [false, true]) {
+    using world = new World(random, drawScenario(random));
+    const { naps } = world.devices[0]!;
+    const outage = () => naps.disconnected();
+    const sleep = () => naps.begins(1000, 1000, true);
+    naps.connects();
+    naps.serverDied(isReplaced);
+    sleep();
+    if (isReplaced) outage();
+    else assertThrows(outage, Violation, "taken for an outage");
+    naps.connects();
+    sleep();
+    assertThrows(outage, Violation, "taken for an outage");
+  }
 });
