@@ -21,6 +21,15 @@ function onTrial(): { rig: Rig; putBack: () => void } {
   return { rig, putBack };
 }
 
+/** The device connects, and first sends a message of an earlier connection. */
+function connectSaying(rig: Rig, waited: string): void {
+  const { device } = rig;
+  const { up } = device;
+  device.up = () => [waited, ...up.call(device)];
+  rig.connect();
+  device.up = up;
+}
+
 Deno.test("a server on an old copy of its store waits while the device has a newer application on trial, and then offers the one that it knows again", () => {
   const { rig, putBack } = onTrial();
   rig.run();
@@ -40,20 +49,39 @@ Deno.test("a server on an old copy of its store waits while the device has a new
   assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(image(100, 1))]);
 });
 
+Deno.test("a server on an old copy of its store sends an application again that was replaced since, also to a device that first says that it has kept the newer one", () => {
+  const { rig, putBack } = onTrial();
+  const { device } = rig;
+  device.pass();
+  rig.begin(image(100, 2));
+  rig.carry();
+  rig.link.lose();
+  device.boot();
+  const kept = device.pass(); // it has no link
+  putBack();
+  connectSaying(rig, kept);
+  rig.run();
+  assertEquals([rig.phase, device.runs.hash], ["kept", hashOf(image(100, 1))]);
+});
+
 Deno.test("a server on an old copy of its store sends an application again that fell back since, also after an answer to an offer that it has forgotten", () => {
   const { rig, putBack } = onTrial();
-  rig.device.fail("trap");
+  const { device } = rig;
+  device.fail("trap");
   rig.run();
   assertEquals(rig.phase, "fell_back");
   rig.begin(image(100, 2));
-  const { device } = rig;
-  const answer = `\x02o ${hashOf(image(100, 2)).slice(0, 8)} 0`;
-  rig.carry(1);
+  const { hears } = device;
+  let answers: string[] = [];
+  device.hears = (text) => {
+    answers = hears.call(device, text);
+    return []; // they do not arrive on this connection
+  };
+  rig.carry();
+  device.hears = hears;
+  assertEquals(answers, [`\x02o ${hashOf(image(100, 2)).slice(0, 8)} 0`]);
   putBack();
-  const { up } = device;
-  device.up = () => [answer, ...up.call(device)];
-  rig.connect();
-  device.up = up;
+  connectSaying(rig, answers[0]!);
   rig.run();
-  assertEquals([rig.phase, rig.device.runs.hash], ["kept", hashOf(image(100, 1))]);
+  assertEquals([rig.phase, device.runs.hash], ["kept", hashOf(image(100, 1))]);
 });
