@@ -338,6 +338,24 @@ Deno.test("a peer that takes bytes little by little is not STALLED", async () =>
   assertEquals(scene.codes, []);
 });
 
+Deno.test("a peer that takes some bytes and then nothing ends as STALLED a timeout after the server has seen that, at its next keepalive", async () => {
+  const scene = new ServingRig();
+  await scene.clock.turn();
+  scene.socket.gives("\n");
+  scene.socket.takesNothing();
+  scene.write("text");
+  await scene.clock.advance(TIMEOUT / 10);
+  scene.socket.takesSome();
+  for (let time = TIMEOUT / 10; time < 1.2 * TIMEOUT; time += TIMEOUT / 10) {
+    assertEquals(scene.codes, []);
+    scene.socket.gives("\n");
+    await scene.clock.advance(TIMEOUT / 10);
+  }
+  await scene.clock.advance(TIMEOUT / 10);
+  await scene.clock.caughtUpNow();
+  assertEquals(scene.codes, ["STALLED"]);
+});
+
 Deno.test("a peer is not STALLED just because the server notices late that it has taken everything", async () => {
   const scene = new ServingRig();
   await scene.clock.turn();

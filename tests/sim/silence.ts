@@ -33,6 +33,8 @@ export interface Patience {
   /** To notice that the other end is silent, and that it takes nothing. */
   silence: number;
   stall: number;
+  /** To learn that the other end has taken some of what waits. */
+  progress: number;
   /** To send a keepalive when there is nothing else to send. */
   keepalive: number;
   /** @returns until when it was prevented from acting */
@@ -46,7 +48,7 @@ export interface Patience {
 export function watchSocket(
   { clock }: World,
   socket: SimSocket,
-  { silence, stall, keepalive, busyUntil }: Patience,
+  { silence, stall, progress, keepalive, busyUntil }: Patience,
   who: string,
 ): void {
   const { process, end } = socket;
@@ -65,13 +67,15 @@ export function watchSocket(
     const free = freeSince();
     const heard = socket.pausedAt === undefined ? Math.max(end.heardAt, socket.readAt, free) : now;
     const taken = socket.held > 0 ? Math.max(end.takenAt, socket.heldSince, free) : now;
+    // It knows when it wrote, but not when some of that was taken.
+    const most = stall + (end.takenAt > socket.heldSince ? progress : 0);
     const complain = (what: string, since: number) => {
       throw new Violation(`${who} does not notice that ${socket.address} ${what} since ${since}`);
     };
     if (now - heard > silence) complain("is silent", heard);
-    if (now - taken > stall) complain("takes nothing", taken);
+    if (now - taken > most) complain("takes nothing", taken);
     checkWriting();
-    clock.at(Math.min(heard + silence, taken + stall) + 1, look);
+    clock.at(Math.min(heard + silence, taken + most) + 1, look);
   };
   clock.after(Math.min(silence, stall) + 1, look);
   socket.onWrite = checkWriting;

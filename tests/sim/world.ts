@@ -160,13 +160,15 @@ export class World implements Surroundings, StoreWorld, Disposable {
   /** The server's time limits. */
   get serverPatience(): Patience {
     const { timeout, gather, storeTime = 0, acquireTime = 0 } = this.scenario;
-    // Its driver checks every 1/40 of the timeout; a commit may be under way, and another one may follow.
+    // Its driver checks every 1/40 of the timeout when something is due; a commit may be under way, and another one may
+    // follow.
     const driver = timeout / 20 + 2 * (gather + storeTime) + 10;
     const busyUntil = () => this.server.disk.troubleEnd;
     const outage = NOTICED * timeout + driver;
     return {
       silence: outage + acquireTime,
       stall: outage,
+      progress: timeout / 4, // before the next keepalive nothing is due
       keepalive: timeout / 4 + driver,
       busyUntil,
     };
@@ -179,6 +181,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
       silence: (NOTICED + 2 - device.dialect) * timeout + 10,
       // After a delay the core learns only at its next keepalive that something was taken.
       stall: (NOTICED + 1 / 4) * timeout + 10,
+      progress: 0, // part of `stall`
       keepalive: timeout / 4 + 20,
       busyUntil: () => device.deafUntil,
     };
