@@ -358,7 +358,8 @@ export class Conversation {
       const isRefused = isLost(error) || this.#isLeft(error) || !this.#isOver(error);
       if (isRefused) this.#failed(attempt, error);
       if (this.#isOver(error)) throw error;
-      talk.messages++;
+      // Not after its device was lost: the run that has the device now may have stopped writing, as nothing was left.
+      if (this.#isCurrent) talk.messages++;
     } finally {
       this.#pending--;
     }
@@ -395,9 +396,7 @@ export class Conversation {
       this.#pending--;
       if (manner.isAnswer) return this.#send(manner);
       if (!this.#isWriting) this.#run(this.#write());
-      return;
-    }
-    if (manner.isAnswer) this.#toAnswer--;
+    } else if (manner.isAnswer) this.#toAnswer--;
   }
 
   /** @returns whether it was accepted, or need not be */
@@ -443,7 +442,7 @@ export class Conversation {
       }
       if (error.code !== "OUTBOX_FULL" && error.code !== "STORE_FAILED") throw error;
       books.serverRefused(message);
-      if (!isAnswer) this.#talk!.messages++;
+      if (!isAnswer && this.#isCurrent) this.#talk!.messages++; // as for a transaction
       return false;
     }
   }
