@@ -70,7 +70,7 @@ const TURN_BUGS: Bugs = {
   "what waits for the end of a commit is forgotten when it fails": edit(
     TURN,
     "for (const transfer of transfers) transfer.failed(refused.get(transfer));\n    this.#letIn();",
-    "for (const transfer of transfers) transfer.failed(refused.get(transfer));\n    this.#waiting = [];",
+    "for (const transfer of transfers) transfer.failed(refused.get(transfer));\n    this.#waiting = new Set();",
   ),
 };
 
