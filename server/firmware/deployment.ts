@@ -46,7 +46,7 @@ const MOST_STARTS = 4;
 /** Phases in which giving up sends nothing: the device has nothing to give up, or does not obey. */
 const UNSAID: readonly DeployPhase[] = ["queued", "waits", "trial"];
 
-/** Most hashes of applications that fell back that are kept. */
+/** How many hashes of applications that fell back are kept at most. */
 const MOST_FALLEN = 8;
 
 /** Refusals that answer an offer, and nothing else. */
