@@ -370,13 +370,14 @@ export class MqttBridge {
     return this.#counters.state(this.#room.amount, this.#broker?.inFlight);
   }
 
-  /** Closes the bridge, before the server is closed. Messages for the broker stay in the store. */
+  /**
+   * Closes the bridge, before the server is closed. Messages for the broker stay in the store, and what devices still
+   * report is added to them if there is room; if not, it waits in their inboxes.
+   */
   close(): void {
     this.#age?.over();
     this.#closed = new LocalError("CLOSED", "the MQTT bridge was closed");
-    this.#ready.reject(this.#closed);
     this.#lease?.close();
-    this.#room.close(this.#closed);
     this.#unsubscribe?.();
     this.#states?.close();
     this.#requests?.close();
@@ -397,7 +398,7 @@ export class MqttBridge {
 
   async #report(value: Value, context: HandlerContext): Promise<void> {
     const { thing, channel, tx } = context;
-    await this.#started();
+    await this.#ready.promise;
     if (this.#own.isOn && channel === OWN_CHANNEL) this.#own.report(value, context);
     const topic = this.#topics.state(thing.id, channel);
     await this.#add(tx, { topic, payload: textOf(value), retain: true });
@@ -406,7 +407,7 @@ export class MqttBridge {
 
   async #event(value: Value | undefined, context: HandlerContext): Promise<void> {
     const { thing, channel, tx } = context;
-    await this.#started();
+    await this.#ready.promise;
     if (this.#own.isOn && channel === OWN_CHANNEL) {
       const message = this.#own.message(value, context);
       return message && await this.#add(tx, message);
@@ -414,11 +415,6 @@ export class MqttBridge {
     const payload = value === undefined ? "" : textOf(value);
     const topic = this.#topics.event(thing.id, channel);
     await this.#add(tx, { topic, payload, retain: false });
-  }
-
-  async #started(): Promise<void> {
-    await this.#ready.promise;
-    if (this.#closed) throw this.#closed;
   }
 
   /** Adds a publication to a device's transaction; waits until there is room. */

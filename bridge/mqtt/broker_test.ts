@@ -1,6 +1,6 @@
 /** The bridge at a made-up broker, which does what a real one cannot be made to do. */
 import type { Buffer } from "node:buffer";
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { folder } from "../../tests/support/main_process.ts";
 import { ScriptBroker } from "../../tests/support/script_broker.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -8,18 +8,18 @@ import { FencedError, LocalError, Server, type ServerEvent } from "../../server/
 import type { Collector } from "../../server/store/transaction.ts";
 import { Client } from "../host/mod.ts";
 import type { Packet } from "./codec.ts";
-import { MqttBridge } from "./mod.ts";
+import { MqttBridge, type MqttOptions } from "./mod.ts";
 
 /** A server with a bridge, on a store. */
 async function serve(
   broker: ScriptBroker,
   path: string,
   seenBy: (server: Server) => Pick<Server, "transaction"> = (server) => server,
-  ownTopics: readonly string[] = [],
+  more: Partial<MqttOptions> = {},
 ) {
   await using stack = new AsyncDisposableStack();
   const { port } = broker;
-  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port, version: 4, ownTopics });
+  const mqtt = new MqttBridge({ hostname: "127.0.0.1", port, version: 4, ...more });
   const options = { port: 0, hostname: "127.0.0.1", open: true, durability: "normal" } as const;
   const store = `${path}/server.db`;
   const server = stack.use(await Server.listen({ ...options, store, observe: mqtt.observe }));
@@ -130,6 +130,46 @@ Deno.test("a bridge that was closed reports nothing more", async () => {
   assertEquals(all.events.filter(({ event }) => event === "broker"), []);
 });
 
+Deno.test("what a device says once the bridge is closed is stored for the next bridge, and nothing fails", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker();
+  {
+    await using all = await serve(broker, dir.path);
+    await broker.welcomes(false);
+    await using client = new Client({ id: "1", port: all.server.port });
+    await client.ready();
+    all.mqtt.close(); // the server goes on until its devices have left
+    await client.write("!door open");
+    const device = await all.server.device("1");
+    await until(() => device.counts.processed === 1, { what: "the message to be processed" });
+    assertEquals(all.events.filter(({ event }) => event === "app_failed"), []);
+  }
+  await using _next = await serve(broker, dir.path);
+  await broker.welcomes(false);
+  for (let topic = ""; topic !== "holdfast/1/event/door";) {
+    topic = String((await broker.hears("publish")).topic);
+  }
+});
+
+Deno.test("a message that waits for room when the bridge is closed waits for the next bridge", async () => {
+  using dir = folder();
+  await using broker = new ScriptBroker(); // answers nothing
+  await using all = await serve(broker, dir.path, undefined, { mostRows: 1 });
+  await using client = new Client({ id: "1", port: all.server.port });
+  await client.ready();
+  for (const line of ["!door open", "!door closed"]) await client.write(line);
+  const full = () => all.events.some((one) => "code" in one && one.code === "BROKER_BEHIND");
+  await until(full, { what: "the queue to be full" });
+  all.mqtt.close();
+  await all.server.drain();
+  await all.server.close();
+  await using next = await serve(broker, dir.path);
+  const device = await next.server.device("1");
+  assert(device.inbox > 0);
+  await using _again = new Client({ id: "1", port: next.server.port });
+  await until(() => device.inbox === 0, { what: "the messages to be processed" });
+});
+
 Deno.test("a bridge that is closed while it starts, as the store fails, never connects", async () => {
   using dir = folder();
   await using broker = new ScriptBroker();
@@ -162,7 +202,7 @@ Deno.test("changed subscriptions of devices do not stop a bridge from reconnecti
   const seenBy = (server: Server): Pick<Server, "transaction"> => ({
     transaction: (use) => fails ? Promise.reject(new Error("no")) : server.transaction(use),
   });
-  await using all = await serve(broker, dir.path, seenBy, ["home/#"]);
+  await using all = await serve(broker, dir.path, seenBy, { ownTopics: ["home/#"] });
   await broker.welcomes(false);
   await using client = new Client({ id: "1", port: all.server.port });
   await client.ready();
@@ -254,7 +294,7 @@ Deno.test("a message for several devices comes to all but those that are forgott
         }
       }),
   });
-  await using all = await serve(broker, dir.path, seenBy, ["home/#"]);
+  await using all = await serve(broker, dir.path, seenBy, { ownTopics: ["home/#"] });
   await broker.welcomes(false);
   await using clients = new AsyncDisposableStack();
   for (const id of ["1", "2", "3"]) {

@@ -35,7 +35,6 @@ export class Room {
     this.#count = count;
     this.#told = told;
     this.#window = window;
-    this.#freed.promise.catch(() => {});
   }
 
   /**
@@ -43,7 +42,7 @@ export class Room {
    *
    * @param state The topic, if a newer value replaces one that waits: then it needs no room.
    * @returns the window at that time
-   * @throws the error it was closed with
+   * @throws what counting throws
    */
   async take(bytes: number, state?: string): Promise<number> {
     while (this.#lacks(bytes, state)) {
@@ -113,11 +112,6 @@ export class Room {
     this.#tell(false);
     this.#freed.resolve();
     this.#freed = Promise.withResolvers();
-    this.#freed.promise.catch(() => {});
-  }
-
-  close(reason: Error): void {
-    this.#freed.reject(reason);
   }
 
   /** A publication that alone is too large is accepted when there is nothing else. */
