@@ -26,7 +26,7 @@ export interface Request {
   timesAnswered: number;
   /** Nobody waits for it any more: it has an outcome, or its caller has ended. */
   isOver: boolean;
-  /** It was never written. */
+  /** It was not written, and will not be unless a broker sends it again. */
   isRefused: boolean;
   /** The server has lost the device; an outcome from just before may still be reported. */
   isLost: boolean;
