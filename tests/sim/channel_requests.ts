@@ -20,6 +20,7 @@ export interface Request {
   /** The device's answers, if any. */
   readonly answers: Set<unknown>;
   readonly faults: Set<string>;
+  /** The newest one that it was written with. */
   tag: string | undefined;
   /** When the first answer was processed, in ms, and how many were: a device that has died may answer again. */
   answeredAt: number;
@@ -96,8 +97,10 @@ export class RequestBooks {
 
   /** The device's application has it. */
   seen(name: string, tag: string, value: unknown): Request {
-    const request = this.#requests.get(value);
-    if (!request || request.tag !== tag) throw new Violation(`nobody has asked ${name}.${tag}`);
+    const request = this.#byTag.get(tag);
+    if (!request || request.value !== value) {
+      throw new Violation(`nobody has asked ${name}.${tag}`);
+    }
     return request;
   }
 
