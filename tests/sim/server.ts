@@ -420,6 +420,7 @@ export class ServerProcess implements Host, Wiring {
     this.world.log?.(`the server has lost ${id} to another one`);
     this.conversations.delete(id);
     this.#admittedAt.delete(id);
+    this.world.queues.lost(id, this.disk.devices.get(id));
     const books = this.world.books.get(id);
     books?.serverDied();
     this.#deviceOf(id)?.naps.serverDied();

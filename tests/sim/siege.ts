@@ -1,4 +1,5 @@
 /** Strangers who send names, and try to use up what an open server offers: connections, places, memory. */
+import type { Limits } from "../../server/link/limits.ts";
 import { MESSAGE } from "../../server/link/pool.ts";
 import { isOfApplication } from "../../server/link/record.ts";
 import { frame } from "../../server/protocol/lines.ts";
@@ -54,29 +55,52 @@ function come(world: World, name: string): void {
   clock.after(random.pick([timeout, 4 * timeout, Infinity, Infinity]), leave);
 }
 
-/**
- * @param longest Longest text that the server has ever taken, in bytes: waiting texts may be from before its limit was
- * lowered.
- * @throws {Violation} if more waits in the store than all devices, or those without a key, may have
- */
-export function checkQueues(
-  { limits: { totalText }, devices, siege }: Scenario,
-  longest: number,
-  stored: ReadonlyMap<string, Rows>,
-): void {
-  const named = new Set(devices.flatMap(({ id, key }) => key ? [id] : []));
-  let all = 0;
-  let open = 0;
-  for (const [id, { inbox, outbox, letters }] of stored) {
-    const texts = outbox.filter(isOfApplication).map(({ text }) => text);
-    const dead = letters.reduce((sum, { text }) => sum + text.length + MESSAGE, 0);
-    const units = beyondFirst(inbox) + beyondFirst(texts) + dead;
-    all += units;
-    if (!named.has(id)) open += units;
+/** What may wait in the store. */
+export class QueueBooks {
+  /** Most that waited for devices when the server lost them to another one. */
+  readonly #lost = new Map<string, number>();
+
+  /** @param scenario The world's. */
+  constructor(
+    readonly scenario: Pick<Scenario, "devices" | "siege"> & {
+      readonly limits: Pick<Limits, "totalText">;
+    },
+  ) {}
+
+  /**
+   * Another server has taken a device. What waits for it is no longer in the memory of this server, so other devices
+   * may get its room. When the device comes back, this server loads everything again, whether there is room or not.
+   */
+  lost(id: string, rows: Rows | undefined): void {
+    if (rows) this.#lost.set(id, Math.max(unitsOf(rows), this.#lost.get(id) ?? 0));
   }
-  const most = (share: number) => share + longest + MESSAGE;
-  if (all > most(totalText)) throw new Violation(`the queues of all devices hold ${all}`);
-  if (siege && open > most(totalText / 2)) throw new Violation(`strangers' queues hold ${open}`);
+
+  /**
+   * @param longest Longest text that the server has ever taken, in bytes: waiting texts may be from before its limit
+   * was lowered.
+   * @throws {Violation} if more waits in the store than all devices, or those without a key, may have
+   */
+  check(longest: number, stored: ReadonlyMap<string, Rows>): void {
+    const { limits: { totalText }, devices, siege } = this.scenario;
+    const named = new Set(devices.flatMap(({ id, key }) => key ? [id] : []));
+    let all = 0;
+    let open = 0;
+    for (const [id, rows] of stored) {
+      const units = Math.max(0, unitsOf(rows) - (this.#lost.get(id) ?? 0));
+      all += units;
+      if (!named.has(id)) open += units;
+    }
+    const most = (share: number) => share + longest + MESSAGE;
+    if (all > most(totalText)) throw new Violation(`the queues of all devices hold ${all}`);
+    if (siege && open > most(totalText / 2)) throw new Violation(`strangers' queues hold ${open}`);
+  }
+}
+
+/** What waits for and from a device, as far as it needs room. */
+function unitsOf({ inbox, outbox, letters }: Rows): number {
+  const texts = outbox.filter(isOfApplication).map(({ text }) => text);
+  const dead = letters.reduce((sum, { text }) => sum + text.length + MESSAGE, 0);
+  return beyondFirst(inbox) + beyondFirst(texts) + dead;
 }
 
 /** A queue may always have one message. */

@@ -24,7 +24,7 @@ import { Violation } from "../../bridge/testing/violation.ts";
 import type { Random } from "../../bridge/testing/random.ts";
 import type { DevicePlan, DeviceTalk, Scenario } from "./scenario.ts";
 import { ServerProcess } from "./server.ts";
-import { besiege, checkQueues } from "./siege.ts";
+import { besiege, QueueBooks } from "./siege.ts";
 import type { Patience } from "./silence.ts";
 import { Folder } from "../../bridge/testing/files.ts";
 import { SqliteDisk } from "./sqlite.ts";
@@ -55,6 +55,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
   readonly devices: SimDevice[];
   readonly books = new Map<string, Books>();
   readonly transfers = new Transfers();
+  readonly queues: QueueBooks;
   // These exist in worlds of their kind.
   readonly channels: ChannelBooks | undefined;
   readonly broker: ModelBroker | undefined;
@@ -89,6 +90,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     readonly log?: (line: string) => void,
   ) {
     this.#longest = scenario.limits.lineBytes;
+    this.queues = new QueueBooks(scenario);
     this.channels = scenario.channels ? new ChannelBooks() : undefined;
     this.deploys = scenario.deploys && new DeployBooks(this, scenario.deploys);
     this.folder = scenario.onFile ? new Folder() : undefined;
@@ -503,7 +505,7 @@ export class World implements Surroundings, StoreWorld, Disposable {
     this.transfers.committed();
     this.channels?.committed(this.server.disk);
     this.broker?.faults.committed();
-    checkQueues(this.scenario, this.#longest, this.server.disk.devices);
+    this.queues.check(this.#longest, this.server.disk.devices);
     const { inbox, outbox } = this.scenario.limits;
     for (const [id, rows] of this.server.disk.devices) {
       if (rows.inbox.length > inbox) {
