@@ -105,10 +105,10 @@ const DEVICE_BUGS: Bugs = {
     "if (connected) this.#up();",
     "if (connected) this.#up(), this.#handout = new Handout();",
   ),
-  "a host takes another message for the one that it has": edit(
+  "a host's memory counts a message as taken while the application has it": edit(
     HANDOUT,
-    "if (this.isAt(position) && this.#digest === digest) return true;",
-    "if (this.isAt(position)) return true;",
+    "const isDone = this.#isDone && this.isAt(position);",
+    "const isDone = this.isAt(position);",
   ),
   "the device's epoch is used again": edit(
     "bridge/host/core.ts",
