@@ -115,6 +115,11 @@ const DEVICE_BUGS: Bugs = {
     "this.#set(R.TX_EPOCH, randomWord() || 1);",
     "this.#set(R.TX_EPOCH, 0x5eed);",
   ),
+  "a client repeats the milliseconds of its first hello in later ones": edit(
+    "bridge/host/core.ts",
+    "    if (this.#clock) {\n",
+    "    if (this.#clock && this.#bytes(this.#digits, MS_DIGITS).every((digit) => digit === 48)) {\n",
+  ),
   "a client believes a server silent before it has looked": edit(
     DRIVER,
     "if (this.#mayGiveUp(now)) this.#lookFirst(now);\n      else this.#run(now);",
