@@ -254,7 +254,7 @@ Deno.test("a message that the application is done with just as its connection en
   const first = rig.client.readline();
   rig.says("00a\n");
   assertEquals(await first, "a");
-  rig.machine.passes(TIMEOUT / 2); // so that it looks at its socket before it goes on
+  rig.machine.stall(TIMEOUT); // so that it looks at its socket before it goes on
   const second = rig.client.readline();
   rig.machine.socket.events.ended(new PeerError("LOST", "the other end has closed the connection"));
   const hello = await rig.hello();
