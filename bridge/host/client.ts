@@ -93,7 +93,7 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
       clock: () => deviceMs(platform),
       stateChanged: (connected: boolean, reason?: PeerError | LocalError) => {
         if (connected) this.#up();
-        else if (this.#memory && this.#handout.holds(this.#core.position)) this.#core.skip();
+        else if (this.#memory && this.#handout.endsAt(this.#core.position)) this.#core.skip();
         options.onState?.(connected, reason);
       },
       ...(this.#memory ? { isDirty: () => this.#isDirty, commit: () => this.#commit() } : {}),
@@ -285,12 +285,9 @@ export class Client implements AsyncIterable<string>, AsyncDisposable {
 
   /** Whether more is processed than the memory knows. */
   get #hasProgress(): boolean {
-    const { position: { epoch, next }, processed, held } = this.#handout.progress(
-      this.#core.position,
-    );
+    const { position: { epoch, next }, held } = this.#handout.progress(this.#core.position);
     const known = this.#progress;
-    return known?.position.epoch !== epoch || known.position.next !== next ||
-      known.processed !== processed || known.held !== held;
+    return known?.position.epoch !== epoch || known.position.next !== next || known.held !== held;
   }
 
   get #isDirty(): boolean {

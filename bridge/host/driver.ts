@@ -55,7 +55,8 @@ export class ClientDriver {
   #addresses: Addresses;
   #timeout: number;
   #dialect: number;
-  /** ms after which the core may give a connection up; not before. */
+  /** ms after which the core may give a connection up; not before. Once the link is up, silence may last for the
+   * timeout. */
   #patience: number;
   #position: Position;
   /** The core's clock is stopped while it wants to connect but no address is known: since when, and for how long in
@@ -149,9 +150,9 @@ export class ClientDriver {
   };
 
   /** Whether the core, given this time, might end the connection because something has not happened. */
-  #mayGiveUp(now: number): boolean {
+  #mayGiveUp(now: number, heard = this.#heard): boolean {
     if (!this.#socket) return false;
-    return now - this.#heard >= this.#patience ||
+    return now - heard >= (this.#up ? this.#timeout : this.#patience) ||
       (now - this.#sent >= this.#patience && !this.#socket.canSend);
   }
 
@@ -159,12 +160,17 @@ export class ClientDriver {
    * Gives this time to the core only when everything that had arrived by then was read. In a program that
    * was busy, timers are due before sockets were read: they must not come first.
    */
-  #lookFirst(now: number): void {
+  #lookFirst(before: number): void {
     this.#looking = true;
     this.#platform.caughtUp(1, () => {
       this.#looking = false;
-      this.#feed(now);
-      this.#run(now);
+      const now = this.#now();
+      const heard = this.#socket?.hasInput ? now : this.#heard;
+      // The core may only give up by the earlier time, because more may have arrived since. Otherwise it gets the present
+      // one: its timeouts for what it hears and sends now count from the time that it gets.
+      const time = this.#mayGiveUp(now, heard) ? before : now;
+      this.#feed(time);
+      this.#run(time);
     });
   }
 
@@ -177,7 +183,7 @@ export class ClientDriver {
 
   #moveInput(now: number): boolean {
     if (!this.#socket?.moveInput(this.core, now)) return false;
-    if (this.#up) this.#heard = now; // parts of a greeting do not count
+    if (this.core.state === UP) this.#heard = now; // parts of a greeting do not count
     return true;
   }
 

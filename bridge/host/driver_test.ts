@@ -113,10 +113,7 @@ Deno.test("a busy client sees what was taken meanwhile, also when it has just he
   const { machine, told, client } = scene;
   machine.socket.takes = false;
   assertEquals(await client.write("a", { qos: false }), true);
-  for (let passed = 0; passed < TIMEOUT * 0.8; passed += TIMEOUT / 10) {
-    machine.socket.gives("\n");
-    machine.passes(TIMEOUT / 10);
-  }
+  scene.hearsFor(0.8 * TIMEOUT);
   machine.socket.gives("\n");
   machine.socket.comes((events) => {
     machine.socket.taken += 100;
@@ -126,6 +123,65 @@ Deno.test("a busy client sees what was taken meanwhile, also when it has just he
   assertEquals(told, ["up"], "it has not looked yet");
   machine.looks();
   assertEquals(told, ["up"]);
+});
+
+for (
+  const [when, greeting, busy, heard] of [
+    ["after a long check", 0, 2 * TIMEOUT, true],
+    ["to a server that has said nothing lately", 0, TIMEOUT / 2, false],
+    ["to a server that has greeted late", 0.9 * TIMEOUT, TIMEOUT / 2, false],
+  ] as const
+) {
+  Deno.test(`what a busy client sends ${when} may wait for the whole timeout`, async () => {
+    await using scene = new ManualClient();
+    const { machine, machine: { socket }, told, client } = scene;
+    socket.events.opened();
+    machine.passes(greeting);
+    socket.gives("\n");
+    machine.looks();
+    machine.wakesUpAfter(busy);
+    await machine.turn();
+    machine.wakesUpAfter(TIMEOUT / 5);
+    socket.takes = false;
+    void client.write("a", { qos: false });
+    if (heard) socket.gives("\n");
+    machine.looks();
+    await machine.turn();
+    assert(socket.text.endsWith("a\n"), socket.text);
+    scene.hearsFor(0.9 * TIMEOUT);
+    assertEquals(told, ["up"]);
+    scene.hearsFor(0.2 * TIMEOUT);
+    assertEquals(told, ["up", "STALLED"]);
+  });
+}
+
+Deno.test("a client that was busy during a check does not give up before it has read what came meanwhile", async () => {
+  await using scene = ManualClient.up();
+  const { machine, machine: { socket }, told, client } = scene;
+  socket.takes = false;
+  assertEquals(await client.write("a", { qos: false }), true);
+  machine.wakesUpAfter(TIMEOUT / 2);
+  machine.wakesUpAfter(TIMEOUT);
+  socket.taken += 100;
+  socket.events.drained();
+  for (const run of machine.looking.splice(0)) run();
+  assertEquals(told, ["up"]);
+  socket.gives("\n");
+  machine.looks();
+  assertEquals(told, ["up"]);
+});
+
+Deno.test("what has arrived by the end of a long check counts as heard at its end", async () => {
+  await using scene = ManualClient.up();
+  const { machine, told } = scene;
+  machine.wakesUpAfter(2 * TIMEOUT);
+  machine.wakesUpAfter(TIMEOUT / 2);
+  machine.socket.gives("\n");
+  machine.looks();
+  machine.passes(0.9 * TIMEOUT);
+  assertEquals(told, ["up"]);
+  machine.passes(0.2 * TIMEOUT);
+  assertEquals(told, ["up", "SILENT"]);
 });
 
 Deno.test("half a greeting does not count, but a busy client checks whether the rest has arrived", async () => {
@@ -217,37 +273,28 @@ Deno.test("a slow server does not count as stalled until it stops", async () => 
 Deno.test("a server that finally reads what waited counts as stalled only from then on", async () => {
   await using scene = ManualClient.up();
   const { machine, machine: { socket }, told, client } = scene;
-  const passes = (ms: number) => {
-    for (let passed = 0; passed < ms; passed += TIMEOUT / 10) {
-      socket.gives("\n");
-      machine.passes(TIMEOUT / 10);
-    }
-  };
   socket.takes = false;
   await client.write("first", { qos: false });
   socket.taken += 1; // so that the core may send more
   await client.write("second", { qos: false });
-  passes(0.2 * TIMEOUT);
+  scene.hearsFor(0.2 * TIMEOUT);
   socket.taken += 10;
   socket.events.drained();
   await machine.turn();
   assert(socket.text.includes("second"));
-  passes(0.9 * TIMEOUT);
+  scene.hearsFor(0.9 * TIMEOUT);
   assertEquals(told, ["up"]);
-  passes(0.3 * TIMEOUT);
+  scene.hearsFor(0.3 * TIMEOUT);
   assertEquals(told, ["up", "STALLED"]);
 });
 
 Deno.test("bytes that the system takes at once do not put off the moment when a server counts as stalled", async () => {
   await using scene = ManualClient.up();
-  const { machine, machine: { socket }, told, client } = scene;
+  const { machine: { socket }, told, client } = scene;
   socket.takes = false;
   socket.takesFirst = 5;
   await client.write("never read", { qos: false });
-  for (let passed = 0; passed < 1.2 * TIMEOUT; passed += TIMEOUT / 10) {
-    socket.gives("\n");
-    machine.passes(TIMEOUT / 10);
-  }
+  scene.hearsFor(1.2 * TIMEOUT);
   assertEquals(told, ["up", "STALLED"]);
 });
 
@@ -381,7 +428,7 @@ Deno.test("a client reads a custom memory and closes it at its end; a refused cl
   const disk = new ClientDisk();
   const position = { epoch: 7, next: 1 };
   const outbox = { epoch: 8, first: 9, next: 9, messages: [] };
-  disk.state = { progress: { position, processed: 0n }, outbox, clock: { time: 0, date: 0 } };
+  disk.state = { progress: { position }, outbox, clock: { time: 0, date: 0 } };
   const memory = disk.open();
   const machine = new ClientMachine();
   try {

@@ -12,7 +12,7 @@ const APPLICATION_ID = 0x48464d33; // "HFM3"
 const OLD_MARK = 0x48464d32; // "HFM2"
 
 /** Version of the schema. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** The schema, with the version that introduced each part. A file belongs to one client. */
 const SCHEMA = [
@@ -35,6 +35,10 @@ const SCHEMA = [
   UPDATE client SET held_bytes = CAST(held AS BLOB);
   ALTER TABLE client DROP COLUMN held;
   ALTER TABLE client RENAME COLUMN held_bytes TO held;`,
+  // The message at rx_next, if it was processed, had its digest here. Such a message counts as taken now.
+  `
+  UPDATE client SET rx_next = (rx_next + 1) % 4294967296 WHERE processed <> '0';
+  ALTER TABLE client DROP COLUMN processed;`,
 ];
 
 /** Bytes that the WAL file keeps when it is empty. */
@@ -57,7 +61,6 @@ interface ClientRow {
   id: Uint8Array;
   rx_epoch: number;
   rx_next: number;
-  processed: string;
   tx_epoch: number;
   tx_first: number;
   tx_next: number;
@@ -113,7 +116,7 @@ export class MemoryFile implements ClientMemory, Disposable {
       this.kept = this.#load(db, id);
       this.#begin = db.prepare("BEGIN IMMEDIATE");
       this.#commit = db.prepare("COMMIT");
-      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+      this.#state = db.prepare("REPLACE INTO client VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
       this.#forget = db.prepare("DELETE FROM outbox WHERE number < ?");
       this.#withdraw = db.prepare("DELETE FROM outbox WHERE number = ?");
       this.#write = db.prepare("INSERT INTO outbox VALUES (?, ?, ?)");
@@ -137,7 +140,7 @@ export class MemoryFile implements ClientMemory, Disposable {
         `belongs to ${theirs}, not to ${ours}: give each client its own file`,
       );
     }
-    const { rx_epoch, rx_next, processed, tx_epoch, tx_first, tx_next, time, date, held } = row;
+    const { rx_epoch, rx_next, tx_epoch, tx_first, tx_next, time, date, held } = row;
     const rows = db.prepare("SELECT number, text, expires FROM outbox ORDER BY number")
       .all() as unknown as OutboxRow[];
     const messages: KeptMessage[] = rows.map(({ number, text, expires }) => ({
@@ -149,13 +152,10 @@ export class MemoryFile implements ClientMemory, Disposable {
       .map((message) => message?.number);
     const isRight = tx_first <= tx_next && tx_first <= oldest && newest < tx_next &&
       messages.every(({ text }) => text.length > 0);
-    if (!isRight || !/^\d+$/.test(processed)) {
-      throw damaged(this.path, "its rows contradict each other");
-    }
+    if (!isRight) throw damaged(this.path, "its rows contradict each other");
     return {
       progress: {
         position: { epoch: rx_epoch, next: rx_next },
-        processed: BigInt(processed),
         ...(held !== null && { held: decoder.decode(held) }),
       },
       outbox: { epoch: tx_epoch, first: tx_first, next: tx_next, messages },
@@ -165,7 +165,7 @@ export class MemoryFile implements ClientMemory, Disposable {
 
   /** @throws {LocalError} STORE_FAILED; nothing has changed then */
   commit({ progress, clock, epoch, first, next, withdrawn, written }: MemoryChange): void {
-    const { position, processed, held } = progress;
+    const { position, held } = progress;
     try {
       this.#begin.run();
       const { epoch: rxEpoch, next: rxNext } = position;
@@ -174,7 +174,6 @@ export class MemoryFile implements ClientMemory, Disposable {
         this.#id,
         rxEpoch,
         rxNext,
-        `${processed}`,
         epoch,
         first,
         next,

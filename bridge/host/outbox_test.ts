@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { ClientDisk } from "../../tests/sim/client_disk.ts";
 import { ClientRig, fate } from "../../tests/support/client_rig.ts";
 import { TIMEOUT } from "../../tests/support/manual_client.ts";
-import { type ClientOptions, LocalError } from "./mod.ts";
+import { type ClientOptions, LocalError, PeerError } from "./mod.ts";
 
 function texts(disk: ClientDisk): string[] {
   return disk.state!.outbox.messages.map(({ text }) => new TextDecoder().decode(text));
@@ -245,6 +245,24 @@ Deno.test("messages processed while the memory fails are not acknowledged, and n
   await rig.welcome();
   rig.says("01b\n");
   assertEquals(await next, "b");
+});
+
+Deno.test("a message that the application is done with just as its connection ends has arrived", async () => {
+  const disk = new ClientDisk();
+  await using rig = new ClientRig(disk);
+  await rig.welcome();
+  const first = rig.client.readline();
+  rig.says("00a\n");
+  assertEquals(await first, "a");
+  rig.machine.stall(TIMEOUT); // so that it looks at its socket before it goes on
+  const second = rig.client.readline();
+  rig.machine.socket.events.ended(new PeerError("LOST", "the other end has closed the connection"));
+  const hello = await rig.hello();
+  assertEquals([rig.lines, hello[3]], [[], 1]);
+  assertEquals(disk.state!.progress, { position: { epoch: 9, next: 1 } });
+  await rig.answer(hello);
+  rig.says("01b\n");
+  assertEquals(await second, "b");
 });
 
 Deno.test("a message is handed out when the one before it is safely done with", async () => {

@@ -82,6 +82,7 @@ export class FleetMember {
     const reads = new DistantReads(fleet);
     this.overview = new Overview({
       ...host,
+      whenSafe: (run) => host.turn.whenSafe(run),
       here,
       distant: {
         pace: host.pace,

@@ -20,6 +20,8 @@ const MOST = 500;
 export interface OverviewHost {
   readonly fleet: Fleet;
   readonly clock: Clock;
+  /** Calls `run` when all changes so far are safe. @returns a function that cancels it */
+  whenSafe(run: () => void): (() => void) | undefined;
   /** The name of this process for others. */
   name(): string;
   here(id: string): DeviceDriver | undefined;
@@ -58,9 +60,12 @@ export class Overview {
     };
   }
 
-  /** Starts the exchanges. Not awaited: otherwise events would come before anybody can listen. */
+  /**
+   * Starts the exchanges. Not awaited: otherwise events would come before anybody can listen. Each begins when all
+   * changes are safe: nobody may see what the end of this process would undo.
+   */
   start(): void {
-    void this.#lookAndPlan();
+    this.#cancel = this.#host.whenSafe(() => void this.#lookAndPlan());
   }
 
   /** A device of another process that was published. */
@@ -103,7 +108,7 @@ export class Overview {
 
   #plan(): void {
     if (this.#isClosed) return;
-    this.#cancel = this.#host.clock.after(PACE, () => void this.#lookAndPlan());
+    this.#cancel = this.#host.clock.after(PACE, () => this.start());
   }
 
   #lookAndPlan(): Promise<void> {

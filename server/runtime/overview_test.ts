@@ -22,6 +22,8 @@ class Scene {
   /** The devices that were shown in each exchange. */
   readonly shown: string[][] = [];
   readonly told: string[] = [];
+  /** While something is not safe: what waits for that. */
+  unsafe: (() => void)[] | undefined;
   next: (Partial<Around> | Error)[] = [];
   servers = new Map([[1, "near"], [2, "far"]]);
   readonly overview: Overview;
@@ -38,6 +40,12 @@ class Scene {
     this.overview = new Overview({
       fleet: { lease: 1000, exchange } as unknown as Fleet,
       clock: this.clock,
+      whenSafe: (run) => {
+        const { unsafe } = this;
+        if (!unsafe) return void run();
+        unsafe.push(run);
+        return () => unsafe.splice(unsafe.indexOf(run), 1);
+      },
       name: () => "near",
       here: (id) => this.here.get(id),
       view: ({ id }) => view(id),
@@ -107,6 +115,21 @@ Deno.test("a device is shown in the next exchange if the store failed, or did no
     "a 5",
   ]]);
   await scene.end();
+});
+
+Deno.test("changes are shown when they are safe, not while they are being committed", async () => {
+  const scene = new Scene();
+  await scene.start();
+  scene.add("a", 5);
+  const waiting = scene.unsafe = [] as (() => void)[];
+  await scene.look();
+  assertEquals([scene.shown, waiting.length], [[[]], 1]);
+  waiting.pop()!();
+  await scene.clock.turn();
+  assertEquals(scene.shown, [[], ["a 5"]]);
+  await scene.look();
+  await scene.end();
+  assertEquals(waiting.length, 0, "a closed process shows nothing more");
 });
 
 Deno.test("many devices are shown in parts of 500, one a second", async () => {

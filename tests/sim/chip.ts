@@ -185,7 +185,7 @@ export class Chip implements Program {
 
   #keep(position: Position): void {
     const { device, platform } = this;
-    if (platform.isAlive && device.dialect === 2) device.memory = { position, processed: 0n };
+    if (platform.isAlive && device.dialect === 2) device.memory = { position };
   }
 
   #stateChanged(connected: boolean, reason?: PeerError | LocalError): void {

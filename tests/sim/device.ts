@@ -11,6 +11,7 @@ import { Answering } from "./answering.ts";
 import type { Books } from "./books.ts";
 import { ChannelDevice } from "./channel_device.ts";
 import { Chip, LOOKS } from "./chip.ts";
+import { Hellos } from "./hellos.ts";
 import { HostProgram } from "./host.ts";
 import { NOBODY, SERVER } from "./addresses.ts";
 import { Circuit, DOWN, type Host, type Path, UP } from "../../bridge/testing/network.ts";
@@ -77,6 +78,7 @@ export class SimDevice implements Wiring {
   /** How it dies when it has seen a message that may expire, and the server has no ack for it. */
   atDeadline: (() => void) | undefined;
   readonly answering = new Answering();
+  readonly hellos: Hellos;
   /** The application takes no messages until then. */
   busyUntil = 0;
   /** Until when it need not notice that the other end is gone, because its clock was set back. */
@@ -117,6 +119,7 @@ export class SimDevice implements Wiring {
     this.talk = plan.talk;
     this.dialect = plan.dialect;
     this.naps = new Naps(this);
+    this.hellos = new Hellos(plan.id);
     this.clockAhead = plan.clockAhead;
     this.disk = new SimMemory(this, world.folder, plan.firstNumber);
     const things = world.channels?.things.get(plan.id);
@@ -135,13 +138,8 @@ export class SimDevice implements Wiring {
 
   /** Its milliseconds: on a chip they restart at each boot, and soon wrap around. */
   get ms(): number {
-    if (this.plan.kind === "chip") return this.msIn(this.boot);
-    return Math.floor(this.#platform!.date()) % 2 ** 32;
-  }
-
-  /** The chip's milliseconds now, if this is its current boot. */
-  msIn(boot: number): number {
-    return (Math.floor(this.world.clock.now) + (boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
+    if (this.plan.kind !== "chip") return Math.floor(this.#platform!.date()) % 2 ** 32;
+    return (Math.floor(this.world.clock.now) + (this.boot + 1) * (2 ** 32 - 3000)) % 2 ** 32;
   }
 
   /** What it says about itself in dialect 2. */
@@ -216,7 +214,11 @@ export class SimDevice implements Wiring {
         ? this.impostor ?? world.hostAt(addresses?.[0] ?? hostname, this)
         : { listens: false, accept() {} },
     );
-    const socket = new SimSocket(this.process, client, `${SERVER}:8123`, events);
+    const opened = () => {
+      this.hellos.begins(client.connection, this.ms);
+      events.opened();
+    };
+    const socket = new SimSocket(this.process, client, `${SERVER}:8123`, { ...events, opened });
     this.#socket = socket;
     this.answering.connects();
     const lines = {

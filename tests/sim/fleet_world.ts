@@ -79,11 +79,6 @@ export class FleetWorld extends World implements FleetStoreWorld {
       if (!able || since === undefined || clock.now - since <= patience) continue;
       throw new Violation(`nobody looks after ${id} since ${since}, and ${able.name} could`);
     }
-    // If a server that lost the device failed to write a report, that may never be reported.
-    const { faultsEnd, timeout } = this.scenario;
-    if (clock.now > faultsEnd + 20 * timeout) {
-      for (const talk of this.serverTalks.values()) talk.messages = 0;
-    }
     clock.after(LOOK, () => this.#watch());
   }
 

@@ -283,13 +283,7 @@ export class ServerProcess implements Host, Wiring {
     const { world } = this;
     switch (event.event) {
       case "connected":
-        world.log?.(`server: ${event.device} is admitted in dialect ${event.dialect}`);
-        this.#checkWelcome(event.device, event.dialect, this.sockets.get(event.address));
-        this.sockets.get(event.address)?.serves();
-        world.books.get(event.device)?.admitted(this.sockets.get(event.address)?.end.connection);
-        this.#deviceOf(event.device)?.naps.connected();
-        this.#checkOlder(event.device, event.dialect);
-        return this.#checkMetadata(event.device, event.dialect, event.metadata ?? "");
+        return this.#connected(event);
       case "replaced":
         world.log?.(`server: a newer connection of ${event.device}`);
         return;
@@ -435,7 +429,7 @@ export class ServerProcess implements Host, Wiring {
     this.#deviceOf(id)?.naps.forgotten();
   }
 
-  #checkMetadata(id: string, dialect: 1 | 2, said: string): void {
+  #checkMetadata(id: string, dialect: 1 | 2, said: string, connection: object | undefined): void {
     const plan = this.world.planOf(id);
     if (!plan) return;
     // The metadata end with the device's time, if there is room.
@@ -448,20 +442,7 @@ export class ServerProcess implements Host, Wiring {
     ) {
       throw new Violation(`${id} is reported with the metadata ${said}`);
     }
-    if (ms === undefined || plan.kind !== "chip") return;
-    const device = this.#deviceOf(id)!;
-    // It may be off by now, and about to boot.
-    const ago = Math.min(
-      ...[device.boot, device.boot - 1].map((boot) => device.msIn(boot) - Number(ms))
-        .map((ago) => ago < 0 ? ago + 2 ** 32 : ago),
-    );
-    const { clock, scenario: { timeout } } = this.world;
-    // A hello stays unread while the server is frozen, or a commit is under way.
-    const busyUntil = Math.max(this.process.frozenUntil, this.disk.troubleEnd);
-    const isLate = clock.now - busyUntil < Math.max(timeout, ago);
-    if (ago > 2 * timeout && !isLate) {
-      throw new Violation(`${id} said in its hello that its clock is at ${ms}: ${ago} ms ago`);
-    }
+    if (ms !== undefined) this.#deviceOf(id)!.hellos.admitted(connection, Number(ms));
   }
 
   #deviceOf(id: string): SimDevice | undefined {
@@ -471,6 +452,20 @@ export class ServerProcess implements Host, Wiring {
   /** Whether it was started a moment ago, and may not have processed everything yet. */
   get isFresh(): boolean {
     return this.world.clock.now - this.#startedAt < this.world.scenario.timeout;
+  }
+
+  #connected(event: Extract<ServerEvent, { event: "connected" }>): void {
+    const { address, device: id, dialect, metadata = "" } = event;
+    const { world } = this;
+    const socket = this.sockets.get(address);
+    const connection = socket?.end.connection;
+    world.log?.(`server: ${id} is admitted in dialect ${dialect}`);
+    this.#checkWelcome(id, dialect, socket);
+    socket?.serves();
+    world.books.get(id)?.admitted(connection);
+    this.#deviceOf(id)?.naps.connected();
+    this.#checkOlder(id, dialect);
+    this.#checkMetadata(id, dialect, metadata, connection);
   }
 
   #ended(event: Extract<ServerEvent, { event: "disconnected" | "refused" }>): void {

@@ -165,6 +165,14 @@ export class ManualClient implements AsyncDisposable {
     return scene;
   }
 
+  /** Lets time pass in which the server sends keepalives. */
+  hearsFor(ms: number): void {
+    for (let passed = 0; passed < ms; passed += TIMEOUT / 10) {
+      this.machine.socket.gives("\n");
+      this.machine.passes(TIMEOUT / 10);
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.client.close();
     assertEquals(this.machine.timers, 0, "a timer is left");

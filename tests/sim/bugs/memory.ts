@@ -105,15 +105,20 @@ const DEVICE_BUGS: Bugs = {
     "if (connected) this.#up();",
     "if (connected) this.#up(), this.#handout = new Handout();",
   ),
-  "a host takes another message for the one that it has": edit(
+  "a host's memory counts a message as taken while the application has it": edit(
     HANDOUT,
-    "if (this.isAt(position) && this.#digest === digest) return true;",
-    "if (this.isAt(position)) return true;",
+    "const isDone = this.#isDone && this.isAt(position);",
+    "const isDone = this.isAt(position);",
   ),
   "the device's epoch is used again": edit(
     "bridge/host/core.ts",
     "this.#set(R.TX_EPOCH, randomWord() || 1);",
     "this.#set(R.TX_EPOCH, 0x5eed);",
+  ),
+  "a client repeats the milliseconds of its first hello in later ones": edit(
+    "bridge/host/core.ts",
+    "    if (this.#clock) {\n",
+    "    if (this.#clock && this.#bytes(this.#digits, MS_DIGITS).every((digit) => digit === 48)) {\n",
   ),
   "a client believes a server silent before it has looked": edit(
     DRIVER,
