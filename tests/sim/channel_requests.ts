@@ -20,13 +20,14 @@ export interface Request {
   /** The device's answers, if any. */
   readonly answers: Set<unknown>;
   readonly faults: Set<string>;
+  /** The newest one that it was written with. */
   tag: string | undefined;
   /** When the first answer was processed, in ms, and how many were: a device that has died may answer again. */
   answeredAt: number;
   timesAnswered: number;
   /** Nobody waits for it any more: it has an outcome, or its caller has ended. */
   isOver: boolean;
-  /** It was never written. */
+  /** It was not written, and will not be unless a broker sends it again. */
   isRefused: boolean;
   /** The server has lost the device; an outcome from just before may still be reported. */
   isLost: boolean;
@@ -96,8 +97,10 @@ export class RequestBooks {
 
   /** The device's application has it. */
   seen(name: string, tag: string, value: unknown): Request {
-    const request = this.#requests.get(value);
-    if (!request || request.tag !== tag) throw new Violation(`nobody has asked ${name}.${tag}`);
+    const request = this.#byTag.get(tag);
+    if (!request || request.value !== value) {
+      throw new Violation(`nobody has asked ${name}.${tag}`);
+    }
     return request;
   }
 

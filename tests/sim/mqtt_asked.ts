@@ -119,9 +119,14 @@ export class AskedBooks {
     }
   }
 
-  wentBack(): void {
+  /** The broker has gone back to an earlier state, and has yet to send these. */
+  wentBack(flights: readonly Asked[]): void {
     this.#isLoose = true;
-    for (const { request } of this.#asked.values()) request.mayRepeat = true;
+    for (const asked of flights) {
+      asked.isTaken = false;
+      asked.request.isRefused = false;
+      asked.request.mayRepeat = true;
+    }
   }
 
   unfinished(): string | undefined {

@@ -309,7 +309,7 @@ export class MqttBooks {
   wentBack(flights: readonly Publication[], ids: readonly number[]): void {
     this.uplinks.forgot(this.#underWay(), true);
     this.discovery.wentBack();
-    this.asked.wentBack();
+    this.asked.wentBack(flights.flatMap(({ asked }) => asked ?? []));
     for (const setting of this.#outstanding) setting.isForgotten = true;
     this.#outstanding.clear();
     this.downlinks.forgot();

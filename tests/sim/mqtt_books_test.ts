@@ -1,16 +1,25 @@
 /** The books of a bridge, in rare orders of events. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { Violation } from "../../bridge/testing/violation.ts";
-import { MqttBooks, type Publication } from "./mqtt_books.ts";
+import { Books } from "./books.ts";
+import { ChannelBooks } from "./channel_books.ts";
+import { ANSWERS, MqttBooks, type Publication } from "./mqtt_books.ts";
 import { STARTED } from "./mqtt_discovery.ts";
 import { Tables } from "./tables.ts";
 
-/** Books of a broker that has sent the bridge a message with this id, and has forgotten all since. */
-function forgotten(id: number) {
+/** Books of a bridge, in a world with one device. */
+function made(version: 4 | 5) {
   const limits = { outbox: Infinity, queueText: Infinity, totalText: Infinity };
   const view = { server: undefined, tables: new Tables(), disk: { devices: new Map([["A", {}]]) } };
-  const plan = { version: 4, mostRows: 1000, isDescribed: false, lease: undefined } as const;
-  const books = new MqttBooks(new Map(), view, plan, () => 0, limits);
+  const plan = { version, mostRows: 1000, isDescribed: false, lease: undefined } as const;
+  const channels = new ChannelBooks();
+  const thing = channels.add("A", new Books("A", false, 3, () => 0));
+  return { books: new MqttBooks(channels.things, view, plan, () => 0, limits), thing };
+}
+
+/** Books of a broker that has sent the bridge a message with this id, and has forgotten all since. */
+function forgotten(id: number) {
+  const { books } = made(4);
   books.forgot([id], true);
   return books;
 }
@@ -77,4 +86,55 @@ Deno.test("a start of Home Assistant that a broker repeats from an older state m
   books.wentBack([message], [8]);
   books.taken(message);
   assertEquals(wrongWith(books), undefined);
+});
+
+/** Books of a request that the bridge has taken. */
+function requested() {
+  const { books, thing } = made(5);
+  const asked = books.asked.begins(thing, 1000);
+  const topic = "holdfast/A/request/adc";
+  const publication: Publication = { topic, payload: "1", qos: 2, retain: false, asked };
+  const takes = () => {
+    books.goes(publication, 7);
+    books.taken(publication);
+  };
+  takes();
+  const writes = () => thing.written("?adc.5000000000 1");
+  return { books, publication, takes, writes };
+}
+
+/** Why it is not written. */
+const REFUSALS = {
+  "has no room": (books: MqttBooks) => {
+    const payload = '{"error":"OUTBOX_FULL"}';
+    books.routed({ topic: `${ANSWERS}/A`, payload, qos: 2, retain: false, correlation: "1" });
+  },
+  "is killed": (books: MqttBooks) => books.serverDied(),
+};
+
+for (const [why, refuse] of Object.entries(REFUSALS)) {
+  Deno.test(`a request is never written once the server ${why}`, () => {
+    const { books, writes } = requested();
+    refuse(books);
+    assertThrows(writes, Violation, "was refused, and is written");
+    books.wentBack([], [7]);
+    assertThrows(writes, Violation, "was refused, and is written");
+  });
+
+  Deno.test(`a request is written after the server ${why} if the broker sends it again from an older state`, () => {
+    const { books, publication, takes, writes } = requested();
+    refuse(books);
+    books.wentBack([publication], [7]);
+    books.serverDied(); // the bridge has yet to take it again
+    takes();
+    writes();
+  });
+}
+
+Deno.test("a request that the broker has sent again is not written once it is taken and the server is killed", () => {
+  const { books, publication, takes, writes } = requested();
+  books.wentBack([publication], [7]);
+  takes();
+  books.serverDied();
+  assertThrows(writes, Violation, "was refused, and is written");
 });
