@@ -17,10 +17,10 @@ export interface FleetCallersHost {
   /**
    * Takes a device into memory, unless it is there already.
    *
-   * @param fresh Its state if the store does not know it.
+   * @param fresh Its state if it is new; undefined: the store knew it when it greeted.
    * @returns the ledger of a device that the store does not know, which is not in memory yet
    */
-  take(id: string, fresh: DeviceState): Promise<Ledger | undefined>;
+  take(id: string, fresh: DeviceState | undefined): Promise<Ledger | undefined>;
   /** Another process has a device of this one. */
   lost(ledger: Ledger): void;
 }
@@ -33,8 +33,8 @@ export class FleetCallers {
   #asked = 0;
   /** Devices that the store does not know, while a greeting needs them. */
   readonly #new = new Map<string, Ledger>();
-  /** By record that another process or none had: the number of the counted look that read it. */
-  readonly #counted = new WeakMap<DeviceRecord, number>();
+  /** By record that another process or none had: the counted look that read it. */
+  readonly #counted = new WeakMap<DeviceRecord, Look>();
 
   /** @param most Most reads that wait for the store at a time: if it does not answer, greetings come and go. */
   constructor(host: FleetCallersHost, most: number) {
@@ -55,7 +55,7 @@ export class FleetCallers {
       if (!isNeeded()) return;
       if (!look.isOurs) {
         const record = new DeviceRecord(id, NOWHERE, look.state);
-        this.#counted.set(record, look.looks);
+        this.#counted.set(record, look);
         told(record);
       } else if (isHere) {
         own.looked(look.looks);
@@ -71,14 +71,16 @@ export class FleetCallers {
    * @returns as `ask`, also for when the device is no longer needed
    */
   take(id: string, known: DeviceRecord, told: () => void, failed: Failed): Forget {
-    const looks = this.#counted.get(known) ?? 0;
+    const look = this.#counted.get(known);
+    const looks = look?.looks ?? 0;
     const device = this.#host.here(id);
     if (device) {
       device.lookedItself(looks); // it was adopted while the record was being read
       told();
       return () => {};
     }
-    const forget = this.#await(() => this.#host.take(id, known.state), (ledger, isNeeded) => {
+    const fresh = look && !look.state ? known.state : undefined;
+    const forget = this.#await(() => this.#host.take(id, fresh), (ledger, isNeeded) => {
       this.#host.here(id)?.lookedItself(looks);
       if (!isNeeded()) return;
       if (ledger) this.#new.set(id, ledger);

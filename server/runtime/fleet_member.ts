@@ -145,7 +145,7 @@ export class FleetMember {
     }
   }
 
-  async #take(id: string, fresh: DeviceState): Promise<Ledger | undefined> {
+  async #take(id: string, fresh: DeviceState | undefined): Promise<Ledger | undefined> {
     if (this.#host.devices.get(id)) return undefined;
     let acquired;
     try {
@@ -154,7 +154,7 @@ export class FleetMember {
       this.#membership.doubt(id);
       throw error;
     }
-    if (!acquired.state && fresh.positions.connects > 0) {
+    if (!acquired.state && !fresh) {
       throw new PeerError("STALE_GREETING", "the device was forgotten since it greeted");
     }
     const ledger = this.#ledger(id, acquired, fresh);

@@ -4,7 +4,7 @@ import { ManualServer } from "../../tests/support/manual_server.ts";
 import { channels, LocalError, type ServerOptions } from "../mod.ts";
 import type { Around, Beat, Fleet, Mail } from "../store/fleet.ts";
 import { MemoryStore } from "../store/memory.ts";
-import { type DeviceState, newState } from "../link/record.ts";
+import { DeviceRecord, type DeviceState, newState, NOWHERE } from "../link/record.ts";
 import type { Batch } from "../store/store.ts";
 
 /** A store with a fleet that the test controls. */
@@ -171,6 +171,20 @@ Deno.test("a device that was forgotten after the look for its greeting must gree
   store.looked = undefined;
   const again = await scene.knock("1\n\n");
   assertEquals([again.closed, scene.server.known("1")?.connects], [false, 1]);
+});
+
+Deno.test("a device that has never connected, and was forgotten after the look for its greeting, gets none of the messages that waited for it", async () => {
+  await using rig = await Rig.start();
+  const { scene, store } = rig;
+  const record = new DeviceRecord("1", NOWHERE);
+  record.write("to the forgotten one", { overtakes: false, qos: true }, 0);
+  store.looked = record.state;
+  const socket = await scene.knock("1\n\n");
+  assertEquals([socket.closed, socket.lines], [true, []]);
+  assertEquals(scene.log.filter((it) => it.startsWith("refused")), ["refused STALE_GREETING"]);
+  store.looked = undefined;
+  const again = await scene.knock("1\n\n");
+  assertEquals([again.closed, again.lines, scene.server.known("1")?.outbox], [false, [], 0]);
 });
 
 Deno.test("a device without a server is adopted with its waiting messages, and its application starts", async () => {

@@ -2,6 +2,7 @@
 import { type Bugs, edit } from "./bug.ts";
 
 const ADMISSION = "server/admission/admission.ts";
+const CALLERS = "server/runtime/fleet_callers.ts";
 const DISTANT = "server/runtime/distant_device.ts";
 const ORDERS = "server/runtime/orders.ts";
 const EXECUTIONS = "server/runtime/executions.ts";
@@ -53,9 +54,9 @@ const LEASE_BUGS: Bugs = {
     "      this.#holdFrom(clock.now());\n",
   ),
   "fleet: a device that was forgotten since it has greeted is what it was": edit(
-    MEMBER,
-    "if (!acquired.state && fresh.positions.connects > 0) {",
-    "if (!acquired.state && fresh.positions.connects < 0) {",
+    CALLERS,
+    "const fresh = look && !look.state ? known.state : undefined;",
+    "const fresh = known.state;",
   ),
   "fleet: that others have looked at a device is not noticed": edit(
     LEDGER,
