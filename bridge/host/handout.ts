@@ -15,7 +15,10 @@ export interface Progress {
  * done with it, the message itself is kept, and a later process hands it out.
  */
 export class Handout {
-  /** Where the core still offers the message. */
+  /**
+   * Where the core still offers the message. Once it was taken, a server on an old copy of its store may give that number
+   * to another one.
+   */
   #position: Position | undefined;
   #isDone = false;
   /** The message that the application has not finished. */
@@ -33,11 +36,13 @@ export class Handout {
   /**
    * The core offers the message at `position`; the application asks for one.
    *
-   * @returns whether the application already had it and is done with it. Otherwise it gets it now.
+   * @returns whether the application already had it and is done with it: then the core takes it. Otherwise the
+   * application gets it now.
    */
   offered(position: Position, text: string): boolean {
-    if (this.isAt(position)) return true;
-    this.#position = position;
+    const isDone = this.isAt(position);
+    this.#position = isDone ? undefined : position;
+    if (isDone) return true;
     this.#text = text;
     this.#isDone = this.#isHeld = false;
     return false;
@@ -59,9 +64,10 @@ export class Handout {
 
   /** The connection has ended. @returns whether the message at this position counts as taken */
   endsAt(position: Position): boolean {
-    if (!this.isAt(position)) return false;
-    this.#isHeld = !this.#isDone;
-    return true;
+    const isTaken = this.isAt(position);
+    if (isTaken) this.#isHeld = !this.#isDone;
+    this.#position = undefined;
+    return isTaken;
   }
 
   /** Whether the application had the message at that position, which was not taken from the core. */

@@ -28,6 +28,22 @@ Deno.test("a message that the application has when the connection ends is held, 
   }
 });
 
+Deno.test("when a number comes again for another message, from an old copy of the server's store, that one is new", () => {
+  const taken = new Handout();
+  taken.offered(at(7, 1), "a");
+  taken.asked();
+  assertEquals(taken.offered(at(7, 1), "a"), true);
+  const ended = new Handout();
+  ended.offered(at(7, 1), "a");
+  ended.asked();
+  assertEquals(ended.endsAt(at(7, 1)), true);
+  for (const handout of [taken, ended]) {
+    assertEquals(handout.progress(at(7, 1)), { position: at(7, 1) });
+    assertEquals(handout.endsAt(at(7, 1)), false);
+    assertEquals(handout.offered(at(7, 1), "b"), false);
+  }
+});
+
 Deno.test("a message that the application is done with when the connection ends counts as taken, and is not held", () => {
   const handout = new Handout();
   handout.offered(at(7, 1), "a");
