@@ -32,7 +32,7 @@ export class SimMemory {
     this.#disk.full = full;
   }
 
-  /** Opens it for a process. @param committed Called after each commit */
+  /** Opens it for a process. @param committed Called when a commit is safe, before the process goes on or is killed */
   open(platform: SimPlatform, committed: (change: MemoryChange) => void): ClientMemory {
     if (this.#path !== undefined) {
       this.#file = new MemoryFile(this.#path, this.device.id);
@@ -42,15 +42,18 @@ export class SimMemory {
     return {
       kept: this.#disk.state,
       commit: (change) => {
-        if (platform.isAlive) this.#commit(change, platform);
+        if (platform.isAlive) this.#commit(change, platform, committed);
         if (!platform.isAlive) throw new Error("the process is dead");
-        committed(change);
       },
       close() {},
     };
   }
 
-  #commit(change: MemoryChange, platform: SimPlatform): void {
+  #commit(
+    change: MemoryChange,
+    platform: SimPlatform,
+    committed: (change: MemoryChange) => void,
+  ): void {
     const { device, device: { world } } = this;
     world.step();
     if (!platform.isAlive) return; // killed before the commit
@@ -66,6 +69,7 @@ export class SimMemory {
     }
     const held = this.#disk.state?.outbox.messages ?? [];
     this.#disk.commit(change);
+    committed(change);
     for (const { text } of change.written) device.books.deviceKept(decoder.decode(text));
     for (const { number, text } of held) {
       if (number >= change.first && !change.withdrawn.includes(number)) continue;
