@@ -17,7 +17,8 @@ export interface Limits {
   queueText: number;
   /** Text in the queues of all devices together, and in all dead letters, in UTF-16 units; each message counts 100 more.
    * Beyond it, a queue that is not empty takes nothing: `write` throws OUTBOX_FULL, and a device keeps its messages. If
-   * there are keys or stock devices, all other devices may use half of it. Default 256 Mi. */
+   * there are keys or stock devices, all other devices may use half of it. Of several servers on one store, each counts
+   * its own devices. One that moves to another server brings all that waits for it. Default 256 Mi. */
   totalText: number;
   /** Failures of an application with one message before it becomes a dead letter, if `deadLetters` is set. Default 5. */
   attempts: number;
