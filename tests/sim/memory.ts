@@ -21,7 +21,7 @@ export class SimMemory {
   constructor(readonly device: SimDevice, readonly folder: Folder | undefined, first: number) {
     this.#path = folder?.next();
     if (first === 0 || folder) return;
-    const progress = { position: { epoch: 0, next: 0 }, processed: 0n };
+    const progress = { position: { epoch: 0, next: 0 } };
     const epoch = device.world.random.word() || 1;
     const outbox = { epoch, first, next: first, messages: [] };
     this.#disk.state = { progress, outbox, clock: { time: 0, date: 0 } };
@@ -103,8 +103,8 @@ export class SimMemory {
 }
 
 function asText(kept: Remembered | undefined): string {
-  return JSON.stringify(kept, (_, value) => {
-    if (typeof value === "bigint") return `${value}`;
-    return value instanceof Uint8Array ? decoder.decode(value) : value;
-  });
+  return JSON.stringify(
+    kept,
+    (_, value) => value instanceof Uint8Array ? decoder.decode(value) : value,
+  );
 }

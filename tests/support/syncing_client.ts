@@ -9,7 +9,7 @@ const TEXT = new Uint8Array(3000).fill(120);
 
 const [path = "", steps = ""] = Deno.args;
 
-const progress = { position: { epoch: 0, next: 0 }, processed: 0n };
+const progress = { position: { epoch: 0, next: 0 } };
 using memory = new MemoryFile(path, "1");
 for (let n = 0; n < Number(steps); n++) {
   const written = [{ number: n, text: TEXT }];
