@@ -1,7 +1,6 @@
 /** An application on a host: the real `Client`, with a memory or without. */
 import { Client, type ClientOptions } from "../../bridge/host/client.ts";
 import { LocalError } from "../../server/protocol/errors.ts";
-import type { Progress } from "../../bridge/host/handout.ts";
 import type { MemoryChange } from "../../bridge/host/memory.ts";
 import type { SimDevice } from "./device.ts";
 import type { Draft, Program } from "./program.ts";
@@ -25,8 +24,6 @@ export class HostProgram implements Program {
   #pending = 0; // writes without an outcome
   #asked = 0; // reads that the application waits for
   #handed: Message | undefined; // the message that the application may still be busy with
-  #kept: Progress | undefined; // by the memory
-  #keptAt: Progress | undefined; // the same when that message was handed out
   #remembers: boolean;
   readonly #way: Reading;
   #iterator: AsyncIterator<string>;
@@ -54,10 +51,7 @@ export class HostProgram implements Program {
     };
     if (dialect === 2 && key) Object.assign(options, { key, suite });
     if (dialect === 2) options.metadata = metadata;
-    if (this.#remembers) {
-      const memory = options.memory = device.disk.open(platform, (it) => this.#committed(it));
-      this.#kept = memory.kept?.progress;
-    }
+    if (this.#remembers) options.memory = device.disk.open(platform, (it) => this.#committed(it));
     this.#client = new Client(options, platform);
     this.#iterator = this.#client[Symbol.asyncIterator]();
     this.#way = device.world.random.pick([
@@ -120,7 +114,6 @@ export class HostProgram implements Program {
     }
     if (!device.see(text)) return false;
     if (this.#remembers) this.#handed = device.books.toDevice.find(text)!;
-    this.#keptAt = this.#kept;
     return true;
   }
 
@@ -141,22 +134,9 @@ export class HostProgram implements Program {
 
   /** Asking for the next message marks the previous one as processed. Now that is safe. */
   #committed({ progress }: MemoryChange): void {
-    this.#kept = progress;
     // A message that the memory holds comes again, although the server knows that it has arrived.
-    if (this.#handed) this.#handed.held = progress.held !== undefined;
-    if (this.#asked > 0 && progress.held === undefined) this.#handed = undefined;
-    if (this.#asked === 0 && this.#handed && !this.asksAhead) this.#checkUnfinished(this.#handed);
-  }
-
-  /** The next process must get the message again: the memory holds it, or is still before it. */
-  #checkUnfinished({ text }: Message): void {
-    const [kept, before] = [this.#kept!, this.#keptAt];
-    const isBefore = before?.held !== text && before?.position.epoch === kept.position.epoch &&
-      before.position.next === kept.position.next;
-    if (kept.held === text || isBefore) return;
-    const { id, world } = this.device;
-    const what = `the memory of ${id} has lost ${JSON.stringify(text.slice(0, 60))}`;
-    world.failed(new Violation(`${what}, and the application is not done with it`));
+    if (this.#handed) this.#handed.held = progress?.held !== undefined;
+    if (this.#asked > 0 && progress?.held === undefined) this.#handed = undefined;
   }
 
   async #read(): Promise<void> {
