@@ -20,8 +20,7 @@ export class Handout {
    * to another one.
    */
   #position: Position | undefined;
-  #isDone = false;
-  /** The message that the application has not finished. */
+  /** The message that the application has not finished; undefined: it is done with the one that it was handed. */
   #text: string | undefined;
   #isHeld = false;
   /** The message that an earlier process had not finished. */
@@ -44,7 +43,7 @@ export class Handout {
     this.#position = isDone ? undefined : position;
     if (isDone) return true;
     this.#text = text;
-    this.#isDone = this.#isHeld = false;
+    this.#isHeld = false;
     return false;
   }
 
@@ -57,7 +56,6 @@ export class Handout {
     const left = this.#left;
     this.#left = undefined;
     if (left !== undefined) return left;
-    this.#isDone = true;
     this.#text = undefined;
     return undefined;
   }
@@ -65,7 +63,7 @@ export class Handout {
   /** The connection has ended. @returns whether the message at this position counts as taken */
   endsAt(position: Position): boolean {
     const isTaken = this.isAt(position);
-    if (isTaken) this.#isHeld = !this.#isDone;
+    if (isTaken) this.#isHeld = true;
     this.#position = undefined;
     return isTaken;
   }
@@ -78,7 +76,7 @@ export class Handout {
   /** The progress to keep when the core is at that position. */
   progress(position: Position): Progress {
     const { epoch, next } = position;
-    const isDone = this.#isDone && this.isAt(position);
+    const isDone = this.#text === undefined && this.isAt(position);
     const held = this.#isHeld && this.#text !== undefined ? { held: this.#text } : {};
     return { position: isDone ? { epoch, next: next + 1 >>> 0 } : position, ...held };
   }

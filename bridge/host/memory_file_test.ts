@@ -3,7 +3,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { smallDiskTest } from "../../tests/support/small_disk.ts";
 import { Client, type ClientOptions, LocalError } from "./mod.ts";
-import type { MemoryChange } from "./memory.ts";
+import type { KeptMessage, MemoryChange } from "./memory.ts";
 import { MemoryFile } from "./memory_file.ts";
 
 function fileTest(name: string, run: (path: string, folder: string) => void | Promise<void>): void {
@@ -30,6 +30,38 @@ const change: MemoryChange = {
 };
 
 const MOST = 2 ** 32 - 1;
+
+/** Makes a file of an earlier version. @param row Further columns of its client, or other values for these */
+function makeOld(
+  path: string,
+  version: 1 | 2 | 3,
+  row: Record<string, string | number>,
+  message?: KeptMessage,
+): void {
+  const held = version === 2 ? "held TEXT" : "held BLOB";
+  const clock = "time INTEGER NOT NULL DEFAULT 0, date INTEGER NOT NULL DEFAULT 0";
+  const db = new DatabaseSync(path);
+  db.exec(`
+    PRAGMA application_id = ${0x48464d33};
+    CREATE TABLE client (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      id BLOB NOT NULL,
+      rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
+      tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL
+      ${version === 1 ? "" : `, ${clock}, ${held}`}
+    ) STRICT;
+    CREATE TABLE outbox (
+      number INTEGER PRIMARY KEY, text BLOB NOT NULL ${version === 1 ? "" : ", expires INTEGER"}
+    ) STRICT;
+    PRAGMA user_version = ${version};`);
+  const all = { one: 1, id: bytes("1"), rx_epoch: 1, tx_epoch: 2, tx_first: 5, tx_next: 9, ...row };
+  const [names, values] = [Object.keys(all), Object.values(all)];
+  db.prepare(`INSERT INTO client (${names}) VALUES (${names.map(() => "?")})`).run(...values);
+  if (message) {
+    db.prepare("INSERT INTO outbox (number, text) VALUES (?, ?)").run(message.number, message.text);
+  }
+  db.close();
+}
 
 /** What another process would find. */
 function found(path: string) {
@@ -86,52 +118,20 @@ fileTest(
   },
 );
 
-fileTest("files of the previous version are read, too", (path) => {
-  const db = new DatabaseSync(path);
-  db.exec(`
-    PRAGMA application_id = ${0x48464d33};
-    CREATE TABLE client (
-      one INTEGER PRIMARY KEY CHECK (one = 1),
-      id BLOB NOT NULL,
-      rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
-      tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL,
-      time INTEGER NOT NULL DEFAULT 0, date INTEGER NOT NULL DEFAULT 0, held TEXT
-    ) STRICT;
-    CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL, expires INTEGER) STRICT;
-    PRAGMA user_version = 2;`);
-  db.prepare("INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 5, 3, 4, ?)")
-    .run("a NUL \0 inside");
-  db.close();
+fileTest("a held message in a file of version 2 is read, also one with a NUL", (path) => {
+  const held = "a NUL \0 inside";
+  makeOld(path, 2, { rx_next: 0, processed: "0", time: 3, date: 4, held });
   const { progress, clock } = found(path)!;
-  assertEquals([progress.held, clock], ["a NUL \0 inside", { time: 3, date: 4 }]);
+  assertEquals([progress.held, clock], [held, { time: 3, date: 4 }]);
 });
 
 fileTest(
   "a message that an earlier version had processed, but not acknowledged, counts as taken",
   (path) => {
-    for (
-      const [next, processed, expected] of [[7, "0", 7], [7, "1234567890123456789", 8], [
-        MOST,
-        "5",
-        0,
-      ]]
-    ) {
-      const db = new DatabaseSync(path);
-      db.exec(`
-      PRAGMA application_id = ${0x48464d33};
-      CREATE TABLE client (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        id BLOB NOT NULL,
-        rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
-        tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL,
-        time INTEGER NOT NULL DEFAULT 0, date INTEGER NOT NULL DEFAULT 0, held BLOB
-      ) STRICT;
-      CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL, expires INTEGER) STRICT;
-      PRAGMA user_version = 3;`);
-      db.prepare("INSERT INTO client VALUES (1, CAST('1' AS BLOB), 9, ?, ?, 2, 5, 5, 3, 4, NULL)")
-        .run(next!, processed!);
-      db.close();
-      assertEquals(found(path)!.progress, { position: { epoch: 9, next: Number(expected) } });
+    const cases = [[7, "0", 7], [7, "1234567890123456789", 8], [MOST, "5", 0]] as const;
+    for (const [rx_next, processed, expected] of cases) {
+      makeOld(path, 3, { rx_epoch: 9, rx_next, processed });
+      assertEquals(found(path)!.progress, { position: { epoch: 9, next: expected } });
       Deno.removeSync(path);
     }
   },
@@ -160,24 +160,9 @@ fileTest("a bug of the caller does not count as a disk failure, and changes noth
 fileTest(
   "deadlines and the clock are kept, and a file from before they existed is read",
   (path) => {
-    {
-      const db = new DatabaseSync(path);
-      db.exec(`
-      PRAGMA application_id = ${0x48464d33};
-      CREATE TABLE client (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        id BLOB NOT NULL,
-        rx_epoch INTEGER NOT NULL, rx_next INTEGER NOT NULL, processed TEXT NOT NULL,
-        tx_epoch INTEGER NOT NULL, tx_first INTEGER NOT NULL, tx_next INTEGER NOT NULL
-      ) STRICT;
-      CREATE TABLE outbox (number INTEGER PRIMARY KEY, text BLOB NOT NULL) STRICT;
-      INSERT INTO client VALUES (1, CAST('1' AS BLOB), 1, 0, '0', 2, 5, 9);
-      INSERT INTO outbox VALUES (7, x'61');
-      PRAGMA user_version = 1;`);
-      db.close();
-    }
-    assertEquals(found(path)!.clock, { time: 0, date: 0 });
     const old = { number: 7, text: bytes("a") };
+    makeOld(path, 1, { rx_next: 0, processed: "0" }, old);
+    assertEquals(found(path)!.clock, { time: 0, date: 0 });
     assertEquals(found(path)!.outbox.messages, [old]);
     const clock = { time: -5, date: 1e12 };
     const message = { number: 9, text: bytes("b"), expires: 2 ** 40 };

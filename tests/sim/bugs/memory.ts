@@ -107,7 +107,7 @@ const DEVICE_BUGS: Bugs = {
   ),
   "a host's memory counts a message as taken while the application has it": edit(
     HANDOUT,
-    "const isDone = this.#isDone && this.isAt(position);",
+    "const isDone = this.#text === undefined && this.isAt(position);",
     "const isDone = this.isAt(position);",
   ),
   "the device's epoch is used again": edit(
