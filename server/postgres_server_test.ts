@@ -22,8 +22,8 @@ class Rig implements AsyncDisposable {
     readonly peer: RawPeer,
   ) {}
 
-  static async start(url: string): Promise<Rig> {
-    const store = new PostgresStore(url, { statementTimeout: 500 });
+  static async start(url: string, statementTimeout = 500): Promise<Rig> {
+    const store = new PostgresStore(url, { statementTimeout });
     const scene = await Scene.start({ store, timeout: 4000 });
     const [device, peer] = await scene.device("1");
     peer.keepAlive(200);
@@ -175,6 +175,46 @@ withPostgres("a server on PostgreSQL", (server) => {
     assertEquals(error.code, "57014");
     await it.transaction((tx) => tx.run("CREATE TABLE quick (x BIGINT)"));
     assertEquals(rig.scene.codes("store"), []);
+  });
+
+  /** Opens a session that is not a server's. */
+  const session = (url: string, idle = 0) =>
+    Wire.open(parseConnInfo(url), {
+      settings: { idle_in_transaction_session_timeout: idle },
+      silence: 60_000,
+    });
+
+  Deno.test("postgres: a lock that another server keeps while it stands still delays a transaction, and does not fail it", async () => {
+    const at = url();
+    const statementTimeout = 2000;
+    await using rig = await Rig.start(at, statementTimeout);
+    const { server: it } = rig.scene;
+    await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT)"));
+    // The database ends the session: longer than a statement may take, but sooner than all attempts wait for the lock.
+    const other = await session(at, 1.25 * statementTimeout);
+    await other.ask("BEGIN");
+    await other.ask("LOCK TABLE t");
+    await it.transaction((tx) => tx.run("INSERT INTO t VALUES (1)"));
+    assertEquals(await rig.store.query("SELECT x FROM t", [], "all"), [{ x: 1 }]);
+    assertEquals(rig.scene.codes("store"), []);
+    await other.close();
+  });
+
+  Deno.test("postgres: a lock that is never released fails the transaction that needs it, and no other", async () => {
+    const at = url();
+    await using rig = await Rig.start(at);
+    const { server: it } = rig.scene;
+    await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT)"));
+    const other = await session(at);
+    await other.ask("BEGIN");
+    await other.ask("LOCK TABLE t");
+    const late = it.transaction((tx) => tx.run("INSERT INTO t VALUES (1)"));
+    const error = await assertRejects(() => late, Error) as Error & { code?: unknown };
+    assertEquals(error.code, "55P03");
+    await it.transaction((tx) => tx.run("CREATE TABLE quick (x BIGINT)"));
+    assertEquals(rig.scene.codes("store"), []);
+    await other.ask("ROLLBACK");
+    await other.close();
   });
 
   Deno.test("postgres: backends are ended while messages come: each is processed once, in order", async () => {

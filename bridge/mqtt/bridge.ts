@@ -210,7 +210,8 @@ export class MqttBridge {
    * Starts to pass messages to and from the broker.
    *
    * @param server The server that was given `observe`.
-   * @throws {LocalError} BAD_ARGUMENT: its store has no database
+   * @throws {LocalError} BAD_ARGUMENT: its store has no database; STORE_FAILED: the database has refused a
+   * statement
    */
   async start(server: Server): Promise<void> {
     const gone = new Set<string>(); // until another listener exists
@@ -232,7 +233,8 @@ export class MqttBridge {
         await this.#own.start(server, await knownFilters(tx, this.#schema));
         await this.#wills.start(tx, server);
       });
-    } catch (error) {
+    } catch (cause) {
+      const error = cause instanceof LocalError ? cause : refusedStart(cause);
       this.#ready.reject(error);
       throw error;
     }
@@ -556,6 +558,14 @@ export class MqttBridge {
 /** What the room counts: the bytes, and the topic of a state. */
 function sizeOf(message: Message): [bytes: number, state: string | undefined] {
   return [bytesOf(message), message.retain ? message.topic : undefined];
+}
+
+/** @param cause The database's error. */
+function refusedStart(cause: unknown): LocalError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new LocalError("STORE_FAILED", `MQTT cannot be started: the database says: ${why}`, {
+    cause,
+  });
 }
 
 /** @throws {LocalError} BAD_ARGUMENT */

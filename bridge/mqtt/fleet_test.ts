@@ -1,8 +1,10 @@
 /** Several servers with a bridge on one PostgreSQL: which one announces a device's availability. No broker runs. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
-import { PostgresStore, Server } from "../../server/mod.ts";
+import { LocalError, PostgresStore, Server } from "../../server/mod.ts";
+import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
+import { Wire } from "../../server/store/postgres/wire.ts";
 import { Client } from "../host/mod.ts";
 import { markUnannounced, publishAgain, Unattended } from "./absent.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
@@ -45,14 +47,15 @@ class Rig implements AsyncDisposable {
     this.schema = database.schema();
   }
 
-  /** @param bridge Options of its bridge; undefined: it has none. */
+  /** @param bridge Options of its bridge; undefined: it has none. @param statementTimeout In ms. */
   async server(
     bridge?: Partial<MqttOptions>,
     gate = new Gate(),
+    statementTimeout = 5000,
   ): Promise<{ server: Server; close(): Promise<void> }> {
     await using stack = new AsyncDisposableStack();
     const store = stack.adopt(
-      new PostgresStore(this.database.url(this.schema)),
+      new PostgresStore(this.database.url(this.schema), { statementTimeout }),
       (it) => it.close(),
     );
     const mqtt = bridge && stack.use(
@@ -287,5 +290,20 @@ withPostgres("availability at several servers", (server) => {
     assertEquals(rig.sql(rows), "announced online, unannounced offline");
     await rig.tells("unannounced", "offline");
     await rig.tells("announced", "online");
+  });
+
+  Deno.test("PostgreSQL: a bridge whose tables another session keeps locked does not start, and says why", async () => {
+    await using rig = new Rig(server());
+    await rig.server({}); // makes the tables
+    const other = await Wire.open(parseConnInfo(server().url(rig.schema)), {
+      settings: {},
+      silence: 60_000,
+    });
+    await other.ask("BEGIN");
+    await other.ask("LOCK TABLE mqtt_session IN SHARE MODE"); // it may be read
+    const error = await assertRejects(() => rig.server({}, new Gate(), 400), LocalError);
+    assertEquals(error.code, "STORE_FAILED");
+    assertStringIncludes(error.message, "MQTT cannot be started: the database says: canceling");
+    await other.close();
   });
 });

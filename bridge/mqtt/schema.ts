@@ -206,6 +206,19 @@ const POSTGRES_TABLES = [
   `CREATE INDEX IF NOT EXISTS mqtt_retained_by_device ON mqtt_retained (device)`,
 ];
 
+/** Tables and indexes that these make. */
+const POSTGRES_NAMES = POSTGRES_TABLES
+  .flatMap((sql) => sql.match(/(?<=(TABLE|INDEX) IF NOT EXISTS )\w+/)?.[0] ?? []).join(",");
+
+/**
+ * Has a row if nothing of `POSTGRES_TABLES` is missing. Otherwise each start of a bridge would wait for all transactions
+ * under way and hold up all later ones: PostgreSQL locks a table even if there is nothing to add to it.
+ */
+const IS_COMPLETE = `SELECT 1 FROM pg_attribute
+  WHERE attrelid = to_regclass('mqtt_devices') AND attname = 'round' AND NOT attisdropped
+    AND NOT EXISTS (
+      SELECT 1 FROM unnest(string_to_array(?, ',')) AS name WHERE to_regclass(name) IS NULL)`;
+
 /**
  * Creates the tables, if necessary.
  *
@@ -236,8 +249,9 @@ export async function createTables(
   return SQLITE;
 }
 
-function createShared(tx: Transaction, clientId: string): Schema {
-  for (const sql of POSTGRES_TABLES) tx.run(sql);
+async function createShared(tx: Transaction, clientId: string): Promise<Schema> {
+  const isComplete = await tx.get(IS_COMPLETE, POSTGRES_NAMES);
+  for (const sql of isComplete ? [] : POSTGRES_TABLES) tx.run(sql);
   tx.run(
     `INSERT INTO mqtt_session (one, client_id, is_known) VALUES (1, ?, 0) ON CONFLICT DO NOTHING`,
     clientId,

@@ -8,12 +8,19 @@ import { type Execution, MOST_EXECUTIONS, type Work } from "../store.ts";
 import type { StoreHost } from "./host.ts";
 import { Line } from "./line.ts";
 import type { Asked } from "./rows.ts";
-import { isConflict, isFatal, isTrouble } from "./sqlstate.ts";
+import { isConflict, isFatal, isLockTimeout, isTrouble } from "./sqlstate.ts";
 import type { Wire } from "./wire.ts";
 import { BEGIN, post, statementsOf } from "./works.ts";
 
 /** How often works are tried that conflict with others. */
 const ATTEMPTS = 5;
+
+/**
+ * How often works are tried that wait for a lock until `lock_timeout`, half of `statement_timeout`. A server that stands
+ * still keeps its locks for no longer than `statement_timeout`; if they are still held after twice that, the
+ * application is told.
+ */
+const LOCK_WAITS = 4;
 
 /** Deferred constraints would be checked at the commit, where they would hold it up and no work could be blamed. */
 const IMMEDIATE: Asked = { sql: "SET CONSTRAINTS ALL IMMEDIATE" };
@@ -97,7 +104,7 @@ export class Executor {
         refused.set(work, error);
       }
     }
-    for (let conflicts = 0; statements.size > 0;) {
+    for (let conflicts = 0, waits = 0; statements.size > 0;) {
       const failure = await this.#attempt(wire, statements);
       if (!failure) break;
       const { error, work = statements.size === 1 ? [...statements.keys()][0] : undefined } =
@@ -105,6 +112,7 @@ export class Executor {
       if (!wire.isOpen || isFatal(error)) throw error;
       await wire.ask(ROLLBACK);
       if (isConflict(error) && ++conflicts < ATTEMPTS) continue;
+      if (isLockTimeout(error) && ++waits < LOCK_WAITS) continue;
       const isTheirs = error instanceof LocalError || !(isConflict(error) || isTrouble(error));
       if (!isTheirs) throw error;
       if (work) {

@@ -27,8 +27,9 @@ import { Wire } from "./wire.ts";
 /** Options of `PostgresStore`. */
 export interface PostgresStoreOptions {
   /**
-   * The longest that one statement of an application may take or wait for a lock, in ms, 100 to 3,600,000; then its
-   * transaction fails with the database's error (57014, 55P03). Messages are acknowledged meanwhile. Default 5000.
+   * The longest that one statement of an application may take, in ms, 100 to 3,600,000; then its transaction fails with
+   * the database's error 57014. If it waits for a lock for half of that, its transaction is executed again; after twice
+   * that time in all it fails with 55P03. Messages are acknowledged meanwhile. Default 5000.
    */
   statementTimeout?: number;
   /** Silence after which a server counts as dead, in ms, 500 to 600,000: then others take over its
@@ -230,7 +231,8 @@ export class PostgresStore implements Store, Database {
     const wire = await Wire.open(this.#info, {
       settings: {
         statement_timeout: this.#timeout,
-        lock_timeout: this.#timeout,
+        // Less, so that an error tells a statement that is slow from one that is held up.
+        lock_timeout: Math.ceil(this.#timeout / 2),
         // If this process vanishes, its locks are released.
         idle_in_transaction_session_timeout: idle,
       },

@@ -12,6 +12,11 @@ export function isConflict(error: unknown): boolean {
   return ["40001", "40P01"].includes(sqlstate(error) ?? "");
 }
 
+/** Whether a statement has waited for a lock for `lock_timeout`. */
+export function isLockTimeout(error: unknown): boolean {
+  return sqlstate(error) === "55P03";
+}
+
 /** Whether a key of this table already exists. */
 export function isTaken(error: unknown, table: string): boolean {
   return sqlstate(error) === "23505" && (error as { table_name?: unknown }).table_name === table;
