@@ -7,7 +7,7 @@ import type { Thing } from "./channels/thing.ts";
 import { Things } from "./channels/things.ts";
 import { Deploys } from "./firmware/deploys.ts";
 import { Firmware } from "./firmware/firmware.ts";
-import { act, wasmOf } from "./firmware/orders.ts";
+import { act, wasmOf } from "./firmware/distant_acts.ts";
 import { Sleepers } from "./firmware/sleepers.ts";
 import { defaultLimits, type Limits } from "./link/limits.ts";
 import { Pool, PoolShare } from "./link/pool.ts";
