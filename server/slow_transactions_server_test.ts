@@ -68,7 +68,9 @@ class Rig implements AsyncDisposable {
   /** Waits until this many transactions wait for the lock. */
   async waits(count = 1): Promise<void> {
     const sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
-    await until(() => this.database.sql(sql) === `${count}`, { what: "the lock to be waited for" });
+    await until(async () => await this.database.query(sql) === `${count}`, {
+      what: "the lock to be waited for",
+    });
   }
 
   async unlock(): Promise<void> {
@@ -126,7 +128,9 @@ withPostgres("slow transactions", (server) => {
     rig.database.sql(`SELECT pg_terminate_backend(${first})`);
     await other.write("0");
     assertEquals(await other.readline(), "re 0");
-    await until(() => !["", first].includes(rig.database.sql(pid)), { what: "another attempt" });
+    await until(async () => !["", first].includes(await rig.database.query(pid)), {
+      what: "another attempt",
+    });
     await rig.unlock();
     assertEquals(await slow.readline(), "re slow");
     assertEquals(rig.lines, "a slow, b 0");

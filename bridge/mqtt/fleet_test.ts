@@ -83,6 +83,11 @@ class Rig implements AsyncDisposable {
     return this.database.sql(text, this.schema);
   }
 
+  /** For a condition that is awaited: see `Postgres.query`. */
+  query(text: string): Promise<string> {
+    return this.database.query(text, this.schema);
+  }
+
   /** What the tables say of a device. */
   row(column: "state" | "server", id: string): string {
     return this.sql(`SELECT ${column} FROM mqtt_devices WHERE device = '${id}'`);
@@ -96,8 +101,9 @@ class Rig implements AsyncDisposable {
   /** Waits until this is stored for the broker at a topic. */
   async publishes(topic: string, payload: string): Promise<void> {
     const sql = `SELECT payload FROM mqtt_out WHERE topic = '${topic}'`;
-    const what = () => `${topic} to be told ${payload}, not ${this.sql(sql)}`;
-    await until(() => this.sql(sql) === payload, { what });
+    let told = "";
+    const what = () => `${topic} to be told ${payload}, not ${told}`;
+    await until(async () => (told = await this.query(sql)) === payload, { what });
   }
 
   /** Sets until when others take a server for alive. @param time Offset from now, in SQL. */
@@ -235,8 +241,7 @@ withPostgres("availability at several servers", (server) => {
     await client.write("=temp 21.5", { qos: true, wait: true });
     await rig.publishes("holdfast/a/temp", "21.5");
     const sql = "SELECT kept FROM mqtt_retained WHERE topic = 'holdfast/a/diagnostics'";
-    await until(() => rig.sql(sql) !== "", { what: "its diagnostics to be told" });
-    const diagnostics = rig.sql(sql);
+    const diagnostics = await until(() => rig.query(sql), { what: "its diagnostics to be told" });
     await client.close();
     await rig.tells("a", "offline");
     await until(() => other.known("a"), { what: "the other server to see it" });
@@ -254,7 +259,9 @@ withPostgres("availability at several servers", (server) => {
     assert(Number(rig.sql(round)) < 0, "its next server has missed the round");
     await rig.device("a", other);
     await rig.publishes("holdfast/a/temp", "21.5");
-    await until(() => rig.sql(round) === "0", { what: "its server to have told of it" });
+    await until(async () => await rig.query(round) === "0", {
+      what: "its server to have told of it",
+    });
   });
 
   Deno.test("PostgreSQL: an old state of a device is not published again if another server has published a newer one", async () => {

@@ -31,7 +31,7 @@ class Tables implements AsyncDisposable {
   private constructor(readonly server: Server, readonly store: PostgresStore) {}
 
   static async start(url: string): Promise<Tables> {
-    const store = new PostgresStore(url);
+    const store = new PostgresStore(url, { statementTimeout: LONG });
     const server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
     const tables = new Tables(server, store);
     await tables.run(async (tx) => {
@@ -107,6 +107,10 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
   /** Ends the time of whoever has the lease. */
   const expire = (name: string) => server().sql("UPDATE mqtt_lease SET until = '-infinity'", name);
 
+  /** Opens a session that is not a server's. */
+  const session = (name: string) =>
+    Wire.open(parseConnInfo(server().url(name)), { settings: {}, silence: LONG });
+
   Deno.test("PostgreSQL: two servers make the bridge's tables at the same time", async () => {
     const url = server().url(freshSchema());
     const all = await Promise.all([1, 2, 3].map(() => Tables.start(url)));
@@ -118,10 +122,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
   Deno.test("PostgreSQL: a bridge starts while another server has a transaction open on its tables", async () => {
     const name = freshSchema();
     await using first = await Tables.start(server().url(name));
-    const open = await Wire.open(parseConnInfo(server().url(name)), {
-      settings: {},
-      silence: 60_000,
-    });
+    const open = await session(name);
     await open.ask("BEGIN");
     await open.ask("LOCK TABLE mqtt_devices, mqtt_out, mqtt_retained IN ROW EXCLUSIVE MODE");
     await using second = await Tables.start(server().url(name));
@@ -235,14 +236,21 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     const first = new Holder(one, LONG);
     await first.look();
     expire(name);
+    const lock = await session(name);
+    await lock.ask("SELECT pg_advisory_lock(1)");
     const slow = first.lease.transact((tx) => {
       first.lease.guard(tx);
-      tx.run("SELECT pg_sleep(1.5)");
+      tx.run("SELECT pg_advisory_xact_lock(1)");
       keep(tx, deliver(1));
     });
-    const sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    await until(() => server().sql(sleeping) === "1", { what: "it to be amid its transaction" });
+    const waiting = (event: string) =>
+      `SELECT pid FROM pg_stat_activity
+      WHERE wait_event_type = 'Lock' AND wait_event ${event} 'advisory'`;
+    await until(() => server().query(waiting("=")), { what: "it to be amid its transaction" });
     const second = new Holder(other, LONG);
+    await until(() => server().query(waiting("<>")), { what: "the other one to wait" });
+    assertEquals(second.said, []);
+    await lock.close();
     await second.look();
     assertEquals(second.said, ["begins"]);
     assertEquals((await loaded(other)).taken, [1], "it was safe before");

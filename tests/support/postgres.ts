@@ -179,9 +179,24 @@ export class Postgres implements AsyncDisposable {
 
   /** Executes statements synchronously with psql. @returns rows, with | between the columns */
   sql(sql: string, schema = "public"): string {
-    const args = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", this.folder, "-p"]
+    return rowsOf(run("env", ...this.#psql(sql, schema)));
+  }
+
+  /**
+   * The same, while this process goes on. Tests wait with this: if each look stopped the process, a server in it would
+   * hardly get on where psql is slow.
+   */
+  async query(sql: string, schema = "public"): Promise<string> {
+    const args = this.#psql(sql, schema);
+    const output = await new Deno.Command("env", { args, cwd: "/tmp" }).output();
+    return rowsOf(outputOf(output, "env", args));
+  }
+
+  /** Arguments of `env`. */
+  #psql(sql: string, schema: string): string[] {
+    return [`PGOPTIONS=-csearch_path=${schema}`, "psql"]
+      .concat("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", this.folder, "-p")
       .concat(`${this.port}`, "-U", USER, "-d", "postgres", "-c", sql);
-    return run("env", `PGOPTIONS=-csearch_path=${schema}`, "psql", ...args).replace(/\n$/, "");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -191,9 +206,21 @@ export class Postgres implements AsyncDisposable {
 }
 
 function run(program: string, ...args: string[]): string {
-  const { success, stdout, stderr } = new Deno.Command(program, { args, cwd: "/tmp" }).outputSync();
+  const output = new Deno.Command(program, { args, cwd: "/tmp" }).outputSync();
+  return outputOf(output, program, args);
+}
+
+function outputOf(
+  { success, stdout, stderr }: Deno.CommandOutput,
+  program: string,
+  args: readonly string[],
+): string {
   assert(success, `${program} ${args.join(" ")}: ${decoder.decode(stderr)}`);
   return decoder.decode(stdout);
+}
+
+function rowsOf(printed: string): string {
+  return printed.replace(/\n$/, "");
 }
 
 /**

@@ -160,10 +160,10 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     scene.change("late");
     const sent = new Promise<void>((resolve) => scene.onCommit("up", resolve));
     const failed = assertRejects(() => scene.driver.commit(), LocalError);
-    await sent; // the calls of psql below block this process, and executed statements wait for only 1 s
+    await sent;
     let backend = "";
     const waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-    await until(() => (backend = server().sql(waiting)) !== "", {
+    await until(async () => (backend = await server().query(waiting)) !== "", {
       what: "it to wait for the lock",
     });
     scene.proxy.halfOpen(); // the database does not learn that the connection is gone
