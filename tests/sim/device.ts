@@ -324,7 +324,8 @@ export class SimDevice implements Wiring {
     const message = books.seenByDevice(text, this.dialect);
     this.channels?.take(text);
     world.messages++;
-    this.busyUntil = world.clock.now + world.random.below(this.talk.busy + 1);
+    const busy = world.random.below(this.talk.busy + 1);
+    this.busyUntil = Math.max(this.busyUntil, world.clock.now + busy);
     if (this.dies === "after acting") {
       if (message.qos) message.repeats = 1;
       this.dieOf("death before the position is kept");

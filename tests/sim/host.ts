@@ -149,8 +149,7 @@ export class HostProgram implements Program {
       next = this.asksAhead ? this.#ask() : undefined;
       next?.catch(() => {}); // it is awaited later
       if (!await asked) return;
-      const busy = device.busyUntil - world.clock.now;
-      if (busy > 0) await this.#pause(busy);
+      for (let busy; (busy = device.busyUntil - world.clock.now) > 0;) await this.#pause(busy);
       if (!platform.isAlive) return;
     }
   }

@@ -26,6 +26,11 @@ export class InHand {
     this.#message = message;
   }
 
+  /** Whether it is busy with one. */
+  get isBusy(): boolean {
+    return this.#message !== undefined;
+  }
+
   /** An application of the device sees a message. Those that are owed come before newer ones. */
   seen(message: Message): void {
     this.#owed.delete(message);

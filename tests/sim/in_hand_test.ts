@@ -72,6 +72,17 @@ Deno.test("an unfinished message need not come again without the memory, or from
   }
 });
 
+Deno.test("what a memory holds may come again when the server has forgotten the device", () => {
+  const reader = new Reader();
+  reader.writes("a");
+  reader.gets("a");
+  Object.assign(reader.books.toDevice.find("a")!, { held: true, repeats: 1 });
+  reader.books.forgotten();
+  reader.books.admitted({});
+  reader.books.deviceDied(true);
+  reader.gets("a");
+});
+
 Deno.test("an unfinished message must come again at any time, or without qos, only if the memory holds it", () => {
   for (const isHeld of [true, false]) {
     const reader = new Reader();
