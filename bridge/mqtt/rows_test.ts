@@ -4,7 +4,7 @@ import { Server, type Transaction } from "../../server/mod.ts";
 import { folder } from "../../tests/support/main_process.ts";
 import { behind, keep, load, markSent, publish } from "./rows.ts";
 import { createTables, type Schema } from "./schema.ts";
-import type { InFlight } from "./tasks.ts";
+import type { InFlight, Task } from "./tasks.ts";
 
 const shown = ({ topic, payload }: { topic: string; payload: string }) => `${topic} ${payload}`;
 
@@ -84,6 +84,12 @@ async function begin(path: string) {
       await commit(async (tx) => void ({ inFlight: rows } = await load(tx, schema, [])));
       return rows.map((row) => `${shown(row)}${row.isReleased ? " released" : ""}`);
     },
+    /** The ids of messages that a restarted server knows. */
+    async taken() {
+      let ids: readonly number[] = [];
+      await commit(async (tx) => void ({ taken: ids } = await load(tx, schema, [])));
+      return ids;
+    },
     /** The rows after `seq`, those that wait in brackets. */
     async behind(seq: number, most: number) {
       let rows: Awaited<ReturnType<typeof behind>> = [];
@@ -115,6 +121,23 @@ Deno.test("a newer state never overtakes the one that was sent, nor an event ano
   await commit((tx) => markSent(tx, schema, 100));
   assertEquals(await inFlight(), ["temp 1", "event a", "temp 3", "event b", "temp 4"]);
   assertEquals(await tables.behind(3, 1), ["event b"]);
+});
+
+Deno.test("the id of a message with QoS 2 outlives the server, until the broker is done with it or has forgotten it", async () => {
+  using dir = folder();
+  await using tables = await begin(dir.path);
+  const { commit, taken } = tables;
+  const does = (task: Task) => commit((tx) => keep(tx, task));
+  const what = { topic: "temp", payload: new Uint8Array(), isRetained: false, isCut: false };
+  for (const packet of [7, 8]) await does({ does: "deliver", packet, qos: 2, ...what });
+  await does({ does: "deliver", packet: 9, qos: 1, ...what });
+  await does({ does: "deliver", packet: 7, qos: 2, ...what }); // again
+  assertEquals(await taken(), [7, 8]);
+  await does({ does: "forget", packet: 7 });
+  await does({ does: "resume", isPresent: true });
+  assertEquals(await taken(), [8]);
+  await does({ does: "resume", isPresent: false });
+  assertEquals(await taken(), []);
 });
 
 Deno.test("an added row is sent at once if nothing waits and the broker is ready", async () => {

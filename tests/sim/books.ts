@@ -5,6 +5,7 @@ import { byteLength, LOGGED } from "../../server/protocol/lines.ts";
 import { Aging } from "./aging.ts";
 import { Dropped } from "./dropped.ts";
 import { Expiring } from "./expiring.ts";
+import { InHand } from "./in_hand.ts";
 import { OlderStore, type Replacement } from "./older.ts";
 import { type Manner, type Message, Stream } from "./promises.ts";
 import { Violation } from "../../bridge/testing/violation.ts";
@@ -22,6 +23,8 @@ export class Books {
   readonly aging: Aging;
   /** Messages that the operator has told the server to drop. */
   readonly dropped = new Dropped();
+  /** The message that the device's application is busy with. */
+  readonly inHand = new InHand(this);
   /** Messages that `readline` has handed to the server's application, and whose processing is not safe yet. */
   #handedOut: Message[] = [];
   /** Lines that the server has logged, and whose acknowledgement is not safe yet. */
@@ -63,11 +66,6 @@ export class Books {
     const message = this.log.accepted(printable(text.slice(LOGGED.length)), boot, manner);
     message.bytes = byteLength(text);
     return message;
-  }
-
-  /** How many messages the device has written. */
-  get writtenByDevice(): number {
-    return this.fromDevice.size + this.log.size;
   }
 
   /** The server logs a line of the device. */
@@ -127,6 +125,7 @@ export class Books {
     const message = this.toDevice.seen(text, dialect === 2);
     message.memory = this.older.memory;
     this.expiring.seen(message);
+    this.inHand.seen(message);
     // In dialect 1 nobody keeps a message without qos.
     if (!message.safe && (message.qos || dialect === 2)) {
       throw this.#violation("", message, "was sent before it was safe");
@@ -139,6 +138,7 @@ export class Books {
     this.#boot++;
     if (!knows) this.expiring.forgot();
     this.older.deviceDied(knows);
+    this.inHand.died(knows);
     this.toDevice.readerBegins();
     if (knows) return;
     for (const message of this.fromDevice.messages) message.kept = message.held = false;
@@ -405,6 +405,7 @@ export class Books {
   #storeReplaced(inbox: Set<string>, outbox: Set<string>): void {
     const { fromDevice, toDevice, log } = this;
     this.dropped.storeReplaced();
+    this.inHand.storeReplaced();
     if (outbox.size === 0) this.stores++;
     toDevice.writerForgets();
     for (const message of toDevice.messages) {
@@ -434,12 +435,12 @@ export class Books {
   /** @throws {Violation} if something that was accepted has not arrived */
   settle(): void {
     const lost = this.unfinished();
-    if (lost) throw this.#violation("", lost, "has never arrived");
+    if (lost) throw this.#violation("", lost, `has not come${lost.seen > 0 ? " again" : ""}`);
   }
 
   unfinished(): Message | undefined {
     return this.fromDevice.missing(this.#boot) ?? this.log.missing(this.#boot) ??
-      this.toDevice.missing(0) ?? this.dropped.missing(this.#boot);
+      this.toDevice.missing(0) ?? this.dropped.missing(this.#boot) ?? this.inHand.missing;
   }
 
   #violation(before: string, { text }: Message, after: string): Violation {

@@ -286,11 +286,11 @@ export class SimDevice implements Wiring {
     if (this.channels) return this.channels.draft();
     const { random, lineBytes } = this.world;
     const { qosOff, waits, long, logs, expiring } = this.talk;
-    const { fromDevice, writtenByDevice } = this.books;
+    const { fromDevice, log } = this.books;
     const line = Math.min(this.plan.size.line, lineBytes);
     const isLog = this.plan.kind === "chip" && this.dialect === 2 && random.chance(logs);
     const most = line - (isLog ? LOGGED.length : 0);
-    const text = newText(fromDevice, random, most, long, writtenByDevice);
+    const text = newText(fromDevice, random, most, long, fromDevice.size + log.size);
     if (text === undefined) return undefined;
     const qos = !random.chance(qosOff);
     const ages = qos && !isLog && random.chance(expiring);
@@ -324,7 +324,8 @@ export class SimDevice implements Wiring {
     const message = books.seenByDevice(text, this.dialect);
     this.channels?.take(text);
     world.messages++;
-    this.busyUntil = world.clock.now + world.random.below(this.talk.busy + 1);
+    const busy = world.random.below(this.talk.busy + 1);
+    this.busyUntil = Math.max(this.busyUntil, world.clock.now + busy);
     if (this.dies === "after acting") {
       if (message.qos) message.repeats = 1;
       this.dieOf("death before the position is kept");

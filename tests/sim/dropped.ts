@@ -45,9 +45,9 @@ export class Dropped {
     this.#lately = this.#lately.filter((one) => one !== message);
   }
 
-  /** The device has a newer connection: nothing more arrives on the older one. */
+  /** The device has a newer connection: nothing more arrives on the older one. Its memory may hold a message. */
   admitted(): void {
-    for (const message of this.#lately.splice(0)) message.dropped = true;
+    for (const message of this.#lately.splice(0)) message.dropped ||= !message.held;
   }
 
   /** This many messages of the device were received and dropped without ever being in the store. */

@@ -42,6 +42,7 @@ export const MOMENTS = [
   "device boots, its answer on the way",
   "server killed amid long transactions",
   "store slow, a device is not read",
+  "death after an outage in which the application was busy",
 ] as const;
 
 export type Moment = typeof MOMENTS[number];

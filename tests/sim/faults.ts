@@ -2,7 +2,7 @@
 import type { SimDevice } from "./device.ts";
 import type { FaultKind } from "./fault_kinds.ts";
 import { Meddler } from "./meddler.ts";
-import { bootAnswering, loseAnswer } from "./moments.ts";
+import { bootAnswering, dieBusy, loseAnswer } from "./moments.ts";
 import { PATH_FAULTS, type PathFault, strikePath } from "../../bridge/testing/path_faults.ts";
 import { Impostor, strangerConnects, STRANGERS, THIEVES } from "./strangers.ts";
 import { drawKey } from "./scenario.ts";
@@ -22,6 +22,7 @@ const WAITING: readonly FaultKind[] = [
   "device oversleeps",
   "device boots, its answer on the way",
   "store slow, a device is not read",
+  "death after an outage in which the application was busy",
 ];
 
 /** Causes a fault. */
@@ -80,6 +81,8 @@ export function cause(world: World, kind: FaultKind): void {
     case "death before the position is kept":
       device.dies = "after acting";
       return;
+    case "death after an outage in which the application was busy":
+      return dieBusy(world, device);
     case "server killed":
     case "server killed amid long transactions":
       return world.killServer();

@@ -105,15 +105,17 @@ export class HostProgram implements Program {
 
   /** Asks for a message. @returns whether the device is alive when it has come */
   async #ask(): Promise<boolean> {
-    const { device, platform } = this;
+    const { device, platform, device: { books } } = this;
+    books.inHand.message = undefined;
     const text = await this.#next();
     if (!platform.isAlive) {
       // It was handed over together with the message at which the device died.
-      if (!this.#remembers) device.books.toDevice.find(text)!.excused = true;
+      if (!this.#remembers) books.toDevice.find(text)!.excused = true;
       return false;
     }
+    if (!this.mayMiss) books.inHand.message = books.toDevice.find(text);
     if (!device.see(text)) return false;
-    if (this.#remembers) this.#handed = device.books.toDevice.find(text)!;
+    if (this.#remembers) this.#handed = books.toDevice.find(text)!;
     return true;
   }
 
@@ -147,8 +149,7 @@ export class HostProgram implements Program {
       next = this.asksAhead ? this.#ask() : undefined;
       next?.catch(() => {}); // it is awaited later
       if (!await asked) return;
-      const busy = device.busyUntil - world.clock.now;
-      if (busy > 0) await this.#pause(busy);
+      for (let busy; (busy = device.busyUntil - world.clock.now) > 0;) await this.#pause(busy);
       if (!platform.isAlive) return;
     }
   }

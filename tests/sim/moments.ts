@@ -25,6 +25,7 @@ export function addMoment(scenario: Scenario, kind: Moment): void {
   }
   if (kind === "server killed amid long transactions") consumeLong(scenario);
   if (kind === "store slow, a device is not read") fillInboxes(scenario);
+  if (kind === "death after an outage in which the application was busy") useMemories(scenario);
 }
 
 /**
@@ -47,6 +48,32 @@ function fillInboxes({ limits, devices, timeout }: Scenario): void {
     serverTalk.busy = timeout / 4;
     serverTalk.messages = serverTalk.answers = 0; // a device that owes acks is always read
   }
+}
+
+/** Devices are hosts with memories, if they can. */
+function useMemories({ devices }: Scenario): void {
+  for (const plan of devices) if (plan.dialect === 2) plan.kind = "host with memory";
+}
+
+/** A host's application is busy with a message when the link is lost, and still when its process dies on the next link. */
+export function dieBusy(world: World, device: SimDevice): void {
+  const { clock, random, scenario: { timeout } } = world;
+  const { boot, books: { inHand } } = device;
+  if (!device.hasDisk) return;
+  const end = device.busyUntil = clock.now + 4 * timeout;
+  const when = (condition: () => boolean, act: () => void) => {
+    if (device.boot !== boot || clock.now >= end) return;
+    if (condition()) act();
+    else clock.after(timeout / 20, () => when(condition, act));
+  };
+  when(() => inHand.isBusy && device.isUp, () => {
+    const { connects } = device;
+    device.path.connections.at(-1)?.sever(true, true);
+    when(() => device.isUp && device.connects > connects, () => {
+      world.count("death after an outage in which the application was busy");
+      device.die({ keepsMemory: true, closes: random.chance(0.3), off: 10, dialect: 2 });
+    });
+  });
 }
 
 /**

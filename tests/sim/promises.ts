@@ -29,8 +29,9 @@
  * | device dies before its application acts on  | nothing: the message comes again, and is seen once     |
  * | a message that it has                       |                                                        |
  * | device dies between seeing a message and    | that one message, if it has qos, may come once more    |
- * | keeping the position; for a host, between   |                                                        |
- * | seeing it and asking for the next one       |                                                        |
+ * | keeping the position                        |                                                        |
+ * | the same on a host with memory, before it   | that one message, if it has qos or the memory holds    |
+ * | has asked for the next one                  | it, must come once more                                |
  * | a host without memory, or one that asks for | it may miss the message that it was handed last        |
  * | several messages at once, dies              |                                                        |
  * | server killed, application without `consume` | what was handed out, but not yet safely processed, may  |
