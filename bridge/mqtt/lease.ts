@@ -67,18 +67,23 @@ export class Lease {
    * known
    */
   guard(tx: Transaction): void {
-    if (this.#token === undefined) throw fenced();
+    this.#guard(tx, this.#token);
+  }
+
+  /** @param token The one with which the transaction was begun: it may rely on what another server has changed since. */
+  #guard(tx: Transaction, token: number | undefined): void {
+    if (token === undefined || token !== this.#token) throw fenced();
     tx.run(
       `SELECT 1 / count(*) FROM (
         SELECT 1 FROM mqtt_lease WHERE server = ? AND token = ? FOR SHARE
       ) AS held`,
       this.server,
-      this.#token,
+      token,
     );
   }
 
   /**
-   * Runs a transaction that is valid only while this server has the lease. @throws {LocalError} FENCED; and its other
+   * Runs a transaction that is valid only while this server has the lease, without a break. @throws {LocalError} FENCED; and its other
    * errors
    */
   async transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
@@ -86,7 +91,7 @@ export class Lease {
     try {
       await this.#host.transaction(async (tx) => {
         await use(tx);
-        this.guard(tx);
+        this.#guard(tx, token);
       });
     } catch (error) {
       if ((error as { code?: unknown }).code !== DIVISION_BY_ZERO) throw error;

@@ -183,6 +183,31 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     first.lease.close();
   });
 
+  Deno.test("PostgreSQL: a transaction that was begun before its server lost the lease fails, though the server has it again", async () => {
+    const name = freshSchema();
+    await using one = await Tables.start(server().url(name));
+    await using other = await Tables.start(server().url(name));
+    const first = new Holder(one, LONG);
+    await first.look();
+    const read = Promise.withResolvers<void>();
+    const stale = first.lease.transact(async (tx) => {
+      await read.promise; // what it has read by now counts for its whole transaction
+      keep(tx, deliver(1));
+    });
+    expire(name);
+    const second = new Holder(other, LONG);
+    await second.look();
+    await second.lease.transact((tx) => keep(tx, deliver(2)));
+    second.lease.close();
+    await other.run(() => {}); // after the one that gives the lease back
+    await first.look();
+    assertEquals(first.said, ["begins", "ends", "begins"]);
+    read.resolve();
+    assertEquals((await assertRejects(() => stale, LocalError)).code, "FENCED");
+    assertEquals([(await loaded(one)).taken, first.said.length], [[2], 3]);
+    first.lease.close();
+  });
+
   Deno.test("PostgreSQL: nobody gets the lease during a transaction that relies on it", async () => {
     const name = freshSchema();
     await using one = await Tables.start(server().url(name));
