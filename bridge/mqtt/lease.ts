@@ -38,6 +38,8 @@ export interface LeaseHost {
   /** This server has lost the connection. */
   ends(): void;
   saw(seen: Seen): void;
+  /** It can neither renew nor take the lease, and tries on. Called once for each reason in a row. */
+  fails(error: unknown): void;
 }
 
 export class Lease {
@@ -49,6 +51,7 @@ export class Lease {
   #nextBeat = -Infinity;
   #cancelPause = () => {};
   #cancelEnd = () => {};
+  #failure: string | undefined; // why the last look has failed
   #isClosed = false;
 
   /** @param ms Silence after which a server has lost the lease. */
@@ -124,8 +127,9 @@ export class Lease {
     while (!this.#isClosed) {
       try {
         await this.#look();
-      } catch {
-        // The store fails, and reports that itself; if it lasts, the lease expires.
+        this.#failure = undefined;
+      } catch (error) {
+        this.#fails(error); // if it lasts, the lease expires
       }
       if (this.#isClosed) return;
       await new Promise<void>((resolve) => {
@@ -133,6 +137,13 @@ export class Lease {
         this.#cancelPause = () => (forget(), resolve());
       });
     }
+  }
+
+  #fails(error: unknown): void {
+    const failure = String(error);
+    if (this.#isClosed || failure === this.#failure) return;
+    this.#failure = failure;
+    this.#host.fails(error);
   }
 
   async #look(): Promise<void> {

@@ -88,6 +88,7 @@ class Holder {
       begins: () => void this.said.push("begins"),
       ends: () => void this.said.push("ends"),
       saw: () => void this.#seen++,
+      fails: (error) => void this.said.push(String(error)),
     }, ms);
     this.lease.start();
   }
@@ -98,6 +99,44 @@ class Holder {
     await until(() => this.#seen >= this.#looks, { what: "a look at the lease" });
   }
 }
+
+Deno.test("a server that cannot look at the lease says why, once for each reason in a row", async () => {
+  const clock = new ManualPlatform();
+  const told: unknown[] = [];
+  let reason: string | undefined = "no connections left";
+  let looks = 0;
+  const nobodys = { server: "another", token: 1, is_free: 0, round: 0, waits: 0 };
+  const tables = { get: () => Promise.resolve(nobodys), run: () => {} };
+  const lease = new Lease({
+    clock,
+    async transaction(use) {
+      looks++;
+      if (reason !== undefined) throw new Error(reason);
+      await use(tables as unknown as Transaction);
+    },
+    begins: () => {},
+    ends: () => {},
+    saw: () => {},
+    fails: (error) => void told.push((error as Error).message),
+  }, LONG);
+  const look = async (why: string | undefined) => {
+    reason = why;
+    const before = looks;
+    for (let n = 0; n < 5; n++) await clock.advance(100);
+    assert(looks > before);
+  };
+  lease.start();
+  await look("no connections left");
+  await look("a table is missing");
+  await look(undefined);
+  assertEquals(told, ["no connections left", "a table is missing"]);
+  await look("a table is missing");
+  assertEquals(told.length, 3);
+  reason = "the server was closed";
+  lease.close();
+  await clock.advance(1000);
+  assertEquals(told.length, 3);
+});
 
 withPostgres("the bridge's tables in PostgreSQL", (server) => {
   const freshSchema = () => server().schema();
