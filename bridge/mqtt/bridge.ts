@@ -289,7 +289,7 @@ export class MqttBridge {
       ends: () => this.#follow(),
       saw: (seen) => this.#saw(server, seen),
       fails: (error) => {
-        const message = `cannot say that it is alive, so it cannot have the connection: ${error}`;
+        const message = `this server can neither renew nor take the lease of the broker: ${error}`;
         this.#emit({ event: "warning", code: "LEASE_FAILED", message });
       },
     }, this.#options.lease ?? LEASE);

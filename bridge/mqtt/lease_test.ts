@@ -138,6 +138,37 @@ Deno.test("a server that cannot look at the lease says why, once for each reason
   assertEquals(told.length, 3);
 });
 
+Deno.test("a server keeps the lease while each commit takes nearly a third of it", async () => {
+  const clock = new ManualPlatform();
+  const said: string[] = [];
+  const row = { server: "", token: 0, is_free: 1, round: 0, waits: 0 };
+  const lease = new Lease({
+    clock,
+    async transaction(use) {
+      const taking: unknown[] = [];
+      const run = (sql: string, ...params: unknown[]) => {
+        if (sql.startsWith("UPDATE mqtt_lease SET server")) taking.push(params[0]);
+      };
+      const get = () => Promise.resolve(row);
+      await use({ get, run } as unknown as Transaction);
+      await new Promise<void>((resolve) => clock.after(1500, resolve));
+      for (const server of taking) {
+        Object.assign(row, { server, is_free: 0 });
+        row.token++;
+      }
+    },
+    begins: () => void said.push("begins"),
+    ends: () => void said.push("ends"),
+    saw: () => {},
+    fails: (error) => void said.push(String(error)),
+  }, 5000);
+  lease.start();
+  await clock.advance(60_000);
+  assertEquals([said, row.token], [["begins"], 1]);
+  lease.close();
+  await clock.advance(1500);
+});
+
 withPostgres("the bridge's tables in PostgreSQL", (server) => {
   const freshSchema = () => server().schema();
 
