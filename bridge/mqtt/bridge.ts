@@ -280,7 +280,7 @@ export class MqttBridge {
     this.#counters.tell(this.#platform.date(), STANDBY);
     return new Lease({
       clock: this.#platform,
-      transaction: (use) => server.transaction(use),
+      transaction: (use, order) => server.transaction(use, order && { order }),
       begins: () => {
         const leading = this.#lead(server);
         const age = this.#age; // unlike this one if it has lost the lead by then, even if it has it again

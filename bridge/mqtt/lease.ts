@@ -5,6 +5,9 @@
  * paused, or cut off from the database, changes nothing any more, whatever it still sends; and the broker ends its
  * connection when the next server connects, as both use the same client id.
  *
+ * Renewing and taking it does not wait for the bridge's other transactions, of which there are thousands when all
+ * devices are announced again: it would come too late then, and the next server would have to announce them all.
+ *
  * The row's time is on the database's clock. A server also counts with its own clock, and disconnects from the broker
  * before the lease can have expired for the others.
  */
@@ -35,7 +38,8 @@ export interface Seen {
 /** What it needs from the bridge. */
 export interface LeaseHost {
   readonly clock: Clock;
-  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void>;
+  /** @param order See `TransactionOptions`. */
+  transaction(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void>;
   /** This server has the connection from now on. */
   begins(): void;
   /** This server has lost the connection. */
@@ -92,13 +96,17 @@ export class Lease {
    * Runs a transaction that is valid only while this server has the lease, without a break. @throws {LocalError} FENCED; and its other
    * errors
    */
-  async transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+  transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
+    return this.#transact(use);
+  }
+
+  async #transact(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void> {
     const token = this.#token;
     try {
       await this.#host.transaction(async (tx) => {
         await use(tx);
         this.#guard(tx, token);
-      });
+      }, order);
     } catch (error) {
       if ((error as { code?: unknown }).code !== DIVISION_BY_ZERO) throw error;
       if (this.#token === token) this.#end();
@@ -123,7 +131,7 @@ export class Lease {
         `UPDATE mqtt_servers SET alive_until = clock_timestamp() WHERE server = ?`,
         this.server,
       );
-    }).catch(() => {}); // the others find out
+    }, this).catch(() => {}); // the others find out
   }
 
   async #run(): Promise<void> {
@@ -161,7 +169,7 @@ export class Lease {
   /** A row of what is committed. The transaction that it needs is not awaited: it would wait for others' commits. */
   #get(...query: Parameters<Transaction["get"]>): ReturnType<Transaction["get"]> {
     return new Promise((resolve, reject) => {
-      this.#host.transaction(async (tx) => resolve(await tx.get(...query))).catch(reject);
+      this.#host.transaction(async (tx) => resolve(await tx.get(...query)), this).catch(reject);
     });
   }
 
@@ -192,11 +200,11 @@ export class Lease {
   /** In one transaction: each waits for commits, and the lease runs out meanwhile. @returns the token, if it still counts */
   async #renew(token: number): Promise<number | undefined> {
     try {
-      await this.transact((tx) => {
+      await this.#transact((tx) => {
         this.#lives(tx);
         const sql = `UPDATE mqtt_lease SET until = ${UNTIL} WHERE server = ? AND token = ?`;
         tx.run(sql, this.#ms, this.server, token);
-      });
+      }, this);
       return token;
     } catch (error) {
       if (error instanceof LocalError && error.code === "FENCED") return undefined;
@@ -215,7 +223,7 @@ export class Lease {
         this.#ms,
         this.server,
       );
-    });
+    }, this);
     const row = await this.#get(`SELECT token FROM mqtt_lease WHERE server = ?`, this.server);
     return row && Number(row.token);
   }

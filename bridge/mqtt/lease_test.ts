@@ -1,6 +1,12 @@
 /** Several servers with a bridge on one PostgreSQL: who has the connection to the broker, and in which order rows go out. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LocalError, PostgresStore, Server, type Transaction } from "../../server/mod.ts";
+import {
+  LocalError,
+  PostgresStore,
+  type PostgresStoreOptions,
+  Server,
+  type Transaction,
+} from "../../server/mod.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
 import { withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -28,8 +34,8 @@ class Tables implements AsyncDisposable {
 
   private constructor(readonly server: Server, readonly store: PostgresStore) {}
 
-  static async start(url: string): Promise<Tables> {
-    const store = new PostgresStore(url);
+  static async start(url: string, options: PostgresStoreOptions = {}): Promise<Tables> {
+    const store = new PostgresStore(url, options);
     const server = await Server.listen({ port: 0, hostname: "127.0.0.1", open: true, store });
     const tables = new Tables(server, store);
     await tables.run(async (tx) => {
@@ -38,8 +44,8 @@ class Tables implements AsyncDisposable {
     return tables;
   }
 
-  run(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return this.server.transaction(use);
+  run(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void> {
+    return this.server.transaction(use, order && { order });
   }
 
   publish(topic: string, payload: string, retain = false): Promise<void> {
@@ -81,7 +87,11 @@ class Holder {
   #looks = 0;
 
   /** @param transaction How it makes its transactions. */
-  constructor(tables: Tables, ms: number, transaction: Tables["run"] = (use) => tables.run(use)) {
+  constructor(
+    tables: Tables,
+    ms: number,
+    transaction: Tables["run"] = (...it) => tables.run(...it),
+  ) {
     this.lease = new Lease({
       clock: this.clock,
       transaction,
@@ -247,7 +257,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals((await loaded(one)).taken, [1, 3]);
     second.lease.close();
     assertEquals(second.said, ["begins", "ends"]);
-    await other.run(() => {}); // after the one that gives the lease back
+    await other.run(() => {}, second.lease); // after the one that gives the lease back
     await first.look();
     assertEquals(first.said, ["begins", "ends", "begins"], "it was given back at once");
     first.lease.close();
@@ -269,13 +279,40 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     await second.look();
     await second.lease.transact((tx) => keep(tx, deliver(2)));
     second.lease.close();
-    await other.run(() => {}); // after the one that gives the lease back
+    await other.run(() => {}, second.lease); // after the one that gives the lease back
     await first.look();
     assertEquals(first.said, ["begins", "ends", "begins"]);
     read.resolve();
     assertEquals((await assertRejects(() => stale, LocalError)).code, "FENCED");
     assertEquals([(await loaded(one)).taken, first.said.length], [[2], 3]);
     first.lease.close();
+  });
+
+  Deno.test("PostgreSQL: the lease is renewed while another transaction of the server takes long", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name), { statementTimeout: LONG });
+    const holder = new Holder(tables, LONG);
+    await holder.look();
+    const slow = tables.run((tx) => tx.run("SELECT pg_sleep(60)"));
+    slow.catch(() => {}); // it is checked below
+    const sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    const sleeps = () => server().sql(`SELECT count(*) ${sleeping}`) === "1";
+    await until(sleeps, { what: "it to be amid its transaction" });
+    const end = async () => {
+      const [row] = await tables.store.query("SELECT until FROM mqtt_lease", [], "one");
+      return String(row!.until);
+    };
+    const before = await end();
+    await holder.clock.advance(LONG / 5);
+    await until(() => holder.clock.advance(100).then(end).then((end) => end > before), {
+      what: "the lease to be renewed",
+    });
+    assert(sleeps());
+    server().sql(`SELECT pg_cancel_backend(pid) ${sleeping}`);
+    await assertRejects(() => slow, Error, "user request");
+    assertEquals(holder.said, ["begins"]);
+    holder.lease.close();
+    await tables.run(() => {}, holder.lease); // after the one that gives it back
   });
 
   Deno.test("PostgreSQL: nobody gets the lease during a transaction that relies on it", async () => {
