@@ -105,7 +105,12 @@ export {
   type Store,
   type Work,
 } from "./store/store.ts";
-export type { SetOptions, Transaction, TransactionWriteOptions } from "./store/transaction.ts";
+export type {
+  SetOptions,
+  Transaction,
+  TransactionOptions,
+  TransactionWriteOptions,
+} from "./store/transaction.ts";
 export type {
   Boot,
   Clock,

@@ -17,7 +17,7 @@ import { transact } from "./runtime/transactions.ts";
 import type { ServerSettings } from "./server_options.ts";
 import { openStore } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
-import type { Transaction } from "./store/transaction.ts";
+import type { Transaction, TransactionOptions } from "./store/transaction.ts";
 import { nodePlatform } from "./transport/node.ts";
 import type { Platform, Tls } from "./transport/platform.ts";
 import { Workings } from "./workings.ts";
@@ -308,8 +308,12 @@ export class Server implements AsyncDisposable {
    * @throws what `use` throws, or the database's error if a statement has failed; then nothing has changed
    * @throws {LocalError} BAD_ARGUMENT, OUTBOX_FULL: see `Transaction`; CLOSED
    */
-  transaction(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return paceOf(this.#it.pace).keep(transact(this.#it.transactions, use));
+  transaction(
+    use: (tx: Transaction) => Promise<void> | void,
+    { order }: TransactionOptions = {},
+  ): Promise<void> {
+    const { pace, transactions } = this.#it;
+    return paceOf(pace).keep(transact(transactions, use, undefined, order));
   }
 
   /**

@@ -282,10 +282,18 @@ export class MqttBridge {
     this.#counters.tell(this.#platform.date(), STANDBY);
     return new Lease({
       clock: this.#platform,
-      transaction: (use) => server.transaction(use),
-      begins: () => void this.#lead(server).catch((error) => this.#cannotLead(error)),
+      transaction: (use, order) => server.transaction(use, order && { order }),
+      begins: () => {
+        const leading = this.#lead(server);
+        const age = this.#age; // unlike this one if it has lost the lead by then, even if it has it again
+        leading.catch((error) => this.#age === age && this.#cannotLead(error));
+      },
       ends: () => this.#follow(),
       saw: (seen) => this.#saw(server, seen),
+      fails: (error) => {
+        const message = `this server can neither renew nor take the lease of the broker: ${error}`;
+        this.#emit({ event: "warning", code: "LEASE_FAILED", message });
+      },
     }, this.#options.lease ?? LEASE);
   }
 
@@ -314,7 +322,7 @@ export class MqttBridge {
    * something.
    */
   #cannotLead(error: unknown): void {
-    if (this.#closed || !this.#age) return;
+    if (this.#closed) return;
     this.#emit({ event: "warning", code: "MQTT_FAILED", message: `will be tried again: ${error}` });
     this.#lease!.drop();
   }

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
-import { LocalError, PostgresStore, Server } from "../../server/mod.ts";
+import { LocalError, PostgresStore, Server, type Transaction } from "../../server/mod.ts";
 import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
 import { Wire } from "../../server/store/postgres/wire.ts";
 import { Client } from "../host/mod.ts";
@@ -121,6 +121,35 @@ class Rig implements AsyncDisposable {
   }
 }
 
+/** Whose first query of `mqtt_requests`, with which a bridge begins to lead, has no answer until `lost` is called. */
+class LostQuery extends Gate {
+  readonly #answer = Promise.withResolvers<never>();
+  /** The transaction with that query. */
+  asking: Promise<unknown> | undefined;
+
+  override transact(server: Server, use: Parameters<Server["transaction"]>[0]): Promise<void> {
+    const all = (tx: Transaction): Transaction["all"] => (sql, ...params) => {
+      if (this.asking || !sql.includes("mqtt_requests")) return tx.all(sql, ...params);
+      this.asking = ended.catch(() => {});
+      return this.#answer.promise;
+    };
+    const get = (tx: Transaction, key: keyof Transaction) => {
+      return key === "all" ? all(tx) : (tx[key] as () => unknown).bind(tx);
+    };
+    const ended = server.transaction(async (tx) => {
+      await undefined; // until `ended` is set
+      await use(new Proxy(tx, { get: (tx, key) => get(tx, key as keyof Transaction) }));
+    });
+    return ended;
+  }
+
+  async lost(): Promise<void> {
+    this.#answer.reject(new Error("the connection to the database was lost"));
+    await this.asking;
+    await new Promise((resolve) => setTimeout(resolve, 0)); // until its caller has heard of it
+  }
+}
+
 /** The server as a bridge sees it, whose transactions go through a gate. */
 function gated(server: Server, gate: Gate): Server {
   return new Proxy(server, {
@@ -163,6 +192,25 @@ withPostgres("availability at several servers", (server) => {
     assertEquals([rig.row("server", "a"), rig.row("state", "a")], [told, "online"]);
     await second.close();
     await rig.tells("a", "offline");
+  });
+
+  Deno.test("PostgreSQL: a server that has lost the lease and has it again does not drop it when its first attempt to lead fails at last", async () => {
+    await using rig = new Rig(server());
+    const query = new LostQuery();
+    const { server: it } = await rig.server({}, query);
+    const codes: unknown[] = [];
+    it.events.subscribe((event) => {
+      if (event.event === "broker" || event.event === "warning") codes.push(event.code);
+    });
+    await until(() => query.asking !== undefined, { what: "it to begin to lead" });
+    rig.sql("UPDATE mqtt_lease SET server = 'another', token = token + 1, until = '-infinity'");
+    const connects = () => codes.at(-1) !== undefined && codes.at(-1) !== "STANDBY";
+    await until(connects, { what: "it to lead again, and miss the broker" });
+    const token = rig.sql("SELECT token FROM mqtt_lease");
+    codes.length = 0;
+    await query.lost();
+    assert(!codes.includes("STANDBY") && !codes.includes("MQTT_FAILED"), `${codes}`);
+    assertEquals(rig.sql("SELECT token FROM mqtt_lease"), token);
   });
 
   Deno.test("PostgreSQL: if a server removes a forgotten device's topics late, the server to which it came back announces it again", async () => {

@@ -40,8 +40,8 @@ class Tables implements AsyncDisposable {
     return tables;
   }
 
-  run(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return this.server.transaction(use);
+  run(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void> {
+    return this.server.transaction(use, order && { order });
   }
 
   publish(topic: string, payload: string, retain = false): Promise<void> {
@@ -83,13 +83,18 @@ class Holder {
   #looks = 0;
 
   /** @param transaction How it makes its transactions. */
-  constructor(tables: Tables, ms: number, transaction: Tables["run"] = (use) => tables.run(use)) {
+  constructor(
+    tables: Tables,
+    ms: number,
+    transaction: Tables["run"] = (...it) => tables.run(...it),
+  ) {
     this.lease = new Lease({
       clock: this.clock,
       transaction,
       begins: () => void this.said.push("begins"),
       ends: () => void this.said.push("ends"),
       saw: () => void this.#seen++,
+      fails: (error) => void this.said.push(String(error)),
     }, ms);
     this.lease.start();
   }
@@ -223,10 +228,62 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     assertEquals((await loaded(one)).taken, [1, 3]);
     second.lease.close();
     assertEquals(second.said, ["begins", "ends"]);
-    await other.run(() => {}); // after the one that gives the lease back
+    await other.run(() => {}, second.lease); // after the one that gives the lease back
     await first.look();
     assertEquals(first.said, ["begins", "ends", "begins"], "it was given back at once");
     first.lease.close();
+  });
+
+  Deno.test("PostgreSQL: a transaction that was begun before its server lost the lease fails, though the server has it again", async () => {
+    const name = freshSchema();
+    await using one = await Tables.start(server().url(name));
+    await using other = await Tables.start(server().url(name));
+    const first = new Holder(one, LONG);
+    await first.look();
+    const read = Promise.withResolvers<void>();
+    const stale = first.lease.transact(async (tx) => {
+      await read.promise; // what it has read by now counts for its whole transaction
+      keep(tx, deliver(1));
+    });
+    expire(name);
+    const second = new Holder(other, LONG);
+    await second.look();
+    await second.lease.transact((tx) => keep(tx, deliver(2)));
+    second.lease.close();
+    await other.run(() => {}, second.lease); // after the one that gives the lease back
+    await first.look();
+    assertEquals(first.said, ["begins", "ends", "begins"]);
+    read.resolve();
+    assertEquals((await assertRejects(() => stale, LocalError)).code, "FENCED");
+    assertEquals([(await loaded(one)).taken, first.said.length], [[2], 3]);
+    first.lease.close();
+  });
+
+  Deno.test("PostgreSQL: the lease is renewed while another transaction of the server takes long", async () => {
+    const name = freshSchema();
+    await using tables = await Tables.start(server().url(name));
+    const holder = new Holder(tables, LONG);
+    await holder.look();
+    const slow = tables.run((tx) => tx.run("SELECT pg_sleep(60)"));
+    slow.catch(() => {}); // it is checked below
+    const sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    const sleeps = () => server().query(`SELECT pid ${sleeping}`);
+    await until(sleeps, { what: "it to be amid its transaction" });
+    const end = async () => {
+      const [row] = await tables.store.query("SELECT until FROM mqtt_lease", [], "one");
+      return String(row!.until);
+    };
+    const before = await end();
+    await holder.clock.advance(LONG / 5);
+    await until(() => holder.clock.advance(100).then(end).then((end) => end > before), {
+      what: "the lease to be renewed",
+    });
+    assert(await sleeps());
+    server().sql(`SELECT pg_cancel_backend(pid) ${sleeping}`);
+    await assertRejects(() => slow, Error, "user request");
+    assertEquals(holder.said, ["begins"]);
+    holder.lease.close();
+    await tables.run(() => {}, holder.lease); // after the one that gives it back
   });
 
   Deno.test("PostgreSQL: nobody gets the lease during a transaction that relies on it", async () => {

@@ -9,7 +9,8 @@
  *
  * **Order.** Each transaction has a lane: that of its run or its device. Within a lane none overtakes another. A slow
  * one holds up the others in its group once: from then on its lane is executed alone, until it is fast again. Slow ones
- * never take the last of the `MOST_EXECUTIONS` places, so others continue however many there are.
+ * never take the last of the `MOST_EXECUTIONS` places, so others continue however many there are. Lanes that fail go to
+ * the end, so that those that cannot be executed do not keep the others from it.
  */
 import { LocalError } from "../protocol/errors.ts";
 import { type Execution, MOST_EXECUTIONS, type Store, type Work } from "../store/store.ts";
@@ -119,7 +120,7 @@ export class Executions {
       for (const lane of lanes) isSlow ? this.#slow.add(lane) : this.#slow.delete(lane);
     } catch (error) {
       for (const lane of lanes) this.#slow.add(lane); // one of them may be the cause
-      this.#leave(group);
+      this.#leaveToLast(group);
       this.#fails(asFailure(error));
       return;
     }
@@ -177,9 +178,13 @@ export class Executions {
 
   /** Its commit has failed: it is executed again. @param pauses Whether to wait first, as the reason may persist */
   again(group: Group, pauses: boolean): void {
-    this.#leave(group);
-    if (pauses) this.#rest();
-    else this.#schedule();
+    if (pauses) {
+      this.#leaveToLast(group);
+      this.#rest();
+    } else {
+      this.#leave(group);
+      this.#schedule();
+    }
   }
 
   /** The store has no transaction for the group any more. */
@@ -187,6 +192,17 @@ export class Executions {
     this.#groups.delete(group);
     if (this.#closed) { for (const transfer of group.transfers) transfer.failed(this.#closed); }
     else this.#waiting.unshift(...group.transfers);
+  }
+
+  /** The same, after a failure: everything else that waits is tried first, unless a lane's order forbids it. */
+  #leaveToLast(group: Group): void {
+    this.#leave(group);
+    const lanes = new Set(group.transfers.map(({ lane }) => lane));
+    const { its = [], others = [] } = Object.groupBy(
+      this.#waiting,
+      ({ lane }) => lanes.has(lane) ? "its" : "others",
+    );
+    this.#waiting = [...others, ...its];
   }
 
   /**

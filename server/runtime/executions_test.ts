@@ -209,6 +209,30 @@ Deno.test("a store that cannot execute statements is reported as failing once; l
   assertEquals(said, ["failed STORE_FAILED", "works"]);
 });
 
+Deno.test("transactions that cannot be executed, however many, keep no other slow one from it", async () => {
+  const scene = new Scene(false);
+  const { store } = scene;
+  const bad = Array.from(
+    { length: MOST_EXECUTIONS },
+    (_, i) => scene.writing(`bad ${i}`, scene.ledger, {}),
+  );
+  const execute = store.execute.bind(store);
+  store.execute = (works) => {
+    const isBad = bad.some((it) => works.includes(it));
+    return isBad ? Promise.reject(new Error("out of memory")) : execute(works);
+  };
+  const lane = {};
+  const [good, next] = [1, 2].map((n) => scene.writing(`good ${n}`, scene.ledger, lane));
+  for (const transfer of [...bad, good!, next!]) scene.turn.transfer(transfer);
+  await ended(next!);
+  assertEquals(scene.events.filter((it) => it.endsWith("is done")), [
+    "good 1 is done",
+    "good 2 is done",
+  ]);
+  store.execute = execute;
+  for (const transfer of bad) await ended(transfer);
+});
+
 Deno.test("close commits executed transactions; the others are rejected, and given up", async () => {
   const scene = new Scene();
   const ready = scene.adds("ready");

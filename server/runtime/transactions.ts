@@ -174,6 +174,7 @@ const NOBODY: Writer = { arrived() {}, failed() {} };
  *
  * @param use Collects what the transaction will do.
  * @param consumer The device from whose inbox it removes the oldest message.
+ * @param order See `TransactionOptions`.
  * @returns when all of it is safe; while the store fails, that takes until it works again
  * @throws what `use` throws, or why it could not be committed; then nothing has changed
  */
@@ -181,6 +182,7 @@ export async function transact(
   host: TransactionHost,
   use: (tx: Transaction) => Promise<void> | void,
   consumer?: DeviceDriver,
+  order?: object,
 ): Promise<void> {
   const run = caller();
   const maker = {
@@ -220,7 +222,7 @@ export async function transact(
       collector.committed();
       resolve();
     };
-    const lane = run ?? consumer ?? NOBODYS;
+    const lane = order ?? run ?? consumer ?? NOBODYS;
     host.turn.transfer(
       new ApplicationTransfer(statements, operations, lane, consumed, done, reject),
     );

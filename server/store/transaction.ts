@@ -10,6 +10,16 @@ export interface TransactionWriteOptions {
   expires?: number;
 }
 
+/** Options of `Server.transaction`. */
+export interface TransactionOptions {
+  /**
+   * Any object. Transactions with the same one become safe in the order in which their functions have returned; those
+   * with another one need not wait for them, if the store is PostgreSQL. Default: all outside of applications, and all
+   * of an application for one device, have the same.
+   */
+  order?: object;
+}
+
 /** Options of a setting. */
 export interface SetOptions {
   /** Who sets it, 1 to 64 characters. Default "server". */

@@ -193,15 +193,16 @@ class Scene {
     await until(() => this.#arrivals >= enough || this.isDone, { timeout: DRAIN });
   }
 
-  /** The server that has the connection. */
+  /** The server that has the connection. One that stands still has not said yet that it has lost it. */
   async leader(): Promise<Place> {
     const has = ({ process }: Place) =>
       process.log.findLast(isOfBroker)?.code === undefined &&
       process.log.some(isOfBroker);
-    return await until(() => this.places.find(has), {
-      timeout: DRAIN,
-      what: "a server that has the connection",
-    });
+    const leader = () => {
+      const [first, ...others] = this.places.filter(has);
+      return others.length === 0 ? first : undefined;
+    };
+    return await until(leader, { timeout: DRAIN, what: "one server that has the connection" });
   }
 
   async strike(fault: MqttFault): Promise<void> {
