@@ -200,6 +200,29 @@ withPostgres("a server on PostgreSQL", (server) => {
     await other.close();
   });
 
+  Deno.test("postgres: statements that are executed while a commit takes long wait for it, and are not executed again", async () => {
+    const at = url();
+    await using rig = await Rig.start(at, 60_000);
+    const { server: it } = rig.scene;
+    await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT GENERATED ALWAYS AS IDENTITY)"));
+    const other = await session(at);
+    await other.ask("BEGIN");
+    await other.ask("LOCK TABLE holdfast_devices IN EXCLUSIVE MODE");
+    await rig.peer.say("00a\n");
+    const seen = (what: string) => () =>
+      server().query(`SELECT pid FROM pg_stat_activity WHERE ${what}`);
+    await until(seen("wait_event_type = 'Lock'"), { what: "the commit to wait" });
+    const done = it.transaction((tx) => tx.run("INSERT INTO t DEFAULT VALUES"));
+    await until(seen("state = 'idle in transaction' AND query LIKE 'SET CONSTRAINTS%'"), {
+      what: "the statement to be executed",
+    });
+    await other.ask("SELECT pg_sleep(2)");
+    await other.ask("ROLLBACK");
+    await done;
+    assertEquals(await rig.store.query("SELECT x FROM t", [], "all"), [{ x: 1 }]);
+    await other.close();
+  });
+
   Deno.test("postgres: a lock that is never released fails the transaction that needs it, and no other", async () => {
     const at = url();
     await using rig = await Rig.start(at);

@@ -48,12 +48,6 @@ const READERS = 3;
 /** Time in ms after which writers are told that the store fails. */
 const STALL = 2000;
 
-/**
- * How long executed statements may wait for their commit, in ms. They may have locked rows that other servers'
- * transactions need, and this process may stop meanwhile: so the wait is shorter than a statement may take.
- */
-const IDLE = 1000;
-
 /** Longer than any statement may take, in ms: a connection that is silent for this time counts as broken. */
 const SILENCE = 5000;
 
@@ -124,8 +118,9 @@ export class PostgresStore implements Store, Database {
     this.#clock = clock ?? { now: () => performance.now() };
     const host = this.#host();
     this.#commits = new Commits(host, this.#committing);
-    const idle = Math.min(this.#timeout, IDLE);
-    this.#executor = new Executor(host, () => this.#openWriter(false, idle));
+    // Executed statements wait for the commit that is under way. They may have locked rows that other servers need, and
+    // this process may stop meanwhile: the others wait for locks for longer (`LOCK_WAITS`).
+    this.#executor = new Executor(host, () => this.#openWriter(false, this.#timeout));
     this.#taker = new Taker(host, this.#taking);
     this.fleet = this.#fleet = new PostgresFleet(host, {
       line: this.#taking,
