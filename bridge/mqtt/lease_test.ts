@@ -124,46 +124,6 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     for (const tables of all) await tables[Symbol.asyncDispose]();
   });
 
-  Deno.test("PostgreSQL: a bridge starts while another server has a transaction open on its tables", async () => {
-    const name = freshSchema();
-    await using first = await Tables.start(server().url(name));
-    const open = await session(name);
-    await open.ask("BEGIN");
-    await open.ask("LOCK TABLE mqtt_devices, mqtt_out, mqtt_retained IN ROW EXCLUSIVE MODE");
-    await using second = await Tables.start(server().url(name));
-    await Promise.all([first.publish("a", "1"), second.publish("a", "2")]);
-    await open.ask("ROLLBACK");
-    await open.close();
-  });
-
-  Deno.test("PostgreSQL: a table, index or column that an earlier bridge did not have is made", async () => {
-    const name = freshSchema();
-    await using tables = await Tables.start(server().url(name));
-    const all = () =>
-      server().sql(
-        `SELECT relkind, relname FROM pg_class
-          WHERE relnamespace = current_schema::regnamespace AND relname LIKE 'mqtt%'
-        UNION SELECT 'column', attname FROM pg_attribute
-          WHERE attrelid = 'mqtt_devices'::regclass AND NOT attisdropped ORDER BY 1, 2`,
-        name,
-      );
-    const before = all();
-    const dropped = (kind: string) =>
-      before.split("\n").filter((row) => row.startsWith(kind)).map((row) => row.split("|")[1]!);
-    const indexes = dropped("i").filter((index) => !/_p?key$/.test(index));
-    const changes = [
-      ...dropped("r").map((table) => `DROP TABLE ${table}`),
-      ...indexes.map((index) => `DROP INDEX ${index}`),
-      "ALTER TABLE mqtt_devices DROP COLUMN round",
-    ];
-    assertEquals(changes.length, 9 + 3 + 1);
-    for (const change of changes) {
-      server().sql(change, name);
-      await tables.run(async (tx) => void await createTables(tx, "one", 1));
-      assertEquals(all(), before, change);
-    }
-  });
-
   Deno.test("PostgreSQL: a row that becomes safe late, with an earlier number, goes out, too", async () => {
     const name = freshSchema();
     await using tables = await Tables.start(server().url(name));
