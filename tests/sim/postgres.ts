@@ -15,6 +15,11 @@ const IDENTITY = "BIGINT GENERATED ALWAYS AS IDENTITY";
 /** PostgreSQL's words, and SQLite's. */
 const WORDS: readonly [RegExp, string][] = [
   [/^SELECT pg_advisory_xact_lock\(.*$/, "SELECT 1"],
+  // One transaction makes all tables here, so all are there if one is.
+  [
+    /^SELECT 1 FROM pg_attribute[^]*$/,
+    "SELECT 1 FROM sqlite_master WHERE name = 'mqtt_session' AND ? <> ''",
+  ],
   [/^ALTER TABLE .* IF NOT EXISTS .*$/, "SELECT 1"],
   [/floor\(extract\(epoch FROM (.+)\) \* 1000\)/g, "($1)"],
   [/::(?:text|bigint)\b/g, ""],

@@ -10,7 +10,7 @@ const STATES = "bridge/mqtt/states.ts";
 export const FLEET_MQTT_BUGS: Bugs = {
   "fleet: the lease for the broker is not checked in a commit": edit(
     LEASE,
-    "        this.guard(tx);\n",
+    "        this.#guard(tx, token);\n",
     "",
   ),
   "fleet: what other servers add waits until the one with the connection has something": edit(
@@ -20,7 +20,7 @@ export const FLEET_MQTT_BUGS: Bugs = {
   ),
   "fleet: who gets the lease for the broker again gets it with the same token": edit(
     LEASE,
-    "    if (token !== this.#token) return;\n",
+    "    if (before !== this.#token) return;\n",
     "",
   ),
   "fleet: what a server announces that has lost a device counts": edit(
