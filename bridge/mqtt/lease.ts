@@ -93,8 +93,9 @@ export class Lease {
   }
 
   /**
-   * Runs a transaction that is valid only while this server has the lease, without a break. @throws {LocalError} FENCED; and its other
-   * errors
+   * Runs a transaction that is valid only if this server has the lease until then, without a break.
+   *
+   * @throws {LocalError} FENCED; and its other errors
    */
   transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
     return this.#transact(use);
@@ -197,7 +198,7 @@ export class Lease {
     this.#hold(token, begun + this.#ms * (1 - MARGIN) - this.#host.clock.now());
   }
 
-  /** In one transaction: each waits for commits, and the lease runs out meanwhile. @returns the token, if it still counts */
+  /** In a single transaction, as each waits for commits while the lease runs out. @returns the token, if it still counts */
   async #renew(token: number): Promise<number | undefined> {
     try {
       await this.#transact((tx) => {
