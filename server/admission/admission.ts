@@ -112,6 +112,12 @@ export class Admission {
     return this.#held;
   }
 
+  /** Whether these are only empty lines before a proof, which change nothing. `receive` has had all before them. */
+  skips(bytes: Uint8Array): boolean {
+    return this.#proves !== undefined && this.#held.length === 0 &&
+      bytes.every((byte) => byte === 10);
+  }
+
   /**
    * Takes what was read.
    *

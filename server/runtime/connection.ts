@@ -40,6 +40,7 @@ export class Connection implements SocketEvents {
   #lingers = false;
   #paused = false;
   #looking = false;
+  #missed = false; // reading was paused during the look
   #writing = false;
   #taken = 0;
   #takenAt = 0; // when the system was last seen to accept waiting bytes
@@ -141,6 +142,7 @@ export class Connection implements SocketEvents {
   resume(): void {
     if (!this.#paused || this.#closed) return;
     this.#paused = false;
+    this.#missed = true;
     this.#socket.resume();
   }
 
@@ -156,7 +158,13 @@ export class Connection implements SocketEvents {
   lookAgain(judge: () => void): void {
     if (this.#looking) return;
     this.#looking = true;
+    this.#look(judge);
+  }
+
+  #look(judge: () => void): void {
+    this.#missed = false;
     this.#host.clock.caughtUp(this.#host.connections, () => {
+      if (this.#missed && !this.#closed) return this.#look(judge);
       this.#looking = false;
       if (!this.#closed) judge();
     });

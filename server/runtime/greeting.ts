@@ -12,7 +12,7 @@ const NOTHING = new Uint8Array(0);
 export interface GreetingHost {
   readonly turn: Turn;
   readonly clock: Clock;
-  /** Time limit for a whole greeting, in ms. */
+  /** Time that the other end has for its part of the greeting, in ms. */
   readonly timeout: number;
   /**
    * Asks for a device's record, and keeps it in memory.
@@ -63,6 +63,8 @@ export class Greeting implements Stage {
   #forget: Forget | undefined; // cancels what waits for the turn
   #greetedAt = 0; // when its hello came
   #ours = false; // whether the next step is ours, so the other end's time does not run
+  #oursSince = 0;
+  #deadline = 0; // when the other end's time is over, if no step of ours comes before
   #late: PeerError | undefined; // why it is refused, which is sent later
   #leaving: PeerError | LocalError | undefined; // the reason, once the farewell is under way
   #over = false;
@@ -79,7 +81,8 @@ export class Greeting implements Stage {
   }
 
   begin(): void {
-    this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);
+    this.#deadline = this.#host.clock.now() + this.#host.timeout;
+    this.#connection.wakeAt(this.#deadline);
     this.#connection.start(this);
   }
 
@@ -91,12 +94,14 @@ export class Greeting implements Stage {
       this.#connection.pause();
       return;
     }
+    if (this.#admission.skips(bytes)) return; // a commit under way would stop the other end's time
     const own = this.#host.turn.busy ? bytes.slice() : bytes;
     this.#step(() => this.#admission.receive(own));
   }
 
   /** Runs a step when no commit is under way, because a greeting tells both ends' positions. */
   #step(next: () => Step | void): void {
+    if (!this.#ours) this.#oursSince = this.#host.clock.now();
     this.#ours = true;
     this.#await(this.#host.turn.enter(() => {
       if (this.#over) return;
@@ -170,12 +175,16 @@ export class Greeting implements Stage {
       return this.#turnAway(error);
     }
     this.#connection.write(output);
-    this.#goOn();
+    // The hello may have lain unread until its time was over.
+    this.#goOn(this.#host.timeout / 4);
   }
 
-  /** Waits for the other end again. */
-  #goOn(): void {
+  /** Waits for the other end again. @param least How much time it has at least, in ms */
+  #goOn(least = 0): void {
+    const now = this.#host.clock.now();
     this.#ours = false;
+    this.#deadline = Math.max(this.#deadline + now - this.#oursSince, now + least);
+    this.#connection.wakeAt(this.#deadline);
     if (this.#held.length === 0) return this.#connection.resume();
     const held = this.#held;
     this.#held = NOTHING;
@@ -214,21 +223,18 @@ export class Greeting implements Stage {
     this.#host.refused(this.#connection, this.#leaving);
   }
 
-  wake(now: number): void {
+  wake(): void {
     if (this.#leaving) this.#end(this.#leaving);
     else if (this.#late) this.#leave(this.#admission.farewell(this.#late), this.#late);
-    else if (this.#ours) this.#connection.wakeAt(now + this.#host.timeout / 4);
-    else this.#connection.lookAgain(() => this.#judge());
+    else if (!this.#ours) this.#connection.lookAgain(() => this.#judge());
   }
 
   #judge(): void {
-    if (this.#over || this.#late || this.#leaving) return;
+    if (this.#over || this.#late || this.#leaving || this.#ours) return;
     const { clock, timeout } = this.#host;
-    if (this.#ours) this.#connection.wakeAt(clock.now() + timeout / 4);
-    else {
-      const missing = this.#admission.isWelcomed ? "no answer to the welcome" : "no complete hello";
-      this.cut(new PeerError("NO_HELLO", `${missing} within ${timeout} ms`));
-    }
+    if (clock.now() < this.#deadline) return; // what was read has given it more time
+    const missing = this.#admission.isWelcomed ? "no answer to the welcome" : "no complete hello";
+    this.cut(new PeerError("NO_HELLO", `${missing} within ${timeout} ms`));
   }
 
   ended(reason: PeerError): void {

@@ -196,12 +196,12 @@ const CONNECTION_BUGS: Bugs = {
   ),
   "a hello is missing at the first look": edit(
     GREETING,
-    "else this.#connection.lookAgain(() => this.#judge());",
-    "else this.#judge();",
+    "this.#connection.lookAgain(() => this.#judge());",
+    "this.#judge();",
   ),
   "a connection that says nothing may stay": edit(
     GREETING,
-    "this.#connection.wakeAt(this.#host.clock.now() + this.#host.timeout);\n    this.#connection.start",
+    "this.#connection.wakeAt(this.#deadline);\n    this.#connection.start",
     "this.#connection.start",
   ),
   "bytes behind the greeting are lost": edit(SERVING, "    this.#feed(ahead);\n", ""),
