@@ -1,14 +1,13 @@
 /** A server whose database is away, slow, full, out of connections, or replaced by another one. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
-import { POSTGRES, Postgres, withPostgres } from "../tests/support/postgres.ts";
+import { openSession, POSTGRES, Postgres, withPostgres } from "../tests/support/postgres.ts";
 import type { RawPeer } from "../tests/support/raw.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { smallDiskTest } from "../tests/support/small_disk.ts";
 import { toolTest } from "../tests/support/tools.ts";
 import { until } from "../tests/support/wait.ts";
-import { parseConnInfo } from "./store/postgres/conninfo.ts";
-import { Wire } from "./store/postgres/wire.ts";
+import type { Wire } from "./store/postgres/wire.ts";
 import { type Device, LocalError, PostgresStore } from "./mod.ts";
 
 /** A server on a database, and a device that keeps its link up. */
@@ -104,10 +103,10 @@ withPostgres("a server on PostgreSQL", (server) => {
 
   Deno.test("postgres: messages wait while the database has no free connection", async () => {
     await using rig = await Rig.start(url());
-    const info = parseConnInfo(`${server().url("public")}&application_name=other`);
+    const other = `${server().url("public")}&application_name=other`;
     const taken: Wire[] = [];
     const takeAll = async () => {
-      const open = async () => taken.push(await Wire.open(info, { settings: {}, silence: 60_000 }));
+      const open = async () => taken.push(await openSession(other));
       for (;;) {
         try {
           await open();
@@ -177,13 +176,6 @@ withPostgres("a server on PostgreSQL", (server) => {
     assertEquals(rig.scene.codes("store"), []);
   });
 
-  /** Opens a session that is not a server's. */
-  const session = (url: string, idle = 0) =>
-    Wire.open(parseConnInfo(url), {
-      settings: { idle_in_transaction_session_timeout: idle },
-      silence: 60_000,
-    });
-
   Deno.test("postgres: a lock that another server keeps while it stands still delays a transaction, and does not fail it", async () => {
     const at = url();
     const statementTimeout = 2000;
@@ -191,7 +183,8 @@ withPostgres("a server on PostgreSQL", (server) => {
     const { server: it } = rig.scene;
     await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT)"));
     // The database ends the session: longer than a statement may take, but sooner than all attempts wait for the lock.
-    const other = await session(at, 1.25 * statementTimeout);
+    const idle = { idle_in_transaction_session_timeout: 1.25 * statementTimeout };
+    const other = await openSession(at, idle);
     await other.ask("BEGIN");
     await other.ask("LOCK TABLE t");
     await it.transaction((tx) => tx.run("INSERT INTO t VALUES (1)"));
@@ -205,7 +198,7 @@ withPostgres("a server on PostgreSQL", (server) => {
     await using rig = await Rig.start(at, 60_000);
     const { server: it } = rig.scene;
     await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT GENERATED ALWAYS AS IDENTITY)"));
-    const other = await session(at);
+    const other = await openSession(at);
     await other.ask("BEGIN");
     await other.ask("LOCK TABLE holdfast_devices IN EXCLUSIVE MODE");
     await rig.peer.say("00a\n");
@@ -228,7 +221,7 @@ withPostgres("a server on PostgreSQL", (server) => {
     await using rig = await Rig.start(at);
     const { server: it } = rig.scene;
     await it.transaction((tx) => tx.run("CREATE TABLE t (x BIGINT)"));
-    const other = await session(at);
+    const other = await openSession(at);
     await other.ask("BEGIN");
     await other.ask("LOCK TABLE t");
     const late = it.transaction((tx) => tx.run("INSERT INTO t VALUES (1)"));

@@ -1,12 +1,11 @@
 /** Slow transactions of applications in PostgreSQL: they wait for a lock that the test holds. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../bridge/host/mod.ts";
-import { type Postgres, withPostgres } from "../tests/support/postgres.ts";
+import { openSession, type Postgres, withPostgres } from "../tests/support/postgres.ts";
 import { Scene } from "../tests/support/scene.ts";
 import { until } from "../tests/support/wait.ts";
 import { type Device, type LocalError, PostgresStore, type Transaction } from "./mod.ts";
-import { parseConnInfo } from "./store/postgres/conninfo.ts";
-import { Wire } from "./store/postgres/wire.ts";
+import type { Wire } from "./store/postgres/wire.ts";
 
 const LOCK = "SELECT pg_advisory_xact_lock(4711)";
 
@@ -25,10 +24,7 @@ class Rig implements AsyncDisposable {
   static async start(database: Postgres): Promise<Rig> {
     const schema = database.schema();
     database.sql("CREATE TABLE log (line TEXT)", schema);
-    const wire = await Wire.open(parseConnInfo(database.url(schema)), {
-      settings: {},
-      silence: 120_000,
-    });
+    const wire = await openSession(database.url(schema), {}, 120_000);
     await wire.ask("SELECT pg_advisory_lock(4711)");
     return new Rig(database, schema, wire);
   }

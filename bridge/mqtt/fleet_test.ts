@@ -1,10 +1,8 @@
 /** Several servers with a bridge on one PostgreSQL: which one announces a device's availability. No broker runs. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type Postgres, withPostgres } from "../../tests/support/postgres.ts";
+import { openSession, type Postgres, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { LocalError, PostgresStore, Server, type Transaction } from "../../server/mod.ts";
-import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
-import { Wire } from "../../server/store/postgres/wire.ts";
 import { Client } from "../host/mod.ts";
 import { markUnannounced, publishAgain, Unattended } from "./absent.ts";
 import { MqttBridge, type MqttOptions } from "./mod.ts";
@@ -350,10 +348,7 @@ withPostgres("availability at several servers", (server) => {
   Deno.test("PostgreSQL: a bridge whose tables another session keeps locked does not start, and says why", async () => {
     await using rig = new Rig(server());
     await rig.server({}); // makes the tables
-    const other = await Wire.open(parseConnInfo(server().url(rig.schema)), {
-      settings: {},
-      silence: 60_000,
-    });
+    const other = await openSession(server().url(rig.schema));
     await other.ask("BEGIN");
     await other.ask("LOCK TABLE mqtt_session IN SHARE MODE"); // it may be read
     const error = await assertRejects(() => rig.server({}, new Gate(), 400), LocalError);

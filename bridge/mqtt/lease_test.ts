@@ -1,10 +1,8 @@
 /** Several servers with a bridge on one PostgreSQL: who has the connection to the broker, and in which order rows go out. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LocalError, PostgresStore, Server, type Transaction } from "../../server/mod.ts";
-import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
-import { Wire } from "../../server/store/postgres/wire.ts";
 import { ManualPlatform } from "../../tests/support/manual_platform.ts";
-import { withPostgres } from "../../tests/support/postgres.ts";
+import { openSession, withPostgres } from "../../tests/support/postgres.ts";
 import { until } from "../../tests/support/wait.ts";
 import { leftBehind, markGone, markLeft } from "./absent.ts";
 import { Lease } from "./lease.ts";
@@ -111,10 +109,6 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
 
   /** Ends the time of whoever has the lease. */
   const expire = (name: string) => server().sql("UPDATE mqtt_lease SET until = '-infinity'", name);
-
-  /** Opens a session that is not a server's. */
-  const session = (name: string) =>
-    Wire.open(parseConnInfo(server().url(name)), { settings: {}, silence: LONG });
 
   Deno.test("PostgreSQL: two servers make the bridge's tables at the same time", async () => {
     const url = server().url(freshSchema());
@@ -253,7 +247,7 @@ withPostgres("the bridge's tables in PostgreSQL", (server) => {
     const first = new Holder(one, LONG);
     await first.look();
     expire(name);
-    const lock = await session(name);
+    const lock = await openSession(server().url(name));
     await lock.ask("SELECT pg_advisory_lock(1)");
     const slow = first.lease.transact((tx) => {
       first.lease.guard(tx);

@@ -1,9 +1,7 @@
 /** The bridge's tables in PostgreSQL: when they are made. */
 import { assertEquals } from "@std/assert";
 import { PostgresStore, Server } from "../../server/mod.ts";
-import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
-import { Wire } from "../../server/store/postgres/wire.ts";
-import { withPostgres } from "../../tests/support/postgres.ts";
+import { openSession, withPostgres } from "../../tests/support/postgres.ts";
 import { createTables } from "./schema.ts";
 
 /** A server that has made the tables, if necessary. @param stack Closes it. */
@@ -20,10 +18,7 @@ withPostgres("the making of the bridge's tables", (server) => {
     const name = server().schema();
     await using stack = new AsyncDisposableStack();
     const first = await start(server().url(name), stack);
-    const open = await Wire.open(parseConnInfo(server().url(name)), {
-      settings: {},
-      silence: 60_000,
-    });
+    const open = await openSession(server().url(name));
     await open.ask("BEGIN");
     await open.ask("LOCK TABLE mqtt_devices, mqtt_out, mqtt_retained IN ROW EXCLUSIVE MODE");
     const second = await start(server().url(name), stack);

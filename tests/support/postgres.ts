@@ -4,6 +4,8 @@
  * @module
  */
 import { assert } from "@std/assert";
+import { parseConnInfo } from "../../server/store/postgres/conninfo.ts";
+import { Wire } from "../../server/store/postgres/wire.ts";
 import { locate, type Tools, toolTest } from "./tools.ts";
 import { until } from "./wait.ts";
 
@@ -221,6 +223,20 @@ function outputOf(
 
 function rowsOf(printed: string): string {
   return printed.replace(/\n$/, "");
+}
+
+/**
+ * Opens a session that is not a server's, for example to hold a lock.
+ *
+ * @param url See `Postgres.url`. @param settings The database's, by name.
+ * @param silence How long a statement may wait, in ms.
+ */
+export function openSession(
+  url: string,
+  settings: Readonly<Record<string, string | number>> = {},
+  silence = 60_000,
+): Promise<Wire> {
+  return Wire.open(parseConnInfo(url), { settings, silence });
 }
 
 /**

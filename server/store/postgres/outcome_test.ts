@@ -1,16 +1,14 @@
 /** Commits whose outcome is unknown. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { Client } from "../../../bridge/host/mod.ts";
-import { type Postgres, withPostgres } from "../../../tests/support/postgres.ts";
+import { openSession, type Postgres, withPostgres } from "../../../tests/support/postgres.ts";
 import { FaultProxy } from "../../../tests/support/proxy.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { until } from "../../../tests/support/wait.ts";
 import type { Device } from "../../device.ts";
 import { LocalError } from "../../protocol/errors.ts";
 import { Server } from "../../server.ts";
-import { parseConnInfo } from "./conninfo.ts";
 import { PostgresStore } from "./postgres.ts";
-import { Wire } from "./wire.ts";
 
 const decoder = new TextDecoder();
 
@@ -150,10 +148,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
     await using scene = await Scene.start(server(), 60_000);
     scene.change("0");
     await scene.driver.commit();
-    const other = await Wire.open(parseConnInfo(server().url(scene.schema)), {
-      settings: {},
-      silence: 60_000,
-    });
+    const other = await openSession(server().url(scene.schema));
     await other.ask("BEGIN");
     // The rows and COMMIT are sent at once, and wait for this.
     await other.ask("LOCK TABLE holdfast_devices IN EXCLUSIVE MODE");

@@ -7,14 +7,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { makeCertificate } from "../../../tests/support/certificate.ts";
-import { withPostgres } from "../../../tests/support/postgres.ts";
+import { openSession, withPostgres } from "../../../tests/support/postgres.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { locate } from "../../../tests/support/tools.ts";
 import { LocalError } from "../../protocol/errors.ts";
-import { parseConnInfo } from "./conninfo.ts";
 import { PostgresStore } from "./postgres.ts";
 import { migrate } from "./schema.ts";
-import { Wire } from "./wire.ts";
 
 /** The error with which opening a store fails. */
 async function refusal(url: string): Promise<{ code: string; message: string }> {
@@ -55,7 +53,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
   );
 
   test("a connection is closed only when all statements have their answer, including those that the driver holds back", async (url) => {
-    const wire = await Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
+    const wire = await openSession(url);
     const sum = async (y: number) =>
       (await wire.ask(`SELECT $1::int + ${y} AS sum`, [1])).rows[0]!.sum;
     const sums = Promise.all([1, 2, 3].map((y) => sum(y).catch(String)));
@@ -65,7 +63,7 @@ withPostgres("postgres store: opening, refusing", (server) => {
   });
 
   test("several processes migrate an older store once", async (url, schema) => {
-    const open = () => Wire.open(parseConnInfo(url), { settings: {}, silence: 60_000 });
+    const open = () => openSession(url);
     const wires = await Promise.all([open(), open(), open()]);
     await migrate(wires[0]!, "", []);
     const steps = [["CREATE TABLE holdfast_new (x BIGINT)"], [
