@@ -95,13 +95,10 @@ export class Lease {
   /**
    * Runs a transaction that is valid only if this server has the lease until then, without a break.
    *
+   * @param order See `TransactionOptions`.
    * @throws {LocalError} FENCED; and its other errors
    */
-  transact(use: (tx: Transaction) => Promise<void> | void): Promise<void> {
-    return this.#transact(use);
-  }
-
-  async #transact(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void> {
+  async transact(use: (tx: Transaction) => Promise<void> | void, order?: object): Promise<void> {
     const token = this.#token;
     try {
       await this.#host.transaction(async (tx) => {
@@ -201,7 +198,7 @@ export class Lease {
   /** In a single transaction, as each waits for commits while the lease runs out. @returns the token, if it still counts */
   async #renew(token: number): Promise<number | undefined> {
     try {
-      await this.#transact((tx) => {
+      await this.transact((tx) => {
         this.#lives(tx);
         const sql = `UPDATE mqtt_lease SET until = ${UNTIL} WHERE server = ? AND token = ?`;
         tx.run(sql, this.#ms, this.server, token);
