@@ -62,8 +62,7 @@ export class Greeting implements Stage {
   #known: DeviceRecord | undefined; // the record that it got
   #forget: Forget | undefined; // cancels what waits for the turn
   #greetedAt = 0; // when its hello came
-  #ours = false; // whether the next step is ours, so the other end's time does not run
-  #oursSince = 0;
+  #oursSince: number | undefined; // set while the next step is ours, so the other end's time does not run
   #deadline = 0; // when the other end's time is over, if no step of ours comes before
   #late: PeerError | undefined; // why it is refused, which is sent later
   #leaving: PeerError | LocalError | undefined; // the reason, once the farewell is under way
@@ -89,7 +88,7 @@ export class Greeting implements Stage {
   data(bytes: Uint8Array): void {
     if (this.#late || this.#leaving) return;
     if (!this.#admission.isWelcomed) this.#greetedAt = this.#host.clock.now();
-    if (this.#ours) {
+    if (this.#oursSince !== undefined) {
       this.#held = concat(this.#held, bytes);
       this.#connection.pause();
       return;
@@ -101,8 +100,7 @@ export class Greeting implements Stage {
 
   /** Runs a step when no commit is under way, because a greeting tells both ends' positions. */
   #step(next: () => Step | void): void {
-    if (!this.#ours) this.#oursSince = this.#host.clock.now();
-    this.#ours = true;
+    this.#oursSince ??= this.#host.clock.now();
     this.#await(this.#host.turn.enter(() => {
       if (this.#over) return;
       try {
@@ -182,8 +180,8 @@ export class Greeting implements Stage {
   /** Waits for the other end again. @param least How much time it has at least, in ms */
   #goOn(least = 0): void {
     const now = this.#host.clock.now();
-    this.#ours = false;
-    this.#deadline = Math.max(this.#deadline + now - this.#oursSince, now + least);
+    this.#deadline = Math.max(this.#deadline + now - this.#oursSince!, now + least);
+    this.#oursSince = undefined;
     this.#connection.wakeAt(this.#deadline);
     if (this.#held.length === 0) return this.#connection.resume();
     const held = this.#held;
@@ -226,11 +224,11 @@ export class Greeting implements Stage {
   wake(): void {
     if (this.#leaving) this.#end(this.#leaving);
     else if (this.#late) this.#leave(this.#admission.farewell(this.#late), this.#late);
-    else if (!this.#ours) this.#connection.lookAgain(() => this.#judge());
+    else if (this.#oursSince === undefined) this.#connection.lookAgain(() => this.#judge());
   }
 
   #judge(): void {
-    if (this.#over || this.#late || this.#leaving || this.#ours) return;
+    if (this.#over || this.#late || this.#leaving || this.#oursSince !== undefined) return;
     const { clock, timeout } = this.#host;
     if (clock.now() < this.#deadline) return; // what was read has given it more time
     const missing = this.#admission.isWelcomed ? "no answer to the welcome" : "no complete hello";
