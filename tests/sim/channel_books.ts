@@ -97,9 +97,9 @@ export class ChannelBooks implements Owner {
 
   /** A setting is in the store. */
   kept(setting: Setting): void {
-    const { attempt, books: { id }, channel } = setting;
+    const { attempt } = setting;
     if (setting.isPublished) this.mqtt?.kept(setting);
-    this.#changed.add(`${id}\0${channel}`);
+    this.#changed.add(channelOf(setting));
     if (attempt && setting.postedAt === undefined) this.#touched.add(attempt);
   }
 
@@ -113,6 +113,7 @@ export class ChannelBooks implements Owner {
 
   again(setting: Setting): void {
     this.mqtt?.again(setting);
+    this.#changed.add(channelOf(setting));
   }
 
   /** A commit is done. */
@@ -145,8 +146,9 @@ export class ChannelBooks implements Owner {
   }
 
   /** Neither it nor something newer has become safe. */
-  #isMissing({ isKept, isForgotten, books: { id }, channel }: Setting): boolean {
-    return !isKept && !isForgotten && !this.#changed.has(`${id}\0${channel}`);
+  #isMissing(setting: Setting): boolean {
+    const { isKept, isForgotten } = setting;
+    return !isKept && !isForgotten && !this.#changed.has(channelOf(setting));
   }
 
   /** A process of a fleet has ended. */
@@ -167,4 +169,8 @@ export class ChannelBooks implements Owner {
     this.#processing.clear();
     for (const thing of this.things.values()) thing.serverDied();
   }
+}
+
+function channelOf({ books: { id }, channel }: Setting): string {
+  return `${id}\0${channel}`;
 }
