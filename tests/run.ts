@@ -74,6 +74,18 @@ function countTests(output: string): Count | undefined {
   return { passed: number("passed"), failed: number("failed"), skipped: number("ignored") };
 }
 
+/** Neither sanitizer is on by default. */
+export const TEST = [
+  "test",
+  "-A",
+  "--doc",
+  "--parallel",
+  "--sanitize-ops",
+  "--sanitize-resources",
+  "--trace-leaks",
+  `--preload=${import.meta.dirname}/support/failures.ts`,
+];
+
 function steps(testArgs: string[]): Step[] {
   return [
     { name: "fmt", about: "format", args: ["fmt", "--check"], reads: true },
@@ -110,18 +122,8 @@ function steps(testArgs: string[]): Step[] {
     {
       name: "tests",
       about: "Deno tests and the examples in the docs",
-      // Neither sanitizer is on by default.
-      args: [
-        "test",
-        "-A",
-        "--doc",
-        "--parallel",
-        "--sanitize-ops",
-        "--sanitize-resources",
-        "--trace-leaks",
-        // In the whole gate, types are steps of their own.
-        ...(testArgs.length > 0 ? testArgs : ["--no-check", ...FIRST, "."]),
-      ],
+      // In the whole gate, types are steps of their own.
+      args: [...TEST, ...(testArgs.length > 0 ? testArgs : ["--no-check", ...FIRST, "."])],
       count: countTests,
     },
   ];
@@ -133,18 +135,25 @@ const STOP = "SIGINT";
 /** A step that has not ended this many ms later is killed. */
 const GRACE_MS = 10_000;
 
+/** They end the gate, and so its steps: a terminal does not send them to these, which have sessions of their own. */
+const ENDS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /**
- * Runs deno to its end; both of its outputs as one text, in the order of their arrival.
+ * Runs deno to its end; both of its outputs as one text, in the order of their arrival. It leaves no process.
  *
  * @param stop Ends it early; it has then failed.
  */
 export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
+  const mark = `HOLDFAST_STEP_${crypto.randomUUID().replaceAll("-", "")}`;
+  const failures = Deno.makeTempFileSync();
   const child = new Deno.Command(Deno.execPath(), {
     args,
-    env: { NO_COLOR: "1", DENO_JOBS: JOBS }, // the counts are read from the text
+    // The counts are read from the text.
+    env: { NO_COLOR: "1", DENO_JOBS: JOBS, HOLDFAST_FAILURES: failures, [mark]: "1" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
+    detached: true, // the leader of a session and a group
   }).spawn();
   let output = "";
   let wasStopped = false;
@@ -158,7 +167,7 @@ export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
   };
   const onSignal = () => end("Ended by a signal.");
   const onStop = () => end("It took too long.");
-  Deno.addSignalListener("SIGTERM", onSignal); // otherwise the tests would go on without the gate
+  for (const signal of ENDS) Deno.addSignalListener(signal, onSignal);
   stop.addEventListener("abort", onStop);
   const collect = async (stream: ReadableStream<BufferSource>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) output += text;
@@ -166,14 +175,43 @@ export async function deno(args: string[], stop: AbortSignal): Promise<Result> {
   const settle = () => {
     clearTimeout(grace);
     stop.removeEventListener("abort", onStop);
-    Deno.removeSignalListener("SIGTERM", onSignal);
+    for (const signal of ENDS) Deno.removeSignalListener(signal, onSignal);
+    killAll(child.pid, mark); // otherwise the outputs, which they may have inherited, would not end
   };
   const [{ success }] = await Promise.all([
     child.status.finally(settle),
     collect(child.stdout),
     collect(child.stderr),
   ]);
+  if (wasStopped) output += await Deno.readTextFile(failures);
+  await Deno.remove(failures);
   return { ok: success && !wasStopped, output };
+}
+
+/**
+ * Kills what a step has left: the processes of its group, and those that made a session of their own (PostgreSQL,
+ * Chromium, programs at a terminal). These have the variable `mark` in their environment, which is read on Linux only.
+ */
+function killAll(group: number, mark: string): void {
+  const kill = (pid: number) => {
+    try {
+      Deno.kill(pid, "SIGKILL");
+    } catch {
+      // it has ended
+    }
+  };
+  kill(-group);
+  if (Deno.build.os !== "linux") return;
+  const isMarked = (pid: number) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/environ`).includes(mark);
+    } catch {
+      return false; // it has ended, or is another user's
+    }
+  };
+  const marked = () =>
+    [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(isMarked);
+  for (let left = marked(); left.length > 0; left = marked()) left.forEach(kill); // they may start others meanwhile
 }
 
 /** Skipped tests: one line for each remedy that enables some of them; those without a remedy by name. */
