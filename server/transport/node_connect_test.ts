@@ -1,5 +1,6 @@
 /** Attempts of the real platform to connect. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { inOwnProcess } from "../../tests/support/own_process.ts";
 import { RawServer } from "../../tests/support/raw.ts";
 import { closedAllBut, End, Place, settled, socketCounter } from "../../tests/support/sockets.ts";
 import { until } from "../../tests/support/wait.ts";
@@ -107,53 +108,55 @@ Deno.test("a write in the opened callback is sent, and after a close there no ca
 
 for (const tls of [undefined, true] as const) {
   const over = tls ? "TLS" : "TCP";
-  Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves no socket`, async () => {
-    const opened = socketCounter();
-    {
-      await using server = new RawServer();
-      const { port } = server;
-      for (
-        const wait of [
-          () => {},
-          () => Promise.resolve(),
-          () => new Promise((resolve) => setImmediate(resolve)),
-          () => until(() => server.peers.length > 0), // over TLS it is in the handshake now
-        ]
-      ) {
-        const end = new End();
-        const socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
-        await wait();
-        const told = [...end.told];
-        socket.close();
-        await settled(() => server.peers.length);
-        for (const peer of server.peers.splice(0)) {
-          await peer.end();
-          peer.close();
+  Deno.test(`over ${over}: an attempt can be given up at any moment, and leaves no socket`, (t) =>
+    inOwnProcess(t, async () => {
+      const opened = socketCounter();
+      {
+        await using server = new RawServer();
+        const { port } = server;
+        for (
+          const wait of [
+            () => {},
+            () => Promise.resolve(),
+            () => new Promise((resolve) => setImmediate(resolve)),
+            () => until(() => server.peers.length > 0), // over TLS it is in the handshake now
+          ]
+        ) {
+          const end = new End();
+          const socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
+          await wait();
+          const told = [...end.told];
+          socket.close();
+          await settled(() => server.peers.length);
+          for (const peer of server.peers.splice(0)) {
+            await peer.end();
+            peer.close();
+          }
+          assertEquals(end.told, told);
         }
-        assertEquals(end.told, told);
+        const end = new End();
+        nodePlatform.connect({ hostname: "localhost", port, tls }, end).close(); // looks the name up
+        await settled(opened);
+        assertEquals(end.told, []);
       }
-      const end = new End();
-      nodePlatform.connect({ hostname: "localhost", port, tls }, end).close(); // looks the name up
-      await settled(opened);
-      assertEquals(end.told, []);
-    }
-    await closedAllBut(0, opened);
-  });
+      await closedAllBut(0, opened);
+    }));
 
-  Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves no socket`, async () => {
-    // A listener that accepts nobody: once its queue is full, further attempts get no answer.
-    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
-    const opened = socketCounter();
-    const ends = Array.from({ length: 10 }, () => {
-      const end = new End();
-      const { port } = listener.addr;
-      end.socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
-      return end;
-    });
-    await settled(opened);
-    assert(tls || ends.some(({ told }) => told.length === 0), "all were answered");
-    for (const end of ends) end.socket.close();
-    await closedAllBut(0, opened);
-    assert(ends.every(({ told }) => !told.includes("ended")));
-  });
+  Deno.test(`over ${over}: an attempt that nobody answers can be given up, and leaves no socket`, (t) =>
+    inOwnProcess(t, async () => {
+      // A listener that accepts nobody: once its queue is full, further attempts get no answer.
+      using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+      const opened = socketCounter();
+      const ends = Array.from({ length: 10 }, () => {
+        const end = new End();
+        const { port } = listener.addr;
+        end.socket = nodePlatform.connect({ hostname: "127.0.0.1", port, tls }, end);
+        return end;
+      });
+      await settled(opened);
+      assert(tls || ends.some(({ told }) => told.length === 0), "all were answered");
+      for (const end of ends) end.socket.close();
+      await closedAllBut(0, opened);
+      assert(ends.every(({ told }) => !told.includes("ended")));
+    }));
 }

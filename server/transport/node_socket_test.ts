@@ -1,6 +1,7 @@
 /** Connections of the real platform, over TCP and over TLS. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import net from "node:net";
+import { inOwnProcess } from "../../tests/support/own_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import {
   closedAllBut,
@@ -165,17 +166,21 @@ overBoth(
   },
 );
 
-overBoth("a connection leaves no socket behind, whichever end closes it", async (tls, trusted) => {
-  await using place = await Place.open(tls);
-  const opened = socketCounter();
-  for (let n = 0; n < 6; n++) {
-    const pair = await place.pair(trusted);
-    pair[n % 2]!.socket.write(new Uint8Array(n < 3 ? 1 : MB));
-    pair[n % 2]!.socket.close();
-    await pair[1 - n % 2]!.is("ended");
-  }
-  await closedAllBut(0, opened);
-});
+overBoth(
+  "a connection leaves no socket behind, whichever end closes it",
+  (tls, trusted, t) =>
+    inOwnProcess(t, async () => {
+      await using place = await Place.open(tls);
+      const opened = socketCounter();
+      for (let n = 0; n < 6; n++) {
+        const pair = await place.pair(trusted);
+        pair[n % 2]!.socket.write(new Uint8Array(n < 3 ? 1 : MB));
+        pair[n % 2]!.socket.close();
+        await pair[1 - n % 2]!.is("ended");
+      }
+      await closedAllBut(0, opened);
+    }),
+);
 
 Deno.test("a reset by the other end is reported as a reset", async () => {
   await using place = await Place.open();

@@ -1,6 +1,7 @@
 /** What TLS adds to connections of the real platform. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { makeCertificate } from "../../tests/support/certificate.ts";
+import { inOwnProcess } from "../../tests/support/own_process.ts";
 import { RawPeer } from "../../tests/support/raw.ts";
 import {
   certificate,
@@ -59,20 +60,21 @@ toolTest("a server's certificate is checked: its issuer and its name", {
 
 toolTest("a peer that never completes the handshake can be closed at once, and leaves no socket", {
   openssl: "openssl",
-}, async ({ openssl }) => {
-  await using place = await Place.open(await certificate(openssl));
-  const opened = socketCounter();
-  for (const start of ["", "\x16", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]) {
-    await using peer = await RawPeer.dial(place.listener.port);
-    await peer.say(Uint8Array.from(start, (c) => c.charCodeAt(0)));
-    const server = await place.next();
-    await until(() => opened() === 2 || Deno.build.os !== "linux");
-    server.socket.close();
-    await peer.end();
-    await closedAllBut(1, opened);
-    assertEquals(server.told, []);
-  }
-});
+}, ({ openssl }, t) =>
+  inOwnProcess(t, async () => {
+    await using place = await Place.open(await certificate(openssl));
+    const opened = socketCounter();
+    for (const start of ["", "\x16", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]) {
+      await using peer = await RawPeer.dial(place.listener.port);
+      await peer.say(Uint8Array.from(start, (c) => c.charCodeAt(0)));
+      const server = await place.next();
+      await until(() => opened() === 2 || Deno.build.os !== "linux");
+      server.socket.close();
+      await peer.end();
+      await closedAllBut(1, opened);
+      assertEquals(server.told, []);
+    }
+  }));
 
 toolTest("a peer without TLS is disconnected, and reported with a reason", {
   openssl: "openssl",

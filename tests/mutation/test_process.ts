@@ -1,4 +1,5 @@
 /** Controls a process that runs tests with mutants (`runner.ts`). */
+import { ONE_AT_A_TIME } from "../support/own_process.ts";
 
 /** A test: its place, its duration, and how often it executes which mutants. */
 export interface Measured {
@@ -63,7 +64,11 @@ export class TestProcess implements AsyncDisposable {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "tests/mutation/runner.ts"],
       cwd: folder,
-      env: { NO_COLOR: "1", ...(asleep && { __STRYKER_ACTIVE_MUTANT__: asleep }) },
+      env: {
+        NO_COLOR: "1",
+        [ONE_AT_A_TIME]: "1", // otherwise some would start another process, in which no mutant is active
+        ...(asleep && { __STRYKER_ACTIVE_MUTANT__: asleep }),
+      },
       stdin: "piped",
       stdout: "piped",
       stderr: "null",

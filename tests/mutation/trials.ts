@@ -1,4 +1,5 @@
 /** Runs tests, and worlds of the simulator, with one active mutant. */
+import { ONE_AT_A_TIME } from "../support/own_process.ts";
 import { Specs } from "./specs.ts";
 import { type Measured, type Question, TestProcess } from "./test_process.ts";
 import type { Mutant } from "./tree.ts";
@@ -182,7 +183,7 @@ export class Trials implements AsyncDisposable {
     const child = new Deno.Command(Deno.execPath(), {
       args: ["test", "-A", "--no-check", "--filter", test, file],
       cwd: this.folder,
-      env: { __STRYKER_ACTIVE_MUTANT__: id, NO_COLOR: "1" },
+      env: { __STRYKER_ACTIVE_MUTANT__: id, NO_COLOR: "1", [ONE_AT_A_TIME]: "1" },
       stdin: "null",
       stdout: "null",
       stderr: "null",

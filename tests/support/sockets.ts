@@ -13,6 +13,7 @@ import type {
   Tls,
 } from "../../server/transport/platform.ts";
 import { makeCertificate } from "./certificate.ts";
+import { isAlone } from "./own_process.ts";
 import { toolTest } from "./tools.ts";
 import { until } from "./wait.ts";
 
@@ -108,8 +109,12 @@ export class Place implements AsyncDisposable {
   }
 }
 
-/** Counts the sockets that this process opens from now on and has not closed; 0 where that cannot be seen. */
+/**
+ * Counts the sockets that this process opens from now on and has not closed; 0 where that cannot be seen. These must be
+ * those of one test: it runs with {@linkcode inOwnProcess}.
+ */
 export function socketCounter(): () => number {
+  if (!isAlone()) throw new Error("other tests open sockets in this process: use inOwnProcess");
   const before = new Set(openSockets()); // some of them may be closing
   return () => openSockets().filter((socket) => !before.has(socket)).length;
 }
@@ -149,12 +154,16 @@ export async function settled(number: () => number): Promise<number> {
 /** Registers a test that must pass over TCP and over TLS. */
 export function overBoth(
   name: string,
-  run: (tls: Tls | undefined, trusted: { caCert: string } | undefined) => Promise<void>,
+  run: (
+    tls: Tls | undefined,
+    trusted: { caCert: string } | undefined,
+    t: Deno.TestContext,
+  ) => Promise<void>,
 ): void {
-  Deno.test(`over TCP: ${name}`, () => run(undefined, undefined));
-  toolTest(`over TLS: ${name}`, { openssl: "openssl" }, async ({ openssl }) => {
+  Deno.test(`over TCP: ${name}`, (t) => run(undefined, undefined, t));
+  toolTest(`over TLS: ${name}`, { openssl: "openssl" }, async ({ openssl }, t) => {
     const tls = await certificate(openssl);
-    await run(tls, { caCert: tls.cert });
+    await run(tls, { caCert: tls.cert }, t);
   });
 }
 
