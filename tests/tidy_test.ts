@@ -16,6 +16,7 @@ import {
   unmapped,
 } from "./tidy/maps.ts";
 import { doubleMeanings } from "./tidy/names.ts";
+import { processChanges } from "./tidy/processes.ts";
 import { pythonAlone } from "./tidy/python.ts";
 import {
   bridgeAndServer,
@@ -78,6 +79,12 @@ rule(
   "Python for boards needs nothing that a board does not have",
   () => pythonAlone(tree),
   "Do without it, or import it in a file that is not copied to boards. The lists are in tests/tidy/python.ts.",
+);
+
+rule(
+  "tests change nothing that others in their process share",
+  () => processChanges(tree),
+  "Run the test with inOwnProcess (tests/support/own_process.ts).",
 );
 
 rule(

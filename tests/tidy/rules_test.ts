@@ -5,6 +5,7 @@ import { circles, graphOf } from "./graph.ts";
 import { importsOf } from "./imports.ts";
 import { deadAnchors, deadLinks, goneFiles, registersAgain, tooLong, unmapped } from "./maps.ts";
 import { doubleMeanings, type Name } from "./names.ts";
+import { processChanges } from "./processes.ts";
 import { pythonAlone } from "./python.ts";
 import {
   bridgeAndServer,
@@ -355,4 +356,21 @@ Deno.test("Python for boards imports only what boards have, and its state machin
     "bridge/micropython/holdfast/core.py imports time",
     "bridge/pyboard/micropython/holdfast_link/a.py imports collections.abc",
   ]);
+});
+
+Deno.test("a test changes the current folder or the environment only in a process of its own", () => {
+  const tree = treeOf({
+    "a_test.ts": [
+      'Deno.test("alone", (t) =>',
+      '  inOwnProcess(t, () => Deno.chdir("/")));',
+      "",
+      "// Deno.chdir(elsewhere)",
+      'Deno.test("beside others", () => {',
+      "  Deno.chdir(folder);",
+      '  Deno.env.set("A", "1");',
+      "});",
+    ].join("\n"),
+    "main.ts": "Deno.chdir(root);",
+  });
+  assertEquals(processChanges(tree), ["a_test.ts:6: Deno.chdir", "a_test.ts:7: Deno.env.set"]);
 });

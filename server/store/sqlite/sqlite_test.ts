@@ -8,6 +8,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { inOwnProcess } from "../../../tests/support/own_process.ts";
 import { StoreDriver } from "../../../tests/support/store_driver.ts";
 import { LocalError } from "../../protocol/errors.ts";
 import { MemoryStore } from "../memory.ts";
@@ -15,11 +16,14 @@ import { SqliteStore, type SqliteStoreOptions } from "./sqlite.ts";
 import { snapshots, step, stepping } from "../../../tests/support/store_steps.ts";
 
 /** Runs a test with a path in a folder of its own. */
-function storeTest(name: string, fn: (path: string, folder: string) => void | Promise<void>): void {
-  Deno.test(`sqlite store: ${name}`, async () => {
+function storeTest(
+  name: string,
+  fn: (path: string, folder: string, t: Deno.TestContext) => void | Promise<void>,
+): void {
+  Deno.test(`sqlite store: ${name}`, async (t) => {
     const folder = Deno.makeTempDirSync({ prefix: "holdfast_" });
     try {
-      await fn(`${folder}/holdfast.db`, folder);
+      await fn(`${folder}/holdfast.db`, folder, t);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
@@ -236,19 +240,18 @@ async function addDevice(driver: StoreDriver): Promise<void> {
   (await driver.acquire("1")).receive("a");
 }
 
-storeTest("names that have another meaning for SQLite are files too", async (_, folder) => {
-  const before = Deno.cwd();
-  Deno.chdir(folder);
-  try {
-    for (const name of [":memory:", "file:x?mode=memory"]) {
-      await within(name, addDevice);
-      await within(name, ({ ledgers }) => assertEquals(ledgers.size, 1));
-      assert(Deno.statSync(name).size > 0);
-    }
-  } finally {
-    Deno.chdir(before);
-  }
-});
+storeTest(
+  "names that have another meaning for SQLite are files too",
+  (_, folder, t) =>
+    inOwnProcess(t, async () => {
+      Deno.chdir(folder);
+      for (const name of [":memory:", "file:x?mode=memory"]) {
+        await within(name, addDevice);
+        await within(name, ({ ledgers }) => assertEquals(ledgers.size, 1));
+        assert(Deno.statSync(name).size > 0);
+      }
+    }),
+);
 
 storeTest("a file that is not a store is refused, and not changed", (path, folder) => {
   const contents = {
