@@ -35,7 +35,7 @@ const CHANGED: [file: string, before: string, after: string][] = [
     "const { holdfastCore } = globalThis as { holdfastCore?: WebAssembly.Module };\n" +
     "  if (holdfastCore) return holdfastCore;\n  return compiled ??=",
   ],
-  ["tests/support/wait.ts", "timeout = 30_000", "timeout = 5000"],
+  ["tests/support/wait.ts", "timeout = 120_000", "timeout = 5000"],
   ["tests/support/scene.ts", "LONGEST = 180_000", "LONGEST = 10_000"],
 ];
 

@@ -1,6 +1,6 @@
 /** How {@linkcode until} waits. */
 export interface UntilOptions {
-  /** Longest wait in ms, 30,000 by default. It limits a broken test, and measures nothing. */
+  /** Longest wait in ms, 120,000 by default. It limits a broken test, and measures nothing. */
   readonly timeout?: number;
   /** What is awaited, for the error message: "the link is back". A function is called after the timeout. */
   readonly what?: string | (() => string);
@@ -25,7 +25,7 @@ export async function until<T>(
   condition: () => T | Promise<T>,
   options: UntilOptions = {},
 ): Promise<Truthy<T>> {
-  const { timeout = 30_000, what = `${condition}` } = options;
+  const { timeout = 120_000, what = `${condition}` } = options;
   const started = performance.now();
   for (let pause = 1;; pause = Math.min(20, pause * 2)) {
     const value = await condition();
