@@ -26,33 +26,39 @@ toolTest(
       const named = await makeCertificate(openssl, { altName: "DNS:localhost" });
       await using place = await Place.open(tls);
       await using elsewhere = await Place.open(named);
-      for (const setting of ["1", "0"]) {
-        Deno.env.set("NODE_TLS_REJECT_UNAUTHORIZED", setting);
-        for (
-          const [at, trusted, hostname, good] of [
-            [place, { caCert: tls.cert }, "127.0.0.1", true],
-            [place, { caCert: other.cert }, "127.0.0.1", false],
-            [place, { caCert: "none" }, "127.0.0.1", false],
-            [place, true, "127.0.0.1", false],
-            [place, { caCert: tls.cert }, "localhost", false],
-            [elsewhere, { caCert: named.cert }, "localhost", true],
-            [elsewhere, { caCert: named.cert }, "127.0.0.1", false],
-          ] as const
-        ) {
-          const client = at.connect(trusted, hostname);
-          const server = await at.next();
-          if (good) {
-            await client.is("opened");
-            client.socket.write("hello");
-            await server.hears("hello");
-            continue;
+      const before = Deno.env.get("NODE_TLS_REJECT_UNAUTHORIZED");
+      try {
+        for (const setting of ["1", "0"]) {
+          Deno.env.set("NODE_TLS_REJECT_UNAUTHORIZED", setting);
+          for (
+            const [at, trusted, hostname, good] of [
+              [place, { caCert: tls.cert }, "127.0.0.1", true],
+              [place, { caCert: other.cert }, "127.0.0.1", false],
+              [place, { caCert: "none" }, "127.0.0.1", false],
+              [place, true, "127.0.0.1", false],
+              [place, { caCert: tls.cert }, "localhost", false],
+              [elsewhere, { caCert: named.cert }, "localhost", true],
+              [elsewhere, { caCert: named.cert }, "127.0.0.1", false],
+            ] as const
+          ) {
+            const client = at.connect(trusted, hostname);
+            const server = await at.next();
+            if (good) {
+              await client.is("opened");
+              client.socket.write("hello");
+              await server.hears("hello");
+              continue;
+            }
+            await Promise.all([client.is("ended"), server.is("ended")]);
+            assertEquals(client.told, ["ended"]);
+            assertStringIncludes(client.reason!.message.toLowerCase(), "certificate");
+            assertEquals([client.reason!.code, server.reason!.code], ["LOST", "LOST"]);
+            assertEquals(server.heard, 0);
           }
-          await Promise.all([client.is("ended"), server.is("ended")]);
-          assertEquals(client.told, ["ended"]);
-          assertStringIncludes(client.reason!.message.toLowerCase(), "certificate");
-          assertEquals([client.reason!.code, server.reason!.code], ["LOST", "LOST"]);
-          assertEquals(server.heard, 0);
         }
+      } finally {
+        if (before === undefined) Deno.env.delete("NODE_TLS_REJECT_UNAUTHORIZED");
+        else Deno.env.set("NODE_TLS_REJECT_UNAUTHORIZED", before);
       }
     }),
 );

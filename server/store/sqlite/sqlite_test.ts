@@ -244,11 +244,16 @@ storeTest(
   "names that have another meaning for SQLite are files too",
   (_, folder, t) =>
     inOwnProcess(t, async () => {
+      const before = Deno.cwd();
       Deno.chdir(folder);
-      for (const name of [":memory:", "file:x?mode=memory"]) {
-        await within(name, addDevice);
-        await within(name, ({ ledgers }) => assertEquals(ledgers.size, 1));
-        assert(Deno.statSync(name).size > 0);
+      try {
+        for (const name of [":memory:", "file:x?mode=memory"]) {
+          await within(name, addDevice);
+          await within(name, ({ ledgers }) => assertEquals(ledgers.size, 1));
+          assert(Deno.statSync(name).size > 0);
+        }
+      } finally {
+        Deno.chdir(before);
       }
     }),
 );
