@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { SANITIZED } from "./support/own_process.ts";
 
 const HELP = `deno task test [options] [files and folders]
 
@@ -26,7 +27,7 @@ const JOBS = Deno.env.get("DENO_JOBS") ?? String(navigator.hardwareConcurrency +
 const FIRST = ["tests/sim", "tests/pyboard", "tests/npm"];
 
 /** On two cores, idle and kept busy by other programs. */
-const DURATION = `The whole gate takes 15 to 35 minutes on two cores, and five minutes without the
+const DURATION = `The whole gate takes 15 to 40 minutes on two cores, and five minutes without the
 tools that .ci/run installs.`;
 
 /** A step that takes longer hangs. */
@@ -74,15 +75,12 @@ function countTests(output: string): Count | undefined {
   return { passed: number("passed"), failed: number("failed"), skipped: number("ignored") };
 }
 
-/** Neither sanitizer is on by default. */
 export const TEST = [
   "test",
   "-A",
   "--doc",
   "--parallel",
-  "--sanitize-ops",
-  "--sanitize-resources",
-  "--trace-leaks",
+  ...SANITIZED,
   `--preload=${import.meta.dirname}/support/failures.ts`,
 ];
 

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { deno, leftOutOf, TEST } from "./run.ts";
+import { folder } from "./support/main_process.ts";
 import { until } from "./support/wait.ts";
 
 const BEGUN = `await Deno.writeTextFile(import.meta.url.slice("file://".length) + ".begun", "");`;
@@ -36,14 +37,14 @@ const DETACHED = Deno.build.os === "linux";
  * a port and say their ids. Each connection ends with its process.
  */
 class HangingTests implements AsyncDisposable {
-  readonly #folder = Deno.makeTempDirSync();
+  readonly #folder = folder();
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #connections: Deno.TcpConn[] = [];
   readonly #ends: Promise<void>[] = [];
   readonly #running = new Set<number>();
 
   /** For deno. */
-  readonly args = [...TEST, "--no-config", "--no-check", this.#folder];
+  readonly args = [...TEST, "--no-config", "--no-check", this.#folder.path];
 
   constructor() {
     const connect = `
@@ -58,7 +59,7 @@ class HangingTests implements AsyncDisposable {
         if (${DETACHED}) new Deno.Command(Deno.execPath(), { args, detached: true }).spawn();
         ${connect}
       });`;
-    Deno.writeTextFileSync(`${this.#folder}/hanging_test.ts`, tests);
+    Deno.writeTextFileSync(`${this.#folder.path}/hanging_test.ts`, tests);
   }
 
   /** Waits until all processes run. */
@@ -86,7 +87,7 @@ class HangingTests implements AsyncDisposable {
     await Promise.all(this.#ends);
     for (const connection of this.#connections) connection.close();
     this.#listener.close();
-    await Deno.remove(this.#folder, { recursive: true });
+    this.#folder[Symbol.dispose]();
   }
 }
 

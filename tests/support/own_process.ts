@@ -1,11 +1,15 @@
 /**
- * Tests that look at their whole process, such as its open sockets. `deno test --parallel` runs files of tests in
- * threads of one process, so without a process of its own such a test would also see what other files do.
+ * Tests that look at their whole process, such as its open sockets, or change it, such as its current folder. `deno
+ * test --parallel` runs files of tests in threads of one process, so without a process of its own such a test would
+ * also see what other files do, or disturb them.
  *
  * @module
  */
 
-/** Set in the environment of a process that runs one test at a time. */
+/** Options of `deno test`: neither sanitizer is on by default. */
+export const SANITIZED = ["--sanitize-ops", "--sanitize-resources", "--trace-leaks"];
+
+/** Set in the environment of a process that runs one test at a time, but maybe others after it. */
 export const ONE_AT_A_TIME = "HOLDFAST_ONE_TEST_AT_A_TIME";
 
 /** Whether no other test runs in this process now. */
@@ -15,7 +19,8 @@ export function isAlone(): boolean {
 
 /**
  * Runs the body of a test in a process of its own, where `deno test` runs this one test again. If it fails there, the
- * error has that process's output.
+ * error has that process's output. Where tests run one at a time anyway, it runs in the same process as others: what it
+ * changes, it must change back.
  *
  * ```ts ignore
  * Deno.test("nothing stays open", (t) => inOwnProcess(t, async () => assertEquals(await count(), 0)));
@@ -27,16 +32,7 @@ export async function inOwnProcess(
 ): Promise<void> {
   if (isAlone()) return await body();
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "test",
-      "-A",
-      "--no-check",
-      "--sanitize-ops",
-      "--sanitize-resources",
-      "--trace-leaks",
-      `--filter=${name}`,
-      origin,
-    ],
+    args: ["test", "-A", "--no-check", ...SANITIZED, `--filter=${name}`, origin],
     env: { NO_COLOR: "1", [ONE_AT_A_TIME]: "1" },
   }).output();
   const [said, wrong] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));

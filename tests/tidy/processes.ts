@@ -14,7 +14,7 @@ export function processChanges(tree: Tree): string[] {
     const code = withoutComments(source);
     return [...code.matchAll(CHANGE)].flatMap(({ 0: call, index }) => {
       const before = code.slice(0, index);
-      const statement = before.slice(before.search(/^\w(?![^]*^\w)/m)); // from the last line that is not indented
+      const statement = before.split(/^(?=\w)/m).at(-1)!; // from the last line that is not indented
       if (statement.includes("inOwnProcess(")) return [];
       return [`${path}:${before.split("\n").length}: ${call.slice(0, -1)}`];
     });
