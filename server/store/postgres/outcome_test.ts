@@ -26,11 +26,12 @@ class Scene implements AsyncDisposable {
     this.schema = server.schema();
   }
 
-  static async start(server: Postgres, statementTimeout = 200): Promise<Scene> {
+  /** @param statementTimeout so long that the database ends no transaction of a process that stood still for a while */
+  static async start(server: Postgres, statementTimeout = 60_000): Promise<Scene> {
     const proxy = await FaultProxy.start({ target: { port: server.port } });
     const scene = new Scene(server, proxy);
     const url = server.url(scene.schema, { port: proxy.port });
-    scene.store = new PostgresStore(`${url}&connect_timeout=1`, { statementTimeout });
+    scene.store = new PostgresStore(url, { statementTimeout });
     scene.store.watchStalls((error) => scene.stalls.push(error));
     scene.driver = await StoreDriver.on(scene.store);
     (await scene.driver.begin("1")).receive("first");
@@ -145,7 +146,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
   });
 
   Deno.test("postgres store: a COMMIT that reaches the database too late changes nothing", async () => {
-    await using scene = await Scene.start(server(), 60_000);
+    await using scene = await Scene.start(server());
     scene.change("0");
     await scene.driver.commit();
     const other = await openSession(server().url(scene.schema));
@@ -177,7 +178,7 @@ withPostgres("postgres store: commits of unknown outcome", (server) => {
   });
 
   Deno.test("postgres store: while its outcome is unknown a commit neither resolves nor rejects, and the stall is reported", async () => {
-    await using scene = await Scene.start(server());
+    await using scene = await Scene.start(server(), 5000); // silence counts as loss after that and 5 s more
     scene.onCommit("down", () => {
       scene.proxy.blackhole("both");
     });
