@@ -124,13 +124,13 @@ Deno.test("a gate that is interrupted says so, too, and leaves no process", asyn
 Deno.test("the gate says, in one line each, what would enable skipped tests", () => {
   const output = `running 4 tests from ./a_test.ts
 a chip boots [apt install qemu-system-misc] ... ignored (0ms)
-a page loads [apt install chromium] ... ignored (0ms)
+a page loads [apt install chromium-headless-shell] ... ignored (0ms)
 it counts ... ok (3ms)
 a signal ends it ... ignored (0ms)
 a chip resets [apt install qemu-system-misc] ... ignored (0ms)
 `;
   assertEquals(leftOutOf(output), [
-    "1 test: apt install chromium",
+    "1 test: apt install chromium-headless-shell",
     "2 tests: apt install qemu-system-misc",
     "not on this machine: a signal ends it",
   ]);

@@ -34,7 +34,7 @@ interface TraceEvent {
 /** Scrolls through the page while devices change; returns nothing if there is no browser here. */
 export async function measureFrames(): Promise<Section[]> {
   if (!browserIsThere()) {
-    progress("no Chromium here: its Debian package is called chromium");
+    progress("no Chromium here: its Debian package is called chromium-headless-shell");
     return [];
   }
   const port = freePort();

@@ -11,7 +11,7 @@ const AXE = await Deno.readTextFile(fileURLToPath(import.meta.resolve("axe-core/
 
 /** Problems that axe finds in the current page. */
 export async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
+  if (!await page.evaluate(() => "axe" in globalThis)) await page.evaluate(AXE);
   const found = await page.evaluate(async () => {
     const { axe } = globalThis as unknown as {
       axe: {
