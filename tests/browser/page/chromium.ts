@@ -1,5 +1,5 @@
 /**
- * Headless Chromium, for tests of pages: the shell, which takes half the processor time of the whole browser.
+ * Headless Chromium, for tests of pages: the shell, which takes much less processor time than the whole browser.
  *
  * @module
  */
