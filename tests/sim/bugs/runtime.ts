@@ -247,9 +247,9 @@ const CONNECTION_BUGS: Bugs = {
     "if (isGone && !turn.busy) this.#connection.lookAgain",
   ),
   "a device that is not read because of a commit is silent": edit(
-    SERVING,
-    "const reads = !this.#connection.isPaused;",
-    "const reads = true;",
+    SESSION,
+    "if (!reads || !this.wantsInput) this.#heard = now;",
+    "if (!this.wantsInput) this.#heard = now;",
   ),
   "a device that another server has taken is welcomed with what was lost": edit(
     WORKINGS,
