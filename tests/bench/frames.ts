@@ -5,7 +5,7 @@
  * @module
  */
 import type { CDPSession, Page } from "playwright-core";
-import { browserIsThere, launch } from "../browser/page/chromium.ts";
+import { browserIsThere, launch, SHELL } from "../browser/page/chromium.ts";
 import { CHANGES, DEVICES, Fleet } from "./page.ts";
 import { Contestant, freePort } from "./processes.ts";
 import { progress, quantile, type Section } from "./report.ts";
@@ -34,7 +34,7 @@ interface TraceEvent {
 /** Scrolls through the page while devices change; returns nothing if there is no browser here. */
 export async function measureFrames(): Promise<Section[]> {
   if (!browserIsThere()) {
-    progress("no Chromium here: its Debian package is called chromium-headless-shell");
+    progress(`no Chromium here: its Debian package is called ${SHELL}`);
     return [];
   }
   const port = freePort();

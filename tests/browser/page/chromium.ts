@@ -19,7 +19,7 @@ const ARGS = [
 ];
 
 /** The program and its Debian package. */
-const SHELL = "chromium-headless-shell";
+export const SHELL = "chromium-headless-shell";
 
 const TOOLS = { [SHELL]: SHELL };
 
